@@ -1,0 +1,125 @@
+"""What an editor is: one face crop in, the edit of that crop out, in three steps (encode, steer, render)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+Latent = NDArray[np.float32]
+
+Convention = Literal["ffhq", "ffhq_lats", "celeba", "box"]
+
+
+@dataclass(frozen=True, slots=True)
+class CropSpec:
+    """How an editor wants its faces cut out.
+
+    Attributes:
+        convention: "ffhq", the quad of Karras et al. 2018 (eye distance x 2.0, eye to mouth x 1.8); "ffhq_lats", the same with
+            x 2.2 (Or-El et al. 2020); "celeba", the 178x178 centre of CelebA's aligned pictures; "box", the upright
+            square around the face box.
+        size: side of the crop in pixels.
+        margin: the convention's square is enlarged by this factor around its centre.
+    """
+
+    convention: Convention
+    size: int
+    margin: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Masks:
+    """Where things are in a crop. Each (M, M) float32 in [0, 1], M the segmenter's own resolution, same extent as the crop.
+
+    Attributes:
+        hair: scalp hair.
+        face: skin of the face, ears and scalp included, neck excluded.
+        occluder: whatever is in front of the face and is not the face (hand, microphone, glasses frame).
+        person: the whole person.
+    """
+
+    hair: Floats
+    face: Floats
+    occluder: Floats
+    person: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """One aligned face.
+
+    Attributes:
+        image: (S, S, 3) uint8 RGB.
+        points5: (5, 2) float32, crop pixels (x, y): eyes, nose tip, mouth corners, left to right in the picture.
+        mesh: (478, 2) float32, crop pixels: MediaPipe face mesh and irises; None when only five points are known.
+        masks: the segmenter's reading of this crop; None unless the editor or the blending asked for it.
+    """
+
+    image: Image
+    points5: Floats
+    mesh: Floats | None = None
+    masks: Masks | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What to do to the camera's pixels under a crop. Per pixel p, all in crop coordinates:
+
+        edited(p) = (1 - opacity(p)) * (camera(p + flow(p)) + delta(p)) + opacity(p) * image(p)
+        out(p)    = (1 - mask(p)) * camera(p) + mask(p) * edited(p)
+
+    The stream evaluates this at the camera's resolution: `flow` and `delta` keep detail that the crop does not have, `image`
+    replaces it. Where `mask` is 0 the output is the camera's pixel bit for bit.
+
+    Attributes:
+        mask: (S, S) float32 in [0, 1], feathered by the editor.
+        image: (S, S, 3) uint8 RGB, or None with `opacity` None: nothing is replaced.
+        opacity: (S, S) float32 in [0, 1]; None with an image means 1 everywhere.
+        delta: (S, S, 3) float32 RGB, -255..255, or None for no residual.
+        flow: (S, S, 2) float32 (dx, dy) in crop pixels, or None for no warp.
+    """
+
+    mask: Floats
+    image: Image | None = None
+    opacity: Floats | None = None
+    delta: Floats | None = None
+    flow: Floats | None = None
+
+
+class Controls(BaseModel):
+    """Base of every editor's controls. A field is a slider, switch or choice of the page.
+
+    Supported field types: bounded `float`/`int` (`Field(ge=, le=)`), `float | None` (a slider with an off switch), `bool`,
+    `Literal[...]`/`Enum` of strings, and colours (`#rrggbb` with `json_schema_extra={"format": "color"}`). `title` is
+    the label; `json_schema_extra` may give `unit` and `step`. The defaults must be the neutral position.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def neutral(self) -> bool:
+        """Whether the edit is the identity, so that the frame can pass untouched."""
+        return self == type(self)()
+
+
+@runtime_checkable
+class Editor(Protocol):
+    """A face editor. All calls are thread-safe and without state: the same input gives the same output."""
+
+    name: str
+    crop: CropSpec
+    Controls: type[Any]
+
+    def encode(self, crop: Crop) -> Latent:
+        """Read the face: its latent, which the stream smooths over time per face id."""
+
+    def steer(self, latent: Latent, controls: Any) -> Latent:
+        """Move the latent by the user's controls (an instance of `self.Controls`)."""
+
+    def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
+        """Render the way from `latent` to `steered` on this crop."""
