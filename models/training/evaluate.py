@@ -1,0 +1,28 @@
+"""`python -m models.training.evaluate NAME ...` measures one part of the embedded pack and prints its table."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+PARTS = ("tracker", "segmenter", "editor")
+
+
+def main(argv: list[str]) -> int:
+    """Hand over to `models.training.evaluate_<part>.main`.
+
+    Args:
+        argv: the part's name and its own options.
+
+    Returns:
+        The exit status.
+    """
+    if not argv or argv[0] not in PARTS:
+        print(f"usage: python -m models.training.evaluate {{{','.join(PARTS)}}} [options]", file=sys.stderr)
+        return 2
+    part = import_module(f"models.training.evaluate_{argv[0]}")
+    return int(part.main(argv[1:]) or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
