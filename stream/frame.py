@@ -1,0 +1,80 @@
+"""The few types that flow through the pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+STAGES = ("convert", "track", "align", "segment", "encode", "render", "blend")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture of a stream.
+
+    Attributes:
+        image: (H, W, 3) uint8 BGR. Nobody writes to it.
+        time: presentation time in seconds, increasing within a stream; the only clock that tracking and smoothing
+            know.
+    """
+
+    image: Image
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One face of a frame, in frame pixels (x, y).
+
+    Attributes:
+        id: stays the same while the face is followed, and through short losses; never used again afterwards.
+        box: (4,) float32, x0, y0, x1, y1.
+        points5: (5, 2) float32, eyes, nose tip, mouth corners, left to right in the picture.
+        mesh: (478, 2) float32, MediaPipe face mesh and irises; None where a pack gives five points only.
+        presence: 0..1, how sure the tracker is that this is a face.
+    """
+
+    id: int
+    box: Floats
+    points5: Floats
+    mesh: Floats | None
+    presence: float
+
+
+@dataclass(slots=True)
+class Trace:
+    """What one frame cost.
+
+    Attributes:
+        ms: milliseconds per stage of `STAGES`; a stage that did not run is missing.
+        detected: whether the face detector ran on this frame.
+    """
+
+    ms: dict[str, float] = field(default_factory=dict)
+    detected: bool = False
+
+    @property
+    def total_ms(self) -> float:
+        return sum(self.ms.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What `Pipeline.process` returns.
+
+    Attributes:
+        image: (H, W, 3) uint8 BGR; the very array that came in when nothing was edited.
+        faces: the faces of this frame, edited or not.
+        edited: ids of the faces that were edited.
+        trace: what it cost.
+    """
+
+    image: Image
+    faces: tuple[Face, ...]
+    edited: frozenset[int]
+    trace: Trace

@@ -1,0 +1,81 @@
+"""What a user can set for one stream, and how a change is checked before it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+S = TypeVar("S", bound=BaseModel)
+
+
+class SettingsError(ValueError):
+    """A setting was refused; the old one stays.
+
+    Attributes:
+        field: dotted name of the refused setting, such as "controls.age".
+        reason: what is wrong, in words for a user.
+        allowed: the allowed range or choices, as JSON-ready data; None when there is nothing to list.
+    """
+
+    def __init__(self, field: str, reason: str, allowed: Any = None) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+        self.allowed = allowed
+
+
+class Settings(BaseModel):
+    """Settings of one stream. Immutable: a change makes a new one.
+
+    Attributes:
+        editor: name of an editor in the catalog.
+        controls: what the editor's sliders are set to; what is missing is at its default.
+        bypass: show the camera as it is (to compare; tracking stops as well).
+        faces: edit every face, the largest one, or only the one locked on.
+        lock: id of the face locked on when `faces` is "locked"; None locks onto the largest face there is.
+        lost: when an edited face is lost: show the camera, hold the last edited face, or blur the picture. "blur" also
+            covers the time before the first face is found, so that no unedited face is ever shown.
+        smoothing: 0 (none) to 1 (strong); how much the crop and the latent are steadied over time.
+        badge: draw a small visible mark that the picture is edited.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    editor: str = Field("embedded", max_length=64)
+    controls: dict[str, bool | int | float | str | None] = Field(default_factory=dict, max_length=64)
+    bypass: bool = False
+    faces: Literal["all", "largest", "locked"] = "all"
+    lock: int | None = Field(None, ge=0)
+    lost: Literal["show", "hold", "blur"] = "show"
+    smoothing: float = Field(0.5, ge=0, le=1)
+    badge: bool = False
+
+
+def checked(model: type[S], values: Mapping[str, Any], prefix: str = "") -> S:
+    """Validate `values` against a pydantic model.
+
+    Args:
+        model: the model, such as an editor's `Controls`.
+        values: field names and values, from a stranger.
+        prefix: put before the field's name in the error, such as "controls.".
+
+    Raises:
+        SettingsError: the first thing wrong, with the allowed range or choices taken from the model's JSON schema.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        name = str(first["loc"][0]) if first["loc"] else ""
+        properties = model.model_json_schema().get("properties", {})
+        if name not in properties:
+            raise SettingsError(prefix + name, "there is no such setting", sorted(properties)) from None
+        raise SettingsError(prefix + name, first["msg"], allowed_of(properties[name])) from None
+
+
+def allowed_of(schema: Mapping[str, Any]) -> Any:
+    """The part of a field's JSON schema that tells a user what is allowed: type, range, choices."""
+    keys = ("type", "minimum", "maximum", "enum", "const", "format", "pattern", "maxLength", "anyOf")
+    return {key: schema[key] for key in keys if key in schema}

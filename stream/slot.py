@@ -1,0 +1,57 @@
+"""A slot for the newest item: the only queue between the network and the pipeline, of length one."""
+
+from __future__ import annotations
+
+import threading
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class SlotClosed(Exception):
+    """The slot was closed; nothing more will come."""
+
+
+class LatestSlot(Generic[T]):
+    """Holds the newest item for one consumer. `put` never blocks: what nobody took in time is dropped and counted."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._item: T | None = None
+        self._closed = False
+        self.received = 0
+        self.dropped = 0
+
+    def put(self, item: T) -> None:
+        """Offer an item; replaces one that was not taken. After `close` it is ignored."""
+        with self._condition:
+            if self._closed:
+                return
+            self.received += 1
+            if self._item is not None:
+                self.dropped += 1
+            self._item = item
+            self._condition.notify()
+
+    def take(self, timeout: float | None = None) -> T:
+        """Wait for the newest item and take it.
+
+        Raises:
+            TimeoutError: nothing came within `timeout` seconds.
+            SlotClosed: the slot was closed.
+        """
+        with self._condition:
+            self._condition.wait_for(lambda: self._item is not None or self._closed, timeout)
+            if self._closed:
+                raise SlotClosed
+            if self._item is None:
+                raise TimeoutError
+            item, self._item = self._item, None
+            return item
+
+    def close(self) -> None:
+        """Wake the consumer and drop what is held."""
+        with self._condition:
+            self._closed = True
+            self._item = None
+            self._condition.notify_all()
