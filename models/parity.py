@@ -1,0 +1,94 @@
+"""`python -m models.parity DIR [SYSTEM ...]`: do our networks give the reference implementations' numbers?
+
+Prints the relative L2 of every stored array and exits 1 if one is over its tolerance, unchecked, or without a check.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+
+import torch
+
+from models.golden import Comparison, Golden, GoldenError
+from models.parity_checks import CHECKS
+
+
+def check(golden: Golden) -> Iterator[Comparison]:
+    """Compare one system.
+
+    Args:
+        golden: its tensors and outputs.
+
+    Yields:
+        One comparison per figure, then an infinite one for every stored array that the check did not use.
+
+    Raises:
+        GoldenError: there is no check for this system.
+    """
+    target = CHECKS.get(golden.system)
+    if target is None:
+        raise GoldenError(f"{golden.system}: no check of this name (known: {', '.join(sorted(CHECKS))})")
+    module, function = target.split(":")
+    with torch.inference_mode():
+        yield from getattr(import_module(f"models.parity_checks.{module}"), function)(golden)
+    for name in golden.names:
+        if name not in golden.read:
+            yield Comparison(f"{name} (not checked)", float("inf"))
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the checks of a folder and print a table.
+
+    Returns:
+        0 when every figure is within its tolerance, 1 when not, 2 when there is nothing to check.
+    """
+    parser = argparse.ArgumentParser(prog="python -m models.parity", description=__doc__.splitlines()[2])
+    parser.add_argument("folder", type=Path, help="folder with <system>.npz, keys/<system>.tsv and a README")
+    parser.add_argument("systems", nargs="*", help="only these systems")
+    parser.add_argument("--keys", type=Path, help="folder of the rules, if not FOLDER/keys")
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
+    options = parser.parse_args(argv)
+    torch.set_num_threads(options.threads)
+    files = [
+        file for file in sorted(options.folder.glob("*.npz")) if not options.systems or file.stem in options.systems
+    ]
+    if not files:
+        print(f"{options.folder}: no golden files (*.npz) of these systems", file=sys.stderr)
+        return 2
+    failed = [file.stem for file in files if not _report(file, options.keys)]
+    print(
+        f"{len(files) - len(failed)} of {len(files)} systems match" + (f"; not: {', '.join(failed)}" if failed else "")
+    )
+    return 1 if failed else 0
+
+
+def _report(file: Path, keys: Path | None) -> bool:
+    started = time.perf_counter()
+    passed = True
+    worst = 0.0
+    print(file.stem)
+    try:
+        for comparison in check(Golden.load(file, keys)):
+            passed &= comparison.passed
+            worst = max(worst, comparison.error)
+            verdict = "" if comparison.passed else "  OVER"
+            print(
+                f"  {comparison.name:34} {comparison.error:9.2e}  (<= {comparison.tolerance:.0e}){verdict}", flush=True
+            )
+    except (GoldenError, ImportError, AttributeError) as error:
+        print(f"  {error}")
+        return False
+    print(
+        f"  -> {'match' if passed else 'NO MATCH'}, worst {worst:.2e}, {time.perf_counter() - started:.1f} s",
+        flush=True,
+    )
+    return passed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,86 @@
+"""Golden sets: the formula reproduces, and a check that is wrong or incomplete fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from models import parity, parity_checks
+from models.golden import Comparison, Golden, GoldenError, Rule, fill
+
+
+def test_published_check_values() -> None:
+    image = fill("input.image", Rule((1, 3, 256, 256), "lin", 0, 1, None), seed=0)
+    assert_array_equal(
+        image.ravel()[:4],
+        np.float32([-1.2730388641357422, 0.9355894923210144, 0.5030544996261597, -1.5280691385269165]),
+    )
+    average = fill("latent_avg", Rule((18, 512), "lin", 0, 0.1, None), seed=0)
+    assert_array_equal(
+        average.ravel()[:4],
+        np.float32([-0.06053129583597183, -0.0922836884856224, -0.11642657965421677, -0.10848008841276169]),
+    )
+
+
+def make_set(folder: Path, seed: int, crc: str = "-", **arrays: object) -> Path:
+    (folder / "keys").mkdir()
+    (folder / "README.md").write_text(f"# Golden parity data, SEED {seed}\n")
+    rows = ["key\tshape\tkind\ta\tb\tcrc32_seed3", f"w\t4x2\tlin\t0\t1\t{crc}", "k\tscalar\tfixed\t0\t0\t-"]
+    (folder / "keys" / "toy.tsv").write_text("\n".join(rows) + "\n")
+    np.savez(folder / "toy.npz", **arrays)  # type: ignore[arg-type]
+    return folder / "toy.npz"
+
+
+def test_seed_comes_from_the_readme(tmp_path: Path) -> None:
+    golden = Golden.load(make_set(tmp_path, 7))
+    assert golden.seed == 7
+    assert_array_equal(golden.array("w"), fill("w", Rule((4, 2), "lin", 0, 1, None), 7))
+    assert golden.fixed() == ("k",)
+    assert list(golden.state()) == ["w"]
+
+
+def test_a_wrong_checksum_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(GoldenError, match="checksum"):
+        Golden.load(make_set(tmp_path, 3, crc="00000001")).array("w")
+
+
+def test_missing_rules_are_an_error(tmp_path: Path) -> None:
+    np.savez(tmp_path / "toy.npz", out=np.zeros(3))
+    with pytest.raises(GoldenError, match="--keys"):
+        Golden.load(tmp_path / "toy.npz")
+
+
+@pytest.mark.parametrize(
+    ("got", "line"),
+    [(1.0, "1 of 1 systems match"), (1.001, "OVER"), (np.nan, "OVER"), (None, "out (not checked)")],
+)
+def test_command(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    got: float | None,
+    line: str,
+) -> None:
+    def toy(golden: Golden) -> Iterator[Comparison]:
+        if got is not None:
+            yield golden.compare("out", np.full(3, got))
+
+    make_set(tmp_path, 0, out=np.ones(3))
+    monkeypatch.setitem(parity_checks.CHECKS, "toy", "encoders:toy")
+    monkeypatch.setattr(parity, "import_module", lambda _: type("module", (), {"toy": staticmethod(toy)}))
+    assert parity.main([str(tmp_path)]) == (got != 1.0)
+    assert line in capsys.readouterr().out
+
+
+def test_a_system_without_a_check_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_set(tmp_path, 0, out=np.ones(3))
+    assert parity.main([str(tmp_path)]) == 1
+    assert "no check of this name" in capsys.readouterr().out
+
+
+def test_an_empty_folder_is_no_success(tmp_path: Path) -> None:
+    assert parity.main([str(tmp_path)]) == 2
