@@ -108,7 +108,7 @@ def celeba_quad(points5: Floats) -> Quad:
 def box_quad(box: Floats) -> Quad:
     """The upright square around a face box, enlarged by `BOX_MARGIN`."""
     half = BOX_MARGIN * max(box[2] - box[0], box[3] - box[1]) / 2
-    return Quad(np.array([(box[0] + box[2], np.float32) / 2, (box[1] + box[3]) / 2]), np.array([half, 0], np.float32))
+    return Quad(np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2], np.float32), np.array([half, 0], np.float32))
 
 
 def similarity(source: Floats, target: Floats) -> tuple[tuple[float, float], Floats]:
