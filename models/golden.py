@@ -162,7 +162,7 @@ class Golden:
         return {
             key[len(prefix) if strip else 0 :]: torch.from_numpy(self.array(key))
             for key, rule in self.rules.items()
-            if key.startswith(prefix) and not key.startswith("input.") and rule.kind != "fixed"
+            if key.startswith(prefix) and not _is_input(key) and rule.kind != "fixed"
         }
 
     def fixed(self, prefix: str = "") -> tuple[str, ...]:
@@ -216,6 +216,10 @@ IMAGE_FIGURES: Mapping[str, Callable[[Array], Array]] = {
     "_std": lambda image: image.std(dtype=np.float64),
     "_first64": lambda image: image.ravel()[:64],
 }
+
+
+def _is_input(key: str) -> bool:
+    return key.startswith("input.") and key != "input.input"  # which is StyleGAN2's learned constant
 
 
 def _numpy(values: Tensor | Array) -> Array:

@@ -80,8 +80,8 @@ def _report(file: Path, keys: Path | None) -> bool:
             print(
                 f"  {comparison.name:34} {comparison.error:9.2e}  (<= {comparison.tolerance:.0e}){verdict}", flush=True
             )
-    except (GoldenError, ImportError, AttributeError) as error:
-        print(f"  {error}")
+    except (RuntimeError, ValueError, KeyError, ImportError, AttributeError) as error:
+        print(f"  {type(error).__name__}: {error}")
         return False
     print(
         f"  -> {'match' if passed else 'NO MATCH'}, worst {worst:.2e}, {time.perf_counter() - started:.1f} s",
