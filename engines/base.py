@@ -6,10 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from engines.cache import Cache
+    from engines.network import Network
 
 Array = NDArray[Any]
 
@@ -53,12 +57,22 @@ class Engine(ABC):
 
     `run` takes one array per input, checked against `inputs`, and returns one array per output. The arrays returned
     belong to the caller: no later call writes to them. `run` may be called from several threads at once.
+
+    Attributes:
+        backend: name of the backend, as `engines.select.load` takes it.
+        precision: what the backend computes in: "f32", "bf16", "f16" or "int8".
+        device: the hardware it runs on, in words.
+        inputs: what `run` takes.
+        outputs: what `run` returns.
+        notes: why faster choices were passed over, one sentence each.
     """
 
     backend: str
     precision: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    device: str = ""
+    notes: tuple[str, ...] = ()
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run the network once.
@@ -80,7 +94,7 @@ class Engine(ABC):
         """Run once on zeros, so that the first real call pays for no lazy initialisation."""
         self.run({spec.name: np.zeros([size or 1 for size in spec.shape], spec.dtype) for spec in self.inputs})
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (most backends have nothing to free)
         """Free what the backend holds. The engine may not be used afterwards."""
 
     @abstractmethod
@@ -104,3 +118,32 @@ class Engine(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class Backend(Protocol):
+    """A library that compiles networks. Importing its module imports nothing heavy; `probe` does."""
+
+    name: str
+
+    def probe(self) -> str:
+        """The device it would run on, in words.
+
+        Raises:
+            BackendUnavailable: it cannot run here; the message says what is missing.
+        """
+
+    def precisions(self) -> tuple[str, ...]:
+        """What it can compute in on this device, best guess at the fastest first."""
+
+    def load(self, network: Network, precision: str, *, threads: int | None, cache: Cache) -> Engine:
+        """Compile the network, or take it from the cache.
+
+        Args:
+            network: the ONNX file.
+            precision: one of `precisions()`.
+            threads: processor threads one call may use; None for the library's own choice.
+            cache: where compiled networks are kept.
+
+        Raises:
+            EngineError: the network does not compile here.
+        """

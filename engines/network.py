@@ -1,0 +1,109 @@
+"""An ONNX file on disk: checked for being whole before any library parses it, identified by its hash."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from engines.base import EngineError
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+# Fields of onnx.ModelProto (onnx/onnx.proto) that every usable model has.
+IR_VERSION, GRAPH, OPSET_IMPORT = 1, 7, 8
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # protobuf wire types
+LONGEST_VARINT = 10  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A whole ONNX file.
+
+    Attributes:
+        path: where it lies.
+        sha256: of its bytes, in hex.
+        size: bytes.
+    """
+
+    path: Path
+    sha256: str
+    size: int
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    def broken(self, reason: object) -> EngineError:
+        """The error for a file that a library refuses: names the file, the reason and what mends it."""
+        return _broken(self.path, str(reason))
+
+
+def open_network(path: str | Path) -> Network:
+    """Check that a file is a complete ONNX model and hash it.
+
+    Only the outermost protobuf fields are read: enough to tell a cut, empty or foreign file (a Git LFS pointer, an
+    HTML page) from a model, and cheap for files of a gigabyte.
+
+    Raises:
+        EngineError: the file is missing, cut or no ONNX model; the message names it and the command that mends it.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            try:
+                fields = set(_fields(file, size))
+            except ValueError as error:
+                raise _broken(path, str(error)) from None
+            if missing := {IR_VERSION, GRAPH, OPSET_IMPORT} - fields:
+                raise _broken(path, f"not a complete ONNX model (fields {sorted(missing)} are missing)")
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _broken(path, error.strerror or str(error)) from None
+    return Network(path, digest, size)
+
+
+def _fields(file: BinaryIO, size: int) -> Iterator[int]:
+    """Numbers of the outermost protobuf fields of a file that must end exactly where its last field ends."""
+    if size == 0:
+        raise ValueError("the file is empty")
+    while file.tell() < size:
+        number, wire = divmod(_varint(file), 8)
+        if wire == VARINT:
+            _varint(file)
+        elif wire in (FIXED64, FIXED32):
+            file.seek(8 if wire == FIXED64 else 4, 1)
+        elif wire == BYTES:
+            file.seek(_varint(file), 1)
+        else:
+            raise ValueError("not an ONNX file")
+        if file.tell() > size:
+            raise ValueError(f"the file is cut: {size} bytes of at least {file.tell()}")
+        yield number
+
+
+def _varint(file: BinaryIO) -> int:
+    value = 0
+    for index in range(LONGEST_VARINT):
+        byte = file.read(1)
+        if not byte:
+            raise ValueError("the file is cut or no ONNX file")
+        value |= (byte[0] & 0x7F) << (7 * index)
+        if byte[0] < 0x80:
+            return value
+    raise ValueError("not an ONNX file")
+
+
+def _broken(path: Path, reason: str) -> EngineError:
+    return EngineError(f"{path}: {reason}; mend it with: {_remedy(path)}")
+
+
+def _remedy(path: Path) -> str:
+    resolved = path.resolve()
+    if resolved.is_relative_to(PROJECT / "models" / "embedded"):
+        return f"git checkout -- {resolved.relative_to(PROJECT).as_posix()}"
+    return "export or fetch this network again"

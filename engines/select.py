@@ -1,0 +1,198 @@
+"""Which backend and precision this machine runs a network with: the fastest that computes it correctly."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from engines import parity
+from engines.base import Array, Backend, BackendUnavailable, Engine, EngineError
+from engines.cache import Cache, Key
+from engines.network import Network, open_network
+from engines.onnxruntime import OnnxRuntime
+from engines.openvino import OpenVino
+
+log = logging.getLogger(__name__)
+
+# In order of preference.
+BACKENDS: tuple[Backend, ...] = (OpenVino(), OnnxRuntime())
+REFERENCE = OnnxRuntime()
+
+# A lower precision must be this much faster than the next to be worth its error.
+WORTH_IT = 0.95
+
+
+class Availability(NamedTuple):
+    """One row of `available()`.
+
+    Attributes:
+        backend: its name.
+        usable: whether it runs here.
+        reason: the device it would use, or what is missing.
+    """
+
+    backend: str
+    usable: bool
+    reason: str
+
+
+def load(
+    path: str | Path,
+    *,
+    backend: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    cache_dir: Path | None = None,
+    samples: Sequence[Mapping[str, Array]] = (),
+) -> Engine:
+    """Compile a network for this machine, or take it from the cache, once it is shown to compute what it should.
+
+    Every engine but the FP32 reference itself is compared with ONNX Runtime in FP32 first; the verdict is remembered in
+    the cache. Where several precisions pass, the fastest stays.
+
+    Args:
+        path: an ONNX file.
+        backend: "auto" for the first of `BACKENDS` that works, or the name of one, whose absence is then an error.
+        precision: "auto", or one of the backend's ("f32", "bf16", "f16", "int8"); one that fails its comparison is then
+            an error.
+        threads: processor threads one call may use; None for the library's choice.
+        cache_dir: where compiled networks are kept; None for the user's cache folder.
+        samples: real inputs for the comparison, besides random ones.
+
+    Returns:
+        The engine. Its `notes` say why better-placed choices were passed over.
+
+    Raises:
+        EngineError: the file is missing, cut or no network (the message names it and what mends it), or no backend
+            computes it.
+        BackendUnavailable: the named backend or precision cannot run here.
+    """
+    network = open_network(path)
+    job = _Job(network, precision, threads, Cache(cache_dir), samples)
+    notes: list[str] = []
+    for candidate in _candidates(backend):
+        try:
+            candidate.probe()
+            engine = _fastest_correct(candidate, job, notes)
+        except BackendUnavailable as error:
+            if backend != "auto":
+                raise
+            notes.append(f"{candidate.name}: {error}")
+            continue
+        except _Incorrect as error:
+            if backend != "auto":
+                raise
+            log.warning("%s: %s; trying the next backend", network.name, error)
+            continue
+        engine.notes = tuple(notes)
+        log.info("%s: %s in %s on %s", network.name, engine.backend, engine.precision, engine.device)
+        for note in notes:
+            log.info("%s: passed over: %s", network.name, note)
+        return engine
+    raise EngineError(f"{network.path}: no backend runs this network here: " + "; ".join(notes))
+
+
+def available() -> list[Availability]:
+    """Every backend in order of preference, whether it is usable here, and the device or what is missing."""
+    rows = []
+    for backend in BACKENDS:
+        try:
+            rows.append(Availability(backend.name, True, backend.probe()))
+        except BackendUnavailable as error:
+            rows.append(Availability(backend.name, False, str(error)))
+    return rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What `load` was asked for, with the file opened."""
+
+    network: Network
+    precision: str
+    threads: int | None
+    cache: Cache
+    samples: Sequence[Mapping[str, Array]]
+
+    def load(self, backend: Backend, precision: str) -> Engine:
+        return backend.load(self.network, precision, threads=self.threads, cache=self.cache)
+
+
+class _Incorrect(EngineError):
+    """No wanted precision of a backend passed its comparison with the reference."""
+
+
+def _candidates(name: str) -> tuple[Backend, ...]:
+    if name == "auto":
+        return BACKENDS
+    chosen = tuple(backend for backend in BACKENDS if backend.name == name)
+    if not chosen:
+        raise BackendUnavailable(f"unknown backend {name!r}; known: auto, {', '.join(b.name for b in BACKENDS)}")
+    return chosen
+
+
+def _fastest_correct(backend: Backend, job: _Job, notes: list[str]) -> Engine:
+    wanted = backend.precisions() if job.precision == "auto" else (job.precision,)
+    key = _choice_key(backend, job, wanted)
+    choice = job.cache.get(key, job.network.name)
+    if choice is not None and choice.facts.get("precision") in wanted:
+        notes.extend(choice.facts.get("notes", []))
+        return job.load(backend, choice.facts["precision"])
+    passed: list[tuple[Engine, float]] = []
+    rejected: list[str] = []
+    measured: dict[str, object] = {}
+    for name in wanted:
+        engine = job.load(backend, name)
+        verdict = _verdict(engine, job)
+        if not verdict.holds:
+            rejected.append(f"{backend.name} in {name}: {verdict}")
+            log.warning("%s: %s", job.network.name, rejected[-1])
+            engine.close()
+            continue
+        milliseconds = parity.best_ms(engine, parity.draw(engine.inputs, parity.SEED)) if len(wanted) > 1 else 0.0
+        passed.append((engine, milliseconds))
+        measured[name] = {"parity": verdict.to_json(), "ms": milliseconds}
+    if not passed:
+        notes.extend(rejected)
+        raise _Incorrect("; ".join(rejected))
+    best = _fastest(passed)
+    for engine, milliseconds in passed:
+        if engine is not best:
+            rejected.append(f"{backend.name} in {engine.precision}: {milliseconds:.2f} ms a call")
+            engine.close()
+    notes.extend(rejected)
+    facts = {"precision": best.precision, "measured": measured, "notes": rejected}
+    job.cache.put(key, job.network.name, b"", facts)
+    return best
+
+
+def _fastest(passed: list[tuple[Engine, float]]) -> Engine:
+    """The fastest; of two about equal the later, which is the more exact."""
+    best, time = passed[0]
+    for engine, ms in passed[1:]:
+        if ms * WORTH_IT < time:
+            best, time = engine, ms
+    return best
+
+
+def _verdict(engine: Engine, job: _Job) -> parity.Parity:
+    if (engine.backend, engine.precision) == (REFERENCE.name, "f32"):
+        return parity.Parity(0.0, 0.0, engine.outputs[0].name, 0, 0, parity.TOLERANCES["f32"])
+    with job.load(REFERENCE, "f32") as reference:
+        return parity.compare(engine, reference, job.samples)
+
+
+def _choice_key(backend: Backend, job: _Job, precisions: tuple[str, ...]) -> Key:
+    """The key of a remembered choice among precisions. A device in words includes version and processor or GPU."""
+    return Key(
+        network=job.network.sha256,
+        shapes=f"compared on {len(job.samples)} given inputs",
+        precision="choice",
+        backend=backend.name,
+        version=REFERENCE.probe(),
+        device=backend.probe(),
+        capability=" ".join(precisions),
+        driver=f"{job.threads or 'all'} threads",
+    )

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from engines import network as networks
+from engines.base import EngineError
+from engines.network import open_network
+
+
+def test_a_whole_file_is_identified_by_its_bytes(network):
+    first, same, other = network("a"), network("b"), network("c", size=8)
+    assert open_network(first).sha256 == open_network(same).sha256
+    assert open_network(first).sha256 != open_network(other).sha256
+    assert open_network(first).size == first.stat().st_size
+    assert open_network(first).name == "a"
+
+
+def test_every_cut_of_a_file_is_refused(network, tmp_path):
+    whole = network().read_bytes()
+    cut = tmp_path / "cut.onnx"
+    for length in {0, 1, 2, 5, len(whole) // 2, len(whole) - 1, *range(3, len(whole), 97)}:
+        cut.write_bytes(whole[:length])
+        with pytest.raises(EngineError, match=r"cut\.onnx: .*mend it with: "):
+            open_network(cut)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+        b"<!doctype html><title>404</title>",
+        b"\x89PNG\r\n\x1a\n" + bytes(64),
+        bytes(1000),
+        b"\xff" * 1000,
+    ],
+    ids=["lfs pointer", "html", "png", "zeros", "ones"],
+)
+def test_a_file_that_is_no_network_is_refused(tmp_path, content):
+    path = tmp_path / "foreign.onnx"
+    path.write_bytes(content)
+    with pytest.raises(EngineError, match=r"foreign\.onnx: "):
+        open_network(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(EngineError, match=r"absent\.onnx: No such file"):
+        open_network(tmp_path / "absent.onnx")
+    with pytest.raises(EngineError, match="directory"):
+        open_network(tmp_path)
+
+
+def test_the_remedy_for_an_embedded_file_is_a_command_that_mends_it(monkeypatch, tmp_path, network):
+    def git(*arguments: str) -> None:
+        identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+        subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    embedded = tmp_path / "models" / "embedded" / "editor.onnx"
+    embedded.parent.mkdir(parents=True)
+    embedded.write_bytes(network().read_bytes())
+    git("init")
+    git("add", "models")
+    git("commit", "-m", "weights")
+    embedded.write_bytes(embedded.read_bytes()[:100])
+    monkeypatch.setattr(networks, "PROJECT", Path(tmp_path).resolve())
+
+    with pytest.raises(EngineError) as raised:
+        open_network(embedded)
+    command = str(raised.value).split("mend it with: ")[1]
+    assert command == "git checkout -- models/embedded/editor.onnx"
+    subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
+    assert open_network(embedded).name == "editor"

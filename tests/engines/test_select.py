@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+
+from engines import select
+from engines.base import BackendUnavailable, EngineError
+from engines.onnxruntime import OnnxRuntime, OnnxRuntimeEngine
+from engines.select import available, load
+
+
+class Absent:
+    name = "absent"
+
+    def probe(self):
+        raise BackendUnavailable("its driver is missing")
+
+    def precisions(self):
+        raise AssertionError("probe() failed")
+
+    def load(self, network, precision, *, threads, cache):
+        raise AssertionError("probe() failed")
+
+
+class Wrong(OnnxRuntime):
+    """ONNX Runtime with outputs that are off by a factor, per precision."""
+
+    name = "wrong"
+
+    def __init__(self, **factors: float) -> None:
+        self.factors = factors
+        self.loaded: list[str] = []
+
+    def probe(self):
+        return "a faulty device"
+
+    def precisions(self):
+        return tuple(self.factors)
+
+    def load(self, network, precision, *, threads, cache):
+        self.loaded.append(precision)
+        factor = self.factors[precision]
+
+        class WrongEngine(OnnxRuntimeEngine):
+            backend = "wrong"
+
+            def _run(self, inputs):
+                return {name: value * np.float32(factor) for name, value in super()._run(inputs).items()}
+
+        return WrongEngine(network, precision, None, threads)
+
+
+@pytest.fixture
+def cache_dir(tmp_path):
+    return tmp_path / "cache"
+
+
+def use(monkeypatch, *backends):
+    monkeypatch.setattr(select, "BACKENDS", backends)
+
+
+def test_a_network_loads_and_runs_by_default(network, cache_dir):
+    engine = load(network(), threads=1, cache_dir=cache_dir)
+    assert engine.run({"image": np.zeros((1, 3, 16, 16), np.float32)})["out"].shape == (1, 4, 16, 16)
+    assert engine.backend in {"openvino", "onnxruntime"}
+
+
+def test_auto_takes_the_first_that_works_and_says_why(monkeypatch, network, cache_dir, caplog):
+    use(monkeypatch, Absent(), OnnxRuntime())
+    with caplog.at_level(logging.INFO, "engines.select"):
+        engine = load(network(), cache_dir=cache_dir)
+    assert engine.backend == "onnxruntime"
+    assert engine.notes == ("absent: its driver is missing",)
+    assert "absent: its driver is missing" in caplog.text
+
+
+def test_naming_a_backend_makes_its_absence_an_error(monkeypatch, network, cache_dir):
+    use(monkeypatch, Absent(), OnnxRuntime())
+    with pytest.raises(BackendUnavailable, match="its driver is missing"):
+        load(network(), backend="absent", cache_dir=cache_dir)
+    with pytest.raises(BackendUnavailable, match="unknown backend 'cuda'; known: auto, absent, onnxruntime"):
+        load(network(), backend="cuda", cache_dir=cache_dir)
+
+
+def test_no_backend_at_all_lists_every_reason(monkeypatch, network, cache_dir):
+    use(monkeypatch, Absent(), Wrong(f16=2.0))
+    with pytest.raises(EngineError, match=r"no backend .*absent: its driver is missing; wrong in f16: .*outside"):
+        load(network(), cache_dir=cache_dir)
+
+
+def test_available_lists_every_backend(monkeypatch):
+    use(monkeypatch, Absent(), Wrong())
+    assert available() == [("absent", False, "its driver is missing"), ("wrong", True, "a faulty device")]
+
+
+def test_a_wrong_precision_falls_back_to_the_next_loudly(monkeypatch, network, cache_dir, caplog):
+    use(monkeypatch, Wrong(f16=1.5, f32=1.0), OnnxRuntime())
+    engine = load(network(), cache_dir=cache_dir)
+    assert (engine.backend, engine.precision) == ("wrong", "f32")
+    assert any(record.levelno == logging.WARNING and "wrong in f16" in record.getMessage() for record in caplog.records)
+    assert "outside tolerance" in engine.notes[0]
+
+
+def test_a_wrong_backend_falls_back_to_the_next_loudly(monkeypatch, network, cache_dir, caplog):
+    use(monkeypatch, Wrong(f16=1.5, f32=float("nan")), OnnxRuntime())
+    engine = load(network(), cache_dir=cache_dir)
+    assert engine.backend == "onnxruntime"
+    assert len(engine.notes) == 2
+    assert "trying the next backend" in caplog.text
+
+
+def test_a_wrong_precision_that_was_asked_for_is_an_error(monkeypatch, network, cache_dir):
+    use(monkeypatch, Wrong(f16=1.5, f32=1.0), OnnxRuntime())
+    with pytest.raises(EngineError, match="wrong in f16: relative L2 5"):
+        load(network(), backend="wrong", precision="f16", cache_dir=cache_dir)
+
+
+def test_real_inputs_are_compared_too(monkeypatch, network, cache_dir):
+    class WrongOnOnes(Wrong):
+        def load(self, network, precision, *, threads, cache):
+            engine = super().load(network, precision, threads=threads, cache=cache)
+            right = engine._run
+            engine._run = lambda inputs: {
+                name: value + 100 * np.float32(np.all(inputs["image"] == 1)) for name, value in right(inputs).items()
+            }
+            return engine
+
+    use(monkeypatch, WrongOnOnes(f16=1.0))
+    path = network()
+    assert load(path, cache_dir=cache_dir).precision == "f16"
+    with pytest.raises(EngineError, match="outside tolerance"):
+        load(path, cache_dir=cache_dir, samples=[{"image": np.ones((1, 3, 16, 16), np.float32)}])
+
+
+def test_the_choice_is_remembered(monkeypatch, network, cache_dir):
+    backend = Wrong(f16=1.5, f32=1.0)
+    use(monkeypatch, backend)
+    path = network()
+    first = load(path, cache_dir=cache_dir)
+    assert backend.loaded == ["f16", "f32"]
+    second = load(path, cache_dir=cache_dir)
+    assert backend.loaded == ["f16", "f32", "f32"]
+    assert second.notes == first.notes
+    (entry,) = cache_dir.iterdir()
+    assert b'"relative_l2"' in entry.read_bytes()  # the verdict is stored beside it
+
+
+def test_another_network_is_another_choice(monkeypatch, network, cache_dir):
+    backend = Wrong(f32=1.0)
+    use(monkeypatch, backend)
+    load(network("a"), cache_dir=cache_dir)
+    load(network("a", size=8), cache_dir=cache_dir)
+    assert len(list(cache_dir.iterdir())) == 2
+
+
+def test_the_fastest_that_passes_stays(monkeypatch, network, cache_dir):
+    use(monkeypatch, Wrong(f16=1.0, f32=1.0))
+    for times, want in [((1.0, 2.0), "f16"), ((2.0, 1.0), "f32"), ((1.0, 1.04), "f32"), ((1.0, 1.2), "f16")]:
+        taken = iter(times)
+        monkeypatch.setattr(select.parity, "best_ms", lambda engine, inputs, taken=taken: next(taken))
+        engine = load(network(), cache_dir=cache_dir / f"{times}")
+        assert engine.precision == want
+        assert "ms a call" in engine.notes[0]
+
+
+def test_a_broken_file_is_refused_before_any_backend(monkeypatch, network, cache_dir):
+    use(monkeypatch, Absent())
+    path = network()
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(EngineError, match=r"small\.onnx: the file is cut.*mend it with: "):
+        load(path, cache_dir=cache_dir)
+
+
+def test_a_cache_that_cannot_be_written_is_no_failure(network, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert load(network(), threads=1, cache_dir=tmp_path / "file" / "cache").precision
