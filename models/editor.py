@@ -21,8 +21,8 @@ class CropSpec:
     """How an editor wants its faces cut out.
 
     Attributes:
-        convention: "ffhq", the quad of Karras et al. 2018 (eye distance x 2.0, eye to mouth x 1.8); "ffhq_lats", the same with
-            x 2.2 (Or-El et al. 2020); "celeba", the 178x178 centre of CelebA's aligned pictures; "box", the upright
+        convention: "ffhq", the quad of Karras et al. 2018 (eye distance x 2.0, eye to mouth x 1.8); "ffhq_lats", the
+            same with x 2.2 (Or-El et al. 2020); "celeba", the 178x178 centre of CelebA's aligned pictures; "box", the upright
             square around the face box.
         size: side of the crop in pixels.
         margin: the convention's square is enlarged by this factor around its centre.
@@ -35,7 +35,9 @@ class CropSpec:
 
 @dataclass(frozen=True, slots=True)
 class Masks:
-    """Where things are in a crop. Each (M, M) float32 in [0, 1], M the segmenter's own resolution, same extent as the crop.
+    """Where things are in a crop.
+
+    Each mask is (M, M) float32 in [0, 1], M the segmenter's own resolution, and has the crop's extent.
 
     Attributes:
         hair: scalp hair.
@@ -71,11 +73,12 @@ class Crop:
 class Edit:
     """What to do to the camera's pixels under a crop. Per pixel p, all in crop coordinates:
 
-        edited(p) = (1 - opacity(p)) * (camera(p + flow(p)) + delta(p)) + opacity(p) * image(p)
-        out(p)    = (1 - mask(p)) * camera(p) + mask(p) * edited(p)
+        k(p)   = mask(p) opacity(p)
+        out(p) = (1 - k(p)) camera(p + mask(p) flow(p)) + (mask(p) - k(p)) delta(p) + k(p) image(p)
 
-    The stream evaluates this at the camera's resolution: `flow` and `delta` keep detail that the crop does not have, `image`
-    replaces it. Where `mask` is 0 the output is the camera's pixel bit for bit.
+    The stream evaluates this at the camera's resolution: `flow` and `delta` keep detail that the crop does not have,
+    `image` replaces it. The mask fades the flow itself, so that no edge shows twice. Where it is 0 the output is the
+    camera's pixel bit for bit.
 
     Attributes:
         mask: (S, S) float32 in [0, 1], feathered by the editor.
@@ -95,8 +98,8 @@ class Edit:
 class Controls(BaseModel):
     """Base of every editor's controls. A field is a slider, switch or choice of the page.
 
-    Supported field types: bounded `float`/`int` (`Field(ge=, le=)`), `float | None` (a slider with an off switch), `bool`,
-    `Literal[...]`/`Enum` of strings, and colours (`#rrggbb` with `json_schema_extra={"format": "color"}`). `title` is
+    Supported field types: bounded `float`/`int` (`Field(ge=, le=)`), `float | None` (a slider with an off switch),
+    `bool`, `Literal[...]`/`Enum` of strings, and colours (`#rrggbb` with `json_schema_extra={"format": "color"}`). `title` is
     the label; `json_schema_extra` may give `unit` and `step`. The defaults must be the neutral position.
     """
 
@@ -109,11 +112,23 @@ class Controls(BaseModel):
 
 @runtime_checkable
 class Editor(Protocol):
-    """A face editor. All calls are thread-safe and without state: the same input gives the same output."""
+    """A face editor. All calls are thread-safe and without state: the same input gives the same output.
+
+    Attributes:
+        name: its name in the catalog.
+        crop: how it wants its faces cut out.
+        Controls: the model of its controls, a subclass of `models.editor.Controls`.
+        needs_masks: whether `encode` and `render` want `Crop.masks`.
+        latent_seconds: time constant with which the stream averages the latent of one face; 0 where the latent holds what
+            changes quickly (pose, expression).
+    """
 
     name: str
     crop: CropSpec
     Controls: type[Any]
+
+    needs_masks: bool = False
+    latent_seconds: float = 0.25
 
     def encode(self, crop: Crop) -> Latent:
         """Read the face: its latent, which the stream smooths over time per face id."""

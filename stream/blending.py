@@ -1,9 +1,8 @@
 """Paste an edit back into the camera's picture, on the region it touches only.
 
-Everything is prepared at the crop's size, premultiplied, and brought to the camera's resolution by one warp:
+Everything is prepared at the crop's size, premultiplied, and brought to the camera's resolution by few warps:
 
-    out = camera + j (camera(flow) - camera) + P - k camera
-    with  k = mask opacity,  j = mask - k,  P = j delta + k image
+    out(p) = (1 - k) camera(p + mask flow) + P    with  k = mask opacity,  P = (mask - k) delta + k image
 """
 
 from __future__ import annotations
@@ -19,7 +18,8 @@ from stream.alignment import Quad, crop_to_frame, frame_to_crop
 from stream.frame import Floats, Image
 
 FEATHER = 0.04
-FLOW_FLOOR_PX = 0.05
+# Rows that are blended at once: few enough for all intermediate pictures to stay in a core's cache.
+STRIP_ROWS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ def blend(image: Image, out: Image, edit: Edit, quad: Quad, keep: Floats | None 
     """Blend one edit into a picture.
 
     Args:
-        image: (H, W, 3) uint8 BGR, the camera's picture.
-        out: (H, W, 3) uint8 BGR, a copy of `image` or of it with other faces edited; changed in place. Pixels where the
+        image: (H, W, 3) uint8 BGR, the picture to edit.
+        out: (H, W, 3) uint8 BGR, a copy of `image`, changed in place. Pixels where the
             mask is 0 are left alone, bit for bit.
         edit: the edit of a crop.
         quad: where that crop lies in the picture.
@@ -54,30 +54,39 @@ def blend(image: Image, out: Image, edit: Edit, quad: Quad, keep: Floats | None 
     mask = edit.mask * border_feather(edit.mask.shape[0])
     if keep is not None:
         mask = mask * (1 - cv2.resize(keep, mask.shape[::-1], interpolation=cv2.INTER_LINEAR))
-    size = mask.shape[0]
     region = touched(mask, quad, image.shape)
     if region.empty:
         return
-    to_crop = frame_to_crop(quad, size)
-    to_crop[:, 2] += to_crop[:, 0] * region.x0 + to_crop[:, 1] * region.y0
-    to_region = cv2.invertAffineTransform(to_crop)
-    extent = (region.x1 - region.x0, region.y1 - region.y0)
-    target, camera = out[region.slices], image[region.slices]
+    paint = _premultiply(edit, mask)
+    shift = _frame_shift(edit.flow, mask, quad) if edit.flow is not None else None
+    for y0 in range(region.y0, region.y1, STRIP_ROWS):
+        strip = Region(region.x0, y0, region.x1, min(y0 + STRIP_ROWS, region.y1))
+        to_crop = frame_to_crop(quad, mask.shape[0])
+        to_crop[:, 2] += to_crop[:, 0] * strip.x0 + to_crop[:, 1] * strip.y0
+        base = out[strip.slices] if shift is None else _moved(image, strip, shift, to_crop)
+        above = _up(paint, to_crop, strip)
+        change = cv2.cvtColor(above, cv2.COLOR_BGRA2BGR)
+        if edit.image is not None:
+            weight = cv2.cvtColor(cv2.extractChannel(above, 3), cv2.COLOR_GRAY2BGR)
+            cv2.subtract(change, cv2.multiply(base, weight, dtype=cv2.CV_32F), dst=change)
+        out[strip.slices] = cv2.add(base, change, dtype=cv2.CV_8U)
 
-    paint, moved = _premultiply(edit, mask)
-    paint = cv2.warpAffine(paint, to_region, extent, flags=cv2.INTER_LINEAR)
-    change = cv2.cvtColor(paint, cv2.COLOR_BGRA2BGR)
-    if edit.image is not None:
-        change -= cv2.multiply(target, _three(cv2.extractChannel(paint, 3)), dtype=cv2.CV_32F)
-    if edit.flow is not None and float(np.abs(edit.flow).max()) > FLOW_FLOOR_PX:
-        shift = cv2.warpAffine(_source_map(edit.flow, moved, quad), to_region, extent, flags=cv2.INTER_LINEAR)
-        x, y, weight, _ = cv2.split(shift)
-        warped = cv2.remap(
-            image, *cv2.convertMaps(x, y, cv2.CV_16SC2), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
-        difference = cv2.subtract(warped, camera, dtype=cv2.CV_32F)
-        change += cv2.multiply(difference, _three(weight))
-    out[region.slices] = cv2.add(target, change, dtype=cv2.CV_8U)
+
+def _up(plane: Floats, to_crop: Floats, strip: Region) -> Floats:
+    extent = (strip.x1 - strip.x0, strip.y1 - strip.y0)
+    return cv2.warpAffine(plane, to_crop, extent, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+
+
+def _moved(image: Image, strip: Region, shift: tuple[Floats, Floats], to_crop: Floats) -> Image:
+    """The camera's pixels moved by the flow: exactly the camera where the flow is 0, as the grid is whole numbers."""
+    u, v = _grid(strip.x1 - strip.x0, STRIP_ROWS)
+    rows = strip.y1 - strip.y0
+    x = cv2.add(_up(shift[0], to_crop, strip), u[:rows])
+    y = cv2.add(_up(shift[1], to_crop, strip), v[:rows])
+    cv2.add(x, float(strip.x0), dst=x)
+    cv2.add(y, float(strip.y0), dst=y)
+    whole, fraction = cv2.convertMaps(x, y, cv2.CV_16SC2)
+    return cv2.remap(image, whole, fraction, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def touched(mask: Floats, quad: Quad, shape: tuple[int, ...]) -> Region:
@@ -102,38 +111,30 @@ def border_feather(size: int) -> Floats:
     return np.minimum.outer(ramp, ramp)
 
 
-def _premultiply(edit: Edit, mask: Floats) -> tuple[Floats, Floats]:
-    """P and k as one (S, S, 4) float32 picture, and j as (S, S): four channels warp faster than three and one."""
-    size = mask.shape[0]
-    paint = np.zeros((size, size, 4), np.float32)
-    moved = mask
+def _premultiply(edit: Edit, mask: Floats) -> Floats:
+    """P (BGR) and k as one (S, S, 4) float32 picture: four channels warp faster than three and one."""
+    moved, replace, colour = mask, None, None
     if edit.image is not None:
         replace = mask if edit.opacity is None else mask * edit.opacity
         moved = mask - replace
-        paint[..., 3] = replace
-        paint[..., :3] = edit.image[..., ::-1] * replace[..., None]
+        colour = cv2.multiply(edit.image, cv2.cvtColor(replace, cv2.COLOR_GRAY2BGR), dtype=cv2.CV_32F)
     if edit.delta is not None:
-        paint[..., :3] += edit.delta[..., ::-1] * moved[..., None]
-    return paint, moved
+        residual = cv2.multiply(edit.delta, cv2.cvtColor(moved, cv2.COLOR_GRAY2BGR))
+        colour = residual if colour is None else cv2.add(colour, residual, dst=colour)
+    if colour is None:
+        return np.zeros((*mask.shape, 4), np.float32)
+    red, green, blue = cv2.split(colour)
+    return cv2.merge([blue, green, red, np.zeros_like(mask) if replace is None else replace])
 
 
-def _source_map(flow: Floats, moved: Floats, quad: Quad) -> Floats:
-    """(S, S, 4) float32: for each crop pixel the frame position (x, y) that its edited colour comes from, j, and 0."""
-    size = flow.shape[0]
-    u, v = _grid(size)
-    u, v = u + flow[..., 0], v + flow[..., 1]
-    a = crop_to_frame(quad, size)
-    x = a[0, 0] * u + a[0, 1] * v + a[0, 2]
-    y = a[1, 0] * u + a[1, 1] * v + a[1, 2]
-    return cv2.merge([x, y, moved, np.zeros_like(moved)])
+def _frame_shift(flow: Floats, mask: Floats, quad: Quad) -> tuple[Floats, Floats]:
+    """The flow in frame pixels, faded by the mask: two (S, S) float32 planes."""
+    u, v = flow[..., 0] * mask, flow[..., 1] * mask
+    a = crop_to_frame(quad, mask.shape[0])
+    return a[0, 0] * u + a[0, 1] * v, a[1, 0] * u + a[1, 1] * v
 
 
-@lru_cache(maxsize=8)
-def _grid(size: int) -> tuple[Floats, Floats]:
-    line = np.arange(size, dtype=np.float32)
-    u, v = np.meshgrid(line, line)
+@lru_cache(maxsize=64)
+def _grid(width: int, height: int) -> tuple[Floats, Floats]:
+    u, v = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     return u, v
-
-
-def _three(plane: Floats) -> Floats:
-    return cv2.merge([plane, plane, plane])

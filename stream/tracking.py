@@ -1,7 +1,7 @@
 """From frames to faces with stable ids.
 
-A live track needs no detector: the landmarks of the last frame give the region of the next. The detector runs when there
-is no track, when one is lost, and every so often to find newcomers.
+A live track needs no detector: the landmarks of the last frame give the region of the next. The detector runs when
+there is no track, when one is lost, and every so often to find newcomers.
 """
 
 from __future__ import annotations
