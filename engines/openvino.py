@@ -150,7 +150,13 @@ def _exported(compiled: Any) -> bytes:
 
 def _spec(port: Any) -> TensorSpec:
     shape = tuple(None if size.is_dynamic else size.get_length() for size in port.partial_shape)
-    return TensorSpec(port.any_name, shape, np.dtype(port.element_type.to_dtype()))
+    return TensorSpec(_name(port), shape, np.dtype(port.element_type.to_dtype()))
+
+
+def _name(port: Any) -> str:
+    """The port's name in the ONNX file: compiling gives it those of folded nodes besides, in no order."""
+    name = port.node.friendly_name.removesuffix("/sink_port_0")
+    return str(name if name in port.names else port.any_name)
 
 
 def _last(error: RuntimeError) -> str:

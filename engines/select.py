@@ -47,6 +47,7 @@ def load(
     threads: int | None = None,
     cache_dir: Path | None = None,
     samples: Sequence[Mapping[str, Array]] = (),
+    tolerance: parity.Tolerance | None = None,
 ) -> Engine:
     """Compile a network for this machine, or take it from the cache, once it is shown to compute what it should.
 
@@ -61,6 +62,8 @@ def load(
         threads: processor threads one call may use; None for the library's choice.
         cache_dir: where compiled networks are kept; None for the user's cache folder.
         samples: real inputs for the comparison, besides random ones.
+        tolerance: how far outputs may lie from the reference's; None for the usual of each precision, which suits
+            pictures and masks (a network that gives positions in pixels wants a tighter one).
 
     Returns:
         The engine. Its `notes` say why better-placed choices were passed over.
@@ -71,21 +74,18 @@ def load(
         BackendUnavailable: the named backend or precision cannot run here.
     """
     network = open_network(path)
-    job = _Job(network, precision, threads, Cache(cache_dir), samples)
+    job = _Job(network, precision, threads, Cache(cache_dir), samples, tolerance)
     notes: list[str] = []
     for candidate in _candidates(backend):
         try:
             candidate.probe()
             engine = _fastest_correct(candidate, job, notes)
-        except BackendUnavailable as error:
+        except EngineError as error:
             if backend != "auto":
                 raise
+            if not isinstance(error, BackendUnavailable):
+                log.warning("%s: %s; trying the next backend", network.name, error)
             notes.append(f"{candidate.name}: {error}")
-            continue
-        except _Incorrect as error:
-            if backend != "auto":
-                raise
-            log.warning("%s: %s; trying the next backend", network.name, error)
             continue
         engine.notes = tuple(notes)
         log.info("%s: %s in %s on %s", network.name, engine.backend, engine.precision, engine.device)
@@ -115,13 +115,10 @@ class _Job:
     threads: int | None
     cache: Cache
     samples: Sequence[Mapping[str, Array]]
+    tolerance: parity.Tolerance | None
 
     def load(self, backend: Backend, precision: str) -> Engine:
         return backend.load(self.network, precision, threads=self.threads, cache=self.cache)
-
-
-class _Incorrect(EngineError):
-    """No wanted precision of a backend passed its comparison with the reference."""
 
 
 def _candidates(name: str) -> tuple[Backend, ...]:
@@ -155,8 +152,7 @@ def _fastest_correct(backend: Backend, job: _Job, notes: list[str]) -> Engine:
         passed.append((engine, milliseconds))
         measured[name] = {"parity": verdict.to_json(), "ms": milliseconds}
     if not passed:
-        notes.extend(rejected)
-        raise _Incorrect("; ".join(rejected))
+        raise EngineError(f"{job.network.path}: computed wrongly; " + "; ".join(rejected))
     best = _fastest(passed)
     for engine, milliseconds in passed:
         if engine is not best:
@@ -181,14 +177,14 @@ def _verdict(engine: Engine, job: _Job) -> parity.Parity:
     if (engine.backend, engine.precision) == (REFERENCE.name, "f32"):
         return parity.Parity(0.0, 0.0, engine.outputs[0].name, 0, 0, parity.TOLERANCES["f32"])
     with job.load(REFERENCE, "f32") as reference:
-        return parity.compare(engine, reference, job.samples)
+        return parity.compare(engine, reference, job.samples, job.tolerance)
 
 
 def _choice_key(backend: Backend, job: _Job, precisions: tuple[str, ...]) -> Key:
     """The key of a remembered choice among precisions. A device in words includes version and processor or GPU."""
     return Key(
         network=job.network.sha256,
-        shapes=f"compared on {len(job.samples)} given inputs",
+        shapes=f"compared on {len(job.samples)} given inputs, {job.tolerance or 'usual tolerance'}",
         precision="choice",
         backend=backend.name,
         version=REFERENCE.probe(),

@@ -132,6 +132,28 @@ def test_many_threads_get_their_own_results(load, network):
         assert max(pool.map(call, range(threads))) < 1e-5
 
 
+def test_outputs_keep_their_names_in_the_file(load, tmp_path):
+    """Compilers fold the identities and reshapes that name an output into what comes before."""
+    tensor = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [
+            helper.make_node("Sigmoid", ["in.1"], ["1"]),
+            helper.make_node("Identity", ["1"], ["score"]),
+            helper.make_node("Flatten", ["1"], ["2"]),
+            helper.make_node("Identity", ["2"], ["box"]),
+        ],
+        "named",
+        [tensor("in.1", TensorProto.FLOAT, [1, 4])],
+        [tensor("score", TensorProto.FLOAT, [1, 4]), tensor("box", TensorProto.FLOAT, [1, 4])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
+    onnx.save(model, tmp_path / "named.onnx")
+    for _ in range(2):  # compiled, then from the cache
+        engine = load(tmp_path / "named.onnx")
+        assert [spec.name for spec in engine.inputs] == ["in.1"]
+        assert set(engine.run({"in.1": np.zeros((1, 4), np.float32)})) == {"score", "box"}
+
+
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [

@@ -8,6 +8,7 @@ import pytest
 from engines import select
 from engines.base import BackendUnavailable, EngineError
 from engines.onnxruntime import OnnxRuntime, OnnxRuntimeEngine
+from engines.parity import Tolerance
 from engines.select import available, load
 
 
@@ -86,7 +87,7 @@ def test_naming_a_backend_makes_its_absence_an_error(monkeypatch, network, cache
 
 def test_no_backend_at_all_lists_every_reason(monkeypatch, network, cache_dir):
     use(monkeypatch, Absent(), Wrong(f16=2.0))
-    with pytest.raises(EngineError, match=r"no backend .*absent: its driver is missing; wrong in f16: .*outside"):
+    with pytest.raises(EngineError, match=r"no backend .*absent: its driver is missing; wrong: .*in f16: .*outside"):
         load(network(), cache_dir=cache_dir)
 
 
@@ -107,8 +108,21 @@ def test_a_wrong_backend_falls_back_to_the_next_loudly(monkeypatch, network, cac
     use(monkeypatch, Wrong(f16=1.5, f32=float("nan")), OnnxRuntime())
     engine = load(network(), cache_dir=cache_dir)
     assert engine.backend == "onnxruntime"
-    assert len(engine.notes) == 2
+    assert "wrong in f16" in engine.notes[0]
+    assert "wrong in f32" in engine.notes[0]
     assert "trying the next backend" in caplog.text
+
+
+def test_a_network_that_one_backend_cannot_compile_goes_to_the_next(monkeypatch, network, cache_dir, caplog):
+    class Picky(Wrong):
+        def load(self, network, precision, *, threads, cache):
+            raise network.broken("MaxUnpool is not supported")
+
+    use(monkeypatch, Picky(f32=1.0), OnnxRuntime())
+    engine = load(network(), cache_dir=cache_dir)
+    assert engine.backend == "onnxruntime"
+    assert "MaxUnpool is not supported" in engine.notes[0]
+    assert "MaxUnpool is not supported" in caplog.text
 
 
 def test_a_wrong_precision_that_was_asked_for_is_an_error(monkeypatch, network, cache_dir):
@@ -145,6 +159,15 @@ def test_the_choice_is_remembered(monkeypatch, network, cache_dir):
     assert second.notes == first.notes
     (entry,) = cache_dir.iterdir()
     assert b'"relative_l2"' in entry.read_bytes()  # the verdict is stored beside it
+
+
+def test_a_tighter_tolerance_is_another_choice(monkeypatch, network, cache_dir):
+    use(monkeypatch, Wrong(f16=1.001, f32=1.0))
+    monkeypatch.setattr(select.parity, "best_ms", lambda engine, inputs: {"f16": 1.0, "f32": 2.0}[engine.precision])
+    path = network()
+    assert load(path, cache_dir=cache_dir).precision == "f16"
+    assert load(path, cache_dir=cache_dir, tolerance=Tolerance(1e-4, 1e-4)).precision == "f32"
+    assert load(path, cache_dir=cache_dir).precision == "f16"
 
 
 def test_another_network_is_another_choice(monkeypatch, network, cache_dir):

@@ -1,0 +1,272 @@
+"""How fast and how exact every usable engine runs networks here: `python -m engines.bench [FILES | --all]`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from engines import parity, select
+from engines.base import Backend, Engine, EngineError
+from engines.cache import Cache
+from engines.graph import count_flop
+from engines.network import PROJECT, Network, open_network
+
+EMBEDDED = PROJECT / "models" / "embedded"
+# Engines take turns of this many calls, so that a slow moment of the machine falls on all of them.
+TURN = 4
+# The peak is the best rate of a chain of square matrix products; large enough to fill the units, small enough for
+# the caches that a real network's layers live in.
+PEAK_SIDE, PEAK_CHAIN = 1024, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to measure.
+
+    Attributes:
+        backends: those to measure.
+        seconds: how long each engine is timed.
+        threads: processor threads per call; None for the library's choice.
+        cache: where compiled networks are kept.
+    """
+
+    backends: Sequence[Backend]
+    seconds: float
+    threads: int | None
+    cache: Cache
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One network on one engine.
+
+    Attributes:
+        network: its file's name.
+        backend: where it ran.
+        precision: what it computed in.
+        calls: how many were timed.
+        p50: milliseconds of a call, as are p95 and p99.
+        gflop: 1e9 operations in one call, see `engines.graph.count_flop`.
+        rate: GFLOP/s at the median.
+        share: of the peak measured for this precision; None where none was.
+        relative_l2: error against ONNX Runtime in FP32 on random inputs.
+        worst: largest error of one element over the largest output.
+    """
+
+    network: str
+    backend: str
+    precision: str
+    calls: int
+    p50: float
+    p95: float
+    p99: float
+    gflop: float
+    rate: float
+    share: float | None
+    relative_l2: float
+    worst: float
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _options(arguments)
+    paths = sorted(EMBEDDED.glob("*.onnx")) if options.all else options.files
+    if not paths:
+        print(f"no network given, and none in {EMBEDDED}", file=sys.stderr)
+        return 2
+    settings = Settings(_usable(options.backend), options.seconds, options.threads, Cache(options.cache))
+    machine = describe_machine()
+    for name, text in machine.items():
+        print(f"{name}: {text}")
+    try:
+        peaks = measure_peaks(settings)
+        for precision, rate in peaks.items():
+            print(f"matrix product peak, {precision}: {rate:.0f} GFLOP/s")
+        overheads = measure_overheads(settings)
+        for name, milliseconds in overheads.items():
+            print(f"cost of a call of an empty network, {name}: {milliseconds:.3f} ms")
+        rows = []
+        for path in paths:
+            rows += measure(open_network(path), settings, peaks)
+    except EngineError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(table(rows))
+    if options.json:
+        report = {"machine": machine, "peaks": peaks, "overheads_ms": overheads, "rows": [asdict(row) for row in rows]}
+        options.json.write_text(json.dumps(report, indent=2) + "\n")
+    return 0
+
+
+def measure(network: Network, settings: Settings, peaks: Mapping[str, float]) -> list[Row]:
+    """Time a network on every backend and precision, in turns.
+
+    Args:
+        network: the ONNX file.
+        settings: how.
+        peaks: GFLOP/s per precision, from `measure_peaks`.
+    """
+    engines = _engines(network, settings)
+    reference = select.REFERENCE.load(network, "f32", threads=settings.threads, cache=settings.cache)
+    inputs = parity.draw(reference.inputs, parity.SEED)
+    times: dict[int, list[float]] = {index: [] for index in range(len(engines))}
+    for engine in engines:
+        engine.run(inputs)
+    while pending := [index for index, taken in times.items() if sum(taken) < settings.seconds]:
+        for index in pending:
+            times[index] += [_call_ms(engines[index], inputs) / 1e3 for _ in range(TURN)]
+    gflop = count_flop(network) / 1e9
+    rows = []
+    for index, engine in enumerate(engines):
+        milliseconds = np.array(times[index]) * 1e3
+        p50, p95, p99 = (float(value) for value in np.percentile(milliseconds, (50, 95, 99)))
+        error = parity.compare(engine, reference)
+        rate, peak = gflop / p50 * 1e3, peaks.get(engine.precision)
+        rows.append(
+            Row(
+                network=network.path.name,
+                backend=engine.backend,
+                precision=engine.precision,
+                calls=len(milliseconds),
+                p50=p50,
+                p95=p95,
+                p99=p99,
+                gflop=gflop,
+                rate=rate,
+                share=rate / peak if peak else None,
+                relative_l2=error.relative_l2,
+                worst=error.worst,
+            )
+        )
+        engine.close()
+    return rows
+
+
+def measure_peaks(settings: Settings) -> dict[str, float]:
+    """GFLOP/s of large matrix products per precision: the best of all backends, each by its fastest call."""
+    peaks: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        network = _write(Path(folder) / "matrix_products.onnx", _matrix_products())
+        for engine in _engines(network, settings):
+            inputs = parity.draw(engine.inputs, parity.SEED)
+            runs = max(8, int(min(settings.seconds, 2.0) * 1e3 / max(parity.best_ms(engine, inputs, runs=2), 0.1)))
+            rate = count_flop(network) / 1e6 / parity.best_ms(engine, inputs, runs)
+            peaks[engine.precision] = max(rate, peaks.get(engine.precision, 0.0))
+            engine.close()
+    return peaks
+
+
+def measure_overheads(settings: Settings) -> dict[str, float]:
+    """Milliseconds of a call of a network that does next to nothing: our code and the library's together."""
+    overheads: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        network = _write(Path(folder) / "empty.onnx", _next_to_nothing())
+        for engine in _engines(network, settings):
+            milliseconds = parity.best_ms(engine, parity.draw(engine.inputs, parity.SEED), runs=500)
+            overheads[f"{engine.backend} {engine.precision}"] = milliseconds
+            engine.close()
+    return overheads
+
+
+def describe_machine() -> dict[str, str]:
+    """The hardware and what is installed on it, in words."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    rows = {"system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, {cores} cores"}
+    for backend, usable, reason in select.available():
+        rows[backend] = reason if usable else f"not usable: {reason}"
+    return rows
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as a Markdown table."""
+    lines = [
+        "| network | backend | precision | p50 ms | p95 | p99 | GFLOP | GFLOP/s | of peak | relative L2 | worst |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        share = f"{row.share:.0%}" if row.share is not None else "-"
+        lines.append(
+            f"| {row.network} | {row.backend} | {row.precision} | {row.p50:.2f} | {row.p95:.2f} | {row.p99:.2f} "
+            f"| {row.gflop:.3f} | {row.rate:.0f} | {share} | {row.relative_l2:.1e} | {row.worst:.1e} |"
+        )
+    return "\n".join(lines)
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m engines.bench", description=__doc__)
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="ONNX files")
+    parser.add_argument("--all", action="store_true", help="every network that ships with the project")
+    parser.add_argument("--backend", default="auto", help="one backend only")
+    parser.add_argument("--seconds", type=float, default=3.0, help="how long each engine is timed (default 3)")
+    parser.add_argument("--threads", type=int, help="processor threads per call (default: the library's choice)")
+    parser.add_argument("--cache", type=Path, help="folder of compiled networks (default: the user's)")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    return parser.parse_args(arguments)
+
+
+def _usable(name: str) -> list[Backend]:
+    usable = {row.backend for row in select.available() if row.usable}
+    return [backend for backend in select.BACKENDS if backend.name in usable and name in ("auto", backend.name)]
+
+
+def _engines(network: Network, settings: Settings) -> list[Engine]:
+    engines = []
+    for backend in settings.backends:
+        for precision in backend.precisions():
+            try:
+                engines.append(backend.load(network, precision, threads=settings.threads, cache=settings.cache))
+            except EngineError as error:
+                print(f"{network.name}: not measured with {backend.name} in {precision}: {error}", file=sys.stderr)
+    return engines
+
+
+def _call_ms(engine: Engine, inputs: dict[str, np.ndarray]) -> float:
+    start = time.perf_counter()
+    engine.run(inputs)
+    return (time.perf_counter() - start) * 1e3
+
+
+def _write(path: Path, model: bytes) -> Network:
+    path.write_bytes(model)
+    return open_network(path)
+
+
+def _matrix_products() -> bytes:
+    generator = np.random.default_rng(parity.SEED)
+    weights = generator.standard_normal((PEAK_CHAIN, PEAK_SIDE, PEAK_SIDE)) / np.sqrt(PEAK_SIDE)
+    names = ["x", *(f"product{index}" for index in range(PEAK_CHAIN - 1)), "y"]
+    nodes = [("MatMul", [names[i], f"weight{i}"], [names[i + 1]]) for i in range(PEAK_CHAIN)]
+    shape = [PEAK_SIDE, PEAK_SIDE]
+    return _model(nodes, shape, {f"weight{i}": weights[i].astype(np.float32) for i in range(PEAK_CHAIN)})
+
+
+def _next_to_nothing() -> bytes:
+    return _model([("Relu", ["x"], ["y"])], [1, 4], {})
+
+
+def _model(nodes: list[tuple[str, list[str], list[str]]], shape: list[int], weights: dict[str, np.ndarray]) -> bytes:
+    """A serialized network from "x" to "y", both float32 of one shape."""
+    from onnx import TensorProto, helper, numpy_helper  # noqa: PLC0415
+
+    graph = helper.make_graph(
+        [helper.make_node(operator, sources, results) for operator, sources, results in nodes],
+        "bench",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+        [numpy_helper.from_array(values, name) for name, values in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    return bytes(model.SerializeToString())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
