@@ -1,10 +1,14 @@
-"""FRAN: re-aging as a residual predicted by a U-Net (Zoss et al., SIGGRAPH Asia 2022), in the shape of the open face_reaging checkpoint."""
+"""FRAN: re-aging as a residual from a U-Net (Zoss et al., SIGGRAPH Asia 2022), as in the open face_reaging."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from models.checkpoints import build
 
 
 class BlurPool(nn.Module):
@@ -20,7 +24,7 @@ class BlurPool(nn.Module):
     def __init__(self, channels: int, stride: int) -> None:
         super().__init__()
         self.stride = stride
-        taps = torch.tensor([1.0, 3.0, 3.0, 1.0])
+        taps = torch.tensor([1.0, 3.0, 3.0, 1.0], device="cpu")
         self.register_buffer("filt", (taps[:, None] * taps / 64).repeat(channels, 1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -99,3 +103,12 @@ class UNet(nn.Module):
         level4 = self.down4(level3)
         out: Tensor = self.final_conv(self.up4(self.up3(self.up2(self.up1(level4, level3), level2), level1), level0))
         return out
+
+
+def load_network(state: Mapping[str, Tensor]) -> UNet:
+    """The network of the published state dict, ready to run.
+
+    Raises:
+        CheckpointError: keys are missing or mis-shaped.
+    """
+    return build(UNet, state, optional=["*.filt"])

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from models.checkpoints import build
 
 AGE_CLASSES = ("0-2", "3-6", "7-9", "15-19", "30-39", "50-69")
 CLASS_MID_AGES = (1.0, 4.5, 8.0, 17.0, 34.5, 59.5)
 CODE_PER_CLASS = 50
 """The age code of class i is 300 numbers, the i-th block of 50 one and the rest zero."""
 
-UNUSED_KEYS = ("blur.weight", "blur.weight_flip")
-"""Endings of keys that the checkpoints carry as constants."""
-UNUSED_PREFIXES = ("age_encoder.",)
-"""The age encoder serves training only: an edit needs no source age."""
+UNUSED_KEYS = ("age_encoder.*", "*.blur.weight", "*.blur.weight_flip")
+"""Keys of the checkpoints that an edit never reads: the age encoder serves training only, the blurs are constants."""
 
 
 class PixelNorm(nn.Module):
@@ -108,7 +109,7 @@ class AgeMapping(nn.Module):
 class ModulatedConv2d(nn.Module):
     """3x3 convolution whose input channels are scaled by 1 + PN(affine(w)) and whose output has unit variance again.
 
-    The scale acts on the activations instead of the weights: the same function, and the weights stay constant in an engine.
+    The scale acts on the activations instead of the weights: the same function, and the weights stay constant.
     """
 
     def __init__(self, inputs: int, outputs: int, latent: int, upsample: bool = False) -> None:
@@ -191,7 +192,7 @@ class Generator(nn.Module):
     def class_latents(self) -> Tensor:
         """(6, latent): the latents of the six age classes, without the noise of training."""
         classes = len(AGE_CLASSES)
-        codes = torch.eye(classes, device=self.decoder.conv_img[0].conv["bias"].device)
+        codes = torch.eye(classes, device=next(self.parameters()).device)
         out: Tensor = self.decoder.mlp(codes.repeat_interleave(CODE_PER_CLASS, dim=1))
         return out
 
@@ -200,11 +201,20 @@ class Generator(nn.Module):
 
         Args:
             image: (N, 3, S, S) RGB in [-1, 1], everything but head, hair and neck grey (0).
-            class_weights: (N, 6) share of each age class, summing to 1; two neighbours in continuous age. The mix is one of
-                mapped latents, as in the authors' traversal, not of age codes.
+            class_weights: (N, 6) share of each age class, summing to 1; two neighbours in continuous age. The mix is
+                one of mapped latents, as in the authors' traversal, not of age codes.
 
         Returns:
             (N, 3, S, S) RGB in [-1, 1], background grey.
         """
         out: Tensor = self.decoder(self.id_encoder(image), class_weights @ self.class_latents())
         return out
+
+
+def load_generator(state: Mapping[str, Tensor]) -> Generator:
+    """The generator of a `latest_net_g_running.pth`, ready to run.
+
+    Raises:
+        CheckpointError: keys are missing or mis-shaped.
+    """
+    return build(Generator, state, ignored=UNUSED_KEYS)

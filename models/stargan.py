@@ -1,9 +1,13 @@
-"""StarGAN: one generator for many domains of faces (Choi et al., CVPR 2018), with the checkpoints of its authors and of facestyle-gan."""
+"""StarGAN: one generator for many domains of faces (Choi et al., CVPR 2018), as published and as facestyle-gan."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
+
+from models.checkpoints import build
 
 CELEBA = ("Black_Hair", "Blond_Hair", "Brown_Hair", "Male", "Young")
 RAFD = ("angry", "contemptuous", "disgusted", "fearful", "happy", "neutral", "sad", "surprised")
@@ -20,9 +24,9 @@ FACESTYLE_HAIR = (
 )
 CELEBA_AND_RAFD = (*CELEBA, *RAFD, "use_celeba", "use_rafd")
 
-UNUSED_KEYS = ("running_mean", "running_var", "num_batches_tracked")
-"""Endings of keys that the checkpoints carry and inference never reads: the authors test in training mode, so that every
-InstanceNorm uses the statistics of the picture before it. Networks that read the stored statistics give a different picture."""
+UNUSED_KEYS = ("*.running_mean", "*.running_var", "*.num_batches_tracked")
+"""Keys of the checkpoints that inference never reads: the authors test in training mode, so that InstanceNorm uses the
+statistics of the picture before it. A network that reads the stored statistics draws a different picture."""
 
 
 class ResidualBlock(nn.Module):
@@ -93,7 +97,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """The discriminator D(x): real or translated per patch, and the domain label, which reads a face's own label before an edit.
+    """The discriminator D(x): real or translated per patch, and the domain label, which reads a face before its edit.
 
     Args:
         size: side of the pictures.
@@ -123,3 +127,14 @@ class Discriminator(nn.Module):
         """
         features = self.main(image)
         return self.conv1(features), self.conv2(features).flatten(1)
+
+
+def load_generator(state: Mapping[str, Tensor]) -> Generator:
+    """The generator of a `*-G.ckpt`, ready to run. The number of domains is read from its first layer.
+
+    Raises:
+        CheckpointError: keys are missing or mis-shaped.
+    """
+    first = state.get("main.0.weight")
+    domains = first.shape[1] - 3 if first is not None and first.ndim == 4 else len(CELEBA)
+    return build(lambda: Generator(domains), state, ignored=UNUSED_KEYS)

@@ -1,0 +1,297 @@
+"""StyleALAE: an autoencoder whose latent is StyleGAN's W (Pidhorskyi et al., CVPR 2020), with its attribute edit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+EDITED_ROWS = 16
+"""Rows from here on keep the latent of the unedited face (fine colour and texture)."""
+
+FUSED_SIDE = 128
+"""From this side on the strided convolutions carry the resampling themselves."""
+
+DIRECTIONS = {
+    "gender": 0,
+    "smile": 1,
+    "attractive": 2,
+    "wavy hair": 3,
+    "young": 4,
+    "big lips": 10,
+    "big nose": 11,
+    "chubby": 17,
+    "glasses": 19,
+}
+"""Published directions and the number in their file names. They belong to the FFHQ generator of 1024 px alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Sizes of a published model.
+
+    Attributes:
+        layers: blocks of the encoder and of the decoder; the picture's side is 2 ** (layers + 1).
+        width: channels at full resolution; they double inwards up to `latent`.
+        latent: length of W and most channels of a layer.
+    """
+
+    layers: int
+    width: int
+    latent: int
+
+    @property
+    def size(self) -> int:
+        return 2 ** (self.layers + 1)
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels from full resolution inwards, one more than there are layers."""
+        return tuple(min(self.width * 2**i, self.latent) for i in range(self.layers + 1))
+
+
+FFHQ = Config(layers=9, width=16, latent=512)
+CELEBA_HQ_256 = Config(layers=7, width=64, latent=512)
+CELEBA_128 = Config(layers=6, width=64, latent=256)
+
+
+class Blur(nn.Module):
+    """3x3 binomial filter, zero border."""
+
+    weight: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        taps = torch.tensor([1.0, 2.0, 1.0], device="cpu")
+        self.register_buffer("weight", (taps[:, None] * taps / 16).repeat(channels, 1, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight, padding=1, groups=x.shape[1])
+
+
+def _spread_kernel(weight: Tensor) -> Tensor:
+    """A 3x3 kernel as the 4x4 one that resamples by two as well: the sum of its four half-pixel shifts."""
+    weight = F.pad(weight, (1, 1, 1, 1))
+    return weight[..., 1:, 1:] + weight[..., :-1, 1:] + weight[..., 1:, :-1] + weight[..., :-1, :-1]
+
+
+class Weight(nn.Module):
+    """A convolution's weight under its name in the checkpoint."""
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(*shape) / math.sqrt(math.prod(shape[1:])))
+
+
+class FromRGB(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.from_rgb = nn.Conv2d(3, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.leaky_relu(self.from_rgb(x), 0.2)
+
+
+class ToRGB(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.to_rgb = nn.Conv2d(channels, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.to_rgb(x)
+        return out
+
+
+class EncodeBlock(nn.Module):
+    """Two convolutions; each takes the mean and deviation of its channels out of the picture and into the latent."""
+
+    def __init__(self, inputs: int, outputs: int, latent: int, fused: bool) -> None:
+        super().__init__()
+        self.fused = fused
+        self.conv_1 = Weight(inputs, inputs, 3, 3)
+        self.bias_1 = nn.Parameter(torch.zeros(1, inputs, 1, 1))
+        self.style_1 = nn.Linear(2 * inputs, latent)
+        self.blur = Blur(inputs)
+        self.conv_2 = Weight(outputs, inputs, 3, 3)
+        self.bias_2 = nn.Parameter(torch.zeros(1, outputs, 1, 1))
+        self.style_2 = nn.Linear(2 * outputs, latent)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns: the picture at half the side, normalised; this block's share of W (N, latent)."""
+        x = F.leaky_relu(F.conv2d(x, self.conv_1.weight, padding=1) + self.bias_1, 0.2)
+        w = self.style_1(_statistics(x))
+        x = self.blur(F.instance_norm(x))
+        if self.fused:
+            x = F.conv2d(x, _spread_kernel(self.conv_2.weight) * 0.25, stride=2, padding=1)
+        else:
+            x = F.avg_pool2d(F.conv2d(x, self.conv_2.weight, padding=1), 2)
+        x = F.leaky_relu(x + self.bias_2, 0.2)
+        return F.instance_norm(x), w + self.style_2(_statistics(x))
+
+
+def _statistics(x: Tensor) -> Tensor:
+    """(N, 2C): mean and standard deviation per channel, the latter without an epsilon."""
+    mean = x.mean(dim=(2, 3))
+    deviation = (x - mean[:, :, None, None]).square().mean(dim=(2, 3)).sqrt()
+    return torch.cat([mean, deviation], dim=1)
+
+
+class Encoder(nn.Module):
+    """The encoder E: (N, 3, S, S) RGB in [-1, 1] to W (N, latent)."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        channels = config.channels
+        self.from_rgb = nn.ModuleList(FromRGB(count) for count in channels[:-1])
+        self.encode_block = nn.ModuleList(
+            EncodeBlock(before, after, config.latent, fused=config.size >> i >= FUSED_SIDE)
+            for i, (before, after) in enumerate(pairwise(channels))
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        # The authors apply the activation of the first layer twice.
+        x = F.leaky_relu(self.from_rgb[0](image), 0.2)
+        total: Tensor | None = None
+        for block in self.encode_block:
+            x, w = block(x)
+            total = w if total is None else total + w
+        assert total is not None
+        return total
+
+
+class DecodeBlock(nn.Module):
+    """StyleGAN's block: convolution, noise, bias, leaky ReLU, AdaIN, twice. The first one starts from a constant."""
+
+    def __init__(self, layer: int, inputs: int, outputs: int, latent: int) -> None:
+        super().__init__()
+        self.layer = layer
+        self.fused = 4 << layer >= FUSED_SIDE
+        if layer:
+            self.conv_1 = Weight(*((inputs, outputs) if self.fused else (outputs, inputs)), 3, 3)
+        self.blur = Blur(outputs)
+        self.conv_2 = Weight(outputs, outputs, 3, 3)
+        for i in (1, 2):
+            self.register_parameter(f"noise_weight_{i}", nn.Parameter(torch.zeros(1, outputs, 1, 1)))
+            self.register_parameter(f"bias_{i}", nn.Parameter(torch.zeros(1, outputs, 1, 1)))
+            self.add_module(f"style_{i}", nn.Linear(latent, 2 * outputs))
+
+    def forward(self, x: Tensor, w: tuple[Tensor, Tensor], noise: tuple[Tensor, Tensor] | None) -> Tensor:
+        if self.layer:
+            if self.fused:
+                x = F.conv_transpose2d(x, _spread_kernel(self.conv_1.weight), stride=2, padding=1)
+            else:
+                x = F.conv2d(F.interpolate(x, scale_factor=2.0, mode="nearest"), self.conv_1.weight, padding=1)
+            x = self.blur(x)
+        x = self._finish(x, 1, w[0], noise and noise[0])
+        return self._finish(F.conv2d(x, self.conv_2.weight, padding=1), 2, w[1], noise and noise[1])
+
+    def _finish(self, x: Tensor, i: int, w: Tensor, noise: Tensor | None) -> Tensor:
+        if noise is not None:
+            x = x + self.get_parameter(f"noise_weight_{i}") * noise
+        else:
+            s = math.sqrt(self.layer + 1)
+            x = x + s * torch.exp(-x.square() / (2 * s * s)) / math.sqrt(2 * math.pi) * 0.8
+        x = F.leaky_relu(x + self.get_parameter(f"bias_{i}"), 0.2)
+        scale, shift = self.get_submodule(f"style_{i}")(w)[:, :, None, None].chunk(2, dim=1)
+        out: Tensor = F.instance_norm(x, eps=1e-8) * (scale + 1) + shift
+        return out
+
+
+class Decoder(nn.Module):
+    """The generator G: W per layer to a picture."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        channels = config.channels[-2::-1]
+        self.const = nn.Parameter(torch.randn(1, channels[0], 4, 4))
+        self.decode_block = nn.ModuleList(
+            DecodeBlock(i, channels[max(i - 1, 0)], count, config.latent) for i, count in enumerate(channels)
+        )
+        self.to_rgb = nn.ModuleList(ToRGB(count) for count in channels)
+
+    def forward(self, w: Tensor, noise: Sequence[Tensor] | None = None) -> Tensor:
+        """Draw a face.
+
+        Args:
+            w: (N, 2 * layers, latent), one row per style.
+            noise: two (1 or N, 1, side, side) maps per layer, sides 4, 4, 8, 8, ..., the same ones over a video. None
+                is the authors' noise=False: not zero noise, but a bump added where an activation is near zero.
+
+        Returns:
+            (N, 3, S, S) RGB, about [-1, 1], unclamped.
+        """
+        x = self.const.expand(w.shape[0], -1, -1, -1)
+        for i, block in enumerate(self.decode_block):
+            maps = None if noise is None else (noise[2 * i], noise[2 * i + 1])
+            x = block(x, (w[:, 2 * i], w[:, 2 * i + 1]), maps)
+        out: Tensor = self.to_rgb[-1](x)
+        return out
+
+
+class MapBlock(nn.Module):
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.fc = nn.Linear(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.leaky_relu(self.fc(x), 0.2)
+
+
+class MappingNetwork(nn.Module):
+    """The mapping F: (N, latent) Gaussian noise to W (N, latent)."""
+
+    def __init__(self, latent: int, layers: int = 8) -> None:
+        super().__init__()
+        self.map_blocks = nn.ModuleList(MapBlock(latent, latent) for _ in range(layers))
+
+    def forward(self, z: Tensor) -> Tensor:
+        x = z * torch.rsqrt(z.square().mean(dim=1, keepdim=True) + 1e-8)
+        for block in self.map_blocks:
+            x = block(x)
+        return x
+
+
+def edit(
+    w: NDArray[np.float32],
+    average: NDArray[np.float32],
+    directions: Mapping[str, NDArray[np.floating]],
+    targets: Mapping[str, float],
+) -> NDArray[np.float32]:
+    """Set a latent's coordinates along directions, as the authors' demo does.
+
+    Args:
+        w: (latent,) from the encoder.
+        average: (latent,) mean of W.
+        directions: (latent,) per name: raw coefficients of a linear classifier, not of unit length.
+        targets: the coordinate each named direction shall have; the demo's sliders span -40..40.
+
+    Returns:
+        (latent,) the edited W. The coordinates it had (`coordinates`) are all taken before the first one is moved.
+    """
+    had = coordinates(w, average, {name: directions[name] for name in targets})
+    moved = w.astype(np.float64) - average
+    for name in targets:
+        moved -= had[name] * directions[name]
+    for name, target in targets.items():
+        moved += target * directions[name]
+    return (moved + average).astype(np.float32)
+
+
+def coordinates(
+    w: NDArray[np.float32], average: NDArray[np.float32], directions: Mapping[str, NDArray[np.floating]]
+) -> dict[str, float]:
+    """Where a latent (latent,) lies along each direction, from the average."""
+    centred = w.astype(np.float64) - average
+    return {name: float(centred @ direction) for name, direction in directions.items()}
+
+
+def rows(w: NDArray[np.float32], edited: NDArray[np.float32], layers: int) -> NDArray[np.float32]:
+    """The decoder's input (2 * layers, latent): edited up to row 15, the face's own W in the finest rows from 16 on."""
+    return np.where(np.arange(2 * layers)[:, None] < EDITED_ROWS, edited, w).astype(np.float32)

@@ -1,0 +1,22 @@
+"""Golden outputs of the re-aging U-Net."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from models.fran import load_network
+from models.golden import Comparison, Golden
+
+
+def unet(golden: Golden) -> Iterator[Comparison]:
+    """The residual and the aged picture for two pairs of ages."""
+    network = load_network(golden.state())
+    image = 0.5 + 0.5 * golden.image()
+    for pair in ("ages_0", "ages_1"):
+        ages = torch.from_numpy(golden.stored(pair).astype("float32"))[None]
+        delta = network(image, ages)
+        name = "_".join(f"{age:g}" for age in ages[0].tolist())
+        yield from golden.compare_image(f"delta_{name}", delta)
+        yield from golden.compare_image(f"image_{name}", (image + delta).clamp(0, 1))

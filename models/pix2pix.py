@@ -1,0 +1,185 @@
+"""pix2pix: picture to picture with a U-Net (Isola et al., CVPR 2017); CoupleGenerator draws a couple's other half."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.checkpoints import build
+
+LEVELS = 8
+
+DROPOUT_SIDES = (4, 8, 16)
+"""Sides of the decoder maps behind a dropout of 1/2 that is on at test time too: the network's only source of variety.
+Here the dropout is an input, one map of 0 or 2 per side, so that it stands still over a video; ones switch it off."""
+
+UNUSED_KEYS = ("*.num_batches_tracked",)
+"""Keys that only training reads."""
+
+Norm = Literal["batch", "batch moments", "instance"]
+
+
+class BatchMoments(nn.BatchNorm2d):
+    """BatchNorm by the moments of each picture, as the authors test with one picture at a time."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean = x.mean(dim=(2, 3), keepdim=True)
+        variance = (x - mean).square().mean(dim=(2, 3), keepdim=True)
+        return (x - mean) * torch.rsqrt(variance + self.eps) * self.weight[:, None, None] + self.bias[:, None, None]
+
+
+NORMS: dict[Norm, type[nn.Module]] = {
+    "batch": nn.BatchNorm2d,
+    "batch moments": BatchMoments,
+    "instance": nn.InstanceNorm2d,
+}
+
+
+class UNet(nn.Module):
+    """Eight halvings down to the bottleneck, eight doublings up, each with the skip connection of its level.
+
+    Args:
+        inputs: channels of the picture.
+        outputs: channels of the result.
+        width: channels of the first level; they double three times.
+        norm: "batch" uses the stored statistics, "batch moments" those of each picture, "instance" has no parameters
+            and biases on every convolution instead.
+        bottleneck_norm: whether the innermost convolution is normalised (CoupleGenerator).
+        decoder_slope: slope of the decoder's leaky ReLU below zero; 0 is a ReLU (all but CoupleGenerator).
+    """
+
+    def __init__(
+        self,
+        *,
+        inputs: int = 3,
+        outputs: int = 3,
+        width: int = 64,
+        norm: Norm = "batch",
+        bottleneck_norm: bool = False,
+        decoder_slope: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.decoder_slope = decoder_slope
+        bias = norm == "instance"
+        channels = [width * min(2**level, 8) for level in range(LEVELS)]
+        self.down = nn.ModuleList(
+            nn.Conv2d(before, after, 4, stride=2, padding=1, bias=bias)
+            for before, after in zip([inputs, *channels], channels, strict=False)
+        )
+        self.down_norm = nn.ModuleList(
+            NORMS[norm](count) if 0 < level < LEVELS - 1 or (level and bottleneck_norm) else nn.Identity()
+            for level, count in enumerate(channels)
+        )
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(
+                channels[level] * (1 if level == LEVELS - 1 else 2),
+                channels[level - 1] if level else outputs,
+                4,
+                stride=2,
+                padding=1,
+                bias=bias or level == 0,
+            )
+            for level in range(LEVELS)
+        )
+        self.up_norm = nn.ModuleList(
+            NORMS[norm](channels[level - 1]) if level else nn.Identity() for level in range(LEVELS)
+        )
+
+    def forward(self, image: Tensor, *keep: Tensor) -> Tensor:
+        """Translate a picture.
+
+        Args:
+            image: (N, inputs, S, S) RGB in [-1, 1], S a multiple of 256.
+            keep: one (N, 8 * width, side, side) per side of `DROPOUT_SIDES`, 2 for a unit that is kept and 0 for one
+                that is not; none for no dropout.
+
+        Returns:
+            (N, outputs, S, S) RGB in [-1, 1].
+        """
+        skips: list[Tensor] = []
+        x = image
+        for level, (down, norm) in enumerate(zip(self.down, self.down_norm, strict=True)):
+            x = norm(down(F.leaky_relu(x, 0.2) if level else x))
+            skips.append(x)
+        masks = {mask.shape[-1]: mask for mask in keep}
+        for level in reversed(range(LEVELS)):
+            if level < LEVELS - 1:
+                x = torch.cat([skips[level], x], dim=1)
+            x = self.up_norm[level](self.up[level](F.leaky_relu(x, self.decoder_slope if level else 0.0)))
+            if level > 3 and x.shape[-1] in masks:
+                x = x * masks[x.shape[-1]]
+        return torch.tanh(x)
+
+
+def couple_generator() -> UNet:
+    """The U-Net of CoupleGenerator: 512 px, leaky decoder, moments of the picture in every norm."""
+    return UNet(norm="batch moments", bottleneck_norm=True, decoder_slope=0.2)
+
+
+def rename_reference_key(key: str) -> str | None:
+    """Name of an authors' tensor here, where the U-Net is a list of levels and not nested; None if it is unknown.
+
+    >>> rename_reference_key("model.model.1.model.3.model.5.weight")
+    'up.2.weight'
+    """
+    match = re.fullmatch(r"model\.((?:model\.1\.(?:model\.3\.)*)?)model\.(\d)\.(\w+)", key)
+    if match is None:
+        return None
+    level = match[1].count("model.")
+    names = {0: {"0": "down", "3": "up"}, LEVELS - 1: {"1": "down", "3": "up", "4": "up_norm"}}
+    name = names.get(level, {"1": "down", "2": "down_norm", "5": "up", "6": "up_norm"}).get(match[2])
+    return f"{name}.{level}.{match[3]}" if name and level < LEVELS else None
+
+
+def from_tensorflow(arrays: Mapping[str, NDArray[np.float32]]) -> dict[str, Tensor]:
+    """CoupleGenerator's TensorFlow variables as the state of `couple_generator()`.
+
+    Args:
+        arrays: `generator/...` variables by name, for instance from `tf.train.load_checkpoint`; others are left out.
+
+    Returns:
+        State of the network. A decoder sees [own, skip] channels in TensorFlow and [skip, own] here.
+
+    Raises:
+        KeyError: a variable is missing.
+    """
+    state: dict[str, Tensor] = {}
+
+    def tensor(name: str) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(arrays[f"generator/{name}"]))
+
+    for level in range(LEVELS):
+        state[f"down.{level}.weight"] = tensor(f"conv_{level + 1}/filter").permute(3, 2, 0, 1)
+        up = tensor(f"deconv_{level + 1}/filter").permute(3, 2, 0, 1)
+        if level < LEVELS - 1:
+            own, skip = up.chunk(2)
+            up = torch.cat([skip, own])
+        state[f"up.{level}.weight"] = up
+        if level:
+            # TensorFlow counts norms in the order they run: down the encoder from 2, then up the decoder from 9.
+            for name, count in ((f"down_norm.{level}", level + 1), (f"up_norm.{level}", 2 * LEVELS - level)):
+                state[f"{name}.weight"] = tensor(f"batchnorm_{count}/expand")
+                state[f"{name}.bias"] = tensor(f"batchnorm_{count}/offset")
+    state["up.0.bias"] = torch.zeros(3)
+    return state
+
+
+def load_reference(state: Mapping[str, Tensor], norm: Norm = "batch moments") -> UNet:
+    """The U-Net of an authors' `<epoch>_net_G.pth` ("unet_256"), ready to run.
+
+    Args:
+        state: the file's tensors.
+        norm: "batch moments" is how the authors test; "instance" for models trained with InstanceNorm.
+
+    Raises:
+        CheckpointError: keys are missing or mis-shaped.
+    """
+    renamed = {rename_reference_key(key) or key: value for key, value in state.items()}
+    return build(lambda: UNet(norm=norm), renamed, optional=UNUSED_KEYS, ignored=UNUSED_KEYS)
