@@ -22,25 +22,19 @@ def test_convolutions_are_counted(network):
     assert count_flop(open_network(network()), batch=3) == 3 * want
 
 
+def node(operator: str, **attributes) -> onnx.NodeProto:
+    return helper.make_node(operator, ["x", "w"], ["y"], **attributes)
+
+
 @pytest.mark.parametrize(
     ("node", "shapes", "want"),
     [
-        (helper.make_node("MatMul", ["x", "w"], ["y"]), ((5, 7), (7, 3), (5, 3)), 2 * 5 * 7 * 3),
-        (helper.make_node("MatMul", ["x", "w"], ["y"]), ((4, 5, 7), (7, 3), (4, 5, 3)), 2 * 4 * 5 * 7 * 3),
-        (helper.make_node("Gemm", ["x", "w"], ["y"]), ((5, 7), (7, 3), (5, 3)), 2 * 5 * 7 * 3),
-        (helper.make_node("Gemm", ["x", "w"], ["y"], transA=1, transB=1), ((7, 5), (3, 7), (5, 3)), 2 * 5 * 7 * 3),
-        (
-            helper.make_node("Conv", ["x", "w"], ["y"], group=4),
-            (1, 4, 8, 8),
-            (4, 1, 3, 3),
-            (1, 4, 6, 6),
-            2 * 4 * 36 * 9,
-        ),
-        (
-            helper.make_node("ConvTranspose", ["x", "w"], ["y"], strides=[2, 2]),
-            ((1, 4, 8, 8), (4, 6, 2, 2), (1, 6, 16, 16)),
-            2 * 64 * 4 * 6 * 4,
-        ),
+        (node("MatMul"), ((5, 7), (7, 3), (5, 3)), 2 * 5 * 7 * 3),
+        (node("MatMul"), ((4, 5, 7), (7, 3), (4, 5, 3)), 2 * 4 * 5 * 7 * 3),
+        (node("Gemm"), ((5, 7), (7, 3), (5, 3)), 2 * 5 * 7 * 3),
+        (node("Gemm", transA=1, transB=1), ((7, 5), (3, 7), (5, 3)), 2 * 5 * 7 * 3),
+        (node("Conv", group=4), ((1, 4, 8, 8), (4, 1, 3, 3), (1, 4, 6, 6)), 2 * 4 * 36 * 9),
+        (node("ConvTranspose", strides=[2, 2]), ((1, 4, 8, 8), (4, 6, 2, 2), (1, 6, 16, 16)), 2 * 64 * 4 * 6 * 4),
     ],
     ids=["matmul", "batched matmul", "gemm", "gemm transposed", "depthwise", "transposed"],
 )
