@@ -1,0 +1,615 @@
+// The page: camera -> server -> screen, and everything that can be set on the way.
+//
+// Address parameters: ?autostart=1 starts the camera at once; ?view=output shows nothing but the edited video.
+// #token=... hands over the access token, which then leaves the address bar.
+
+import { BeforeView, DelayMeter, everyFrame } from "./before.js";
+import { listCameras, openCamera, stopStream } from "./camera.js";
+import { setUpCompare } from "./compare.js";
+import { authorization, Connection, reasonOf } from "./connection.js";
+import { changedValues, drawControls, fieldsOf, make } from "./controls.js";
+import { Control } from "./control.js";
+import { setUpFaces } from "./faces.js";
+import { drawPresets, keepPreset, ownPresets, removePreset } from "./presets.js";
+import { Recorder, takeSnapshot } from "./recorder.js";
+import { allowedWords, privacyWords, stateWords } from "./states.js";
+import { drawStats, readStats } from "./stats.js";
+import { remember, remembered, tabValue } from "./storage.js";
+
+const STATS_EVERY_S = 1;
+const FACES_EVERY_S = 0.2;
+const NO_FACE_MS = 1_500;
+const TOAST_MS = 5_000;
+const RETRY_CAPABILITIES_MS = 3_000;
+
+const $ = (id) => document.getElementById(id);
+const query = new URLSearchParams(location.search);
+const saved = remembered();
+
+const STANDARD = { editor: "", controls: {}, bypass: false, faces: "all", lock: null, lost: "show", smoothing: 0.5, badge: false };
+const STEADY_FIELDS = fieldsOf({
+  properties: {
+    smoothing: {
+      type: "number", minimum: 0, maximum: 1, step: 0.05, default: 0.5, title: "Smoothing",
+      description: "More is calmer, less follows quick moves sooner.",
+    },
+    badge: { type: "boolean", default: false, title: "Mark the picture as edited" },
+  },
+});
+const LOST_HELP = {
+  show: "The camera is shown as it is until the face is back.",
+  hold: "The last edit stays for a moment.",
+  blur: "The picture is blurred whenever there is no edited face, from the first frame on. Nobody sees you unedited.",
+};
+
+const page = {
+  capabilities: null,
+  editor: null, // the EditorInfo in use
+  fields: [],
+  wanted: { ...STANDARD, ...saved.settings, lock: null },
+  confirmed: null, // what the server last said it uses
+  controlsOf: { ...saved.controls }, // editor name -> controls, so that switching editors keeps each one's look
+  mirror: saved.mirror ?? true,
+  device: saved.device ?? "",
+  resolution: saved.resolution ?? "640x480",
+  stream: null,
+  control: null,
+  state: "",
+  live: false,
+  serverStats: null,
+  browserStats: null,
+  faceSeenAt: 0,
+};
+
+const connection = new Connection();
+const camera = $("camera");
+const edited = $("edited");
+const meter = new DelayMeter(camera, edited);
+const before = new BeforeView(camera, edited, $("before"), meter);
+const recorder = new Recorder((name) => {
+  showRecording();
+  toast(name ? `Saved ${name}` : "Nothing was recorded.");
+});
+const compare = setUpCompare({ picture: $("picture"), divider: $("divider"), views: $("views") }, () => runBefore());
+const faceBoxes = setUpFaces($("faces"), (id) => setSettings({ faces: "locked", lock: id }));
+const steady = drawControls($("steady"), STEADY_FIELDS, (name, value) => setSettings({ [name]: value }));
+let controls = { show() {}, complain: () => false };
+let markPreset = () => {};
+let removeStateTimer = () => {};
+
+main();
+
+async function main() {
+  takeTokenFromAddress();
+  if (query.get("view") === "output") document.body.classList.add("output");
+  $("privacy").textContent = privacyWords(location);
+  listen();
+  showMirror();
+  showSettings();
+  $("resolution").value = page.resolution;
+  if (!window.RTCPeerConnection) return showState("unsupported");
+  if (!(await loadCapabilities())) return;
+  const again = tabValue("live") === "1";
+  if (query.get("autostart") === "1" || document.body.classList.contains("output") || again) await start();
+  else showState(navigator.mediaDevices?.getUserMedia ? "start" : "insecure", { host: location.host });
+}
+
+function takeTokenFromAddress() {
+  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (!token) return;
+  tabValue("token", token);
+  history.replaceState(null, "", location.pathname + location.search);
+}
+
+/** @returns {Promise<boolean>} whether the server told what it can do; if not, the page says why and goes on by itself. */
+async function loadCapabilities() {
+  const token = tabValue("token");
+  if (!page.state) showState("loading");
+  try {
+    const response = await fetch("capabilities", { headers: authorization(token) });
+    if (response.status === 401 || response.status === 403) {
+      showState(token ? "wrong-token" : "token");
+      return false;
+    }
+    if (!response.ok) throw new Error(await reasonOf(response));
+    page.capabilities = await response.json();
+  } catch (error) {
+    const reason = error instanceof TypeError ? "" : error.message;
+    showState("unreachable", { reason, retryAt: performance.now() + RETRY_CAPABILITIES_MS });
+    setTimeout(() => page.state === "unreachable" && main(), RETRY_CAPABILITIES_MS);
+    return false;
+  }
+  $("version").textContent = `Latentcam ${page.capabilities.version ?? ""}`.trim();
+  const ready = page.capabilities.editors.filter(({ state }) => state === "ready");
+  useEditor(ready.find(({ name }) => name === page.wanted.editor) ?? ready[0] ?? null);
+  return true;
+}
+
+// Starting and stopping
+
+async function start() {
+  tabValue("live", "1");
+  try {
+    if (!page.stream?.active) {
+      showState("asking");
+      await useCamera();
+    }
+    showState("connecting");
+    const { iceServers = [] } = page.capabilities;
+    connection.start({ url: new URL("whip", document.baseURI), stream: page.stream, iceServers, token: tabValue("token") });
+  } catch (error) {
+    if (!error.problem) throw error;
+    showState(error.problem, { host: location.host });
+  }
+}
+
+function stop() {
+  tabValue("live", null);
+  endSession();
+  connection.stop();
+  stopStream(page.stream);
+  page.stream = null;
+  camera.srcObject = null;
+  showState("start");
+}
+
+/** Open the camera that is chosen; some cameras cannot be opened twice, so the old one goes first. */
+async function useCamera() {
+  stopStream(page.stream);
+  const [width, height] = page.resolution.split("x").map(Number);
+  page.stream = await openCamera({ deviceId: page.device, width, height });
+  const [track] = page.stream.getVideoTracks();
+  track.addEventListener("ended", () => {
+    if (track !== page.stream?.getVideoTracks()[0]) return;
+    endSession();
+    connection.stop();
+    showState("ended");
+  });
+  camera.srcObject = page.stream;
+  await showCameras(track);
+}
+
+async function changeCamera() {
+  if (!page.stream) return;
+  try {
+    await useCamera();
+    await connection.replaceStream(page.stream);
+  } catch (error) {
+    if (!error.problem) throw error;
+    endSession();
+    connection.stop();
+    showState(error.problem, { host: location.host });
+  }
+}
+
+async function showCameras(track) {
+  const cameras = await listCameras();
+  const current = track.getSettings().deviceId ?? "";
+  $("device").replaceChildren(...cameras.map(({ id, label }) => make("option", { value: id, textContent: label })));
+  $("device").value = page.device || current;
+  const { width, height } = track.getSettings();
+  $("camera-summary").textContent = width ? `${width} × ${height}` : "";
+}
+
+// The session
+
+function openSession(channel) {
+  const control = new Control(channel);
+  page.control = control;
+  control.addEventListener("hello", ({ detail }) => {
+    page.confirmed = detail.settings;
+    page.wanted.lock = null; // ids of faces belong to a session
+    control.change(page.wanted);
+    wantStats();
+  });
+  control.addEventListener("settings", ({ detail }) => {
+    page.confirmed = detail.settings;
+    if (!control.settled) return;
+    page.wanted = { ...page.wanted, ...detail.settings };
+    showSettings();
+    complain("", "");
+  });
+  control.addEventListener("error", ({ detail }) => {
+    if (page.confirmed && control.settled) page.wanted = { ...page.wanted, ...page.confirmed };
+    showSettings();
+    const allowed = allowedWords(detail.allowed);
+    complain(detail.field ?? "", allowed ? `${detail.reason} (allowed: ${allowed})` : detail.reason);
+  });
+  control.addEventListener("stats", ({ detail }) => showServerStats(detail));
+  control.addEventListener("silent", () => connection.renew());
+  control.addEventListener("bye", ({ detail }) => {
+    if (detail.reason === "shutdown") return connection.renew();
+    endSession();
+    connection.stop();
+    showState(detail.reason === "replaced" ? "replaced" : "idle");
+  });
+}
+
+function endSession() {
+  page.control?.stop();
+  page.control = null;
+  page.confirmed = null;
+  page.live = false;
+  page.serverStats = null;
+  page.browserStats = null;
+  recorder.stop();
+  meter.stop();
+  before.run(false);
+  faceBoxes.show([], { mirror: false, locked: null });
+  $("snapshot").disabled = true;
+  $("record").disabled = true;
+  $("stop").hidden = true;
+  $("readout").hidden = true;
+  $("hint").textContent = "";
+}
+
+/** The first edited frame is on screen. */
+function goLive() {
+  if (page.live || !page.control) return;
+  page.live = true;
+  page.faceSeenAt = performance.now();
+  showState("");
+  $("snapshot").disabled = false;
+  $("record").disabled = false;
+  $("stop").hidden = false;
+  meter.start();
+  runBefore();
+}
+
+connection.addEventListener("channel", ({ detail }) => openSession(detail.channel));
+connection.addEventListener("stream", ({ detail }) => {
+  edited.srcObject = detail.stream;
+  const stopWaiting = everyFrame(edited, () => {
+    if (edited.srcObject !== detail.stream) return stopWaiting();
+    if (!edited.videoWidth || !page.control) return undefined;
+    goLive();
+    return stopWaiting();
+  });
+});
+connection.addEventListener("state", ({ detail }) => {
+  const { state, problem, reason, retryAt } = detail;
+  if (state === "connecting") {
+    if (!["lost", "full", "unreachable"].includes(page.state)) showState("connecting");
+    else showState(page.state, { reason: page.reason, retryAt: null });
+  } else if (state === "waiting") {
+    endSession();
+    // Once connected, whatever fails next is still the same loss to the user.
+    const name = problem === "unreachable" && page.state === "lost" ? "lost" : problem;
+    showState(name, { reason, retryAt });
+  } else if (state === "stopped") {
+    endSession();
+    showState(problem === "token" && tabValue("token") ? "wrong-token" : problem, { reason });
+  }
+});
+
+// Settings
+
+/** Change settings from the page: shown at once, sent to the server, taken back if it refuses. */
+function setSettings(patch) {
+  page.wanted = { ...page.wanted, ...patch };
+  if (patch.controls) page.controlsOf[page.wanted.editor] = patch.controls;
+  remember({ settings: { ...page.wanted, lock: null }, controls: page.controlsOf });
+  complain("", "");
+  showSettings();
+  page.control?.change(patch);
+  if ("faces" in patch) wantStats();
+}
+
+function setControl(name, value) {
+  const { [name]: old, ...rest } = page.wanted.controls;
+  const field = page.fields.find((one) => one.name === name);
+  setSettings({ controls: value === field.standard ? rest : { ...rest, [name]: value } });
+}
+
+/** Make an editor's controls the page's, and its last look the one that is wanted. */
+function useEditor(editor) {
+  page.editor = editor;
+  page.fields = fieldsOf(editor?.controls);
+  const look = changedValues(page.fields, page.controlsOf[editor?.name] ?? {});
+  page.wanted = { ...page.wanted, editor: editor?.name ?? "", controls: look };
+  controls = drawControls($("controls"), page.fields, setControl);
+  if (page.fields.length === 0) $("controls").append(make("p", { className: "help", textContent: "This editor has nothing to set." }));
+  drawEditors();
+  drawEditorPresets();
+  showSettings();
+}
+
+function showSettings() {
+  const { controls: look, bypass, faces, lost } = page.wanted;
+  controls.show(look);
+  markPreset(look);
+  steady.show(page.wanted);
+  $("editing").checked = !bypass;
+  $("panel").classList.toggle("bypassed", bypass);
+  $("reset").disabled = Object.keys(look).length === 0;
+  for (const input of $("who").querySelectorAll("input")) input.checked = input.value === faces;
+  for (const input of $("lost").querySelectorAll("input")) input.checked = input.value === lost;
+  $("lost-help").textContent = LOST_HELP[lost];
+  const picking = faces === "locked";
+  $("picture").classList.toggle("picking", picking);
+  $("who-help").textContent = picking ? "Press a face in the picture. Everyone else stays as they are." : "";
+  $("faces-summary").textContent = { all: "Everyone", largest: "Largest", locked: "One person" }[faces];
+}
+
+/** Say what was refused, at the control it belongs to. Empty text clears every complaint. */
+function complain(field, text) {
+  for (const { name } of [...page.fields, ...STEADY_FIELDS]) {
+    controls.complain(name, "");
+    steady.complain(name, "");
+  }
+  $("setting-error").textContent = "";
+  if (!text) return;
+  const name = field.replace(/^controls\./, "");
+  if (!controls.complain(name, text) && !steady.complain(name, text)) toast(`${field ? `${field}: ` : ""}${text}`);
+}
+
+function drawEditors() {
+  const { editors } = page.capabilities;
+  $("editor-title").textContent = page.editor?.title ?? "No editor is ready";
+  $("editor-summary").textContent = page.editor?.description ?? "";
+  $("editors").replaceChildren(...editors.map(editorChoice));
+}
+
+function editorChoice(editor) {
+  const ready = editor.state === "ready";
+  const choice = make("label", { className: "editor" });
+  const input = make("input", { type: "radio", name: "editor", value: editor.name, disabled: !ready, checked: editor === page.editor });
+  const state = make("span", { className: "badge", textContent: ready ? "Ready" : sentenceCase(editor.state) });
+  state.dataset.state = editor.state;
+  const head = make("span", { className: "editor-head" });
+  head.append(make("strong", { textContent: editor.title }), state);
+  const facts = [editor.size_mb ? size(editor.size_mb) : "", editor.licence].filter(Boolean).join(" · ");
+  const text = make("span", { className: "editor-text" });
+  text.append(head, make("span", { className: "what", textContent: editor.description }));
+  if (facts) text.append(make("small", { textContent: facts }));
+  if (!ready && editor.why) text.append(make("small", { className: "why", textContent: editor.why }));
+  input.addEventListener("change", () => {
+    useEditor(editor);
+    setSettings({ editor: editor.name, controls: page.wanted.controls });
+    $("picker").open = false;
+    $("picker").querySelector("summary").focus();
+  });
+  choice.append(input, text);
+  return choice;
+}
+
+function size(megabytes) {
+  return megabytes >= 1000 ? `${(megabytes / 1000).toFixed(1)} GB` : `${megabytes < 10 ? megabytes.toFixed(1) : Math.round(megabytes)} MB`;
+}
+
+function sentenceCase(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+function drawEditorPresets() {
+  const editor = page.editor?.name ?? "";
+  markPreset = drawPresets($("presets"), page.editor?.presets ?? [], ownPresets(editor), {
+    onPick: (look) => setSettings({ controls: changedValues(page.fields, look) }),
+    onRemove: (title) => {
+      removePreset(editor, title);
+      drawEditorPresets();
+      $("preset-add").focus();
+    },
+  });
+  markPreset(page.wanted.controls);
+}
+
+// What is on screen
+
+/** Show one of the page's states over the video; "" takes it away. */
+function showState(name, { reason = "", retryAt = null, host = "" } = {}) {
+  removeStateTimer();
+  page.state = name;
+  page.reason = reason;
+  document.body.dataset.state = name || "live";
+  $("state").hidden = name === "";
+  const tone = { "": "good", start: "quiet", asking: "busy", connecting: "busy", loading: "busy", lost: "busy" }[name] ?? "bad";
+  $("status").dataset.tone = tone;
+  $("stop").hidden = !["", "connecting", "lost", "full"].includes(name);
+  if (name === "") {
+    $("status").textContent = "Live";
+    return;
+  }
+  const words = () => stateWords(name, { reason, host, seconds: retryAt ? Math.ceil((retryAt - performance.now()) / 1000) : 0 });
+  const { title, action, note, busy } = words();
+  $("status").textContent = name === "start" ? "Ready" : title;
+  $("state-title").textContent = title;
+  $("state-text").textContent = words().text;
+  $("state-action").textContent = action;
+  $("state-action").hidden = !action;
+  $("state-note").textContent = note;
+  $("state").classList.toggle("waiting", busy || name === "lost");
+  $("token-form").hidden = !name.includes("token");
+  if (retryAt) {
+    const timer = setInterval(() => ($("state-text").textContent = words().text), 500);
+    removeStateTimer = () => clearInterval(timer);
+  }
+}
+
+function act() {
+  if (["lost", "full", "unreachable"].includes(page.state) && page.stream) return connection.retryNow();
+  if (page.state === "unreachable") return main();
+  if (page.state === "no-match") page.device = "";
+  return start();
+}
+
+function runBefore() {
+  before.run(page.live && compare.view !== "edited");
+}
+
+function showMirror() {
+  $("picture").dataset.mirror = String(page.mirror);
+  $("mirror").setAttribute("aria-pressed", String(page.mirror));
+}
+
+function showRecording() {
+  const running = recorder.running;
+  $("record").setAttribute("aria-pressed", String(running));
+  $("record").querySelector("span").textContent = running ? "Stop" : "Record";
+  $("recording").hidden = !running;
+  const seconds = Math.floor(recorder.seconds);
+  $("recording-time").textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+}
+
+function wantStats() {
+  page.control?.wantStats(page.wanted.faces === "locked" ? FACES_EVERY_S : STATS_EVERY_S);
+}
+
+function showServerStats(stats) {
+  page.serverStats = stats;
+  const faces = stats.faces ?? [];
+  faceBoxes.show(page.wanted.faces === "locked" ? faces : [], { mirror: page.mirror, locked: page.wanted.lock });
+  const now = performance.now();
+  if (faces.length > 0 || page.wanted.bypass) page.faceSeenAt = now;
+  const hint = page.live && now - page.faceSeenAt > NO_FACE_MS ? "No face in view. Turn to the camera, both eyes visible." : "";
+  if ($("hint").textContent !== hint) $("hint").textContent = hint;
+}
+
+async function showBrowserStats() {
+  const { peer } = connection;
+  if (!page.live || !peer || document.hidden) return;
+  const stats = readStats(await peer.getStats(), page.browserStats);
+  page.browserStats = stats;
+  if (stats.fps === null) return;
+  const { delay } = meter;
+  drawStats(
+    {
+      body: $("stats-body"), empty: $("stats-empty"), total: $("delay-total"), caption: $("delay-caption"), bar: $("delay-bar"),
+      stages: $("delay-stages"), figures: $("figures"),
+    },
+    { browser: stats, server: page.serverStats, delay },
+  );
+  const readout = [`${Math.round(stats.fps)} fps`, delay === null ? "" : `${Math.round(delay)} ms`].filter(Boolean).join(" · ");
+  $("readout").textContent = readout;
+  $("readout").hidden = false;
+  $("stats-summary").textContent = readout;
+}
+
+function toast(text) {
+  const element = make("p", { className: "toast", textContent: text });
+  $("toasts").append(element);
+  setTimeout(() => element.remove(), TOAST_MS);
+}
+
+// What the user does
+
+function listen() {
+  if (listen.done) return;
+  listen.done = true;
+  $("state-action").addEventListener("click", act);
+  $("stop").addEventListener("click", stop);
+  $("token-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    tabValue("token", $("token").value);
+    $("token").value = "";
+    main();
+  });
+  $("mirror").addEventListener("click", toggleMirror);
+  $("snapshot").addEventListener("click", snapshot);
+  $("record").addEventListener("click", toggleRecording);
+  $("fullscreen").addEventListener("click", toggleFullscreen);
+  $("readout").addEventListener("click", () => {
+    $("stats").open = true;
+    $("stats").scrollIntoView({ block: "nearest" });
+    $("stats").querySelector("summary").focus();
+  });
+  $("editing").addEventListener("change", ({ target }) => setSettings({ bypass: !target.checked }));
+  $("reset").addEventListener("click", () => setSettings({ controls: {} }));
+  $("who").addEventListener("change", ({ target }) => setSettings({ faces: target.value, lock: null }));
+  $("lost").addEventListener("change", ({ target }) => setSettings({ lost: target.value }));
+  $("device").addEventListener("change", ({ target }) => {
+    page.device = target.value;
+    remember({ device: page.device });
+    changeCamera();
+  });
+  $("resolution").addEventListener("change", ({ target }) => {
+    page.resolution = target.value;
+    remember({ resolution: page.resolution });
+    changeCamera();
+  });
+  listenToPresetForm();
+  edited.addEventListener("resize", () => {
+    $("picture").style.setProperty("--ratio", String(edited.videoWidth / edited.videoHeight));
+  });
+  document.addEventListener("keydown", shortcut);
+  document.addEventListener("visibilitychange", wake);
+  document.addEventListener("resume", wake);
+  window.addEventListener("online", () => connection.retryNow());
+  window.addEventListener("pagehide", () => connection.stop());
+  window.addEventListener("pageshow", ({ persisted }) => persisted && page.stream && start());
+  navigator.mediaDevices?.addEventListener?.("devicechange", () => {
+    if (["no-camera", "no-match", "ended"].includes(page.state)) start();
+    else if (page.stream) showCameras(page.stream.getVideoTracks()[0]);
+  });
+  setInterval(showBrowserStats, 1000 * STATS_EVERY_S);
+  setInterval(() => recorder.running && showRecording(), 500);
+}
+
+function listenToPresetForm() {
+  const form = $("preset-form");
+  const close = () => {
+    form.hidden = true;
+    $("preset-add").focus();
+  };
+  $("preset-add").addEventListener("click", () => {
+    form.hidden = false;
+    $("preset-name").value = "";
+    $("preset-name").focus();
+  });
+  $("preset-cancel").addEventListener("click", close);
+  form.addEventListener("keydown", ({ key }) => key === "Escape" && close());
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const title = $("preset-name").value.trim();
+    if (!title) return;
+    keepPreset(page.editor.name, title, page.wanted.controls);
+    drawEditorPresets();
+    close();
+  });
+}
+
+/** A tab that slept may have lost its camera, its connection or its playing video. */
+function wake() {
+  if (document.hidden || !page.stream) return;
+  for (const video of [camera, edited]) video.play().catch(() => {});
+  if (page.stream.getVideoTracks()[0].readyState === "ended") start();
+  else connection.retryNow();
+}
+
+function toggleMirror() {
+  page.mirror = !page.mirror;
+  remember({ mirror: page.mirror });
+  showMirror();
+}
+
+async function snapshot() {
+  if (!page.live) return;
+  toast(`Saved ${await takeSnapshot(edited, compare.view === "edited" ? null : $("before"))}`);
+}
+
+function toggleRecording() {
+  if (recorder.running) recorder.stop();
+  else if (page.live && !recorder.start(edited.srcObject, edited.videoWidth, edited.videoHeight)) {
+    toast("This browser cannot record video.");
+  }
+  showRecording();
+}
+
+function toggleFullscreen() {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else $("stage").requestFullscreen?.().catch(() => toast("This browser does not allow full screen here."));
+}
+
+function shortcut(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches?.("input:not([type=range],[type=radio],[type=checkbox]), select, textarea")) return;
+  const actions = {
+    e: () => setSettings({ bypass: !page.wanted.bypass }),
+    b: () => compare.show(compare.view === "before" ? "edited" : "before"),
+    c: () => compare.show(compare.view === "split" ? "edited" : "split"),
+    m: toggleMirror,
+    s: snapshot,
+    r: toggleRecording,
+    f: toggleFullscreen,
+  };
+  actions[event.key.toLowerCase()]?.();
+}

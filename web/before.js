@@ -1,0 +1,175 @@
+// The camera as it was when the edited frame on screen was taken: both sides of the divider show the same moment.
+//
+// The trip to the server takes a few frames. The page measures it by looking: it compares small grey copies of what the
+// camera showed with what came back, and finds the shift in time at which they agree. That needs no help from the server
+// and no clock in common, and is the true delay from camera to screen.
+
+const THUMB_WIDTH = 32;
+const THUMB_HEIGHT = 18;
+const LONGEST_DELAY_MS = 1_500;
+const LAG_STEP_MS = 5;
+const HISTORY_FRAMES = 24;
+const BURST_MS = 1_000;
+const REST_MS = 5_000;
+const FIRST_GUESS_MS = 100;
+// The best shift has to be this much better than the typical one, or nothing moved and the match means nothing.
+const CLEAR_MATCH = 0.75;
+
+/**
+ * @typedef {{time: number, grey: Uint8Array}} Thumb time in ms.
+ * @param {Thumb[]} local what the camera showed, in order.
+ * @param {Thumb[]} returned what came back, in order.
+ * @returns {number|null} the delay in ms; null when the picture moved too little to tell.
+ */
+export function bestLag(local, returned) {
+  const first = local[0]?.time ?? 0;
+  const last = local.at(-1)?.time ?? 0;
+  const costs = [];
+  for (let lag = 0; lag <= LONGEST_DELAY_MS; lag += LAG_STEP_MS) {
+    let sum = 0;
+    let count = 0;
+    for (const { time, grey } of returned) {
+      if (time - lag < first || time - lag > last) continue;
+      sum += difference(grey, nearest(local, time - lag).grey);
+      count += 1;
+    }
+    if (count >= 4) costs.push({ lag, cost: sum / count });
+  }
+  if (costs.length < 4) return null;
+  const sorted = costs.map(({ cost }) => cost).sort((a, b) => a - b);
+  const least = sorted[0];
+  if (least > CLEAR_MATCH * sorted[sorted.length >> 1]) return null;
+  // Frames are 33 ms apart, so a range of shifts is equally good: its middle is the delay.
+  const good = costs.filter(({ cost }) => cost <= least * 1.02 + 0.01);
+  const run = good.filter(({ lag }) => lag - good[0].lag < 50);
+  return (run[0].lag + run.at(-1).lag) / 2;
+}
+
+function nearest(thumbs, time) {
+  let best = thumbs[0];
+  for (const thumb of thumbs) {
+    if (Math.abs(thumb.time - time) < Math.abs(best.time - time)) best = thumb;
+  }
+  return best;
+}
+
+function difference(a, b) {
+  let sum = 0;
+  for (let i = 0; i < a.length; i += 1) sum += Math.abs(a[i] - b[i]);
+  return sum / a.length;
+}
+
+/** Call `onFrame(now)` for every frame a video shows, until the returned function is called. */
+export function everyFrame(video, onFrame) {
+  let running = true;
+  const request = video.requestVideoFrameCallback
+    ? (callback) => video.requestVideoFrameCallback(callback)
+    : (callback) => requestAnimationFrame(callback);
+  const step = (now) => {
+    if (!running) return;
+    onFrame(now);
+    request(step);
+  };
+  request(step);
+  return () => {
+    running = false;
+  };
+}
+
+/** Measures the delay from camera to screen in short bursts. `delay` is in ms, null until known. */
+export class DelayMeter {
+  #camera;
+  #edited;
+  #context;
+  #timer = 0;
+  delay = null;
+
+  constructor(camera, edited) {
+    this.#camera = camera;
+    this.#edited = edited;
+    const canvas = document.createElement("canvas");
+    canvas.width = THUMB_WIDTH;
+    canvas.height = THUMB_HEIGHT;
+    this.#context = canvas.getContext("2d", { willReadFrequently: true });
+  }
+
+  start() {
+    this.stop();
+    this.delay = null;
+    this.#measure(0);
+  }
+
+  stop() {
+    clearTimeout(this.#timer);
+  }
+
+  #measure(rest) {
+    this.#timer = setTimeout(() => {
+      if (document.hidden) return this.#measure(REST_MS);
+      const local = [];
+      const returned = [];
+      const stops = [
+        everyFrame(this.#camera, (time) => local.push({ time, grey: this.#grey(this.#camera) })),
+        everyFrame(this.#edited, (time) => returned.push({ time, grey: this.#grey(this.#edited) })),
+      ];
+      this.#timer = setTimeout(() => {
+        for (const stop of stops) stop();
+        const lag = bestLag(local, returned);
+        if (lag !== null) this.delay = this.delay === null ? lag : (this.delay + lag) / 2;
+        this.#measure(this.delay === null ? BURST_MS : REST_MS);
+      }, BURST_MS);
+    }, rest);
+  }
+
+  #grey(video) {
+    this.#context.drawImage(video, 0, 0, THUMB_WIDTH, THUMB_HEIGHT);
+    const { data } = this.#context.getImageData(0, 0, THUMB_WIDTH, THUMB_HEIGHT);
+    const grey = new Uint8Array(THUMB_WIDTH * THUMB_HEIGHT);
+    for (let i = 0; i < grey.length; i += 1) grey[i] = (data[4 * i] + 2 * data[4 * i + 1] + data[4 * i + 2]) >> 2;
+    return grey;
+  }
+}
+
+/** Draws the camera, as late as the edited video is, onto a canvas. */
+export class BeforeView {
+  #camera;
+  #edited;
+  #canvas;
+  #meter;
+  #stops = [];
+
+  constructor(camera, edited, canvas, meter) {
+    this.#camera = camera;
+    this.#edited = edited;
+    this.#canvas = canvas;
+    this.#meter = meter;
+  }
+
+  /** Draw while `on`; a view that nobody sees costs nothing. */
+  run(on) {
+    for (const stop of this.#stops) stop();
+    this.#stops = [];
+    if (!on) return;
+    const history = [];
+    this.#stops = [
+      everyFrame(this.#camera, (time) => {
+        const slot = history.length < HISTORY_FRAMES ? document.createElement("canvas") : history.shift().canvas;
+        copy(this.#camera, slot);
+        history.push({ time, canvas: slot });
+      }),
+      everyFrame(this.#edited, (time) => {
+        if (history.length === 0) return;
+        const then = time - (this.#meter.delay ?? FIRST_GUESS_MS);
+        copy(nearest(history, then).canvas, this.#canvas);
+      }),
+    ];
+  }
+}
+
+function copy(source, canvas) {
+  const width = source.videoWidth ?? source.width;
+  const height = source.videoHeight ?? source.height;
+  if (!width || !height) return;
+  if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
+  canvas.getContext("2d", { alpha: false }).drawImage(source, 0, 0);
+}

@@ -1,0 +1,113 @@
+// The data channel "control": settings out, statistics in. JSON text messages, protocol version 1.
+
+const VERSION = 1;
+// A dragged slider makes a hundred moves a second; the newest is what counts.
+const SETTINGS_INTERVAL_MS = 40;
+const ANSWER_TIMEOUT_MS = 1_500;
+const PING_INTERVAL_MS = 2_000;
+const SILENCE_MS = 8_000;
+
+/**
+ * Events: "hello", "settings", "error", "stats", "bye" with the message as detail; "silent" when the server stopped answering.
+ * `roundTrip` is the last round trip in milliseconds, or null.
+ */
+export class Control extends EventTarget {
+  #channel;
+  #id = 0;
+  #queued = null;
+  #waitingFor = null;
+  #sentAt = -Infinity;
+  #timer = 0;
+  #pinger = 0;
+  #heardAt = performance.now();
+  #stopped = new AbortController();
+  roundTrip = null;
+
+  /** @param {RTCDataChannel} channel an open channel. */
+  constructor(channel) {
+    super();
+    this.#channel = channel;
+    const { signal } = this.#stopped;
+    channel.addEventListener("message", ({ data }) => this.#receive(data), { signal });
+    channel.addEventListener("close", () => this.stop(), { signal });
+    this.#pinger = setInterval(() => this.#ping(), PING_INTERVAL_MS);
+    this.#ping();
+  }
+
+  /** Whether every change was answered. */
+  get settled() {
+    return this.#queued === null && this.#waitingFor === null;
+  }
+
+  /** Ask for a change of settings; changes that pile up are merged, the newest value of each wins. */
+  change(patch) {
+    this.#queued = { ...this.#queued, ...patch };
+    this.#flush();
+  }
+
+  /** @param {number} seconds how often statistics are wanted; 0 is never. */
+  wantStats(seconds) {
+    this.#send({ type: "stats", every: seconds });
+  }
+
+  stop() {
+    this.#stopped.abort();
+    clearInterval(this.#pinger);
+    clearTimeout(this.#timer);
+  }
+
+  #flush() {
+    clearTimeout(this.#timer);
+    if (this.#queued === null) return;
+    const since = performance.now() - this.#sentAt;
+    const wait = (this.#waitingFor === null ? SETTINGS_INTERVAL_MS : ANSWER_TIMEOUT_MS) - since;
+    if (wait > 0) {
+      this.#timer = setTimeout(() => this.#flush(), wait);
+      return;
+    }
+    this.#waitingFor = this.#send({ type: "settings", settings: this.#queued });
+    this.#queued = null;
+    this.#sentAt = performance.now();
+  }
+
+  #ping() {
+    const now = performance.now();
+    // Timers sleep with the tab: silence counts only from when this page was awake to listen.
+    if (now - this.#heardAt > SILENCE_MS && now - this.#pingedAt < 2 * PING_INTERVAL_MS) {
+      this.dispatchEvent(new CustomEvent("silent"));
+      return;
+    }
+    this.#pingedAt = now;
+    this.#send({ type: "ping", t: now });
+  }
+
+  #pingedAt = -Infinity;
+
+  #send(message) {
+    if (this.#channel.readyState !== "open") return null;
+    const id = ++this.#id;
+    const numbered = message.type === "stats" ? message : { ...message, id };
+    this.#channel.send(JSON.stringify({ v: VERSION, ...numbered }));
+    return id;
+  }
+
+  #receive(data) {
+    this.#heardAt = performance.now();
+    let message;
+    try {
+      message = JSON.parse(data);
+    } catch {
+      return;
+    }
+    if (message?.v !== VERSION) return;
+    if (message.type === "pong") {
+      this.roundTrip = performance.now() - message.t;
+      return;
+    }
+    if ((message.type === "settings" || message.type === "error") && message.id === this.#waitingFor) {
+      this.#waitingFor = null;
+    }
+    this.dispatchEvent(new CustomEvent(message.type, { detail: message }));
+    this.#flush();
+  }
+}

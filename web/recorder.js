@@ -1,0 +1,75 @@
+// Pictures and recordings, made in the browser and saved on this device only.
+
+// MP4 opens everywhere; WebM where the browser cannot write MP4.
+const TYPES = ["video/mp4;codecs=avc1.42E01F", "video/mp4", "video/webm;codecs=vp9", "video/webm;codecs=vp8", "video/webm"];
+const CHUNK_MS = 1_000;
+const BITS_PER_PIXEL = 0.15;
+const GUTTER = 0.006;
+
+/** Save what a video shows as a PNG; with `before` given, both side by side, before on the left. */
+export async function takeSnapshot(edited, before) {
+  const width = edited.videoWidth;
+  const height = edited.videoHeight;
+  const gutter = before ? Math.round(width * GUTTER) : 0;
+  const canvas = document.createElement("canvas");
+  canvas.width = before ? 2 * width + gutter : width;
+  canvas.height = height;
+  const context = canvas.getContext("2d", { alpha: false });
+  if (before) context.drawImage(before, 0, 0, width, height);
+  context.drawImage(edited, before ? width + gutter : 0, 0, width, height);
+  const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+  return save(blob, "png");
+}
+
+/** Records a stream; it ends when it is stopped or when the stream does, and is saved either way. */
+export class Recorder {
+  #recorder = null;
+  #startedAt = 0;
+
+  /** @param {(name: string|null) => void} onEnd called with the file's name, or null when nothing was recorded. */
+  constructor(onEnd) {
+    this.onEnd = onEnd;
+  }
+
+  get running() {
+    return this.#recorder !== null;
+  }
+
+  get seconds() {
+    return this.running ? (performance.now() - this.#startedAt) / 1000 : 0;
+  }
+
+  /** @returns {boolean} false when this browser cannot record. */
+  start(stream, width, height) {
+    const mimeType = typeof MediaRecorder === "undefined" ? null : TYPES.find((type) => MediaRecorder.isTypeSupported(type));
+    if (!mimeType) return false;
+    const videoBitsPerSecond = Math.round(width * height * 30 * BITS_PER_PIXEL);
+    const recorder = new MediaRecorder(stream, { mimeType, videoBitsPerSecond });
+    const chunks = [];
+    recorder.addEventListener("dataavailable", ({ data }) => data.size && chunks.push(data));
+    recorder.addEventListener("stop", () => {
+      this.#recorder = null;
+      const extension = mimeType.startsWith("video/mp4") ? "mp4" : "webm";
+      this.onEnd(chunks.length ? save(new Blob(chunks, { type: mimeType.split(";")[0] }), extension) : null);
+    });
+    recorder.start(CHUNK_MS);
+    this.#recorder = recorder;
+    this.#startedAt = performance.now();
+    return true;
+  }
+
+  stop() {
+    if (this.#recorder?.state === "recording") this.#recorder.stop();
+  }
+}
+
+function save(blob, extension) {
+  const stamp = new Date().toISOString().slice(0, 19).replace("T", " ").replaceAll(":", "-");
+  const name = `Latentcam ${stamp}.${extension}`;
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  return name;
+}

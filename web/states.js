@@ -1,0 +1,91 @@
+// What the page says when there is no picture to show: a title, what happened, and what to do next.
+
+/**
+ * @param {string} name
+ * @param {{reason?: string, seconds?: number, host?: string}} facts
+ * @returns {{title: string, text: string, action: string, note: string, busy: boolean}} action is the button's label, "" for none.
+ */
+export function stateWords(name, { reason = "", seconds = 0, host = "" } = {}) {
+  const again = seconds > 0 ? `Trying again in ${seconds} s.` : "Trying again…";
+  const words = {
+    start: {
+      title: "Your face, edited live",
+      text: "Allow the camera, pick a look, and see it on yourself while you talk.",
+      action: "Start camera",
+    },
+    asking: { title: "Allow the camera", text: "Your browser is asking for it now. Choose Allow to go on.", busy: true },
+    connecting: { title: "Connecting", text: "Setting up the video with the server.", busy: true },
+    loading: { title: "Reaching the server", text: "Asking which editors it has.", busy: true },
+    denied: {
+      title: "The camera is blocked",
+      text: "Open the camera permission next to the address bar, choose Allow, then try again. Your system's privacy settings can block it too.",
+      action: "Try again",
+    },
+    "no-camera": {
+      title: "No camera found",
+      text: "Plug one in or switch it on. This page goes on by itself when it appears.",
+      action: "Look again",
+    },
+    "no-match": {
+      title: "That camera is not there",
+      text: "The camera chosen last time is not connected.",
+      action: "Use the default camera",
+    },
+    busy: {
+      title: "The camera is in use",
+      text: "Another app or tab has it. Close that one, then try again.",
+      action: "Try again",
+    },
+    ended: {
+      title: "The camera stopped",
+      text: "It was unplugged, or the system took it away.",
+      action: "Start it again",
+    },
+    insecure: {
+      title: "This page may not use the camera",
+      text: `Browsers allow the camera only on https:// pages and on this computer itself. ${host} is neither: open it through https://, or as http://127.0.0.1 on the machine that runs the server.`,
+    },
+    unsupported: { title: "This browser cannot do live video", text: "It has no WebRTC. A current Chrome, Edge, Firefox or Safari has." },
+    full: {
+      title: "The server is full",
+      text: `${sentence(reason) || "Every place is taken."} ${again}`,
+      action: "Try now",
+    },
+    lost: { title: "Connection lost", text: `Your settings are kept. ${again}`, action: "Try now" },
+    unreachable: { title: "The server does not answer", text: `${sentence(reason)} ${again}`.trim(), action: "Try now" },
+    refused: { title: "The server said no", text: sentence(reason), action: "Try again" },
+    token: { title: "This server asks for a token", text: "Whoever runs it can tell you. It is kept for this tab only." },
+    "wrong-token": { title: "That token was not accepted", text: "Check it and try again." },
+    idle: { title: "Resting", text: "No video came for a while, so the server let go of the session.", action: "Go on" },
+    replaced: { title: "Running somewhere else", text: "This session was taken over by another tab or device.", action: "Use it here" },
+  }[name];
+  return { action: "", note: name === "start" ? "Nothing is sent before you press the button." : "", busy: false, ...words };
+}
+
+function sentence(text) {
+  if (!text) return "";
+  const begun = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
+}
+
+/** @returns {string} where the frames go, in one line. */
+export function privacyWords({ hostname, host }) {
+  const here = ["localhost", "127.0.0.1", "[::1]"].includes(hostname);
+  const where = here ? "this computer" : host;
+  return `Frames go to ${where}${here ? "" : ", encrypted"}, and are never stored.`;
+}
+
+/** @returns {string} the part of a JSON schema that tells what is allowed, in words. */
+export function allowedWords(allowed) {
+  if (Array.isArray(allowed)) return allowed.join(", ");
+  const shapes = (allowed?.anyOf ?? [allowed]).filter((shape) => shape);
+  return shapes
+    .map((shape) => {
+      if (shape.enum) return shape.enum.join(", ");
+      if (shape.minimum !== undefined && shape.maximum !== undefined) return `${shape.minimum} to ${shape.maximum}`;
+      if (shape.type === "null") return "off";
+      return shape.format ?? shape.type ?? "";
+    })
+    .filter(Boolean)
+    .join(", or ");
+}

@@ -1,0 +1,142 @@
+// Figures of the running connection: the browser's own statistics, and those the server sends.
+
+import { make } from "./controls.js";
+
+const STAGES = {
+  upload: "Encode here",
+  network: "Network",
+  wait: "Server: decode, wait",
+  convert: "Colour conversion",
+  track: "Track",
+  align: "Align",
+  segment: "Segment",
+  encode: "Read the face",
+  render: "Render",
+  blend: "Blend",
+  buffer: "Jitter buffer",
+  decode: "Decode here",
+};
+
+/**
+ * The part of getStats() that matters here, as rates since the last call.
+ * @param {RTCStatsReport} report
+ * @param {any} last what the last call returned, or null.
+ */
+export function readStats(report, last) {
+  const all = [...report.values()];
+  const inbound = all.find((entry) => entry.type === "inbound-rtp" && entry.kind === "video") ?? {};
+  const outbound = all.find((entry) => entry.type === "outbound-rtp" && entry.kind === "video") ?? {};
+  const transport = all.find((entry) => entry.type === "transport") ?? {};
+  const pair = report.get(transport.selectedCandidatePairId) ?? all.find((entry) => entry.type === "candidate-pair" && entry.nominated) ?? {};
+  const codec = report.get(inbound.codecId);
+  const seconds = last ? (inbound.timestamp - last.inbound.timestamp) / 1000 : 0;
+  const rate = (now, before) => (seconds > 0 ? Math.max(0, (now ?? 0) - (before ?? 0)) / seconds : null);
+  const mean = (total, count, from) => {
+    const frames = (from[count] ?? 0) - (last?.[from === inbound ? "inbound" : "outbound"][count] ?? 0);
+    const spent = (from[total] ?? 0) - (last?.[from === inbound ? "inbound" : "outbound"][total] ?? 0);
+    return frames > 0 ? (1000 * spent) / frames : 0;
+  };
+  return {
+    inbound,
+    outbound,
+    fps: rate(inbound.framesDecoded, last?.inbound.framesDecoded),
+    sentFps: rate(outbound.framesSent, last?.outbound.framesSent),
+    downBps: rate(8 * inbound.bytesReceived, 8 * last?.inbound.bytesReceived),
+    upBps: rate(8 * outbound.bytesSent, 8 * last?.outbound.bytesSent),
+    roundTripMs: pair.currentRoundTripTime === undefined ? null : 1000 * pair.currentRoundTripTime,
+    encodeMs: mean("totalEncodeTime", "framesEncoded", outbound),
+    decodeMs: mean("totalDecodeTime", "framesDecoded", inbound),
+    bufferMs: mean("jitterBufferDelay", "jitterBufferEmittedCount", inbound),
+    dropped: inbound.framesDropped ?? 0,
+    lost: inbound.packetsLost ?? 0,
+    sent: outbound.frameWidth ? [outbound.frameWidth, outbound.frameHeight] : null,
+    size: inbound.frameWidth ? [inbound.frameWidth, inbound.frameHeight] : null,
+    codec: codec?.mimeType?.replace("video/", "") ?? "",
+  };
+}
+
+/** @returns {{name: string, title: string, ms: number}[]} the delay from camera to screen, stage by stage. */
+export function delayStages(browser, server) {
+  const stages = Object.fromEntries(Object.entries(server?.stages ?? {}).map(([name, { p50 }]) => [name, p50]));
+  const worked = Object.values(stages).reduce((sum, ms) => sum + ms, 0);
+  const parts = {
+    upload: browser.encodeMs,
+    network: browser.roundTripMs ?? 0,
+    wait: Math.max(0, (server?.server_ms?.p50 ?? 0) - worked),
+    ...stages,
+    buffer: browser.bufferMs,
+    decode: browser.decodeMs,
+  };
+  return Object.entries(STAGES)
+    .filter(([name]) => parts[name] > 0.05)
+    .map(([name, title]) => ({ name, title, ms: parts[name] }));
+}
+
+/**
+ * @param {{body: HTMLElement, empty: HTMLElement, total: HTMLElement, caption: HTMLElement, bar: HTMLElement,
+ *   stages: HTMLTableElement, figures: HTMLElement}} parts
+ * @param {{browser: any, server: any, delay: number|null}} now delay: measured from camera to screen in ms, when known.
+ */
+export function drawStats(parts, { browser, server, delay }) {
+  parts.body.hidden = false;
+  parts.empty.hidden = true;
+  const stages = delayStages(browser, server);
+  const sum = stages.reduce((total, { ms }) => total + ms, 0);
+  parts.total.textContent = `${Math.round(delay ?? sum)} ms`;
+  parts.caption.textContent = delay === null ? "of work and travel for each frame" : "from camera to screen, measured";
+  fit(parts.bar, stages.length, () => make("i"));
+  fit(parts.stages.tBodies[0], stages.length, stageRow);
+  stages.forEach(({ name, title, ms }, index) => {
+    const piece = parts.bar.children[index];
+    piece.dataset.stage = name;
+    piece.style.flexGrow = String(Math.max(ms, sum / 200));
+    const [dot, label, value] = parts.stages.tBodies[0].rows[index].cells;
+    dot.firstChild.dataset.stage = name;
+    label.textContent = title;
+    value.textContent = `${ms.toFixed(1)} ms`;
+  });
+  const figures = figuresOf(browser, server);
+  fit(parts.figures, figures.length, () => {
+    const pair = make("div");
+    pair.append(make("dt"), make("dd"));
+    return pair;
+  });
+  figures.forEach(([title, text], index) => {
+    const [term, value] = parts.figures.children[index].children;
+    term.textContent = title;
+    value.textContent = text;
+  });
+}
+
+function figuresOf(browser, server) {
+  return [
+    ["Returned", `${number(browser.fps, 0)} fps`],
+    ["Sent", `${number(browser.sentFps, 0)} fps`],
+    ["Round trip", `${number(browser.roundTripMs, 0)} ms`],
+    ["Server p50 / p95", `${number(server?.server_ms?.p50, 0)} / ${number(server?.server_ms?.p95, 0)} ms`],
+    ["Up", `${number(browser.upBps && browser.upBps / 1e6, 2)} Mb/s`],
+    ["Down", `${number(browser.downBps && browser.downBps / 1e6, 2)} Mb/s`],
+    ["Dropped by the server", number(server?.dropped, 0)],
+    ["Dropped here", `${browser.dropped}`],
+    ["Packets lost", `${browser.lost}`],
+    ["Picture", browser.size ? `${browser.size.join("×")} ${browser.codec}` : "–"],
+  ];
+}
+
+function number(value, decimals) {
+  return value === null || value === undefined || Number.isNaN(value) ? "–" : value.toFixed(decimals);
+}
+
+function stageRow() {
+  const row = make("tr");
+  const dot = make("td");
+  dot.append(make("i"));
+  row.append(dot, make("th", { scope: "row" }), make("td"));
+  return row;
+}
+
+/** Give `parent` exactly `count` children, keeping those it has. */
+function fit(parent, count, create) {
+  while (parent.children.length > count) parent.lastElementChild.remove();
+  while (parent.children.length < count) parent.append(create());
+}
