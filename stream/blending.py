@@ -7,7 +7,6 @@ Everything is prepared at the crop's size, premultiplied, and brought to the cam
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
@@ -15,32 +14,14 @@ import numpy as np
 
 from models.editor import Edit
 from stream.alignment import Quad, crop_to_frame, frame_to_crop
-from stream.frame import Floats, Image
+from stream.frame import Floats, Image, Region
 
 FEATHER = 0.04
 # Rows that are blended at once: few enough for all intermediate pictures to stay in a core's cache.
 STRIP_ROWS = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Region:
-    """A rectangle of a frame, in pixels; the end is exclusive."""
-
-    x0: int
-    y0: int
-    x1: int
-    y1: int
-
-    @property
-    def empty(self) -> bool:
-        return self.x1 <= self.x0 or self.y1 <= self.y0
-
-    @property
-    def slices(self) -> tuple[slice, slice]:
-        return slice(self.y0, self.y1), slice(self.x0, self.x1)
-
-
-def blend(image: Image, out: Image, edit: Edit, quad: Quad, keep: Floats | None = None) -> None:
+def blend(image: Image, out: Image, edit: Edit, quad: Quad, keep: Floats | None = None) -> Region:
     """Blend one edit into a picture.
 
     Args:
@@ -50,13 +31,16 @@ def blend(image: Image, out: Image, edit: Edit, quad: Quad, keep: Floats | None 
         edit: the edit of a crop.
         quad: where that crop lies in the picture.
         keep: (M, M) float32 in [0, 1], same extent as the crop: 1 where the camera's pixel must stay (an occluder).
+
+    Returns:
+        The region outside of which nothing changed; empty when nothing did.
     """
     mask = edit.mask * border_feather(edit.mask.shape[0])
     if keep is not None:
         mask = mask * (1 - cv2.resize(keep, mask.shape[::-1], interpolation=cv2.INTER_LINEAR))
     region = touched(mask, quad, image.shape)
     if region.empty:
-        return
+        return region
     paint = _premultiply(edit, mask)
     shift = _frame_shift(edit.flow, mask, quad) if edit.flow is not None else None
     for y0 in range(region.y0, region.y1, STRIP_ROWS):
@@ -70,6 +54,7 @@ def blend(image: Image, out: Image, edit: Edit, quad: Quad, keep: Floats | None 
             weight = cv2.cvtColor(cv2.extractChannel(above, 3), cv2.COLOR_GRAY2BGR)
             cv2.subtract(change, cv2.multiply(base, weight, dtype=cv2.CV_32F), dst=change)
         out[strip.slices] = cv2.add(base, change, dtype=cv2.CV_8U)
+    return region
 
 
 def _up(plane: Floats, to_crop: Floats, strip: Region) -> Floats:
@@ -99,7 +84,7 @@ def touched(mask: Floats, quad: Quad, shape: tuple[int, ...]) -> Region:
     points = corners @ crop_to_frame(quad, mask.shape[0]).T
     low, high = np.floor(points.min(0)).astype(int), np.ceil(points.max(0)).astype(int) + 1
     height, width = shape[:2]
-    return Region(max(low[0], 0), max(low[1], 0), min(high[0], width), min(high[1], height))
+    return Region(max(int(low[0]), 0), max(int(low[1]), 0), min(int(high[0]), width), min(int(high[1]), height))
 
 
 @lru_cache(maxsize=8)

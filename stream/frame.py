@@ -46,6 +46,24 @@ class Face:
     presence: float
 
 
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A rectangle of a frame, in pixels; the end is exclusive."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+    @property
+    def empty(self) -> bool:
+        return self.x1 <= self.x0 or self.y1 <= self.y0
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        return slice(self.y0, self.y1), slice(self.x0, self.x1)
+
+
 @dataclass(slots=True)
 class Trace:
     """What one frame cost.
@@ -71,10 +89,12 @@ class Output:
         image: (H, W, 3) uint8 BGR; the very array that came in when nothing was edited.
         faces: the faces of this frame, edited or not.
         edited: ids of the faces that were edited.
+        regions: outside of these every pixel is the input's, bit for bit; empty when nothing changed.
         trace: what it cost.
     """
 
     image: Image
     faces: tuple[Face, ...]
     edited: frozenset[int]
+    regions: tuple[Region, ...]
     trace: Trace

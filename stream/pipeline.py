@@ -1,0 +1,276 @@
+"""What happens to a frame, in the order it happens: track, align, edit, smooth, blend."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import av
+import cv2
+import numpy as np
+
+from models.editor import Controls, Crop, Editor, Masks
+from models.segmenter import Segmenter
+from stream.alignment import Quad, cut, quad_of, to_crop
+from stream.blending import blend
+from stream.frame import Face, Floats, Frame, Image, Output, Region, Trace
+from stream.settings import Settings
+from stream.smoothing import ExponentialMean, OneEuro
+from stream.tracking import Tracker
+from stream.video import VideoConverter
+
+# Rise of the cutoff in Hz per crop side per second: a face moving a fifth of a side per second lags less than a frame.
+QUAD_BETA = 25.0
+MESH_BETA = 40.0
+MASK_SECONDS = 0.08
+FORGET_AFTER_S = 2.0
+BLUR_DIVISOR = 48
+BADGE_TEXT = "edited by AI"
+DEFAULT_FRAME_S = 1 / 30
+
+EditorOf = Callable[[str], Editor]
+ControlsOf = Callable[[Settings], Controls]
+
+
+@dataclass(slots=True)
+class Steady:
+    """The filters of one face under one editor; all of them forget when the face, the editor or the setting changes."""
+
+    key: tuple[str, float]
+    quad: OneEuro
+    mesh: OneEuro
+    latent: ExponentialMean
+    masks: ExponentialMean
+    unit: float
+    seen: float
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What the faces of one frame share."""
+
+    editor: Editor
+    controls: Controls
+    settings: Settings
+    now: float
+    trace: Trace
+
+
+class Pipeline:
+    """Edits the faces of one stream. Called from one thread; the networks behind it are shared with other pipelines."""
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        editor_of: EditorOf,
+        controls_of: ControlsOf,
+        segmenter: Segmenter | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """Make a pipeline.
+
+        Args:
+            tracker: follows the faces of this stream.
+            editor_of: an editor by its name in the catalog.
+            controls_of: the checked controls of some settings.
+            segmenter: reads the masks of a crop; without one nothing in front of a face is kept.
+            clock: seconds, for the trace only. What the pipeline computes depends on frame times alone.
+        """
+        self._tracker = tracker
+        self._editor_of = editor_of
+        self._controls_of = controls_of
+        self._segmenter = segmenter
+        self._clock = clock
+        self._converter = VideoConverter()
+        self._steady: dict[int, Steady] = {}
+        self._held: Image | None = None
+        self._lock: tuple[int, float] | None = None
+        self._frame_time = 0.0
+
+    def process(self, frame: Frame, settings: Settings) -> Output:
+        """Edit one frame.
+
+        Args:
+            frame: the next frame of the stream.
+            settings: as checked by `Runtime.changed`.
+
+        Returns:
+            The edited picture and what was done; the very same array when no control is moved.
+        """
+        trace = Trace()
+        if settings.bypass:
+            self._held = None
+            return Output(frame.image, (), frozenset(), (), trace)
+        with self._timed(trace, "track"):
+            faces, trace.detected = self._tracker(frame.image, frame.time)
+        controls = self._controls_of(settings)
+        if controls.neutral():
+            return Output(frame.image, faces, frozenset(), (), trace)
+        work = Work(self._editor_of(settings.editor), controls, settings, frame.time, trace)
+        chosen = self._chosen(faces, settings, frame.time)
+        out, regions, edited = frame.image, [], []
+        for face in chosen:
+            source = out
+            out = frame.image.copy() if out is frame.image else out.copy()
+            region = self._edit(source, out, face, work)
+            if region is not None:
+                regions.append(region)
+                edited.append(face.id)
+        self._forget(frame.time)
+        if not edited:
+            return self._without_face(frame.image, faces, settings, trace)
+        if settings.badge:
+            regions.append(_draw_badge(out))
+        self._held = out if settings.lost == "hold" else None
+        return Output(out, faces, frozenset(edited), tuple(r for r in regions if not r.empty), trace)
+
+    def process_video(self, video: av.VideoFrame, settings: Settings) -> tuple[av.VideoFrame, Output]:
+        """Edit a video frame of any pixel format.
+
+        Args:
+            video: a decoded frame; its `pts` and `time_base` are the clock.
+            settings: as for `process`.
+
+        Returns:
+            The very frame that came in when nothing was edited, else a yuv420p frame with its time; and what was done.
+        """
+        self._frame_time = self._frame_time + DEFAULT_FRAME_S if video.time is None else float(video.time)
+        started = self._clock()
+        image = np.empty((0, 0, 3), np.uint8) if settings.bypass else self._converter.to_bgr(video)
+        converted = self._clock()
+        output = self.process(Frame(image, self._frame_time), settings)
+        processed = self._clock()
+        edited = self._converter.with_regions(video, output.image, output.regions) if output.regions else video
+        output.trace.ms["convert"] = 1e3 * (converted - started + self._clock() - processed)
+        return edited, output
+
+    def close(self) -> None:
+        """Forget every face and frame."""
+        self._steady.clear()
+        self._held = None
+
+    def _edit(self, source: Image, out: Image, face: Face, work: Work) -> Region | None:
+        editor, trace = work.editor, work.trace
+        with self._timed(trace, "align"):
+            try:
+                quad = quad_of(face, editor.crop)
+            except ValueError:
+                return None
+            steady = self._steady_of(face.id, quad, work)
+            quad = _smoothed(quad, steady, work.now)
+            crop = _crop(source, face, quad, steady, work)
+        masks = None
+        if self._segmenter is not None:
+            with self._timed(trace, "segment"):
+                masks = _steadied(self._segmenter.read(crop.image), steady.masks, work.now)
+            crop = Crop(crop.image, crop.points5, crop.mesh, masks)
+        with self._timed(trace, "encode"):
+            latent = steady.latent(editor.encode(crop), work.now)
+            steered = editor.steer(latent, work.controls)
+        with self._timed(trace, "render"):
+            edit = editor.render(crop, latent, steered)
+        with self._timed(trace, "blend"):
+            return blend(source, out, edit, quad, None if masks is None else masks.occluder)
+
+    def _steady_of(self, face_id: int, quad: Quad, work: Work) -> Steady:
+        editor, settings = work.editor, work.settings
+        key = (settings.editor, settings.smoothing)
+        steady = self._steady.get(face_id)
+        if steady is None or steady.key != key:
+            cutoff = 0.0 if settings.smoothing == 0 else 10 ** (0.6 - 1.2 * settings.smoothing)
+            seconds = editor.latent_seconds * 2 * settings.smoothing
+            steady = Steady(
+                key,
+                OneEuro(cutoff, QUAD_BETA),
+                OneEuro(2 * cutoff, MESH_BETA),
+                ExponentialMean(seconds),
+                ExponentialMean(MASK_SECONDS * 2 * settings.smoothing),
+                quad.side,
+                work.now,
+            )
+            self._steady[face_id] = steady
+        steady.seen = work.now
+        return steady
+
+    def _forget(self, now: float) -> None:
+        self._steady = {key: steady for key, steady in self._steady.items() if now - steady.seen <= FORGET_AFTER_S}
+
+    def _chosen(self, faces: tuple[Face, ...], settings: Settings, now: float) -> tuple[Face, ...]:
+        """The faces to edit: all, the largest, or the one locked on."""
+        if settings.faces == "all" or not faces:
+            return faces
+        if settings.faces == "largest":
+            return faces[:1]
+        locked = settings.lock
+        if locked is None:
+            if self._lock is None or now - self._lock[1] > FORGET_AFTER_S:
+                self._lock = (faces[0].id, now)
+            locked = self._lock[0]
+        found = tuple(face for face in faces if face.id == locked)
+        if found:
+            self._lock = (locked, now)
+        return found
+
+    def _without_face(self, image: Image, faces: tuple[Face, ...], settings: Settings, trace: Trace) -> Output:
+        """What the user wants to be seen while there is no face to edit."""
+        everything = (Region(0, 0, image.shape[1], image.shape[0]),)
+        if settings.lost == "blur":
+            with self._timed(trace, "blend"):
+                return Output(blurred(image), faces, frozenset(), everything, trace)
+        if settings.lost == "hold" and self._held is not None and self._held.shape == image.shape:
+            return Output(self._held, faces, frozenset(), everything, trace)
+        return Output(image, faces, frozenset(), (), trace)
+
+    @contextmanager
+    def _timed(self, trace: Trace, stage: str) -> Iterator[None]:
+        started = self._clock()
+        try:
+            yield
+        finally:
+            trace.ms[stage] = trace.ms.get(stage, 0.0) + 1e3 * (self._clock() - started)
+
+
+def blurred(image: Image) -> Image:
+    """A picture in which nobody can be recognised: averaged over blocks of 1/48 of the longer side, then softened."""
+    height, width = image.shape[:2]
+    block = max(max(height, width) / BLUR_DIVISOR, 1.0)
+    small = cv2.resize(
+        image, (max(round(width / block), 1), max(round(height / block), 1)), interpolation=cv2.INTER_AREA
+    )
+    small = cv2.GaussianBlur(small, (0, 0), 1.5)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def _crop(image: Image, face: Face, quad: Quad, steady: Steady, work: Work) -> Crop:
+    size = work.editor.crop.size
+    pixels = cv2.cvtColor(cut(image, quad, size), cv2.COLOR_BGR2RGB)
+    mesh = None
+    if face.mesh is not None:
+        mesh = steady.mesh(to_crop(face.mesh, quad, size) / np.float32(size), work.now) * np.float32(size)
+    return Crop(pixels, to_crop(face.points5, quad, size), mesh)
+
+
+def _smoothed(quad: Quad, steady: Steady, now: float) -> Quad:
+    unit = np.float32(steady.unit)
+    values = steady.quad(np.stack([quad.centre, quad.axis]) / unit, now) * unit
+    return Quad(values[0], values[1])
+
+
+def _steadied(masks: Masks, mean: ExponentialMean, now: float) -> Masks:
+    stacked: Floats = mean(np.stack([masks.hair, masks.face, masks.occluder, masks.person]), now)
+    return Masks(*stacked)
+
+
+def _draw_badge(image: Image) -> Region:
+    """Write the mark into the lower left corner of `image`, in place."""
+    height, width = image.shape[:2]
+    scale = max(height / 900, 0.35)
+    (w, h), base = cv2.getTextSize(BADGE_TEXT, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    x, y = round(10 * scale), height - round(12 * scale) - base
+    region = Region(x - 4, max(y - h - 4, 0), min(x + w + 4, width), min(y + base + 4, height))
+    patch = image[region.slices]
+    image[region.slices] = patch // 2
+    cv2.putText(image, BADGE_TEXT, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), 1, cv2.LINE_AA)
+    return region

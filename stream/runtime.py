@@ -1,0 +1,221 @@
+"""What all pipelines of a process share: the networks, each loaded once, the editors, and the check of settings."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from engines import select
+from engines.base import Engine
+from models import catalog
+from models.editor import Controls, Editor
+from models.segmenter import Segmenter
+from stream.detection import EMBEDDED_PACK, Detector
+from stream.landmarks import Landmarks
+from stream.pipeline import Pipeline
+from stream.settings import Settings, SettingsError, checked
+from stream.tracking import Tracker
+
+log = logging.getLogger(__name__)
+
+LANDMARKS = EMBEDDED_PACK / "landmarks.onnx"
+SEGMENTER = catalog.EMBEDDED / "segmenter.onnx"
+
+
+class RuntimeSettings(BaseModel):
+    """How the networks run.
+
+    Attributes:
+        pack: face pack of the detector: "embedded", a directory, or the name of one of InsightFace's packs.
+        backend: engine backend, "auto" for the fastest that works here.
+        precision: "auto", or one the backend knows.
+        threads: processor threads one engine call may use; None for the backend's choice.
+        detector_size: side of the detector's input in pixels, a multiple of 32; more finds smaller faces and takes longer.
+        cache_dir: folder of compiled engines; None for the user's cache folder.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pack: str = "embedded"
+    backend: str = "auto"
+    precision: str = "auto"
+    threads: int | None = Field(None, ge=1)
+    detector_size: int = Field(320, ge=128, le=1280, multiple_of=32)
+    cache_dir: Path | None = None
+
+
+class PresetInfo(BaseModel):
+    """A named setting of an editor's controls."""
+
+    title: str
+    controls: dict[str, Any]
+
+
+class EditorInfo(BaseModel):
+    """What a user is told about an editor."""
+
+    name: str
+    title: str
+    description: str
+    state: str
+    why: str
+    licence: str
+    size_mb: float
+    controls: dict[str, Any]
+    presets: list[PresetInfo]
+
+
+class EngineInfo(BaseModel):
+    """How a network runs here, and why not another way."""
+
+    network: str
+    backend: str
+    precision: str
+    reasons: list[str]
+
+
+class Runtime:
+    """Shared by all sessions; every method may be called from any thread. Make one with `Runtime.load`."""
+
+    def __init__(self, settings: RuntimeSettings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._engines: dict[Path, Engine] = {}
+        self._editors: dict[str, Editor] = {}
+        self._controls: dict[str, type[Controls]] = {}
+        self._detector = Detector(settings.pack, settings.detector_size)
+        self._detect_lock = threading.Lock()
+        self._landmarks = Landmarks(self._engine(LANDMARKS))
+        self._segmenter = Segmenter(self._engine(SEGMENTER))
+
+    @classmethod
+    def load(cls, settings: RuntimeSettings | None = None) -> Runtime:
+        """Load the tracker, the segmenter and the default editor, and warm them up. Takes seconds.
+
+        Raises:
+            stream.detection.PackError: the face pack cannot be loaded.
+            engines.base.EngineError: a network is missing or damaged, or the named backend cannot run here.
+        """
+        runtime = cls(settings or RuntimeSettings())
+        runtime.editor(Settings().editor)
+        for engine in runtime._engines.values():
+            engine.warm_up()
+        return runtime
+
+    def editors(self) -> list[EditorInfo]:
+        """Every editor of the catalog, whether it can run here or not."""
+        return [self._info(entry) for entry in catalog.ENTRIES.values()]
+
+    def engines(self) -> list[EngineInfo]:
+        """The networks loaded so far."""
+        with self._lock:
+            return [
+                EngineInfo(
+                    network=path.name,
+                    backend=engine.backend,
+                    precision=engine.precision,
+                    reasons=list(getattr(engine, "notes", ())),
+                )
+                for path, engine in self._engines.items()
+            ]
+
+    def changed(self, settings: Settings, patch: Mapping[str, Any]) -> Settings:
+        """Apply a partial change.
+
+        Args:
+            settings: the ones in force.
+            patch: fields of `Settings` with their new values, from a stranger. "controls" replaces all controls; a new editor
+                without "controls" starts at its defaults.
+
+        Returns:
+            The new settings, checked; controls are filled up with their defaults.
+
+        Raises:
+            SettingsError: something is refused; the settings in force stay as they are.
+        """
+        merged: dict[str, Any] = {**settings.model_dump(), **patch}
+        if "controls" not in patch and merged["editor"] != settings.editor:
+            merged["controls"] = {}
+        new = checked(Settings, merged)
+        if new.editor not in catalog.ENTRIES:
+            raise SettingsError("editor", "there is no such editor", sorted(catalog.ENTRIES))
+        entry = catalog.ENTRIES[new.editor]
+        if entry.state != "ready":
+            raise SettingsError("editor", f"{entry.title} {entry.state}: {self._info(entry).why}")
+        controls = checked(self._controls_model(new.editor), new.controls, "controls.")
+        return new.model_copy(update={"controls": controls.model_dump(mode="json")})
+
+    def controls(self, settings: Settings) -> Controls:
+        """The controls of checked settings, as the editor's own model."""
+        return self._controls_model(settings.editor).model_validate(settings.controls)
+
+    def editor(self, name: str) -> Editor:
+        """An editor, loaded on first use.
+
+        Raises:
+            models.catalog.UnknownEditor: there is none of that name.
+            engines.base.EngineError: its networks cannot be loaded.
+        """
+        with self._lock:
+            if name in self._editors:
+                return self._editors[name]
+        editor = catalog.entry(name).load(self._engine)
+        with self._lock:
+            return self._editors.setdefault(name, editor)
+
+    def pipeline(self) -> Pipeline:
+        """A pipeline for one stream."""
+        return Pipeline(Tracker(self._detect, self._landmarks), self.editor, self.controls, self._segmenter)
+
+    def close(self) -> None:
+        """Free the networks. No pipeline may run any more."""
+        with self._lock:
+            for engine in self._engines.values():
+                engine.close()
+            self._engines.clear()
+            self._editors.clear()
+
+    def _detect(self, image: Any) -> Any:
+        # insightface keeps caches in its detector object that are not meant for several threads.
+        with self._detect_lock:
+            return self._detector(image)
+
+    def _engine(self, path: Path) -> Engine:
+        with self._lock:
+            if path not in self._engines:
+                self._engines[path] = select.load(
+                    path,
+                    backend=self._settings.backend,
+                    precision=self._settings.precision,
+                    threads=self._settings.threads,
+                    cache_dir=self._settings.cache_dir,
+                )
+            return self._engines[path]
+
+    def _controls_model(self, name: str) -> type[Controls]:
+        with self._lock:
+            if name not in self._controls:
+                self._controls[name] = catalog.entry(name).controls()
+            return self._controls[name]
+
+    def _info(self, entry: catalog.Entry) -> EditorInfo:
+        missing = entry.missing
+        size = sum(
+            weights.size or (weights.path.stat().st_size if weights.path.is_file() else 0) for weights in entry.weights
+        )
+        return EditorInfo(
+            name=entry.name,
+            title=entry.title,
+            description=entry.description,
+            state=entry.state,
+            why="" if not missing else f"missing: {', '.join(weights.path.name for weights in missing)}",
+            licence=entry.licence,
+            size_mb=round(size / 1e6, 1),
+            controls=self._controls_model(entry.name).model_json_schema(),
+            presets=[PresetInfo(title=preset.title, controls=dict(preset.controls)) for preset in entry.presets],
+        )
