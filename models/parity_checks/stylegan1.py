@@ -1,0 +1,18 @@
+"""Golden outputs of InterFaceGAN's StyleGAN."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from models.golden import Comparison, Golden
+from models.stylegan1 import load_generator
+
+
+def generator_1024(golden: Golden) -> Iterator[Comparison]:
+    """Pictures of a truncated w and of a W+ code, and the codes between."""
+    network = load_generator(golden.state())
+    yield golden.compare("w", network.mapping(golden.input("z")))
+    truncated = network.truncate(golden.input("w"))
+    yield golden.compare("w_truncated", truncated[:, [0, -1]])
+    yield from golden.compare_image("out_w", network(truncated))
+    yield from golden.compare_image("out_w_plus", network(golden.input("w_plus")))
