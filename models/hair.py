@@ -1,0 +1,260 @@
+"""Hair dye: another colour on the camera's own hair, with its lights, shadows and strands.
+
+No network of its own: the segmenter says where hair is, the rest is colour arithmetic in CIE Lab. Bleaching follows
+what bleach does. Pigment goes, so shadows rise with the albedo (a gain on luminance), while specular highlights, which
+never had pigment, keep their level (a curve that ends at white); roots stay darker and warmer; chroma fades towards
+black and towards white.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import cv2
+import numpy as np
+from pydantic import Field
+
+from models.editor import Controls, Crop, CropSpec, Edit, Floats, Latent, Masks
+from models.filters import guided_filter
+
+Preset = Literal["black", "brown", "blond", "red", "grey", "white", "custom"]
+
+PRESETS: dict[str, tuple[float, float, float]] = {
+    "black": (8.0, 0.5, -1.0),
+    "brown": (25.0, 8.0, 12.0),
+    "blond": (67.0, 5.0, 27.0),
+    "red": (38.0, 25.0, 29.0),
+    "grey": (56.0, -0.3, -1.0),
+    "white": (84.0, -0.5, 3.0),
+}
+"""CIE Lab (D65) of dyed hair at its median under ordinary room light."""
+
+LIGHTNESS, GREEN_RED, BLUE_YELLOW, SPREAD, SKIN, FRACTION = range(6)
+"""The latent's numbers: hair's median L, a, b; half its 10..90 % range of L; skin's median L; share of the crop."""
+
+LEAST_HAIR = 0.004
+"""Below this share of the crop there is nothing to dye: a bald head must not flicker."""
+BORDER = 0.09
+"""Share of the crop over which the dye fades towards its border, where longer hair would otherwise be cut in a line."""
+NOISE_L = 2.2
+"""Lightness detail below this is taken for camera noise and is not amplified."""
+
+
+class HairControls(Controls):
+    """Colour and strength of the dye."""
+
+    colour: Preset = Field("brown", title="Hair colour")
+    custom: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = Field(
+        "#7a3fbf", title="Own colour", json_schema_extra={"format": "color"}
+    )
+    amount: float = Field(0.0, ge=0, le=1, title="Amount", json_schema_extra={"step": 0.01})
+
+    def neutral(self) -> bool:
+        """No dye: whatever colour is chosen."""
+        return self.amount == 0
+
+
+class Hair:
+    """The hair dye editor. Its latent holds robust statistics of the hair: smoothing it keeps the colour from pumping.
+
+    The crop reaches 1.5 times the FFHQ square: longer hair (below the chest) keeps its own colour, with a soft passage.
+    """
+
+    name = "hair"
+    crop = CropSpec("ffhq", 256, 1.5)
+    Controls = HairControls
+    needs_masks = True
+
+    def encode(self, crop: Crop) -> Latent:
+        """Measure the hair.
+
+        Args:
+            crop: with `masks`.
+
+        Returns:
+            (6,) float32: see `LIGHTNESS` and its neighbours. All zeros where there is too little hair.
+
+        Raises:
+            ValueError: the crop has no masks.
+        """
+        masks = _masks(crop)
+        side = len(masks.hair)
+        small = cv2.resize(crop.image, (side, side), interpolation=cv2.INTER_AREA)
+        lab = cv2.cvtColor(small.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2LAB)
+        hair = lab[masks.hair * (1 - masks.occluder) > 0.7]
+        fraction = float(masks.hair.mean())
+        if fraction < LEAST_HAIR or len(hair) < 16:
+            return np.zeros(6, np.float32)
+        skin = lab[..., 0][masks.face * (1 - masks.occluder) > 0.7]
+        low, high = np.percentile(hair[:, 0], (10, 90))
+        skin_lightness = float(np.median(skin)) if len(skin) else 60.0
+        return np.array([*np.median(hair, axis=0), (high - low) / 2, skin_lightness, fraction], np.float32)
+
+    def steer(self, latent: Latent, controls: HairControls) -> Latent:
+        """The statistics that the dyed hair shall have: (6,) float32."""
+        steered = latent.copy()
+        if controls.amount == 0 or latent[FRACTION] < LEAST_HAIR:
+            return steered
+        target = np.array(custom_lab(controls.custom) if controls.colour == "custom" else PRESETS[controls.colour])
+        # a preset is a colour under room light; a dim picture has dim blond
+        if controls.colour != "custom":
+            target[0] *= np.clip((latent[SKIN] * 0.5 + 35) / 67, 0.78, 1.04)
+        steered[:3] += controls.amount * (target - latent[:3]).astype(np.float32)
+        return steered
+
+    def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
+        """Recolour the hair from the statistics `latent` to `steered`: a residual under a mask along the strands."""
+        size = len(crop.image)
+        masks = _masks(crop)
+        mask = np.zeros((size, size), np.float32)
+        delta = np.zeros((size, size, 3), np.float32)
+        if np.array_equal(latent, steered) or latent[FRACTION] < LEAST_HAIR:
+            return Edit(mask=mask, delta=delta)
+        coarse = cv2.resize(masks.hair, (size, size), interpolation=cv2.INTER_LINEAR)
+        area = _area(coarse)
+        if area is None:
+            return Edit(mask=mask, delta=delta)
+        image = crop.image[area].astype(np.float32) / np.float32(255)
+        mask[area] = strand_mask(image, coarse[area])
+        if masks.occluder.max() > 0.05:
+            occluder = cv2.resize(masks.occluder, (size, size), interpolation=cv2.INTER_LINEAR)
+            mask *= 1 - np.clip(occluder * 1.6 - 0.2, 0, 1)
+        mask *= _border_fade(size)
+        roots = _roots(crop, masks, size)[area]
+        delta[area] = 255 * (recolour(image, latent, steered, roots) - image)
+        # smoothed statistics may lag behind the hair that is there: no hair, no dye
+        mask *= np.float32(np.clip(latent[FRACTION] / LEAST_HAIR - 1, 0, 1))
+        return Edit(mask=mask, delta=delta)
+
+
+def custom_lab(colour: str) -> tuple[float, float, float]:
+    """CIE Lab (D65) of `#rrggbb`."""
+    rgb = np.array([[[int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]]], np.float32)
+    lightness, a, b = (float(v) for v in cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)[0, 0])
+    return lightness, a, b
+
+
+def recolour(image: Floats, latent: Latent, steered: Latent, roots: Floats) -> Floats:
+    """Move hair from one median colour to another.
+
+    Args:
+        image: (H, W, 3) float32 RGB in [0, 1].
+        latent: statistics of the hair now.
+        steered: statistics wanted.
+        roots: (H, W) float32 in [0, 1], 1 where hair leaves the scalp.
+
+    Returns:
+        (H, W, 3) float32 RGB in [0, 1].
+    """
+    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
+    lightness = np.ascontiguousarray(lab[..., 0])
+    now = float(np.clip(latent[LIGHTNESS], 4, 96))
+    want = float(np.clip(steered[LIGHTNESS], 4, 96))
+    bleach = float(np.clip((want - now) / 40, 0, 1))
+    curve = _Curve.between(now, want, float(latent[SPREAD]))
+    unit = np.asarray(lightness / 100, np.float32)
+    base = guided_filter(unit, unit, 3, 2e-4) * 100
+    detail = lightness - base
+    moved = curve.apply(base)
+    slope = np.clip((curve.apply(base + 2) - curve.apply(base - 2)) / 4, 0.45, 1.7)
+    power = detail * detail
+    gain = 1 + (slope - 1) * power / (power + NOISE_L**2)
+    gain = np.where(slope < 1, slope, gain)
+    result = moved + detail * gain
+    # bleach takes hold late where the scalp keeps the hair warm and new
+    result -= 11 * bleach * roots * np.clip(result / 70, 0, 1)
+    result = np.clip(result, 0, 100)
+
+    chroma = np.clip((result + 6) / (want + 6), 0, 1.15) ** 0.7
+    towards_white = np.clip((result - max(want, 55)) / max(100 - max(want, 55), 1), 0, 1)
+    chroma = chroma * (1 - 0.65 * towards_white)
+    shadow = bleach * np.clip((want - result) / 40, 0, 1)
+    keep = 0.45
+    for channel, warmth in ((GREEN_RED, 5.0), (BLUE_YELLOW, 6.0)):
+        own = lab[..., channel] - latent[channel]
+        warm = warmth * np.clip(np.hypot(steered[GREEN_RED], steered[BLUE_YELLOW]) / 20, 0, 1)
+        lab[..., channel] = steered[channel] * chroma + keep * own + warm * (shadow + 0.7 * bleach * roots)
+    lab[..., 0] = result
+    dyed: Floats = np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1)
+    return dyed
+
+
+@dataclass(frozen=True, slots=True)
+class _Curve:
+    """Lightness to lightness: `now` goes to `want`, black stays near black, white stays white.
+
+    Below the median the luminance is scaled as a change of albedo would (L* + 16 goes with the cube root of luminance);
+    above it a power curve that ends at white keeps highlights from burning out or going dull.
+    """
+
+    now: float
+    want: float
+    spread: float
+
+    @staticmethod
+    def between(now: float, want: float, spread: float) -> _Curve:
+        return _Curve(now, want, float(np.clip(spread, 4, 25)))
+
+    def apply(self, lightness: Floats) -> Floats:
+        albedo = (lightness + 16) * ((self.want + 16) / (self.now + 16)) - 16
+        exponent = np.log(self.want / 100) / np.log(self.now / 100)
+        power = 100 * np.clip(lightness / 100, 1e-4, 1) ** np.float32(exponent)
+        step = np.clip((lightness - self.now) / (2 * self.spread) + 0.5, 0, 1)
+        step = step * step * (3 - 2 * step)
+        if self.want < self.now:
+            # darkened hair keeps only part of its shine: most of light hair's highlights are not specular
+            step = 0.35 * step
+        curved: Floats = albedo + (power - albedo) * step
+        return curved
+
+
+def strand_mask(image: Floats, coarse: Floats) -> Floats:
+    """Sharpen a soft hair mask along the strands of the picture.
+
+    Args:
+        image: (H, W, 3) float32 RGB in [0, 1].
+        coarse: (H, W) float32 in [0, 1].
+    """
+    luminance = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    fine = guided_filter(luminance, coarse, 5, 8e-4)
+    # the filter may colour what is far from any hair: the network's word bounds it
+    reach = np.clip(cv2.dilate(coarse, np.ones((5, 5), np.uint8)) * 2, 0, 1)
+    mask: Floats = np.clip((fine - 0.12) / 0.76, 0, 1) * reach
+    return mask
+
+
+def _masks(crop: Crop) -> Masks:
+    if crop.masks is None:
+        raise ValueError("the hair editor needs the segmenter's masks: give Crop.masks")
+    return crop.masks
+
+
+def _area(mask: Floats) -> tuple[slice, slice] | None:
+    """The part of the crop that holds hair, with room for the filters' windows."""
+    rows, columns = np.flatnonzero(mask.max(axis=1) > 0.02), np.flatnonzero(mask.max(axis=0) > 0.02)
+    if not len(rows):
+        return None
+    room = 12
+    return (
+        slice(max(int(rows[0]) - room, 0), int(rows[-1]) + room + 1),
+        slice(max(int(columns[0]) - room, 0), int(columns[-1]) + room + 1),
+    )
+
+
+def _border_fade(size: int) -> Floats:
+    distance = np.minimum(np.arange(size), np.arange(size)[::-1]) / (BORDER * size)
+    ramp = np.clip(distance, 0, 1).astype(np.float32)
+    ramp = ramp * ramp * (3 - 2 * ramp)
+    return np.asarray(ramp[:, None] * ramp[None], np.float32)
+
+
+def _roots(crop: Crop, masks: Masks, size: int) -> Floats:
+    """(size, size): near the face's skin and above the eyes, where hair starts."""
+    side = len(masks.face)
+    near = cv2.GaussianBlur(masks.face, (0, 0), side * 0.035)
+    near = np.clip(cv2.resize(near, (size, size), interpolation=cv2.INTER_LINEAR) * 1.8, 0, 1)
+    eyes = float(crop.points5[:2, 1].mean())
+    distance = max(float(np.linalg.norm(crop.points5[1] - crop.points5[0])), 1.0)
+    above = np.clip((eyes - np.arange(size, dtype=np.float32)) / (0.5 * distance), 0, 1)
+    return np.asarray(near * above[:, None], np.float32)
