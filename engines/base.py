@@ -48,6 +48,14 @@ class BackendUnavailable(EngineError):
     """The backend cannot run here (library, driver or device missing); the message says which."""
 
 
+class OutOfMemory(EngineError):
+    """The device has no memory for this call; a smaller batch may fit."""
+
+
+class DeviceLost(EngineError):
+    """The device or its driver is gone. No later call of this engine can succeed."""
+
+
 class InputMismatch(EngineError, ValueError):
     """An input has the wrong name, shape or type; the message gives expected and given."""
 
