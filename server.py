@@ -1,0 +1,58 @@
+"""Start the server: `python server.py --help` lists the settings."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import sys
+
+import uvicorn
+from pydantic import ValidationError
+
+from signaling.app import create_app
+from signaling.settings import ServerSettings
+
+SHUTDOWN_S = 1  # for open HTTP requests; sessions have their own limit
+
+
+class Server(uvicorn.Server):
+    """Says where it listens once it does."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for server in self.servers:
+            port = server.sockets[0].getsockname()[1]
+            host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
+            print(f"{'https' if self.config.is_ssl else 'http'}://{host}:{port}", flush=True)
+            break
+
+
+def main(arguments: list[str]) -> int:
+    try:
+        settings = ServerSettings.load(arguments)
+    except ValidationError as error:
+        for problem in error.errors():
+            name = ".".join(str(part) for part in problem["loc"])
+            print(f"{name}: {problem['msg']}" if name else problem["msg"], file=sys.stderr)
+        return 2
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for chatty in ("aiortc", "aioice"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    config = uvicorn.Config(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
+        log_level="warning",
+        timeout_graceful_shutdown=SHUTDOWN_S,
+        server_header=False,
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        Server(config).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

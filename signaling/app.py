@@ -1,0 +1,147 @@
+"""The ASGI app: page, WHIP, health and capabilities."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import Response
+from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from signaling import whip
+from signaling.access import OriginGuard
+from signaling.sessions import Sessions
+from signaling.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from stream.runtime import Runtime
+
+logger = logging.getLogger(__name__)
+
+VERSION = "0.1.0"
+WEB = Path(__file__).resolve().parent.parent / "web"
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+        "media-src 'self' blob: mediastream:; connect-src 'self'; font-src 'self'; manifest-src 'self'; "
+        "worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Permissions-Policy": "camera=(self), microphone=(self)",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+# The operating system's own table may say otherwise (Windows: text/plain for .js), and nosniff makes that fatal.
+CONTENT_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".json": "application/json",
+    ".webmanifest": "application/manifest+json",
+}
+
+
+def create_app(settings: ServerSettings, runtime: Runtime | None = None) -> FastAPI:
+    """Make the app. It can be served as it is, or mounted into another (whose lifespan must then run this one's).
+
+    Args:
+        settings: of the server.
+        runtime: loaded engines and editors; None loads them when the app starts, and frees them when it stops.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.runtime = runtime if runtime is not None else await _load(settings)
+        app.state.sessions = Sessions(app.state.runtime, settings)
+        try:
+            yield
+        finally:
+            await app.state.sessions.close()
+            if runtime is None:
+                app.state.runtime.close()
+
+    app = FastAPI(title="Latentcam", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.settings = settings
+    app.add_middleware(OriginGuard, settings=settings)
+    app.add_middleware(SecurityHeaders)
+    app.include_router(whip.router())
+
+    @app.get("/healthz")
+    async def healthz(request: Request) -> dict[str, Any]:
+        """Whether the server takes sessions."""
+        taken = len(request.app.state.sessions)
+        return {"status": "ok", "version": VERSION, "sessions": taken, "max_sessions": settings.max_sessions}
+
+    @app.get("/capabilities", dependencies=[Depends(whip.require_token)])
+    async def capabilities(request: Request) -> dict[str, Any]:
+        """Editors with the schema of their controls, engines, limits, and ICE servers for the peer."""
+        state = request.app.state
+        return {
+            "version": VERSION,
+            "editors": [editor.model_dump() for editor in state.runtime.editors()],
+            "engines": [engine.model_dump() for engine in state.runtime.engines()],
+            "limits": {
+                "max_sessions": settings.max_sessions,
+                "max_frame_pixels": settings.max_frame_pixels,
+                "idle_timeout": settings.idle_timeout,
+            },
+            "iceServers": [server.model_dump(exclude_none=True) for server in settings.ice_servers],
+        }
+
+    app.mount("/", Page(directory=WEB, html=True))
+    return app
+
+
+async def _load(settings: ServerSettings) -> Runtime:
+    """Load engines and editors beside the event loop: it takes seconds."""
+    from stream.runtime import Runtime, RuntimeSettings  # noqa: PLC0415  heavy; an app that brings its own needs none of it
+
+    wanted = RuntimeSettings(
+        pack=settings.pack, backend=settings.backend, precision=settings.precision, threads=settings.threads
+    )
+    return await asyncio.get_running_loop().run_in_executor(None, Runtime.load, wanted)
+
+
+class Page(StaticFiles):
+    """The page's files, with types that do not depend on this machine, and always asked for anew (ETag)."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        if response.status_code == 200:
+            suffix = PurePosixPath(path).suffix or ".html"
+            if suffix in CONTENT_TYPES:
+                response.headers["Content-Type"] = CONTENT_TYPES[suffix]
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
+class SecurityHeaders:
+    """ASGI middleware that adds `SECURITY_HEADERS` to every response."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)

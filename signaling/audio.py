@@ -1,0 +1,71 @@
+"""A peer's sound, sent back as late as its picture."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+
+import av
+from aiortc import MediaStreamTrack
+from aiortc.mediastreams import MediaStreamError
+
+JITTER_BUFFER_S = 0.08  # aiortc holds sound back for four packets of 20 ms
+MAX_DELAY_S = 0.5
+MAX_FRAMES = 64  # more than MAX_DELAY_S of 20 ms frames
+
+
+class DelayedAudio(MediaStreamTrack):  # type: ignore[misc]
+    """Echoes the microphone, delayed so that lips and voice stay together.
+
+    Args:
+        source: the peer's audio track.
+        video_delay: how late the picture is at the moment, in seconds.
+    """
+
+    kind = "audio"
+
+    def __init__(self, source: MediaStreamTrack, video_delay: Callable[[], float]) -> None:
+        super().__init__()
+        self._source = source
+        self._video_delay = video_delay
+        self._frames: deque[tuple[float, av.AudioFrame]] = deque(maxlen=MAX_FRAMES)
+        self._arrived = asyncio.Event()
+
+    async def run(self) -> None:
+        """Take in sound until the source ends."""
+        try:
+            while True:
+                frame = await self._source.recv()
+                self._frames.append((time.monotonic(), frame))
+                self._arrived.set()
+        except MediaStreamError:
+            self.stop()
+
+    async def recv(self) -> av.AudioFrame:
+        """Wait for the next frame to be due.
+
+        Raises:
+            MediaStreamError: the track was stopped.
+        """
+        while not self._frames:
+            if self.readyState != "live":
+                raise MediaStreamError
+            self._arrived.clear()
+            await self._arrived.wait()
+        since, frame = self._frames.popleft()
+        await asyncio.sleep(since + hold_back(self._video_delay()) - time.monotonic())
+        if self.readyState != "live":
+            raise MediaStreamError
+        return frame
+
+    def stop(self) -> None:
+        super().stop()
+        self._frames.clear()
+        self._arrived.set()
+
+
+def hold_back(video_delay: float) -> float:
+    """How long to hold sound back for a picture that is `video_delay` late, both in seconds."""
+    return max(0.0, min(video_delay - JITTER_BUFFER_S, MAX_DELAY_S))

@@ -1,0 +1,93 @@
+"""The data channel of one session: answers its messages, sends its stats."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from aiortc import RTCDataChannel
+from pydantic import BaseModel
+
+from signaling import control
+from signaling.access import TokenBucket
+from signaling.video import VideoFilter
+from stream.settings import SettingsError
+
+if TYPE_CHECKING:
+    from stream.runtime import Runtime
+
+MAX_BUFFERED = 64 * 1024  # bytes; a peer that reads this slowly gets no stats
+
+
+class ControlChannel:
+    """One open data channel.
+
+    Args:
+        channel: open, labelled "control".
+        runtime: checks changes of settings.
+        video: what the settings are for.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        channel: RTCDataChannel,
+        runtime: Runtime,
+        video: VideoFilter,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._channel = channel
+        self._runtime = runtime
+        self._video = video
+        self._clock = clock
+        self._bucket = TokenBucket(control.MESSAGES_PER_SECOND, control.MESSAGE_BURST, clock)
+        self._complaints = TokenBucket(1, 1, clock)
+        self._interval: float | None = None
+        self._sent_at = clock()
+        channel.on("message", self.receive)
+
+    def receive(self, text: str | bytes) -> None:
+        """Answer one message of the peer. Whatever it is, the session goes on."""
+        wait = self._bucket.take()
+        if wait:
+            if not self._complaints.take():
+                reason = f"at most {control.MESSAGES_PER_SECOND:g} messages a second"
+                self.send(control.Refused(code="too_many", reason=reason))
+            return
+        try:
+            message = control.parse(text)
+        except control.ControlError as error:
+            self.send(control.Refused(id=error.id, code=error.code, reason=str(error)))
+            return
+        match message:
+            case control.ChangeSettings():
+                self._change(message.id, message.settings)
+            case control.Ping():
+                self.send(control.Pong(id=message.id, t=message.t))
+            case control.WantStats():
+                self._interval = message.interval
+
+    def send(self, message: BaseModel) -> None:
+        """Send, unless the channel was closed or the peer does not read."""
+        if self._channel.readyState == "open" and self._channel.bufferedAmount < MAX_BUFFERED:
+            self._channel.send(message.model_dump_json())
+
+    def stats_due(self) -> bool:
+        """Whether the peer wants stats now."""
+        if self._interval is None or self._clock() - self._sent_at < self._interval:
+            return False
+        self._sent_at = self._clock()
+        return True
+
+    def _change(self, id: int | None, patch: dict[str, Any]) -> None:
+        try:
+            self._video.settings = self._runtime.changed(self._video.settings, patch)
+        except SettingsError as error:
+            self.send(
+                control.Refused(
+                    id=id, code="bad_setting", field=error.field, reason=error.reason, allowed=error.allowed
+                )
+            )
+            return
+        self.send(control.SettingsNow(id=id, settings=self._video.settings.model_dump()))

@@ -1,0 +1,179 @@
+"""Messages of the data channel "control", version 1: JSON text, settings in, stats out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from signaling.stats import Percentiles
+
+VERSION: Literal[1] = 1
+LABEL = "control"
+MAX_MESSAGE = 16_384  # characters
+MESSAGES_PER_SECOND = 30.0
+MESSAGE_BURST = 60.0
+
+Id = Annotated[int, Field(ge=0, le=2**53)] | None
+
+
+class ControlError(ValueError):
+    """A message was refused; the session goes on.
+
+    Attributes:
+        code: what kind of refusal.
+        id: the message's own id, if it could be read.
+    """
+
+    def __init__(self, code: Literal["bad_message", "too_large"], reason: str, id: int | None = None) -> None:
+        super().__init__(reason)
+        self.code: Literal["bad_message", "too_large"] = code
+        self.id = id
+
+
+class FromClient(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    v: Literal[1]
+    id: Id = None
+
+
+class ChangeSettings(FromClient):
+    """Change some settings; `controls`, if given, replaces all controls."""
+
+    type: Literal["settings"]
+    settings: dict[str, Any] = Field(max_length=64)
+
+
+class Ping(FromClient):
+    """Asks for a `Pong` with the same `t`."""
+
+    type: Literal["ping"]
+    t: float
+
+
+class WantStats(FromClient):
+    """How often stats are wanted, in seconds; 0 turns them off."""
+
+    type: Literal["stats"]
+    every: float = Field(ge=0, le=10)
+
+    @property
+    def interval(self) -> float | None:
+        """Seconds between stats, at least 0.2; None when they are off."""
+        return max(0.2, self.every) if self.every else None
+
+
+ClientMessage = Annotated[ChangeSettings | Ping | WantStats, Field(discriminator="type")]
+_CLIENT_MESSAGE: TypeAdapter[ChangeSettings | Ping | WantStats] = TypeAdapter(ClientMessage)
+
+
+class ToClient(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    v: Literal[1] = VERSION
+
+
+class Limits(BaseModel):
+    """What the server takes."""
+
+    max_message: int = MAX_MESSAGE
+    messages_per_second: float = MESSAGES_PER_SECOND
+    max_frame_pixels: int
+    idle_timeout: float
+
+
+class Hello(ToClient):
+    type: Literal["hello"] = "hello"
+    session: str
+    settings: dict[str, Any]
+    limits: Limits
+
+
+class SettingsNow(ToClient):
+    """The answer to `ChangeSettings`: all settings, as they are now."""
+
+    type: Literal["settings"] = "settings"
+    id: Id
+    settings: dict[str, Any]
+
+
+class Refused(ToClient):
+    """A message was refused; everything stays as it was."""
+
+    type: Literal["error"] = "error"
+    id: Id = None
+    code: Literal["bad_setting", "bad_message", "too_large", "too_many"]
+    field: str | None = None
+    reason: str
+    allowed: Any = None
+
+
+class Pong(ToClient):
+    type: Literal["pong"] = "pong"
+    id: Id
+    t: float
+
+
+class FaceSeen(BaseModel):
+    """A face of the newest frame; box x0, y0, x1, y1 in 0..1 of the picture."""
+
+    id: int
+    box: tuple[float, float, float, float]
+
+
+class Stats(ToClient):
+    """Rates a second, delays in milliseconds, bitrates in bit/s. `server_ms` is from decoder to encoder."""
+
+    type: Literal["stats"] = "stats"
+    fps_in: float
+    fps_out: float
+    received: int
+    dropped: int
+    edited: int
+    faces: list[FaceSeen]
+    size: tuple[int, int] | None
+    stages: dict[str, Percentiles]
+    server_ms: Percentiles | None
+    bitrate_in: int
+    bitrate_out: int
+
+
+class Bye(ToClient):
+    """The server ends the session."""
+
+    type: Literal["bye"] = "bye"
+    reason: Literal["idle", "shutdown", "error"]
+    detail: str | None = None
+
+
+def parse(text: str | bytes) -> ChangeSettings | Ping | WantStats:
+    """Read one message from a stranger.
+
+    Raises:
+        ControlError: it is too large, not text, not JSON, or not a message of this version.
+    """
+    if len(text) > MAX_MESSAGE:
+        raise ControlError("too_large", f"a message has at most {MAX_MESSAGE} characters")
+    if isinstance(text, bytes):
+        raise ControlError("bad_message", "messages are JSON text, not binary")
+    try:
+        return _CLIENT_MESSAGE.validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ControlError("bad_message", f"{where}: {first['msg']}" if where else first["msg"], _id_of(text)) from None
+
+
+def _id_of(text: str) -> int | None:
+    """The id of a message that is otherwise wrong, so that its sender can tell which one it was."""
+    try:
+        return _OnlyId.model_validate_json(text).id
+    except ValidationError:
+        return None
+
+
+class _OnlyId(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    id: Id = None

@@ -1,0 +1,92 @@
+"""How media reaches the peer: STUN and TURN servers, and the addresses this side offers."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from aioice.ice import Connection
+from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection
+
+from signaling.settings import IceServer, ServerSettings
+
+HOST_CANDIDATE = re.compile(r"^(a=candidate:\S+ \d+ \S+ \d+) (\S+) (\d+ typ host)", re.MULTILINE)
+
+
+def configuration(servers: Sequence[IceServer]) -> RTCConfiguration:
+    """The peer connection's configuration. The list is always given: aiortc's default is a public STUN server."""
+    return RTCConfiguration(
+        iceServers=[
+            RTCIceServer(urls=list(server.urls), username=server.username, credential=server.credential)
+            for server in servers
+        ]
+    )
+
+
+def links(servers: Sequence[IceServer]) -> list[str]:
+    """`Link` headers that tell a WHIP client the STUN and TURN servers (RFC 9725, section 4.6)."""
+    headers: list[str] = []
+    for server in servers:
+        login = ""
+        if server.username is not None and server.credential is not None:
+            login = f'; username="{server.username}"; credential="{server.credential}"; credential-type="password"'
+        headers.extend(f'<{url}>; rel="ice-server"{login}' for url in server.urls)
+    return headers
+
+
+def offer_addresses(connection: RTCPeerConnection, settings: ServerSettings) -> None:
+    """Make a peer connection gather the addresses that the settings ask for.
+
+    aioice leaves out loopback addresses, so that a page on a machine without a network would find no way to the server
+    beside it. Call it after the offer was applied (bundling drops transports) and before the answer is.
+
+    Args:
+        connection: its ICE transports have not gathered yet.
+        settings: `bind_addresses`, `loopback`.
+    """
+    transports = {transceiver.receiver.transport.transport for transceiver in connection.getTransceivers()}
+    if connection.sctp is not None:
+        transports.add(connection.sctp.transport.transport)
+    for transport in transports:
+        _gather_from(transport.iceGatherer._connection, settings)
+
+
+def advertise(sdp: str, address: str | None) -> str:
+    """Put the address that the world sees into the host candidates of an answer (a router maps it 1:1 to this machine).
+
+    Args:
+        sdp: session description.
+        address: public IPv4 or IPv6 address; None leaves the description as it is. Candidates of the other family stay.
+    """
+    if address is None:
+        return sdp
+    version = ipaddress.ip_address(address).version
+
+    def replace(match: re.Match[str]) -> str:
+        same = ipaddress.ip_address(match[2]).version == version
+        return f"{match[1]} {address if same else match[2]} {match[3]}"
+
+    return HOST_CANDIDATE.sub(replace, sdp)
+
+
+def chosen_addresses(found: Iterable[str], settings: ServerSettings) -> list[str]:
+    """Local addresses to offer: those bound to, or all that were found; loopback first or not at all.
+
+    Args:
+        found: addresses of this machine's interfaces, loopback excluded.
+        settings: `bind_addresses`, `loopback`.
+    """
+    if settings.bind_addresses:
+        return settings.bind_addresses
+    return (["127.0.0.1"] if settings.loopback else []) + list(found)
+
+
+def _gather_from(connection: Connection, settings: ServerSettings) -> None:
+    gather = connection.get_component_candidates
+
+    async def from_chosen(component: int, addresses: list[str], timeout: int = 5) -> Any:
+        return await gather(component, chosen_addresses(addresses, settings), timeout)
+
+    connection.get_component_candidates = from_chosen  # type: ignore[method-assign]

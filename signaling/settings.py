@@ -1,0 +1,184 @@
+"""What the operator of a server can set: by flag, by environment (LATENTCAM_*), or in a TOML file, in that order."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    CliSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+DEFAULT_FILE = Path("latentcam.toml")
+
+
+class IceServer(BaseModel):
+    """A STUN or TURN server, in the terms of the WebRTC API's RTCIceServer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    urls: list[str] = Field(min_length=1)
+    username: str | None = None
+    credential: str | None = None
+
+    @field_validator("urls")
+    @classmethod
+    def _known_scheme(cls, urls: list[str]) -> list[str]:
+        for url in urls:
+            if not url.startswith(("stun:", "stuns:", "turn:", "turns:")):
+                raise ValueError(f"{url!r} is not a stun:, stuns:, turn: or turns: URL")
+        return urls
+
+
+class ServerSettings(BaseSettings):
+    """Settings of one server. Nothing here reaches out to the network by default: no STUN server is set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LATENTCAM_", extra="forbid", frozen=True, cli_prog_name="server.py", cli_kebab_case=True
+    )
+
+    config: Path | None = Field(None, description="TOML file with settings; latentcam.toml here is read if it exists")
+
+    host: str = Field("127.0.0.1", description="address that HTTP listens on")
+    port: int = Field(8080, ge=0, le=65535, description="port that HTTP listens on; 0 takes a free one")
+    token: SecretStr | None = Field(None, description="bearer token that clients must send")
+    tls_cert: Path | None = Field(None, description="certificate chain, PEM")
+    tls_key: Path | None = Field(None, description="private key, PEM")
+    insecure: bool = Field(False, description="listen beyond this machine without token and TLS")
+    allowed_origins: list[str] = Field(
+        [], description="further web origins that may use this server, https://host[:port]"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="what is logged")
+
+    max_sessions: int = Field(4, ge=1, le=1024, description="peers at the same time")
+    idle_timeout: float = Field(300, gt=0, description="seconds without a video frame before a session ends")
+    connect_timeout: float = Field(20, gt=0, description="seconds from the answer to a working connection")
+    silence_timeout: float = Field(15, gt=0, description="seconds without any packet before a peer counts as gone")
+    max_frame_pixels: int = Field(1920 * 1088, ge=2, description="larger frames end the session, width x height")
+
+    ice_servers: list[IceServer] = Field([], description="STUN and TURN servers for both sides, JSON list")
+    bind_addresses: Annotated[list[str], NoDecode] = Field(
+        [], description="local addresses for media, comma separated; all of this machine's when empty"
+    )
+    advertised_address: str | None = Field(
+        None, description="public address that media ports are reachable at (1:1 NAT)"
+    )
+    loopback_candidates: bool | None = Field(
+        None, description="offer loopback addresses for media; on when HTTP listens on a loopback address"
+    )
+
+    codec: Literal["h264", "vp8"] = Field("h264", description="preferred video codec; H264 is cheaper to encode")
+    h264_preset: Literal["ultrafast", "superfast", "veryfast"] = Field("ultrafast", description="libx264 preset")
+    min_bitrate: int = Field(300_000, ge=50_000, description="floor of the video sent to a peer, bit/s")
+    max_bitrate: int = Field(6_000_000, ge=50_000, description="ceiling of the video sent and asked for, bit/s")
+
+    pack: str = Field("embedded", description="face pack: embedded, an InsightFace pack's name, or a directory")
+    backend: str = Field("auto", description="engine backend, auto takes the fastest that works here")
+    precision: str = Field("auto", description="engine precision")
+    threads: int | None = Field(None, ge=1, description="CPU threads per engine")
+
+    @field_validator("bind_addresses", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("bind_addresses")
+    @classmethod
+    def _addresses(cls, value: list[str]) -> list[str]:
+        return [str(ipaddress.ip_address(address)) for address in value]
+
+    @field_validator("advertised_address")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        return None if value is None else str(ipaddress.ip_address(value))
+
+    @model_validator(mode="after")
+    def _safe(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("TLS needs both a certificate (tls_cert) and a key (tls_key)")
+        if not self.local and not self.insecure and (self.token is None or self.tls_cert is None):
+            raise ValueError(
+                f"listening on {self.host} needs a token and TLS (token, tls_cert, tls_key), "
+                "or insecure to say that this network is trusted"
+            )
+        if self.min_bitrate > self.max_bitrate:
+            raise ValueError("min_bitrate is above max_bitrate")
+        return self
+
+    @property
+    def local(self) -> bool:
+        """Whether HTTP listens on this machine only."""
+        return is_loopback(self.host)
+
+    @property
+    def loopback(self) -> bool:
+        """Whether loopback addresses are offered for media."""
+        return self.local if self.loopback_candidates is None else self.loopback_candidates
+
+    @property
+    def url(self) -> str:
+        """Where the page is."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.tls_cert else 'http'}://{host}:{self.port}"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings
+
+    @classmethod
+    def load(cls, arguments: Sequence[str]) -> ServerSettings:
+        """Read flags, environment and file.
+
+        Args:
+            arguments: the command line without the program's name.
+
+        Raises:
+            pydantic.ValidationError: a setting is wrong; the message names it.
+            SystemExit: --help was asked for, or a flag is unknown.
+        """
+
+        class FromCommandLine(cls):  # type: ignore[valid-type, misc]
+            @classmethod
+            def settings_customise_sources(
+                cls,
+                settings_cls: type[BaseSettings],
+                init_settings: PydanticBaseSettingsSource,
+                env_settings: PydanticBaseSettingsSource,
+                dotenv_settings: PydanticBaseSettingsSource,
+                file_secret_settings: PydanticBaseSettingsSource,
+            ) -> tuple[PydanticBaseSettingsSource, ...]:
+                flags: CliSettingsSource[object] = CliSettingsSource(
+                    settings_cls, cli_parse_args=list(arguments), cli_implicit_flags=True
+                )
+                named = flags().get("config") or os.environ.get("LATENTCAM_CONFIG")
+                if named and not Path(named).is_file():
+                    raise SystemExit(f"no such settings file: {named}")
+                return flags, env_settings, TomlConfigSettingsSource(settings_cls, Path(named or DEFAULT_FILE))
+
+        return FromCommandLine()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

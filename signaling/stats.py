@@ -1,0 +1,80 @@
+"""What a session measures: rates, delays, and what the transport counted."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from pydantic import BaseModel
+
+WINDOW = 150  # frames, 5 s at 30 fps
+RATE_SECONDS = 2.0
+
+
+class Percentiles(BaseModel):
+    """Milliseconds."""
+
+    p50: float
+    p95: float
+
+
+class Rate:
+    """Events a second over the last `RATE_SECONDS`. The clock is injected."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._times: deque[float] = deque(maxlen=1024)
+
+    def count(self) -> None:
+        self._times.append(self._clock())
+
+    def value(self) -> float:
+        since = self._clock() - RATE_SECONDS
+        while self._times and self._times[0] < since:
+            self._times.popleft()
+        return len(self._times) / RATE_SECONDS
+
+
+class Durations:
+    """The last `WINDOW` durations of each stage, in milliseconds."""
+
+    def __init__(self) -> None:
+        self._stages: dict[str, deque[float]] = {}
+
+    def add(self, stage: str, ms: float) -> None:
+        self._stages.setdefault(stage, deque(maxlen=WINDOW)).append(ms)
+
+    def of(self, stage: str) -> Percentiles | None:
+        """Percentiles of a stage; None before it ran."""
+        values = self._stages.get(stage)
+        return percentiles(values) if values else None
+
+    def all(self) -> dict[str, Percentiles]:
+        return {stage: percentiles(values) for stage, values in self._stages.items()}
+
+
+class Bitrate:
+    """Bits a second from a byte counter that is read now and then. The clock is injected."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._at = clock()
+        self._bytes = 0
+
+    def since_last(self, total_bytes: int) -> int:
+        now = self._clock()
+        elapsed, self._at = now - self._at, now
+        sent, self._bytes = total_bytes - self._bytes, total_bytes
+        return round(sent * 8 / elapsed) if elapsed > 0 else 0
+
+
+def percentiles(values: Sequence[float] | deque[float]) -> Percentiles:
+    """Median and 95th percentile (nearest rank), rounded to a hundredth.
+
+    Args:
+        values: at least one, in any order.
+    """
+    ordered = sorted(values)
+    last = len(ordered) - 1
+    return Percentiles(p50=round(ordered[round(0.5 * last)], 2), p95=round(ordered[round(0.95 * last)], 2))

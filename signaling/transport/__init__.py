@@ -1,0 +1,89 @@
+"""Everything aiortc does not do by itself.
+
+Each module mends one thing, on the objects of one peer connection: aiortc itself is left as it is, and so are other
+connections in the same process. They reach into private parts, so `tune` does nothing with an aiortc it was not written
+for: then calls still work, slower.
+"""
+
+from __future__ import annotations
+
+import logging
+from importlib.metadata import version
+
+from aiortc import RTCPeerConnection, RTCRtpSender, RTCRtpTransceiver
+from aiortc.rtcrtpparameters import RTCRtpCodecCapability
+
+from signaling.settings import ServerSettings
+from signaling.transport.bitrate import bitrates
+from signaling.transport.decoders import DecoderStop
+from signaling.transport.encoders import h264_level, use_encoder
+from signaling.transport.jitter import release_on_marker
+
+logger = logging.getLogger(__name__)
+
+WRITTEN_FOR = "1.16."
+CONSTRAINED_BASELINE = "42e01f"
+
+
+def supported(installed: str) -> bool:
+    """Whether this aiortc's private parts are the ones we know."""
+    return installed.startswith(WRITTEN_FOR)
+
+
+def codec_preferences(codec: str) -> list[RTCRtpCodecCapability]:
+    """All video codecs, the wanted one first. H264 starts with constrained baseline: Safari shows no other from us.
+
+    Args:
+        codec: "h264" or "vp8".
+    """
+
+    def rank(capability: RTCRtpCodecCapability) -> tuple[bool, bool]:
+        wanted = capability.mimeType.lower() == f"video/{codec}"
+        return not wanted, capability.parameters.get("profile-level-id") != CONSTRAINED_BASELINE
+
+    return sorted(RTCRtpSender.getCapabilities("video").codecs, key=rank)
+
+
+def tune(connection: RTCPeerConnection, settings: ServerSettings, installed: str | None = None) -> list[DecoderStop]:
+    """Mend a peer connection. Call it when the offer was applied, before the answer is made.
+
+    Args:
+        connection: codecs are negotiated, nothing has started.
+        settings: bitrates, encoder preset, largest frame.
+        installed: aiortc's version; looked up when None.
+
+    Returns:
+        To wait for after the connection was closed.
+    """
+    installed = version("aiortc") if installed is None else installed
+    if not supported(installed):
+        logger.warning("aiortc %s is not %sx: streams run without our transport fixes, slower", installed, WRITTEN_FOR)
+        return []
+    stops = []
+    for transceiver in connection.getTransceivers():
+        stops.append(DecoderStop(transceiver.receiver))
+        if transceiver.kind == "video" and transceiver._codecs:
+            _tune_video(transceiver, settings)
+    return stops
+
+
+def _tune_video(transceiver: RTCRtpTransceiver, settings: ServerSettings) -> None:
+    codecs = transceiver._codecs
+    release_on_marker(transceiver.receiver, {codec.payloadType: codec.name for codec in codecs})
+    use_encoder(transceiver.sender, codecs[0].name, settings.h264_preset, settings.min_bitrate, settings.max_bitrate)
+    start = bitrates(1280, 720, settings.min_bitrate, settings.max_bitrate).start
+    for codec in codecs:
+        if codec.name not in ("H264", "VP8"):
+            continue
+        # What we wish to receive, in kbit/s. Chromium begins at 300, and with a smaller picture, unless told.
+        codec.parameters["x-google-start-bitrate"] = start // 1000
+        codec.parameters["x-google-max-bitrate"] = settings.max_bitrate // 1000
+        if codec.name == "H264":
+            level = h264_level(*_largest_picture(settings.max_frame_pixels))
+            profile = str(codec.parameters["profile-level-id"])[:4]
+            codec.parameters["profile-level-id"] = f"{profile}{max(level, 31):02x}"
+
+
+def _largest_picture(pixels: int) -> tuple[int, int]:
+    """Width and height of the largest 16:9 picture."""
+    return int((pixels * 16 / 9) ** 0.5), int((pixels * 9 / 16) ** 0.5)

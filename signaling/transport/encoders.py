@@ -1,0 +1,220 @@
+"""H264 and VP8 encoders set for a live picture on a busy CPU.
+
+aiortc encodes H264 with libx264's default preset (26-57 ms for a frame of 720p), at level 3.1 whatever the size, with
+bitrates that blur 720p, and makes a new encoder (and so a key frame) whenever the bitrate moves by a tenth.
+"""
+
+from __future__ import annotations
+
+import os
+from fractions import Fraction
+from typing import Literal
+
+import av
+from aiortc import RTCRtpSender
+from aiortc.codecs.h264 import H264Encoder
+from aiortc.codecs.vpx import Vp8Encoder
+from aiortc.mediastreams import VIDEO_TIME_BASE, convert_timebase
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import PictureType
+from av.video.reformatter import VideoReformatter
+
+from signaling.transport.bitrate import Bitrates, Hysteresis, bitrates
+
+Preset = Literal["ultrafast", "superfast", "veryfast"]
+
+FRAME_RATE = 30
+KEYFRAME_DISTANCE = 3000  # frames; key frames are sent when the peer asks
+H264_BUFFER_S = 0.2  # of the ceiling; bounds a key frame's burst
+VP8_SPEED = {False: "-10", True: "-16"}  # per large picture; aiortc's -6 costs twice the time of -16
+LARGE_PIXELS = 640 * 480
+
+# ITU-T H.264 table A-1: level_idc, most macroblocks a second, most macroblocks a frame
+H264_LEVELS = (
+    (30, 40_500, 1_620),
+    (31, 108_000, 3_600),
+    (32, 216_000, 5_120),
+    (40, 245_760, 8_192),
+    (42, 522_240, 8_704),
+    (50, 589_824, 22_080),
+    (51, 983_040, 36_864),
+    (52, 2_073_600, 36_864),
+)
+
+
+class LiveH264Encoder(H264Encoder):  # type: ignore[misc]
+    """H264, constrained baseline. Follows the target bitrate without a new encoder and without a key frame.
+
+    Args:
+        preset: libx264's.
+        floor, ceiling: bitrates that the operator allows, bit/s.
+    """
+
+    def __init__(self, preset: Preset, floor: int, ceiling: int) -> None:
+        super().__init__()
+        self.codec: VideoCodecContext | None = None
+        self._preset = preset
+        self._allowed = (floor, ceiling)
+        self._rates = bitrates(1280, 720, floor, ceiling)
+        self._wanted: int | None = None
+        self._reformatter = VideoReformatter()
+
+    @property
+    def target_bitrate(self) -> int:
+        """Bitrate aimed at, bit/s. Setting it is a wish, kept to what the picture's size is worth."""
+        return self._rates.start if self._wanted is None else self._rates.clamp(self._wanted)
+
+    @target_bitrate.setter
+    def target_bitrate(self, bitrate: int) -> None:
+        self._wanted = bitrate
+
+    def encode(self, frame: av.VideoFrame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
+        """Encode a frame of any size and format into RTP payloads and their timestamp (90 kHz)."""
+        timestamp = convert_timebase(frame.pts, frame.time_base, VIDEO_TIME_BASE)
+        frame = to_yuv420p(frame, self._reformatter, even=True)
+        if self.codec is None or (self.codec.width, self.codec.height) != (frame.width, frame.height):
+            self._rates = bitrates(frame.width, frame.height, *self._allowed)
+            self.codec = self._open(frame.width, frame.height)
+        if self.codec.bit_rate != self.target_bitrate:
+            self.codec.bit_rate = self.target_bitrate
+        frame.pict_type = PictureType.I if force_keyframe else PictureType.NONE
+        data = b"".join(bytes(packet) for packet in self.codec.encode(frame))
+        return self._packetize(self._split_bitstream(data)), timestamp
+
+    def _open(self, width: int, height: int) -> VideoCodecContext:
+        codec = av.CodecContext.create("libx264", "w")
+        codec.width, codec.height = width, height
+        codec.pix_fmt = "yuv420p"
+        codec.framerate = Fraction(FRAME_RATE, 1)
+        codec.time_base = VIDEO_TIME_BASE
+        codec.gop_size = KEYFRAME_DISTANCE
+        codec.thread_count = threads(width * height, os.cpu_count() or 1)
+        codec.profile = "Baseline"
+        # x264 follows a new bitrate only if it was opened at a constant one: the ceiling, with a decoder buffer.
+        codec.bit_rate = self._rates.ceiling
+        codec.options = {
+            "preset": self._preset,
+            "tune": "zerolatency",
+            "level": str(h264_level(width, height)),
+            "maxrate": str(self._rates.ceiling),
+            "bufsize": str(int(self._rates.ceiling * H264_BUFFER_S)),
+        }
+        codec.open()
+        return codec
+
+
+class LiveVp8Encoder(Vp8Encoder):  # type: ignore[misc]
+    """VP8 at a constant bitrate. libvpx cannot follow a new bitrate here, so it is rebuilt for large changes only.
+
+    Args:
+        floor, ceiling: bitrates that the operator allows, bit/s.
+        hysteresis: when to rebuild.
+    """
+
+    def __init__(self, floor: int, ceiling: int, hysteresis: Hysteresis | None = None) -> None:
+        super().__init__()
+        self.codec: VideoCodecContext | None = None
+        self.picture_id: int
+        self._allowed = (floor, ceiling)
+        self._rates: Bitrates = bitrates(1280, 720, floor, ceiling)
+        self._wanted: int | None = None
+        self._hysteresis = hysteresis or Hysteresis()
+        self._reformatter = VideoReformatter()
+
+    @property
+    def target_bitrate(self) -> int:
+        """Bitrate aimed at, bit/s. Setting it is a wish, kept to what the picture's size is worth."""
+        return self._rates.start if self._wanted is None else self._rates.clamp(self._wanted)
+
+    @target_bitrate.setter
+    def target_bitrate(self, bitrate: int) -> None:
+        self._wanted = bitrate
+
+    def encode(self, frame: av.VideoFrame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
+        """Encode a frame of any size and format into RTP payloads and their timestamp (90 kHz)."""
+        timestamp = convert_timebase(frame.pts, frame.time_base, VIDEO_TIME_BASE)
+        frame = to_yuv420p(frame, self._reformatter, even=False)
+        if self.codec is None or (self.codec.width, self.codec.height) != (frame.width, frame.height):
+            self._rates = bitrates(frame.width, frame.height, *self._allowed)
+            self.codec = self._open(frame.width, frame.height)
+        elif self._hysteresis.rebuild(self.codec.bit_rate, self.target_bitrate):
+            self.codec = self._open(frame.width, frame.height)
+        frame.pict_type = PictureType.I if force_keyframe else PictureType.NONE
+        data = b"".join(bytes(packet) for packet in self.codec.encode(frame))
+        payloads = self._packetize(data, self.picture_id)
+        self.picture_id = (self.picture_id + 1) % (1 << 15)
+        return payloads, timestamp
+
+    def _open(self, width: int, height: int) -> VideoCodecContext:
+        self._hysteresis.built()
+        bitrate = str(self.target_bitrate)
+        codec = av.CodecContext.create("libvpx", "w")
+        codec.width, codec.height = width, height
+        codec.pix_fmt = "yuv420p"
+        codec.framerate = Fraction(FRAME_RATE, 1)
+        codec.time_base = VIDEO_TIME_BASE
+        codec.gop_size = KEYFRAME_DISTANCE
+        codec.thread_count = threads(width * height, os.cpu_count() or 1)
+        codec.bit_rate = self.target_bitrate
+        codec.qmin, codec.qmax = 2, 56
+        codec.options = {
+            "deadline": "realtime",
+            "cpu-used": VP8_SPEED[width * height > LARGE_PIXELS],
+            "lag-in-frames": "0",
+            "error-resilient": "1",
+            "noise-sensitivity": "0",
+            "static-thresh": "1",
+            "minrate": bitrate,  # minrate = maxrate = bitrate: constant bitrate
+            "maxrate": bitrate,
+            "bufsize": bitrate,  # one second
+            "undershoot-pct": "100",
+            "overshoot-pct": "15",
+        }
+        return codec
+
+
+def use_encoder(sender: RTCRtpSender, codec: str, preset: Preset, floor: int, ceiling: int) -> None:
+    """Give a video sender that has not started one of our encoders.
+
+    Args:
+        sender: of a video transceiver.
+        codec: negotiated codec name, "H264" or "VP8"; the sender keeps aiortc's encoder for any other.
+        preset: libx264's.
+        floor, ceiling: bitrates that the operator allows, bit/s.
+    """
+    if codec == "H264":
+        sender._RTCRtpSender__encoder = LiveH264Encoder(preset, floor, ceiling)
+    elif codec == "VP8":
+        sender._RTCRtpSender__encoder = LiveVp8Encoder(floor, ceiling)
+
+
+def h264_level(width: int, height: int, fps: int = FRAME_RATE) -> int:
+    """The lowest H264 level_idc (31 is level 3.1) for a picture size and frame rate; the highest if none allows it."""
+    macroblocks = -(-width // 16) * -(-height // 16)
+    for level, most_a_second, most in H264_LEVELS:
+        if macroblocks <= most and macroblocks * fps <= most_a_second:
+            return level
+    return H264_LEVELS[-1][0]
+
+
+def threads(pixels: int, cpus: int) -> int:
+    """Encoder threads: small pictures gain nothing from more, and the networks need the cores."""
+    if pixels <= LARGE_PIXELS or cpus < 4:
+        return 1
+    return 2 if cpus < 8 else 4
+
+
+def to_yuv420p(frame: av.VideoFrame, reformatter: VideoReformatter, even: bool) -> av.VideoFrame:
+    """The frame as yuv420p; the very frame if it is that already.
+
+    Args:
+        frame: any size and format.
+        reformatter: one per stream; every new one costs memory that is never given back.
+        even: libx264 takes even sizes only; an odd one is scaled down by one pixel.
+    """
+    width, height = frame.width, frame.height
+    if even:
+        width, height = max(2, width & ~1), max(2, height & ~1)
+    if (width, height, "yuv420p") == (frame.width, frame.height, frame.format.name):
+        return frame
+    return reformatter.reformat(frame, width=width, height=height, format="yuv420p")

@@ -1,0 +1,161 @@
+"""A peer's video: camera track -> one-frame slot -> worker thread -> outgoing track. Nothing queues on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import av
+from aiortc import MediaStreamTrack
+from aiortc.mediastreams import MediaStreamError
+
+from signaling.stats import Durations, Rate
+from stream.frame import Output
+from stream.settings import Settings
+from stream.slot import LatestSlot, SlotClosed
+
+if TYPE_CHECKING:
+    from stream.pipeline import Pipeline
+
+
+class FrameTooLarge(Exception):
+    """The peer sends larger frames than the server takes."""
+
+
+class EditedTrack(MediaStreamTrack):  # type: ignore[misc]
+    """The way back: hands over the newest edited frame, with the timestamp it came with."""
+
+    kind = "video"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._newest: av.VideoFrame | None = None
+        self._since = 0.0
+        self._waiting = asyncio.Event()
+        self.dropped = 0
+        self.sent = Rate()
+        self.delays = Durations()
+
+    def offer(self, frame: av.VideoFrame, since: float) -> None:
+        """Put the next frame; replaces one that the encoder did not take in time.
+
+        Args:
+            frame: edited, or the camera's own.
+            since: `time.perf_counter` when the frame came out of the decoder.
+        """
+        self.dropped += self._newest is not None
+        self._newest, self._since = frame, since
+        self._waiting.set()
+
+    async def recv(self) -> av.VideoFrame:
+        """Wait for the next frame (aiortc's sender calls this, encodes what it gets, and calls again).
+
+        Raises:
+            MediaStreamError: the track was stopped.
+        """
+        await self._waiting.wait()
+        self._waiting.clear()
+        frame, self._newest = self._newest, None
+        if self.readyState != "live" or frame is None:
+            raise MediaStreamError
+        self.sent.count()
+        self.delays.add("server", (time.perf_counter() - self._since) * 1000)
+        return frame
+
+    def stop(self) -> None:
+        super().stop()
+        self._newest = None
+        self._waiting.set()
+
+
+class VideoFilter:
+    """Runs one session's pipeline over its camera.
+
+    Args:
+        pipeline: belongs to this filter, which closes it.
+        settings: what the stream starts with; replace the attribute to change it from the next frame on.
+        max_pixels: larger frames end the stream.
+    """
+
+    def __init__(self, pipeline: Pipeline, settings: Settings, max_pixels: int) -> None:
+        self.settings = settings
+        self.output = EditedTrack()
+        self.received = Rate()
+        self.stages = Durations()
+        self.size: tuple[int, int] | None = None
+        self.last_output: Output | None = None
+        self.edited = 0
+        self.last_frame_at = time.monotonic()
+        self._pipeline = pipeline
+        self._max_pixels = max_pixels
+        self._slot: LatestSlot[tuple[av.VideoFrame, float]] = LatestSlot()
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pipeline")
+
+    @property
+    def frames(self) -> int:
+        """Frames that came in."""
+        return self._slot.received
+
+    @property
+    def dropped(self) -> int:
+        """Frames that a newer one overtook, before the pipeline or before the encoder."""
+        return self._slot.dropped + self.output.dropped
+
+    async def run(self, camera: MediaStreamTrack) -> None:
+        """Filter until the camera's track ends, or `close` is called.
+
+        Raises:
+            FrameTooLarge: a frame has more than `max_pixels`.
+            Exception: whatever the pipeline raised.
+        """
+        loop = asyncio.get_running_loop()
+        work = loop.run_in_executor(self._worker, self._work, loop)
+        drain = asyncio.create_task(self._drain(camera))
+        try:
+            done, _ = await asyncio.wait([drain, work], return_when=asyncio.FIRST_COMPLETED)
+            for ended in done:
+                ended.result()
+        finally:
+            drain.cancel()
+            self._slot.close()
+            await asyncio.wait([drain, work])
+            self.close()
+
+    def close(self) -> None:
+        """Stop the worker after the frame it is at, and free the pipeline. May be called again."""
+        self._slot.close()
+        self.output.stop()
+        self._worker.shutdown(wait=False)
+
+    async def _drain(self, camera: MediaStreamTrack) -> None:
+        while True:
+            try:
+                frame = await camera.recv()
+            except MediaStreamError:
+                return
+            if frame.width * frame.height > self._max_pixels:
+                raise FrameTooLarge(f"{frame.width}x{frame.height} frames are too large for this server")
+            self.last_frame_at = time.monotonic()
+            self.received.count()
+            self._slot.put((frame, time.perf_counter()))
+
+    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            while True:
+                frame, since = self._slot.take()
+                edited, output = self._pipeline.process_video(frame, self.settings)
+                loop.call_soon_threadsafe(self._hand_over, edited, output, since)
+        except SlotClosed:
+            pass
+        finally:
+            self._pipeline.close()
+
+    def _hand_over(self, frame: av.VideoFrame, output: Output, since: float) -> None:
+        self.size = (frame.width, frame.height)
+        self.last_output = output
+        self.edited += bool(output.edited)
+        for stage, ms in output.trace.ms.items():
+            self.stages.add(stage, ms)
+        self.output.offer(frame, since)

@@ -1,0 +1,112 @@
+"""WHIP: a peer comes in with one HTTP POST and leaves with a DELETE (RFC 9725)."""
+
+from __future__ import annotations
+
+import math
+
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
+
+from signaling import ice, offers
+from signaling.access import RateLimit, token_matches
+from signaling.sessions import ServerFull, Sessions
+from signaling.settings import ServerSettings
+
+SDP = "application/sdp"
+RETRY_AFTER_S = 5
+OFFERS_PER_SECOND, OFFER_BURST = 1.0, 10.0
+
+SDP_BODY = {"requestBody": {"required": True, "content": {SDP: {"schema": {"type": "string"}}}}}
+
+
+def require_token(request: Request) -> None:
+    """Let a request pass that has the server's token, or any if the server has none.
+
+    Raises:
+        HTTPException: 401.
+    """
+    settings: ServerSettings = request.app.state.settings
+    if settings.token is None:
+        return
+    if not token_matches(request.headers.get("authorization"), settings.token.get_secret_value()):
+        raise HTTPException(
+            401, "this server needs its token: Authorization: Bearer <token>", {"WWW-Authenticate": "Bearer"}
+        )
+
+
+def router() -> APIRouter:
+    """The routes of WHIP."""
+    routes = APIRouter(prefix="/whip", tags=["WHIP"], dependencies=[Depends(require_token)])
+    limit = RateLimit(OFFERS_PER_SECOND, OFFER_BURST)
+
+    @routes.post(
+        "",
+        status_code=201,
+        response_class=Response,
+        openapi_extra=SDP_BODY,
+        responses={
+            201: {"content": {SDP: {}}, "description": "The answer; Location is the session, to DELETE"},
+            400: {"description": "The offer is malformed or has nothing to edit"},
+            401: {"description": "The token is missing or wrong"},
+            413: {"description": "The offer is too large"},
+            415: {"description": "The body is not application/sdp"},
+            429: {"description": "Too many offers from this address"},
+            503: {"description": "All sessions are taken"},
+        },
+    )
+    async def offer(request: Request) -> Response:
+        """Offer a video. The answer holds all ICE candidates."""
+        wait = limit.take(request.client.host if request.client else "")
+        if wait:
+            raise HTTPException(429, "too many offers", {"Retry-After": str(math.ceil(wait))})
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != SDP:
+            raise HTTPException(415, f"the body must be {SDP}", {"Accept-Post": SDP})
+        sdp = await _read(request)
+        sessions: Sessions = request.app.state.sessions
+        settings: ServerSettings = request.app.state.settings
+        try:
+            offers.parse_offer(sdp)
+            id, answer = await sessions.open(sdp)
+        except offers.BadOffer as error:
+            raise HTTPException(400, str(error)) from error
+        except ServerFull as error:
+            reason = f"the server is full ({settings.max_sessions} sessions)"
+            raise HTTPException(503, reason, {"Retry-After": str(RETRY_AFTER_S)}) from error
+        response = Response(answer, 201, {"Location": f"{request.url.path.rstrip('/')}/{id}"}, SDP)
+        for link in ice.links(settings.ice_servers):
+            response.headers.append("Link", link)
+        return response
+
+    @routes.options("", status_code=204, response_class=Response)
+    async def options(request: Request) -> Response:
+        """What a WHIP client may post, and the ICE servers it may use."""
+        response = Response(status_code=204, headers={"Accept-Post": SDP, "Allow": "POST, OPTIONS"})
+        for link in ice.links(request.app.state.settings.ice_servers):
+            response.headers.append("Link", link)
+        return response
+
+    @routes.delete("/{id}", responses={404: {"description": "There is no such session"}})
+    async def end(id: str, request: Request) -> Response:
+        """End a session."""
+        sessions: Sessions = request.app.state.sessions
+        if not sessions.end(id):
+            raise HTTPException(404, "there is no such session")
+        return Response(status_code=200)
+
+    @routes.patch("/{id}", include_in_schema=False)
+    async def patch(id: str) -> Response:
+        """Neither trickle ICE nor ICE restarts are supported (RFC 9725 section 4.3 asks for 405)."""
+        raise HTTPException(405, "offers must hold all ICE candidates", {"Allow": "DELETE"})
+
+    return routes
+
+
+async def _read(request: Request) -> str:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > offers.MAX_BYTES:
+            raise HTTPException(413, f"an offer has at most {offers.MAX_BYTES} bytes")
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise HTTPException(400, "the offer is not UTF-8 text") from error

@@ -1,0 +1,259 @@
+"""A stand-in for the stream's runtime, a server in this process, and a WebRTC peer to call it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from fractions import Fraction
+from typing import Any
+
+import av
+import httpx
+import numpy as np
+import pytest
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import AudioStreamTrack, MediaStreamError, VideoStreamTrack
+from pydantic import BaseModel, Field
+
+from signaling import ice
+from signaling.app import create_app
+from signaling.settings import ServerSettings
+from stream.frame import Face, Output, Trace
+from stream.settings import Settings, SettingsError, checked
+
+SDP = {"content-type": "application/sdp"}
+TIMEOUT = 20
+
+
+class FakeControls(BaseModel):
+    brightness: float = Field(0, ge=0, le=200)
+
+
+class FakeEditor(BaseModel):
+    name: str = "embedded"
+    title: str = "Embedded"
+    state: str = "ready"
+    controls: dict[str, Any] = FakeControls.model_json_schema()
+
+
+class FakePipeline:
+    """Adds `brightness` to the frame, after `work_s` seconds. Sees one face, everywhere."""
+
+    def __init__(self, runtime: FakeRuntime) -> None:
+        self.runtime = runtime
+        self.closed = False
+        self.sizes: list[tuple[int, int]] = []
+
+    def process_video(self, frame: av.VideoFrame, settings: Settings) -> tuple[av.VideoFrame, Output]:
+        assert not self.closed
+        self.runtime.threads.add(threading.current_thread().name)
+        if self.runtime.fails:
+            raise RuntimeError("the device is gone")
+        time.sleep(self.runtime.work_s)
+        self.sizes.append((frame.width, frame.height))
+        box = np.float32([0, 0, frame.width / 2, frame.height])
+        face = Face(1, box, np.zeros((5, 2), np.float32), None, 1.0)
+        brightness = settings.controls.get("brightness", 0)
+        image = np.zeros((frame.height, frame.width, 3), np.uint8)
+        if not brightness or settings.bypass:
+            return frame, Output(
+                image=image, faces=(face,), edited=frozenset(), regions=(), trace=Trace({"track": 1.5})
+            )
+        edited = av.VideoFrame.from_ndarray(image + np.uint8(brightness), format="bgr24")
+        edited.pts, edited.time_base = frame.pts, frame.time_base
+        return edited, Output(
+            image=image, faces=(face,), edited=frozenset({1}), regions=(), trace=Trace({"track": 1.5, "render": 2.5})
+        )
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class FakeRuntime:
+    """What signaling needs of `stream.runtime.Runtime`."""
+
+    def __init__(self) -> None:
+        self.work_s = 0.0
+        self.fails = False
+        self.pipelines: list[FakePipeline] = []
+        self.threads: set[str] = set()
+
+    def editors(self) -> list[FakeEditor]:
+        return [FakeEditor()]
+
+    def engines(self) -> list[dict[str, Any]]:
+        return []
+
+    def changed(self, settings: Settings, patch: Mapping[str, Any]) -> Settings:
+        new = checked(Settings, {**settings.model_dump(), **patch})
+        if new.editor != "embedded":
+            raise SettingsError("editor", "there is no such editor", ["embedded"])
+        checked(FakeControls, new.controls, "controls.")
+        return new
+
+    def pipeline(self) -> FakePipeline:
+        self.pipelines.append(FakePipeline(self))
+        return self.pipelines[-1]
+
+
+class Camera(VideoStreamTrack):
+    """Grey frames of any size; `size` may change in the middle, `paused` stops it for a while."""
+
+    def __init__(self, size: tuple[int, int] = (320, 240), fps: int = 30) -> None:
+        super().__init__()
+        self.size = size
+        self.paused = False
+        self.sent: list[int] = []
+        self._fps = fps
+        self._started_at = time.monotonic()
+        self._next = self._started_at
+
+    async def recv(self) -> av.VideoFrame:
+        self._next += 1 / self._fps
+        await asyncio.sleep(self._next - time.monotonic())
+        while self.paused:
+            await asyncio.sleep(0.02)
+        if self.readyState != "live":
+            raise MediaStreamError
+        width, height = self.size
+        frame = av.VideoFrame.from_ndarray(np.full((height, width, 3), 60, np.uint8), format="bgr24")
+        frame.pts = int((time.monotonic() - self._started_at) * 90_000)
+        frame.time_base = Fraction(1, 90_000)
+        self.sent.append(frame.pts)
+        return frame
+
+
+class Peer:
+    """A WebRTC client of the server's WHIP endpoint."""
+
+    def __init__(self, http: httpx.AsyncClient, track: MediaStreamTrack | None = None, audio: bool = False) -> None:
+        self.http = http
+        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self.camera = track or Camera()
+        self.messages: list[dict[str, Any]] = []
+        self.frames: list[av.VideoFrame] = []
+        self.sounds: list[av.AudioFrame] = []
+        self.location = ""
+        self.answer = ""
+        self._tasks: list[asyncio.Task[None]] = []
+        self.connection.addTrack(self.camera)
+        if audio:
+            self.connection.addTrack(AudioStreamTrack())
+        self.channel = self.connection.createDataChannel("control")
+        self.channel.on("message", lambda text: self.messages.append(json.loads(text)))
+        self.connection.on("track", self._watch)
+
+    def _watch(self, track: MediaStreamTrack) -> None:
+        kept = self.frames if track.kind == "video" else self.sounds
+        self._tasks.append(asyncio.create_task(self._keep(track, kept)))
+
+    async def _keep(self, track: MediaStreamTrack, kept: list[Any]) -> None:
+        try:
+            while True:
+                kept.append(await track.recv())
+        except MediaStreamError:
+            pass
+
+    async def offer(self) -> str:
+        ice.offer_addresses(self.connection, ServerSettings())
+        await self.connection.setLocalDescription(await self.connection.createOffer())
+        return self.connection.localDescription.sdp
+
+    async def call(self, headers: Mapping[str, str] = {}) -> httpx.Response:
+        response = await self.http.post("/whip", content=await self.offer(), headers={**SDP, **headers})
+        if response.status_code == 201:
+            self.location = response.headers["location"]
+            self.answer = response.text
+            await self.connection.setRemoteDescription(RTCSessionDescription(response.text, "answer"))
+        return response
+
+    def send(self, **message: Any) -> None:
+        self.channel.send(json.dumps({"v": 1, **message}))
+
+    async def until(self, condition: Callable[[], Any], timeout: float = TIMEOUT) -> Any:
+        return await until(condition, timeout)
+
+    async def message(self, type: str, **fields: Any) -> dict[str, Any]:
+        """Wait for a message of this type with these fields."""
+
+        def found() -> dict[str, Any] | None:
+            for message in self.messages:
+                if message["type"] == type and all(message.get(name) == value for name, value in fields.items()):
+                    return message
+            return None
+
+        return await until(found)
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await self.connection.close()
+
+
+async def until(condition: Callable[[], Any], timeout: float = TIMEOUT) -> Any:
+    """Wait until the condition holds, and return what it gave."""
+    ends_at = time.monotonic() + timeout
+    while not (result := condition()):
+        assert time.monotonic() < ends_at, "timed out"
+        await asyncio.sleep(0.02)
+    return result
+
+
+class Server:
+    """The app, served to an in-process HTTP client, with real media on loopback."""
+
+    def __init__(self, app: Any, runtime: FakeRuntime, http: httpx.AsyncClient) -> None:
+        self.app = app
+        self.runtime = runtime
+        self.http = http
+        self.peers: list[Peer] = []
+
+    @property
+    def sessions(self) -> int:
+        return len(self.app.state.sessions)
+
+    def peer(self, track: MediaStreamTrack | None = None, audio: bool = False) -> Peer:
+        self.peers.append(Peer(self.http, track, audio))
+        return self.peers[-1]
+
+
+@asynccontextmanager
+async def serve(**settings: Any) -> AsyncIterator[Server]:
+    """Run the app with a stand-in runtime."""
+    runtime = FakeRuntime()
+    app = create_app(ServerSettings(**settings), runtime)  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080") as http,
+    ):
+        server = Server(app, runtime, http)
+        try:
+            yield server
+        finally:
+            for peer in server.peers:
+                await peer.close()
+
+
+@pytest.fixture(name="serve")
+def _serve() -> Any:
+    return serve
+
+
+@pytest.fixture(name="until")
+def _until() -> Any:
+    return until
+
+
+@pytest.fixture(name="Camera")
+def _camera() -> type[Camera]:
+    return Camera
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
