@@ -1,9 +1,8 @@
 """Hair dye: another colour on the camera's own hair, with its lights, shadows and strands.
 
 No network of its own: the segmenter says where hair is, the rest is colour arithmetic in CIE Lab. Bleaching follows
-what bleach does. Pigment goes, so shadows rise with the albedo (a gain on luminance), while specular highlights, which
-never had pigment, keep their level (a curve that ends at white); roots stay darker and warmer; chroma fades towards
-black and towards white.
+what bleach does. Pigment goes, so shadows rise with the albedo, while specular highlights, which never had pigment,
+keep their level (a shoulder towards white); roots stay darker and warmer; chroma fades towards black and white.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ Preset = Literal["black", "brown", "blond", "red", "grey", "white", "custom"]
 PRESETS: dict[str, tuple[float, float, float]] = {
     "black": (8.0, 0.5, -1.0),
     "brown": (25.0, 8.0, 12.0),
-    "blond": (67.0, 5.0, 27.0),
+    "blond": (67.0, 7.0, 25.0),
     "red": (38.0, 25.0, 29.0),
     "grey": (56.0, -0.3, -1.0),
-    "white": (84.0, -0.5, 3.0),
+    "white": (80.0, -0.3, 3.0),
 }
 """CIE Lab (D65) of dyed hair at its median under ordinary room light."""
 
@@ -37,6 +36,10 @@ LEAST_HAIR = 0.004
 """Below this share of the crop there is nothing to dye: a bald head must not flicker."""
 BORDER = 0.09
 """Share of the crop over which the dye fades towards its border, where longer hair would otherwise be cut in a line."""
+HAIR_SPREAD = 24.0
+"""Half the 10..90 % range of L* that bleached hair shows; more looks like tinsel."""
+DARK_CONTRAST = 0.8
+"""Least slope of the lightness curve, so that darkened hair keeps its strands."""
 NOISE_L = 2.2
 """Lightness detail below this is taken for camera noise and is not amplified."""
 
@@ -111,7 +114,9 @@ class Hair:
         delta = np.zeros((size, size, 3), np.float32)
         if np.array_equal(latent, steered) or latent[FRACTION] < LEAST_HAIR:
             return Edit(mask=mask, delta=delta)
-        coarse = cv2.resize(masks.hair, (size, size), interpolation=cv2.INTER_LINEAR)
+        # where the network wavers between hair and forehead, skin wins: dyed skin is the worse mistake
+        wanted = masks.hair * (1 - np.clip(1.5 * masks.face - masks.hair, 0, 1))
+        coarse = cv2.resize(wanted, (size, size), interpolation=cv2.INTER_LINEAR)
         area = _area(coarse)
         if area is None:
             return Edit(mask=mask, delta=delta)
@@ -157,7 +162,7 @@ def recolour(image: Floats, latent: Latent, steered: Latent, roots: Floats) -> F
     base = guided_filter(unit, unit, 3, 2e-4) * 100
     detail = lightness - base
     moved = curve.apply(base)
-    slope = np.clip((curve.apply(base + 2) - curve.apply(base - 2)) / 4, 0.45, 1.7)
+    slope = np.clip((curve.apply(base + 2) - curve.apply(base - 2)) / 4, 0.9, 1.7)
     power = detail * detail
     gain = 1 + (slope - 1) * power / (power + NOISE_L**2)
     gain = np.where(slope < 1, slope, gain)
@@ -182,31 +187,27 @@ def recolour(image: Floats, latent: Latent, steered: Latent, roots: Floats) -> F
 
 @dataclass(frozen=True, slots=True)
 class _Curve:
-    """Lightness to lightness: `now` goes to `want`, black stays near black, white stays white.
+    """Lightness to lightness: `now` goes to `want`, with a toe towards black and a shoulder towards white.
 
-    Below the median the luminance is scaled as a change of albedo would (L* + 16 goes with the cube root of luminance);
-    above it a power curve that ends at white keeps highlights from burning out or going dull.
+    Around the median lightness follows a change of albedo (L* + 16 goes with the cube root of luminance), held within
+    the contrast that real hair has. The shoulder keeps highlights, which never had pigment, from burning out.
     """
 
     now: float
     want: float
-    spread: float
+    slope: float
 
     @staticmethod
     def between(now: float, want: float, spread: float) -> _Curve:
-        return _Curve(now, want, float(np.clip(spread, 4, 25)))
+        albedo = (want + 16) / (now + 16)
+        return _Curve(now, want, float(np.clip(albedo, DARK_CONTRAST, max(1.0, HAIR_SPREAD / max(spread, 4.0)))))
 
     def apply(self, lightness: Floats) -> Floats:
-        albedo = (lightness + 16) * ((self.want + 16) / (self.now + 16)) - 16
-        exponent = np.log(self.want / 100) / np.log(self.now / 100)
-        power = 100 * np.clip(lightness / 100, 1e-4, 1) ** np.float32(exponent)
-        step = np.clip((lightness - self.now) / (2 * self.spread) + 0.5, 0, 1)
-        step = step * step * (3 - 2 * step)
-        if self.want < self.now:
-            # darkened hair keeps only part of its shine: most of light hair's highlights are not specular
-            step = 0.35 * step
-        curved: Floats = albedo + (power - albedo) * step
-        return curved
+        away = self.slope * (lightness - self.now)
+        toe, shoulder = 0.9 * self.want, 100 - self.want
+        below = -toe * (1 - np.exp(np.minimum(away, 0) / toe))
+        above = shoulder * (1 - np.exp(-np.maximum(away, 0) / shoulder))
+        return np.asarray(self.want + below + above, np.float32)
 
 
 def strand_mask(image: Floats, coarse: Floats) -> Floats:
@@ -217,10 +218,10 @@ def strand_mask(image: Floats, coarse: Floats) -> Floats:
         coarse: (H, W) float32 in [0, 1].
     """
     luminance = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    fine = guided_filter(luminance, coarse, 5, 8e-4)
+    fine = guided_filter(luminance, coarse, 6, 5e-4)
     # the filter may colour what is far from any hair: the network's word bounds it
-    reach = np.clip(cv2.dilate(coarse, np.ones((5, 5), np.uint8)) * 2, 0, 1)
-    mask: Floats = np.clip((fine - 0.12) / 0.76, 0, 1) * reach
+    reach = np.clip(cv2.dilate(coarse, np.ones((7, 7), np.uint8)) * 2.5, 0, 1)
+    mask: Floats = np.clip((fine - 0.14) / 0.7, 0, 1) * reach
     return mask
 
 
