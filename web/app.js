@@ -82,7 +82,7 @@ main();
 async function main() {
   takeTokenFromAddress();
   if (query.get("view") === "output") document.body.classList.add("output");
-  $("privacy").textContent = privacyWords(location);
+  for (const line of document.querySelectorAll(".privacy")) line.textContent = privacyWords(location);
   listen();
   showMirror();
   showSettings();
@@ -107,7 +107,7 @@ async function loadCapabilities() {
   if (!page.state) showState("loading");
   try {
     const response = await fetch("capabilities", { headers: authorization(token) });
-    if (response.status === 401 || response.status === 403) {
+    if (response.status === 401) {
       showState(token ? "wrong-token" : "token");
       return false;
     }
@@ -221,7 +221,7 @@ function openSession(channel) {
     if (detail.reason === "shutdown") return connection.renew();
     endSession();
     connection.stop();
-    showState(detail.reason === "replaced" ? "replaced" : "idle");
+    showState(detail.reason === "idle" ? "idle" : "closed", { reason: detail.detail ?? detail.reason });
   });
 }
 

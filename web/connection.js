@@ -216,7 +216,7 @@ async function post(url, sdp, token) {
   if (response.status === 201) return response;
   const reason = await reasonOf(response);
   const retryAfter = Number(response.headers.get("Retry-After")) * 1000 || null;
-  if (response.status === 401 || response.status === 403) throw new Refused("token", reason);
+  if (response.status === 401) throw new Refused("token", reason);
   if (response.status === 429 || response.status === 503) throw new Refused("full", reason, retryAfter);
   if (response.status >= 500) throw new Refused("unreachable", reason);
   throw new Refused("refused", reason);

@@ -2,7 +2,7 @@
 
 const VERSION = 1;
 // A dragged slider makes a hundred moves a second; the newest is what counts.
-const SETTINGS_INTERVAL_MS = 40;
+const SETTINGS_INTERVAL_MS = 50;
 const ANSWER_TIMEOUT_MS = 1_500;
 const PING_INTERVAL_MS = 2_000;
 const SILENCE_MS = 8_000;

@@ -128,16 +128,17 @@ function drawNumber(field, onChange) {
   let last = middle;
   const show = (now) => {
     const off = now === null;
-    if (!off) last = now;
+    if (!off && now >= field.minimum && now <= field.maximum) last = now;
     if (power) power.input.checked = !off;
     row.element.classList.toggle("off", off);
     slider.value = last;
-    slider.setAttribute("aria-valuetext", off ? "off" : `${format(last, field.step)} ${field.unit}`.trim());
-    if (document.activeElement !== value || off) value.value = off ? "off" : format(last, field.step);
+    slider.setAttribute("aria-valuetext", off ? "off" : `${format(now, field.step)} ${field.unit}`.trim());
+    if (document.activeElement !== value || off) value.value = off ? "off" : format(now, field.step);
     const at = (number) => `${(100 * (number - field.minimum)) / (field.maximum - field.minimum)}%`;
     const origin = Math.min(field.maximum, Math.max(field.minimum, field.standard ?? field.minimum));
-    slider.style.setProperty("--from", at(Math.min(origin, slider.valueAsNumber)));
-    slider.style.setProperty("--to", at(Math.max(origin, slider.valueAsNumber)));
+    slider.style.setProperty("--from", at(off ? origin : Math.min(origin, slider.valueAsNumber)));
+    slider.style.setProperty("--to", at(off ? origin : Math.max(origin, slider.valueAsNumber)));
+    unit.hidden = off;
   };
   slider.addEventListener("input", () => onChange(slider.valueAsNumber));
   slider.addEventListener("dblclick", () => onChange(field.standard));
@@ -191,7 +192,7 @@ function drawColour(field, onChange) {
 
 /** The parts every control has: a label line with a reset button, a help line and a place for errors. */
 function frame(field, onChange, { labelFor, before, after }) {
-  const element = make("div", { className: `control ${field.kind}` });
+  const element = make("div", { className: "control" });
   element.dataset.name = field.name;
   const label = make("label", { className: "label", htmlFor: labelFor, textContent: field.title });
   const reset = make("button", { type: "button", className: "reset", title: "Back to where it was" });

@@ -57,7 +57,7 @@ export function stateWords(name, { reason = "", seconds = 0, host = "" } = {}) {
     token: { title: "This server asks for a token", text: "Whoever runs it can tell you. It is kept for this tab only." },
     "wrong-token": { title: "That token was not accepted", text: "Check it and try again." },
     idle: { title: "Resting", text: "No video came for a while, so the server let go of the session.", action: "Go on" },
-    replaced: { title: "Running somewhere else", text: "This session was taken over by another tab or device.", action: "Use it here" },
+    closed: { title: "The server ended the session", text: sentence(reason), action: "Connect again" },
   }[name];
   return { action: "", note: name === "start" ? "Nothing is sent before you press the button." : "", busy: false, ...words };
 }
@@ -71,8 +71,7 @@ function sentence(text) {
 /** @returns {string} where the frames go, in one line. */
 export function privacyWords({ hostname, host }) {
   const here = ["localhost", "127.0.0.1", "[::1]"].includes(hostname);
-  const where = here ? "this computer" : host;
-  return `Frames go to ${where}${here ? "" : ", encrypted"}, and are never stored.`;
+  return here ? "Your video stays on this computer. Nothing is stored." : `Your video goes to ${host} and back, encrypted. Nothing is stored.`;
 }
 
 /** @returns {string} the part of a JSON schema that tells what is allowed, in words. */

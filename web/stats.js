@@ -15,6 +15,7 @@ const STAGES = {
   blend: "Blend",
   buffer: "Jitter buffer",
   decode: "Decode here",
+  rest: "Waiting for frames, screen",
 };
 
 /**
@@ -55,8 +56,12 @@ export function readStats(report, last) {
   };
 }
 
-/** @returns {{name: string, title: string, ms: number}[]} the delay from camera to screen, stage by stage. */
-export function delayStages(browser, server) {
+/**
+ * The delay from camera to screen, stage by stage.
+ * @param {number|null} delay measured as a whole, in ms; what no stage accounts for becomes the stage "rest".
+ * @returns {{name: string, title: string, ms: number}[]}
+ */
+export function delayStages(browser, server, delay) {
   const stages = Object.fromEntries(Object.entries(server?.stages ?? {}).map(([name, { p50 }]) => [name, p50]));
   const worked = Object.values(stages).reduce((sum, ms) => sum + ms, 0);
   const parts = {
@@ -67,6 +72,8 @@ export function delayStages(browser, server) {
     buffer: browser.bufferMs,
     decode: browser.decodeMs,
   };
+  const known = Object.values(parts).reduce((sum, ms) => sum + ms, 0);
+  parts.rest = Math.max(0, (delay ?? 0) - known);
   return Object.entries(STAGES)
     .filter(([name]) => parts[name] > 0.05)
     .map(([name, title]) => ({ name, title, ms: parts[name] }));
@@ -80,7 +87,7 @@ export function delayStages(browser, server) {
 export function drawStats(parts, { browser, server, delay }) {
   parts.body.hidden = false;
   parts.empty.hidden = true;
-  const stages = delayStages(browser, server);
+  const stages = delayStages(browser, server, delay);
   const sum = stages.reduce((total, { ms }) => total + ms, 0);
   parts.total.textContent = `${Math.round(delay ?? sum)} ms`;
   parts.caption.textContent = delay === null ? "of work and travel for each frame" : "from camera to screen, measured";
