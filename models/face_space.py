@@ -1,0 +1,152 @@
+"""The face unwrapped: a fixed texture square in which every face's eyes, mouth and wrinkles lie at the same place.
+
+What is drawn there sticks to the skin, so an edit made in it is steady in video however the head moves. The way there and back is a
+smooth map fitted to the face mesh; the mesh is first projected on a few shape modes, which takes most of a tracker's noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+SIZE = 192
+"""Side of the texture square in pixels."""
+VERTICES = 468
+"""Points of the mesh that are used: MediaPipe's without the irises."""
+STEP = 3
+"""Texture pixels between two nodes of the map's lattice."""
+INVERSE_STEP = 4
+"""Crop pixels between two nodes of the inverse map."""
+INVERSE_ROUNDS = 10
+INVERSE_DAMPING = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Where one face's texture lies in its crop.
+
+    Attributes:
+        affine: (2, 3) float32, texture -> crop pixels, the best affine map of the whole face.
+        points: (V, 2) float32, crop pixels of the regularised mesh and the ring around it.
+        modes: (K,) float32, the face's shape in units of each mode's standard deviation.
+    """
+
+    affine: Floats
+    points: Floats
+    modes: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class FaceSpace:
+    """The texture square's geometry, all in texture pixels.
+
+    Attributes:
+        mean: (468, 2) float32, the mean mesh.
+        ring: (R, 2) float32, points around the square that follow the face affinely.
+        modes: (K, 468, 2) float32, orthonormal deviations of shape from the mean.
+        spread: (K,) float32, their standard deviations.
+        corners: (L, L, 3) int32, for each lattice node the corners (mesh, then ring) of the triangle it lies in.
+        weights: (L, L, 3) float32, its barycentric coordinates there.
+    """
+
+    mean: Floats
+    ring: Floats
+    modes: Floats
+    spread: Floats
+    corners: NDArray[np.int32]
+    weights: Floats
+
+    @staticmethod
+    def load(path: Path) -> FaceSpace:
+        """Read the tables that `models.training.face_space` wrote.
+
+        Raises:
+            ValueError: a table is missing or of the wrong shape.
+        """
+        with np.load(path, allow_pickle=False) as tables:
+            return FaceSpace.from_tables({name: tables[name] for name in tables.files})
+
+    @staticmethod
+    def from_tables(tables: dict[str, NDArray[Any]]) -> FaceSpace:
+        """Take `mean`, `ring`, `modes`, `spread`, `corners` and `weights` from named arrays; see `load`."""
+        missing = {"mean", "ring", "modes", "spread", "corners", "weights"} - tables.keys()
+        if missing:
+            raise ValueError(f"face space tables lack {sorted(missing)}")
+        lattice = SIZE // STEP
+        if tables["mean"].shape != (VERTICES, 2) or tables["corners"].shape != (lattice, lattice, 3):
+            raise ValueError("face space tables have the wrong shape")
+        return FaceSpace(
+            mean=tables["mean"].astype(np.float32),
+            ring=tables["ring"].astype(np.float32),
+            modes=tables["modes"].astype(np.float32),
+            spread=tables["spread"].astype(np.float32),
+            corners=tables["corners"].astype(np.int32),
+            weights=tables["weights"].astype(np.float32),
+        )
+
+    def fit(self, mesh: Floats) -> Fit:
+        """Place the texture on a face.
+
+        Args:
+            mesh: (>= 468, 2) float32, MediaPipe mesh in crop pixels.
+        """
+        points = mesh[:VERTICES].astype(np.float64)
+        home = np.column_stack([self.mean, np.ones(VERTICES)]).astype(np.float64)
+        solution, *_ = np.linalg.lstsq(home, points, rcond=None)
+        affine = solution.T
+        linear, shift = affine[:, :2], affine[:, 2]
+        unposed = (points - shift) @ np.linalg.inv(linear).T - self.mean
+        coefficients = np.clip(self.modes.reshape(len(self.modes), -1) @ unposed.ravel() / self.spread, -4, 4)
+        shape = self.mean + np.tensordot(coefficients * self.spread, self.modes, 1)
+        placed = np.vstack([shape, self.ring]) @ linear.T + shift
+        return Fit(affine.astype(np.float32), placed.astype(np.float32), coefficients.astype(np.float32))
+
+    def to_crop(self, fit: Fit) -> Floats:
+        """Crop coordinates of the lattice nodes, (L, L, 2) float32."""
+        return np.einsum("ijk,ijkd->ijd", self.weights, fit.points[self.corners], dtype=np.float32)
+
+    def unwrap(self, picture: NDArray[Any], fit: Fit, size: int = SIZE) -> NDArray[Any]:
+        """Sample a picture of the crop's extent into the texture square.
+
+        Args:
+            picture: (S, S) or (S, S, C), crop pixels.
+            fit: where the face is.
+            size: side of the result.
+
+        Returns:
+            (size, size) or (size, size, C), the picture's dtype; the picture's edge is repeated beyond it.
+        """
+        grid = cv2.resize(self.to_crop(fit), (size, size), interpolation=cv2.INTER_LINEAR)
+        return cv2.remap(picture, grid, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+    def to_texture(self, fit: Fit, size: int) -> Floats:
+        """Texture coordinates of the crop's pixels, the inverse of `to_crop`, by damped fixed-point iteration.
+
+        Args:
+            fit: where the face is.
+            size: side of the crop.
+
+        Returns:
+            (size, size, 2) float32; far outside the texture square the values are only roughly right.
+        """
+        forward = self.to_crop(fit)
+        side = size // INVERSE_STEP
+        axis = (np.arange(side, dtype=np.float32) + 0.5) * INVERSE_STEP - 0.5
+        wanted = np.stack(np.meshgrid(axis, axis), axis=-1)
+        back = np.linalg.inv(fit.affine[:, :2]).astype(np.float32)
+        texture = (wanted - fit.affine[:, 2]) @ back.T
+        last = SIZE // STEP - 1
+        for _ in range(INVERSE_ROUNDS):
+            node = (texture + 0.5) / STEP - 0.5
+            inside = np.clip(node, 0, last)
+            here = cv2.remap(forward, np.ascontiguousarray(inside), None, cv2.INTER_LINEAR)
+            here += ((node - inside) * STEP) @ fit.affine[:, :2].T
+            texture += INVERSE_DAMPING * ((wanted - here) @ back.T)
+        return cv2.resize(texture, (size, size), interpolation=cv2.INTER_LINEAR)

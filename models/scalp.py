@@ -1,0 +1,264 @@
+"""A bald head: where the skull ends, how its skin catches the light, and in which order hair is lost.
+
+All of it is statistics over bald heads, in polar coordinates around the point between the brows: the skull's outline is linear in the
+face's shape, the shading of the scalp is linear in the shading of the face. What hair hid behind the head is filled from the
+background around it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.face_space import SIZE, Fit
+
+Floats = NDArray[np.float32]
+
+CENTER = (96.0, 52.0)
+"""The point between the brows in the texture square."""
+SHAPE_MODES = 8
+"""Modes of the face's shape that the outline depends on."""
+LIGHT_MODES = 6
+SHADING_BOX = (slice(10, 170), slice(36, 156))
+"""The part of the texture square whose shading tells the light, rows and columns."""
+SHADING_SIZE = (6, 8)
+"""That part reduced to so many columns and rows."""
+SKIN_BOX = (slice(25, 150), slice(50, 142))
+LUMINANCE = np.array([0.3, 0.59, 0.11], np.float32)
+LOG_OFFSET = 16.0
+"""Added to 0..255 before the logarithm, so that noise in the dark stays small."""
+COARSE = 4
+"""Crop pixels per pixel of the coarse maps."""
+HAIRLINE = 0.5
+"""Where hair can begin, as a fraction of the way from the brows to the outline."""
+GRAIN = 0.014
+"""Standard deviation of the scalp's texture, in log units."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScalpModel:
+    """The statistics. A = number of angles from 0 (right) over the crown to pi, R = number of radii from center to outline.
+
+    Attributes:
+        outline: (A, 3 + SHAPE_MODES) float32, radius in texture pixels as a linear function of `outline_features`.
+        mean: (A, R, 3) float32, log colour of the scalp relative to the face's median.
+        shading: (LIGHT_MODES, A, R, 3) float32, its change with each light coefficient.
+        light_mean: (48,) float32, mean of the face's shading.
+        light_modes: (LIGHT_MODES, 48) float32, its principal directions divided by their standard deviations.
+    """
+
+    outline: Floats
+    mean: Floats
+    shading: Floats
+    light_mean: Floats
+    light_modes: Floats
+
+    @staticmethod
+    def from_tables(tables: dict[str, NDArray[Any]]) -> ScalpModel:
+        """Take the fields from arrays named `scalp_<field>`."""
+        return ScalpModel(
+            *(
+                tables[f"scalp_{name}"].astype(np.float32)
+                for name in ("outline", "mean", "shading", "light_mean", "light_modes")
+            )
+        )
+
+    def radii(self, fit: Fit) -> Floats:
+        """The skull's outline, (A,) float32 texture pixels."""
+        return np.asarray(self.outline @ outline_features(fit), np.float32)
+
+    def light(self, texture: NDArray[np.uint8]) -> Floats:
+        """Light coefficients of a face, (LIGHT_MODES,) float32 in standard deviations, from its (192, 192, 3) texture."""
+        return np.clip(self.light_modes @ (shading_of(log_colour(texture)) - self.light_mean), -2.5, 2.5)
+
+
+@dataclass(frozen=True, slots=True)
+class HeadMap:
+    """A crop in the head's polar coordinates, on the coarse grid, (S / 4, S / 4) each.
+
+    Attributes:
+        angle: radians, 0 to the right, pi / 2 up; below the center it is held at 0 or pi.
+        radius: 1 on the skull's outline.
+        distance: crop pixels inside the outline, negative outside.
+        texture: (..., 2) texture coordinates by the affine map.
+    """
+
+    angle: Floats
+    radius: Floats
+    distance: Floats
+    texture: Floats
+
+
+def log_colour(picture: NDArray[Any]) -> Floats:
+    """Logarithm of an RGB picture in 0..255."""
+    return np.asarray(np.log(picture.astype(np.float32) + LOG_OFFSET))
+
+
+def shading_of(logs: Floats) -> Floats:
+    """Coarse luminance of a face's log texture about its mean, (48,) float32."""
+    coarse = cv2.resize(logs[SHADING_BOX], SHADING_SIZE, interpolation=cv2.INTER_AREA) @ LUMINANCE
+    return np.asarray((coarse - coarse.mean()).ravel(), np.float32)
+
+
+def outline_features(fit: Fit) -> Floats:
+    """What the skull's outline depends on: 1, the affine map's stretch and shear, the first shape modes."""
+    across, down = fit.affine[:, 0], fit.affine[:, 1]
+    width, height = float(np.linalg.norm(across)), float(np.linalg.norm(down))
+    posed = [1.0, np.log(width / height), float(across @ down) / (width * height)]
+    return np.concatenate([posed, fit.modes[:SHAPE_MODES]]).astype(np.float32)
+
+
+def head_map(fit: Fit, radii: Floats, size: int) -> HeadMap:
+    """Lay the polar coordinates over a crop of `size` pixels."""
+    side = size // COARSE
+    axis = (np.arange(side, dtype=np.float32) + 0.5) * COARSE - 0.5
+    crop = np.stack(np.meshgrid(axis, axis), axis=-1)
+    texture = (crop - fit.affine[:, 2]) @ np.linalg.inv(fit.affine[:, :2]).T.astype(np.float32)
+    offset = texture - np.array(CENTER, np.float32)
+    angle = np.arctan2(-offset[..., 1], offset[..., 0])
+    angle = np.where(angle < -np.pi / 2, np.pi, np.clip(angle, 0, np.pi)).astype(np.float32)
+    outline = _at_angle(radii[None], angle, np.zeros_like(angle))
+    length = np.hypot(offset[..., 0], offset[..., 1])
+    scale = np.float32(np.sqrt(abs(np.linalg.det(fit.affine[:, :2]))))
+    return HeadMap(angle, length / outline, (outline - length) * scale, texture)
+
+
+def render_scalp(
+    model: ScalpModel,
+    image: NDArray[np.uint8],
+    hair: Floats,
+    person: Floats,
+    head: HeadMap,
+    light: Floats,
+    skin: Floats,
+    amount: float,
+) -> tuple[NDArray[np.uint8], Floats]:
+    """Take hair off.
+
+    Args:
+        model: the statistics.
+        image: (S, S, 3) uint8 RGB crop.
+        hair: (M, M) float32, hair probability over the crop.
+        person: (M, M) float32, person probability over the crop.
+        head: the crop's polar map.
+        light: (LIGHT_MODES,) float32, from `ScalpModel.light`.
+        skin: (3,) float32, median log colour of the face.
+        amount: 0..1, how far the hairline has receded; 1 leaves no hair above the ears.
+
+    Returns:
+        The (S, S, 3) uint8 RGB picture to show instead, and its (S, S) float32 opacity.
+    """
+    size = image.shape[0]
+    side = size // COARSE
+    half = size // 2
+    coarse = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32)
+    hair_coarse = cv2.resize(hair, (side, side), interpolation=cv2.INTER_AREA)
+    person_coarse = cv2.resize(person, (side, side), interpolation=cv2.INTER_AREA)
+    scalp = _scalp_colour(model, coarse, hair_coarse, head, light, skin)
+    background = _behind(coarse, hair_coarse, person_coarse, head.distance)
+
+    inside = smoothstep(_resize(head.distance, size), -1.5, 1.5)
+    height = _resize(CENTER[1] - head.texture[..., 1], half)
+    hair_half = _resize(hair, half)
+    luminance = cv2.resize(image, (half, half), interpolation=cv2.INTER_AREA).astype(np.float32) @ LUMINANCE
+    strands = (luminance - cv2.GaussianBlur(luminance, (0, 0), 2.0)) / (luminance + LOG_OFFSET)
+    order = _resize(loss_order(head), half) + 0.08 * np.clip(strands, -0.5, 0.5)
+    reveal = smoothstep(amount * 1.12 - 0.04 - order, -0.02, 0.03)
+    reveal *= smoothstep(height, -36, 0)
+    near = cv2.GaussianBlur(cv2.dilate(hair_half, np.ones((5, 5), np.uint8)), (0, 0), 1.2)
+    far = cv2.GaussianBlur(cv2.dilate(hair_half, np.ones((7, 7), np.uint8)), (0, 0), 1.4)
+    stray = smoothstep(_resize(person, half), 0.2, 0.5) * smoothstep(height, 24, 44)
+    on_head = _resize(reveal * smoothstep(near, 0.05, 0.45), size)
+    off_head = _resize(reveal * np.maximum(smoothstep(far, 0.04, 0.35), stray), size)
+    opacity = np.clip(inside * on_head + (1 - inside) * off_head, 0, 1)
+    opacity[opacity < 1 / 255] = 0
+
+    grain = np.exp(GRAIN * _noise(size))[..., None]
+    weight = inside[..., None]
+    shown = _resize(scalp, size) * grain * weight + _resize(background, size) * (1 - weight)
+    return np.clip(shown + 0.5, 0, 255).astype(np.uint8), opacity
+
+
+def loss_order(head: HeadMap) -> Floats:
+    """When each place loses its hair, 0 (first) .. 1 (last): temples, front, crown, sides (Norwood 1975, from the front)."""
+    from_crown = np.abs(head.angle - np.pi / 2)
+    temple = np.exp(-(((from_crown - 0.72) / 0.3) ** 2))
+    sides = smoothstep(from_crown, 0.85, 1.25)
+    speed = (0.78 + 0.5 * temple) * (1 - sides) + 0.12 * sides
+    volume = np.where(head.radius > 0.9, 0.9 + (head.radius - 0.9) * 0.25, head.radius)
+    depth = np.maximum(volume - HAIRLINE, 0)
+    front = depth / (0.56 * speed)
+    last = 0.74 + 0.3 * np.clip(depth / 0.55, 0, 1)
+    return np.asarray(np.minimum(front, last), np.float32)
+
+
+def smoothstep(x: NDArray[Any], low: float, high: float) -> Floats:
+    """Hermite step from 0 at `low` to 1 at `high`."""
+    t = np.clip((x - low) / (high - low), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t), np.float32)
+
+
+def fill(picture: Floats, weight: Floats) -> Floats:
+    """Fill what is unknown from what surrounds it, coarse to fine (pull-push, Gortler et al. 1996).
+
+    Args:
+        picture: (H, W, C) float32.
+        weight: (H, W) float32, 1 where the picture is known.
+    """
+    pictures, weights = [picture * weight[..., None]], [weight]
+    while min(weights[-1].shape) > 3:
+        shape = ((weights[-1].shape[1] + 1) // 2, (weights[-1].shape[0] + 1) // 2)
+        smaller = cv2.resize(pictures[-1], shape, interpolation=cv2.INTER_AREA)
+        known = cv2.resize(weights[-1], shape, interpolation=cv2.INTER_AREA)
+        gain = 1 / np.maximum(known, 0.25)
+        pictures.append(smaller * gain[..., None])
+        weights.append(known * gain)
+    total = np.maximum(weights[-1].sum(), 1e-3)
+    filled = np.broadcast_to(pictures[-1].sum((0, 1)) / total, pictures[-1].shape).astype(np.float32)
+    for finer, known in zip(pictures[-1::-1], weights[-1::-1], strict=True):
+        filled = cv2.resize(filled, known.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        filled = finer + cv2.GaussianBlur(filled, (0, 0), 1.0) * (1 - known)[..., None]
+    return filled
+
+
+def _scalp_colour(
+    model: ScalpModel, coarse: Floats, hair: Floats, head: HeadMap, light: Floats, skin: Floats
+) -> Floats:
+    polar = model.mean + np.tensordot(light, model.shading, 1).astype(np.float32)
+    radii = polar.shape[1]
+    shade = _at_angle(polar.transpose(1, 0, 2), head.angle, np.clip(head.radius * radii - 0.5, 0, radii - 1))
+    expected = shade + skin
+    across, down = head.texture[..., 0], head.texture[..., 1]
+    forehead = (across > 28) & (across < SIZE - 28) & (down > -30) & (head.distance > 3)
+    visible = forehead * (cv2.dilate(hair, np.ones((3, 3), np.uint8)) < 0.12) * (1 - smoothstep(down, 34, 46))
+    error = log_colour(coarse) - expected
+    seen = visible > 0.5
+    usual = np.median(error[seen], axis=0) if seen.sum() > 20 else np.zeros(3, np.float32)
+    local = fill(np.clip(error - usual, -0.5, 0.4).astype(np.float32), visible.astype(np.float32))
+    trust = np.clip(cv2.GaussianBlur(visible.astype(np.float32), (0, 0), 6) * 4, 0, 1)[..., None]
+    return np.asarray(np.exp(expected + usual + local * trust) - LOG_OFFSET, np.float32)
+
+
+def _behind(coarse: Floats, hair: Floats, person: Floats, distance: Floats) -> Floats:
+    background = ((person < 0.15) & (hair < 0.06) & (distance < -1)).astype(np.float32)
+    return fill(coarse, cv2.erode(background, np.ones((3, 3), np.uint8)))
+
+
+def _at_angle(table: Floats, angle: Floats, row: Floats) -> Floats:
+    column = angle / np.float32(np.pi) * (table.shape[1] - 1)
+    return np.asarray(cv2.remap(table, column, row.astype(np.float32), cv2.INTER_LINEAR))
+
+
+def _resize(x: NDArray[Any], side: int) -> Floats:
+    return np.asarray(cv2.resize(x.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR))
+
+
+def _noise(size: int) -> Floats:
+    generator = np.random.default_rng(0)
+    fine = cv2.GaussianBlur(generator.standard_normal((size, size)).astype(np.float32), (0, 0), 0.8)
+    broad = cv2.GaussianBlur(generator.standard_normal((size, size)).astype(np.float32), (0, 0), 3.0)
+    return np.asarray(fine / fine.std() * 0.8 + broad / broad.std() * 0.6, np.float32)

@@ -1,0 +1,252 @@
+"""What is measured instead of learnt by descent: how faces' shape and skin change with age, what bald heads look like."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.face_space import SIZE, VERTICES, FaceSpace, Fit
+from models.scalp import (
+    CENTER,
+    LIGHT_MODES,
+    LUMINANCE,
+    SKIN_BOX,
+    log_colour,
+    outline_features,
+    shading_of,
+)
+from models.training.data import SIZE as PORTRAIT
+from models.training.data import FaceSet
+
+Floats = NDArray[np.float32]
+Rows = NDArray[np.int64]
+
+YOUNG, OLD = (20.0, 33.0), (64.0, 90.0)
+"""The ages whose means are compared, years; between their middles lie `AGEING_YEARS`."""
+SEXES = ("F", "M")
+ANGLES, RADII = 37, 24
+FOLD_SIGMA = 7.0
+"""What is finer than this counts as a fold or wrinkle, texture pixels."""
+
+EYES_AND_MOUTH = (
+    (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246),
+    (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466),
+    (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185),
+)
+"""Mesh points around the openings, which wrinkles keep off."""
+BROWS = ((70, 63, 105, 66, 107, 55, 65, 52, 53, 46), (300, 293, 334, 296, 336, 285, 295, 282, 283, 276))
+
+
+def textures_of(faces: FaceSet, space: FaceSpace) -> NDArray[np.uint8]:
+    """Every portrait's face unwrapped, (N, 192, 192, 3) uint8 RGB."""
+    return np.stack([space.unwrap(faces.images[row], space.fit(faces.mesh[row])) for row in range(len(faces))])
+
+
+def skin_field(space: FaceSpace) -> Floats:
+    """Where skin may change in the texture square: the face without eyes and mouth, feathered; (192, 192) float32."""
+    face = _polygons(space, [tuple(range(VERTICES))])
+    face = cv2.GaussianBlur(cv2.erode(face, np.ones((11, 11), np.uint8)), (0, 0), 5)
+    openings = cv2.dilate(_polygons(space, EYES_AND_MOUTH), np.ones((5, 5), np.uint8))
+    return np.asarray(face * (1 - cv2.GaussianBlur(openings, (0, 0), 2)))
+
+
+def brow_field(space: FaceSpace) -> Floats:
+    """The eyebrows, feathered; (192, 192) float32."""
+    return np.asarray(cv2.GaussianBlur(cv2.dilate(_polygons(space, BROWS), np.ones((3, 3), np.uint8)), (0, 0), 2))
+
+
+def people(faces: FaceSet, rows: Rows, sex: str, ages: tuple[float, float]) -> Rows:
+    """Frontal people without hat or glasses of one sex and age."""
+    labels = faces.labels
+    chosen = (
+        (labels["sex"][rows] == sex)
+        & (labels["age"][rows] >= ages[0])
+        & (labels["age"][rows] <= ages[1])
+        & (np.abs(labels["yaw"][rows]) < 16)
+        & (labels["hat"][rows] != 1)
+        & (labels["glasses"][rows] != 1)
+    )
+    return rows[chosen]
+
+
+def ageing_shape(faces: FaceSet, space: FaceSpace, rows: Rows) -> Floats:
+    """How women's and men's faces move over half a lifetime, (2, 64, 64, 2) float32 texture pixels on the lattice."""
+    face = cv2.dilate(_polygons(space, [tuple(range(VERTICES))]), np.ones((21, 21), np.uint8))
+    taper = cv2.resize(cv2.GaussianBlur(face, (0, 0), 7), space.corners.shape[:2], interpolation=cv2.INTER_AREA)
+    taper = np.clip(taper * 1.1 - 0.1, 0, 1)
+    still = np.zeros_like(space.ring)
+    fields = []
+    for sex in SEXES:
+        old, young = (faces.mesh[people(faces, rows, sex, ages), :VERTICES].mean(0) for ages in (OLD, YOUNG))
+        moved = np.vstack([old - young, still])
+        fields.append(np.einsum("ijk,ijkd->ijd", space.weights, moved[space.corners]) * taper[..., None])
+    return np.asarray(fields, np.float32)
+
+
+def ageing_colour(faces: FaceSet, textures: NDArray[np.uint8], rows: Rows) -> Floats:
+    """How women's and men's skin changes over half a lifetime, (2, 192, 192, 3) float32 in log colour.
+
+    The broad part of the luminance is left out: it tells how the old were photographed rather than how they look.
+    """
+    fields = []
+    for sex in SEXES:
+        old, young = (
+            np.mean([_relative(textures[row]) for row in people(faces, rows, sex, ages)], axis=0)
+            for ages in (OLD, YOUNG)
+        )
+        change = (old - young).astype(np.float32)
+        broad = cv2.GaussianBlur(change @ LUMINANCE, (0, 0), 22)
+        fields.append(cv2.GaussianBlur(change, (0, 0), 1.0) - 0.8 * broad[..., None])
+    return np.asarray(fields, np.float32)
+
+
+def folds(texture: NDArray[np.uint8]) -> Floats:
+    """The wrinkles and folds of a face: fine log luminance, (192, 192) float32."""
+    luminance = log_colour(texture) @ LUMINANCE
+    return np.asarray(np.clip(luminance - cv2.GaussianBlur(luminance, (0, 0), FOLD_SIGMA), -0.5, 0.35))
+
+
+def common_folds(faces: FaceSet, textures: NDArray[np.uint8], rows: Rows, rounds: int = 8) -> Floats:
+    """The folds that old faces share, sharp: each face's are moved onto the mean's, again and again (congealing, Learned-Miller 2006).
+
+    Returns:
+        (2, 192, 192) float32 for women and men, symmetrical, log luminance with the strength they have in one face.
+    """
+    labels = faces.labels
+    found = []
+    for sex in SEXES:
+        chosen = people(faces, rows, sex, OLD)
+        chosen = chosen[(labels["crop_px"][chosen] > 230) & (labels["mouth_open"][chosen] < 0.25)]
+        each = [folds(picture) for row in chosen for picture in (textures[row], textures[row][:, ::-1])]
+        strength = np.array([fold[30:170, 35:157].std() for fold in each])
+        stack = np.stack(each)[strength > np.median(strength)]
+        found.append(_congeal(stack, rounds))
+    return np.asarray(found, np.float32)
+
+
+def _congeal(stack: Floats, rounds: int) -> Floats:
+    optical_flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    grid = np.stack(np.meshgrid(*[np.arange(SIZE, dtype=np.float32)] * 2), axis=-1)
+    common = stack.mean(0)
+    moved = stack
+    for turn in range(rounds):
+        wanted = _to_bytes(common * (2.2 if turn < 3 else 1.6))
+        moved = np.stack([_moved(fold, optical_flow.calc(wanted, _to_bytes(fold), None), grid, turn) for fold in stack])
+        likeness = (moved * common)[:, 30:170, 35:157].mean((1, 2)) / moved[:, 30:170, 35:157].std((1, 2))
+        moved = moved[likeness >= np.quantile(likeness, 0.2 if turn < 3 else 0.4)]
+        common = moved.mean(0)
+        common = (common + common[:, ::-1]) / 2
+    usual, left = (np.sqrt(cv2.GaussianBlur(x, (0, 0), 8)) for x in ((moved**2).mean(0), common**2))
+    return np.asarray(common * (1 + 0.6 * (np.clip(usual / left, 1, 3) - 1)), np.float32)
+
+
+def _moved(fold: Floats, flow: Floats, grid: Floats, turn: int) -> Floats:
+    flow = cv2.GaussianBlur(flow, (0, 0), 7 if turn < 4 else 4)
+    length = np.maximum(np.linalg.norm(flow, axis=2, keepdims=True), 1e-3)
+    where = grid + flow * np.minimum(1, 4 / length)
+    return np.asarray(cv2.remap(fold, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+
+
+def _to_bytes(fold: Floats) -> NDArray[np.uint8]:
+    return np.clip(128 + 260 * cv2.GaussianBlur(fold, (0, 0), 0.8), 0, 255).astype(np.uint8)
+
+
+def scalp_tables(faces: FaceSet, space: FaceSpace, rows: Rows) -> dict[str, NDArray[Any]]:
+    """The statistics of `models.scalp.ScalpModel`, from the bald."""
+    labels = faces.labels
+    bald = rows[
+        (labels["baldness"][rows] > 0.85)
+        & (labels["age"][rows] > 20)
+        & (np.abs(labels["yaw"][rows]) < 35)
+        & (labels["hat"][rows] != 1)
+        & (labels["hair_area"][rows] < 0.06)
+    ]
+    fits = [space.fit(faces.mesh[row]) for row in bald]
+    radii = np.stack([_outline(faces, row, fit) for row, fit in zip(bald, fits, strict=True)])
+    features = np.stack([outline_features(fit) for fit in fits])
+    outline = np.stack([_robust_ridge(features, radii[:, angle], 4.0) for angle in range(ANGLES)])
+
+    smooth = labels["hair_area"][bald] < 0.03
+    shading, light = [], []
+    for row, fit, own in zip(bald[smooth], np.array(fits, object)[smooth], radii[smooth], strict=True):
+        edge = 0.97 * np.where(np.isfinite(own), own, outline @ outline_features(fit))
+        polar = _polar_colour(faces.images[row], fit, edge)
+        texture = space.unwrap(faces.images[row], fit)
+        for colour, face in ((polar, texture), (polar[::-1], texture[:, ::-1])):
+            logs = log_colour(face)
+            shading.append(colour - np.median(logs[SKIN_BOX].reshape(-1, 3), axis=0))
+            light.append(shading_of(logs))
+    colours, lights = np.asarray(shading), np.asarray(light)
+    middle = lights.mean(0)
+    modes = np.linalg.svd(lights - middle, full_matrices=False)[2][:LIGHT_MODES]
+    modes = modes / ((lights - middle) @ modes.T).std(0)[:, None]
+    mean = np.median(colours, axis=0)
+    inputs = np.column_stack([np.ones(len(lights)), (lights - middle) @ modes.T])
+    outputs = np.clip(colours - mean, -0.8, 0.5).reshape(len(colours), -1)
+    weights = _ridge(inputs, outputs, 8.0).reshape(LIGHT_MODES + 1, ANGLES, RADII, 3)
+    return {
+        "scalp_outline": outline.astype(np.float32),
+        "scalp_mean": (mean + weights[0]).astype(np.float16),
+        "scalp_shading": weights[1:].astype(np.float16),
+        "scalp_light_mean": middle.astype(np.float32),
+        "scalp_light_modes": modes.astype(np.float32),
+    }
+
+
+def _outline(faces: FaceSet, row: int, fit: Fit) -> Floats:
+    """Where the person ends, seen from between the brows; NaN where the portrait ends first."""
+    person = faces.mask("person", row)
+    lengths = np.arange(30, 150, dtype=np.float32)
+    radii = np.full(ANGLES, np.nan, np.float32)
+    for index, way in enumerate(_directions()):
+        points = (np.array(CENTER) + lengths[:, None] * way) @ fit.affine[:, :2].T + fit.affine[:, 2]
+        seen = cv2.remap(person, points[None].astype(np.float32), None, cv2.INTER_LINEAR)[0]
+        outside = np.flatnonzero(seen < 0.5)
+        inside_portrait = (points[:, 0] > 3) & (points[:, 0] < PORTRAIT - 4) & (points[:, 1] > 4)
+        if len(outside) and inside_portrait[: outside[0] + 1].all():
+            radii[index] = lengths[outside[0]]
+    return radii
+
+
+def _polar_colour(image: NDArray[np.uint8], fit: Fit, edge: Floats) -> Floats:
+    share = (np.arange(RADII) + 0.5) / RADII
+    points = np.array(CENTER) + (share[None, :, None] * edge[:, None, None]) * _directions()[:, None]
+    where = (points @ fit.affine[:, :2].T + fit.affine[:, 2]).astype(np.float32)
+    soft = cv2.GaussianBlur(image, (0, 0), 1.5)
+    return log_colour(cv2.remap(soft, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+
+
+def _directions() -> Floats:
+    angles = np.linspace(0, np.pi, ANGLES)
+    return np.stack([np.cos(angles), -np.sin(angles)], 1).astype(np.float32)
+
+
+def _robust_ridge(inputs: Floats, outputs: Floats, strength: float) -> Floats:
+    kept = np.isfinite(outputs)
+    weights = np.zeros(inputs.shape[1], np.float32)
+    for _ in range(4):
+        weights = _ridge(inputs[kept], outputs[kept], strength)
+        error = np.abs(outputs - inputs @ weights)
+        kept = np.isfinite(outputs) & (error < 2.5 * 1.48 * np.nanmedian(error))
+    return weights
+
+
+def _ridge(inputs: Floats, outputs: Floats, strength: float) -> Floats:
+    penalty = np.eye(inputs.shape[1]) * strength
+    penalty[0, 0] = 0
+    return np.asarray(np.linalg.solve(inputs.T @ inputs + penalty, inputs.T @ outputs), np.float32)
+
+
+def _relative(texture: NDArray[np.uint8]) -> Floats:
+    logs = log_colour(texture)
+    return np.asarray(logs - np.median(logs[SKIN_BOX].reshape(-1, 3), axis=0))
+
+
+def _polygons(space: FaceSpace, groups: Any) -> Floats:
+    drawn = np.zeros((SIZE, SIZE), np.float32)
+    for group in groups:
+        cv2.fillConvexPoly(drawn, cv2.convexHull(space.mean[list(group)].astype(np.int32)), 1)
+    return drawn
