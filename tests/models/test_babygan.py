@@ -1,0 +1,34 @@
+"""BabyGAN's arithmetic."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from models.babygan import age_strength, child, grow
+from models.latents import Direction
+
+FATHER, MOTHER = (np.random.default_rng(i).normal(size=(18, 8)).astype(np.float32) for i in (0, 1))
+
+
+def test_genes_run_from_father_to_mother() -> None:
+    assert_array_equal(child(FATHER, MOTHER, 0), FATHER)
+    assert_array_equal(child(FATHER, MOTHER, 1), MOTHER)
+    assert_allclose(child(FATHER, MOTHER, 0.25), 0.75 * FATHER + 0.25 * MOTHER, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("resemblance", "parent"), [("father", FATHER), ("mother", MOTHER)])
+def test_fine_rows_come_from_the_photo(resemblance: str, parent: np.ndarray) -> None:
+    got = child(FATHER, MOTHER, 0.5, resemblance)  # type: ignore[arg-type]
+    assert_allclose(got[-1], parent[-1], rtol=1e-6)
+    assert np.linalg.norm(got[0] - parent[0]) > 0.5
+
+
+@pytest.mark.parametrize(("years", "strength"), [(10, 4), (30, 0), (50, -4)])
+def test_age(years: float, strength: float) -> None:
+    assert age_strength(years) == strength
+    way = Direction("age", np.ones(8, np.float32), "toy", "W+")
+    grown = grow(FATHER, way, years)
+    assert_allclose(grown[:8], FATHER[:8] + strength, rtol=1e-6)
+    assert_array_equal(grown[8:], FATHER[8:])
