@@ -1,0 +1,131 @@
+"""A torch module as an ONNX file: versions pinned, constants folded, checked against torch before it is used."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx
+
+from engines.base import Array, EngineError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+# The oldest that has everything our networks use, so that every runtime of the last years reads the files.
+OPSET = 18
+IR_VERSION = 9
+TOLERANCE = 1e-4  # largest error against torch, relative to the largest magnitude of the output
+
+
+def export(
+    module: nn.Module,
+    example: Mapping[str, Tensor],
+    outputs: Sequence[str],
+    path: Path,
+    *,
+    free_batch: bool = True,
+    tolerance: float = TOLERANCE,
+) -> float:
+    """Write a module's network and show that it computes what the module does.
+
+    Only what leads to the named outputs is kept, what is constant is computed now, shapes are those of the example
+    except the batch. The file appears whole or not at all.
+
+    Args:
+        module: called with the example's values in their order; returns one tensor per output, or one alone. It is put
+            in evaluation mode, in float32, on the CPU.
+        example: inputs by name; their first dimension is the batch.
+        outputs: names for what the module returns.
+        path: the file to write.
+        free_batch: whether the first dimension of every input and output may have any size. It is then also checked at
+            three times the example's batch.
+        tolerance: largest error allowed, relative to the largest magnitude of each output.
+
+    Returns:
+        The largest such error.
+
+    Raises:
+        EngineError: the network differs from the module by more than that; nothing is written.
+    """
+    import torch  # noqa: PLC0415
+
+    module = module.cpu().float().eval()
+    part = path.with_name(f".{path.stem}.part.onnx")
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            # The exporter that reads TorchScript needs no package besides torch; torch says that it is the older one.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            torch.onnx.export(
+                module,
+                tuple(example.values()),
+                str(part),
+                input_names=list(example),
+                output_names=list(outputs),
+                dynamic_axes={name: {0: "batch"} for name in (*example, *outputs)} if free_batch else None,
+                opset_version=OPSET,
+                dynamo=False,
+            )
+        fold(part)
+        error = difference(module, example, outputs, part)
+        if free_batch:
+            larger = {name: torch.cat([value, value.flip(-1), value * 0.5]) for name, value in example.items()}
+            error = max(error, difference(module, larger, outputs, part))
+        if not error <= tolerance:
+            raise EngineError(f"{path.name}: differs from the torch module by {error:.1e} (allowed {tolerance:.0e})")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return error
+
+
+def fold(path: Path) -> None:
+    """Compute what is constant, drop what leads to no output, pin the versions and check the result, in place.
+
+    Raises:
+        EngineError: the file is no valid network.
+    """
+    import onnxruntime  # noqa: PLC0415
+
+    options = onnxruntime.SessionOptions()
+    # "Basic" folds and removes, and leaves only operators of the standard.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(path)
+    options.log_severity_level = 4
+    onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    model = onnx.load(str(path))
+    model.ir_version = IR_VERSION
+    model.producer_name, model.producer_version = "latentcam", ""
+    used = {node.domain for node in model.graph.node}
+    opsets = [opset for opset in model.opset_import if opset.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(opsets)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except onnx.checker.ValidationError as error:
+        raise EngineError(f"{path.name}: not a valid network: {error}") from error
+    onnx.save(model, str(path))
+
+
+def difference(module: nn.Module, inputs: Mapping[str, Tensor], outputs: Sequence[str], path: Path) -> float:
+    """The largest error of a file against its module, relative to the largest magnitude of each output."""
+    import onnxruntime  # noqa: PLC0415
+    import torch  # noqa: PLC0415
+
+    with torch.no_grad():
+        wanted = module(*inputs.values())
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    given = session.run(list(outputs), {name: value.numpy() for name, value in inputs.items()})
+    wanted = [wanted] if isinstance(wanted, torch.Tensor) else list(wanted)
+    return max(_relative(have, want.numpy()) for have, want in zip(given, wanted, strict=True))
+
+
+def _relative(have: Array, want: Array) -> float:
+    if have.shape != want.shape:
+        return float("inf")
+    largest = float(np.abs(want).max(initial=0.0))
+    error = np.abs(have.astype(np.float64) - want).max(initial=0.0)
+    return float(error / largest if largest > 0 else error)
