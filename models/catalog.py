@@ -128,7 +128,10 @@ ENTRIES: dict[str, Entry] = {
             "Older or younger, a receding hairline to bald, grey hair. Ships with Latentcam and runs on a plain CPU.",
             _embedded_controls,
             _embedded,
-            (Weights(EMBEDDED / "editor.onnx", "MIT", OWN),),
+            tuple(
+                Weights(EMBEDDED / name, "MIT", OWN)
+                for name in ("editor_reader.onnx", "editor_ager.onnx", "editor_tables.npz", "segmenter.onnx")
+            ),
             (
                 Preset("20 years older", {"age": 65}),
                 Preset("Younger", {"age": 25}),

@@ -35,7 +35,7 @@ class RuntimeSettings(BaseModel):
         backend: engine backend, "auto" for the fastest that works here.
         precision: "auto", or one the backend knows.
         threads: processor threads one engine call may use; None for the backend's choice.
-        detector_size: side of the detector's input in pixels, a multiple of 32; more finds smaller faces and takes longer.
+        detector_size: side of the detector's input in pixels, a multiple of 32; more finds smaller faces, more slowly.
         cache_dir: folder of compiled engines; None for the user's cache folder.
     """
 
@@ -129,8 +129,8 @@ class Runtime:
 
         Args:
             settings: the ones in force.
-            patch: fields of `Settings` with their new values, from a stranger. "controls" replaces all controls; a new editor
-                without "controls" starts at its defaults.
+            patch: fields of `Settings` with their new values, from a stranger. "controls" replaces all controls; a
+                new editor without "controls" starts at its defaults.
 
         Returns:
             The new settings, checked; controls are filled up with their defaults.
