@@ -6,12 +6,19 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from engines.base import Engine
+from models.checkpoints import build
+from models.editor import Controls, Crop, CropSpec, Edit, Latent
+from models.translation import head_mask, redrawn, to_network
 
 EDITED_ROWS = 16
 """Rows from here on keep the latent of the unedited face (fine colour and texture)."""
@@ -23,10 +30,10 @@ DIRECTIONS = {
     "gender": 0,
     "smile": 1,
     "attractive": 2,
-    "wavy hair": 3,
+    "wavy_hair": 3,
     "young": 4,
-    "big lips": 10,
-    "big nose": 11,
+    "big_lips": 10,
+    "big_nose": 11,
     "chubby": 17,
     "glasses": 19,
 }
@@ -295,3 +302,117 @@ def coordinates(
 def rows(w: NDArray[np.float32], edited: NDArray[np.float32], layers: int) -> NDArray[np.float32]:
     """The decoder's input (2 * layers, latent): edited up to row 15, the face's own W in the finest rows from 16 on."""
     return np.where(np.arange(2 * layers)[:, None] < EDITED_ROWS, edited, w).astype(np.float32)
+
+
+OPTIONAL_KEYS = ("*.blur.weight",)
+"""Constants that a file may lack."""
+
+
+def load_encoder(state: Mapping[str, Tensor], config: Config) -> Encoder:
+    """The encoder of a checkpoint's `models/discriminator_s`, ready to run.
+
+    Raises:
+        CheckpointError: keys are missing or mis-shaped.
+    """
+    return build(lambda: Encoder(config), state, optional=OPTIONAL_KEYS)
+
+
+def load_decoder(state: Mapping[str, Tensor], config: Config) -> Decoder:
+    """The decoder of a checkpoint's `models/generator_s`, ready to run.
+
+    Raises:
+        CheckpointError: keys are missing or mis-shaped.
+    """
+    return build(lambda: Decoder(config), state, optional=OPTIONAL_KEYS)
+
+
+class FixedNoise(nn.Module):
+    """`Decoder` for an engine: the noise of one seed is part of the graph, so that nothing flickers."""
+
+    def __init__(self, decoder: Decoder, seed: int = 0) -> None:
+        super().__init__()
+        self.decoder = decoder
+        random = torch.Generator().manual_seed(seed)
+        for i in range(2 * len(decoder.decode_block)):
+            side = 4 << i // 2
+            self.register_buffer(f"noise_{i}", torch.randn(1, 1, side, side, generator=random))
+
+    def forward(self, w: Tensor) -> Tensor:
+        """As `Decoder.forward`."""
+        noise = [self.get_buffer(f"noise_{i}") for i in range(2 * len(self.decoder.decode_block))]
+        out: Tensor = self.decoder(w, noise)
+        return out
+
+
+class AlaeControls(Controls):
+    """How far the latent moves along each direction, in the demo's units; 0 leaves it where it is."""
+
+    gender: float = Field(0.0, ge=-40, le=40, title="Gender")
+    smile: float = Field(0.0, ge=-40, le=40, title="Smile")
+    attractive: float = Field(0.0, ge=-40, le=40, title="Attractive")
+    wavy_hair: float = Field(0.0, ge=-40, le=40, title="Wavy hair")
+    young: float = Field(0.0, ge=-40, le=40, title="Young")
+    big_lips: float = Field(0.0, ge=-40, le=40, title="Big lips")
+    big_nose: float = Field(0.0, ge=-40, le=40, title="Big nose")
+    chubby: float = Field(0.0, ge=-40, le=40, title="Chubby")
+    glasses: float = Field(0.0, ge=-40, le=40, title="Glasses")
+    detail: Literal["delta", "full"] = Field("delta", title="Detail")
+
+
+class Alae:
+    """StyleALAE as a live editor. Its latent is W and a last number, the share of the drawing that replaces the camera.
+
+    Args:
+        encoder: engine of `Encoder`, input "image", output "w".
+        decoder: engine of `FixedNoise`, input "w" of any batch, output "image".
+        average: (latent,) mean of W.
+        directions: (latent,) by the name of its control; they must be of this very checkpoint.
+        config: sizes of the model.
+    """
+
+    name = "alae"
+    Controls = AlaeControls
+    needs_masks = True
+    latent_seconds = 0.1
+
+    def __init__(
+        self,
+        encoder: Engine,
+        decoder: Engine,
+        average: NDArray[np.float32],
+        directions: Mapping[str, NDArray[np.floating]],
+        config: Config = FFHQ,
+    ) -> None:
+        self.crop = CropSpec("ffhq", config.size)
+        self.config = config
+        self._encoder = encoder
+        self._decoder = decoder
+        self._average = average
+        self._directions = dict(directions)
+
+    def encode(self, crop: Crop) -> Latent:
+        """(latent + 1,) float32."""
+        w = self._encoder.run({"image": to_network(crop.image)})["w"][0]
+        return np.append(w, 0).astype(np.float32)
+
+    def steer(self, latent: Latent, controls: AlaeControls) -> Latent:
+        """Move W along the directions.
+
+        Raises:
+            ValueError: a direction is asked for that is not there.
+        """
+        moves = {name: float(getattr(controls, name)) for name in type(controls).model_fields if name != "detail"}
+        moves = {name: move for name, move in moves.items() if move}
+        if missing := moves.keys() - self._directions.keys():
+            raise ValueError(f"no direction for {', '.join(sorted(missing))}")
+        w = latent[:-1]
+        had = coordinates(w, self._average, {name: self._directions[name] for name in moves})
+        edited = edit(w, self._average, self._directions, {name: had[name] + move for name, move in moves.items()})
+        return np.append(edited, controls.detail == "full").astype(np.float32)
+
+    def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
+        """What changes between the drawings of the two latents, or the second drawing itself."""
+        layers = self.config.layers
+        codes = np.stack([rows(latent[:-1], w[:-1], layers) for w in (latent, steered)])
+        own, wanted = self._decoder.run({"w": codes})["image"]
+        return redrawn(own, wanted, head_mask(crop), float(steered[-1]))
