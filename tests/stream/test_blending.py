@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+
+from models.editor import Edit
+from stream.alignment import Quad
+from stream.blending import blend, border_feather, touched
+from stream.frame import Floats, Image
+from tests.stream.conftest import noise
+
+SIZE = 64
+
+
+def square(x: float, y: float, half: float, tilt: float = 0.0) -> Quad:
+    return Quad(np.array([x, y], np.float32), np.array([half, tilt], np.float32))
+
+
+def disc(radius: float = 20.0) -> Floats:
+    y, x = np.mgrid[:SIZE, :SIZE]
+    return np.clip(radius - np.hypot(x - SIZE / 2 + 0.5, y - SIZE / 2 + 0.5), 0, 1).astype(np.float32)
+
+
+def reference(image: Image, edit: Edit) -> Image:
+    """The formula of `Edit`, pixel by pixel, for a crop that covers the whole picture."""
+    size = image.shape[0]
+    mask = edit.mask * border_feather(size)
+    k = np.zeros_like(mask) if edit.image is None else mask * (1 if edit.opacity is None else edit.opacity)
+    camera = image.astype(np.float32)
+    if edit.flow is not None:
+        y, x = np.mgrid[:size, :size]
+        u = np.clip(x + np.round(mask * edit.flow[..., 0]), 0, size - 1).astype(int)
+        v = np.clip(y + np.round(mask * edit.flow[..., 1]), 0, size - 1).astype(int)
+        camera = image[v, u].astype(np.float32)
+    out = (1 - k)[..., None] * camera
+    if edit.delta is not None:
+        out += (mask - k)[..., None] * edit.delta[..., ::-1]
+    if edit.image is not None:
+        out += k[..., None] * edit.image[..., ::-1]
+    return np.clip(np.round(out), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("parts", ["delta", "image", "opacity", "flow", "everything"])
+def test_blend_follows_the_formula(parts: str) -> None:
+    image, rng = noise(1, (SIZE, SIZE, 3)), np.random.default_rng(2)
+    mask = (disc() > 0).astype(np.float32) if parts in {"flow", "everything"} else disc()
+    delta = rng.normal(0, 30, (SIZE, SIZE, 3)).astype(np.float32) if parts in {"delta", "everything"} else None
+    new = noise(3, (SIZE, SIZE, 3)) if parts in {"image", "opacity", "everything"} else None
+    opacity = rng.random((SIZE, SIZE), np.float32) if parts in {"opacity", "everything"} else None
+    flow = np.full((SIZE, SIZE, 2), (3, -2), np.float32) if parts in {"flow", "everything"} else None
+    edit = Edit(mask=mask, image=new, opacity=opacity, delta=delta, flow=flow)
+    out = image.copy()
+    blend(image, out, edit, square(SIZE / 2, SIZE / 2, SIZE / 2))
+    assert np.abs(out.astype(int) - reference(image, edit)).max() <= 1
+
+
+@pytest.mark.parametrize("tilt", [0.0, 17.0])
+def test_outside_the_mask_every_pixel_is_the_cameras(tilt: float) -> None:
+    image = noise(4, (120, 160, 3))
+    edit = Edit(
+        mask=disc(18),
+        image=noise(5, (SIZE, SIZE, 3)),
+        opacity=np.full((SIZE, SIZE), 0.5, np.float32),
+        delta=np.full((SIZE, SIZE, 3), 40, np.float32),
+        flow=np.full((SIZE, SIZE, 2), 5, np.float32),
+    )
+    out = image.copy()
+    quad = square(80, 60, 45, tilt)
+    region = blend(image, out, edit, quad)
+    y, x = np.mgrid[:120, :160]
+    outside = np.hypot(x + 0.5 - 80, y + 0.5 - 60) > (18 + 2) / (SIZE / 2) * np.hypot(45, tilt)
+    np.testing.assert_array_equal(out[outside], image[outside])
+    changed = (out != image).any(2)
+    assert changed.sum() > 500
+    changed[region.slices] = False
+    assert not changed.any()
+
+
+def test_faces_partly_and_wholly_outside_the_frame() -> None:
+    image = noise(6, (50, 70, 3))
+    edit = Edit(mask=np.ones((SIZE, SIZE), np.float32), delta=np.full((SIZE, SIZE, 3), 90, np.float32))
+    out = image.copy()
+    assert not blend(image, out, edit, square(0, 0, 20)).empty
+    assert (out[:10, :10] != image[:10, :10]).any()
+    np.testing.assert_array_equal(out[25:], image[25:])
+    for x, y in ((-500, -500), (900, 20)):
+        again = image.copy()
+        assert blend(image, again, edit, square(x, y, 20)).empty
+        np.testing.assert_array_equal(again, image)
+
+
+def test_an_empty_mask_changes_nothing() -> None:
+    image = noise(7, (40, 40, 3))
+    out = image.copy()
+    edit = Edit(mask=np.zeros((SIZE, SIZE), np.float32), image=noise(8, (SIZE, SIZE, 3)))
+    assert blend(image, out, edit, square(20, 20, 15)).empty
+    np.testing.assert_array_equal(out, image)
+    assert touched(np.zeros((SIZE, SIZE), np.float32), square(20, 20, 15), image.shape).empty
+
+
+def test_an_occluder_keeps_the_cameras_pixels() -> None:
+    image = noise(9, (SIZE, SIZE, 3))
+    edit = Edit(mask=disc(), image=np.zeros((SIZE, SIZE, 3), np.uint8))
+    keep = np.zeros((SIZE, SIZE), np.float32)
+    keep[:, : SIZE // 2] = 1
+    out = image.copy()
+    blend(image, out, edit, square(SIZE / 2, SIZE / 2, SIZE / 2), keep)
+    np.testing.assert_array_equal(out[:, : SIZE // 2], image[:, : SIZE // 2])
+    assert (out[SIZE // 2, SIZE // 2 + 2] == 0).all()
+
+
+def test_no_edit_ends_in_a_line_at_the_crops_border() -> None:
+    feather = border_feather(SIZE)
+    assert feather[0].max() < 0.02
+    assert feather[SIZE // 2, SIZE // 2] == 1
+    assert np.abs(np.diff(feather, axis=0)).max() < 0.7

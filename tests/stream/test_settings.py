@@ -1,0 +1,39 @@
+import pytest
+
+from models.editor import Controls
+from stream.settings import Settings, SettingsError, checked
+from tests.stream.conftest import TintControls
+
+
+@pytest.mark.parametrize(
+    ("model", "values", "field", "allowed"),
+    [
+        (Settings, {"smoothing": 2}, "smoothing", {"minimum": 0, "maximum": 1}),
+        (Settings, {"smoothing": "0.5"}, "smoothing", {"minimum": 0, "maximum": 1}),
+        (Settings, {"smoothing": float("nan")}, "smoothing", {"minimum": 0, "maximum": 1}),
+        (Settings, {"bypass": 1}, "bypass", {"type": "boolean"}),
+        (Settings, {"lost": "explode"}, "lost", {"enum": ["show", "hold", "blur"]}),
+        (Settings, {"editor": "x" * 65}, "editor", {"maxLength": 64}),
+        (TintControls, {"amount": -0.1}, "amount", {"minimum": 0.0, "maximum": 1.0}),
+    ],
+)
+def test_a_refusal_names_the_field_and_what_is_allowed(
+    model: type[Settings] | type[Controls], values: dict[str, object], field: str, allowed: dict[str, object]
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        checked(model, values)
+    assert refused.value.field == field
+    assert allowed.items() <= refused.value.allowed.items()
+    assert refused.value.reason
+
+
+def test_an_unknown_setting_lists_the_known_ones() -> None:
+    with pytest.raises(SettingsError) as refused:
+        checked(TintControls, {"amuont": 1}, "controls.")
+    assert refused.value.field == "controls.amuont"
+    assert refused.value.allowed == ["amount"]
+
+
+def test_settings_cannot_be_changed_in_place() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Settings().bypass = True  # type: ignore[misc]

@@ -1,0 +1,143 @@
+import numpy as np
+import pytest
+
+from stream.tracking import DETECT_EVERY_S, KEEP_LOST_S, Tracker, iou
+from tests.stream.conftest import Person, World
+
+FPS = 30
+
+
+class Film:
+    """Plays a stand-in world to a tracker, frame by frame."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.tracker = Tracker(world.detect, world.landmarks)
+        self.frame = 0
+
+    def play(self, frames: int = 1) -> dict[int, tuple[float, float]]:
+        """Show some frames; the ids and centres of the faces of the last one."""
+        faces = ()
+        for _ in range(frames):
+            faces, _ = self.tracker(self.world.picture(), self.frame / FPS)
+            self.frame += 1
+        return {face.id: tuple(np.round(face.mesh.mean(0)).tolist()) for face in faces if face.mesh is not None}
+
+
+def ids_by_colour(film: Film, world: World) -> list[int]:
+    """The id of each person of the world, in their order."""
+    faces, _ = film.tracker(world.picture(), film.frame / FPS)
+    film.frame += 1
+    return [min(faces, key=lambda f: float(np.hypot(*(f.mesh.mean(0) - p.mesh.mean(0))))).id for p in world.people]
+
+
+def test_a_live_track_does_without_the_detector(world: World) -> None:
+    film = Film(world)
+    film.play(FPS)
+    assert 1 <= world.detections <= 1 + 1 / DETECT_EVERY_S
+
+
+def test_an_empty_room_is_searched_on_every_frame() -> None:
+    world = World()
+    film = Film(world)
+    assert film.play(10) == {}
+    assert world.detections == 10
+
+
+def test_a_moving_face_keeps_its_id(world: World) -> None:
+    film = Film(world)
+    for x in range(60, 260, 8):
+        world.people[0].centre = (x, 120)
+        assert list(film.play()) == [0]
+
+
+def test_crossing_people_keep_their_ids() -> None:
+    far, near = Person((60, 120), 50, (200, 60, 40)), Person((260, 124), 58, (40, 180, 60))
+    world = World(people=[far, near])
+    film = Film(world)
+    before = ids_by_colour(film, world)
+    for step in range(41):
+        far.centre, near.centre = (60 + 5 * step, 120), (260 - 5 * step, 124)
+        film.play()
+    assert ids_by_colour(film, world) == before
+    assert len(set(before)) == 2
+
+
+def test_a_face_that_comes_back_within_a_second_keeps_its_id(world: World) -> None:
+    film = Film(world)
+    film.play(5)
+    person = world.people.pop()
+    assert film.play(int(0.7 * FPS)) == {}
+    world.people.append(person)
+    assert list(film.play(5)) == [0]
+
+
+def test_a_face_that_stays_away_gets_a_new_id(world: World) -> None:
+    film = Film(world)
+    film.play(5)
+    person = world.people.pop()
+    film.play(int((KEEP_LOST_S + 0.2) * FPS))
+    world.people.append(person)
+    assert list(film.play(5)) == [1]
+
+
+def test_a_cut_gives_a_new_id(world: World) -> None:
+    film = Film(world)
+    film.play(5)
+    world.background = 15
+    world.people[0].colour = (250, 250, 30)
+    picture = world.picture()[:, ::-1]
+    picture = np.ascontiguousarray(np.roll(picture, 90, axis=0))
+    film.tracker(picture, film.frame / FPS)
+    film.frame += 1
+    assert 0 not in film.play(3)
+
+
+def test_a_lamp_switched_off_is_not_a_cut(world: World) -> None:
+    film = Film(world)
+    film.play(5)
+    dark = (world.picture() * 0.55).astype(np.uint8)
+    faces, _ = film.tracker(dark, film.frame / FPS)
+    assert [face.id for face in faces] == [0]
+
+
+def test_two_tracks_never_share_a_face() -> None:
+    world = World(people=[Person((120, 120)), Person((200, 120))])
+    film = Film(world)
+    film.play(3)
+    world.people.pop()
+    world.people[0].centre = (160, 120)
+    for _ in range(5):
+        boxes = [face.box for face in film.tracker(world.picture(), film.frame / FPS)[0]]
+        film.frame += 1
+        assert all(iou(a, b) < 0.6 for i, a in enumerate(boxes) for b in boxes[:i])
+
+
+def test_a_change_of_resolution_starts_over(world: World) -> None:
+    film = Film(world)
+    film.play(3)
+    world.size = (320, 240)
+    world.people[0].centre = (120, 160)
+    assert list(film.play(2)) == [1]
+
+
+def test_many_faces_are_bounded() -> None:
+    world = World(size=(600, 800))
+    world.people = [Person((40 + 75 * (i % 10), 60 + 75 * (i // 10)), 60) for i in range(60)]
+    assert len(Film(world).play(2)) == 8
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e9])
+def test_landmarks_that_make_no_sense_lose_the_track(world: World, bad: float) -> None:
+    film = Film(world)
+    film.play(2)
+    film.tracker._landmarks = lambda image, region: (np.full((478, 2), bad, np.float32), 1.0)
+    world.people.clear()
+    assert film.play() == {}
+
+
+def test_iou() -> None:
+    a, b = np.array([0, 0, 2, 2], np.float32), np.array([1, 0, 3, 2], np.float32)
+    assert iou(a, b) == pytest.approx(1 / 3)
+    assert iou(a, a) == 1
+    assert iou(a, b + 5) == 0
