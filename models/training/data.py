@@ -49,7 +49,8 @@ def shared_folder() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class FaceSet:
-    """All portraits, one row each. Coordinates are (x, y) in pixels of the 256x256 picture.
+    """All portraits, one row each. Coordinates are (x, y) in pixels of the 256x256 picture, from its outer edge (the
+    centre of the first pixel is at 0.5): the mean of a mesh and its mirrored reading is 128.
 
     Attributes:
         images: (N, 256, 256, 3) uint8 RGB, memory-mapped and read-only.
