@@ -122,9 +122,9 @@ class UNet(nn.Module):
         return torch.tanh(x)
 
 
-def couple_generator() -> UNet:
+def couple_generator(width: int = 64) -> UNet:
     """The U-Net of CoupleGenerator: 512 px, leaky decoder, moments of the picture in every norm."""
-    return UNet(norm="batch moments", bottleneck_norm=True, decoder_slope=0.2)
+    return UNet(width=width, norm="batch moments", bottleneck_norm=True, decoder_slope=0.2)
 
 
 def rename_reference_key(key: str) -> str | None:
@@ -187,6 +187,15 @@ def load_reference(state: Mapping[str, Tensor], norm: Norm = "batch moments") ->
     """
     renamed = {rename_reference_key(key) or key: value for key, value in state.items()}
     return build(lambda: UNet(norm=norm), renamed, optional=UNUSED_KEYS, ignored=UNUSED_KEYS)
+
+
+def load_couple_generator(state: Mapping[str, Tensor]) -> UNet:
+    """CoupleGenerator from its converted variables (`from_tensorflow`), ready to run.
+
+    Raises:
+        CheckpointError: keys are missing or mis-shaped.
+    """
+    return build(couple_generator, state, optional=("*.running_mean", "*.running_var", *UNUSED_KEYS))
 
 
 class OtherHalfControls(Controls):

@@ -21,6 +21,8 @@ DOMAINS = ("female", "male")
 LATENT = 16
 STYLE = 64
 MAX_CHANNELS = 512
+FIRST_LAYER = 2**14
+"""Channels of the first layer times the side of the picture."""
 
 
 def _upsample(x: Tensor) -> Tensor:
@@ -114,7 +116,7 @@ class Generator(nn.Module):
 
     def __init__(self, size: int = 256, high_pass: float = 1.0, style: int = STYLE) -> None:
         super().__init__()
-        channels = 2**14 // size
+        channels = FIRST_LAYER // size
         self.from_rgb = nn.Conv2d(3, channels, 3, padding=1)
         encode: list[ResBlk] = []
         decode: list[AdainResBlk] = []
@@ -190,7 +192,7 @@ class StyleEncoder(nn.Module):
 
     def __init__(self, size: int = 256, domains: int = len(DOMAINS), style: int = STYLE) -> None:
         super().__init__()
-        channels = 2**14 // size
+        channels = FIRST_LAYER // size
         blocks: list[nn.Module] = [nn.Conv2d(3, channels, 3, padding=1)]
         for _ in range(int(math.log2(size)) - 2):
             deeper = min(2 * channels, MAX_CHANNELS)
