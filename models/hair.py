@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from models.editor import Controls, Crop, CropSpec, Edit, Floats, Latent, Masks
+from models.editor import Controls, Crop, CropSpec, Edit, Editor, Floats, Latent, Masks
 from models.filters import guided_filter
 
 Preset = Literal["black", "brown", "blond", "red", "grey", "white", "custom"]
@@ -40,7 +40,15 @@ HAIR_SPREAD = 24.0
 """Half the 10..90 % range of L* that bleached hair shows; more looks like tinsel."""
 DARK_CONTRAST = 0.8
 """Least slope of the lightness curve, so that darkened hair keeps its strands."""
-NOISE_L = 2.2
+BAND_SIGMA = 3.5
+"""Half the width in crop pixels of the band along the mask's edge in which colour decides."""
+MEAN_WINDOW = 25
+"""Side in crop pixels of the window for the colours of hair and surroundings."""
+UNLIKE = 0.16
+"""Distance in RGB (0..1) at which hair and surroundings count as told apart."""
+FLAT = 1.2e-3
+"""Variance of lightness (in 0..1) below which a patch is smooth hair with noise rather than strands."""
+NOISE_L = 1.8
 """Lightness detail below this is taken for camera noise and is not amplified."""
 
 
@@ -58,7 +66,7 @@ class HairControls(Controls):
         return self.amount == 0
 
 
-class Hair:
+class Hair(Editor):
     """The hair dye editor. Its latent holds robust statistics of the hair: smoothing it keeps the colour from pumping.
 
     The crop reaches 1.5 times the FFHQ square: longer hair (below the chest) keeps its own colour, with a soft passage.
@@ -68,6 +76,7 @@ class Hair:
     crop = CropSpec("ffhq", 256, 1.5)
     Controls = HairControls
     needs_masks = True
+    latent_seconds = 0.6
 
     def encode(self, crop: Crop) -> Latent:
         """Measure the hair.
@@ -114,9 +123,7 @@ class Hair:
         delta = np.zeros((size, size, 3), np.float32)
         if np.array_equal(latent, steered) or latent[FRACTION] < LEAST_HAIR:
             return Edit(mask=mask, delta=delta)
-        # where the network wavers between hair and forehead, skin wins: dyed skin is the worse mistake
-        wanted = masks.hair * (1 - np.clip(1.5 * masks.face - masks.hair, 0, 1))
-        coarse = cv2.resize(wanted, (size, size), interpolation=cv2.INTER_LINEAR)
+        coarse = cv2.resize(masks.hair, (size, size), interpolation=cv2.INTER_LINEAR)
         area = _area(coarse)
         if area is None:
             return Edit(mask=mask, delta=delta)
@@ -159,7 +166,7 @@ def recolour(image: Floats, latent: Latent, steered: Latent, roots: Floats) -> F
     bleach = float(np.clip((want - now) / 40, 0, 1))
     curve = _Curve.between(now, want, float(latent[SPREAD]))
     unit = np.asarray(lightness / 100, np.float32)
-    base = guided_filter(unit, unit, 3, 2e-4) * 100
+    base = guided_filter(unit, unit, 3, FLAT) * 100
     detail = lightness - base
     moved = curve.apply(base)
     slope = np.clip((curve.apply(base + 2) - curve.apply(base - 2)) / 4, 0.9, 1.7)
@@ -211,18 +218,36 @@ class _Curve:
 
 
 def strand_mask(image: Floats, coarse: Floats) -> Floats:
-    """Sharpen a soft hair mask along the strands of the picture.
+    """Let a soft hair mask follow the strands: along its edge, how much of a pixel is hair by its colour.
+
+    A pixel there is taken for a mixture of the sure hair and the sure surroundings near it, as in matting by local
+    colour means; where the two look alike, the guided mask stays.
 
     Args:
         image: (H, W, 3) float32 RGB in [0, 1].
         coarse: (H, W) float32 in [0, 1].
+
+    Returns:
+        (H, W) float32 in [0, 1].
     """
+    soft = cv2.GaussianBlur(coarse, (0, 0), BAND_SIGMA)
+    hair, around = _local_mean(image, (soft - 0.7) / 0.25), _local_mean(image, (0.3 - soft) / 0.25)
+    between = hair - around
+    contrast = np.einsum("hwc,hwc->hw", between, between)
+    share = np.einsum("hwc,hwc->hw", image - around, between) / (contrast + 1e-4)
+    by_colour = np.clip((share - 0.05) / 0.9, 0, 1)
     luminance = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    fine = guided_filter(luminance, coarse, 6, 5e-4)
-    # the filter may colour what is far from any hair: the network's word bounds it
-    reach = np.clip(cv2.dilate(coarse, np.ones((7, 7), np.uint8)) * 2.5, 0, 1)
-    mask: Floats = np.clip((fine - 0.14) / 0.7, 0, 1) * reach
+    guided = np.clip((guided_filter(luminance, coarse, 6, 5e-4) - 0.14) / 0.7, 0, 1)
+    trust = contrast / (contrast + UNLIKE**2) * np.clip((0.5 - np.abs(soft - 0.5)) * 8, 0, 1)
+    mask: Floats = guided + (by_colour - guided) * trust
     return mask
+
+
+def _local_mean(image: Floats, weight: Floats) -> Floats:
+    """(H, W, 3): mean colour near each pixel over those of positive weight."""
+    window = (MEAN_WINDOW, MEAN_WINDOW)
+    weight = np.clip(weight, 0, 1) + np.float32(1e-4)
+    return np.asarray(cv2.blur(image * weight[..., None], window) / cv2.blur(weight, window)[..., None], np.float32)
 
 
 def _masks(crop: Crop) -> Masks:

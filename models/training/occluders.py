@@ -143,7 +143,8 @@ class _Scene:
         tone = np.median(self.image[points[:, 1], points[:, 0]], axis=0)
         if rng.random() < 0.15:
             tone = np.array([235, 200, 175]) * rng.uniform(0.25, 1.0)
-        tone = tone * np.exp(rng.normal(0, 0.16)) * np.exp(rng.normal(0, 0.04, 3))
+        doubt = 1.0 if rng.random() < 0.5 else 0.35
+        tone = tone * np.exp(rng.normal(0, 0.16 * doubt)) * np.exp(rng.normal(0, 0.04 * doubt, 3))
         return np.asarray(np.clip(tone, 12, 250), np.float32)
 
     def fabric(self) -> Floats:
@@ -244,13 +245,16 @@ class _HandFrame:
     @staticmethod
     def random(scene: _Scene) -> _HandFrame:
         rng = scene.rng
-        scale = scene.face_height * float(np.exp(rng.uniform(np.log(0.24), np.log(0.7))))
-        turn = rng.normal(0, 0.9)
+        # half of all hands rest on the lower face, finger tips first; the others are anywhere
+        resting = rng.random() < 0.5
+        low, high = (0.28, 0.55) if resting else (0.24, 0.7)
+        scale = scene.face_height * float(np.exp(rng.uniform(np.log(low), np.log(high))))
+        turn = rng.normal(0, 0.5 if resting else 0.9)
         rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
         squeeze = np.array([rng.uniform(0.55, 1.0), rng.uniform(0.8, 1.05)])
         linear = rotation @ np.diag(squeeze * (rng.choice((-1, 1)), 1)) * scale
-        touching = np.array([rng.uniform(-0.4, 0.4), rng.uniform(-1.9, -0.2)])
-        origin = scene.spot(0.0, 1.15) - linear @ touching
+        touching = np.array([rng.uniform(-0.4, 0.4), rng.uniform(-1.9, -1.1 if resting else -0.2)])
+        origin = scene.spot(0.45 if resting else 0.0, 1.05 if resting else 1.15) - linear @ touching
         return _HandFrame(origin.astype(np.float32), linear.astype(np.float32), scale, float(squeeze.mean()))
 
     def at(self, x: float, y: float) -> Floats:
@@ -290,7 +294,7 @@ def _hand(scene: _Scene) -> Cutout:
     shade = cv2.GaussianBlur(canvas.shade, (0, 0), max(0.5, frame.scale * 0.025))
     shade = shade * (1 + rng.uniform(0, 0.3) * _ramp(size, canvas.light, middle[0], frame.scale))
     shade = shade + 0.08 * smooth_noise(rng, size, int(rng.integers(4, 20)))
-    shade = np.clip(1 - (1 - shade) * rng.uniform(0.5, 1.3), 0.05, 1.6)
+    shade = np.clip(1 - (1 - shade) * rng.uniform(0.2, 1.2), 0.05, 1.6)
     # skin in shadow turns redder: blood scatters the long waves
     colour = scene.skin() * shade[..., None] ** np.array([0.85, 1.05, 1.12], np.float32)
     if rng.random() < 0.5:
@@ -529,7 +533,7 @@ def _strands(scene: _Scene) -> Cutout:
             t = np.linspace(0, 1, 14)[:, None]
             path = (1 - t) ** 2 * (start + jitter[0]) + 2 * t * (1 - t) * control + t**2 * (end + jitter[2] * 2)
             fixed = [np.round(path * (1 << SUBPIXEL_BITS)).astype(np.int32)]
-            thick = int(rng.integers(1, 3))
+            thick = max(1, round(rng.uniform(0.004, 0.016) * size))
             cv2.polylines(alpha, fixed, False, 1.0, thick, cv2.LINE_AA, SUBPIXEL_BITS)
             cv2.polylines(shade, fixed, False, float(rng.uniform(0.6, 1.5)), thick, cv2.LINE_AA, SUBPIXEL_BITS)
     return _finish(rng, np.asarray(base, np.float32) * shade[..., None], alpha, "strands")

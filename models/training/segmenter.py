@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
+from engines.export import export as write_onnx
 from models.filters import guided_filter
 from models.training import occluders
 from models.training.data import SIZE, WORK, FaceSet, shared_folder
@@ -61,7 +62,7 @@ def main(argv: list[str]) -> int:
     state = torch.load(options.work / "last.pt", map_location="cpu", weights_only=True)
     network.load_state_dict(state["ema"])
     error = export(network, options.out)
-    print(f"{options.out.name}: {options.out.stat().st_size} bytes, largest difference to torch {error:.1e}")
+    print(f"{options.out.name}: {options.out.stat().st_size} bytes, relative difference to torch {error:.1e}")
     return 0
 
 
@@ -129,42 +130,18 @@ class _Deployed(nn.Module):
 
 
 def export(network: nn.Module, path: Path) -> float:
-    """Write the network as ONNX, check the file and compare it with torch.
+    """Write the network as ONNX and compare the file with torch.
 
     Input `image` (N, 3, 160, 160) float32 RGB 0..1, output `masks` (N, 4, 160, 160) float32 in [0, 1].
 
     Returns:
-        The largest difference between ONNX Runtime and torch on random pictures.
+        The largest difference, relative to the largest output.
 
     Raises:
-        RuntimeError: the difference is above 1e-3; the file is not written.
+        EngineError: the file computes something else; nothing is written.
     """
-    import onnx  # noqa: PLC0415
-    import onnxruntime  # noqa: PLC0415
-
-    deployed = _Deployed(network).eval()
     example = torch.rand(2, 3, INPUT, INPUT, generator=torch.Generator().manual_seed(0))
-    part = path.with_suffix(".part.onnx")
-    torch.onnx.export(
-        deployed,
-        (example,),
-        str(part),
-        input_names=["image"],
-        output_names=["masks"],
-        dynamic_axes={"image": {0: "N"}, "masks": {0: "N"}},
-        opset_version=17,
-        dynamo=False,
-    )
-    onnx.checker.check_model(str(part), full_check=True)
-    session = onnxruntime.InferenceSession(str(part), providers=["CPUExecutionProvider"])
-    found = session.run(["masks"], {"image": example.numpy()})[0]
-    with torch.no_grad():
-        error = float(np.abs(found - deployed(example).numpy()).max())
-    if not error < 1e-3:
-        part.unlink()
-        raise RuntimeError(f"the exported network differs from torch by {error:.1e}")
-    part.replace(path)
-    return error
+    return write_onnx(_Deployed(network), {"image": example}, ["masks"], path)
 
 
 def face_skin(image: NDArray[np.uint8], mesh: Floats, hair: Floats, person: Floats) -> Floats:
@@ -367,16 +344,19 @@ def webcam(rng: np.random.Generator, image: Floats) -> NDArray[np.uint8]:
     """
     side = len(image)
     gain = np.exp(rng.normal(0, 0.22)) * np.exp(rng.normal(0, 0.06, 3))
-    image = 255 * np.clip(image * (gain / 255), 0, 1) ** np.exp(rng.normal(0, 0.2))
+    levels = np.arange(256, dtype=np.float32)[:, None] / 255
+    exposure = 255 * np.clip(levels * gain, 0, 1) ** np.exp(rng.normal(0, 0.2))
+    exposed = cv2.LUT(np.clip(image, 0, 255).astype(np.uint8), exposure.astype(np.uint8)[None])
+    image = exposed.astype(np.float32)
     if rng.random() < 0.25:
         direction = rng.normal(0, 1, 2).astype(np.float32)
         ramp = np.linspace(-1, 1, side, dtype=np.float32)
-        light = 1 + rng.uniform(0, 0.5) * (ramp[:, None] * direction[0] + ramp[None] * direction[1]) / 1.5
+        strength = np.float32(rng.uniform(0, 0.5) / 1.5)
+        light = 1 + strength * (ramp[:, None] * direction[0] + ramp[None] * direction[1])
         image = image * np.clip(light, 0.2, 2)[..., None]
     if rng.random() < 0.15:
         grey = image.mean(axis=2, keepdims=True)
-        image = grey + (image - grey) * rng.uniform(0, 0.8)
-    image = np.asarray(image, np.float32)
+        image = grey + (image - grey) * np.float32(rng.uniform(0, 0.8))
     if rng.random() < 0.35:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.3, 2.0))
     elif rng.random() < 0.15:
@@ -385,9 +365,9 @@ def webcam(rng: np.random.Generator, image: Floats) -> NDArray[np.uint8]:
         low = int(side * rng.uniform(0.3, 0.8))
         image = cv2.resize(cv2.resize(image, (low, low), interpolation=cv2.INTER_AREA), (side, side))
     if rng.random() < 0.6:
-        image = image + rng.normal(0, rng.uniform(0.5, 9), (side, side, 1 if rng.random() < 0.4 else 3)).astype(
-            np.float32
-        )
+        planes = 1 if rng.random() < 0.4 else 3
+        noise = rng.standard_normal((side, side, planes), np.float32)
+        image = image + noise * np.float32(rng.uniform(0.5, 9))
     pixels: NDArray[np.uint8] = np.clip(image, 0, 255).astype(np.uint8)
     if rng.random() < 0.35:
         _, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 90))])
@@ -451,7 +431,7 @@ def _loss(network: nn.Module, batch: list[Sample], device: torch.device, seed: i
     target = torch.from_numpy(np.stack([s.target for s in batch])).to(device).permute(0, 3, 1, 2)
     weight = torch.from_numpy(np.stack([s.weight for s in batch])).to(device).permute(0, 3, 1, 2)
     # the same pictures a second time with other camera noise: the masks must not move
-    pairs = len(batch) // 4
+    pairs = max(1, len(batch) // 8)
     generator = torch.Generator().manual_seed(seed)
     strength = torch.rand(pairs, 1, 1, 1, generator=generator) * (8 / 255)
     noise = (torch.randn(image[:pairs].shape, generator=generator) * strength).to(device)
