@@ -225,12 +225,18 @@ def _transcode(
     copied = writer.add_stream_from_template(audio) if audio else None
     upright = _Upright()
     encoder: av.VideoStream | None = None
+    early: list[
+        av.Packet[Any]
+    ] = []  # audio from before the first picture: streams must be known before anything is written
     bar = tqdm(total=video.frames or None, unit="frame", disable=not progress)
     for packet in reader.demux([stream for stream in (video, audio) if stream]):
         if copied is not None and packet.stream is audio:
             if packet.dts is not None:
                 packet.stream = copied
-                writer.mux(packet)
+                if encoder is None:
+                    early.append(packet)
+                else:
+                    writer.mux(packet)
             continue
         for frame in _decoded(packet, report):
             edited, output = pipeline.process_video(upright(frame), settings)
@@ -238,6 +244,7 @@ def _transcode(
             bar.update()
             if encoder is None:
                 encoder = _encoder(writer, video, edited)
+                writer.mux(early)
             if (edited.width, edited.height) != (encoder.width, encoder.height):
                 edited = edited.reformat(width=encoder.width, height=encoder.height)
             writer.mux(encoder.encode(edited))
