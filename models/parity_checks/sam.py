@@ -1,0 +1,24 @@
+"""Golden codes and pictures of SAM."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from models.golden import Comparison, Golden
+from models.sam import assemble
+
+
+def sam(golden: Golden) -> Iterator[Comparison]:
+    """The face at 20 and at 70, and the half that does not depend on the age."""
+    state = golden.state()
+    average = state.pop("latent_avg")
+    network = assemble(state, average)
+    image = golden.image()
+    identity = network.identity(image)
+    yield golden.compare("codes_pretrained", identity - average)
+    for age in (20, 70):
+        codes = identity + network.ageing(image, torch.tensor([float(age)]))
+        yield golden.compare(f"codes_age{age}", codes)
+        yield from golden.compare_image(f"out_age{age}", network.generator(codes))
