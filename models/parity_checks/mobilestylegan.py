@@ -1,0 +1,20 @@
+"""Golden pictures of MobileStyleGAN."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from models.golden import Comparison, Golden
+from models.mobilestylegan import ROWS, load_mapping, load_student
+
+
+def mobilestylegan(golden: Golden) -> Iterator[Comparison]:
+    """Pictures of one w and of 23 rows, the first block's coefficients, the mapping network."""
+    state = golden.state()
+    student = load_student(state)
+    yield golden.compare("w", load_mapping(state)(golden.input("z")))
+    noise = [golden.input(f"noise_{4 << index}") for index in range(len(student.layers) + 1)]
+    codes = golden.input("w")[:, None].expand(-1, ROWS, -1)
+    yield golden.compare("freq8_w", student.coefficients(codes, noise)[0])
+    yield from golden.compare_image("out_w", student(codes, noise))
+    yield from golden.compare_image("out_w_plus23", student(golden.input("w_plus23"), noise))
