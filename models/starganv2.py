@@ -3,23 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
-import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engines.base import Engine
-from models.editor import Controls, Crop, CropSpec, Edit, Floats, Latent
-from models.translation import head_mask, to_image, to_network
+from models.editors.starganv2 import DOMAINS, LATENT, STYLE
 
-DOMAINS = ("female", "male")
-"""Domains of the CelebA-HQ model, in the order of its folders."""
-
-LATENT = 16
-STYLE = 64
 MAX_CHANNELS = 512
 FIRST_LAYER = 2**14
 """Channels of the first layer times the side of the picture."""
@@ -205,116 +195,3 @@ class StyleEncoder(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         h = self.shared(image).flatten(1)
         return torch.stack([head(h) for head in self.unshared], dim=1)
-
-
-class StarGanV2Controls(Controls):
-    """A domain and a style in it. A seed draws a style; the reference photo gives one where there is one."""
-
-    domain: Literal["own", "female", "male"] = Field("own", title="Domain")
-    style: Literal["seed", "reference"] = Field("seed", title="Style from")
-    seed: int = Field(0, ge=0, le=9999, title="Style seed")
-    strength: float = Field(1.0, ge=0, le=1, title="Strength")
-
-    def neutral(self) -> bool:
-        """No domain chosen, or no strength."""
-        return self.domain == "own" or self.strength == 0
-
-
-class StarGanV2:
-    """StarGAN v2 as a live editor. Its latent is a switch and the style code, so styles blend into each other.
-
-    Args:
-        generator: engine of `Generator`, inputs "image" and "style" (and "mask_32", "mask_64" with high-pass skips),
-            output "translated".
-        mapping: engine of `MappingNetwork`, input "z", output "styles".
-        reference: (domains, style) of a reference photo, from `reference_styles`; None where there is no photo.
-    """
-
-    name = "starganv2"
-    crop = CropSpec("ffhq", 256)
-    Controls = StarGanV2Controls
-    needs_masks = True
-    latent_seconds = 0.0
-
-    def __init__(self, generator: Engine, mapping: Engine, reference: Floats | None = None) -> None:
-        self._generator = generator
-        self._mapping = mapping
-        self._reference = reference
-        self._high_pass = any(spec.name == "mask_32" for spec in generator.inputs)
-
-    def encode(self, crop: Crop) -> Latent:
-        """(1 + style,) float32 zeros: the generator needs no style of the face as it is."""
-        return np.zeros(1 + STYLE, np.float32)
-
-    def steer(self, latent: Latent, controls: StarGanV2Controls) -> Latent:
-        """How far to go, and the style to go to.
-
-        Raises:
-            ValueError: a reference style is asked for and there is no reference photo.
-        """
-        if controls.domain == "own":
-            return np.zeros_like(latent)
-        if controls.style == "reference":
-            if self._reference is None:
-                raise ValueError("choose a reference photo first, or take the style from a seed")
-            styles = self._reference
-        else:
-            z = np.random.default_rng(controls.seed).standard_normal((1, LATENT)).astype(np.float32)
-            styles = self._mapping.run({"z": z})["styles"][0]
-        style = styles[DOMAINS.index(controls.domain)]
-        return np.concatenate([[controls.strength], style]).astype(np.float32)
-
-    def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
-        """The face in the wanted style in place of the camera's."""
-        mask = head_mask(crop)
-        if steered[0] <= 0:
-            return Edit(mask=np.zeros_like(mask))
-        inputs = {"image": to_network(crop.image), "style": steered[None, 1:]}
-        if self._high_pass:
-            inputs["mask_32"], inputs["mask_64"] = feature_masks(crop)
-        translated = self._generator.run(inputs)["translated"][0]
-        return Edit(mask=mask * np.float32(min(steered[0], 1)), image=to_image(translated))
-
-
-def reference_styles(style_encoder: Engine, crop: Crop) -> Floats:
-    """(domains, style): a reference face read as each domain by an engine of `StyleEncoder`, "image" to "styles"."""
-    styles: Floats = style_encoder.run({"image": to_network(crop.image)})["styles"][0]
-    return styles
-
-
-FEATURES = (
-    *(33, 160, 158, 133, 153, 144, 263, 387, 385, 362, 380, 373),  # eyes
-    *(70, 63, 105, 66, 107, 300, 293, 334, 296, 336),  # brows
-    *(168, 6, 195, 1, 98, 327),  # nose
-    *(61, 40, 37, 0, 267, 270, 291, 321, 314, 17, 84, 91, 13, 14),  # mouth
-)
-"""Points of the MediaPipe face mesh on eyes, brows, nose and mouth."""
-OUTLINE = (234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361, 323, 454)
-"""Points of the mesh along the jaw, ear to ear."""
-
-FEATURE_REACH = 0.035
-"""Radius of a landmark in a heat map, a share of the crop's side."""
-
-
-def feature_masks(crop: Crop) -> tuple[Floats, Floats]:
-    """Where the high-pass skips act: (1, 1, 64, 64) with the face's outline and without it.
-
-    The authors take them from a landmark network of their own (wing.ckpt, 98 heat maps). Here they are drawn from the
-    face mesh, or from the five points where there is none: close, not equal.
-    """
-    side = 64
-    size = len(crop.image)
-    if crop.mesh is None:
-        inner = outline = _heat(crop.points5, size, side)
-    else:
-        inner = _heat(crop.mesh[list(FEATURES)], size, side)
-        outline = np.maximum(inner, _heat(crop.mesh[list(OUTLINE)], size, side))
-    return outline[None, None], inner[None, None]
-
-
-def _heat(points: Floats, size: int, side: int) -> Floats:
-    grid = (np.arange(side, dtype=np.float32) + np.float32(0.5)) / side
-    across, down = (((points[:, axis, None] + 0.5) / size - grid) / FEATURE_REACH for axis in (0, 1))
-    bumps = np.exp(-0.5 * (down[:, :, None] ** 2 + across[:, None, :] ** 2))
-    heat: Floats = bumps.max(0).astype(np.float32)
-    return heat

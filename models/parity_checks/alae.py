@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import torch
 
-from models.alae import CELEBA_128, FFHQ, Decoder, Encoder, MappingNetwork, coordinates, edit
+from models.alae import CELEBA_128, FFHQ, Decoder, Encoder, MappingNetwork
 from models.checkpoints import build
+from models.editors.alae import coordinates, edit
 from models.golden import Comparison, Golden
 
 ENCODER, DECODER, MAPPING = "models/discriminator_s/", "models/generator_s/", "models/mapping_fl_s/"

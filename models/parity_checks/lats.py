@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import torch
 
+from models.editors.lats import AGE_CLASSES
 from models.golden import Comparison, Golden
-from models.lats import AGE_CLASSES, load_generator
+from models.lats import load_generator
 
 
 def generator(golden: Golden) -> Iterator[Comparison]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from models.checkpoints import build
+from models.editors.starganv2 import DOMAINS
 from models.golden import Comparison, Golden
-from models.starganv2 import DOMAINS, Generator, MappingNetwork, StyleEncoder
+from models.starganv2 import Generator, MappingNetwork, StyleEncoder
 
 
 def starganv2(golden: Golden) -> Iterator[Comparison]:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from models.editors.styleflow import ATTRIBUTES, LIGHTS, keep_rows, target_condition
 from models.golden import Comparison, Golden
-from models.styleflow import ATTRIBUTES, LIGHTS, keep_rows, load_flow, target_condition
+from models.styleflow import load_flow
 
 EDITS = {"age": ("age", 60.0), "bald": ("baldness", 0.8)}
 FIXED_STEPS = 4

@@ -14,19 +14,15 @@ from models.alae import (
     CELEBA_128,
     CELEBA_HQ_256,
     FFHQ,
-    Alae,
-    AlaeControls,
     Config,
     Decoder,
     Encoder,
     FixedNoise,
     MappingNetwork,
-    coordinates,
-    edit,
     load_decoder,
-    rows,
 )
 from models.editor import Editor
+from models.editors.alae import DIRECTIONS, Alae, AlaeControls, coordinates, edit, rows
 from tests.models.translators import TorchEngine, assert_every_key, face_crop, published_keys
 
 SMALL = Config(layers=4, width=4, latent=8)
@@ -88,7 +84,7 @@ def make_editor() -> Alae:
             torch.nn.init.normal_(parameter)
     drawing = TorchEngine(FixedNoise(decoder), {"w": (2 * SMALL.layers, SMALL.latent)}, ("image",))
     directions = {"smile": np.random.default_rng(0).normal(size=SMALL.latent)}
-    return Alae(encoder, drawing, np.zeros(SMALL.latent, np.float32), directions, SMALL)
+    return Alae(encoder, drawing, np.zeros(SMALL.latent, np.float32), directions)
 
 
 def test_editor_adds_the_difference_or_shows_the_drawing() -> None:
@@ -118,6 +114,6 @@ def test_a_direction_that_is_not_there_is_named() -> None:
 
 
 def test_published_directions_have_their_controls(shared: Path) -> None:
-    assert set(alae.DIRECTIONS) == set(AlaeControls.model_fields) - {"detail"}
-    for number in alae.DIRECTIONS.values():
+    assert set(DIRECTIONS) == set(AlaeControls.model_fields) - {"detail"}
+    for number in DIRECTIONS.values():
         assert np.load(shared / "facts" / "directions" / "alae" / f"direction_{number}.npy").shape == (FFHQ.latent,)

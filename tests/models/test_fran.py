@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from models import fran
 from models.editor import Editor
-from models.fran import BlurPool, Fran, FranControls, UNet, load_network
+from models.editors import fran
+from models.editors.fran import Fran, FranControls
+from models.fran import BlurPool, UNet, load_network
 from tests.models.translators import TorchEngine, assert_every_key, face_crop, published_keys
 
 

@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from models import lats
 from models.editor import Editor
-from models.lats import Ageing, Generator, Lats, LatsControls, ModulatedConv2d, class_weights
+from models.editors import lats
+from models.editors.lats import Lats, LatsControls, class_weights
+from models.lats import UNUSED_KEYS, Ageing, Generator, ModulatedConv2d
 from tests.models.translators import TorchEngine, assert_every_key, face_crop, published_keys
 
 
@@ -26,7 +27,7 @@ def small_editor(*models: str) -> Lats:
 
 
 def test_generator_has_the_published_keys(shared: Path) -> None:
-    assert_every_key(Generator(), published_keys(shared, "lats_generator"), lats.UNUSED_KEYS)
+    assert_every_key(Generator(), published_keys(shared, "lats_generator"), UNUSED_KEYS)
 
 
 @pytest.mark.parametrize("upsample", [False, True])

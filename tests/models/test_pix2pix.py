@@ -11,12 +11,10 @@ from torch.nn import functional as F
 
 from models.checkpoints import CheckpointError
 from models.editor import Editor
+from models.editors.pix2pix import DROPOUT_SIDES, OtherHalf, OtherHalfControls
 from models.pix2pix import (
-    DROPOUT_SIDES,
     BatchMoments,
     Norm,
-    OtherHalf,
-    OtherHalfControls,
     UNet,
     couple_generator,
     from_tensorflow,

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from models import stargan
 from models.checkpoints import CheckpointError
 from models.editor import Editor
-from models.stargan import Discriminator, Domains, Generator, LabelReader, StarGan, load_discriminator, load_generator
+from models.editors import stargan
+from models.editors.stargan import Domains, StarGan
+from models.stargan import UNUSED_KEYS, Discriminator, Generator, LabelReader, load_discriminator, load_generator
 from tests.models.translators import TorchEngine, assert_every_key, face_crop, published_keys
 
 ALL_DOMAINS = {
@@ -39,7 +40,7 @@ def small_editor(domains: Domains, read: bool = False) -> StarGan:
 @pytest.mark.parametrize("name", ALL_DOMAINS)
 def test_generator_has_the_published_keys(shared: Path, name: str) -> None:
     keys = published_keys(shared, name)
-    assert_every_key(Generator(ALL_DOMAINS[name].size), keys, stargan.UNUSED_KEYS)
+    assert_every_key(Generator(ALL_DOMAINS[name].size), keys, UNUSED_KEYS)
 
 
 def test_discriminator_has_the_published_keys(shared: Path) -> None:

@@ -10,16 +10,8 @@ import torch
 
 from models import starganv2
 from models.editor import Crop, Editor
-from models.starganv2 import (
-    Generator,
-    HighPass,
-    MappingNetwork,
-    StarGanV2,
-    StarGanV2Controls,
-    StyleEncoder,
-    feature_masks,
-    reference_styles,
-)
+from models.editors.starganv2 import OUTLINE, StarGanV2, StarGanV2Controls, feature_masks, reference_styles
+from models.starganv2 import Generator, HighPass, MappingNetwork, StyleEncoder
 from tests.models.translators import TorchEngine, assert_every_key, face_crop, published_keys
 
 
@@ -95,7 +87,7 @@ def test_a_reference_gives_its_style() -> None:
 def test_feature_masks_lie_on_the_features() -> None:
     crop = face_crop(256)
     mesh = np.full((478, 2), 100.0, np.float32)
-    mesh[list(starganv2.OUTLINE)] = 200.0
+    mesh[list(OUTLINE)] = 200.0
     outline, inner = feature_masks(Crop(crop.image, crop.points5, mesh))
     assert inner.shape == outline.shape == (1, 1, 64, 64)
     assert inner[0, 0, 25, 25] > 0.9

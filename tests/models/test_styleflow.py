@@ -12,21 +12,18 @@ from torch import Tensor
 
 from models import styleflow
 from models.editor import Crop, Editor
-from models.styleflow import (
+from models.editors.styleflow import (
     ATTRIBUTES,
     CONDITIONS,
     LIGHTS,
-    Flow,
-    Relabel,
     StyleFlow,
     StyleFlowControls,
     assumed_attributes,
-    dormand_prince,
     keep_rows,
     light_condition,
-    runge_kutta4,
     target_condition,
 )
+from models.styleflow import Flow, Relabel, dormand_prince, runge_kutta4
 from tests.models.translators import TorchEngine, assert_every_key, face_crop, published_keys
 
 FEATURES = 8

@@ -1,0 +1,125 @@
+"""LATS, live: a face at any age between 0 and 70, head shape included."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import cv2
+import numpy as np
+from pydantic import Field
+
+from engines.base import Engine
+from models.editor import Controls, Crop, CropSpec, Edit, Floats, Latent, Masks
+from models.translation import border_fade, to_image, to_network
+
+AGE_CLASSES = ("0-2", "3-6", "7-9", "15-19", "30-39", "50-69")
+CLASS_MID_AGES = (1.0, 4.5, 8.0, 17.0, 34.5, 59.5)
+
+MODELS = ("male", "female")
+
+
+class LatsControls(Controls):
+    """Without an age nothing is done."""
+
+    age: float | None = Field(None, ge=0, le=70, title="Age", json_schema_extra={"unit": "years", "step": 1})
+    model: Literal["male", "female"] = Field("female", title="Model")
+
+    def neutral(self) -> bool:
+        """No age, whichever model is chosen."""
+        return self.age is None
+
+
+GREY = 128
+"""Background of the pictures that the network was trained on, and of those it draws."""
+GREY_TOLERANCE = 0.12
+"""A drawn pixel this near to grey, in [-1, 1], is background."""
+NECK = 0.35
+"""How far the neck, which our masks do not name, reaches below the face: a share of the face's height."""
+
+
+class Lats:
+    """LATS as a live editor. Its latent is the share of each age class, all zero for the camera's own face.
+
+    Args:
+        generators: engines of `Ageing` by model, inputs "image" and "class_weights", output "aged".
+    """
+
+    name = "lats"
+    crop = CropSpec("ffhq_lats", 256)
+    Controls = LatsControls
+    needs_masks = True
+    latent_seconds = 0.0
+
+    def __init__(self, generators: Mapping[str, Engine]) -> None:
+        self._generators = dict(generators)
+
+    def encode(self, crop: Crop) -> Latent:
+        """(12,) float32 zeros: the network needs no source age."""
+        return np.zeros(len(MODELS) * len(AGE_CLASSES), np.float32)
+
+    def steer(self, latent: Latent, controls: LatsControls) -> Latent:
+        """The shares of the two age classes around the wanted age, in the six numbers of the chosen model.
+
+        Raises:
+            ValueError: the chosen model's weights are not there.
+        """
+        steered = np.zeros_like(latent)
+        if controls.age is None:
+            return steered
+        if controls.model not in self._generators:
+            raise ValueError(f"the {controls.model} model is not installed; there is {', '.join(self._generators)}")
+        first = MODELS.index(controls.model) * len(AGE_CLASSES)
+        steered[first : first + len(AGE_CLASSES)] = class_weights(controls.age)
+        return steered
+
+    def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
+        """The face at the wanted age in place of the camera's; a latent on its way from zero fades it in."""
+        size = len(crop.image)
+        shares = steered.reshape(len(MODELS), len(AGE_CLASSES))
+        model = int(shares.sum(1).argmax())
+        strength = float(shares[model].sum())
+        if strength <= 0:
+            return Edit(mask=np.zeros((size, size), np.float32))
+        keep = _kept(crop.masks, size)
+        image = np.where(keep[..., None] > 0.5, crop.image, np.uint8(GREY))
+        weights = (shares[model] / strength)[None]
+        aged = self._generators[MODELS[model]].run({"image": to_network(image), "class_weights": weights})["aged"][0]
+        mask = _drawn(aged) * border_fade(size)
+        if crop.masks is not None:
+            mask *= 1 - cv2.resize(crop.masks.occluder, (size, size), interpolation=cv2.INTER_LINEAR)
+        return Edit(mask=mask * np.float32(min(strength, 1)), image=to_image(aged))
+
+
+def class_weights(age: float) -> Floats:
+    """The mix of age classes for an age in years: (6,) float32, linear between the middles of the classes."""
+    return np.array([np.interp(age, CLASS_MID_AGES, row) for row in np.eye(len(CLASS_MID_AGES))], np.float32)
+
+
+def _kept(masks: Masks | None, size: int) -> Floats:
+    """Where the network sees the camera: hair, face and neck. Everywhere without masks."""
+    if masks is None:
+        return np.ones((size, size), np.float32)
+    keep = np.maximum(masks.hair, masks.face)
+    rows = np.flatnonzero((masks.face > 0.5).any(1))
+    if len(rows):
+        chin, height = int(rows[-1]), int(rows[-1] - rows[0] + 1)
+        columns = np.flatnonzero((masks.face[chin - height // 4 : chin + 1] > 0.5).any(0))
+        neck = np.s_[chin - height // 4 : chin + round(NECK * height), columns[0] : columns[-1] + 1]
+        keep[neck] = np.maximum(keep[neck], masks.person[neck])
+    out: Floats = cv2.resize(keep, (size, size), interpolation=cv2.INTER_LINEAR)
+    return out
+
+
+def _drawn(picture: Floats) -> Floats:
+    """The head in a drawn picture (3, S, S), by its grey background: (S, S) in [0, 1], softened, holes filled."""
+    colour = np.abs(picture - (GREY / 127.5 - 1)).max(0)
+    head = (colour > GREY_TOLERANCE).astype(np.uint8)
+    side = 2 * (len(head) // 64) + 1
+    head = cv2.morphologyEx(head, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
+    outlines, _ = cv2.findContours(head, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    filled = np.zeros(head.shape, np.float32)
+    if outlines:
+        cv2.drawContours(filled, [max(outlines, key=cv2.contourArea)], -1, 1.0, cv2.FILLED)
+    out: Floats = cv2.GaussianBlur(filled, (0, 0), len(head) / 128)
+    return out

@@ -1,0 +1,92 @@
+"""pix2pix and CoupleGenerator, live: the other half."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from engines.base import Engine
+from models.editor import Controls, Crop, CropSpec, Edit, Latent
+from models.translation import head_mask, to_image, to_network
+
+DROPOUT_SIDES = (4, 8, 16)
+"""Sides of the decoder maps behind a dropout of 1/2 that is on at test time too: the network's only source of variety.
+Here the dropout is an input, one map of 0 or 2 per side, so that it stands still over a video; ones switch it off."""
+
+
+class OtherHalfControls(Controls):
+    """Which translation is shown. A seed draws another set of dropped units, and with it another face."""
+
+    which: Literal["none", "AtoB", "BtoA"] = Field("none", title="Other half")
+    seed: int = Field(0, ge=0, le=9999, title="Variation")
+
+    def neutral(self) -> bool:
+        """No translation, whatever the seed."""
+        return self.which == "none"
+
+
+DIRECTIONS = ("AtoB", "BtoA")
+
+
+class OtherHalf:
+    """pix2pix or CoupleGenerator as a live editor.
+
+    Its latent is the share of each translation, then the dropout as a keep value per unit; ones are no dropout. Seeds
+    therefore blend into each other instead of jumping, and a still seed is a still face.
+
+    Args:
+        generators: engines of `UNet` by direction, inputs "image", "keep_4", "keep_8", "keep_16", output
+            "translated".
+        size: side of the crop: 256 for pix2pix, 512 for CoupleGenerator.
+        name: its name in the catalog.
+    """
+
+    Controls = OtherHalfControls
+    needs_masks = True
+    latent_seconds = 0.0
+
+    def __init__(self, generators: Mapping[str, Engine], size: int = 256, name: str = "pix2pix") -> None:
+        self.name = name
+        self.crop = CropSpec("ffhq", size)
+        self._generators = dict(generators)
+        first = next(iter(self._generators.values()))
+        shapes = {spec.name: tuple(n or 1 for n in spec.shape) for spec in first.inputs}
+        self._keep = {f"keep_{side}": shapes[f"keep_{side}"] for side in DROPOUT_SIDES}
+        self._units = sum(int(np.prod(shape)) for shape in self._keep.values())
+
+    def encode(self, crop: Crop) -> Latent:
+        """(2 + units,) float32: no translation, no dropout."""
+        return np.concatenate([np.zeros(len(DIRECTIONS), np.float32), np.ones(self._units, np.float32)])
+
+    def steer(self, latent: Latent, controls: OtherHalfControls) -> Latent:
+        """The chosen translation and the keep values of the seed, 0 or 2 with equal chance.
+
+        Raises:
+            ValueError: the weights of the chosen direction are not there.
+        """
+        if controls.which == "none":
+            return latent
+        if controls.which not in self._generators:
+            raise ValueError(f"no weights for {controls.which}; there is {', '.join(self._generators)}")
+        keep = 2 * np.random.default_rng(controls.seed).integers(0, 2, self._units).astype(np.float32)
+        chosen = np.array([controls.which == direction for direction in DIRECTIONS], np.float32)
+        return np.concatenate([chosen, keep])
+
+    def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
+        """The translated face in place of the camera's."""
+        mask = head_mask(crop)
+        direction = int(steered[: len(DIRECTIONS)].argmax())
+        strength = float(steered[direction])
+        if strength <= 0:
+            return Edit(mask=np.zeros_like(mask))
+        inputs = {"image": to_network(crop.image)}
+        start = len(DIRECTIONS)
+        for name, shape in self._keep.items():
+            count = int(np.prod(shape))
+            inputs[name] = np.ascontiguousarray(steered[start : start + count].reshape(shape))
+            start += count
+        translated = self._generators[DIRECTIONS[direction]].run(inputs)["translated"][0]
+        return Edit(mask=mask * np.float32(min(strength, 1)), image=to_image(translated))

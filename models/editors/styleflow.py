@@ -1,0 +1,189 @@
+"""StyleFlow, live: one attribute changes, the others stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from engines.base import Engine
+from models.editor import Controls, Crop, CropSpec, Edit, Floats, Latent
+from models.translation import head_mask, redrawn, to_network
+
+LIGHTS = 9
+"""The first nine conditions are spherical-harmonic lighting coefficients; the attributes follow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One condition of the flow.
+
+    Attributes:
+        low, high: range of the authors' slider.
+        degree: by how much a change is exaggerated.
+        rows: first and last row of W+ that the change may touch.
+    """
+
+    low: float
+    high: float
+    degree: float
+    rows: tuple[int, int]
+
+
+ATTRIBUTES = {
+    "gender": Attribute(0, 1, 1.5, (0, 7)),
+    "glasses": Attribute(0, 1, 2.5, (2, 3)),
+    "yaw": Attribute(-20, 20, 1, (0, 3)),
+    "pitch": Attribute(-20, 20, 1, (0, 3)),
+    "baldness": Attribute(0, 1, 2, (0, 5)),
+    "beard": Attribute(0, 1, 1.7, (5, 9)),
+    "age": Attribute(0, 65, 0.93, (4, 7)),
+    "expression": Attribute(0, 1, 1, (4, 5)),
+}
+"""Conditions 9 to 16, in order."""
+
+LIGHT_ROWS = (7, 11)
+
+CONDITIONS = LIGHTS + len(ATTRIBUTES)
+
+
+class StyleFlowControls(Controls):
+    """Target of each attribute; what is not set stays. The face's own yaw and pitch are measured, the rest assumed."""
+
+    gender: float | None = Field(None, ge=0, le=1, title="Female to male")
+    glasses: float | None = Field(None, ge=0, le=1, title="Glasses")
+    yaw: float | None = Field(None, ge=-20, le=20, title="Yaw", json_schema_extra={"unit": "degrees"})
+    pitch: float | None = Field(None, ge=-20, le=20, title="Pitch", json_schema_extra={"unit": "degrees"})
+    baldness: float | None = Field(None, ge=0, le=1, title="Baldness")
+    beard: float | None = Field(None, ge=0, le=1, title="Beard")
+    age: float | None = Field(None, ge=0, le=65, title="Age", json_schema_extra={"unit": "years"})
+    expression: float | None = Field(None, ge=0, le=1, title="Expression")
+    detail: Literal["delta", "full"] = Field("delta", title="Detail")
+
+
+ASSUMED = {
+    "gender": 0.5,
+    "glasses": 0.0,
+    "yaw": 0.0,
+    "pitch": 0.0,
+    "baldness": 0.05,
+    "beard": 0.1,
+    "age": 30.0,
+    "expression": 0.5,
+}
+"""Attributes taken for a face's own where nothing measures them."""
+
+
+class StyleFlow:
+    """StyleFlow as a live editor. Its latent is condition, W+, and the share of the drawing that replaces the camera.
+
+    Args:
+        encoder: engine of an encoder into W+ of the FFHQ StyleGAN2 (e4e), input "image", output "w_plus".
+        generator: engine of that StyleGAN2, input "w_plus" of any batch, output "image".
+        flow: engine of `Relabel`, inputs "w", "condition" and "wanted", output "edited".
+        light: (9,) the lighting taken for the face's own.
+        attributes: reads the eight attributes of a face, (8,) in the order of `ATTRIBUTES`; None assumes them.
+        size: side of the encoder's crop.
+    """
+
+    name = "styleflow"
+    Controls = StyleFlowControls
+    needs_masks = True
+    latent_seconds = 0.1
+
+    def __init__(
+        self,
+        encoder: Engine,
+        generator: Engine,
+        flow: Engine,
+        light: Floats | None = None,
+        attributes: Callable[[Crop], Floats] | None = None,
+        *,
+        size: int = 256,
+    ) -> None:
+        self.crop = CropSpec("ffhq", size)
+        self._encoder = encoder
+        self._generator = generator
+        self._flow = flow
+        self._light = np.zeros(LIGHTS, np.float32) if light is None else light
+        self._attributes = attributes or assumed_attributes
+
+    def encode(self, crop: Crop) -> Latent:
+        """(17 + rows * features + 1,) float32."""
+        w = self._encoder.run({"image": to_network(crop.image)})["w_plus"][0]
+        return np.concatenate([self._light, self._attributes(crop), w.ravel(), [0]]).astype(np.float32)
+
+    def steer(self, latent: Latent, controls: StyleFlowControls) -> Latent:
+        """Change one attribute after the other, each in its own rows of W+, as the authors do."""
+        features = self._flow.inputs[0].shape[-1]
+        condition, w = latent[:CONDITIONS], latent[CONDITIONS:-1].reshape(-1, features or 1)
+        for name, attribute in ATTRIBUTES.items():
+            target = getattr(controls, name)
+            current = float(condition[LIGHTS + list(ATTRIBUTES).index(name)])
+            if target is None or target == current:
+                continue
+            wanted = target_condition(condition, name, current, target)
+            edited = self._flow.run({"w": w[None], "condition": condition[None], "wanted": wanted[None]})["edited"][0]
+            w, condition = keep_rows(edited, w, attribute.rows), wanted
+        return np.concatenate([condition, w.ravel(), [controls.detail == "full"]]).astype(np.float32)
+
+    def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
+        """What changes between the drawings of the two latents, or the second drawing itself."""
+        features = self._flow.inputs[0].shape[-1] or 1
+        codes = np.stack([code[CONDITIONS:-1].reshape(-1, features) for code in (latent, steered)])
+        pictures = self._generator.run({"w_plus": codes})["image"]
+        own, wanted = (_fit(picture, len(crop.image)) for picture in pictures)
+        return redrawn(own, wanted, head_mask(crop), float(steered[-1]))
+
+
+def assumed_attributes(crop: Crop) -> Floats:
+    """(8,) float32: `ASSUMED`, with yaw and pitch in degrees from the five points.
+
+    A coarse measure: the nose tip's offset from between eyes and mouth, on a head with a nose of the length `NOSE`.
+    """
+    eyes, mouth = crop.points5[:2].mean(0), crop.points5[3:].mean(0)
+    across, down = crop.points5[1] - crop.points5[0], mouth - eyes
+    span, height = max(float(np.hypot(*across)), 1.0), max(float(np.hypot(*down)), 1.0)
+    nose = crop.points5[2] - (eyes + 0.55 * down)
+    values = dict(ASSUMED)
+    values["yaw"] = float(np.degrees(np.arcsin(np.clip(nose @ across / span / (NOSE * span), -0.7, 0.7))))
+    values["pitch"] = float(-np.degrees(np.arcsin(np.clip(nose @ down / height / (NOSE * span), -0.5, 0.5))))
+    return np.array([values[name] for name in ATTRIBUTES], np.float32)
+
+
+NOSE = 0.6
+"""Length of a nose in eye distances."""
+
+
+def _fit(picture: Floats, size: int) -> Floats:
+    """(3, S, S) averaged down to the crop's size, where the generator draws larger."""
+    factor = picture.shape[-1] // size
+    if factor <= 1:
+        return picture
+    out: Floats = picture.reshape(3, size, factor, size, factor).mean((2, 4), dtype=np.float32)
+    return out
+
+
+def target_condition(condition: Floats, name: str, current: float, target: float) -> Floats:
+    """The condition (17,) that asks the flow for a change of one attribute, exaggerated by its degree."""
+    wanted = condition.copy()
+    index = LIGHTS + list(ATTRIBUTES).index(name)
+    wanted[index] = current + ATTRIBUTES[name].degree * (target - current)
+    return wanted
+
+
+def light_condition(condition: Floats, presets: Floats, strengths: Floats) -> Floats:
+    """The condition (17,) under mixed lights: `presets` (K, 9) reached to the shares `strengths` (K,) in 0..1."""
+    wanted = condition.copy()
+    own = condition[:LIGHTS]
+    wanted[:LIGHTS] = own + strengths @ (presets - own)
+    return wanted
+
+
+def keep_rows(edited: Floats, current: Floats, rows: tuple[int, int]) -> Floats:
+    """W+ (18, features) whose rows outside `rows` (inclusive) are the current ones: the edit stays in its layers."""
+    index = np.arange(len(current))[:, None]
+    return np.where((index >= rows[0]) & (index <= rows[1]), edited, current)
