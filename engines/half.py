@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from engines.base import Array, EngineError
+from engines.base import Array, EngineError, TensorSpec
 from engines.network import Network
 
 LARGEST = 65504.0
@@ -255,3 +255,17 @@ def _cast(source: str, target: str, kind: int) -> onnx.NodeProto:
 
 def _twin(name: str) -> str:
     return f"{name}:half"
+
+
+def inputs_of(model: onnx.ModelProto) -> tuple[TensorSpec, ...]:
+    """What a model takes, without loading it into a backend."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    return tuple(
+        TensorSpec(
+            value.name,
+            tuple(size.dim_value if size.HasField("dim_value") else None for size in value.type.tensor_type.shape.dim),
+            np.dtype(helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)),
+        )
+        for value in model.graph.input
+        if value.name not in constants
+    )

@@ -1,0 +1,257 @@
+"""What the engines on NVIDIA GPUs share: buffers that stay, one captured CUDA graph per batch size, clear errors.
+
+A network is launched as a CUDA graph over buffers with fixed addresses: one launch instead of hundreds, and nothing is
+allocated in a call. `run_tensors` takes and gives tensors on the GPU: networks in a row need no copies to the host.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from engines.base import (
+    Array,
+    BackendUnavailable,
+    DeviceLost,
+    Engine,
+    InputMismatch,
+    OutOfMemory,
+    TensorSpec,
+)
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+DRIVER_FILE = Path("/proc/driver/nvidia/version")
+
+Launch = Callable[[], None]
+
+
+class Device(Protocol):
+    """The part of CUDA that the engines use.
+
+    Attributes:
+        name: of the GPU.
+        capability: its compute capability, such as "8.9".
+        driver: version of its driver.
+        stream: handle of the stream that everything runs on.
+    """
+
+    name: str
+    capability: str
+    driver: str
+    stream: int
+
+    def buffer(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Tensor:
+        """Memory on the GPU."""
+
+    def pinned(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Tensor:
+        """Memory on the host that the GPU copies from and to without a detour."""
+
+    def active(self) -> AbstractContextManager[Any]:
+        """Work issued inside goes to `stream`."""
+
+    def capture(self, launch: Launch) -> Launch:
+        """Run `launch`, record what it issues, and return what replays it. To be called inside `active`."""
+
+    def synchronize(self) -> None:
+        """Wait until `stream` is done."""
+
+
+class CudaDevice:
+    """The first GPU that torch sees."""
+
+    def __init__(self) -> None:
+        torch = load_torch()
+        if not torch.cuda.is_available():
+            raise BackendUnavailable(_why_no_cuda(torch))
+        properties = torch.cuda.get_device_properties(0)
+        self.name = str(properties.name)
+        self.capability = f"{properties.major}.{properties.minor}"
+        self.driver = _driver()
+        self._torch = torch
+        self._stream = torch.cuda.Stream()
+        self.stream = int(self._stream.cuda_stream)
+        # Graphs share memory: they never run at once, and what one wrote is copied before the next is launched.
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def buffer(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Tensor:
+        return self._torch.zeros(shape, dtype=torch_dtype(dtype), device="cuda")
+
+    def pinned(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Tensor:
+        return self._torch.zeros(shape, dtype=torch_dtype(dtype), pin_memory=True)
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        with self._torch.cuda.stream(self._stream), self._torch.inference_mode():
+            yield
+
+    def capture(self, launch: Launch) -> Launch:
+        launch()  # lazy initialisation may not happen during a capture
+        self.synchronize()
+        graph = self._torch.cuda.CUDAGraph()
+        with self._torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+            launch()
+        replay: Launch = graph.replay
+        return replay
+
+    def synchronize(self) -> None:
+        self._stream.synchronize()
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A network ready to run at one batch size.
+
+    Attributes:
+        inputs: tensors on the GPU that it reads, by name.
+        outputs: tensors on the GPU that it writes, by name.
+        launch: runs it.
+        capturable: whether it may be recorded into a CUDA graph.
+    """
+
+    inputs: dict[str, Tensor]
+    outputs: dict[str, Tensor]
+    launch: Launch
+    capturable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Staging:
+    """Pinned memory on the host for the inputs and outputs of one slot."""
+
+    inputs: dict[str, Tensor]
+    outputs: dict[str, Tensor]
+
+
+class CudaEngine(Engine):
+    """An engine over slots; subclasses make the slots.
+
+    Calls take turns: there is one GPU, and `engines.batching` puts more work into one call rather than several at once.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self.device = f"{device.name} (compute capability {device.capability}, driver {device.driver})"
+        self._turn = threading.Lock()
+        self._slots: dict[int, Slot] = {}
+        self._staging: dict[int, _Staging] = {}
+
+    @abstractmethod
+    def _slot(self, batch: int) -> Slot:
+        """Make the network ready for one batch size, not yet captured. Called inside `device.active()`."""
+
+    def run_tensors(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Run the network on tensors that are on the GPU.
+
+        Args:
+            inputs: one tensor per name in `self.inputs`, of the shape and type given there.
+
+        Returns:
+            New tensors on the GPU. The work is done when the function returns.
+        """
+        batch = self._batch({name: tuple(value.shape) for name, value in inputs.items()})
+        with self._turn, self._errors(), self._device.active():
+            slot = self._ready(batch)
+            for name, tensor in slot.inputs.items():
+                tensor.copy_(inputs[name])
+            slot.launch()
+            outputs = {name: tensor.clone() for name, tensor in slot.outputs.items()}
+            self._device.synchronize()
+        return outputs
+
+    def close(self) -> None:
+        with self._turn:
+            self._slots.clear()
+            self._staging.clear()
+
+    def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        batch = self._batch({name: value.shape for name, value in inputs.items()})
+        with self._turn, self._errors(), self._device.active():
+            slot = self._ready(batch)
+            staging = self._staging[batch]
+            for name, tensor in slot.inputs.items():
+                np.copyto(staging.inputs[name].numpy(), inputs[name])
+                tensor.copy_(staging.inputs[name], non_blocking=True)
+            slot.launch()
+            for name, tensor in slot.outputs.items():
+                staging.outputs[name].copy_(tensor, non_blocking=True)
+            self._device.synchronize()
+            return {name: tensor.numpy().copy() for name, tensor in staging.outputs.items()}
+
+    def _ready(self, batch: int) -> Slot:
+        if batch not in self._slots:
+            made = self._slot(batch)
+            launch = self._device.capture(made.launch) if made.capturable else made.launch
+            self._slots[batch] = Slot(made.inputs, made.outputs, launch)
+            self._staging[batch] = _Staging(self._pinned(self.inputs, batch), self._pinned(self.outputs, batch))
+        return self._slots[batch]
+
+    def _pinned(self, specs: tuple[TensorSpec, ...], batch: int) -> dict[str, Tensor]:
+        return {spec.name: self._device.pinned(sized(spec, batch), spec.dtype) for spec in specs}
+
+    def _batch(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
+        """The one size that all free dimensions have."""
+        free = {
+            size
+            for spec in self.inputs
+            for want, size in zip(spec.shape, shapes[spec.name], strict=True)
+            if want is None
+        }
+        if len(free) > 1:
+            raise InputMismatch(f"inputs of one call must have one batch size, got {sorted(free)}")
+        return free.pop() if free else 1
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Torch's errors as ours. After one of CUDA's own the GPU's context is gone: no later call can succeed."""
+        torch = load_torch()
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            raise OutOfMemory(f"{self.backend} on {self.device}: {error}") from error
+        except getattr(torch, "AcceleratorError", ()) as error:
+            raise DeviceLost(
+                f"{self.backend} on {self.device}: the device failed, restart the server ({error})"
+            ) from error
+
+
+def load_torch() -> Any:
+    try:
+        import torch  # noqa: PLC0415
+    except ImportError as error:
+        raise BackendUnavailable(f"torch is not installed ({error}); it carries the tensors on the GPU") from error
+    return torch
+
+
+def torch_dtype(dtype: np.dtype[Any]) -> Any:
+    return getattr(load_torch(), "bool" if dtype == np.bool_ else dtype.name)
+
+
+def sized(spec: TensorSpec, batch: int) -> tuple[int, ...]:
+    """The shape of a tensor with its free dimensions set."""
+    return tuple(batch if size is None else size for size in spec.shape)
+
+
+def _why_no_cuda(torch: Any) -> str:
+    if torch.version.cuda is None:
+        return f"torch {torch.__version__} was built without CUDA"
+    if not DRIVER_FILE.exists():
+        return "no NVIDIA driver is loaded"
+    return "torch finds no usable NVIDIA GPU"
+
+
+def _driver() -> str:
+    """Version of the kernel's NVIDIA driver, or what is known instead."""
+    try:
+        first = DRIVER_FILE.read_text().splitlines()[0]
+    except OSError:
+        return f"for CUDA {load_torch().version.cuda}"
+    return next((word for word in first.split() if word[:1].isdigit()), first)

@@ -1,0 +1,247 @@
+"""Stand-ins for what needs a GPU: a device whose memory is the host's, and a TensorRT that runs ONNX Runtime on it.
+
+They keep the signatures and the order of calls of the real ones, so that what passes here is what is called there.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+from contextlib import nullcontext
+from enum import IntEnum
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+
+from engines.cuda import Launch, torch_dtype
+
+
+class HostDevice:
+    """`engines.cuda.Device` on the host; counts captures and replays."""
+
+    name, capability, driver, stream = "a stand-in", "8.9", "580.1", 1234
+
+    def __init__(self) -> None:
+        self.captures = 0
+        self.replays = 0
+
+    def buffer(self, shape, dtype):
+        return torch.zeros(shape, dtype=torch_dtype(dtype))
+
+    pinned = buffer
+
+    def active(self):
+        return nullcontext()
+
+    def capture(self, launch: Launch) -> Launch:
+        self.captures += 1
+        launch()
+
+        def replay() -> None:
+            self.replays += 1
+            launch()
+
+        return replay
+
+    def synchronize(self) -> None:
+        pass
+
+
+class _Context:
+    """An execution context: reads and writes raw addresses, as the real one does."""
+
+    def __init__(self, engine: _Plan) -> None:
+        self.engine = engine
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.addresses: dict[str, int] = {}
+        self.profile: int | None = None
+
+    def set_optimization_profile_async(self, index: int, stream: int) -> bool:
+        assert stream == HostDevice.stream
+        self.profile = index
+        return True
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        low, _, high = self.engine.get_tensor_profile_shape(name, self.profile)
+        self.shapes[name] = tuple(shape)
+        return all(a <= b <= c for a, b, c in zip(low, shape, high, strict=True))
+
+    def set_tensor_address(self, name: str, address: int) -> bool:
+        self.addresses[name] = address
+        return True
+
+    def execute_async_v3(self, stream: int) -> bool:
+        assert stream == HostDevice.stream
+        session = self.engine.session
+        inputs = {}
+        for value in session.get_inputs():
+            count = int(np.prod(self.shapes[value.name]))
+            memory = (ctypes.c_float * count).from_address(self.addresses[value.name])
+            inputs[value.name] = np.frombuffer(memory, np.float32).reshape(self.shapes[value.name]).copy()
+        names = [value.name for value in session.get_outputs()]
+        for name, result in zip(names, session.run(names, inputs), strict=True):
+            ctypes.memmove(self.addresses[name], np.ascontiguousarray(result).ctypes.data, result.nbytes)
+        return True
+
+
+class _Plan:
+    """A deserialized engine."""
+
+    def __init__(self, library: TensorRt, plan: bytes) -> None:
+        header, graph = plan.split(b"\n", 1)
+        self.library, self.header = library, json.loads(header)
+        self.load(graph)
+
+    def load(self, graph: bytes) -> None:
+        self.session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+        self.values = [*self.session.get_inputs(), *self.session.get_outputs()]
+        self.names = {value.name: value for value in self.values}
+
+    @property
+    def num_io_tensors(self) -> int:
+        return len(self.values)
+
+    @property
+    def num_optimization_profiles(self) -> int:
+        return max(1, len(self.header["profiles"]))
+
+    def get_tensor_name(self, index: int) -> str:
+        return self.values[index].name
+
+    def get_tensor_mode(self, name: str) -> Any:
+        given = name in {value.name for value in self.session.get_inputs()}
+        return self.library.TensorIOMode.INPUT if given else self.library.TensorIOMode.OUTPUT
+
+    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+        return tuple(size if isinstance(size, int) else -1 for size in self.names[name].shape)
+
+    def get_tensor_dtype(self, name: str) -> str:
+        return self.names[name].type
+
+    def get_tensor_profile_shape(self, name: str, index: int) -> list[list[int]]:
+        if not self.header["profiles"]:
+            return [list(self.get_tensor_shape(name))] * 3
+        return self.header["profiles"][index][name]
+
+    def create_execution_context(self) -> _Context:
+        self.library.contexts += 1
+        return _Context(self)
+
+
+class TensorRt:
+    """The module `tensorrt`. Engines are the ONNX graph itself, with the version, so that others refuse them."""
+
+    __name__ = "tensorrt"
+    NetworkDefinitionCreationFlag = IntEnum("NetworkDefinitionCreationFlag", {"STRONGLY_TYPED": 1})
+    TensorIOMode = IntEnum("TensorIOMode", {"NONE": 0, "INPUT": 1, "OUTPUT": 2})
+    BuilderFlag = IntEnum("BuilderFlag", {"REFIT": 2})
+
+    class IProgressMonitor:
+        pass
+
+    class ILogger:
+        Severity = IntEnum("Severity", {"INTERNAL_ERROR": 0, "ERROR": 1, "WARNING": 2, "INFO": 3, "VERBOSE": 4})
+
+    def __init__(self, version: str = "10.16.0") -> None:
+        self.__version__ = version
+        self.builds: list[SimpleNamespace] = []
+        self.contexts = 0
+        self.fails = False
+
+    @staticmethod
+    def nptype(kind: str) -> type:
+        return {"tensor(float)": np.float32, "tensor(float16)": np.float16}[kind]
+
+    def Builder(self, logger):
+        return SimpleNamespace(
+            create_network=self._network,
+            create_builder_config=self._config,
+            create_optimization_profile=self._profile,
+            build_serialized_network=lambda network, config: self._build(logger, network, config),
+        )
+
+    def OnnxParser(self, network, logger):
+        def parse(graph: bytes) -> bool:
+            network.graph = graph
+            model = onnx.load_from_string(graph)
+            refused = [node for node in model.graph.node if node.op_type == "Unique"]
+            parser.errors = [
+                SimpleNamespace(desc=lambda: "unsupported", node_name=lambda: "odd", node_operator=lambda: "Unique")
+                for _ in refused
+            ]
+            parser.num_errors = len(refused)
+            network.inputs = [
+                SimpleNamespace(
+                    name=value.name,
+                    shape=[d.dim_value if d.HasField("dim_value") else -1 for d in value.type.tensor_type.shape.dim],
+                )
+                for value in model.graph.input
+            ]
+            network.num_inputs = len(network.inputs)
+            return not refused
+
+        parser = SimpleNamespace(parse=parse, num_errors=0, errors=[], get_error=lambda index: parser.errors[index])
+        return parser
+
+    def Runtime(self, logger):
+        return SimpleNamespace(deserialize_cuda_engine=lambda plan: self._deserialize(logger, plan))
+
+    def Refitter(self, plan, logger):
+        return SimpleNamespace(plan=plan, refit_cuda_engine=lambda: plan.header["refittable"])
+
+    def OnnxParserRefitter(self, refitter, logger):
+        def refit_from_bytes(graph: bytes) -> bool:
+            refitter.plan.load(graph)
+            return True
+
+        return SimpleNamespace(refit_from_bytes=refit_from_bytes, num_errors=0)
+
+    def _network(self, flags: int) -> SimpleNamespace:
+        network = SimpleNamespace(flags=flags, graph=b"", inputs=[], num_inputs=0)
+        network.get_input = lambda index: network.inputs[index]
+        return network
+
+    def _config(self) -> SimpleNamespace:
+        config = SimpleNamespace(profiles=[], flags=[], timing=None, progress_monitor=None)
+        config.add_optimization_profile = config.profiles.append
+        config.set_flag = config.flags.append
+        config.create_timing_cache = lambda data: SimpleNamespace(serialize=lambda: b"timed " + data[:40])
+        config.set_timing_cache = lambda cache, ignore_mismatch: setattr(config, "timing", cache) or True
+        return config
+
+    def _profile(self) -> dict[str, Any]:
+        class Profile(dict):
+            def set_shape(self, name, low, usual, high):
+                self[name] = [list(low), list(usual), list(high)]
+
+        return Profile()
+
+    def _build(self, logger, network, config) -> bytes | None:
+        self.builds.append(SimpleNamespace(network=network, config=config))
+        monitor = config.progress_monitor
+        monitor.phase_start("Building engine", None, 1)
+        monitor.phase_start("Timing", "Building engine", 9)
+        assert monitor.step_complete("Timing", 0)
+        monitor.phase_finish("Timing")
+        assert monitor.step_complete("Building engine", 0)
+        monitor.phase_finish("Building engine")
+        if self.fails:
+            logger.log(self.ILogger.Severity.ERROR, "no kernel for this layer")
+            return None
+        header = {
+            "version": self.__version__,
+            "profiles": config.profiles,
+            "refittable": self.BuilderFlag.REFIT in config.flags,
+        }
+        return json.dumps(header).encode() + b"\n" + network.graph
+
+    def _deserialize(self, logger, plan: bytes) -> _Plan | None:
+        made = _Plan(self, plan)
+        if made.header["version"] != self.__version__:
+            logger.log(self.ILogger.Severity.ERROR, "made by another version")
+            return None
+        return made

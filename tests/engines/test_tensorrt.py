@@ -1,0 +1,222 @@
+"""TensorRT's builder and runtime, driven through a stand-in that keeps its API and runs on the host."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import onnx
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs torch, which carries the tensors on a GPU")
+
+from engines import cuda, tensorrt  # noqa: E402
+from engines.base import BackendUnavailable, DeviceLost, EngineError, InputMismatch, OutOfMemory  # noqa: E402
+from engines.cache import Cache  # noqa: E402
+from engines.network import open_network  # noqa: E402
+from engines.onnxruntime import OnnxRuntime  # noqa: E402
+
+from . import standins  # noqa: E402
+
+
+@pytest.fixture
+def library(monkeypatch):
+    library = standins.TensorRt()
+    monkeypatch.setattr(tensorrt, "load_library", lambda name: library)
+    return library
+
+
+@pytest.fixture
+def device(monkeypatch):
+    device = standins.HostDevice()
+    monkeypatch.setattr(tensorrt, "_device", lambda: device)
+    return device
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return Cache(tmp_path / "cache")
+
+
+@pytest.fixture
+def engine(network, library, device, cache):
+    return load(network(), cache)
+
+
+def load(path, cache, precision="f16"):
+    return tensorrt.TensorRt("tensorrt").load(open_network(path), precision, threads=None, cache=cache)
+
+
+def image(batch: int = 1, seed: int = 0) -> dict[str, np.ndarray]:
+    return {"image": np.random.default_rng(seed).standard_normal((batch, 3, 16, 16)).astype(np.float32)}
+
+
+def reference(path, inputs):
+    engine = OnnxRuntime().load(open_network(path), "f32", threads=1, cache=None)
+    return engine.run(inputs)["out"]
+
+
+def test_a_network_is_built_loaded_and_run(network, library, device, cache):
+    path = network()
+    engine = load(path, cache)
+    assert (engine.backend, engine.precision) == ("tensorrt", "f16")
+    assert "8.9" in engine.device
+    assert [spec.shape for spec in engine.inputs] == [(None, 3, 16, 16)]
+    for batch in (1, 3, 8, 1, 2):
+        have = engine.run(image(batch))["out"]
+        np.testing.assert_allclose(have, reference(path, image(batch)), atol=5e-3)
+    assert np.abs(have - reference(path, image(2))).max() > 0  # it did compute in half
+
+
+def test_the_build_is_strongly_typed_with_profiles_for_one_and_for_many(network, library, device, cache):
+    load(network(), cache)
+    (build,) = library.builds
+    assert build.network.flags == 1 << 1
+    shapes = [[dims[0] for dims in profile["image"]] for profile in build.config.profiles]
+    assert shapes == [[1, 1, 1], [2, 4, 8]]
+    kinds = {tensor.data_type for tensor in onnx.load_from_string(build.network.graph).graph.initializer}
+    assert kinds == {onnx.TensorProto.FLOAT16}
+
+
+def test_each_batch_size_is_captured_once_and_then_replayed(network, library, device, cache):
+    engine = load(network(), cache)
+    for _ in range(3):
+        engine.run(image(1))
+        engine.run(image(4))
+    assert (device.captures, device.replays, library.contexts) == (2, 6, 2)
+
+
+def test_a_batch_beyond_the_profiles_is_refused_in_words(network, library, device, cache):
+    engine = load(network(), cache)
+    with pytest.raises(EngineError, match="batches of 1 to 8, got 9"):
+        engine.run(image(9))
+    assert engine.run(image(8))["out"].shape[0] == 8
+
+
+def test_a_fixed_network_has_no_profiles(network, library, device, cache):
+    path = network(batch=1)
+    engine = load(path, cache)
+    assert library.builds[0].config.profiles == []
+    np.testing.assert_allclose(engine.run(image())["out"], reference(path, image()), atol=5e-3)
+    with pytest.raises(InputMismatch, match="expected"):
+        engine.run(image(2))
+
+
+def test_the_second_start_takes_it_from_the_cache(network, library, device, cache):
+    path = network()
+    first = load(path, cache).run(image())["out"]
+    second = load(path, cache).run(image())["out"]
+    assert len(library.builds) == 1
+    np.testing.assert_array_equal(first, second)
+
+
+def test_another_driver_or_version_builds_again_with_the_old_timings(network, library, device, cache, caplog):
+    load(network("a"), cache)
+    load(network("b", size=8), cache)
+    assert library.builds[1].config.timing.serialize().startswith(b"timed timed ")
+    device.driver = "590.1"
+    with caplog.at_level("INFO"):
+        load(network("a"), cache)
+    assert len(library.builds) == 3
+    assert "a: built again for tensorrt: driver: was 580.1, is 590.1" in caplog.text
+
+
+def test_a_plan_that_the_library_refuses_is_built_again(network, library, device, cache, caplog):
+    path = network()
+    load(path, cache)
+    key = tensorrt._key("tensorrt", library, open_network(path), "f16", device)
+    entry = cache.get(key, "small")
+    cache.put(key, "small", entry.payload.replace(b"10.16.0", b"10.15.9"))
+    assert load(path, cache).run(image())["out"].shape == (1, 4, 16, 16)
+    assert len(library.builds) == 2
+    assert "made by another version" in caplog.text
+
+
+def test_a_failed_build_says_why(network, library, device, cache):
+    library.fails = True
+    with pytest.raises(EngineError, match=r"small\.onnx: tensorrt 10\.16\.0 cannot build it: no kernel for this layer"):
+        load(network(), cache)
+
+
+def test_progress_shows_the_outermost_phase_only(network, library, device, cache, caplog):
+    with caplog.at_level("INFO", "engines.tensorrt"):
+        load(network(), cache)
+    assert [r.getMessage() for r in caplog.records if " of " in r.getMessage()] == ["small: Building engine, 1 of 1"]
+
+
+def test_weights_can_be_replaced_without_a_build(network, library, device, tmp_path):
+    path = network()
+    model = onnx.load(path)
+    for tensor in model.graph.initializer:
+        tensor.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor) * np.float32(2), tensor.name))
+    onnx.save(model, tmp_path / "twice.onnx")
+    for refittable in (True, False):
+        built = tensorrt.build(library, open_network(path), "f16", refittable=refittable)
+        plan = tensorrt._deserialized(library, built.plan)
+        engine = tensorrt.TensorRtEngine("tensorrt", library, plan, "f16", device)
+        if not refittable:
+            with pytest.raises(EngineError, match="could not be put"):
+                tensorrt.refit(library, plan, open_network(tmp_path / "twice.onnx"), "f16")
+            continue
+        before = engine.run(image())["out"]
+        tensorrt.refit(library, plan, open_network(tmp_path / "twice.onnx"), "f16")
+        np.testing.assert_allclose(engine.run(image())["out"], 4 * before, atol=5e-3)
+
+
+def test_tensors_stay_on_the_device(network, library, device, cache):
+    path = network()
+    engine = load(path, cache)
+    given = torch.from_numpy(image(2)["image"])
+    first = engine.run_tensors({"image": given})["out"]
+    kept = first.clone()
+    engine.run_tensors({"image": given * 3})
+    torch.testing.assert_close(first, kept)  # nobody writes to what was given away
+    np.testing.assert_allclose(first.numpy(), reference(path, image(2)), atol=5e-3)
+
+
+def test_many_threads_get_their_own_results(network, library, device, cache):
+    path = network()
+    engine = load(path, cache)
+    wants = [reference(path, image(1 + index % 3, index)) for index in range(6)]
+    start = threading.Barrier(6)
+
+    def call(index: int) -> float:
+        start.wait()
+        results = [engine.run(image(1 + index % 3, index))["out"] for _ in range(20)]
+        return max(float(np.abs(result - wants[index]).max()) for result in results)
+
+    with ThreadPoolExecutor(6) as pool:
+        assert max(pool.map(call, range(6))) < 5e-3
+
+
+@pytest.mark.parametrize(
+    ("error", "ours", "message"),
+    [
+        (torch.OutOfMemoryError("tried to allocate 2 GiB"), OutOfMemory, "tried to allocate 2 GiB"),
+        (torch.AcceleratorError("CUDA error: unspecified launch failure"), DeviceLost, "the device failed, restart"),
+    ],
+)
+def test_errors_of_cuda_are_told_apart(monkeypatch, engine, device, error, ours, message):
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(device, "capture", fail)
+    with pytest.raises(ours, match=message):
+        engine.run(image())
+
+
+def test_what_is_missing_is_said():
+    if torch.version.cuda is not None:
+        pytest.skip("this torch has CUDA")
+    with pytest.raises(BackendUnavailable, match="built without CUDA"):
+        cuda.CudaDevice()
+    with pytest.raises(BackendUnavailable, match="tensorrt does not load"):
+        tensorrt.TensorRt("tensorrt").probe()
+
+
+def test_an_old_tensorrt_is_refused(monkeypatch):
+    monkeypatch.setattr(tensorrt.importlib, "import_module", lambda name: standins.TensorRt("8.6.1"))
+    with pytest.raises(BackendUnavailable, match=r"8\.6\.1 is too old"):
+        tensorrt.load_library("tensorrt")
