@@ -117,7 +117,7 @@ class Tint(Editor):
         mask = (np.hypot(x - size / 2, y - size / 2) < size / 3).astype(np.float32)
         delta = np.zeros((size, size, 3), np.float32)
         delta[..., 0] = 80 * float(steered[0] - latent[0])
-        return Edit(mask=mask, delta=delta)
+        return Edit(mask=mask, delta=delta, flow=np.zeros((size, size, 2), np.float32))
 
 
 def controls_of(settings: Settings) -> TintControls:

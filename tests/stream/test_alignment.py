@@ -64,6 +64,12 @@ def test_cutting_a_whole_number_square_copies_it() -> None:
     np.testing.assert_array_equal(cut(image, quad, 32), image[20:52, 10:42])
 
 
+def test_pixel_centres_map_to_pixel_centres_at_other_scales() -> None:
+    quad = Quad(np.array([32, 32], np.float32), np.array([32, 0], np.float32))
+    for size, first in ((64, 0.0), (32, 0.5), (128, -0.25)):
+        np.testing.assert_allclose(crop_to_frame(quad, size)[:, 2], [first, first], atol=1e-6)
+
+
 def test_a_large_face_is_averaged_not_subsampled() -> None:
     image = np.zeros((256, 256, 3), np.uint8)
     image[:, ::2] = 200
