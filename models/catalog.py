@@ -1,81 +1,17 @@
-"""Every editor: name, controls, presets, weights with their origin and licence, and whether it can run here."""
+"""`python -m models.catalog`: every editor, with its controls, weights, licence, and whether it can run here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import sys
 from pathlib import Path
-from typing import Any, Literal
 
-from engines.base import Engine
 from models.editor import Controls, Editor
+from models.entry import Entry, LoadEngine, Preset, Weights
+from models.published import entries
+
+__all__ = ["EMBEDDED", "ENTRIES", "Entry", "LoadEngine", "Preset", "UnknownEditor", "Weights", "entry"]
 
 EMBEDDED = Path(__file__).resolve().parent / "embedded"
-
-State = Literal["ready", "needs weights", "needs a GPU"]
-LoadEngine = Callable[[Path], Engine]
-
-
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """One file an editor needs.
-
-    Attributes:
-        path: where it is looked for.
-        licence: SPDX name or words.
-        origin: where it comes from, in words or as an address.
-        size: bytes, 0 if unknown.
-        sha256: hex digest; empty if its authors publish none.
-    """
-
-    path: Path
-    licence: str
-    origin: str
-    size: int = 0
-    sha256: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Preset:
-    """Named positions of an editor's controls."""
-
-    title: str
-    controls: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One row of the catalog.
-
-    Attributes:
-        name: what settings and the command line call it.
-        title: what the page calls it.
-        description: one sentence for a user.
-        controls: gives the model of its controls, without loading a network.
-        load: makes the editor; the networks come through the given function.
-        weights: the files it needs.
-        presets: shown as buttons.
-    """
-
-    name: str
-    title: str
-    description: str
-    controls: Callable[[], type[Controls]]
-    load: Callable[[LoadEngine], Editor]
-    weights: tuple[Weights, ...] = ()
-    presets: tuple[Preset, ...] = field(default=())
-
-    @property
-    def missing(self) -> tuple[Weights, ...]:
-        return tuple(weights for weights in self.weights if not weights.path.is_file())
-
-    @property
-    def state(self) -> State:
-        return "needs weights" if self.missing else "ready"
-
-    @property
-    def licence(self) -> str:
-        return ", ".join(dict.fromkeys(weights.licence for weights in self.weights))
 
 
 class UnknownEditor(LookupError):
@@ -153,5 +89,30 @@ ENTRIES: dict[str, Entry] = {
                 Preset("Grey", {"colour": "grey", "amount": 1.0}),
             ),
         ),
+        *entries(),
     )
 }
+
+
+def table() -> str:
+    """The catalog as lines of text: name, state, size of the download, licence, what it does, its controls."""
+    rows = [("EDITOR", "STATE", "DOWNLOAD", "LICENCE", "CONTROLS")]
+    for row in ENTRIES.values():
+        size = f"{row.size / 1e6:.0f} MB" if row.size else "?" if row.missing else "-"
+        rows.append((row.name, row.state, size, row.licence, ", ".join(row.controls().model_fields)))
+    widths = [max(len(line[column]) for line in rows) for column in range(3)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=False)) + f"  {line[3]}\n    {line[4]}"
+        for line in rows
+    )
+
+
+def main() -> int:
+    """`python -m models.catalog`: print the table."""
+    print(table())
+    print("\n`python -m models.fetch EDITOR` fetches what an editor needs, once you have accepted its licence.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""A row of the catalog: an editor, its weights and whether it can run here. Light to import."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from engines.base import Engine
+from models.editor import Controls, Editor
+
+State = Literal["ready", "needs weights", "needs a GPU"]
+LoadEngine = Callable[[Path], Engine]
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """One file an editor needs.
+
+    Attributes:
+        path: where it is looked for.
+        licence: SPDX name or words.
+        origin: where it comes from, in words or as an address.
+        size: bytes of the download, about, 0 if unknown.
+        sha256: hex digest of the download; empty if its authors publish none.
+        urls: addresses to download it from, the first one that works is taken; none if the user has to bring it.
+        md5: hex digest, where its authors publish this one.
+        member: the download is a zip archive, and the file is the one in it whose name ends like this; "*" stands for
+            anything within a name.
+    """
+
+    path: Path
+    licence: str
+    origin: str
+    size: int = 0
+    sha256: str = ""
+    urls: tuple[str, ...] = ()
+    md5: str = ""
+    member: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """Named positions of an editor's controls."""
+
+    title: str
+    controls: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of the catalog.
+
+    Attributes:
+        name: what settings and the command line call it.
+        title: what the page calls it.
+        description: one sentence for a user.
+        controls: gives the model of its controls, without loading a network.
+        load: makes the editor; the networks come through the given function.
+        weights: the files it needs.
+        presets: shown as buttons.
+        networks: what is made of the weights and runs; empty where the weights run as they are.
+        convert: makes the networks of the weights; needs torch.
+        needs_gpu: whether a CPU takes seconds for a frame.
+    """
+
+    name: str
+    title: str
+    description: str
+    controls: Callable[[], type[Controls]]
+    load: Callable[[LoadEngine], Editor]
+    weights: tuple[Weights, ...] = ()
+    presets: tuple[Preset, ...] = ()
+    networks: tuple[Path, ...] = ()
+    convert: Callable[[], None] | None = None
+    needs_gpu: bool = False
+
+    @property
+    def missing(self) -> tuple[Weights, ...]:
+        """The files that have to be fetched before the editor can run."""
+        if self.networks and all(path.is_file() for path in self.networks):
+            return ()
+        return tuple(weights for weights in self.weights if not weights.path.is_file())
+
+    @property
+    def unconverted(self) -> tuple[Path, ...]:
+        """The networks that have not been made yet."""
+        return tuple(path for path in self.networks if not path.is_file())
+
+    @property
+    def state(self) -> State:
+        if self.missing or self.unconverted:
+            return "needs weights"
+        return "needs a GPU" if self.needs_gpu and not has_gpu() else "ready"
+
+    @property
+    def licence(self) -> str:
+        return ", ".join(dict.fromkeys(weights.licence for weights in self.weights))
+
+    @property
+    def size(self) -> int:
+        """Bytes to download for all of it, 0 if unknown; files of one archive count once."""
+        sizes = {weights.urls or weights.path: weights.size for weights in self.weights}.values()
+        return sum(sizes) if all(sizes) else 0
+
+
+def weights_folder() -> Path:
+    """Where fetched weights lie: LATENTCAM_WEIGHTS, or the user's data folder by the platform's convention."""
+    if own := os.environ.get("LATENTCAM_WEIGHTS"):
+        return Path(own)
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = str(Path.home() / "Library" / "Application Support")
+    else:
+        base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "latentcam" / "weights"
+
+
+def has_gpu() -> bool:
+    """Whether an NVIDIA driver is installed, the only kind of GPU that the backends use."""
+    return Path("/proc/driver/nvidia/version").is_file() or shutil.which("nvidia-smi") is not None
