@@ -22,7 +22,7 @@ Preset = Literal["black", "brown", "blond", "red", "grey", "white", "custom"]
 PRESETS: dict[str, tuple[float, float, float]] = {
     "black": (8.0, 0.5, -1.0),
     "brown": (25.0, 8.0, 12.0),
-    "blond": (67.0, 7.0, 25.0),
+    "blond": (67.0, 5.0, 26.0),
     "red": (38.0, 25.0, 29.0),
     "grey": (56.0, -0.3, -1.0),
     "white": (80.0, -0.3, 3.0),
@@ -38,11 +38,13 @@ BORDER = 0.09
 """Share of the crop over which the dye fades towards its border, where longer hair would otherwise be cut in a line."""
 HAIR_SPREAD = 24.0
 """Half the 10..90 % range of L* that bleached hair shows; more looks like tinsel."""
+LIGHT_CONTRAST = 1.9
+"""Largest slope of the lightness curve: dark hair holds little but camera noise to expand."""
 DARK_CONTRAST = 0.8
 """Least slope of the lightness curve, so that darkened hair keeps its strands."""
 BAND_SIGMA = 3.5
 """Half the width in crop pixels of the band along the mask's edge in which colour decides."""
-MEAN_WINDOW = 25
+MEAN_WINDOW = 26
 """Side in crop pixels of the window for the colours of hair and surroundings."""
 UNLIKE = 0.16
 """Distance in RGB (0..1) at which hair and surroundings count as told apart."""
@@ -168,8 +170,8 @@ def recolour(image: Floats, latent: Latent, steered: Latent, roots: Floats) -> F
     unit = np.asarray(lightness / 100, np.float32)
     base = guided_filter(unit, unit, 3, FLAT) * 100
     detail = lightness - base
-    moved = curve.apply(base)
-    slope = np.clip((curve.apply(base + 2) - curve.apply(base - 2)) / 4, 0.9, 1.7)
+    moved, slope = curve.apply(base)
+    slope = np.clip(slope, 0.9, 1.7)
     power = detail * detail
     gain = 1 + (slope - 1) * power / (power + NOISE_L**2)
     gain = np.where(slope < 1, slope, gain)
@@ -183,7 +185,7 @@ def recolour(image: Floats, latent: Latent, steered: Latent, roots: Floats) -> F
     chroma = chroma * (1 - 0.65 * towards_white)
     shadow = bleach * np.clip((want - result) / 40, 0, 1)
     keep = 0.45
-    for channel, warmth in ((GREEN_RED, 5.0), (BLUE_YELLOW, 6.0)):
+    for channel, warmth in ((GREEN_RED, 2.5), (BLUE_YELLOW, 5.0)):
         own = lab[..., channel] - latent[channel]
         warm = warmth * np.clip(np.hypot(steered[GREEN_RED], steered[BLUE_YELLOW]) / 20, 0, 1)
         lab[..., channel] = steered[channel] * chroma + keep * own + warm * (shadow + 0.7 * bleach * roots)
@@ -207,14 +209,15 @@ class _Curve:
     @staticmethod
     def between(now: float, want: float, spread: float) -> _Curve:
         albedo = (want + 16) / (now + 16)
-        return _Curve(now, want, float(np.clip(albedo, DARK_CONTRAST, max(1.0, HAIR_SPREAD / max(spread, 4.0)))))
+        most = float(np.clip(HAIR_SPREAD / max(spread, 1.0), 1.0, LIGHT_CONTRAST))
+        return _Curve(now, want, float(np.clip(albedo, DARK_CONTRAST, most)))
 
-    def apply(self, lightness: Floats) -> Floats:
+    def apply(self, lightness: Floats) -> tuple[Floats, Floats]:
+        """The lightness wanted and the curve's slope there."""
         away = self.slope * (lightness - self.now)
         toe, shoulder = 0.9 * self.want, 100 - self.want
-        below = -toe * (1 - np.exp(np.minimum(away, 0) / toe))
-        above = shoulder * (1 - np.exp(-np.maximum(away, 0) / shoulder))
-        return np.asarray(self.want + below + above, np.float32)
+        below, above = np.exp(np.minimum(away, 0) / toe), np.exp(-np.maximum(away, 0) / shoulder)
+        return self.want + toe * (below - 1) + shoulder * (1 - above), self.slope * below * above
 
 
 def strand_mask(image: Floats, coarse: Floats) -> Floats:
@@ -238,16 +241,20 @@ def strand_mask(image: Floats, coarse: Floats) -> Floats:
     by_colour = np.clip((share - 0.05) / 0.9, 0, 1)
     luminance = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     guided = np.clip((guided_filter(luminance, coarse, 6, 5e-4) - 0.14) / 0.7, 0, 1)
-    trust = contrast / (contrast + UNLIKE**2) * np.clip((0.5 - np.abs(soft - 0.5)) * 8, 0, 1)
+    trust = (contrast / (contrast + UNLIKE**2)) ** 2 * np.clip((0.5 - np.abs(soft - 0.5)) * 8, 0, 1)
     mask: Floats = guided + (by_colour - guided) * trust
     return mask
 
 
 def _local_mean(image: Floats, weight: Floats) -> Floats:
-    """(H, W, 3): mean colour near each pixel over those of positive weight."""
-    window = (MEAN_WINDOW, MEAN_WINDOW)
-    weight = np.clip(weight, 0, 1) + np.float32(1e-4)
-    return np.asarray(cv2.blur(image * weight[..., None], window) / cv2.blur(weight, window)[..., None], np.float32)
+    """(H, W, 3): mean colour near each pixel over those of positive weight; at half resolution, as it is smooth."""
+    height, width = weight.shape
+    half = ((width + 1) // 2, (height + 1) // 2)
+    weight = np.clip(cv2.resize(weight, half, interpolation=cv2.INTER_AREA), 0, 1) + np.float32(1e-4)
+    image = cv2.resize(image, half, interpolation=cv2.INTER_AREA)
+    window = (MEAN_WINDOW // 2, MEAN_WINDOW // 2)
+    mean = cv2.blur(image * weight[..., None], window) / cv2.blur(weight, window)[..., None]
+    return np.asarray(cv2.resize(mean, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _masks(crop: Crop) -> Masks:

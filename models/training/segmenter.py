@@ -243,9 +243,11 @@ class Composer:
             image, known = self._before_another_background(rng, image, person, known)
         target = np.dstack([hair, face, np.zeros_like(hair), person])
         weight = np.repeat(known[..., None], len(CHANNELS), axis=2)
+        # whatever filled the picture beyond the portrait's edge, it is nothing in front of the face
+        weight[..., 2] = 1
         if self.glasses[row]:
             # real spectacles carry no label: neither wanted nor forbidden
-            weight[..., 2] *= 1 - _eye_band(mesh)
+            weight[..., 2] -= _eye_band(mesh)
         if rng.random() < 0.62:
             for _ in range(1 + int(rng.random() < 0.15)):
                 fabrics = [self.faces.images[self.rows[rng.integers(len(self.rows))]] for _ in range(2)]
@@ -323,8 +325,6 @@ def _cover(target: Floats, weight: Floats, alpha: Floats, kind: occluders.Kind) 
     seen = 1 - alpha
     target[..., 1] *= seen
     target[..., 2] = np.maximum(target[..., 2], alpha)
-    # what is drawn is known, also where the portrait ended
-    weight[..., 2] = np.maximum(weight[..., 2], alpha > 0.02)
     if kind == "strands":
         weight[..., 0] *= alpha < 0.02
     else:
