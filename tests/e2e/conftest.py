@@ -1,0 +1,85 @@
+"""The server, the browser and the cameras of the end-to-end tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+
+from tests.e2e import browser as chromium
+from tests.e2e import fake_camera
+from tests.e2e.service import Service
+
+WAIT_MS = 60_000
+"""For anything that is waited for: a slow machine under load is not a failure."""
+LOOP = 150
+"""Frames of the clips' loop: five seconds, so that the same frame comes back soon."""
+
+Launch = Callable[..., AbstractContextManager[Browser]]
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Gives the clip of a scene ("astronaut", "group", "nobody"), 1280x720; made when first asked for."""
+    folder = tmp_path_factory.mktemp("clips")
+
+    def clip(name: str) -> Path:
+        path = folder / f"{name}.mjpeg"
+        if not path.exists():
+            fake_camera.write_clip(path, 1280, 720, getattr(fake_camera, name)(), LOOP)
+        return path
+
+    return clip
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    if chromium.find() is None:
+        pytest.skip(chromium.INSTALL_HINT)
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A server that all tests share; those that end it or fill it start their own."""
+    with Service(log=tmp_path_factory.mktemp("server") / "log.txt") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright, clips: Callable[[str], Path]) -> Iterator[Browser]:
+    """A browser whose camera shows one person."""
+    with chromium.launched(playwright, clips("astronaut")) as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page without memory; an error in its scripts fails the test."""
+    with fresh_page(browser) as opened:
+        yield opened
+
+
+class fresh_page(AbstractContextManager[Page]):
+    """A page in a context of its own."""
+
+    def __init__(self, browser: Browser, width: int = 1280, height: int = 800, touch: bool = False) -> None:
+        self._context = browser.new_context(
+            viewport={"width": width, "height": height}, accept_downloads=True, has_touch=touch, reduced_motion="reduce"
+        )
+        self._context.set_default_timeout(WAIT_MS)
+        self._errors: list[str] = []
+
+    def __enter__(self) -> Page:
+        page = self._context.new_page()
+        page.on("pageerror", lambda error: self._errors.append(str(error)))
+        page.on("console", lambda line: self._errors.append(line.text) if "Content Security" in line.text else None)
+        return page
+
+    def __exit__(self, *_: object) -> None:
+        self._context.close()
+        assert not self._errors

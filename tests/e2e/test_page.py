@@ -1,0 +1,304 @@
+"""The whole way: camera, browser, server, networks, browser."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, Playwright, expect
+
+from tests.e2e import browser as chromium
+from tests.e2e.conftest import fresh_page
+from tests.e2e.driver import difference, go_live, remember_frames, set_value, value_of, wait_until_edited, watch
+from tests.e2e.service import Service
+
+Clips = Callable[[str], Path]
+
+# Where the astronaut's head always is, and where it never is, in parts of the picture (y0, y1, x0, x1).
+HEAD = (0.3, 0.72, 0.4, 0.6)
+BACKGROUND = ((0.2, 0.95, 0.0, 0.14), (0.2, 0.95, 0.86, 1.0))
+
+
+def part(values: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarray:
+    height, width = values.shape[:2]
+    y0, y1, x0, x1 = box
+    return values[int(y0 * height) : int(y1 * height), int(x0 * width) : int(x1 * width)]
+
+
+def test_slider_edits_the_face_and_nothing_else(page: Page, service: Service) -> None:
+    go_live(page, service.url)
+    watch(page)
+    assert page.evaluate("window.remember(5)"), "the counter in the returned frames can be read"
+    remember_frames(page)
+    noise = difference(page)
+    set_value(page, "age", 80)
+    set_value(page, "bald", 1)
+    wait_until_edited(page)
+    edited = difference(page)
+
+    background = np.concatenate([part(edited, box).ravel() for box in BACKGROUND])
+    background_noise = np.concatenate([part(noise, box).ravel() for box in BACKGROUND])
+    assert part(edited, HEAD).mean() > 3 * part(noise, HEAD).mean() + 2, "the face changes"
+    assert background.mean() < 1.5 * background_noise.mean() + 1, "the background does not"
+
+    page.get_by_role("switch", name="Editing").uncheck()
+    expect(page.locator("#delay-stages")).not_to_contain_text("Render")
+    assert part(difference(page), HEAD).mean() < 2 * part(noise, HEAD).mean() + 1, "bypassed, the camera is back"
+
+
+def test_returned_video_is_the_camera(page: Page, service: Service) -> None:
+    """With no control moved, what comes back is the camera within what the codec loses."""
+    go_live(page, service.url)
+    expect(page.locator("#readout")).to_contain_text("ms")  # the measured delay: camera and returned video were matched
+    page.get_by_role("radio", name="Split").check()
+    error = page.wait_for_function(
+        """() => {
+          const shot = (source) => {
+            const canvas = Object.assign(document.createElement("canvas"), { width: 64, height: 36 });
+            const context = canvas.getContext("2d");
+            context.drawImage(source, 0, 0, 64, 36);
+            return context.getImageData(0, 0, 64, 36).data;
+          };
+          const before = document.getElementById("before");
+          if (before.width < 320) return false;
+          const [a, b] = [shot(before), shot(document.getElementById("edited"))];
+          const error = a.reduce((sum, value, i) => sum + Math.abs(value - b[i]), 0) / a.length;
+          return error < 12 ? { error } : false;
+        }"""
+    )
+    assert error.json_value()["error"] > 0
+
+
+def test_presets_and_reload(page: Page, service: Service) -> None:
+    go_live(page, service.url)
+    preset = page.locator("#presets .chip").first
+    preset.click()
+    expect(preset).to_have_attribute("aria-pressed", "true")
+    set_value(page, "bald", 0.4)
+    expect(preset).to_have_attribute("aria-pressed", "false")
+    page.get_by_role("button", name="Save current").click()
+    page.get_by_label("Name of the preset").fill("Mine")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Mine", exact=True)).to_have_attribute("aria-pressed", "true")
+    age = value_of(page, "age")
+
+    page.reload()
+    expect(page.locator("body")).to_have_attribute("data-state", "live")
+    assert value_of(page, "bald") == "0.40"
+    assert value_of(page, "age") == age
+    page.get_by_role("button", name="Reset all").click()
+    assert value_of(page, "bald") == "0.00"
+    page.get_by_role("button", name="Mine", exact=True).click()
+    assert value_of(page, "bald") == "0.40"
+    page.get_by_role("button", name="Remove the preset Mine").click()
+    expect(page.get_by_role("button", name="Mine", exact=True)).to_have_count(0)
+
+
+def test_refused_value_springs_back(page: Page, service: Service) -> None:
+    go_live(page, service.url)
+    set_value(page, "age", 60)
+    wait_until_edited(page)
+    set_value(page, "age", 400)
+    error = page.locator('#controls .control[data-name="age"] .error')
+    expect(error).to_contain_text("allowed: 15 to 85")
+    expect(page.locator('#controls .control[data-name="age"] .value')).to_have_value("60")
+    set_value(page, "age", 70)
+    expect(error).to_be_empty()
+
+
+def test_other_editor(page: Page, service: Service) -> None:
+    go_live(page, service.url)
+    page.locator("#picker summary").click()
+    page.get_by_role("radio", name="Hair colour").check()
+    expect(page.locator('#controls .control[data-name="amount"]')).to_be_visible()
+    page.get_by_role("button", name="Red").click()
+    wait_until_edited(page)
+    assert value_of(page, "amount") == "1.00"
+    page.reload()
+    expect(page.locator("#editor-title")).to_have_text("Hair colour")
+    assert value_of(page, "amount") == "1.00"
+
+
+def test_reconnects_after_the_server_restarts(browser: Browser, tmp_path: Path) -> None:
+    with Service(log=tmp_path / "first.txt") as first, fresh_page(browser) as page:
+        go_live(page, first.url)
+        set_value(page, "age", 75)
+        wait_until_edited(page)
+        first.kill()
+        expect(page.locator("#state-title")).to_have_text("Connection lost")
+        with Service("--port", str(first.port), log=tmp_path / "second.txt"):
+            expect(page.locator("body")).to_have_attribute("data-state", "live")
+            assert value_of(page, "age") == "75"
+            wait_until_edited(page)
+            page.close()
+
+
+def test_full_server_lets_in_when_a_place_is_free(browser: Browser, tmp_path: Path) -> None:
+    with Service("--max-sessions", "1", log=tmp_path / "log.txt") as service, fresh_page(browser) as first:
+        go_live(first, service.url)
+        with fresh_page(browser) as second:
+            second.goto(service.url + "/?autostart=1")
+            expect(second.locator("#state-title")).to_have_text("The server is full")
+            first.get_by_role("button", name="Stop").click()
+            expect(second.locator("body")).to_have_attribute("data-state", "live")
+
+
+def test_token(browser: Browser, tmp_path: Path) -> None:
+    with Service("--token", "open sesame", log=tmp_path / "log.txt") as service, fresh_page(browser) as page:
+        page.goto(service.url)
+        expect(page.locator("#state-title")).to_have_text("This server asks for a token")
+        page.get_by_label("Access token").fill("wrong")
+        page.keyboard.press("Enter")
+        expect(page.locator("#state-title")).to_have_text("That token was not accepted")
+        page.goto(service.url + "/?autostart=1#token=open%20sesame")
+        page.reload()
+        expect(page.locator("body")).to_have_attribute("data-state", "live")
+        assert "sesame" not in page.url
+
+
+def test_denied_camera(playwright: Playwright, service: Service, clips: Clips) -> None:
+    with chromium.launched(playwright, clips("astronaut"), allowed=False) as browser, fresh_page(browser) as page:
+        page.goto(service.url)
+        page.get_by_role("button", name="Start camera").click()
+        expect(page.locator("#state-title")).to_have_text("The camera is blocked")
+        expect(page.get_by_role("button", name="Try again")).to_be_visible()
+
+
+def test_no_camera(playwright: Playwright, service: Service) -> None:
+    with chromium.launched(playwright, None) as browser, fresh_page(browser) as page:
+        page.goto(service.url + "/?autostart=1")
+        expect(page.locator("#state-title")).to_have_text("No camera found")
+
+
+def test_page_that_is_not_secure(page: Page, service: Service) -> None:
+    page.add_init_script("Object.defineProperty(Navigator.prototype, 'mediaDevices', { value: undefined })")
+    page.goto(service.url)
+    expect(page.locator("#state-title")).to_have_text("This page may not use the camera")
+
+
+def test_nobody_in_view(playwright: Playwright, service: Service, clips: Clips) -> None:
+    with chromium.launched(playwright, clips("nobody")) as browser, fresh_page(browser) as page:
+        go_live(page, service.url)
+        expect(page.locator("#hint")).to_contain_text("No face in view")
+
+
+def test_one_person_of_a_group(playwright: Playwright, service: Service, clips: Clips) -> None:
+    with chromium.launched(playwright, clips("group")) as browser, fresh_page(browser) as page:
+        go_live(page, service.url)
+        page.locator("#fold-faces summary").click()
+        page.get_by_role("radio", name="One person").check()
+        faces = page.locator(".face")
+        expect(faces.nth(1)).to_be_visible()
+        faces.nth(1).click()
+        expect(page.locator('.face[aria-pressed="true"]')).to_have_count(1)
+        set_value(page, "age", 80)
+        wait_until_edited(page)
+
+
+def test_keyboard_alone(page: Page, service: Service) -> None:
+    page.goto(service.url)
+    start = page.get_by_role("button", name="Start camera")
+    expect(start).to_be_visible()
+    for _ in range(6):
+        page.keyboard.press("Tab")
+        if start.evaluate("(button) => button === document.activeElement"):
+            break
+    page.keyboard.press("Enter")
+    expect(page.locator("body")).to_have_attribute("data-state", "live")
+
+    page.keyboard.press("c")
+    divider = page.get_by_role("slider", name="Before and after divider")
+    divider.focus()
+    for key in ("ArrowRight", "ArrowRight", "PageUp"):
+        page.keyboard.press(key)
+    expect(divider).to_have_attribute("aria-valuenow", "64")
+    page.keyboard.press("Home")
+    expect(divider).to_have_attribute("aria-valuenow", "0")
+
+    page.locator("#control-bald").focus()
+    page.keyboard.press("End")
+    assert value_of(page, "bald") == "1.00"
+    page.keyboard.press("m")
+    expect(page.locator("#mirror")).to_have_attribute("aria-pressed", "false")
+    page.keyboard.press("e")
+    expect(page.get_by_role("switch", name="Editing")).not_to_be_checked()
+
+
+def test_divider_follows_the_pointer(page: Page, service: Service) -> None:
+    go_live(page, service.url)
+    page.get_by_role("radio", name="Split").check()
+    picture = page.locator("#picture").bounding_box()
+    divider = page.get_by_role("slider", name="Before and after divider")
+    grip = divider.bounding_box()
+    assert picture is not None
+    assert grip is not None
+    page.mouse.move(grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(picture["x"] + 0.25 * picture["width"], picture["y"] + 50, steps=5)
+    page.mouse.up()
+    expect(divider).to_have_attribute("aria-valuenow", "25")
+
+
+def test_camera_changes_resolution_in_the_middle(page: Page, service: Service) -> None:
+    go_live(page, service.url)
+    page.wait_for_function("document.getElementById('edited').videoHeight === 480")
+    page.locator("#fold-camera summary").click()
+    page.get_by_label("Resolution").select_option("1280x720")
+    page.wait_for_function("document.getElementById('edited').videoHeight === 720")
+    expect(page.locator("body")).to_have_attribute("data-state", "live")
+
+
+def test_snapshot_and_recording(page: Page, service: Service, tmp_path: Path) -> None:
+    go_live(page, service.url)
+    page.get_by_role("radio", name="Split").check()
+    page.wait_for_function("document.getElementById('before').width > 300")
+    with page.expect_download() as snapshot:
+        page.get_by_role("button", name="Snapshot").click()
+    snapshot.value.save_as(tmp_path / "snapshot.png")
+    picture = cv2.imread(str(tmp_path / "snapshot.png"))
+    assert picture is not None
+    assert picture.shape[1] > 2 * page.evaluate("document.getElementById('edited').videoWidth")
+    left, right = picture[:, :600], picture[:, -600:]
+    assert left.std() > 10
+    assert right.std() > 10
+
+    page.keyboard.press("r")
+    expect(page.locator("#recording-time")).to_have_text("0:02")
+    with page.expect_download() as recording:
+        page.keyboard.press("r")
+    path = tmp_path / recording.value.suggested_filename
+    recording.value.save_as(path)
+    with av.open(str(path)) as file:
+        frames = sum(1 for _ in file.decode(video=0))
+    assert frames > 10
+
+
+def test_output_view_shows_only_the_video(page: Page, service: Service) -> None:
+    go_live(page, service.url, path="/?view=output")
+    expect(page.locator(".panel")).to_be_hidden()
+    expect(page.locator(".top")).to_be_hidden()
+    stage = page.locator("#stage").bounding_box()
+    assert stage == {"x": 0, "y": 0, "width": 1280, "height": 800}
+
+
+def test_screenshots(browser: Browser, service: Service) -> None:
+    """The pictures that the README shows."""
+    folder = os.environ.get("LATENTCAM_SCREENSHOTS")
+    if not folder:
+        pytest.skip("writes pictures only where LATENTCAM_SCREENSHOTS says")
+    for name, width, height in (("page", 1280, 800), ("phone", 390, 844)):
+        with fresh_page(browser, width, height, touch=width < 500) as page:
+            go_live(page, service.url)
+            page.get_by_role("radio", name="Split").check()
+            set_value(page, "age", 75)
+            set_value(page, "bald", 1)
+            wait_until_edited(page)
+            page.locator("#stats").evaluate("(details) => { details.open = false; }")
+            page.evaluate("document.activeElement.blur(); document.querySelector('.panel').scrollTop = 0")
+            expect(page.locator("#readout")).to_contain_text("ms")
+            page.screenshot(path=Path(folder) / f"{name}.png")
