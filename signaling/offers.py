@@ -18,11 +18,18 @@ class BadOffer(ValueError):
     """An offer cannot be answered; the message says why, for whoever wrote the client."""
 
 
-def parse_offer(sdp: str) -> SessionDescription:
-    """Parse an offer and check what every session needs: one video that the peer sends.
+def read_offer(sdp: str) -> str:
+    """Check an offer for what every session needs (one video that the peer sends), and put it into aiortc's words.
+
+    Candidates that browsers hide behind multicast DNS names are left out: looking one up costs a second and rarely
+    works, and the peer's own checks tell its address (peer-reflexive candidate). They may come late, so the end of
+    candidates, after which ICE would give up, is left out as well.
 
     Args:
-        sdp: session description (RFC 8866), at most `MAX_BYTES`.
+        sdp: session description (RFC 8866) from a stranger, at most `MAX_BYTES`.
+
+    Returns:
+        The same offer, for `RTCPeerConnection.setRemoteDescription`.
 
     Raises:
         BadOffer: it is malformed, or holds nothing that can be edited.
@@ -30,13 +37,24 @@ def parse_offer(sdp: str) -> SessionDescription:
     if not sdp.startswith("v=0"):
         raise BadOffer('not an SDP session description: it must start with "v=0"')
     _check_size(sdp)
+    offer = _parse(sdp)
+    for media in offer.media:
+        media.direction = media.direction or "sendrecv"  # RFC 8866 section 6.7
+        media.ice_candidates = [one for one in media.ice_candidates if not one.ip.endswith(".local")]
+        media.ice_candidates_complete = False
+    _check_media(offer)
     try:
-        offer = SessionDescription.parse(sdp)
+        return str(_parse(str(offer)))
+    except ValueError as error:  # addresses are looked at when they are written
+        raise BadOffer(f"malformed SDP: {error}") from error
+
+
+def _parse(sdp: str) -> SessionDescription:
+    try:
+        return SessionDescription.parse(sdp)
     except (ValueError, AssertionError, LookupError, AttributeError, TypeError, StopIteration) as error:
         detail = str(error)
         raise BadOffer("malformed SDP" + (f": {detail}" if detail else "")) from error
-    _check_media(offer)
-    return offer
 
 
 def _check_size(sdp: str) -> None:
@@ -60,10 +78,13 @@ def _check_media(offer: SessionDescription) -> None:
     mids = [media.rtp.muxId for media in offer.media]
     if not all(mids) or len(set(mids)) != len(mids):
         raise BadOffer("every media section needs its own a=mid")
+    bundled = next((group.items for group in offer.group if group.semantic == "BUNDLE"), mids[:1])
+    if sorted(bundled) != sorted(mids):
+        raise BadOffer("all media sections must be bundled (a=group:BUNDLE with every a=mid)")
     for media in offer.media:
         if not media.ice.usernameFragment or not media.ice.password:
             raise BadOffer(f"the {media.kind} section has no ICE credentials (a=ice-ufrag, a=ice-pwd)")
         if media.dtls is None or not media.dtls.fingerprints:
             raise BadOffer(f"the {media.kind} section has no DTLS fingerprint or setup (a=fingerprint, a=setup)")
-        if media.kind == "video" and (media.direction or "sendrecv") not in ("sendrecv", "sendonly"):
+        if media.kind == "video" and media.direction not in ("sendrecv", "sendonly"):
             raise BadOffer(f"the video is {media.direction}: offer sendrecv, or sendonly to send without watching")

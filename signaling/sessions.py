@@ -65,11 +65,11 @@ class Session:
         self._tx_bytes = 0
         self._heard_at = time.monotonic()
 
-    async def answer(self, sdp: str) -> str:
+    async def answer(self, offer: str) -> str:
         """Apply an offer and make the answer, ICE candidates included.
 
         Args:
-            sdp: checked by `offers.parse_offer`.
+            offer: from `offers.read_offer`.
 
         Raises:
             BadOffer: no common codec, or another thing that only negotiation finds.
@@ -80,7 +80,7 @@ class Session:
         video = connection.addTransceiver(self._video.output, direction="sendrecv")
         video.setCodecPreferences(transport.codec_preferences(self._settings.codec))
         try:
-            await connection.setRemoteDescription(RTCSessionDescription(sdp=sdp, type="offer"))
+            await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
         except (ValueError, OperationError, InvalidAccessError) as error:
             raise offers.BadOffer(str(error)) from error
         if self._audio is not None:
@@ -230,11 +230,11 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    async def open(self, sdp: str) -> tuple[str, str]:
+    async def open(self, offer: str) -> tuple[str, str]:
         """Start a session. Its place is taken before any work is done for it.
 
         Args:
-            sdp: the peer's offer, checked by `offers.parse_offer`.
+            offer: from `offers.read_offer`.
 
         Returns:
             The session's id and the answer.
@@ -248,7 +248,7 @@ class Sessions:
         session = Session(secrets.token_urlsafe(16), self._runtime, self._settings)
         self._sessions[session.id] = session
         try:
-            answer = await session.answer(sdp)
+            answer = await session.answer(offer)
         except BaseException:
             del self._sessions[session.id]
             await session.close()

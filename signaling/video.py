@@ -90,6 +90,7 @@ class VideoFilter:
         self.last_frame_at = time.monotonic()
         self._pipeline = pipeline
         self._max_pixels = max_pixels
+        self._closed = False
         self._slot: LatestSlot[tuple[av.VideoFrame, float]] = LatestSlot()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pipeline")
 
@@ -125,9 +126,12 @@ class VideoFilter:
 
     def close(self) -> None:
         """Stop the worker after the frame it is at, and free the pipeline. May be called again."""
-        self._slot.close()
-        self.output.stop()
-        self._worker.shutdown(wait=False)
+        if not self._closed:
+            self._closed = True
+            self._slot.close()
+            self.output.stop()
+            self._worker.submit(self._pipeline.close)
+            self._worker.shutdown(wait=False)
 
     async def _drain(self, camera: MediaStreamTrack) -> None:
         while True:
@@ -149,8 +153,6 @@ class VideoFilter:
                 loop.call_soon_threadsafe(self._hand_over, edited, output, since)
         except SlotClosed:
             pass
-        finally:
-            self._pipeline.close()
 
     def _hand_over(self, frame: av.VideoFrame, output: Output, since: float) -> None:
         self.size = (frame.width, frame.height)

@@ -64,8 +64,7 @@ def router() -> APIRouter:
         sessions: Sessions = request.app.state.sessions
         settings: ServerSettings = request.app.state.settings
         try:
-            offers.parse_offer(sdp)
-            id, answer = await sessions.open(sdp)
+            id, answer = await sessions.open(offers.read_offer(sdp))
         except offers.BadOffer as error:
             raise HTTPException(400, str(error)) from error
         except ServerFull as error:
@@ -92,10 +91,17 @@ def router() -> APIRouter:
             raise HTTPException(404, "there is no such session")
         return Response(status_code=200)
 
-    @routes.patch("/{id}", include_in_schema=False)
-    async def patch(id: str) -> Response:
-        """Neither trickle ICE nor ICE restarts are supported (RFC 9725 section 4.3 asks for 405)."""
-        raise HTTPException(405, "offers must hold all ICE candidates", {"Allow": "DELETE"})
+    @routes.api_route("", methods=["GET", "HEAD", "PUT", "PATCH", "DELETE"], include_in_schema=False)
+    async def only_post() -> Response:
+        """Kept free for later versions of WHIP."""
+        raise HTTPException(405, "this is a WHIP endpoint: POST an SDP offer", {"Allow": "POST, OPTIONS"})
+
+    @routes.api_route("/{id}", methods=["GET", "HEAD", "PUT", "PATCH", "POST"], include_in_schema=False)
+    async def only_delete(id: str) -> Response:
+        """Neither trickle ICE nor ICE restarts are supported: RFC 9725 asks for 405 then."""
+        raise HTTPException(
+            405, "this is a WHIP session: DELETE ends it; offers hold all candidates", {"Allow": "DELETE"}
+        )
 
     return routes
 

@@ -16,8 +16,9 @@ from aiortc.rtcrtpparameters import RTCRtpCodecCapability
 from signaling.settings import ServerSettings
 from signaling.transport.bitrate import bitrates
 from signaling.transport.decoders import DecoderStop
-from signaling.transport.encoders import h264_level, use_encoder
+from signaling.transport.encoders import MACROBLOCK_PIXELS, h264_level, use_encoder
 from signaling.transport.jitter import release_on_marker
+from signaling.transport.uplink import keep_floor
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ def tune(connection: RTCPeerConnection, settings: ServerSettings, installed: str
 def _tune_video(transceiver: RTCRtpTransceiver, settings: ServerSettings) -> None:
     codecs = transceiver._codecs
     release_on_marker(transceiver.receiver, {codec.payloadType: codec.name for codec in codecs})
+    keep_floor(transceiver.receiver, settings.min_bitrate)
     use_encoder(transceiver.sender, codecs[0].name, settings.h264_preset, settings.min_bitrate, settings.max_bitrate)
     start = bitrates(1280, 720, settings.min_bitrate, settings.max_bitrate).start
     for codec in codecs:
@@ -79,11 +81,6 @@ def _tune_video(transceiver: RTCRtpTransceiver, settings: ServerSettings) -> Non
         codec.parameters["x-google-start-bitrate"] = start // 1000
         codec.parameters["x-google-max-bitrate"] = settings.max_bitrate // 1000
         if codec.name == "H264":
-            level = h264_level(*_largest_picture(settings.max_frame_pixels))
+            level = h264_level(settings.max_frame_pixels // MACROBLOCK_PIXELS)
             profile = str(codec.parameters["profile-level-id"])[:4]
-            codec.parameters["profile-level-id"] = f"{profile}{max(level, 31):02x}"
-
-
-def _largest_picture(pixels: int) -> tuple[int, int]:
-    """Width and height of the largest 16:9 picture."""
-    return int((pixels * 16 / 9) ** 0.5), int((pixels * 9 / 16) ** 0.5)
+            codec.parameters["profile-level-id"] = f"{profile}{level:02x}"

@@ -28,6 +28,7 @@ KEYFRAME_DISTANCE = 3000  # frames; key frames are sent when the peer asks
 H264_BUFFER_S = 0.2  # of the ceiling; bounds a key frame's burst
 VP8_SPEED = {False: "-10", True: "-16"}  # per large picture; aiortc's -6 costs twice the time of -16
 LARGE_PIXELS = 640 * 480
+MACROBLOCK_PIXELS = 16 * 16
 
 # ITU-T H.264 table A-1: level_idc, most macroblocks a second, most macroblocks a frame
 H264_LEVELS = (
@@ -95,7 +96,7 @@ class LiveH264Encoder(H264Encoder):  # type: ignore[misc]
         codec.options = {
             "preset": self._preset,
             "tune": "zerolatency",
-            "level": str(h264_level(width, height)),
+            "level": str(h264_level(macroblocks(width, height))),
             "maxrate": str(self._rates.ceiling),
             "bufsize": str(int(self._rates.ceiling * H264_BUFFER_S)),
         }
@@ -137,7 +138,7 @@ class LiveVp8Encoder(Vp8Encoder):  # type: ignore[misc]
         if self.codec is None or (self.codec.width, self.codec.height) != (frame.width, frame.height):
             self._rates = bitrates(frame.width, frame.height, *self._allowed)
             self.codec = self._open(frame.width, frame.height)
-        elif self._hysteresis.rebuild(self.codec.bit_rate, self.target_bitrate):
+        elif self._hysteresis.rebuild(self.codec.bit_rate or 0, self.target_bitrate):
             self.codec = self._open(frame.width, frame.height)
         frame.pict_type = PictureType.I if force_keyframe else PictureType.NONE
         data = b"".join(bytes(packet) for packet in self.codec.encode(frame))
@@ -188,13 +189,22 @@ def use_encoder(sender: RTCRtpSender, codec: str, preset: Preset, floor: int, ce
         sender._RTCRtpSender__encoder = LiveVp8Encoder(floor, ceiling)
 
 
-def h264_level(width: int, height: int, fps: int = FRAME_RATE) -> int:
-    """The lowest H264 level_idc (31 is level 3.1) for a picture size and frame rate; the highest if none allows it."""
-    macroblocks = -(-width // 16) * -(-height // 16)
+def h264_level(blocks: int, fps: int = FRAME_RATE) -> int:
+    """The lowest H264 level_idc (31 is level 3.1) for a picture size and frame rate; the highest if none allows it.
+
+    Args:
+        blocks: macroblocks a frame.
+        fps: frames a second.
+    """
     for level, most_a_second, most in H264_LEVELS:
-        if macroblocks <= most and macroblocks * fps <= most_a_second:
+        if blocks <= most and blocks * fps <= most_a_second:
             return level
     return H264_LEVELS[-1][0]
+
+
+def macroblocks(width: int, height: int) -> int:
+    """How many blocks of 16x16 pixels cover a picture."""
+    return -(-width // 16) * -(-height // 16)
 
 
 def threads(pixels: int, cpus: int) -> int:

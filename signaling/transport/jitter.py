@@ -42,6 +42,8 @@ class FrameBuffer:
         self._ready: deque[ReadyFrame] = deque()
         self._start: int | None = None  # sequence number of the first packet of the frame being put together
         self._end = 0  # sequence number of the first packet that is missing
+        self._hole: int | None = None  # sequence number of the missing packet that others came after
+        self._hole_since = 0  # RTP timestamp
         self._newest = 0  # RTP timestamp of the newest packet
         self._cut = True  # the frame being put together may lack its beginning
         self._broken_since: int | None = None  # RTP timestamp; None while the decoder has all it needs
@@ -82,6 +84,7 @@ class FrameBuffer:
     def _restart(self, packet: RtpPacket) -> None:
         self._packets.clear()
         self._start = self._end = packet.sequence_number
+        self._hole = None
         self._newest = packet.timestamp
         self._break(packet.timestamp)
 
@@ -116,10 +119,11 @@ class FrameBuffer:
 
     def _skip_loss(self) -> None:
         """Give up on the packet at `_end` when what came after it is too much later."""
-        if not self._packets or self._end in self._packets:
-            return
-        later = min(self._packets, key=lambda number: (number - self._expected) % 65536)
-        if _ticks(self._newest, self._packets[later].timestamp) <= LOSS_PATIENCE:
+        if len(self._packets) == (self._end - self._expected) % 65536:
+            return  # nothing came after it
+        if self._hole != self._end:
+            self._hole, self._hole_since = self._end, self._newest
+        if _ticks(self._newest, self._hole_since) <= LOSS_PATIENCE:
             return
         while (number := self._expected) != self._end:
             self._packets.pop(number)

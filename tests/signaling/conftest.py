@@ -47,10 +47,11 @@ class FakePipeline:
         self.runtime = runtime
         self.closed = False
         self.sizes: list[tuple[int, int]] = []
+        self.threads: set[int] = set()
 
     def process_video(self, frame: av.VideoFrame, settings: Settings) -> tuple[av.VideoFrame, Output]:
         assert not self.closed
-        self.runtime.threads.add(threading.current_thread().name)
+        self.threads.add(threading.get_ident())
         if self.runtime.fails:
             raise RuntimeError("the device is gone")
         time.sleep(self.runtime.work_s)
@@ -80,7 +81,6 @@ class FakeRuntime:
         self.work_s = 0.0
         self.fails = False
         self.pipelines: list[FakePipeline] = []
-        self.threads: set[str] = set()
 
     def editors(self) -> list[FakeEditor]:
         return [FakeEditor()]

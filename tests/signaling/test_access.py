@@ -1,0 +1,92 @@
+"""Tokens, origins, rate limits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.datastructures import Headers
+
+from signaling.access import OriginGuard, RateLimit, TokenBucket, host_name, token_matches
+from signaling.settings import ServerSettings
+
+
+@pytest.mark.parametrize(
+    ("header", "matches"),
+    [
+        ("Bearer secret", True),
+        ("bearer  secret ", True),
+        ("Bearer Secret", False),
+        ("Bearer secret2", False),
+        ("Bearer", False),
+        ("Basic secret", False),
+        ("secret", False),
+        ("Bearer gehe\u00efm", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_tokens(header: str | None, matches: bool) -> None:
+    assert token_matches(header, "secret") is matches
+
+
+def refusal(settings: ServerSettings, **headers: str) -> str | None:
+    async def nothing(*_: Any) -> None:
+        pass
+
+    return OriginGuard(nothing, settings).refusal(Headers(headers))
+
+
+@pytest.mark.parametrize(
+    ("headers", "passes"),
+    [
+        ({"host": "127.0.0.1:8080"}, True),
+        ({"host": "localhost:8080", "origin": "http://localhost:8080"}, True),
+        ({"host": "[::1]:8080", "origin": "http://[::1]:8080"}, True),
+        ({"host": "127.0.0.1:8080", "origin": "http://127.0.0.1:9090"}, False),
+        ({"host": "127.0.0.1:8080", "origin": "https://evil.example"}, False),
+        ({"host": "127.0.0.1:8080", "origin": "null"}, False),
+        ({"host": "evil.example:8080", "origin": "http://evil.example:8080"}, False),
+        ({"host": "evil.example"}, False),
+        ({"host": "127.0.0.1.evil.example"}, False),
+        ({"host": "["}, False),
+        ({}, False),
+        ({"host": "127.0.0.1:8080", "origin": "https://cam.example.org"}, True),
+        ({"host": "cam.example.org", "origin": "https://cam.example.org"}, True),
+    ],
+)
+def test_a_local_server_serves_its_own_page_only(headers: dict[str, str], passes: bool) -> None:
+    settings = ServerSettings(allowed_origins=["https://cam.example.org/"])
+    assert (refusal(settings, **headers) is None) is passes
+
+
+def test_a_public_server_goes_by_its_own_name() -> None:
+    settings = ServerSettings(host="0.0.0.0", token="t", tls_cert=Path("c"), tls_key=Path("k"))  # type: ignore[arg-type]
+    assert refusal(settings, host="any.name:1", origin="https://any.name:1") is None
+    assert refusal(settings, host="any.name:1", origin="https://other.name") is not None
+
+
+def test_host_names() -> None:
+    assert [host_name(netloc) for netloc in ("A.b:1", "[::1]:2", "", "a.b.", "[")] == ["a.b", "::1", "", "a.b", ""]
+
+
+def test_a_bucket_fills_again() -> None:
+    now = [0.0]
+    bucket = TokenBucket(rate=2, burst=3, clock=lambda: now[0])
+    assert [bucket.take() for _ in range(4)] == [0, 0, 0, 0.5]
+    now[0] = 0.5
+    assert [bucket.take(), bucket.take()] == [0, 0.5]
+    now[0] = 100
+    assert sum(bucket.take() == 0 for _ in range(10)) == 3
+
+
+def test_limits_are_per_client_and_forget_the_oldest() -> None:
+    limit = RateLimit(rate=1, burst=1, clients=2, clock=lambda: 0.0)
+    assert limit.take("a") == 0
+    assert limit.take("b") == 0
+    assert limit.take("a") > 0
+    assert limit.take("c") == 0  # forgets b
+    assert limit.take("a") > 0
+    assert limit.take("b") == 0
+    assert len(limit._buckets) == 2

@@ -1,0 +1,113 @@
+"""The page's files, health, capabilities, and life inside another app."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from signaling.app import WEB, create_app
+from signaling.settings import ServerSettings
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_page_is_served_with_strict_headers(serve: Any) -> None:
+    async with serve() as server:
+        page = await server.http.get("/")
+        assert page.status_code == 200
+        assert page.headers["content-type"] == "text/html; charset=utf-8"
+        policy = page.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert "http" not in policy
+        assert page.headers["x-content-type-options"] == "nosniff"
+        for path in ("/healthz", "/nowhere", "/whip"):
+            assert "content-security-policy" in (await server.http.get(path)).headers
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("app.js", "text/javascript"), ("style.css", "text/css"), ("favicon.svg", "image/svg+xml")]
+)
+async def test_files_have_the_right_type_and_are_asked_for_anew(
+    serve: Any, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
+) -> None:
+    if not (WEB / name).is_file():
+        pytest.skip(f"web/{name} is not there")
+    monkeypatch.setattr("starlette.responses.guess_type", lambda _: ("text/plain", None))  # as Windows may have it
+    async with serve() as server:
+        response = await server.http.get(f"/{name}")
+        assert response.headers["content-type"].startswith(kind)
+        assert response.headers["cache-control"] == "no-cache"
+        again = await server.http.get(f"/{name}", headers={"if-none-match": response.headers["etag"]})
+        assert again.status_code == 304
+
+
+@pytest.mark.parametrize(
+    "path", ["/../pyproject.toml", "/%2e%2e/pyproject.toml", "/..%2fpyproject.toml", "/nothing.js"]
+)
+async def test_nothing_else_is_served(serve: Any, path: str) -> None:
+    async with serve() as server:
+        assert (await server.http.get(path)).status_code == 404
+
+
+async def test_health_capabilities_and_schema(serve: Any) -> None:
+    async with serve(max_sessions=3) as server:
+        health = (await server.http.get("/healthz")).json()
+        assert (health["status"], health["sessions"], health["max_sessions"]) == ("ok", 0, 3)
+        capabilities = (await server.http.get("/capabilities")).json()
+        assert capabilities["editors"][0]["name"] == "embedded"
+        assert capabilities["editors"][0]["controls"]["properties"]["brightness"]["maximum"] == 200
+        assert capabilities["limits"]["max_sessions"] == 3
+        assert capabilities["iceServers"] == []
+        schema = (await server.http.get("/openapi.json")).json()
+        assert set(schema["paths"]["/whip"]["post"]["responses"]) >= {"201", "400", "401", "413", "415", "429", "503"}
+        assert "application/sdp" in schema["paths"]["/whip"]["post"]["requestBody"]["content"]
+        assert (await server.http.get("/docs")).status_code == 404  # would load scripts from elsewhere
+
+
+async def test_foreign_pages_and_names_are_refused(serve: Any) -> None:
+    async with serve() as server:
+        for headers in ({"origin": "https://evil.example"}, {"host": "evil.example"}):
+            response = await server.http.get("/capabilities", headers=headers)
+            assert response.status_code == 403
+            assert "evil.example" in response.text
+
+
+async def test_it_can_be_mounted_into_another_app(serve: Any) -> None:
+    async with serve() as server:
+        outer = FastAPI()
+        outer.mount("/faces", server.app)
+        transport = httpx.ASGITransport(outer)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+            peer = server.peer()
+            assert (await http.get("/faces/healthz")).status_code == 200
+            assert (await http.get("/faces/")).status_code == 200
+            peer.http = http
+            response = await http.post(
+                "/faces/whip", content=await peer.offer(), headers={"content-type": "application/sdp"}
+            )
+            assert response.status_code == 201
+            assert response.headers["location"].startswith("/faces/whip/")
+            assert (await http.delete(response.headers["location"])).status_code == 200
+
+
+async def test_the_runtime_is_loaded_beside_the_event_loop_and_freed(monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime_module = pytest.importorskip("stream.runtime")
+    seen: list[Any] = []
+
+    class Loaded:
+        def close(self) -> None:
+            seen.append("closed")
+
+    def load(settings: Any) -> Loaded:
+        seen.append(settings)
+        return Loaded()
+
+    monkeypatch.setattr(runtime_module.Runtime, "load", load)
+    app = create_app(ServerSettings(pack="buffalo_l", backend="onnxruntime", threads=2))
+    async with app.router.lifespan_context(app):
+        assert (seen[0].pack, seen[0].backend, seen[0].threads) == ("buffalo_l", "onnxruntime", 2)
+    assert seen[1] == "closed"

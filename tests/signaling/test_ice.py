@@ -1,0 +1,65 @@
+"""STUN and TURN servers, and which addresses are offered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from aiortc import RTCPeerConnection
+
+from signaling import ice
+from signaling.settings import IceServer, ServerSettings
+
+TURN = IceServer(urls=["turn:t.example:3478?transport=udp"], username="u", credential="c")
+
+
+def test_no_server_is_asked_unless_one_is_set() -> None:
+    assert ice.configuration([]).iceServers == []
+    (server,) = ice.configuration([TURN]).iceServers
+    assert (server.urls, server.username, server.credential) == (TURN.urls, "u", "c")
+
+
+def test_links() -> None:
+    stun = IceServer(urls=["stun:s.example", "stun:s2.example"])
+    assert ice.links([stun, TURN]) == [
+        '<stun:s.example>; rel="ice-server"',
+        '<stun:s2.example>; rel="ice-server"',
+        '<turn:t.example:3478?transport=udp>; rel="ice-server"; username="u"; credential="c"; '
+        'credential-type="password"',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "chosen"),
+    [
+        ({}, ["127.0.0.1", "10.0.0.5", "fd00::5"]),
+        ({"loopback_candidates": False}, ["10.0.0.5", "fd00::5"]),
+        ({"host": "0.0.0.0", "insecure": True}, ["10.0.0.5", "fd00::5"]),
+        ({"bind_addresses": ["10.0.0.9"]}, ["10.0.0.9"]),
+    ],
+)
+def test_addresses(settings: dict[str, Any], chosen: list[str]) -> None:
+    assert ice.chosen_addresses(["10.0.0.5", "fd00::5"], ServerSettings(**settings)) == chosen
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("loopback", [True, False])
+async def test_loopback_is_gathered_when_wanted(loopback: bool) -> None:
+    connection = RTCPeerConnection(ice.configuration([]))
+    connection.createDataChannel("control")
+    ice.offer_addresses(connection, ServerSettings(loopback_candidates=loopback))
+    await connection.setLocalDescription(await connection.createOffer())
+    assert (" 127.0.0.1 " in connection.localDescription.sdp) is loopback
+    await connection.close()
+
+
+def test_the_advertised_address_replaces_those_of_its_family() -> None:
+    sdp = (
+        "c=IN IP4 10.0.0.5\r\n"
+        "a=candidate:1 1 udp 2130706431 10.0.0.5 40000 typ host\r\n"
+        "a=candidate:2 1 udp 2130706431 fd00::5 40001 typ host\r\n"
+        "a=candidate:3 1 udp 1694498815 198.51.100.7 40002 typ srflx raddr 10.0.0.5 rport 40000\r\n"
+    )
+    assert ice.advertise(sdp, None) == sdp
+    assert ice.advertise(sdp, "203.0.113.9") == sdp.replace("10.0.0.5 40000 typ", "203.0.113.9 40000 typ")
+    assert ice.advertise(sdp, "2001:db8::9") == sdp.replace("fd00::5", "2001:db8::9")

@@ -1,0 +1,90 @@
+"""Flags, environment, file; and what is not allowed by accident."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from signaling.settings import ServerSettings, is_loopback
+
+
+def test_the_default_stays_on_this_machine_and_asks_nobody() -> None:
+    settings = ServerSettings.load([])
+    assert settings.url == "http://127.0.0.1:8080"
+    assert settings.local
+    assert settings.loopback
+    assert settings.ice_servers == []
+
+
+def test_flags_win_over_environment_over_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('port = 1\nmax_sessions = 2\nidle_timeout = 3\n[[ice_servers]]\nurls = ["stun:here:3478"]\n')
+    monkeypatch.setenv("LATENTCAM_PORT", "11")
+    monkeypatch.setenv("LATENTCAM_MAX_SESSIONS", "12")
+    settings = ServerSettings.load(["--config", str(file), "--port", "21"])
+    assert (settings.port, settings.max_sessions, settings.idle_timeout) == (21, 12, 3)
+    assert settings.ice_servers[0].urls == ["stun:here:3478"]
+    monkeypatch.setenv("LATENTCAM_CONFIG", str(file))
+    assert ServerSettings.load([]).idle_timeout == 3
+
+
+def test_the_file_beside_the_server_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "latentcam.toml").write_text('bind_addresses = ["10.0.0.5"]\n')
+    monkeypatch.chdir(tmp_path)
+    assert ServerSettings.load([]).bind_addresses == ["10.0.0.5"]
+
+
+def test_lists_are_easy_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LATENTCAM_BIND_ADDRESSES", "127.0.0.1, ::1")
+    settings = ServerSettings.load(["--ice-servers", '[{"urls": ["turn:t:1"], "username": "u", "credential": "c"}]'])
+    assert settings.bind_addresses == ["127.0.0.1", "::1"]
+    assert settings.ice_servers[0].credential == "c"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "cam.example.org"])
+def test_other_addresses_need_a_token_and_tls_or_a_word(host: str, tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="needs a token and TLS"):
+        ServerSettings.load(["--host", host])
+    with pytest.raises(ValidationError, match="needs a token and TLS"):
+        ServerSettings.load(["--host", host, "--token", "t"])
+    assert ServerSettings.load(["--host", host, "--insecure"]).host == host
+    safe = ServerSettings.load(["--host", host, "--token", "t", "--tls-cert", "c.pem", "--tls-key", "k.pem"])
+    assert safe.url.startswith("https://")
+    assert not safe.loopback
+    assert "token='t'" not in repr(safe)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--port", "70000"], "port"),
+        (["--max-sessions", "0"], "max_sessions"),
+        (["--codec", "av1"], "codec"),
+        (["--bind-addresses", "home"], "home"),
+        (["--advertised-address", "my.house"], "my.house"),
+        (["--ice-servers", '[{"urls": ["http://x"]}]'], "stun:, stuns:, turn: or turns:"),
+        (["--tls-cert", "c.pem"], "both a certificate"),
+        (["--min-bitrate", "900000", "--max-bitrate", "800000"], "min_bitrate"),
+    ],
+)
+def test_what_is_wrong_is_named(arguments: list[str], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        ServerSettings.load(arguments)
+
+
+def test_a_missing_file_and_an_unknown_flag_stop_the_server(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match=r"nowhere\.toml"):
+        ServerSettings.load(["--config", "nowhere.toml"])
+    with pytest.raises(SystemExit):
+        ServerSettings.load(["--prot", "1"])
+    assert "--prot" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [("127.0.0.1", True), ("127.1.2.3", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("x", False)],
+)
+def test_loopback(host: str, loopback: bool) -> None:
+    assert is_loopback(host) is loopback

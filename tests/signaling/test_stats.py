@@ -1,0 +1,41 @@
+"""Rates, percentiles, bitrates."""
+
+from __future__ import annotations
+
+import pytest
+
+from signaling.stats import Bitrate, Durations, Percentiles, Rate, percentiles
+
+
+def test_percentiles() -> None:
+    assert percentiles([3.0]) == Percentiles(p50=3, p95=3)
+    assert percentiles(list(range(101, 0, -1))) == Percentiles(p50=51, p95=96)
+
+
+def test_durations_forget() -> None:
+    durations = Durations()
+    assert durations.of("track") is None
+    for value in [1000.0] * 10 + [1.0] * 150:
+        durations.add("track", value)
+    assert durations.all() == {"track": Percentiles(p50=1, p95=1)}
+
+
+def test_rates() -> None:
+    now = [0.0]
+    rate = Rate(lambda: now[0])
+    for i in range(90):
+        now[0] = i / 30
+        rate.count()
+    assert rate.value() == pytest.approx(30, abs=1)
+    now[0] += 10
+    assert rate.value() == 0
+
+
+def test_bitrates() -> None:
+    now = [0.0]
+    bitrate = Bitrate(lambda: now[0])
+    now[0] = 2
+    assert bitrate.since_last(1000) == 4000
+    assert bitrate.since_last(1000) == 0
+    now[0] = 3
+    assert bitrate.since_last(2000) == 8000

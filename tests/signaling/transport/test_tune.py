@@ -1,0 +1,74 @@
+"""What is done to a peer connection, and that nothing is done to an aiortc we do not know."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+from aiortc import RTCConfiguration, RTCPeerConnection
+from aiortc.jitterbuffer import JitterBuffer
+
+from signaling import transport
+from signaling.settings import ServerSettings
+from signaling.transport.decoders import DecoderStop
+from signaling.transport.encoders import LiveH264Encoder, LiveVp8Encoder
+from signaling.transport.jitter import FrameBuffer
+from signaling.transport.uplink import FlooredEstimator
+
+pytestmark = pytest.mark.anyio
+
+
+async def negotiated(codec: str, installed: str | None, offered: str = "h264") -> tuple[Any, str]:
+    """A tuned connection that answered an offer, and the answer."""
+    settings = ServerSettings(codec=codec)  # type: ignore[arg-type]
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    peer.addTransceiver("video").setCodecPreferences(
+        [one for one in transport.codec_preferences(offered) if offered == "h264" or "H264" not in one.mimeType]
+    )
+    await peer.setLocalDescription(await peer.createOffer())
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    connection.addTransceiver("video").setCodecPreferences(transport.codec_preferences(codec))
+    await connection.setRemoteDescription(peer.localDescription)
+    transport.tune(connection, settings, installed)
+    await connection.setLocalDescription(await connection.createAnswer())
+    await peer.close()
+    await connection.close()
+    return connection.getTransceivers()[0], connection.localDescription.sdp
+
+
+@pytest.mark.parametrize(
+    ("codec", "offered", "encoder"),
+    [("h264", "h264", LiveH264Encoder), ("vp8", "h264", LiveVp8Encoder), ("h264", "vp8", LiveVp8Encoder)],
+)
+async def test_the_wanted_codec_leads_if_it_is_offered(codec: str, offered: str, encoder: type[Any]) -> None:
+    transceiver, answer = await negotiated(codec, None, offered)
+    assert isinstance(transceiver.sender._RTCRtpSender__encoder, encoder)
+    assert isinstance(transceiver.receiver._RTCRtpReceiver__jitter_buffer, FrameBuffer)
+    assert isinstance(transceiver.receiver._RTCRtpReceiver__remote_bitrate_estimator, FlooredEstimator)
+    assert isinstance(transceiver.receiver._RTCRtpReceiver__stop_decoder, DecoderStop)
+    first = next(line for line in answer.splitlines() if line.startswith("a=rtpmap:"))
+    assert ("H264" if encoder is LiveH264Encoder else "VP8") in first
+    assert "x-google-start-bitrate=2500" in answer
+
+
+async def test_the_answer_takes_h264_of_the_largest_frames_allowed() -> None:
+    _, answer = await negotiated("h264", None)
+    assert "profile-level-id=42e028" in answer  # constrained baseline, level 4
+    assert answer.index("42e028") < answer.index("420028")
+    assert "a=rtpmap:" in answer and "rtx" in answer  # noqa: PT018
+
+
+async def test_an_unknown_aiortc_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        transceiver, answer = await negotiated("h264", "2.0.0")
+    assert "aiortc 2.0.0" in caplog.text
+    assert transceiver.sender._RTCRtpSender__encoder is None
+    assert isinstance(transceiver.receiver._RTCRtpReceiver__jitter_buffer, JitterBuffer)
+    assert "x-google" not in answer
+
+
+def test_versions() -> None:
+    assert transport.supported("1.16.0")
+    assert not transport.supported("1.17.0")
+    assert not transport.supported("1.1.6")
