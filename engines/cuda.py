@@ -6,6 +6,8 @@ allocated in a call. `run_tensors` takes and gives tensors on the GPU: networks 
 
 from __future__ import annotations
 
+import ctypes
+import sys
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -69,6 +71,7 @@ class CudaDevice:
     """The first GPU that torch sees."""
 
     def __init__(self) -> None:
+        find_driver()  # before torch, whose import takes seconds
         torch = load_torch()
         if not torch.cuda.is_available():
             raise BackendUnavailable(_why_no_cuda(torch))
@@ -191,11 +194,12 @@ class CudaEngine(Engine):
             made = self._slot(batch)
             launch = self._device.capture(made.launch) if made.capturable else made.launch
             self._slots[batch] = Slot(made.inputs, made.outputs, launch)
-            self._staging[batch] = _Staging(self._pinned(self.inputs, batch), self._pinned(self.outputs, batch))
+            self._staging[batch] = _Staging(self._pinned(made.inputs), self._pinned(made.outputs))
         return self._slots[batch]
 
-    def _pinned(self, specs: tuple[TensorSpec, ...], batch: int) -> dict[str, Tensor]:
-        return {spec.name: self._device.pinned(sized(spec, batch), spec.dtype) for spec in specs}
+    def _pinned(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        dtypes = {spec.name: spec.dtype for spec in (*self.inputs, *self.outputs)}
+        return {name: self._device.pinned(tuple(value.shape), dtypes[name]) for name, value in tensors.items()}
 
     def _batch(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
         """The one size that all free dimensions have."""
@@ -223,6 +227,19 @@ class CudaEngine(Engine):
             ) from error
 
 
+def find_driver() -> None:
+    """Check for an NVIDIA driver without importing anything heavy.
+
+    Raises:
+        BackendUnavailable: there is none.
+    """
+    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        raise BackendUnavailable(f"there is no NVIDIA driver ({name} is not found)") from None
+
+
 def load_torch() -> Any:
     try:
         import torch  # noqa: PLC0415
@@ -243,8 +260,6 @@ def sized(spec: TensorSpec, batch: int) -> tuple[int, ...]:
 def _why_no_cuda(torch: Any) -> str:
     if torch.version.cuda is None:
         return f"torch {torch.__version__} was built without CUDA"
-    if not DRIVER_FILE.exists():
-        return "no NVIDIA driver is loaded"
     return "torch finds no usable NVIDIA GPU"
 
 

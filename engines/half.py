@@ -257,15 +257,14 @@ def _twin(name: str) -> str:
     return f"{name}:half"
 
 
-def inputs_of(model: onnx.ModelProto) -> tuple[TensorSpec, ...]:
-    """What a model takes, without loading it into a backend."""
+def sides(model: onnx.ModelProto) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """What a model takes and what it gives, without loading it into a backend."""
     constants = {tensor.name for tensor in model.graph.initializer}
-    return tuple(
-        TensorSpec(
-            value.name,
-            tuple(size.dim_value if size.HasField("dim_value") else None for size in value.type.tensor_type.shape.dim),
-            np.dtype(helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)),
-        )
-        for value in model.graph.input
-        if value.name not in constants
-    )
+    inputs = [value for value in model.graph.input if value.name not in constants]
+    return tuple(map(_spec, inputs)), tuple(map(_spec, model.graph.output))
+
+
+def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
+    kind = value.type.tensor_type
+    shape = tuple(size.dim_value if size.HasField("dim_value") else None for size in kind.shape.dim)
+    return TensorSpec(value.name, shape, np.dtype(helper.tensor_dtype_to_np_dtype(kind.elem_type)))

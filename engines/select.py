@@ -14,11 +14,19 @@ from engines.cache import Cache, Key
 from engines.network import Network, open_network
 from engines.onnxruntime import OnnxRuntime
 from engines.openvino import OpenVino
+from engines.tensorrt import TensorRt
+from engines.torch_cuda import TorchCuda
 
 log = logging.getLogger(__name__)
 
 # In order of preference.
-BACKENDS: tuple[Backend, ...] = (OpenVino(), OnnxRuntime())
+BACKENDS: tuple[Backend, ...] = (
+    TensorRt("tensorrt"),
+    TensorRt("tensorrt_rtx"),
+    TorchCuda(),
+    OpenVino(),
+    OnnxRuntime(),
+)
 REFERENCE = OnnxRuntime()
 
 # A lower precision must be this much faster than the next to be worth its error.

@@ -38,8 +38,8 @@ class TensorRt:
         self.name = module
 
     def probe(self) -> str:
-        library = load_library(self.name)
         device = _device()
+        library = load_library(self.name)
         if self.name == "tensorrt_rtx":
             capability_of(library, device.capability)
         return f"{self.name} {library.__version__} on {device.name} ({device.capability}), driver {device.driver}"
@@ -141,7 +141,7 @@ def graph_of(network: Network, precision: str, keep: Sequence[str] = ()) -> byte
 
     model = onnx.load(str(network.path))
     if precision == "f16":
-        inputs = half.inputs_of(model)
+        inputs, _ = half.sides(model)
         samples = [parity.draw(inputs, parity.SEED + index) for index in range(parity.RANDOM_SAMPLES)]
         model = half.to_half(model, keep, half.overflowing(network, samples))
     return bytes(model.SerializeToString())

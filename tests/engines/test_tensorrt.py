@@ -197,23 +197,37 @@ def test_many_threads_get_their_own_results(network, library, device, cache):
         (torch.AcceleratorError("CUDA error: unspecified launch failure"), DeviceLost, "the device failed, restart"),
     ],
 )
-def test_errors_of_cuda_are_told_apart(monkeypatch, engine, device, error, ours, message):
-
+def test_errors_of_cuda_are_told_apart(monkeypatch, engine, error, ours, message):
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(device, "capture", fail)
+    monkeypatch.setattr(standins.HostDevice, "capture", fail)
     with pytest.raises(ours, match=message):
         engine.run(image())
 
 
-def test_what_is_missing_is_said():
+def test_a_missing_driver_is_said_before_anything_heavy_is_imported(monkeypatch):
+    def missing(name):
+        raise OSError(name)
+
+    monkeypatch.setattr(cuda.ctypes, "CDLL", missing)
+    monkeypatch.setattr(cuda, "load_torch", lambda: pytest.fail("torch was imported"))
+    tensorrt._device.cache_clear()
+    with pytest.raises(BackendUnavailable, match=r"there is no NVIDIA driver \(.* is not found\)"):
+        tensorrt.TensorRt("tensorrt").probe()
+
+
+def test_a_torch_without_cuda_is_said(monkeypatch):
     if torch.version.cuda is not None:
         pytest.skip("this torch has CUDA")
+    monkeypatch.setattr(cuda, "find_driver", lambda: None)
     with pytest.raises(BackendUnavailable, match="built without CUDA"):
         cuda.CudaDevice()
-    with pytest.raises(BackendUnavailable, match="tensorrt does not load"):
-        tensorrt.TensorRt("tensorrt").probe()
+
+
+def test_a_library_that_is_not_installed_is_said():
+    with pytest.raises(BackendUnavailable, match="no_such_tensorrt does not load"):
+        tensorrt.load_library("no_such_tensorrt")
 
 
 def test_an_old_tensorrt_is_refused(monkeypatch):

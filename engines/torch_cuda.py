@@ -1,0 +1,132 @@
+"""PyTorch on the GPU: the network from its ONNX file, in FP16 and channels_last, replayed as a CUDA graph.
+
+It needs no build and runs on every NVIDIA GPU that torch supports: the fallback where TensorRT is missing.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engines.base import Array, BackendUnavailable, Engine, EngineError, TensorSpec
+from engines.cache import Cache
+from engines.cuda import CudaDevice, CudaEngine, Device, Slot, load_torch, sized
+from engines.network import Network
+
+if TYPE_CHECKING:
+    from engines.onnx_module import OnnxModule
+
+PRECISIONS = ("f16", "f32")
+
+
+class TorchCuda:
+    """The backend."""
+
+    name = "torch_cuda"
+
+    def probe(self) -> str:
+        device = _device()
+        version = load_torch().__version__
+        return f"PyTorch {version} on {device.name} ({device.capability}), driver {device.driver}"
+
+    def precisions(self) -> tuple[str, ...]:
+        return PRECISIONS
+
+    def load(self, network: Network, precision: str, *, threads: int | None, cache: Cache) -> Engine:
+        del threads, cache  # nothing runs on the processor, nothing is compiled ahead
+        if precision not in PRECISIONS:
+            raise BackendUnavailable(f"torch_cuda computes in {PRECISIONS}, not in {precision}")
+        return TorchCudaEngine(network, precision, _device())
+
+
+class TorchCudaEngine(CudaEngine):
+    """An ONNX network run by PyTorch on static buffers.
+
+    Args:
+        network: the ONNX file, in float32.
+        precision: "f16" or "f32".
+        device: where it runs.
+    """
+
+    backend = TorchCuda.name
+
+    def __init__(self, network: Network, precision: str, device: Device) -> None:
+        super().__init__(device)
+        self.precision = precision
+        self._module, self.inputs, self.outputs = _module(network, precision)
+        self._torch = load_torch()
+        self._last = self._torch.channels_last
+        self._module.to(device=device.buffer((1,), np.dtype(np.float32)).device)
+        for buffer in self._module.buffers():
+            if buffer.dim() == 4:
+                buffer.data = buffer.contiguous(memory_format=self._last)
+
+    def _slot(self, batch: int) -> Slot:
+        inputs = {spec.name: self._device.buffer(sized(spec, batch), spec.dtype) for spec in self.inputs}
+        # The network itself knows its sizes best: an ONNX file may leave those of its outputs open.
+        sizes = [tuple(result.shape) for result in self._forward(inputs)]
+        outputs = {
+            spec.name: self._device.buffer(size, spec.dtype) for spec, size in zip(self.outputs, sizes, strict=True)
+        }
+
+        def launch() -> None:
+            for tensor, result in zip(outputs.values(), self._forward(inputs), strict=True):
+                tensor.copy_(result)
+
+        return Slot(inputs, outputs, launch)
+
+    def _forward(self, inputs: Mapping[str, Any]) -> list[Any]:
+        values = [
+            value.contiguous(memory_format=self._last) if value.dim() == 4 else value for value in inputs.values()
+        ]
+        # TF32 would round FP32 to 10 bits of mantissa; benchmarking picks the fastest kernels for these fixed shapes.
+        with self._torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
+            return self._module(*values)
+
+
+class TorchEager(Engine):
+    """PyTorch in eager FP32 on the processor: no engine to choose, but what engines are compared with.
+
+    Args:
+        network: the ONNX file.
+        threads: processor threads; None for torch's choice. Torch has one setting for the process.
+    """
+
+    backend, precision = "torch_eager", "f32"
+
+    def __init__(self, network: Network, threads: int | None) -> None:
+        self._module, self.inputs, self.outputs = _module(network, "f32")
+        self._torch = load_torch()
+        if threads:
+            self._torch.set_num_threads(threads)
+        self.device = f"PyTorch {self._torch.__version__}"
+
+    def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        with self._torch.inference_mode():
+            values = [self._torch.from_numpy(inputs[spec.name]) for spec in self.inputs]
+            results = self._module(*values)
+        return {spec.name: result.numpy() for spec, result in zip(self.outputs, results, strict=True)}
+
+
+def _module(network: Network, precision: str) -> tuple[OnnxModule, tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """The network as a module, with what it takes and gives."""
+    import onnx  # noqa: PLC0415
+
+    from engines.half import sides, to_half  # noqa: PLC0415
+    from engines.onnx_module import OnnxModule  # noqa: PLC0415
+
+    model = onnx.load(str(network.path))
+    inputs, outputs = sides(model)
+    try:
+        module = OnnxModule(to_half(model) if precision == "f16" else model)
+    except EngineError as error:
+        raise EngineError(f"{network.path}: {error}") from error
+    return module.eval(), inputs, outputs
+
+
+@functools.cache
+def _device() -> CudaDevice:
+    return CudaDevice()

@@ -1,0 +1,209 @@
+"""The PyTorch engine: operators against ONNX Runtime, buffers and graphs on a stand-in for the GPU."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+torch = pytest.importorskip("torch", reason="needs torch, which this engine is made of")
+
+from engines.base import BackendUnavailable, EngineError  # noqa: E402
+from engines.cuda import CudaDevice  # noqa: E402
+from engines.network import PROJECT, open_network  # noqa: E402
+from engines.onnx_module import OnnxModule  # noqa: E402
+from engines.onnxruntime import OnnxRuntime  # noqa: E402
+from engines.torch_cuda import TorchCuda, TorchCudaEngine, TorchEager  # noqa: E402
+
+from .conftest import IR, OPSET  # noqa: E402
+from .standins import HostDevice  # noqa: E402
+
+EMBEDDED = sorted((PROJECT / "models" / "embedded").glob("*.onnx"))
+X = (2, 4, 6, 8)  # shape of the input of every operator below
+RNG = np.random.default_rng(5)
+
+
+def floats(*shape: int) -> np.ndarray:
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+def ints(*values: int) -> np.ndarray:
+    return np.array(values, np.int64)
+
+
+def case(operator: str, *constants: np.ndarray | None, opset: int = OPSET, outputs: int = 1, **attributes):
+    """One operator on x and constants; `None` leaves an optional input out."""
+    name = f"{operator} {opset} {attributes}"
+    return pytest.param(operator, constants, (opset, outputs), attributes, id=name)
+
+
+CASES = [
+    *(case(name) for name in ("Relu", "Sigmoid", "Tanh", "Abs", "Neg", "Exp", "Erf", "Floor", "Ceil", "Sin", "Cos")),
+    *(case(name) for name in ("HardSwish", "HardSigmoid", "Elu", "Softplus", "Identity", "Dropout", "LeakyRelu")),
+    *(case(name, floats(4, 1, 1)) for name in ("Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "PRelu")),
+    case("LeakyRelu", alpha=0.2),
+    case("Pow", np.float32(2)),
+    case("Clip", np.float32(-0.5), np.float32(0.5)),
+    case("Clip", None, np.float32(0.5)),
+    case("Clip", opset=6, min=0.0, max=6.0),
+    case("Conv", floats(8, 4, 3, 3), floats(8), pads=[1, 1, 1, 1], strides=[2, 2]),
+    case("Conv", floats(8, 4, 3, 3), pads=[0, 1, 2, 1], dilations=[2, 1]),
+    case("Conv", floats(4, 1, 3, 3), group=4),
+    case("ConvTranspose", floats(4, 3, 4, 4), floats(3), strides=[2, 2], pads=[1, 1, 1, 1]),
+    case("ConvTranspose", floats(4, 2, 3, 3), strides=[2, 2], output_padding=[1, 1], group=2),
+    case("MatMul", floats(8, 5)),
+    case("BatchNormalization", floats(4), floats(4), floats(4), np.abs(floats(4)) + 0.1, epsilon=1e-3),
+    case("InstanceNormalization", floats(4), floats(4)),
+    case("LayerNormalization", floats(8), floats(8), axis=-1),
+    case("MaxPool", kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]),
+    case("MaxPool", kernel_shape=[2, 2], strides=[2, 2], pads=[0, 0, 1, 1]),
+    case("AveragePool", kernel_shape=[3, 3], strides=[1, 1], pads=[1, 1, 1, 1]),
+    case("AveragePool", kernel_shape=[3, 3], pads=[1, 1, 1, 1], count_include_pad=1),
+    case("GlobalAveragePool"),
+    case("GlobalMaxPool"),
+    case("ReduceMean", ints(2, 3), keepdims=0),
+    case("ReduceMean", opset=17, axes=[1]),
+    case("ReduceSum", ints(1)),
+    case("ReduceSum"),
+    *(case(name, ints(-1)) for name in ("ReduceMax", "ReduceMin", "ReduceL2", "ReduceSumSquare")),
+    case("ArgMax", axis=1, keepdims=0),
+    case("Softmax", axis=1),
+    case("Resize", None, np.float32([1, 1, 2, 2]), mode="linear"),
+    case("Resize", None, np.float32([1, 1, 2, 2]), mode="linear", coordinate_transformation_mode="align_corners"),
+    case("Resize", None, None, ints(2, 4, 9, 12), mode="linear", coordinate_transformation_mode="pytorch_half_pixel"),
+    case("Resize", None, np.float32([1, 1, 2, 2]), mode="cubic"),
+    case("Resize", None, np.float32([1, 1, 2, 3]), mode="nearest"),
+    case(
+        *("Resize", None, np.float32([1, 1, 2, 2])),
+        **{"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
+    ),
+    case("Pad", ints(0, 0, 1, 2, 0, 0, 3, 0), np.float32(0.5)),
+    case("Pad", ints(0, 0, 1, 2, 0, 0, 3, 0), mode="reflect"),
+    case("Pad", ints(0, 0, 1, 2, 0, 0, 3, 0), mode="edge"),
+    case("Pad", ints(1, 2), None, ints(3)),
+    case("Slice", ints(1, 2), ints(2, 99), ints(1, 3)),
+    case("Slice", ints(-1), ints(-99), ints(3), ints(-2)),
+    case("Gather", ints(0, -1), axis=1),
+    case("Gather", np.int64(2), axis=3),
+    case("Reshape", ints(0, -1, 8)),
+    case("Flatten"),
+    case("Transpose", perm=[0, 2, 3, 1]),
+    case("Transpose"),
+    case("Unsqueeze", ints(0, -1)),
+    case("Expand", ints(3, 1, 1, 1, 1)),
+    case("Tile", ints(1, 2, 1, 3)),
+    case("Concat", floats(2, 3, 6, 8), axis=1),
+    case("DepthToSpace", blocksize=2),
+    case("DepthToSpace", blocksize=2, mode="CRD"),
+    case("Split", ints(1, 3), outputs=2, axis=1),
+    case("Split", outputs=2, axis=1, num_outputs=2),
+    case("Cast", to=TensorProto.INT64),
+    case("Cast", to=TensorProto.FLOAT16),
+    case("Greater", np.float32(0)),
+    case("Less", np.float32(0)),
+    case("Equal", np.float32(0)),
+    case("Shape"),
+    case("Shape", start=1, end=-1),
+]
+
+
+@pytest.mark.parametrize(("operator", "constants", "version", "attributes"), CASES)
+def test_an_operator_computes_what_onnx_runtime_does(operator, constants, version, attributes):
+    opset, outputs = version
+    names = ["" if value is None else f"c{index}" for index, value in enumerate(constants)]
+    results = [f"y{index}" for index in range(outputs)]
+    tensors = [numpy_helper.from_array(value, f"c{i}") for i, value in enumerate(constants) if value is not None]
+    graph = helper.make_graph(
+        [helper.make_node(operator, ["x", *names], results, **attributes)],
+        "one",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, X)],
+        [onnx.ValueInfoProto(name=name) for name in results],
+        tensors,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=IR)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    x = np.random.default_rng(6).standard_normal(X).astype(np.float32)
+    wanted = session.run(results, {"x": x})
+    for have, want in zip(OnnxModule(model)(torch.from_numpy(x)), wanted, strict=True):
+        assert have.numpy().dtype == want.dtype
+        np.testing.assert_allclose(have.numpy(), want, atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("path", EMBEDDED, ids=lambda path: path.stem)
+def test_every_embedded_network_computes_the_same(path):
+    engine = TorchCudaEngine(open_network(path), "f32", HostDevice())
+    reference = OnnxRuntime().load(open_network(path), "f32", threads=1, cache=None)
+    inputs = {spec.name: floats(*(size or 1 for size in spec.shape)) for spec in reference.inputs}
+    wanted = reference.run(inputs)
+    for name, value in engine.run(inputs).items():
+        assert np.linalg.norm(value - wanted[name]) <= 1e-4 * np.linalg.norm(wanted[name])
+
+
+def image(batch: int = 1, seed: int = 0) -> dict[str, np.ndarray]:
+    return {"image": np.random.default_rng(seed).standard_normal((batch, 3, 16, 16)).astype(np.float32)}
+
+
+def test_the_engine_computes_the_network_in_both_precisions(network):
+    path = network()
+    reference = OnnxRuntime().load(open_network(path), "f32", threads=1, cache=None)
+    for precision, atol in (("f32", 1e-5), ("f16", 5e-3)):
+        device = HostDevice()
+        engine = TorchCudaEngine(open_network(path), precision, device)
+        assert [spec.shape for spec in engine.inputs] == [(None, 3, 16, 16)]
+        for batch in (1, 2, 1, 5, 2):
+            have = engine.run(image(batch, batch))["out"]
+            np.testing.assert_allclose(have, reference.run(image(batch, batch))["out"], atol=atol)
+        assert (device.captures, device.replays) == (3, 5)
+    assert np.abs(have - reference.run(image(2, 2))["out"]).max() > 0
+
+
+def test_weights_and_work_are_half(network):
+    engine = TorchCudaEngine(open_network(network()), "f16", HostDevice())
+    assert {buffer.dtype for buffer in engine._module.buffers()} == {torch.float16}
+    assert all(
+        buffer.is_contiguous(memory_format=torch.channels_last)
+        for buffer in engine._module.buffers()
+        if buffer.dim() == 4
+    )
+
+
+def test_results_belong_to_the_caller(network):
+    engine = TorchCudaEngine(open_network(network()), "f32", HostDevice())
+    first = engine.run(image(1, 1))["out"]
+    kept = first.copy()
+    engine.run(image(1, 2))
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_an_operator_that_is_missing_is_named(tmp_path):
+    graph = helper.make_graph(
+        [helper.make_node("Unique", ["x"], ["y"])],
+        "odd",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
+    onnx.save(model, tmp_path / "odd.onnx")
+    with pytest.raises(EngineError, match=r"odd\.onnx: operators .* not have: \['Unique'\]"):
+        TorchCudaEngine(open_network(tmp_path / "odd.onnx"), "f32", HostDevice())
+
+
+def test_eager_is_the_same_network(network):
+    path = network()
+    reference = OnnxRuntime().load(open_network(path), "f32", threads=1, cache=None)
+    engine = TorchEager(open_network(path), None)
+    np.testing.assert_allclose(engine.run(image(2))["out"], reference.run(image(2))["out"], atol=1e-5)
+
+
+def test_what_is_missing_is_said():
+    try:
+        CudaDevice()
+    except BackendUnavailable:
+        with pytest.raises(BackendUnavailable, match=r"driver|built without CUDA|no usable"):
+            TorchCuda().probe()
+    else:
+        assert "PyTorch" in TorchCuda().probe()
