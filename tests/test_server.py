@@ -1,0 +1,139 @@
+"""The command itself: what it prints, what it refuses, and that Ctrl-C ends it with peers connected."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import MediaStreamError, VideoStreamTrack
+
+import server
+from signaling import ice
+from signaling.settings import ServerSettings
+
+ROOT = Path(server.__file__).parent
+
+# The server with the runtime that tests of signaling use: no networks are loaded.
+START = """
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("stand_in", "tests/signaling/conftest.py")
+stand_in = importlib.util.module_from_spec(spec)
+sys.modules["stand_in"] = stand_in
+spec.loader.exec_module(stand_in)
+import server
+make = server.create_app
+server.create_app = lambda settings: make(settings, stand_in.FakeRuntime())
+sys.exit(server.main(sys.argv[1:]))
+"""
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Start the server on a free port. Yields the process and the URL it printed."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", START, "--port", "0", *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if match := re.match(r"https?://\S+:\d+$", line):
+                yield process, match[0]
+                break
+        else:
+            raise AssertionError("".join(lines))
+    finally:
+        process.kill()
+        process.communicate()
+
+
+async def call_and_interrupt(process: subprocess.Popen[str], url: str) -> float:
+    """Connect a peer, wait for video, send Ctrl-C. Returns how long the server took to end."""
+    peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    peer.addTrack(VideoStreamTrack())
+    peer.createDataChannel("control")
+    frames = 0
+
+    async def watch(track: VideoStreamTrack) -> None:
+        nonlocal frames
+        try:
+            while True:
+                await track.recv()
+                frames += 1
+        except MediaStreamError:
+            pass
+
+    watching = []
+    peer.on("track", lambda track: watching.append(asyncio.create_task(watch(track))))
+    ice.offer_addresses(peer, ServerSettings())
+    await peer.setLocalDescription(await peer.createOffer())
+    async with httpx.AsyncClient(base_url=url) as http:
+        headers = {"content-type": "application/sdp"}
+        response = await http.post("/whip", content=peer.localDescription.sdp, headers=headers)
+        assert response.status_code == 201
+        await peer.setRemoteDescription(RTCSessionDescription(response.text, "answer"))
+        async with asyncio.timeout(20):
+            while frames < 5:
+                await asyncio.sleep(0.02)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        await asyncio.get_running_loop().run_in_executor(None, process.wait, 10)
+        took = time.monotonic() - began
+    for task in watching:
+        task.cancel()
+    await peer.close()
+    return took
+
+
+def test_it_says_where_it_is_and_ends_on_ctrl_c_with_a_peer_connected() -> None:
+    with running() as (process, url):
+        assert url.startswith("http://127.0.0.1:")
+        assert asyncio.run(call_and_interrupt(process, url)) < 2
+        assert process.returncode == 0
+        assert process.stdout is not None
+        assert "Traceback" not in process.stdout.read()
+
+
+def test_it_speaks_tls(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "c.pem", tmp_path / "k.pem"
+    made = subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        capture_output=True, check=False,
+    )  # fmt: skip
+    if made.returncode:
+        pytest.skip("needs the openssl command")
+    with running("--tls-cert", str(certificate), "--tls-key", str(key)) as (_, url):
+        assert url.startswith("https://")
+        trust = ssl.create_default_context(cafile=str(certificate))
+        assert httpx.get(f"{url}/healthz", verify=trust).json()["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["--host", "0.0.0.0"], "needs a token and TLS"), (["--max-sessions", "0"], "max_sessions: ")],
+)
+def test_wrong_settings_are_told_in_a_line(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert server.main(arguments) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.count("\n") == 1
