@@ -19,9 +19,9 @@ from engines import parity, select
 from engines.base import Backend, Engine, EngineError
 from engines.cache import Cache
 from engines.graph import count_flop
-from engines.network import PROJECT, Network, open_network
+from engines.network import EMBEDDED, Network, open_network
+from engines.torch_cuda import TorchEager
 
-EMBEDDED = PROJECT / "models" / "embedded"
 # Engines take turns of this many calls, so that a slow moment of the machine falls on all of them.
 TURN = 4
 # The peak is the best rate of a chain of square matrix products; large enough to fill the units, small enough for
@@ -38,12 +38,14 @@ class Settings:
         seconds: how long each engine is timed.
         threads: processor threads per call; None for the library's choice.
         cache: where compiled networks are kept.
+        eager: whether to measure the network in PyTorch's eager mode besides.
     """
 
     backends: Sequence[Backend]
     seconds: float
     threads: int | None
     cache: Cache
+    eager: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not paths:
         print(f"no network given, and none in {EMBEDDED}", file=sys.stderr)
         return 2
-    settings = Settings(_usable(options.backend), options.seconds, options.threads, Cache(options.cache))
+    settings = Settings(_usable(options.backend), options.seconds, options.threads, Cache(options.cache), options.eager)
     machine = describe_machine()
     for name, text in machine.items():
         print(f"{name}: {text}")
@@ -116,6 +118,8 @@ def measure(network: Network, settings: Settings, peaks: Mapping[str, float]) ->
         peaks: GFLOP/s per precision, from `measure_peaks`.
     """
     engines = _engines(network, settings)
+    if settings.eager:
+        engines.append(TorchEager(network, settings.threads))
     reference = select.REFERENCE.load(network, "f32", threads=settings.threads, cache=settings.cache)
     inputs = parity.draw(reference.inputs, parity.SEED)
     times: dict[int, list[float]] = {index: [] for index in range(len(engines))}
@@ -206,6 +210,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="ONNX files")
     parser.add_argument("--all", action="store_true", help="every network that ships with the project")
     parser.add_argument("--backend", default="auto", help="one backend only")
+    parser.add_argument("--eager", action="store_true", help="compare with PyTorch in eager FP32 too")
     parser.add_argument("--seconds", type=float, default=3.0, help="how long each engine is timed (default 3)")
     parser.add_argument("--threads", type=int, help="processor threads per call (default: the library's choice)")
     parser.add_argument("--cache", type=Path, help="folder of compiled networks (default: the user's)")

@@ -140,7 +140,7 @@ class Cache:
                 if made > when:
                     newest, when = header, made
         if newest is None:
-            log.info("%s: nothing stored yet for %s in %s", name, key.backend, key.precision)
+            log.debug("%s: nothing stored yet for %s in %s", name, key.backend, key.precision)
         else:
             log.info("%s: built again for %s: %s", name, key.backend, "; ".join(key.changes(newest["key"])))
 

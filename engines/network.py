@@ -11,6 +11,7 @@ from typing import BinaryIO
 from engines.base import EngineError
 
 PROJECT = Path(__file__).resolve().parent.parent
+EMBEDDED = PROJECT / "models" / "embedded"
 
 # Fields of onnx.ModelProto (onnx/onnx.proto) that every usable model has.
 IR_VERSION, GRAPH, OPSET_IMPORT = 1, 7, 8
@@ -104,6 +105,6 @@ def _broken(path: Path, reason: str) -> EngineError:
 
 def _remedy(path: Path) -> str:
     resolved = path.resolve()
-    if resolved.is_relative_to(PROJECT / "models" / "embedded"):
+    if resolved.is_relative_to(EMBEDDED):
         return f"git checkout -- {resolved.relative_to(PROJECT).as_posix()}"
     return "export or fetch this network again"

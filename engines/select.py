@@ -15,6 +15,7 @@ from engines.network import Network, open_network
 from engines.onnxruntime import OnnxRuntime
 from engines.openvino import OpenVino
 from engines.tensorrt import TensorRt
+from engines.torch2trt import Torch2Trt
 from engines.torch_cuda import TorchCuda
 
 log = logging.getLogger(__name__)
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 # In order of preference.
 BACKENDS: tuple[Backend, ...] = (
     TensorRt("tensorrt"),
+    Torch2Trt(),
     TensorRt("tensorrt_rtx"),
     TorchCuda(),
     OpenVino(),
@@ -96,9 +98,8 @@ def load(
             notes.append(f"{candidate.name}: {error}")
             continue
         engine.notes = tuple(notes)
-        log.info("%s: %s in %s on %s", network.name, engine.backend, engine.precision, engine.device)
-        for note in notes:
-            log.info("%s: passed over: %s", network.name, note)
+        words = (network.name, engine.backend, engine.precision, engine.device, "; ".join(notes) or "nothing")
+        log.info("%s: %s in %s on %s; passed over: %s", *words)
         return engine
     raise EngineError(f"{network.path}: no backend runs this network here: " + "; ".join(notes))
 

@@ -10,7 +10,7 @@ import functools
 import importlib
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,14 +35,14 @@ class TensorRt:
     """
 
     def __init__(self, module: str) -> None:
-        self.name = module
+        self.name = self.module = module
 
     def probe(self) -> str:
         device = _device()
-        library = load_library(self.name)
-        if self.name == "tensorrt_rtx":
+        library = load_library(self.module)
+        if self.module == "tensorrt_rtx":
             capability_of(library, device.capability)
-        return f"{self.name} {library.__version__} on {device.name} ({device.capability}), driver {device.driver}"
+        return f"{self.name} {self._version(library)} on {device.name} ({device.capability}), driver {device.driver}"
 
     def precisions(self) -> tuple[str, ...]:
         return PRECISIONS
@@ -51,19 +51,43 @@ class TensorRt:
         del threads
         if precision not in PRECISIONS:
             raise BackendUnavailable(f"{self.name} computes in {PRECISIONS} here, not in {precision}")
-        library, device = load_library(self.name), _device()
-        key = _key(self.name, library, network, precision, device)
+        library, device = load_library(self.module), _device()
+        key = _key(self.name, self._version(library), network, precision, device)
         entry = cache.get(key, network.name)
-        if entry is not None and (plan := _deserialized(library, entry.payload)) is not None:
+        if entry is not None and (plan := deserialized(library, entry.payload)) is not None:
             return TensorRtEngine(self.name, library, plan, precision, device)
-        timing = cache.get(_timing_key(key), self.name) if _has_timing_cache(library) else None
-        built = build(library, network, precision, timing=timing.payload if timing else b"")
-        cache.put(key, network.name, built.plan)
-        if built.timing:
-            cache.put(_timing_key(key), self.name, built.timing)
-        if (plan := _deserialized(library, built.plan)) is None:
+        payload = self._build(library, network, precision, Timings(cache, key))
+        cache.put(key, network.name, payload)
+        if (plan := deserialized(library, payload)) is None:
             raise EngineError(f"{network.path}: {self.name} does not load what it built; its log has the reason")
         return TensorRtEngine(self.name, library, plan, precision, device)
+
+    def _version(self, library: Any) -> str:
+        return str(library.__version__)
+
+    def _build(self, library: Any, network: Network, precision: str, timings: Timings) -> bytes:
+        built = build(library, network, precision, timing=timings.read())
+        timings.write(built.timing)
+        return built.plan
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """The timing cache on disk. Timings of layers serve every network on the same device and version."""
+
+    cache: Cache
+    engine: Key
+
+    def read(self) -> bytes:
+        entry = self.cache.get(self._key(), self.engine.backend)
+        return entry.payload if entry else b""
+
+    def write(self, timing: bytes) -> None:
+        if timing:
+            self.cache.put(self._key(), self.engine.backend, timing)
+
+    def _key(self) -> Key:
+        return replace(self.engine, network="any", precision="timing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +352,7 @@ def _device() -> CudaDevice:
     return CudaDevice()
 
 
-def _deserialized(library: Any, plan: bytes) -> Any:
+def deserialized(library: Any, plan: bytes) -> Any:
     """The engine, or None where the library refuses it (made for another GPU or version)."""
     logger = logger_of(library)
     engine = library.Runtime(logger).deserialize_cuda_engine(plan)
@@ -360,19 +384,14 @@ def _specs(library: Any, plan: Any) -> Iterator[tuple[TensorSpec, Any]]:
         yield TensorSpec(name, shape, dtype), plan.get_tensor_mode(name)
 
 
-def _key(backend: str, library: Any, network: Network, precision: str, device: Device) -> Key:
+def _key(backend: str, version: str, network: Network, precision: str, device: Device) -> Key:
     return Key(
         network=network.sha256,
         shapes=f"batches {PROFILES}",
         precision=precision,
         backend=backend,
-        version=library.__version__,
+        version=version,
         device=device.name,
         capability=device.capability,
         driver=device.driver,
     )
-
-
-def _timing_key(key: Key) -> Key:
-    """Timings of layers serve every network on the same device and version."""
-    return Key(**{**{name: getattr(key, name) for name in Key.__slots__}, "network": "any", "precision": "timing"})

@@ -6,7 +6,9 @@ They keep the signatures and the order of calls of the real ones, so that what p
 from __future__ import annotations
 
 import ctypes
+import io
 import json
+import warnings
 from contextlib import nullcontext
 from enum import IntEnum
 from types import SimpleNamespace
@@ -245,3 +247,61 @@ class TensorRt:
             logger.log(self.ILogger.Severity.ERROR, "made by another version")
             return None
         return made
+
+
+class Torch2Trt:
+    """The module `torch2trt`, with the signature of its one function; its engines are those of the stand-in above."""
+
+    __version__ = "0.5.0"
+
+    def __init__(self) -> None:
+        self.calls: list[dict[str, Any]] = []
+
+    def torch2trt(  # noqa: PLR0917 (its own signature)
+        self,
+        module,
+        inputs,
+        input_names=None,
+        output_names=None,
+        log_level=1,
+        fp16_mode=False,
+        max_workspace_size=1 << 25,
+        strict_type_constraints=False,
+        keep_network=True,
+        int8_mode=False,
+        int8_calib_dataset=None,
+        int8_calib_algorithm=None,
+        use_onnx=False,
+        default_device_type=0,
+        dla_core=0,
+        gpu_fallback=True,
+        device_types=None,
+        min_shapes=None,
+        max_shapes=None,
+        opt_shapes=None,
+        onnx_opset=None,
+        max_batch_size=None,
+        avg_timing_iterations=None,
+        **kwargs,
+    ):
+        assert not kwargs
+        self.calls.append({"fp16_mode": fp16_mode, "max_workspace_size": max_workspace_size})
+        file = io.BytesIO()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            free = {name: {0: "batch"} for name in (*input_names, *output_names)}
+            torch.onnx.export(
+                module,
+                tuple(inputs),
+                file,
+                input_names=input_names,
+                output_names=output_names,
+                dynamic_axes=free,
+                opset_version=18,
+                dynamo=False,
+            )
+        shapes = zip(input_names, min_shapes, opt_shapes, max_shapes, strict=True)
+        profile = {name: [list(size) for size in sizes] for name, *sizes in shapes}
+        header = {"version": "10.16.0", "profiles": [profile], "refittable": False}
+        plan = json.dumps(header).encode() + b"\n" + file.getvalue()
+        return SimpleNamespace(engine=SimpleNamespace(serialize=lambda: plan))

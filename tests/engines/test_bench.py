@@ -70,6 +70,14 @@ def test_the_table_and_the_file_agree(network, tmp_path, capsys, monkeypatch):
     assert figures["machine"]["onnxruntime"] in printed
 
 
+def test_eager_mode_is_compared_on_request(network, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("torch", reason="needs torch, which is what is compared with")
+    monkeypatch.setattr(bench, "PEAK_SIDE", 32)
+    monkeypatch.setattr(select, "BACKENDS", (OnnxRuntime(),))
+    assert bench.main([str(network("a")), "--eager", "--seconds", "0.01", "--cache", str(tmp_path / "cache")]) == 0
+    assert "| a.onnx | torch_eager | f32 |" in capsys.readouterr().out
+
+
 def test_a_broken_file_is_named(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(bench, "PEAK_SIDE", 32)
     (tmp_path / "broken.onnx").write_bytes(b"junk")

@@ -65,6 +65,7 @@ def test_the_remedy_for_an_embedded_file_is_a_command_that_mends_it(monkeypatch,
     git("commit", "-m", "weights")
     embedded.write_bytes(embedded.read_bytes()[:100])
     monkeypatch.setattr(networks, "PROJECT", Path(tmp_path).resolve())
+    monkeypatch.setattr(networks, "EMBEDDED", embedded.parent.resolve())
 
     with pytest.raises(EngineError) as raised:
         open_network(embedded)

@@ -125,7 +125,7 @@ def test_another_driver_or_version_builds_again_with_the_old_timings(network, li
 def test_a_plan_that_the_library_refuses_is_built_again(network, library, device, cache, caplog):
     path = network()
     load(path, cache)
-    key = tensorrt._key("tensorrt", library, open_network(path), "f16", device)
+    key = tensorrt._key("tensorrt", library.__version__, open_network(path), "f16", device)
     entry = cache.get(key, "small")
     cache.put(key, "small", entry.payload.replace(b"10.16.0", b"10.15.9"))
     assert load(path, cache).run(image())["out"].shape == (1, 4, 16, 16)
@@ -153,7 +153,7 @@ def test_weights_can_be_replaced_without_a_build(network, library, device, tmp_p
     onnx.save(model, tmp_path / "twice.onnx")
     for refittable in (True, False):
         built = tensorrt.build(library, open_network(path), "f16", refittable=refittable)
-        plan = tensorrt._deserialized(library, built.plan)
+        plan = tensorrt.deserialized(library, built.plan)
         engine = tensorrt.TensorRtEngine("tensorrt", library, plan, "f16", device)
         if not refittable:
             with pytest.raises(EngineError, match="could not be put"):

@@ -1,0 +1,94 @@
+"""torch2trt, where a user has it with TensorRT 10: another builder of the same engines, by tracing a torch module.
+
+It is not on the package index; https://github.com/NVIDIA-AI-IOT/torch2trt says how to install it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engines.base import BackendUnavailable
+from engines.cuda import CudaDevice, load_torch
+from engines.network import Network
+from engines.tensorrt import PROFILES, TensorRt, Timings
+
+WORKSPACE = 1 << 30  # bytes; its own default of 32 MiB rules out the fast kernels
+
+
+class Torch2Trt(TensorRt):
+    """The backend."""
+
+    def __init__(self) -> None:
+        super().__init__("tensorrt")
+        self.name = "torch2trt"
+
+    def probe(self) -> str:
+        words = super().probe()
+        _library()
+        return words
+
+    def _version(self, library: Any) -> str:
+        return f"{getattr(_library(), '__version__', 'unversioned')} with tensorrt {library.__version__}"
+
+    def _build(self, library: Any, network: Network, precision: str, timings: Timings) -> bytes:
+        del timings  # it keeps none
+        return build(network, precision)
+
+
+def build(network: Network, precision: str) -> bytes:
+    """A serialized engine for batches of 1 to 8.
+
+    torch2trt traces a torch module with example inputs on the GPU; the module is made from the ONNX file.
+
+    Args:
+        network: the ONNX file, in float32.
+        precision: "f16", which TensorRT then uses where it likes, or "f32".
+
+    Raises:
+        EngineError: an operator has no counterpart in torch.
+    """
+    import onnx  # noqa: PLC0415
+
+    from engines.half import sides  # noqa: PLC0415
+    from engines.onnx_module import OnnxModule  # noqa: PLC0415
+
+    model = onnx.load(str(network.path))
+    module = OnnxModule(model).to(device=target()).eval()
+    inputs, outputs = sides(model)
+
+    def shapes(batch: int) -> list[tuple[int, ...]]:
+        return [tuple(batch if size is None else size for size in spec.shape) for spec in inputs]
+
+    usual = PROFILES[-1][1]
+    torch = load_torch()
+    kinds = [getattr(torch, spec.dtype.name) for spec in inputs]
+    examples = [
+        torch.zeros(shape, dtype=kind, device=target()) for shape, kind in zip(shapes(usual), kinds, strict=True)
+    ]
+    with torch.inference_mode():
+        converted = _library().torch2trt(
+            module,
+            examples,
+            input_names=[spec.name for spec in inputs],
+            output_names=[spec.name for spec in outputs],
+            fp16_mode=precision == "f16",
+            max_workspace_size=WORKSPACE,
+            min_shapes=shapes(PROFILES[0][0]),
+            opt_shapes=shapes(usual),
+            max_shapes=shapes(PROFILES[-1][-1]),
+        )
+    return bytes(converted.engine.serialize())
+
+
+def target() -> str:
+    """The torch device that it traces on."""
+    CudaDevice()
+    return "cuda"
+
+
+def _library() -> Any:
+    try:
+        import torch2trt  # noqa: PLC0415
+    except ImportError as error:
+        raise BackendUnavailable(f"torch2trt does not load ({error})") from error
+    return torch2trt

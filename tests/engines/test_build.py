@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+
+from engines import build, select
+from engines.onnxruntime import OnnxRuntime
+
+
+@pytest.fixture(autouse=True)
+def _only_onnx_runtime(monkeypatch):
+    monkeypatch.setattr(select, "BACKENDS", (OnnxRuntime(),))
+
+
+def test_each_network_is_told(network, tmp_path, capsys):
+    assert build.main([str(network("a")), str(network("b")), "--cache", str(tmp_path / "cache")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(", ready")[0] for line in lines] == ["a.onnx: onnxruntime in f32", "b.onnx: onnxruntime in f32"]
+
+
+def test_one_that_fails_does_not_end_the_others(network, tmp_path, capsys):
+    good, bad = network("good"), network("bad")
+    bad.write_bytes(bad.read_bytes()[:50])
+    assert build.main([str(bad), str(good), "--cache", str(tmp_path / "cache")]) == 1
+    captured = capsys.readouterr()
+    assert "bad.onnx: the file is cut" in captured.err
+    assert "good.onnx: onnxruntime" in captured.out
+
+
+def test_backends_are_listed(capsys):
+    assert build.main(["--list"]) == 0
+    assert capsys.readouterr().out.startswith("onnxruntime: ONNX Runtime ")
+
+
+def test_nothing_to_do_is_said(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(build, "EMBEDDED", tmp_path)
+    assert build.main(["--all"]) == 2
+    assert "no network given" in capsys.readouterr().err
+
+
+def test_engines_are_built_for_gpus_that_are_not_here(network, tmp_path, capsys):
+    pytest.importorskip("tensorrt_rtx", reason="needs the optional package tensorrt-rtx-cu13")
+    out = tmp_path / "plans"
+    assert build.main([str(network()), "--for", "8.6", "12.0", "--out", str(out)]) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["small.sm120.f16.plan", "small.sm86.f16.plan"]
+    assert "small.sm86.f16.plan: " in capsys.readouterr().out
+    assert build.main([str(network()), "--for", "9.0", "--out", str(out)]) == 1
+    assert "does not build for compute capability 9.0" in capsys.readouterr().err
