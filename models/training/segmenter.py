@@ -144,7 +144,7 @@ def export(network: nn.Module, path: Path) -> float:
     return write_onnx(_Deployed(network), {"image": example}, ["masks"], path)
 
 
-def face_skin(image: NDArray[np.uint8], mesh: Floats, hair: Floats, person: Floats) -> Floats:
+def face_skin(image: NDArray[np.uint8], mesh: Floats, hair: Floats, person: Floats, hat: bool = False) -> Floats:
     """Where the skin of the face is: the mesh's oval without hair, plus ears and scalp where they look like the cheeks.
 
     Args:
@@ -152,6 +152,7 @@ def face_skin(image: NDArray[np.uint8], mesh: Floats, hair: Floats, person: Floa
         mesh: (478, 2) float32 in pixels of `image`.
         hair: (S, S) float32 in [0, 1].
         person: (S, S) float32 in [0, 1].
+        hat: whether the head is covered: then there is no scalp to see, and the forehead must look like skin too.
 
     Returns:
         (S, S) float32 in [0, 1].
@@ -164,8 +165,15 @@ def face_skin(image: NDArray[np.uint8], mesh: Floats, hair: Floats, person: Floa
     across = mesh[454] - mesh[234]
     around = np.zeros_like(oval)
     brow = oval_points[[*range(8), *range(28, 36)]]
-    scalp = np.concatenate([brow, brow + up * 0.55])
-    cv2.fillConvexPoly(around, cv2.convexHull(scalp.round().astype(np.int32)), 1.0)
+    if hat:
+        forehead = np.zeros_like(oval)
+        above_brows = oval_points[[*range(5), *range(32, 36)]]
+        cv2.fillConvexPoly(forehead, cv2.convexHull(above_brows.round().astype(np.int32)), 1.0)
+        around = oval * forehead
+        oval = oval - around
+    else:
+        scalp = np.concatenate([brow, brow + up * 0.55])
+        cv2.fillConvexPoly(around, cv2.convexHull(scalp.round().astype(np.int32)), 1.0)
     for points, outward in (((127, 234, 93, 132), -across), ((356, 454, 323, 361), across)):
         ear = mesh[list(points)]
         patch = np.concatenate([ear - outward * 0.03, ear + outward * 0.2])
@@ -207,7 +215,7 @@ def _label(faces: FaceSet, row: int) -> NDArray[np.uint8]:
     luminance = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     hair = guided_filter(luminance, faces.mask("hair", row), 4, 1e-3).clip(0, 1)
     person = guided_filter(luminance, faces.mask("person", row), 4, 1e-3).clip(0, 1)
-    face = face_skin(image, faces.mesh[row], hair, person)
+    face = face_skin(image, faces.mesh[row], hair, person, hat=bool(faces.labels["hat"][row] > 0))
     stack = cv2.resize(np.dstack([hair, face, person]), (INPUT, INPUT), interpolation=cv2.INTER_AREA)
     return (stack * 255 + 0.5).astype(np.uint8)
 

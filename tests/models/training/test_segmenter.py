@@ -38,6 +38,7 @@ def faces() -> FaceSet:
         person=np.stack([head[small].astype(np.uint8) * 255] * ROWS),
         labels={
             "glasses": np.array([1] + [0] * (ROWS - 1), np.float32),
+            "hat": np.zeros(ROWS, np.float32),
             "split": np.array(["train"] * ROWS),
         },
     )
