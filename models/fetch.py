@@ -17,6 +17,7 @@ import shutil
 import sys
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -181,6 +182,7 @@ def _download(client: httpx.Client, weights: Weights, target: Path, report: Repo
             except _Unusable as error:
                 # Continuing a wrong file would only give the same wrong file.
                 part.unlink(missing_ok=True)
+                _notes(part).unlink(missing_ok=True)
                 reason = str(error)
                 break
         failures.append(f"{host}: {reason}")
@@ -214,7 +216,8 @@ def _transfer(client: httpx.Client, url: str, part: Path, weights: Weights, repo
                 file.seek(start)
                 done = start
                 report(done, total)
-                for chunk in response.iter_bytes(CHUNK):
+                # As it comes: what arrived before a cut is on disk, and can be continued.
+                for chunk in response.iter_raw():
                     done += len(chunk)
                     if done > min(limit, total or limit):
                         raise _Unusable(f"more than the {min(limit, total or limit)} bytes that were announced")
@@ -238,6 +241,8 @@ def _refuse(response: httpx.Response, url: str) -> None:
     expected = (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT, httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE)
     if status not in expected:
         raise _Unusable(f"HTTP {status} {response.reason_phrase}")
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise _Unusable("it sends the file compressed, though not asked to")
     if response.headers.get("content-type", "").startswith("text/html"):
         raise _Unusable("a web page instead of the file: it has moved, or its download quota is used up for today")
 
@@ -300,7 +305,7 @@ def _extract(archive: Path, member: str, path: Path) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(path)
-        except zipfile.BadZipFile as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
             archive.unlink()
             raise FetchError(f"{archive.name} is damaged ({error}); fetch it again") from error
         finally:

@@ -1,0 +1,397 @@
+"""Downloads from a server on this machine that cuts, lies, moves and comes back."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import threading
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+import pytest
+
+from models import catalog, fetch
+from models.entry import Entry, Weights
+from models.fetch import FetchError, LicenceNotAccepted
+
+DATA = bytes(range(256)) * 4000
+SHA256 = hashlib.sha256(DATA).hexdigest()
+LATER = 1e9
+
+
+@dataclass
+class Server:
+    """What the server does next, and what it was asked.
+
+    Attributes:
+        body: the file.
+        cut: bytes after which each of the coming answers breaks off; empty for whole answers.
+        status: status of each of the coming answers, 200 when empty.
+        content_type: of the file.
+        tag: the version's ETag, "" for none.
+        ranges: the Range headers received, "" where there was none.
+        length: whether Content-Length is sent; without it the end of the connection ends the file.
+        chunked: whether the file is sent in chunks, which mark their own end.
+        location: where to redirect to.
+    """
+
+    body: bytes = DATA
+    cut: list[int] = field(default_factory=list)
+    status: list[int] = field(default_factory=list)
+    content_type: str = "application/octet-stream"
+    tag: str = '"1"'
+    ranges: list[str] = field(default_factory=list)
+    length: bool = True
+    chunked: bool = False
+    location: str = ""
+    url: str = ""
+
+
+def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked = self.headers.get("Range", "")
+            server.ranges.append(asked)
+            if server.location:
+                self.send_response(302)
+                self.send_header("Location", server.location)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            status = server.status.pop(0) if server.status else 200
+            start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
+            if status == 200 and asked and self.headers.get("If-Range") == server.tag:
+                status = 206 if start < len(server.body) else 416
+            else:
+                start = 0
+            body = server.body[start:] if status in (200, 206) else b""
+            self.send_response(status)
+            self.send_header("Content-Type", server.content_type)
+            if server.tag:
+                self.send_header("ETag", server.tag)
+            if status == 206:
+                self.send_header("Content-Range", f"bytes {start}-{len(server.body) - 1}/{len(server.body)}")
+            if server.chunked:
+                self.send_header("Transfer-Encoding", "chunked")
+            elif server.length:
+                self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            cut = server.cut.pop(0) if server.cut else len(body)
+            if server.chunked:
+                self.wfile.write(f"{len(body):x}\r\n".encode() + body[:cut])
+                if cut == len(body):
+                    self.wfile.write(b"\r\n0\r\n\r\n")
+            else:
+                self.wfile.write(body[:cut])
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    return Handler
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setattr(fetch, "BACKOFF_SECONDS", 0.0)
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    state = Server()
+    with ThreadingHTTPServer(("127.0.0.1", 0), _handler(state)) as listening:
+        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        state.url = f"http://127.0.0.1:{listening.server_port}/weights.bin"
+        yield state
+        listening.shutdown()
+        thread.join()
+
+
+def weights(folder: Path, server: Server, **facts: object) -> Weights:
+    facts = {"urls": (server.url,)} | facts
+    return Weights(folder / "net" / "weights.bin", "CC0-1.0", "a test", **facts)  # type: ignore[arg-type]
+
+
+def get(wanted: Weights) -> fetch.Fetched:
+    return fetch.fetch(wanted, accept_licence=True)
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_file_arrives_whole_with_progress(tmp_path: Path, server: Server) -> None:
+    seen: list[tuple[int, int | None]] = []
+    wanted = weights(tmp_path, server, sha256=SHA256)
+    fetched = fetch.fetch(wanted, accept_licence=True, report=lambda done, total: seen.append((done, total)))
+    assert wanted.path.read_bytes() == DATA
+    assert fetched == fetch.Fetched(wanted.path, SHA256, first_use=False)
+    assert seen[0] == (0, len(DATA))
+    assert seen[-1] == (len(DATA), len(DATA))
+    assert files(tmp_path) == {"weights.bin"}
+
+
+def test_nothing_moves_before_the_licence_is_accepted(tmp_path: Path, server: Server) -> None:
+    with pytest.raises(LicenceNotAccepted, match="CC0"):
+        fetch.fetch(weights(tmp_path, server), accept_licence=False)
+    assert server.ranges == []
+    assert files(tmp_path) == set()
+
+
+def test_a_cut_transfer_is_continued(tmp_path: Path, server: Server) -> None:
+    server.cut = [100_000, 300_000]
+    wanted = weights(tmp_path, server, sha256=SHA256)
+    get(wanted)
+    assert wanted.path.read_bytes() == DATA
+    assert server.ranges == ["", "bytes=100000-", "bytes=400000-"]
+
+
+def test_a_cut_file_never_gets_its_name_and_is_continued_the_next_time(tmp_path: Path, server: Server) -> None:
+    server.cut = [10_000] * fetch.ATTEMPTS
+    wanted = weights(tmp_path, server, sha256=SHA256)
+    with pytest.raises(FetchError, match="could not be fetched"):
+        get(wanted)
+    assert not wanted.path.exists()
+    assert files(tmp_path) == {"weights.bin.part", "weights.bin.part.json"}
+
+    get(wanted)
+    assert server.ranges[-1] == f"bytes={10_000 * fetch.ATTEMPTS}-"
+    assert wanted.path.read_bytes() == DATA
+    assert files(tmp_path) == {"weights.bin"}
+
+
+def test_a_new_version_starts_again(tmp_path: Path, server: Server) -> None:
+    server.cut = [10_000] * fetch.ATTEMPTS
+    wanted = weights(tmp_path, server)
+    with pytest.raises(FetchError):
+        get(wanted)
+    server.body, server.tag = DATA[::-1], '"2"'
+    get(wanted)
+    assert wanted.path.read_bytes() == DATA[::-1]
+
+
+def test_without_a_version_nothing_is_continued(tmp_path: Path, server: Server) -> None:
+    server.tag = ""
+    server.cut = [10_000]
+    wanted = weights(tmp_path, server)
+    get(wanted)
+    assert server.ranges == ["", ""]
+    assert wanted.path.read_bytes() == DATA
+
+
+def test_a_part_longer_than_the_file_starts_again(tmp_path: Path, server: Server) -> None:
+    wanted = weights(tmp_path, server, sha256=SHA256)
+    server.body = DATA + b"longer"
+    server.cut = [len(DATA) + 3] * fetch.ATTEMPTS
+    with pytest.raises(FetchError):
+        get(wanted)
+    server.body, server.cut = DATA, []
+    get(wanted)
+    assert wanted.path.read_bytes() == DATA
+
+
+def test_a_wrong_hash_is_refused_and_the_next_mirror_asked(tmp_path: Path, server: Server) -> None:
+    other = Server(body=b"something else")
+    with ThreadingHTTPServer(("127.0.0.1", 0), _handler(other)) as listening:
+        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        wrong = f"http://localhost:{listening.server_port}/weights.bin"
+        only_wrong = weights(tmp_path, server, urls=(wrong,), sha256=SHA256)
+        with pytest.raises(FetchError, match=f"localhost: sha256 is .*published is {SHA256}"):
+            get(only_wrong)
+        assert files(tmp_path) == set()
+        both = weights(tmp_path, server, urls=(wrong, server.url), sha256=SHA256)
+        get(both)
+        assert both.path.read_bytes() == DATA
+        listening.shutdown()
+        thread.join()
+
+
+def test_md5_is_kept_to(tmp_path: Path, server: Server) -> None:
+    with pytest.raises(FetchError, match="md5"):
+        get(weights(tmp_path, server, md5="0" * 32))
+    fetched = get(weights(tmp_path, server, md5=hashlib.md5(DATA).hexdigest()))
+    assert not fetched.first_use
+
+
+def test_the_first_hash_is_recorded_and_kept_to(tmp_path: Path, server: Server) -> None:
+    wanted = weights(tmp_path, server)
+    assert get(wanted).first_use
+    assert (wanted.path.parent / "weights.bin.sha256").read_text() == f"{SHA256}  weights.bin\n"
+    assert not get(wanted).first_use
+    assert len(server.ranges) == 1
+
+    wanted.path.write_bytes(b"tampered")
+    with pytest.raises(FetchError, match="changed since it was fetched"):
+        get(wanted)
+    wanted.path.unlink()
+    server.body = b"moved on"
+    with pytest.raises(FetchError, match="recorded at the first download"):
+        get(wanted)
+    assert not wanted.path.exists()
+
+
+def test_server_errors_are_tried_again_and_others_are_not(tmp_path: Path, server: Server) -> None:
+    server.status = [503, 429]
+    get(weights(tmp_path, server))
+    assert len(server.ranges) == 3
+    server.status = [404]
+    missing = Weights(tmp_path / "other.bin", "CC0-1.0", "a test", urls=(server.url,))
+    with pytest.raises(FetchError, match="HTTP 404"):
+        get(missing)
+    assert len(server.ranges) == 4
+
+
+def test_a_web_page_is_no_network(tmp_path: Path, server: Server) -> None:
+    server.content_type = "text/html; charset=utf-8"
+    with pytest.raises(FetchError, match="web page instead of the file"):
+        get(weights(tmp_path, server))
+    assert files(tmp_path) == set()
+
+
+def test_an_end_that_nobody_announced_needs_a_hash(tmp_path: Path, server: Server) -> None:
+    server.length = False
+    with pytest.raises(FetchError, match="does not say how long"):
+        get(weights(tmp_path, server))
+    server.cut = [1000]
+    with pytest.raises(FetchError, match="sha256"):
+        get(weights(tmp_path, server, sha256=SHA256))
+    get(weights(tmp_path, server, sha256=SHA256))
+
+
+def test_a_cut_chunk_is_noticed(tmp_path: Path, server: Server) -> None:
+    server.chunked = True
+    server.cut = [1000]
+    wanted = weights(tmp_path, server)
+    get(wanted)
+    assert wanted.path.read_bytes() == DATA
+
+
+def test_far_more_than_announced_is_refused(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "CHUNK", 1 << 10)
+    with pytest.raises(FetchError, match="where about 100000 were expected"):
+        get(weights(tmp_path, server, size=100_000))
+    server.chunked = True
+    with pytest.raises(FetchError, match="more than the"):
+        get(weights(tmp_path, server, size=100_000))
+    assert files(tmp_path) == set()
+
+
+def test_a_full_disk_is_said_before_the_download(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "SPARE", 1 << 62)
+    with pytest.raises(FetchError, match="not enough disk space"):
+        get(weights(tmp_path, server))
+
+
+def test_https_does_not_lead_to_http(tmp_path: Path, server: Server) -> None:
+    def redirect(request: httpx.Request) -> httpx.Response:
+        if request.url.scheme == "https":
+            return httpx.Response(302, headers={"Location": "http://example.test/weights.bin"})
+        return httpx.Response(200, content=DATA)
+
+    client = httpx.Client(transport=httpx.MockTransport(redirect), follow_redirects=True)
+    wanted = weights(tmp_path, server, urls=("https://example.test/weights.bin",))
+    with client, pytest.raises(FetchError, match="unprotected address"):
+        fetch.fetch(wanted, accept_licence=True, client=client)
+    assert files(tmp_path) == set()
+
+
+def test_a_redirect_is_followed(tmp_path: Path, server: Server) -> None:
+    elsewhere = Server(location=server.url)
+    with ThreadingHTTPServer(("127.0.0.1", 0), _handler(elsewhere)) as listening:
+        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        get(weights(tmp_path, server, urls=(f"http://127.0.0.1:{listening.server_port}/old",), sha256=SHA256))
+        listening.shutdown()
+        thread.join()
+
+
+def test_a_proxy_of_the_environment_is_used(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", server.url.rsplit("/", 1)[0])
+    get(weights(tmp_path, server, urls=("http://weights.test/weights.bin",), sha256=SHA256))
+    assert len(server.ranges) == 1
+
+
+def test_two_fetches_of_one_file_do_not_mix(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = weights(tmp_path, server)
+    wanted.path.parent.mkdir()
+    lock = wanted.path.with_name("weights.bin.lock")
+    lock.touch()
+    with pytest.raises(FetchError, match="being fetched by another process"):
+        get(wanted)
+    monkeypatch.setattr(fetch, "STALE_SECONDS", -1.0)
+    get(wanted)
+    assert not lock.exists()
+
+
+def zipped(*names: str) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in names:
+            archive.writestr(name, DATA + name.encode())
+    return stream.getvalue()
+
+
+def members(folder: Path, server: Server, *names: str) -> tuple[Weights, ...]:
+    return tuple(
+        Weights(folder / f"{i}.ckpt", "CC0-1.0", "a test", urls=(server.url,), member=name)
+        for i, name in enumerate(names)
+    )
+
+
+def entry(*needed: Weights) -> Entry:
+    return Entry("test", "Test", "", lambda: None, lambda load: None, needed)  # type: ignore[arg-type, return-value]
+
+
+def test_files_of_one_archive_come_in_one_download(tmp_path: Path, server: Server) -> None:
+    server.body = zipped("models/200000-G.ckpt", "models/200000-D.ckpt", "../../evil.py")
+    fetched = fetch.fetch_entry(entry(*members(tmp_path, server, "*-G.ckpt", "*-D.ckpt")), accept_licence=True)
+    assert [one.path.read_bytes()[len(DATA) :] for one in fetched] == [b"models/200000-G.ckpt", b"models/200000-D.ckpt"]
+    assert len(server.ranges) == 1
+    assert {name for name in files(tmp_path) if not name.endswith(".sha256")} == {"0.ckpt", "1.ckpt"}
+    assert not list(tmp_path.parent.glob("evil.py"))
+
+
+def test_an_archive_without_the_file_is_refused(tmp_path: Path, server: Server) -> None:
+    server.body = zipped("a/1-G.ckpt", "b/2-G.ckpt")
+    with pytest.raises(FetchError, match=r"2 files called \*-G.ckpt"):
+        get(*members(tmp_path, server, "*-G.ckpt"))
+
+
+def test_a_damaged_archive_leaves_nothing(tmp_path: Path, server: Server) -> None:
+    body = bytearray(zipped("1-G.ckpt"))
+    body[200] ^= 0xFF
+    server.body = bytes(body)
+    with pytest.raises(FetchError, match="damaged"):
+        get(*members(tmp_path, server, "*-G.ckpt"))
+    assert {name for name in files(tmp_path) if not name.endswith(".sha256")} == set()
+    server.body = b"not a zip at all"
+    (tmp_path / "weights.bin.zip.sha256").unlink()
+    with pytest.raises(FetchError, match="no zip archive"):
+        get(*members(tmp_path, server, "*-G.ckpt"))
+
+
+def test_what_cannot_be_downloaded_is_asked_for(tmp_path: Path) -> None:
+    wanted = Weights(tmp_path / "mine.pth", "your own", "your own training")
+    with pytest.raises(FetchError, match=r"your own training; put it at .*mine\.pth"):
+        get(wanted)
+
+
+def test_command_line(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(catalog.ENTRIES, "test", entry(weights(tmp_path, server)))
+    assert fetch.main(["test"]) == 2
+    assert "--accept-licence" in capsys.readouterr().err
+    assert server.ranges == []
+    assert fetch.main(["test", "--accept-licence"]) == 0
+    assert "no official hash is published" in capsys.readouterr().out
+    assert fetch.main(["test"]) == 0
+    assert fetch.main(["nobody"]) == 2
+    server.status = [404]
+    (tmp_path / "net" / "weights.bin").unlink()
+    assert fetch.main(["test", "--accept-licence"]) == 1
