@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from pydantic import BaseModel
 
-WINDOW = 150  # frames, 5 s at 30 fps
+WINDOW_SECONDS = 5.0
 RATE_SECONDS = 2.0
 
 
@@ -37,21 +37,27 @@ class Rate:
 
 
 class Durations:
-    """The last `WINDOW` durations of each stage, in milliseconds."""
+    """Durations of each stage over the last `WINDOW_SECONDS`, in milliseconds. The clock is injected.
 
-    def __init__(self) -> None:
-        self._stages: dict[str, deque[float]] = {}
+    By time, not by count: a stage that a change of settings has turned off has to disappear from the sum.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._stages: dict[str, deque[tuple[float, float]]] = {}
 
     def add(self, stage: str, ms: float) -> None:
-        self._stages.setdefault(stage, deque(maxlen=WINDOW)).append(ms)
+        self._stages.setdefault(stage, deque(maxlen=1024)).append((self._clock(), ms))
 
     def of(self, stage: str) -> Percentiles | None:
-        """Percentiles of a stage; None before it ran."""
-        values = self._stages.get(stage)
+        """Percentiles of a stage; None if it did not run lately."""
+        since = self._clock() - WINDOW_SECONDS
+        values = [ms for at, ms in self._stages.get(stage, ()) if at >= since]
         return percentiles(values) if values else None
 
     def all(self) -> dict[str, Percentiles]:
-        return {stage: percentiles(values) for stage, values in self._stages.items()}
+        found = ((stage, self.of(stage)) for stage in self._stages)
+        return {stage: measured for stage, measured in found if measured is not None}
 
 
 class Bitrate:
@@ -69,7 +75,7 @@ class Bitrate:
         return round(sent * 8 / elapsed) if elapsed > 0 else 0
 
 
-def percentiles(values: Sequence[float] | deque[float]) -> Percentiles:
+def percentiles(values: Sequence[float]) -> Percentiles:
     """Median and 95th percentile (nearest rank), rounded to a hundredth.
 
     Args:

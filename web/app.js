@@ -204,14 +204,10 @@ function openSession(channel) {
   });
   control.addEventListener("settings", ({ detail }) => {
     page.confirmed = detail.settings;
-    if (!control.settled) return;
-    page.wanted = { ...page.wanted, ...detail.settings };
-    showSettings();
-    complain("", "");
+    if (control.settled) followServer();
   });
   control.addEventListener("error", ({ detail }) => {
-    if (page.confirmed && control.settled) page.wanted = { ...page.wanted, ...page.confirmed };
-    showSettings();
+    if (control.settled) followServer();
     const allowed = allowedWords(detail.allowed);
     complain(detail.field ?? "", allowed ? `${detail.reason} (allowed: ${allowed})` : detail.reason);
   });
@@ -293,6 +289,17 @@ function setSettings(patch) {
   showSettings();
   page.control?.change(patch);
   if ("faces" in patch) wantStats();
+}
+
+/** Show what the server uses, which is not what was wanted when it refused something. */
+function followServer() {
+  if (!page.confirmed) return;
+  const { editor } = page.confirmed;
+  if (editor !== page.editor?.name) useEditor(page.capabilities.editors.find(({ name }) => name === editor) ?? null);
+  page.wanted = { ...page.confirmed, controls: changedValues(page.fields, page.confirmed.controls) };
+  if (page.editor) page.controlsOf[editor] = page.wanted.controls;
+  remember({ settings: { ...page.wanted, lock: null }, controls: page.controlsOf });
+  showSettings();
 }
 
 function setControl(name, value) {

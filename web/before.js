@@ -38,7 +38,7 @@ export function bestLag(local, returned) {
   if (costs.length < 4) return null;
   const sorted = costs.map(({ cost }) => cost).sort((a, b) => a - b);
   const least = sorted[0];
-  if (least > CLEAR_MATCH * sorted[sorted.length >> 1]) return null;
+  if (least >= CLEAR_MATCH * sorted[sorted.length >> 1]) return null;
   // Frames are 33 ms apart, so a range of shifts is equally good: its middle is the delay.
   const good = costs.filter(({ cost }) => cost <= least * 1.02 + 0.01);
   const run = good.filter(({ lag }) => lag - good[0].lag < 50);

@@ -217,8 +217,8 @@ async function post(url, sdp, token) {
   const reason = await reasonOf(response);
   const retryAfter = Number(response.headers.get("Retry-After")) * 1000 || null;
   if (response.status === 401) throw new Refused("token", reason);
-  if (response.status === 429 || response.status === 503) throw new Refused("full", reason, retryAfter);
-  if (response.status >= 500) throw new Refused("unreachable", reason);
+  if (response.status === 503) throw new Refused("full", reason, retryAfter);
+  if (response.status === 429 || response.status >= 500) throw new Refused("unreachable", reason, retryAfter);
   throw new Refused("refused", reason);
 }
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 from tests.e2e import browser as chromium
 from tests.e2e import fake_camera
@@ -18,18 +18,18 @@ WAIT_MS = 60_000
 LOOP = 150
 """Frames of the clips' loop: five seconds, so that the same frame comes back soon."""
 
-Launch = Callable[..., AbstractContextManager[Browser]]
+Clips = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Gives the clip of a scene ("astronaut", "group", "nobody"), 1280x720; made when first asked for."""
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
+    """Gives the clip of a scene ("astronaut", "group", "nobody"); made when first asked for."""
     folder = tmp_path_factory.mktemp("clips")
 
-    def clip(name: str) -> Path:
-        path = folder / f"{name}.mjpeg"
+    def clip(name: str, width: int = 640, height: int = 480) -> Path:
+        path = folder / f"{name}-{width}x{height}.mjpeg"
         if not path.exists():
-            fake_camera.write_clip(path, 1280, 720, getattr(fake_camera, name)(), LOOP)
+            fake_camera.write_clip(path, width, height, getattr(fake_camera, name)(), LOOP)
         return path
 
     return clip
@@ -39,6 +39,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 def playwright() -> Iterator[Playwright]:
     if chromium.find() is None:
         pytest.skip(chromium.INSTALL_HINT)
+    expect.set_options(timeout=WAIT_MS)
     with sync_playwright() as running:
         yield running
 
@@ -51,7 +52,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 @pytest.fixture(scope="session")
-def browser(playwright: Playwright, clips: Callable[[str], Path]) -> Iterator[Browser]:
+def browser(playwright: Playwright, clips: Clips) -> Iterator[Browser]:
     """A browser whose camera shows one person."""
     with chromium.launched(playwright, clips("astronaut")) as running:
         yield running

@@ -14,14 +14,15 @@ Floats = NDArray[np.float32]
 # between n later frames and the remembered ones of the same number, in rows.
 COMPARE_JS = """
 () => {
-  const WIDTH = 160, HEIGHT = 90;
+  const WIDTH = 160, HEIGHT = 120, PATIENCE_MS = 60_000;
   const counter = %s;
   const video = document.getElementById("edited");
   const canvas = Object.assign(document.createElement("canvas"), { width: WIDTH, height: HEIGHT });
   const context = canvas.getContext("2d", { willReadFrequently: true });
   const kept = new Map();
-  const each = (wanted, onFrame) => new Promise((resolve) => {
+  const each = (wanted, onFrame) => new Promise((resolve, reject) => {
     const seen = new Set();
+    setTimeout(() => reject(new Error(`only ${seen.size} of ${wanted} frames with a readable counter`)), PATIENCE_MS);
     const step = () => {
       const number = counter(video);
       if (number !== null) {
@@ -73,7 +74,7 @@ def remember_frames(page: Page, count: int = 60) -> None:
 
 
 def difference(page: Page, count: int = 12) -> Floats:
-    """Mean absolute difference, 0..255, between `count` frames and the remembered ones of the same numbers. (90, 160)."""
+    """Mean absolute difference, 0..255, between `count` frames and the remembered ones of the same numbers. (120, 160)."""
     result = page.evaluate("(count) => window.compare(count)", count)
     values = np.array(result["values"], np.float32) / 1000
     return values.reshape(result["height"], result["width"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -13,11 +12,9 @@ import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect
 
 from tests.e2e import browser as chromium
-from tests.e2e.conftest import fresh_page
+from tests.e2e.conftest import Clips, fresh_page
 from tests.e2e.driver import difference, go_live, remember_frames, set_value, value_of, wait_until_edited, watch
 from tests.e2e.service import Service
-
-Clips = Callable[[str], Path]
 
 # Where the astronaut's head always is, and where it never is, in parts of the picture (y0, y1, x0, x1).
 HEAD = (0.3, 0.72, 0.4, 0.6)
@@ -114,7 +111,7 @@ def test_refused_value_springs_back(page: Page, service: Service) -> None:
 def test_other_editor(page: Page, service: Service) -> None:
     go_live(page, service.url)
     page.locator("#picker summary").click()
-    page.get_by_role("radio", name="Hair colour").check()
+    page.locator(".editor", has_text="Hair colour").click()
     expect(page.locator('#controls .control[data-name="amount"]')).to_be_visible()
     page.get_by_role("button", name="Red").click()
     wait_until_edited(page)
@@ -244,19 +241,20 @@ def test_divider_follows_the_pointer(page: Page, service: Service) -> None:
     expect(divider).to_have_attribute("aria-valuenow", "25")
 
 
-def test_camera_changes_resolution_in_the_middle(page: Page, service: Service) -> None:
-    go_live(page, service.url)
-    page.wait_for_function("document.getElementById('edited').videoHeight === 480")
-    page.locator("#fold-camera summary").click()
-    page.get_by_label("Resolution").select_option("1280x720")
-    page.wait_for_function("document.getElementById('edited').videoHeight === 720")
-    expect(page.locator("body")).to_have_attribute("data-state", "live")
+def test_camera_changes_resolution_in_the_middle(playwright: Playwright, service: Service, clips: Clips) -> None:
+    with chromium.launched(playwright, clips("astronaut", 1280, 720)) as browser, fresh_page(browser) as page:
+        go_live(page, service.url)
+        page.wait_for_function("() => document.getElementById('edited').videoHeight === 480")
+        page.locator("#fold-camera summary").click()
+        page.get_by_label("Resolution").select_option("1280x720")
+        page.wait_for_function("() => document.getElementById('edited').videoHeight === 720")
+        expect(page.locator("body")).to_have_attribute("data-state", "live")
 
 
 def test_snapshot_and_recording(page: Page, service: Service, tmp_path: Path) -> None:
     go_live(page, service.url)
     page.get_by_role("radio", name="Split").check()
-    page.wait_for_function("document.getElementById('before').width > 300")
+    page.wait_for_function("() => document.getElementById('before').width > 300")
     with page.expect_download() as snapshot:
         page.get_by_role("button", name="Snapshot").click()
     snapshot.value.save_as(tmp_path / "snapshot.png")

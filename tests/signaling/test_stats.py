@@ -13,11 +13,15 @@ def test_percentiles() -> None:
 
 
 def test_durations_forget() -> None:
-    durations = Durations()
+    now = [0.0]
+    durations = Durations(lambda: now[0])
     assert durations.of("track") is None
-    for value in [1000.0] * 10 + [1.0] * 150:
-        durations.add("track", value)
+    durations.add("track", 1000)
+    durations.add("render", 20)
+    now[0] = 6
+    durations.add("track", 1)
     assert durations.all() == {"track": Percentiles(p50=1, p95=1)}
+    assert durations.of("render") is None
 
 
 def test_rates() -> None:

@@ -1,0 +1,333 @@
+"""The page's modules one by one, in a browser but without a server."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from tests.e2e import browser as chromium
+
+WEB = Path(__file__).resolve().parent.parent.parent / "web"
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves the page's files; every other path is an empty page to import them into."""
+
+    def do_GET(self) -> None:
+        if self.path == "/":
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(b"<!doctype html><title>modules</title><main></main>")
+        else:
+            super().do_GET()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def blank() -> Iterator[Page]:
+    """An empty page from which the modules can be imported."""
+    if chromium.find() is None:
+        pytest.skip(chromium.INSTALL_HINT)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=WEB)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            with sync_playwright() as playwright, chromium.launched(playwright, None) as browser:
+                page = browser.new_page()
+                page.set_default_timeout(60_000)
+                page.goto(f"http://127.0.0.1:{server.server_address[1]}/")
+                yield page
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def run(page: Page, module: str, code: str, argument: Any = None) -> Any:
+    """Run `code`, a function body with the module as `m` and `argument` as `a`."""
+    page.evaluate("document.querySelector('main').replaceChildren()")
+    return page.evaluate(
+        "async ([module, code, a]) => new (async () => {}).constructor('m', 'a', code)(await import(module), a)",
+        [f"/{module}.js", code, argument],
+    )
+
+
+SCHEMA = {
+    "$defs": {"Hair": {"enum": ["own", "dark_red"], "type": "string"}},
+    "properties": {
+        "age": {
+            "anyOf": [{"type": "number", "minimum": 15, "maximum": 85}, {"type": "null"}],
+            "default": None,
+            "title": "Age",
+            "unit": "years",
+            "step": 1,
+        },
+        "smile": {"type": "number", "minimum": -1, "maximum": 1, "default": 0.0, "title": "Smile"},
+        "count": {"type": "integer", "minimum": 0, "maximum": 9, "default": 0, "title": "Count"},
+        "on": {"type": "boolean", "default": False, "title": "On"},
+        "hair": {"$ref": "#/$defs/Hair", "default": "own", "title": "Hair"},
+        "dye": {"type": "string", "format": "color", "default": "#7a3fbf", "title": "Dye"},
+        "free": {"type": "string", "title": "Not drawable"},
+        "open": {"type": "number", "title": "No bounds"},
+    },
+}
+DRAW = """
+  const changes = [];
+  const fields = m.fieldsOf(a);
+  const drawn = m.drawControls(document.querySelector("main"), fields, (name, value) => changes.push([name, value]));
+  drawn.show({});
+  const row = (name) => document.querySelector(`[data-name="${name}"]`);
+  const move = (input, value) => { input.value = value; input.dispatchEvent(new Event("input")); input.dispatchEvent(new Event("change")); };
+"""
+
+
+def test_schema_gives_fields(blank: Page) -> None:
+    fields = run(blank, "controls", "return m.fieldsOf(a)", SCHEMA)
+    kinds = {field["name"]: (field["kind"], field["nullable"]) for field in fields}
+    assert kinds == {
+        "age": ("number", True),
+        "smile": ("number", False),
+        "count": ("number", False),
+        "on": ("switch", False),
+        "hair": ("choice", False),
+        "dye": ("colour", False),
+    }
+    by_name = {field["name"]: field for field in fields}
+    assert (by_name["age"]["minimum"], by_name["age"]["maximum"], by_name["age"]["step"]) == (15, 85, 1)
+    assert by_name["smile"]["step"] == pytest.approx(0.01)
+    assert by_name["count"]["step"] == 1
+    assert by_name["hair"]["choices"] == ["own", "dark_red"]
+
+
+def test_every_control_has_a_label(blank: Page) -> None:
+    unnamed = run(
+        blank,
+        "controls",
+        DRAW
+        + """return [...document.querySelectorAll("input, select, button")].filter(
+            (element) => !element.getAttribute("aria-label") && !element.labels?.[0]?.textContent).map((e) => e.outerHTML)""",
+        SCHEMA,
+    )
+    assert unnamed == []
+
+
+def test_moving_a_control_tells_its_value(blank: Page) -> None:
+    changes = run(
+        blank,
+        "controls",
+        DRAW
+        + """
+        move(row("smile").querySelector("input[type=range]"), "-0.5");
+        changes.length = 1;
+        row("age").querySelector("[role=switch]").click();
+        move(row("age").querySelector(".value"), "400");
+        move(row("age").querySelector(".value"), "forty");
+        move(row("hair").querySelector("select"), "dark_red");
+        row("on").querySelector("input").click();
+        row("smile").querySelector(".reset").click();
+        return changes;""",
+        SCHEMA,
+    )
+    assert changes == [["smile", -0.5], ["age", 50], ["age", 400], ["hair", "dark_red"], ["on", True], ["smile", 0]]
+
+
+def test_show_and_complain(blank: Page) -> None:
+    shown = run(
+        blank,
+        "controls",
+        DRAW
+        + """
+        drawn.show({ age: 70, hair: "dark_red" });
+        const known = drawn.complain("age", "<b>too old</b>");
+        return {
+          value: row("age").querySelector(".value").value, slider: row("age").querySelector("input[type=range]").value,
+          moved: [...document.querySelectorAll(".moved")].map((element) => element.dataset.name),
+          hair: row("hair").querySelector("select").selectedOptions[0].textContent,
+          error: row("age").querySelector(".error").textContent, markup: row("age").querySelectorAll("b").length,
+          known, unknown: drawn.complain("nose", "?"),
+        };""",
+        SCHEMA,
+    )
+    assert shown == {
+        "value": "70",
+        "slider": "70",
+        "moved": ["age", "hair"],
+        "hair": "Dark red",
+        "error": "<b>too old</b>",
+        "markup": 0,
+        "known": True,
+        "unknown": False,
+    }
+
+
+def test_only_fitting_changes_are_kept(blank: Page) -> None:
+    """What was remembered by an older version must not be refused by a newer server."""
+    values = {"age": 300, "smile": 0.5, "hair": "green", "dye": "#000000", "gone": 1, "on": False}
+    kept = run(blank, "controls", "return m.changedValues(m.fieldsOf(a[0]), a[1])", [SCHEMA, values])
+    assert kept == {"smile": 0.5, "dye": "#000000"}
+
+
+@pytest.mark.parametrize(
+    ("value", "step", "text"), [(0.3, 0.01, "0.30"), (-1, 0.1, "−1.0"), (42, 1, "42"), (0.125, 0.005, "0.125")]
+)
+def test_format(blank: Page, value: float, step: float, text: str) -> None:
+    assert run(blank, "controls", "return m.format(...a)", [value, step]) == text
+
+
+def test_back_off_grows_to_its_limit(blank: Page) -> None:
+    waits = run(blank, "connection", "return [0, 1, 2, 9].map((attempt) => m.backOff(attempt, 0.5))")
+    assert waits == [500, 1000, 2000, 10_000]
+    spread = run(blank, "connection", "return [0, 0.999].map((random) => m.backOff(0, random))")
+    assert spread == pytest.approx([375, 625], abs=1)
+
+
+CHANNEL = """
+  class Channel extends EventTarget {
+    readyState = "open";
+    sent = [];
+    send(text) { this.sent.push(JSON.parse(text)); }
+    say(message) { this.dispatchEvent(new MessageEvent("message", { data: JSON.stringify({ v: 1, ...message }) })); }
+  }
+  const channel = new Channel();
+  const control = new m.Control(channel);
+  const settings = () => channel.sent.filter(({ type }) => type === "settings");
+  const until = async (condition) => { while (!condition()) await new Promise((resolve) => setTimeout(resolve, 5)); };
+"""
+
+
+def test_slider_moves_are_merged_and_the_newest_wins(blank: Page) -> None:
+    sent = run(
+        blank,
+        "control",
+        CHANNEL
+        + """
+        for (let age = 20; age <= 60; age += 1) control.change({ controls: { age } });
+        control.change({ bypass: true });
+        const first = settings();
+        channel.say({ type: "settings", id: first[0].id, settings: {} });
+        await until(() => settings().length > 1);
+        const settled = control.settled;
+        channel.say({ type: "settings", id: settings()[1].id, settings: {} });
+        const after = control.settled;
+        control.stop();
+        return { first: first.map(({ settings }) => settings), all: settings().map(({ settings }) => settings), settled, after };""",
+    )
+    assert sent["first"] == [{"controls": {"age": 20}}]
+    assert sent["all"] == [{"controls": {"age": 20}}, {"controls": {"age": 60}, "bypass": True}]
+    assert (sent["settled"], sent["after"]) == (False, True)
+
+
+def test_junk_on_the_channel_is_ignored(blank: Page) -> None:
+    heard = run(
+        blank,
+        "control",
+        CHANNEL
+        + """
+        const heard = [];
+        for (const type of ["settings", "stats"]) control.addEventListener(type, ({ detail }) => heard.push(detail.type));
+        for (const data of ["{", "null", "7", '{"v":2,"type":"stats"}']) {
+          channel.dispatchEvent(new MessageEvent("message", { data }));
+        }
+        channel.say({ type: "stats" });
+        control.stop();
+        return heard;""",
+    )
+    assert heard == ["stats"]
+
+
+def test_round_trip_is_measured(blank: Page) -> None:
+    trip = run(
+        blank,
+        "control",
+        CHANNEL
+        + """
+        const ping = channel.sent.find(({ type }) => type === "ping");
+        channel.say({ type: "pong", id: ping.id, t: ping.t });
+        control.stop();
+        return control.roundTrip;""",
+    )
+    assert 0 <= trip < 60_000
+
+
+LAG = """
+  const grey = (time) => Uint8Array.from({ length: 576 }, (_, i) => 128 + 100 * Math.sin(i / 9 + a.speed * (3 * Math.sin(time / 211) + 2 * Math.sin(time / 97))));
+  const times = Array.from({ length: 40 }, (_, i) => 1000 + i * 33.3);
+  const local = times.map((time) => ({ time, grey: grey(time) }));
+  const returned = times.slice(10).map((time) => ({ time: time + 7, grey: grey(time + 7 - a.delay) }));
+  return m.bestLag(local, returned);
+"""
+
+
+@pytest.mark.parametrize("delay", [45, 120, 250])
+def test_delay_is_found_in_the_pictures(blank: Page, delay: float) -> None:
+    assert run(blank, "before", LAG, {"delay": delay, "speed": 1}) == pytest.approx(delay, abs=20)
+
+
+def test_delay_of_a_still_picture_is_unknown(blank: Page) -> None:
+    assert run(blank, "before", LAG, {"delay": 100, "speed": 0}) is None
+    assert run(blank, "before", "return m.bestLag([], [])") is None
+
+
+def test_presets_are_kept_per_editor(blank: Page) -> None:
+    kept = run(
+        blank,
+        "presets",
+        """
+        localStorage.clear();
+        m.keepPreset("embedded", "Mine", { age: 70 });
+        m.keepPreset("embedded", "Mine", { age: 80 });
+        m.keepPreset("hair", "Red", { amount: 1 });
+        m.removePreset("hair", "Red");
+        return [m.ownPresets("embedded"), m.ownPresets("hair")];""",
+    )
+    assert kept == [[{"title": "Mine", "controls": {"age": 80}}], []]
+
+
+@pytest.mark.parametrize("stored", ["", "null", "[]", "7", '{"presets":{"embedded":"x"}}', '{"presets":{"embedded":[null]}}'])
+def test_damaged_memory_is_forgotten(blank: Page, stored: str) -> None:
+    presets = run(blank, "presets", "localStorage.setItem('latentcam', a); return m.ownPresets('embedded')", stored)
+    assert presets == []
+
+
+def test_stages_add_up_to_the_measured_delay(blank: Page) -> None:
+    browser = {"encodeMs": 4, "roundTripMs": 2, "bufferMs": 10, "decodeMs": 1}
+    server = {"stages": {"track": {"p50": 3}, "render": {"p50": 5}}, "server_ms": {"p50": 10}}
+    stages = run(blank, "stats", "return m.delayStages(...a)", [browser, server, 50])
+    assert {stage["name"]: stage["ms"] for stage in stages} == {
+        "upload": 4,
+        "network": 2,
+        "wait": 2,
+        "track": 3,
+        "render": 5,
+        "buffer": 10,
+        "decode": 1,
+        "rest": 23,
+    }
+
+
+def test_allowed_ranges_in_words(blank: Page) -> None:
+    cases = [
+        {"type": "number", "minimum": 0, "maximum": 1},
+        {"anyOf": [{"type": "number", "minimum": 15, "maximum": 85}, {"type": "null"}]},
+        ["a", "b"],
+        {"type": "boolean"},
+        None,
+    ]
+    words = run(blank, "states", "return a.map(m.allowedWords)", cases)
+    assert words == ["0 to 1", "15 to 85, or off", "a, b", "boolean", ""]
+
+
+def test_privacy_line_tells_where_the_video_goes(blank: Page) -> None:
+    here = run(blank, "states", "return m.privacyWords({ hostname: '127.0.0.1', host: '127.0.0.1:8080' })")
+    there = run(blank, "states", "return m.privacyWords({ hostname: 'cam.example', host: 'cam.example' })")
+    assert "this computer" in here
+    assert "cam.example" in there
