@@ -26,11 +26,13 @@ class TensorSpec:
         name: its name in the ONNX graph.
         shape: sizes per dimension; None where any size is accepted (the batch).
         dtype: element type on our side of the call, whatever precision the backend computes in.
+        range: smallest and largest value of real inputs, where the file tells.
     """
 
     name: str
     shape: tuple[int | None, ...]
     dtype: np.dtype[Any]
+    range: tuple[float, float] | None = None
 
     def accepts(self, array: Array) -> bool:
         return (

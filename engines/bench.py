@@ -81,7 +81,7 @@ class Row:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
-    paths = sorted(EMBEDDED.glob("*.onnx")) if options.all else options.files
+    paths = sorted(EMBEDDED.rglob("*.onnx")) if options.all else options.files
     if not paths:
         print(f"no network given, and none in {EMBEDDED}", file=sys.stderr)
         return 2

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for backend, usable, reason in select.available():
             print(f"{backend}: {'' if usable else 'not usable: '}{reason}")
         return 0
-    paths = sorted(EMBEDDED.glob("*.onnx")) if options.all else options.files
+    paths = sorted(EMBEDDED.rglob("*.onnx")) if options.all else options.files
     if not paths:
         print(f"no network given, and none in {EMBEDDED}", file=sys.stderr)
         return 2

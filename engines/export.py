@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 
 from engines.base import Array, EngineError
+from engines.network import range_property
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -38,7 +39,7 @@ def export(
     Args:
         module: called with the example's values in their order; returns one tensor per output, or one alone. It is put
             in evaluation mode, in float32, on the CPU.
-        example: inputs by name; their first dimension is the batch.
+        example: inputs by name, in the range of real ones, which the file then tells; the first dimension is the batch.
         outputs: names for what the module returns.
         path: the file to write.
         free_batch: whether the first dimension of every input and output may have any size. It is then also checked at
@@ -69,7 +70,7 @@ def export(
                 opset_version=OPSET,
                 dynamo=False,
             )
-        fold(part)
+        fold(part, {name: (float(value.min()), float(value.max())) for name, value in example.items()})
         error = difference(module, example, outputs, part)
         if free_batch:
             larger = {name: torch.cat([value, value.flip(-1), value * 0.5]) for name, value in example.items()}
@@ -82,8 +83,12 @@ def export(
     return error
 
 
-def fold(path: Path) -> None:
+def fold(path: Path, ranges: Mapping[str, tuple[float, float]] | None = None) -> None:
     """Compute what is constant, drop what leads to no output, pin the versions and check the result, in place.
+
+    Args:
+        path: an ONNX file.
+        ranges: smallest and largest value of real inputs, for the file to tell; checks draw their inputs from there.
 
     Raises:
         EngineError: the file is no valid network.
@@ -99,6 +104,9 @@ def fold(path: Path) -> None:
     model = onnx.load(str(path))
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version = "latentcam", ""
+    del model.metadata_props[:]
+    for key, value in (range_property(name, *limits) for name, limits in (ranges or {}).items()):
+        model.metadata_props.add(key=key, value=value)
     used = {node.domain for node in model.graph.node}
     opsets = [opset for opset in model.opset_import if opset.domain in used]
     del model.opset_import[:]

@@ -19,7 +19,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from engines.base import Array, EngineError, TensorSpec
-from engines.network import Network
+from engines.network import Network, told_range
 
 LARGEST = 65504.0
 SMALLEST_NORMAL = 2.0**-14
@@ -260,11 +260,13 @@ def _twin(name: str) -> str:
 def sides(model: onnx.ModelProto) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     """What a model takes and what it gives, without loading it into a backend."""
     constants = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in constants]
-    return tuple(map(_spec, inputs)), tuple(map(_spec, model.graph.output))
+    told = {part.key: part.value for part in model.metadata_props}
+    inputs = [_spec(value, told) for value in model.graph.input if value.name not in constants]
+    return tuple(inputs), tuple(_spec(value, told) for value in model.graph.output)
 
 
-def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
+def _spec(value: onnx.ValueInfoProto, told: Mapping[str, str]) -> TensorSpec:
     kind = value.type.tensor_type
     shape = tuple(size.dim_value if size.HasField("dim_value") else None for size in kind.shape.dim)
-    return TensorSpec(value.name, shape, np.dtype(helper.tensor_dtype_to_np_dtype(kind.elem_type)))
+    dtype = np.dtype(helper.tensor_dtype_to_np_dtype(kind.elem_type))
+    return TensorSpec(value.name, shape, dtype, told_range(told, value.name))

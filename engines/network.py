@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -17,6 +17,8 @@ EMBEDDED = PROJECT / "models" / "embedded"
 IR_VERSION, GRAPH, OPSET_IMPORT = 1, 7, 8
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # protobuf wire types
 LONGEST_VARINT = 10  # bytes
+
+RANGE_PREFIX = "latentcam:range:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,20 @@ def open_network(path: str | Path) -> Network:
     except OSError as error:
         raise _broken(path, error.strerror or str(error)) from None
     return Network(path, digest, size)
+
+
+def range_property(name: str, low: float, high: float) -> tuple[str, str]:
+    """Key and value of the metadata by which a file tells the range of real values of an input."""
+    return f"{RANGE_PREFIX}{name}", f"{low:g} {high:g}"
+
+
+def told_range(properties: Mapping[str, str], name: str) -> tuple[float, float] | None:
+    """The range that a file's metadata tells for an input, or None."""
+    try:
+        low, high = (float(part) for part in properties.get(RANGE_PREFIX + name, "").split())
+    except ValueError:
+        return None
+    return (low, high) if low < high else None
 
 
 def _fields(file: BinaryIO, size: int) -> Iterator[int]:

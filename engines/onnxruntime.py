@@ -11,7 +11,7 @@ import numpy as np
 
 from engines.base import Array, BackendUnavailable, Engine, EngineError, TensorSpec
 from engines.cache import Cache
-from engines.network import Network
+from engines.network import Network, told_range
 
 # What the operating system's own accelerator computes in, and its options.
 ACCELERATORS: dict[str, tuple[str, dict[str, str]]] = {
@@ -82,8 +82,9 @@ class OnnxRuntimeEngine(Engine):
         self._turn = threading.Lock() if accelerator == "DmlExecutionProvider" else nullcontext()
         self.precision = precision
         self.device = self._session.get_providers()[0]
-        self.inputs = tuple(_spec(network, value) for value in self._session.get_inputs())
-        self.outputs = tuple(_spec(network, value) for value in self._session.get_outputs())
+        told = self._session.get_modelmeta().custom_metadata_map
+        self.inputs = tuple(_spec(network, value, told) for value in self._session.get_inputs())
+        self.outputs = tuple(_spec(network, value, told) for value in self._session.get_outputs())
         self._names = [spec.name for spec in self.outputs]
         self._refusals = _refusals()
 
@@ -122,8 +123,8 @@ def _refusals() -> tuple[type[Exception], ...]:
     )
 
 
-def _spec(network: Network, value: Any) -> TensorSpec:
+def _spec(network: Network, value: Any, told: Mapping[str, str]) -> TensorSpec:
     if value.type not in DTYPES:
         raise EngineError(f"{network.path}: {value.name!r} has type {value.type}, which engines do not carry")
     shape = tuple(size if isinstance(size, int) and size >= 0 else None for size in value.shape)
-    return TensorSpec(value.name, shape, np.dtype(DTYPES[value.type]))
+    return TensorSpec(value.name, shape, np.dtype(DTYPES[value.type]), told_range(told, value.name))

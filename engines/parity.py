@@ -119,7 +119,8 @@ def compare(
 
 
 def draw(specs: Sequence[TensorSpec], seed: int, batch: int = 1) -> dict[str, Array]:
-    """Random inputs of a network: normal for floats, the whole range for bytes, 0 or 1 for wider integers and booleans.
+    """Random inputs of a network: floats over the range that its file tells, or else normal; bytes over their whole
+    range; wider integers and booleans 0 or 1.
 
     Args:
         specs: what the network takes.
@@ -127,7 +128,7 @@ def draw(specs: Sequence[TensorSpec], seed: int, batch: int = 1) -> dict[str, Ar
         batch: size of every dimension that is free.
     """
     generator = np.random.default_rng(seed)
-    return {spec.name: _draw(generator, [size or batch for size in spec.shape], spec.dtype) for spec in specs}
+    return {spec.name: _draw(generator, spec, [size or batch for size in spec.shape]) for spec in specs}
 
 
 def best_ms(engine: Engine, inputs: Mapping[str, Array], runs: int = 8) -> float:
@@ -140,8 +141,11 @@ def best_ms(engine: Engine, inputs: Mapping[str, Array], runs: int = 8) -> float
     return min(times[2:]) * 1e3
 
 
-def _draw(generator: np.random.Generator, shape: list[int], dtype: np.dtype[Any]) -> Array:
+def _draw(generator: np.random.Generator, spec: TensorSpec, shape: list[int]) -> Array:
+    dtype = spec.dtype
     if np.issubdtype(dtype, np.floating):
+        if spec.range is not None:
+            return generator.uniform(*spec.range, shape).astype(dtype)
         return generator.standard_normal(shape).astype(dtype)
     if dtype.itemsize == 1 and dtype != np.bool_:
         info = np.iinfo(dtype)

@@ -8,8 +8,10 @@ torch = pytest.importorskip("torch", reason="needs torch, which only exporting u
 from engines.base import EngineError  # noqa: E402
 from engines.cache import Cache  # noqa: E402
 from engines.export import IR_VERSION, OPSET, export  # noqa: E402
-from engines.network import open_network  # noqa: E402
+from engines.half import sides  # noqa: E402
+from engines.network import open_network, told_range  # noqa: E402
 from engines.onnxruntime import OnnxRuntime  # noqa: E402
+from engines.parity import draw  # noqa: E402
 
 
 class Modulated(torch.nn.Module):
@@ -62,6 +64,22 @@ def test_versions_are_pinned_constants_folded_and_the_unused_is_gone(tmp_path):
     assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", OPSET)]
     assert {node.op_type for node in model.graph.node} <= {"Gemm", "Unsqueeze", "Mul", "Conv", "ReduceMean"}
     assert sum(len(tensor.raw_data) for tensor in model.graph.initializer) < 1000
+
+
+def test_the_file_tells_the_range_of_its_inputs(tmp_path):
+    path = tmp_path / "modulated.onnx"
+    example = {"image": torch.linspace(0, 255, 192).reshape(1, 3, 8, 8), "style": torch.linspace(-2, 1, 5)[None]}
+    export(Modulated(), example, ["out", "mean"], path)
+    for inputs in (
+        OnnxRuntime().load(open_network(path), "f32", threads=1, cache=Cache(tmp_path / "cache")).inputs,
+        sides(onnx.load(path))[0],
+    ):
+        assert [spec.range for spec in inputs] == [(0.0, 255.0), (-2.0, 1.0)]
+        drawn = draw(inputs, 1)
+        assert 200 < drawn["image"].max() <= 255
+        assert 0 <= drawn["image"].min() < 50
+    assert told_range({"latentcam:range:x": "junk"}, "x") is None
+    assert told_range({"latentcam:range:x": "2 1"}, "x") is None
 
 
 def test_the_batch_can_be_fixed(tmp_path):

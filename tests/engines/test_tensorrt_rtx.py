@@ -6,12 +6,13 @@ import onnx
 import pytest
 
 from engines.base import BackendUnavailable, EngineError
-from engines.network import PROJECT, Network, open_network
+from engines.network import EMBEDDED as EMBEDDED_FOLDER
+from engines.network import Network, open_network
 from engines.tensorrt import build, capability_of, graph_of, load_library, logger_of, parse
 
 rtx = pytest.importorskip("tensorrt_rtx", reason="needs the optional package tensorrt-rtx-cu13")
 
-EMBEDDED = sorted((PROJECT / "models" / "embedded").glob("*.onnx"))
+EMBEDDED = sorted(EMBEDDED_FOLDER.rglob("*.onnx"))
 CAPABILITIES = ["7.5", "8.9", "12.0"]
 MATRIX_LAYERS = {rtx.LayerType.CONVOLUTION, rtx.LayerType.DECONVOLUTION, rtx.LayerType.MATRIX_MULTIPLY}
 

@@ -12,7 +12,8 @@ torch = pytest.importorskip("torch", reason="needs torch, which this engine is m
 
 from engines.base import BackendUnavailable, EngineError  # noqa: E402
 from engines.cuda import CudaDevice  # noqa: E402
-from engines.network import PROJECT, open_network  # noqa: E402
+from engines.network import EMBEDDED as EMBEDDED_FOLDER  # noqa: E402
+from engines.network import open_network  # noqa: E402
 from engines.onnx_module import OnnxModule  # noqa: E402
 from engines.onnxruntime import OnnxRuntime  # noqa: E402
 from engines.torch_cuda import TorchCuda, TorchCudaEngine, TorchEager  # noqa: E402
@@ -20,7 +21,7 @@ from engines.torch_cuda import TorchCuda, TorchCudaEngine, TorchEager  # noqa: E
 from .conftest import IR, OPSET  # noqa: E402
 from .standins import HostDevice  # noqa: E402
 
-EMBEDDED = sorted((PROJECT / "models" / "embedded").glob("*.onnx"))
+EMBEDDED = sorted(EMBEDDED_FOLDER.rglob("*.onnx"))
 X = (2, 4, 6, 8)  # shape of the input of every operator below
 RNG = np.random.default_rng(5)
 
