@@ -75,8 +75,8 @@ class GradualStyleEncoder(Trunk):
     def heads(self, image: Tensor) -> list[Tensor]:
         """What each head reads from its level of the pyramid: rows x (N, 512)."""
         fine, middle, coarse = self.features(image)
-        p2 = _upsample_to(coarse, middle) + self.latlayer1(middle)
-        p1 = _upsample_to(p2, fine) + self.latlayer2(fine)
+        p2 = _upsample(coarse) + self.latlayer1(middle)
+        p1 = _upsample(p2) + self.latlayer2(fine)
         return [
             head(coarse if row < COARSE_END else p2 if row < MIDDLE_END else p1) for row, head in enumerate(self.styles)
         ]
@@ -154,7 +154,11 @@ class ReStyle(nn.Module):
 
     def draw(self, codes: Tensor) -> Tensor:
         """Codes (N, rows, 512) -> the picture as the encoder sees it (N, 3, 256, 256)."""
-        return F.adaptive_avg_pool2d(self.generator(codes), FACE_SIDE)
+        picture: Tensor = self.generator(codes)
+        shrink = self.generator.size // FACE_SIDE
+        if shrink:
+            return F.avg_pool2d(picture, shrink)
+        return F.interpolate(picture, scale_factor=FACE_SIDE // self.generator.size)
 
     def refine(self, image: Tensor, codes: Tensor, drawn: Tensor) -> Tensor:
         """One round.
@@ -229,7 +233,7 @@ class Head(nn.Module):
         self.linear = EqualLinear(WIDTH, WIDTH)
 
     def forward(self, x: Tensor) -> Tensor:
-        row: Tensor = self.linear(self.convs(x).reshape(-1, WIDTH))
+        row: Tensor = self.linear(self.convs(x).flatten(1))
         return row
 
 
@@ -322,5 +326,5 @@ def _progressive(heads: list[Tensor]) -> Tensor:
     return torch.stack([base, *(base + offset for offset in offsets)], 1)
 
 
-def _upsample_to(x: Tensor, like: Tensor) -> Tensor:
-    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=True)
+def _upsample(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)

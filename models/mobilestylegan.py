@@ -150,6 +150,7 @@ class ModulatedConv2d(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *, demodulate: bool = True) -> None:
         super().__init__()
         self.out_channels = out_channels
+        self.padding = kernel_size // 2
         self.scale = 1 / math.sqrt(in_channels * kernel_size**2)
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size))
         self.modulation = nn.Linear(STYLE_DIM, in_channels)
@@ -160,7 +161,7 @@ class ModulatedConv2d(nn.Module):
         weight = self.weight * self.scale
         if hasattr(self, "style_inv"):
             weight = _demodulated(weight, weight, self.get_buffer("style_inv"))
-        return F.conv2d(x * self.modulation(w)[:, :, None, None], weight, padding=weight.shape[-1] // 2)
+        return F.conv2d(x * self.modulation(w)[:, :, None, None], weight, padding=self.padding)
 
 
 class ModulatedDepthwiseConv2d(nn.Module):
@@ -168,6 +169,7 @@ class ModulatedDepthwiseConv2d(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
+        self.in_channels = in_channels
         self.out_channels = out_channels
         self.scale = 1 / math.sqrt(in_channels * 9)
         self.weight_dw = nn.Parameter(torch.randn(in_channels, 1, 3, 3))
@@ -178,7 +180,7 @@ class ModulatedDepthwiseConv2d(nn.Module):
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         mix = self.weight_permute * self.scale
         mix = _demodulated(mix, mix * self.weight_dw.transpose(0, 1), self.get_buffer("style_inv"))
-        x = F.conv2d(x * self.modulation(w)[:, :, None, None], self.weight_dw, padding=1, groups=x.shape[1])
+        x = F.conv2d(x * self.modulation(w)[:, :, None, None], self.weight_dw, padding=1, groups=self.in_channels)
         return F.conv2d(x, mix)
 
 
@@ -215,13 +217,13 @@ def inverse_haar(x: Tensor) -> Tensor:
 
     The first C channels are the low pass; then come three details per channel: along y, along x, along both.
     """
-    n, channels, height, width = x.shape
-    low = x[:, : channels // 4]
-    along_y, along_x, both = x[:, channels // 4 :].reshape(n, channels // 4, 3, height, width).unbind(2)
+    low, *details = x.chunk(4, 1)
+    detail = torch.cat(details, 1)
+    along_y, along_x, both = detail[:, ::3], detail[:, 1::3], detail[:, 2::3]
     top, bottom = low + along_y, low - along_y
     slope_top, slope_bottom = along_x + both, along_x - both
     quads = torch.stack([top + slope_top, top - slope_top, bottom + slope_bottom, bottom - slope_bottom], 2)
-    return F.pixel_shuffle(quads.reshape(n, channels, height, width) / 2, 2)
+    return F.pixel_shuffle(quads.flatten(1, 2) / 2, 2)
 
 
 def load_student(state: Mapping[str, Tensor], prefix: str = "student.") -> Student:

@@ -28,7 +28,7 @@ class AgeEncoder(nn.Module):
         self.encoder = encoder
 
     def forward(self, image: Tensor, age: Tensor) -> Tensor:
-        plane = (age / OLDEST)[:, None, None, None].expand(-1, -1, *image.shape[-2:])
+        plane = torch.ones_like(image[:, :1]) * (age / OLDEST)[:, None, None, None]
         offsets: Tensor = self.encoder(torch.cat([image, plane], 1))
         return offsets
 

@@ -247,10 +247,11 @@ class EqualConv2d(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, gain: float) -> None:
         super().__init__()
         self.scale = gain / math.sqrt(in_channels * kernel_size**2)
+        self.padding = kernel_size // 2
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight * self.scale, padding=self.weight.shape[-1] // 2)
+        return F.conv2d(x, self.weight * self.scale, padding=self.padding)
 
 
 class Dense(nn.Module):
@@ -280,10 +281,11 @@ class Blur(nn.Module):
         super().__init__()
         taps = torch.tensor([1.0, 2.0, 1.0], device="cpu")
         kernel = torch.outer(taps, taps) / 16
+        self.channels = channels
         self.register_buffer("kernel", kernel.repeat(channels, 1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.get_buffer("kernel"), padding=1, groups=x.shape[1])
+        return F.conv2d(x, self.get_buffer("kernel"), padding=1, groups=self.channels)
 
 
 def load_generator(state: Mapping[str, Tensor], prefix: str = "") -> Generator:

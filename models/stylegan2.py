@@ -82,7 +82,7 @@ class Generator(nn.Module):
         x = self.conv1(x, w_plus[:, 0], self.noises(0))
         rgb: Tensor = self.to_rgb1(x, w_plus[:, 1])
         for level, to_rgb in enumerate(self.to_rgbs):
-            if rgb.shape[-1] == size:
+            if size == 4 << level:
                 break
             first, second = 2 * level, 2 * level + 1
             x = self.convs[first](x, w_plus[:, first + 1], self.noises(first + 1))
@@ -120,12 +120,13 @@ class ModulatedConv2d(nn.Module):
     ) -> None:
         super().__init__()
         self.scale = 1 / math.sqrt(in_channels * kernel_size**2)
+        self.padding = kernel_size // 2
         self.demodulate = demodulate
         self.upsample = upsample
         self.weight = nn.Parameter(torch.randn(1, out_channels, in_channels, kernel_size, kernel_size))
         self.modulation = EqualLinear(style_dim, in_channels, bias=1.0)
         if upsample:
-            self.blur = Blur(pad=1)
+            self.blur = Blur(out_channels)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         style = self.modulation(w)
@@ -134,7 +135,7 @@ class ModulatedConv2d(nn.Module):
         if self.upsample:
             x = self.blur(F.conv_transpose2d(x, weight.transpose(0, 1), stride=2))
         else:
-            x = F.conv2d(x, weight, padding=weight.shape[-1] // 2)
+            x = F.conv2d(x, weight, padding=self.padding)
         if self.demodulate:
             energy = weight.square().sum((2, 3))
             x = x * torch.rsqrt(style.square() @ energy.T + 1e-8)[:, :, None, None]
@@ -163,7 +164,7 @@ class ToRGB(nn.Module):
         self.conv = ModulatedConv2d(in_channels, 3, 1, style_dim, demodulate=False)
         self.bias = nn.Parameter(torch.zeros(1, 3, 1, 1))
         if upsample:
-            self.upsample = Upsample()
+            self.upsample = Upsample(3)
 
     def forward(self, x: Tensor, w: Tensor, below: Tensor | None = None) -> Tensor:
         rgb: Tensor = self.conv(x, w) + self.bias
@@ -236,30 +237,29 @@ class NoiseMaps(nn.Module):
 
 
 class Blur(nn.Module):
-    """Separable [1, 3, 3, 1] low-pass after an upsampling by 2; `pad` on every side."""
+    """Separable [1, 3, 3, 1] low-pass after an upsampling by 2, one pixel smaller than its input."""
 
-    def __init__(self, pad: int) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.pad = pad
+        self.channels = channels
         self.register_buffer("kernel", _upsampling_kernel())
 
     def forward(self, x: Tensor) -> Tensor:
-        channels = x.shape[1]
-        kernel = self.get_buffer("kernel").flip(0, 1).expand(channels, 1, -1, -1)
-        return F.conv2d(x, kernel, padding=self.pad, groups=channels)
+        kernel = self.get_buffer("kernel").expand(self.channels, 1, -1, -1)
+        return F.conv2d(x, kernel, padding=1, groups=self.channels)
 
 
 class Upsample(nn.Module):
     """Twice the side by zero insertion and the [1, 3, 3, 1] low-pass."""
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
+        self.channels = channels
         self.register_buffer("kernel", _upsampling_kernel())
 
     def forward(self, x: Tensor) -> Tensor:
-        channels = x.shape[1]
-        kernel = self.get_buffer("kernel").expand(channels, 1, -1, -1)
-        return F.conv_transpose2d(x, kernel, stride=2, padding=1, groups=channels)
+        kernel = self.get_buffer("kernel").expand(self.channels, 1, -1, -1)
+        return F.conv_transpose2d(x, kernel, stride=2, padding=1, groups=self.channels)
 
 
 def truncate(w: Tensor, average: Tensor, psi: float) -> Tensor:

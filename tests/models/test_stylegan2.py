@@ -57,12 +57,12 @@ def zero_insertion_and_fir(image: np.ndarray) -> np.ndarray:
 
 def test_upsampling_is_zero_insertion_and_filter() -> None:
     image = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
-    got = Upsample()(torch.from_numpy(image)[None, None])[0, 0].numpy()
+    got = Upsample(1)(torch.from_numpy(image)[None, None])[0, 0].numpy()
     np.testing.assert_allclose(got, zero_insertion_and_fir(image), rtol=1e-5, atol=1e-6)
 
 
 def test_blur_keeps_a_constant_inside() -> None:
-    got = Blur(pad=1)(torch.ones(1, 2, 9, 9))
+    got = Blur(2)(torch.ones(1, 2, 9, 9))
     assert got.shape == (1, 2, 8, 8)
     torch.testing.assert_close(got[:, :, 2:-2, 2:-2], torch.full((1, 2, 4, 4), 4.0))
 

@@ -1,0 +1,140 @@
+"""`python -m models.convert SYSTEM FILE --to DIR`: a published checkpoint as the networks its editor runs.
+
+Reads the authors' file (see `models.checkpoints`), exports what runs per frame as ONNX, checks each network against the
+torch module, and prints the keys that the file has beyond those. Needs torch; running the result does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from engines.base import EngineError
+from engines.export import export
+from models import encoders, hairmapper, mobilestylegan, sam, stylegan1, stylegan2
+from models.checkpoints import CheckpointError, load_state
+
+LARGEST_PICTURE = 512
+"""Side at which StyleGAN2's pictures are taken: the skip architecture has them at every resolution, and the editors
+blend crops of this size. The rest of a 1024 px generator is left out, with a fifth of its work."""
+
+
+class Picture(nn.Module):
+    """A StyleGAN2 that stops at a resolution: W+ (N, rows, D) -> RGB (N, 3, size, size)."""
+
+    def __init__(self, generator: stylegan2.Generator, size: int = LARGEST_PICTURE) -> None:
+        super().__init__()
+        self.generator = generator
+        self.size = min(size, generator.size)
+
+    def forward(self, w_plus: Tensor) -> Tensor:
+        return self.generator.synthesize(w_plus, self.size)
+
+
+class Removal(nn.Module):
+    """HairMapper's edit: W+ (N, rows, 512) -> the code without hair."""
+
+    def __init__(self, mapper: hairmapper.HairMapper) -> None:
+        super().__init__()
+        self.mapper = mapper.mapper
+        self.edit = mapper
+
+    def forward(self, w_plus: Tensor) -> Tensor:
+        return self.edit.remove(w_plus)
+
+
+def inverter(file: Path, to: Path) -> None:
+    """pSp, e4e, ReStyle: encoder.onnx, image -> w_plus; generator.onnx, w_plus -> image."""
+    found = encoders.load_inverter(file)
+    write_generator(found.generator, to)
+    write(found.network(), {"image": _faces()}, ["w_plus"], to / "encoder.onnx")
+
+
+def generator2(file: Path, to: Path) -> None:
+    """A StyleGAN2 of rosinality's: generator.onnx, w_plus -> image."""
+    write_generator(stylegan2.load_generator(load_state(file, "g_ema|g|")), to)
+
+
+def generator1(file: Path, to: Path) -> None:
+    """A StyleGAN of InterFaceGAN's: generator.onnx, w_plus -> image."""
+    network = stylegan1.load_generator(load_state(file))
+    write(network, {"w_plus": torch.randn(1, network.rows, network.style_dim)}, ["image"], to / "generator.onnx")
+
+
+def ageing(file: Path, to: Path) -> None:
+    """SAM: identity.onnx, image -> w_plus; ageing.onnx, image and age -> offsets; generator.onnx, w_plus -> image."""
+    found = sam.load(file)
+    write_generator(found.generator, to)
+    write(found.identity, {"image": _faces()}, ["w_plus"], to / "identity.onnx")
+    example = {"image": _faces(), "age": torch.tensor([40.0])}
+    write(found.ageing, example, ["offsets"], to / "ageing.onnx")
+
+
+def baldness(file: Path, to: Path) -> None:
+    """HairMapper: mapper.onnx, w_plus -> bald."""
+    write(Removal(hairmapper.load(file)), {"w_plus": torch.randn(1, 18, 512)}, ["bald"], to / "mapper.onnx")
+
+
+def mobile(file: Path, to: Path) -> None:
+    """MobileStyleGAN: generator.onnx, StyleGAN2's w_plus -> image."""
+    student = mobilestylegan.load_student(load_state(file, "state_dict"))
+    example = {"w_plus": torch.randn(1, 18, mobilestylegan.STYLE_DIM)}
+    write(mobilestylegan.FixedNoise(student), example, ["image"], to / "generator.onnx")
+
+
+CONVERTERS: Mapping[str, Callable[[Path, Path], None]] = {
+    "psp": inverter,
+    "e4e": inverter,
+    "restyle": inverter,
+    "stylegan2": generator2,
+    "stylegan1": generator1,
+    "sam": ageing,
+    "hairmapper": baldness,
+    "mobilestylegan": mobile,
+}
+
+
+def write_generator(generator: stylegan2.Generator, to: Path) -> None:
+    """Export a StyleGAN2 as generator.onnx, up to `LARGEST_PICTURE`."""
+    example = {"w_plus": torch.randn(1, generator.rows, generator.style_dim)}
+    write(Picture(generator), example, ["image"], to / "generator.onnx")
+
+
+def write(module: nn.Module, example: Mapping[str, Tensor], outputs: Sequence[str], path: Path) -> None:
+    """Export one network and say how far it is from its module."""
+    error = export(module, example, outputs, path)
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, differs from torch by {error:.1e}", flush=True)
+
+
+def _faces() -> Tensor:
+    return torch.rand(1, 3, encoders.FACE_SIDE, encoders.FACE_SIDE) * 2 - 1
+
+
+def main(argv: Sequence[str]) -> int:
+    """Convert one checkpoint.
+
+    Returns:
+        0, or 1 if the file or a network is refused; the message says why.
+    """
+    parser = argparse.ArgumentParser(prog="python -m models.convert", description="Checkpoints as ONNX networks.")
+    parser.add_argument("system", choices=sorted(CONVERTERS), help="what the checkpoint is of")
+    parser.add_argument("file", type=Path, help="the authors' checkpoint")
+    parser.add_argument("--to", type=Path, required=True, help="folder for the networks")
+    options = parser.parse_args(argv)
+    options.to.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+    try:
+        CONVERTERS[options.system](options.file, options.to)
+    except (CheckpointError, EngineError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
