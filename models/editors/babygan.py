@@ -1,0 +1,119 @@
+"""BabyGAN, live: the child of the face in front of the camera and of a second parent's photo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, cast
+
+import numpy as np
+from pydantic import Field, create_model
+
+from engines.base import Engine
+from models.babygan import AGE_CENTRE, EDITED_ROWS, age_strength, child
+from models.editor import Controls, Crop, CropSpec, Edit, Floats, Latent
+from models.editors.latent import Slider, crop_side, draw, read_w_plus, unpack
+from models.latents import Direction, LatentError, move
+from models.translation import head_mask, redrawn
+
+
+class _BabyGanControls(Controls):
+    """Genes: how much of the second parent; unset shows the camera. The age is the child's."""
+
+    genes: float | None = Field(None, ge=0.01, le=0.99, title="Child: share of the second parent")
+    resemblance: Literal["both", "father", "mother"] = Field("both", title="Fine features from")
+    age: float = Field(AGE_CENTRE, ge=10, le=50, title="Child's age", json_schema_extra={"unit": "years", "step": 1})
+    detail: Literal["full", "delta"] = Field("full", title="Detail")
+
+    def neutral(self) -> bool:
+        """No child."""
+        return self.genes is None
+
+
+class BabyGan:
+    """BabyGAN as a live editor. Its latent is W+ and the share of the drawing that replaces the camera.
+
+    The live face is the father of the formulas, the photo the mother. The child looks where the live face looks: along
+    the pose directions, the photo's code is first brought to the live face's.
+
+    Args:
+        encoder: engine, input "image", output "w_plus".
+        generator: engine, input "w_plus" of any batch, output "image".
+        generator_name: whose directions are allowed.
+        parent: the second parent's code (rows, D), of the same generator, e.g. from `models.inversion`.
+        age: direction to younger, whose length is five years.
+        sliders: what else can be set, by the names of their controls: gender, smile, ...
+        pose: directions along which the child follows the live face.
+        size: side of the crop; by default the generator's, at most 512.
+
+    Raises:
+        LatentError: a direction or the parent's code belongs to another generator.
+    """
+
+    name = "babygan"
+    needs_masks = True
+    latent_seconds = 0.1
+
+    def __init__(
+        self,
+        encoder: Engine,
+        generator: Engine,
+        generator_name: str,
+        *,
+        parent: Floats,
+        age: Direction,
+        sliders: Mapping[str, Slider],
+        pose: Sequence[Direction] = (),
+        size: int | None = None,
+    ) -> None:
+        for direction in (age, *pose, *(slider.direction for slider in sliders.values())):
+            direction.require(generator_name, "W")
+        if parent.shape != generator.inputs[0].shape[1:]:
+            raise LatentError(f"the second parent's code is {parent.shape}, the generator takes another shape")
+        self.crop = CropSpec("ffhq", size or crop_side(generator))
+        self.Controls = _controls(sliders)
+        self._encoder = encoder
+        self._generator = generator
+        self._parent = parent.astype(np.float32)
+        self._age = age
+        self._sliders = dict(sliders)
+        self._pose = [direction.unit() for direction in pose]
+
+    def encode(self, crop: Crop) -> Latent:
+        """(rows * D + 1,) float32."""
+        return np.append(read_w_plus(self._encoder, crop), np.float32(0))
+
+    def steer(self, latent: Latent, controls: Any) -> Latent:
+        """Mix the parents, then set the child's age and the rest, in the first eight rows, as the notebook does."""
+        father = unpack(latent, self._generator)
+        if controls.genes is None:
+            return latent
+        mixed = child(father, follow(self._parent, father, self._pose), controls.genes, controls.resemblance)
+        mixed = move(mixed, self._age, age_strength(controls.age), EDITED_ROWS)
+        for name, slider in self._sliders.items():
+            if amount := getattr(controls, name):
+                mixed = move(mixed, slider.direction, amount * slider.reach, EDITED_ROWS)
+        return np.append(mixed.ravel(), np.float32(controls.detail == "full"))
+
+    def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
+        """The drawing of the child, or what changes between the live face's drawing and the child's."""
+        own, wanted = draw(self._generator, [unpack(code, self._generator) for code in (latent, steered)], crop)
+        return redrawn(own, wanted, head_mask(crop), float(steered[-1]))
+
+
+def follow(code: Floats, leader: Floats, directions: Sequence[Direction]) -> Floats:
+    """A code (rows, D) with the leader's coordinates along unit directions, one after the other, row by row."""
+    for direction in directions:
+        gap = ((leader - code) * direction.vector).sum(-1, keepdims=True)
+        code = code + gap * direction.vector
+    return code.astype(np.float32, copy=False)
+
+
+def _controls(sliders: Mapping[str, Slider]) -> type[Controls]:
+    fields: dict[str, Any] = {
+        name: (
+            float,
+            Field(0.0, ge=-1, le=1, title=slider.title or name.capitalize(), json_schema_extra={"step": 0.05}),
+        )
+        for name, slider in sliders.items()
+    }
+    return cast(type[Controls], create_model("BabyGanControls", __base__=_BabyGanControls, **fields))
