@@ -1,15 +1,15 @@
 """The embedded editor: age, baldness and grey hair, from weights that ship with the project.
 
-A reader network tells what the face looks like now. Ageing happens in the face's texture square (`models.face_space`): a network
-draws how this face's skin would lighten, redden and fold over half a lifetime, measured statistics say how its shape would change,
-and the difference of ages scales both. Baldness is drawn on the head's polar map (`models.scalp`). The camera's own pixels stay
-underneath throughout: ageing is a warp and a residual, only lost hair is replaced.
+A reader network tells what the face looks like now. Ageing happens in the face's texture square (`models.face_space`):
+a network draws how this face's skin would lighten, redden and fold over half a lifetime, measured statistics say how
+its shape would change, and the difference of ages scales both. Baldness is drawn on the head's polar map
+(`models.scalp`). The camera's own pixels stay underneath throughout: ageing is a warp and a residual, only lost hair is
+replaced.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,21 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from engines.base import Engine
-from models.editor import Controls, Crop, CropSpec, Edit, Latent
-from models.face_space import SIZE, FaceSpace, Fit
+from models.ageing import Ageing, covered, draw_ageing, strength_of
+from models.editor import Controls, Crop, CropSpec, Edit, Editor, Latent
+from models.face_space import FaceSpace, Fit
+from models.filters import guided_filter
 from models.head_space import head_picture
 from models.scalp import (
     LIGHT_MODES,
     LOG_OFFSET,
+    LUMINANCE,
+    SHAPE_MODES,
     SKIN_BOX,
     ScalpModel,
     head_map,
     log_colour,
+    outline_features,
     render_scalp,
     smoothstep,
 )
@@ -46,11 +51,9 @@ LIGHT = slice(8, 8 + LIGHT_MODES)
 """How the face is lit, for the scalp."""
 SKIN = slice(8 + LIGHT_MODES, 11 + LIGHT_MODES)
 """Median log colour of the face."""
+OUTLINE = slice(11 + LIGHT_MODES, 14 + LIGHT_MODES + SHAPE_MODES)
+"""What the skull's outline depends on: in the latent, so that smoothing steadies the outline."""
 
-AGEING_YEARS = 45.0
-"""The step of age that the networks and tables render at strength 1."""
-MOST_AGEING = 1.15
-"""The strength that no difference of ages exceeds."""
 FULLY_BALD = 0.95
 """A reading of baldness above this counts as this: the way to 1 must not vanish."""
 GREYING = (42.0, 78.0)
@@ -58,6 +61,10 @@ GREYING = (42.0, 78.0)
 GREYING_MOST = 0.75
 GREY_TO_SKIN = 0.9
 """Luminance of white hair over that of the face's skin."""
+
+GREY_TINT = np.array([1.0, 0.99, 0.97], np.float32)
+STRAND_OFFSET = 16.0
+"""Added to luminance before strands are compared with their surroundings, so that noise in black hair stays small."""
 
 
 class EmbeddedControls(Controls):
@@ -68,25 +75,13 @@ class EmbeddedControls(Controls):
     hair_grey: float = Field(0.0, ge=0, le=1, title="Grey hair", json_schema_extra={"step": 0.01})
 
 
-@dataclass(frozen=True, slots=True)
-class Ageing:
-    """Measured statistics of ageing, in the texture square.
-
-    Attributes:
-        shape: (2, 64, 64, 2) float32, how women's and men's faces move in `AGEING_YEARS`, texture pixels.
-        skin: (192, 192) float32, where skin may change.
-    """
-
-    shape: Floats
-    skin: Floats
-
-
-class EmbeddedEditor:
+class EmbeddedEditor(Editor):
     """The embedded editor on any engine; see `load`."""
 
     name = "embedded"
     crop = CropSpec(convention="ffhq", size=320, margin=1.25)
     Controls = EmbeddedControls
+    needs_masks = True
 
     def __init__(self, reader: Engine, ager: Engine, space: FaceSpace, ageing: Ageing, scalp: ScalpModel) -> None:
         self._reader = reader
@@ -102,7 +97,7 @@ class EmbeddedEditor:
             crop: one face, with its mesh.
 
         Returns:
-            (17,) float32: the attributes, then what the scalp needs to know of light and skin.
+            (28,) float32: the attributes, then what the scalp needs to know of light, skin and shape.
 
         Raises:
             ValueError: the crop has no mesh.
@@ -113,7 +108,8 @@ class EmbeddedEditor:
         read[list(PROBABILITIES)] = 1 / (1 + np.exp(-read[list(PROBABILITIES)]))
         texture = self._space.unwrap(crop.image, fit)
         skin = np.median(log_colour(texture[SKIN_BOX]).reshape(-1, 3), axis=0)
-        return np.concatenate([np.clip(read, 0, 1), self._scalp.light(texture), skin]).astype(np.float32)
+        parts = [np.clip(read, 0, 1), self._scalp.light(texture), skin, outline_features(fit)]
+        return np.concatenate(parts).astype(np.float32)
 
     def steer(self, latent: Latent, controls: EmbeddedControls) -> Latent:
         """Move age, baldness and greyness towards the controls; what is off stays as read."""
@@ -122,8 +118,8 @@ class EmbeddedEditor:
         if controls.age is not None:
             steered[AGE] = controls.age / 100
             low, high = GREYING
-            due = GREYING_MOST * smoothstep(np.float32([controls.age, latent[AGE] * 100]), low, high)
-            grey = max(grey, float(due[0] - due[1])) if due[0] >= due[1] else grey
+            due = GREYING_MOST * smoothstep(np.array([latent[AGE] * 100, controls.age]), low, high)
+            grey = max(grey, float(due[1] - due[0]))
         steered[BALD] = _towards_one(latent[BALD], controls.bald)
         steered[GREY] = _towards_one(latent[GREY], grey)
         return steered
@@ -137,7 +133,8 @@ class EmbeddedEditor:
             steered: what `steer` made of it.
 
         Returns:
-            A warp and a residual for age and grey hair, a replacement for lost hair; all zero where nothing is to change.
+            A warp and a residual for age and grey hair, a replacement for lost hair; the mask is 0
+            where nothing changes.
 
         Raises:
             ValueError: the crop has no mesh.
@@ -157,9 +154,16 @@ class EmbeddedEditor:
             delta = change if delta is None else delta + change
             mask = np.maximum(mask, np.any(change != 0, axis=2))
         if crop.masks is not None and bald > 0:
-            head = head_map(fit, self._scalp.radii(fit), size)
+            head = head_map(fit, self._scalp.radii(latent[OUTLINE]), size)
             image, opacity = render_scalp(
-                self._scalp, crop.image, crop.masks.hair, crop.masks.person, head, latent[LIGHT], latent[SKIN], bald
+                self._scalp,
+                crop.image,
+                hair=crop.masks.hair,
+                person=crop.masks.person,
+                head=head,
+                light=latent[LIGHT],
+                skin=latent[SKIN],
+                amount=bald,
             )
             mask = np.maximum(mask, opacity > 0)
         return Edit(mask=mask.astype(np.float32), image=image, opacity=opacity, delta=delta, flow=flow)
@@ -170,44 +174,22 @@ class EmbeddedEditor:
         return self._space.fit(crop.mesh)
 
     def _age(self, crop: Crop, fit: Fit, male: float, years: float) -> tuple[Floats, Floats, Floats]:
-        size = crop.image.shape[0]
-        strength = MOST_AGEING * float(np.tanh(years / AGEING_YEARS / MOST_AGEING))
+        strength = strength_of(years)
         texture = self._space.unwrap(crop.image, fit)
-        covered = np.zeros((SIZE, SIZE), np.float32)
-        if crop.masks is not None:
-            hidden = np.maximum(crop.masks.hair, crop.masks.occluder)
-            hidden = cv2.resize(hidden, (size, size), interpolation=cv2.INTER_LINEAR)
-            covered = np.asarray(self._space.unwrap(hidden, fit), np.float32)
-        maps = self._ager.run(
-            {"texture": _planes(texture), "covered": covered[None, None], "male": np.float32([[male]])}
+        hidden = covered(self._space, crop, fit)
+        sex = np.full((1, 1), male, np.float32)
+        maps = self._ager.run({"texture": _planes(texture), "covered": hidden[None, None], "male": sex})
+        return draw_ageing(
+            self._space,
+            self._ageing,
+            fit,
+            size=crop.image.shape[0],
+            texture=texture,
+            hidden=hidden,
+            gain=maps["older" if strength > 0 else "younger"][0].transpose(1, 2, 0),
+            male=male,
+            strength=strength,
         )
-        gain = (maps["older"] if strength > 0 else maps["younger"])[0].transpose(1, 2, 0)
-        visible = self._visible(fit)
-        weight = self._ageing.skin * visible * (1 - smoothstep(covered, 0.25, 0.75))
-        gain = gain * (abs(strength) * weight)[..., None]
-        change = (texture.astype(np.float32) + LOG_OFFSET) * np.expm1(gain)
-
-        moves = (1 - male) * self._ageing.shape[0] + male * self._ageing.shape[1]
-        nodes = cv2.resize(visible, moves.shape[1::-1], interpolation=cv2.INTER_AREA)
-        moves = (moves @ fit.affine[:, :2].T) * (strength * nodes)[..., None]
-        moves = cv2.resize(moves.astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
-        where = self._space.to_texture(fit, size)
-        shift = _sample(moves, where)
-        back = np.linalg.inv(fit.affine[:, :2]).T.astype(np.float32)
-        delta = _sample(change.astype(np.float32), where - shift @ back)
-        support = (np.abs(shift).max(2) > 0) | (np.abs(delta).max(2) > 0)
-        return -shift, delta, support.astype(np.float32)
-
-    def _visible(self, fit: Fit) -> Floats:
-        """Where the texture square's skin faces the camera, (192, 192) float32: what turns away is left alone."""
-        grid = self._space.to_crop(fit)
-        down, across = np.gradient(grid, axis=(0, 1))
-        area = across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0]
-        whole = area.shape[0] / SIZE
-        share = area * whole * whole / np.linalg.det(fit.affine[:, :2])
-        facing = cv2.erode(smoothstep(share, 0.2, 0.5), np.ones((3, 3), np.uint8))
-        smooth = cv2.GaussianBlur(facing, (0, 0), 1.5)
-        return np.asarray(cv2.resize(smooth, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR))
 
 
 def load(load_engine: Callable[[Path], Engine], folder: Path) -> EmbeddedEditor:
@@ -223,12 +205,11 @@ def load(load_engine: Callable[[Path], Engine], folder: Path) -> EmbeddedEditor:
     """
     with np.load(folder / TABLES, allow_pickle=False) as file:
         tables: dict[str, NDArray[Any]] = {name: file[name] for name in file.files}
-    ageing = Ageing(tables["ageing_shape"].astype(np.float32), tables["ageing_skin"].astype(np.float32) / 255)
     return EmbeddedEditor(
         load_engine(folder / READER),
         load_engine(folder / AGER),
         FaceSpace.from_tables(tables),
-        ageing,
+        Ageing.from_tables(tables),
         ScalpModel.from_tables(tables),
     )
 
@@ -247,21 +228,22 @@ def grey_hair(image: NDArray[np.uint8], hair: Floats, skin: Floats, amount: floa
     """
     size = image.shape[0]
     half = size // 2
-    mask = cv2.resize(hair, (half, half), interpolation=cv2.INTER_LINEAR)
     small = cv2.resize(image, (half, half), interpolation=cv2.INTER_AREA).astype(np.float32)
-    luminance = small @ np.float32([0.3, 0.59, 0.11])
-    known = smoothstep(mask, 0.3, 0.9) + 1e-3
-    usual = float((luminance * known).sum() / known.sum())
-    white = GREY_TO_SKIN * float(np.exp(skin) @ np.float32([0.3, 0.59, 0.11]) - LOG_OFFSET)
-    base = cv2.GaussianBlur(luminance, (0, 0), 5.0)
-    strands = np.clip((luminance + 12) / (base + 12), 0.6, 1.7)
-    lifted = base + (max(white, usual) - usual) * (0.45 + 0.55 * np.clip(base / max(usual, 8.0), 0, 1.3)) * 0.8
-    grey = lifted * np.power(strands, 0.85)
-    weight = smoothstep(mask, 0.25, 0.85) * amount
+    luminance = small @ LUMINANCE
+    mask = guided_filter(luminance / 255, cv2.resize(hair, (half, half), interpolation=cv2.INTER_LINEAR), 4, 1e-3)
+    weight = smoothstep(mask, 0.3, 0.9) * amount
+    if not weight.any():
+        return np.zeros((size, size, 3), np.float32)
+    usual = float((luminance * weight).sum() / weight.sum())
+    white = max(GREY_TO_SKIN * float((np.exp(skin) - LOG_OFFSET) @ LUMINANCE), usual)
+    base = cv2.GaussianBlur(luminance, (0, 0), 4.0)
+    strands = np.clip((luminance + STRAND_OFFSET) / (base + STRAND_OFFSET), 0.6, 1.5)
+    lights = np.clip(base / max(usual, 8.0), 0, 1.3)
+    lifted = base + 0.8 * (white - usual) * (0.5 + 0.5 * lights)
+    grey = np.minimum(lifted * np.power(strands, 0.8), np.maximum(luminance, 1.1 * white))
     salt = np.clip(1 + (strands - 1) * 2 * (1 - amount), 0.4, 1.6)
-    target = grey[..., None] * np.float32([1.0, 0.99, 0.97])
-    change = (target - small) * np.clip(weight * salt, 0, 1)[..., None]
-    return np.asarray(cv2.resize(change, (size, size), interpolation=cv2.INTER_LINEAR))
+    change = (grey[..., None] * GREY_TINT - small) * np.clip(weight * salt, 0, 1)[..., None]
+    return np.asarray(cv2.resize(change.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR))
 
 
 def _towards_one(value: np.float32, control: float) -> np.float32:
@@ -278,7 +260,3 @@ def _fraction(before: np.float32, after: np.float32) -> float:
 
 def _planes(picture: NDArray[np.uint8]) -> Floats:
     return np.ascontiguousarray(picture.transpose(2, 0, 1)[None], dtype=np.float32)
-
-
-def _sample(texture: Floats, where: Floats) -> Floats:
-    return np.asarray(cv2.remap(texture, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT))

@@ -1,7 +1,8 @@
 """The face unwrapped: a fixed texture square in which every face's eyes, mouth and wrinkles lie at the same place.
 
-What is drawn there sticks to the skin, so an edit made in it is steady in video however the head moves. The way there and back is a
-smooth map fitted to the face mesh; the mesh is first projected on a few shape modes, which takes most of a tracker's noise.
+What is drawn there sticks to the skin, so an edit made in it is steady in video however the head moves. The way there
+and back is a smooth map fitted to the face mesh; the mesh is first projected on a few shape modes, which takes most of
+a tracker's noise.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ SIZE = 192
 """Side of the texture square in pixels."""
 VERTICES = 468
 """Points of the mesh that are used: MediaPipe's without the irises."""
+UPPER_HALF = 85.0
+"""Texture row above which the mesh moves with the skull, brows aside."""
 STEP = 3
 """Texture pixels between two nodes of the map's lattice."""
 INVERSE_STEP = 4
@@ -34,11 +37,14 @@ class Fit:
 
     Attributes:
         affine: (2, 3) float32, texture -> crop pixels, the best affine map of the whole face.
+        upright: (2, 3) float32, texture -> crop pixels, the best turn, scale and shift of its upper half: what the
+            skull does, whatever the mouth does.
         points: (V, 2) float32, crop pixels of the regularised mesh and the ring around it.
         modes: (K,) float32, the face's shape in units of each mode's standard deviation.
     """
 
     affine: Floats
+    upright: Floats
     points: Floats
     modes: Floats
 
@@ -106,7 +112,8 @@ class FaceSpace:
         coefficients = np.clip(self.modes.reshape(len(self.modes), -1) @ unposed.ravel() / self.spread, -4, 4)
         shape = self.mean + np.tensordot(coefficients * self.spread, self.modes, 1)
         placed = np.vstack([shape, self.ring]) @ linear.T + shift
-        return Fit(affine.astype(np.float32), placed.astype(np.float32), coefficients.astype(np.float32))
+        upright = _similarity(self.mean[self.mean[:, 1] < UPPER_HALF], points[self.mean[:, 1] < UPPER_HALF])
+        return Fit(affine.astype(np.float32), upright, placed.astype(np.float32), coefficients.astype(np.float32))
 
     def to_crop(self, fit: Fit) -> Floats:
         """Crop coordinates of the lattice nodes, (L, L, 2) float32."""
@@ -150,3 +157,13 @@ class FaceSpace:
             here += ((node - inside) * STEP) @ fit.affine[:, :2].T
             texture += INVERSE_DAMPING * ((wanted - here) @ back.T)
         return cv2.resize(texture, (size, size), interpolation=cv2.INTER_LINEAR)
+
+
+def _similarity(home: Floats, points: NDArray[np.float64]) -> Floats:
+    """Least squares turn, scale and shift from `home` to `points`, as complex numbers: (2, 3) float32."""
+    start = (home[:, 0] + 1j * home[:, 1]).astype(np.complex128)
+    end = points[:, 0] + 1j * points[:, 1]
+    away = start - start.mean()
+    turn = np.vdot(away, end - end.mean()) / np.vdot(away, away)
+    shift = end.mean() - turn * start.mean()
+    return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]], np.float32)

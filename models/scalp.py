@@ -1,8 +1,8 @@
 """A bald head: where the skull ends, how its skin catches the light, and in which order hair is lost.
 
-All of it is statistics over bald heads, in polar coordinates around the point between the brows: the skull's outline is linear in the
-face's shape, the shading of the scalp is linear in the shading of the face. What hair hid behind the head is filled from the
-background around it.
+All of it is statistics over bald heads, in polar coordinates around the point between the brows: the skull's outline is
+linear in the face's shape, the shading of the scalp is linear in the shading of the face. What hair hid behind the head
+is filled from the background around it.
 """
 
 from __future__ import annotations
@@ -33,15 +33,21 @@ LOG_OFFSET = 16.0
 """Added to 0..255 before the logarithm, so that noise in the dark stays small."""
 COARSE = 4
 """Crop pixels per pixel of the coarse maps."""
-HAIRLINE = 0.5
+HAIRLINE = 0.54
 """Where hair can begin, as a fraction of the way from the brows to the outline."""
+CREST = 0.78
+"""Hair that stands beyond the skull is not lost before this: the background must not show through a temple."""
 GRAIN = 0.014
 """Standard deviation of the scalp's texture, in log units."""
+
+GRAIN_SIZE = 512
+LEAST_FOREHEAD = 20.0
+"""Coarse pixels of visible forehead that count as half enough to tell the scalp's colour."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScalpModel:
-    """The statistics. A = number of angles from 0 (right) over the crown to pi, R = number of radii from center to outline.
+    """The statistics. A angles from 0 (right) over the crown to pi, R radii from the center to the outline.
 
     Attributes:
         outline: (A, 3 + SHAPE_MODES) float32, radius in texture pixels as a linear function of `outline_features`.
@@ -67,12 +73,12 @@ class ScalpModel:
             )
         )
 
-    def radii(self, fit: Fit) -> Floats:
-        """The skull's outline, (A,) float32 texture pixels."""
-        return np.asarray(self.outline @ outline_features(fit), np.float32)
+    def radii(self, features: Floats) -> Floats:
+        """The skull's outline, (A,) float32 texture pixels, from `outline_features`."""
+        return np.asarray(self.outline @ features, np.float32)
 
     def light(self, texture: NDArray[np.uint8]) -> Floats:
-        """Light coefficients of a face, (LIGHT_MODES,) float32 in standard deviations, from its (192, 192, 3) texture."""
+        """Light coefficients of a face, (LIGHT_MODES,) float32, from its (192, 192, 3) uint8 RGB texture."""
         return np.clip(self.light_modes @ (shading_of(log_colour(texture)) - self.light_mean), -2.5, 2.5)
 
 
@@ -84,7 +90,7 @@ class HeadMap:
         angle: radians, 0 to the right, pi / 2 up; below the center it is held at 0 or pi.
         radius: 1 on the skull's outline.
         distance: crop pixels inside the outline, negative outside.
-        texture: (..., 2) texture coordinates by the affine map.
+        texture: (..., 2) texture coordinates by the upright map.
     """
 
     angle: Floats
@@ -117,19 +123,22 @@ def head_map(fit: Fit, radii: Floats, size: int) -> HeadMap:
     side = size // COARSE
     axis = (np.arange(side, dtype=np.float32) + 0.5) * COARSE - 0.5
     crop = np.stack(np.meshgrid(axis, axis), axis=-1)
-    texture = (crop - fit.affine[:, 2]) @ np.linalg.inv(fit.affine[:, :2]).T.astype(np.float32)
+    texture = (crop - fit.upright[:, 2]) @ np.linalg.inv(fit.upright[:, :2]).T.astype(np.float32)
     offset = texture - np.array(CENTER, np.float32)
     angle = np.arctan2(-offset[..., 1], offset[..., 0])
     angle = np.where(angle < -np.pi / 2, np.pi, np.clip(angle, 0, np.pi)).astype(np.float32)
     outline = _at_angle(radii[None], angle, np.zeros_like(angle))
     length = np.hypot(offset[..., 0], offset[..., 1])
-    scale = np.float32(np.sqrt(abs(np.linalg.det(fit.affine[:, :2]))))
-    return HeadMap(angle, length / outline, (outline - length) * scale, texture)
+    scale = np.float32(np.sqrt(np.linalg.det(fit.upright[:, :2])))
+    return HeadMap(
+        angle, (length / outline).astype(np.float32), ((outline - length) * scale).astype(np.float32), texture
+    )
 
 
 def render_scalp(
     model: ScalpModel,
     image: NDArray[np.uint8],
+    *,
     hair: Floats,
     person: Floats,
     head: HeadMap,
@@ -158,7 +167,7 @@ def render_scalp(
     coarse = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32)
     hair_coarse = cv2.resize(hair, (side, side), interpolation=cv2.INTER_AREA)
     person_coarse = cv2.resize(person, (side, side), interpolation=cv2.INTER_AREA)
-    scalp = _scalp_colour(model, coarse, hair_coarse, head, light, skin)
+    scalp = _scalp_colour(model, coarse, hair=hair_coarse, head=head, light=light, skin=skin)
     background = _behind(coarse, hair_coarse, person_coarse, head.distance)
 
     inside = smoothstep(_resize(head.distance, size), -1.5, 1.5)
@@ -177,23 +186,25 @@ def render_scalp(
     opacity = np.clip(inside * on_head + (1 - inside) * off_head, 0, 1)
     opacity[opacity < 1 / 255] = 0
 
-    grain = np.exp(GRAIN * _noise(size))[..., None]
+    grain = np.exp(GRAIN * _grain(head, size))[..., None]
     weight = inside[..., None]
     shown = _resize(scalp, size) * grain * weight + _resize(background, size) * (1 - weight)
     return np.clip(shown + 0.5, 0, 255).astype(np.uint8), opacity
 
 
 def loss_order(head: HeadMap) -> Floats:
-    """When each place loses its hair, 0 (first) .. 1 (last): temples, front, crown, sides (Norwood 1975, from the front)."""
+    """When each place loses its hair, 0 (first) .. 1 (last): temples, front, crown, sides (Norwood 1975, seen from
+    the front).
+    """
     from_crown = np.abs(head.angle - np.pi / 2)
-    temple = np.exp(-(((from_crown - 0.72) / 0.3) ** 2))
-    sides = smoothstep(from_crown, 0.85, 1.25)
-    speed = (0.78 + 0.5 * temple) * (1 - sides) + 0.12 * sides
-    volume = np.where(head.radius > 0.9, 0.9 + (head.radius - 0.9) * 0.25, head.radius)
-    depth = np.maximum(volume - HAIRLINE, 0)
-    front = depth / (0.56 * speed)
-    last = 0.74 + 0.3 * np.clip(depth / 0.55, 0, 1)
-    return np.asarray(np.minimum(front, last), np.float32)
+    temple = np.exp(-(((from_crown - 0.7) / 0.34) ** 2))
+    sides = smoothstep(from_crown, 0.7, 1.35)
+    speed = (0.7 + 0.55 * temple) * (1 - sides) + 0.1 * sides
+    depth = np.maximum(head.radius - HAIRLINE, 0)
+    front = depth / (0.58 * speed)
+    crest = CREST * smoothstep(head.radius, 0.9, 1.02)
+    last = 0.76 + 0.26 * np.clip(depth / 0.8, 0, 1)
+    return np.asarray(np.minimum(np.maximum(front, crest), last), np.float32)
 
 
 def smoothstep(x: NDArray[Any], low: float, high: float) -> Floats:
@@ -226,26 +237,28 @@ def fill(picture: Floats, weight: Floats) -> Floats:
 
 
 def _scalp_colour(
-    model: ScalpModel, coarse: Floats, hair: Floats, head: HeadMap, light: Floats, skin: Floats
+    model: ScalpModel, coarse: Floats, *, hair: Floats, head: HeadMap, light: Floats, skin: Floats
 ) -> Floats:
     polar = model.mean + np.tensordot(light, model.shading, 1).astype(np.float32)
     radii = polar.shape[1]
     shade = _at_angle(polar.transpose(1, 0, 2), head.angle, np.clip(head.radius * radii - 0.5, 0, radii - 1))
     expected = shade + skin
     across, down = head.texture[..., 0], head.texture[..., 1]
-    forehead = (across > 28) & (across < SIZE - 28) & (down > -30) & (head.distance > 3)
-    visible = forehead * (cv2.dilate(hair, np.ones((3, 3), np.uint8)) < 0.12) * (1 - smoothstep(down, 34, 46))
+    forehead = smoothstep(across, 24, 34) * smoothstep(SIZE - across, 24, 34) * smoothstep(down, -34, -26)
+    forehead = forehead * smoothstep(head.distance, 1, 6) * (1 - smoothstep(down, 34, 46))
+    visible = forehead * (1 - smoothstep(cv2.dilate(hair, np.ones((3, 3), np.uint8)), 0.05, 0.25))
     error = log_colour(coarse) - expected
-    seen = visible > 0.5
-    usual = np.median(error[seen], axis=0) if seen.sum() > 20 else np.zeros(3, np.float32)
-    local = fill(np.clip(error - usual, -0.5, 0.4).astype(np.float32), visible.astype(np.float32))
-    trust = np.clip(cv2.GaussianBlur(visible.astype(np.float32), (0, 0), 6) * 4, 0, 1)[..., None]
+    known = float(visible.sum()) + LEAST_FOREHEAD
+    usual = np.einsum("ij,ijc->c", visible, np.clip(error, -0.6, 0.6)) / known
+    local = fill(np.clip(error - usual, -0.5, 0.4).astype(np.float32), visible)
+    trust = np.clip(cv2.GaussianBlur(visible, (0, 0), 6) * 4, 0, 1)[..., None]
     return np.asarray(np.exp(expected + usual + local * trust) - LOG_OFFSET, np.float32)
 
 
 def _behind(coarse: Floats, hair: Floats, person: Floats, distance: Floats) -> Floats:
-    background = ((person < 0.15) & (hair < 0.06) & (distance < -1)).astype(np.float32)
-    return fill(coarse, cv2.erode(background, np.ones((3, 3), np.uint8)))
+    solid = cv2.dilate(np.maximum(person, hair), np.ones((3, 3), np.uint8))
+    background = (1 - smoothstep(solid, 0.05, 0.3)) * (1 - smoothstep(distance, -6, -1))
+    return fill(coarse, background)
 
 
 def _at_angle(table: Floats, angle: Floats, row: Floats) -> Floats:
@@ -257,8 +270,11 @@ def _resize(x: NDArray[Any], side: int) -> Floats:
     return np.asarray(cv2.resize(x.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR))
 
 
-def _noise(size: int) -> Floats:
+def _grain(head: HeadMap, size: int) -> Floats:
+    """Fine mottling that moves with the head, (S, S) float32, standard deviation about 1."""
     generator = np.random.default_rng(0)
-    fine = cv2.GaussianBlur(generator.standard_normal((size, size)).astype(np.float32), (0, 0), 0.8)
-    broad = cv2.GaussianBlur(generator.standard_normal((size, size)).astype(np.float32), (0, 0), 3.0)
-    return np.asarray(fine / fine.std() * 0.8 + broad / broad.std() * 0.6, np.float32)
+    fine = cv2.GaussianBlur(generator.standard_normal((GRAIN_SIZE, GRAIN_SIZE)).astype(np.float32), (0, 0), 1.0)
+    broad = cv2.GaussianBlur(generator.standard_normal((GRAIN_SIZE, GRAIN_SIZE)).astype(np.float32), (0, 0), 3.0)
+    pattern = fine / fine.std() * 0.8 + broad / broad.std() * 0.6
+    where = cv2.resize(head.texture + np.float32(GRAIN_SIZE / 2), (size, size), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.remap(pattern, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101))

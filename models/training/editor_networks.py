@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -15,7 +17,7 @@ READER_SIZE = 112
 class Reader(nn.Module):
     """Head picture -> attributes.
 
-    A plain residual network (He et al. 2016) with squared pooling at the end, small enough for a millisecond on one core.
+    A plain residual network (He et al. 2016), small enough for a millisecond on one core.
     """
 
     def __init__(self, width: int = 24) -> None:
@@ -23,8 +25,7 @@ class Reader(nn.Module):
         self.stem = _convolution(3, width, stride=2)
         sizes = [width, width * 2, width * 4, width * 6]
         self.stages = nn.ModuleList(
-            nn.Sequential(_convolution(a, b, stride=2), Residual(b), Residual(b))
-            for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+            nn.Sequential(_convolution(a, b, stride=2), Residual(b), Residual(b)) for a, b in pairwise(sizes)
         )
         self.drop = nn.Dropout(0.2)
         self.head = nn.Linear(sizes[-1] * 2 + sizes[-2], len(ATTRIBUTES))
@@ -50,9 +51,9 @@ class Reader(nn.Module):
 class Ager(nn.Module):
     """Face texture -> how its skin changes over half a lifetime, older and younger, in log colour.
 
-    A small U-Net (Ronneberger et al. 2015) on the texture square. Learned maps of the square, which start as the measured change
-    of women's and men's skin, are its prior: they are blended by sex, added to what the U-Net says, and shown to it. Everything sits
-    at the same place in every face, so little depth is needed.
+    A small U-Net (Ronneberger et al. 2015) on the texture square. Learned maps of it, which start as the measured
+    change of women's and men's skin, are its prior: they are blended by sex, added to what the U-Net says, and shown to
+    it. Everything sits at the same place in every face, so little depth is needed.
 
     Args:
         size: side of the texture square in pixels.
@@ -69,7 +70,7 @@ class Ager(nn.Module):
         self.enter = _plain(3 + 1 + 3, width)
         self.down = nn.ModuleList(
             nn.Sequential(nn.Conv2d(a + (maps if i == 0 else 0), b, 3, 2, 1), nn.LeakyReLU(0.2), _plain(b, b))
-            for i, (a, b) in enumerate(zip(widths[:-1], widths[1:], strict=True))
+            for i, (a, b) in enumerate(pairwise(widths))
         )
         self.middle = nn.Sequential(_plain(widths[-1], widths[-1]), _plain(widths[-1], widths[-1]))
         self.up = nn.ModuleList(
@@ -77,7 +78,8 @@ class Ager(nn.Module):
         )
         self.leave = nn.Conv2d(width, 6, 3, padding=1)
         nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)
+        if self.leave.bias is not None:
+            nn.init.zeros_(self.leave.bias)
 
     def forward(self, texture: Tensor, covered: Tensor, male: Tensor) -> tuple[Tensor, Tensor]:
         """Draw the change.
@@ -99,7 +101,7 @@ class Ager(nn.Module):
             skips.append(x)
             if index == 0:
                 maps = functional.interpolate(self.maps[None], scale_factor=2.0, mode="bilinear")
-                x = torch.cat([x, maps.expand(len(x), -1, -1, -1)], 1)
+                x = torch.cat([x, maps.expand(x.shape[0], -1, -1, -1)], 1)
             x = down(x)
         x = self.middle(x)
         for up, skip in zip(self.up, reversed(skips), strict=True):
@@ -109,7 +111,9 @@ class Ager(nn.Module):
 
 
 class Critic(nn.Module):
-    """Does this patch of skin look like the example's? A conditional PatchGAN (Isola et al. 2017) with spectral normalisation.
+    """Does this patch of skin look like the example's?
+
+    A conditional PatchGAN (Isola et al. 2017) with spectral normalisation (Miyato et al. 2018).
 
     Args:
         width: channels of the first layer.
@@ -117,14 +121,13 @@ class Critic(nn.Module):
 
     def __init__(self, width: int = 32) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        sizes = [7, width, width * 2, width * 3]
-        for a, b in zip(sizes[:-1], sizes[1:], strict=True):
-            layers += [nn.utils.parametrizations.spectral_norm(nn.Conv2d(a, b, 4, 2, 1)), nn.LeakyReLU(0.2)]
-        layers.append(nn.utils.parametrizations.spectral_norm(nn.Conv2d(sizes[-1], 1, 3, 1, 1)))
-        self.layers = nn.Sequential(*layers)
+        sizes = (7, width, width * 2, width * 3)
+        self.layers = nn.ModuleList(
+            nn.utils.parametrizations.spectral_norm(nn.Conv2d(a, b, 4, 2, 1)) for a, b in pairwise(sizes)
+        )
+        self.verdict = nn.utils.parametrizations.spectral_norm(nn.Conv2d(sizes[-1], 1, 3, 1, 1))
 
-    def forward(self, texture: Tensor, edited: Tensor, covered: Tensor) -> Tensor:
+    def forward(self, texture: Tensor, edited: Tensor, covered: Tensor) -> list[Tensor]:
         """Judge.
 
         Args:
@@ -133,9 +136,14 @@ class Critic(nn.Module):
             covered: (B, 1, H, W), what hides the skin.
 
         Returns:
-            (B, 1, H / 8, W / 8), above 0 for an example.
+            The features of each layer, and last the verdict, (B, 1, H / 8, W / 8), above 0 for an example.
         """
-        return self.layers(torch.cat([edited / 64 - 2, (edited - texture) / 16, covered], 1))
+        x = torch.cat([edited / 64 - 2, (edited - texture) / 16, covered], 1)
+        found = []
+        for layer in self.layers:
+            x = functional.leaky_relu(layer(x), 0.2)
+            found.append(x)
+        return [*found, self.verdict(x)]
 
 
 class Residual(nn.Module):

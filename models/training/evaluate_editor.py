@@ -1,4 +1,4 @@
-"""Measure the embedded editor on portraits it has never seen: the table of its model card, per group, and sheets to look at."""
+"""Measure the embedded editor on portraits it has never seen: its table, per group, and sheets to look at."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from engines.select import load as load_engine
 from models import embedded_editor
-from models.editor import Crop, Edit
+from models.editor import Crop
 from models.embedded_editor import EmbeddedControls, EmbeddedEditor
 from models.segmenter import Segmenter
+from models.training.apply import apply_edit
 from models.training.data import ROOT, SIZE, FaceSet, shared_folder
 from models.training.teachers import Teachers
 
@@ -196,31 +197,7 @@ class Bench:
 def run(editor: EmbeddedEditor, crop: Crop, controls: EmbeddedControls) -> Image:
     """One crop through the editor, at the crop's resolution."""
     latent = editor.encode(crop)
-    return apply(editor.render(crop, latent, editor.steer(latent, controls)), crop.image)
-
-
-def apply(edit: Edit, camera: Image) -> Image:
-    """What `models.editor.Edit` says, at the crop's resolution.
-
-    Args:
-        edit: the edit of the crop.
-        camera: (S, S, 3) uint8 RGB.
-
-    Returns:
-        (S, S, 3) uint8 RGB.
-    """
-    edited = camera.astype(np.float32)
-    if edit.flow is not None:
-        axis = np.arange(len(camera), dtype=np.float32)
-        where = np.stack(np.meshgrid(axis, axis), axis=-1) + edit.flow
-        edited = cv2.remap(edited, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    if edit.delta is not None:
-        edited = edited + edit.delta
-    if edit.image is not None:
-        opacity = np.ones_like(edit.mask) if edit.opacity is None else edit.opacity
-        edited = edited * (1 - opacity[..., None]) + edit.image * opacity[..., None]
-    mask = edit.mask[..., None]
-    return np.clip(camera * (1 - mask) + edited * mask + 0.5, 0, 255).astype(np.uint8)
+    return apply_edit(editor.render(crop, latent, editor.steer(latent, controls)), crop.image)
 
 
 def sharpness(image: Image, crop: Crop) -> float:

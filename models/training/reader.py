@@ -55,7 +55,9 @@ def train_reader(faces: FaceSet, space: FaceSpace, folder: Path, device: torch.d
     balance = _balance(faces, rows)
     network = Reader().to(device)
     average = torch.optim.swa_utils.AveragedModel(
-        network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(AVERAGE), use_buffers=True
+        network,
+        multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(AVERAGE),  # type: ignore[no-untyped-call]
+        use_buffers=True,
     )
     optimiser = torch.optim.AdamW(network.parameters(), RATE, weight_decay=0.05)
     steps = epochs * len(rows) // BATCH
@@ -78,7 +80,7 @@ def train_reader(faces: FaceSet, space: FaceSpace, folder: Path, device: torch.d
             read = network(_planes(pictures, device))
         loss = reader_loss(read.float(), torch.from_numpy(wanted[chosen]).to(device))
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 2.0)
         optimiser.step()
         schedule.step()

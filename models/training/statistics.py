@@ -1,4 +1,4 @@
-"""What is measured instead of learnt by descent: how faces' shape and skin change with age, what bald heads look like."""
+"""What is measured rather than learnt by descent: how shape and skin change with age, what bald heads look like."""
 
 from __future__ import annotations
 
@@ -110,7 +110,9 @@ def folds(texture: NDArray[np.uint8]) -> Floats:
 
 
 def common_folds(faces: FaceSet, textures: NDArray[np.uint8], rows: Rows, rounds: int = 8) -> Floats:
-    """The folds that old faces share, sharp: each face's are moved onto the mean's, again and again (congealing, Learned-Miller 2006).
+    """The folds that old faces share, sharp: each face's are moved onto the mean's, again and again.
+
+    Congealing (Learned-Miller 2006) with optical flow.
 
     Returns:
         (2, 192, 192) float32 for women and men, symmetrical, log luminance with the strength they have in one face.
@@ -128,7 +130,7 @@ def common_folds(faces: FaceSet, textures: NDArray[np.uint8], rows: Rows, rounds
 
 
 def _congeal(stack: Floats, rounds: int) -> Floats:
-    optical_flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    optical_flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     grid = np.stack(np.meshgrid(*[np.arange(SIZE, dtype=np.float32)] * 2), axis=-1)
     common = stack.mean(0)
     moved = stack
@@ -183,17 +185,24 @@ def scalp_tables(faces: FaceSet, space: FaceSpace, rows: Rows) -> dict[str, NDAr
     middle = lights.mean(0)
     modes = np.linalg.svd(lights - middle, full_matrices=False)[2][:LIGHT_MODES]
     modes = modes / ((lights - middle) @ modes.T).std(0)[:, None]
-    mean = np.median(colours, axis=0)
+    mean: NDArray[Any] = np.median(colours, axis=0)
     inputs = np.column_stack([np.ones(len(lights)), (lights - middle) @ modes.T])
     outputs = np.clip(colours - mean, -0.8, 0.5).reshape(len(colours), -1)
     weights = _ridge(inputs, outputs, 8.0).reshape(LIGHT_MODES + 1, ANGLES, RADII, 3)
+    mean, weights = _less_colour(mean + weights[0]), _less_colour(weights[1:])
     return {
         "scalp_outline": outline.astype(np.float32),
-        "scalp_mean": (mean + weights[0]).astype(np.float16),
-        "scalp_shading": weights[1:].astype(np.float16),
+        "scalp_mean": mean.astype(np.float16),
+        "scalp_shading": weights.astype(np.float16),
         "scalp_light_mean": middle.astype(np.float32),
         "scalp_light_modes": modes.astype(np.float32),
     }
+
+
+def _less_colour(logs: NDArray[Any]) -> Floats:
+    """The bald of the portraits are older and more tanned than most who try it: keep most of what is not luminance."""
+    luminance = (logs @ LUMINANCE)[..., None]
+    return np.asarray(luminance + 0.8 * (logs - luminance), np.float32)
 
 
 def _outline(faces: FaceSet, row: int, fit: Fit) -> Floats:
@@ -202,7 +211,7 @@ def _outline(faces: FaceSet, row: int, fit: Fit) -> Floats:
     lengths = np.arange(30, 150, dtype=np.float32)
     radii = np.full(ANGLES, np.nan, np.float32)
     for index, way in enumerate(_directions()):
-        points = (np.array(CENTER) + lengths[:, None] * way) @ fit.affine[:, :2].T + fit.affine[:, 2]
+        points = (np.array(CENTER) + lengths[:, None] * way) @ fit.upright[:, :2].T + fit.upright[:, 2]
         seen = cv2.remap(person, points[None].astype(np.float32), None, cv2.INTER_LINEAR)[0]
         outside = np.flatnonzero(seen < 0.5)
         inside_portrait = (points[:, 0] > 3) & (points[:, 0] < PORTRAIT - 4) & (points[:, 1] > 4)
@@ -211,10 +220,10 @@ def _outline(faces: FaceSet, row: int, fit: Fit) -> Floats:
     return radii
 
 
-def _polar_colour(image: NDArray[np.uint8], fit: Fit, edge: Floats) -> Floats:
+def _polar_colour(image: NDArray[np.uint8], fit: Fit, edge: NDArray[Any]) -> Floats:
     share = (np.arange(RADII) + 0.5) / RADII
     points = np.array(CENTER) + (share[None, :, None] * edge[:, None, None]) * _directions()[:, None]
-    where = (points @ fit.affine[:, :2].T + fit.affine[:, 2]).astype(np.float32)
+    where = (points @ fit.upright[:, :2].T + fit.upright[:, 2]).astype(np.float32)
     soft = cv2.GaussianBlur(image, (0, 0), 1.5)
     return log_colour(cv2.remap(soft, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
@@ -224,7 +233,7 @@ def _directions() -> Floats:
     return np.stack([np.cos(angles), -np.sin(angles)], 1).astype(np.float32)
 
 
-def _robust_ridge(inputs: Floats, outputs: Floats, strength: float) -> Floats:
+def _robust_ridge(inputs: NDArray[Any], outputs: NDArray[Any], strength: float) -> Floats:
     kept = np.isfinite(outputs)
     weights = np.zeros(inputs.shape[1], np.float32)
     for _ in range(4):
@@ -234,7 +243,7 @@ def _robust_ridge(inputs: Floats, outputs: Floats, strength: float) -> Floats:
     return weights
 
 
-def _ridge(inputs: Floats, outputs: Floats, strength: float) -> Floats:
+def _ridge(inputs: NDArray[Any], outputs: NDArray[Any], strength: float) -> Floats:
     penalty = np.eye(inputs.shape[1]) * strength
     penalty[0, 0] = 0
     return np.asarray(np.linalg.solve(inputs.T @ inputs + penalty, inputs.T @ outputs), np.float32)

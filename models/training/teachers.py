@@ -88,4 +88,4 @@ def _to_box(mesh: Floats) -> Floats:
     side = max(high[0] - low[0], high[1] - top)
     center = np.array([(low[0] + high[0]) / 2, (top + high[1]) / 2])
     scale = 112 / side
-    return np.float32([[scale, 0, 56 - center[0] * scale], [0, scale, 56 - center[1] * scale]])
+    return np.array([[scale, 0, 56 - center[0] * scale], [0, scale, 56 - center[1] * scale]], np.float32)
