@@ -12,7 +12,8 @@ Floats = NDArray[np.float32]
 
 # Compare frames of the same number: `remember(n)` keeps n frames, `compare(n)` gives the mean absolute difference per pixel
 # between n later frames and the remembered ones of the same number, in rows.
-COMPARE_JS = """
+COMPARE_JS = (
+    """
 () => {
   const WIDTH = 160, HEIGHT = 120, PATIENCE_MS = 60_000;
   const counter = %s;
@@ -54,7 +55,9 @@ COMPARE_JS = """
   };
   window.counter = () => counter(video);
 }
-""" % READ_COUNTER_JS
+"""
+    % READ_COUNTER_JS
+)
 
 
 def go_live(page: Page, url: str, *, path: str = "/?autostart=1") -> None:

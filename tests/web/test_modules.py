@@ -292,7 +292,9 @@ def test_presets_are_kept_per_editor(blank: Page) -> None:
     assert kept == [[{"title": "Mine", "controls": {"age": 80}}], []]
 
 
-@pytest.mark.parametrize("stored", ["", "null", "[]", "7", '{"presets":{"embedded":"x"}}', '{"presets":{"embedded":[null]}}'])
+@pytest.mark.parametrize(
+    "stored", ["", "null", "[]", "7", '{"presets":{"embedded":"x"}}', '{"presets":{"embedded":[null]}}']
+)
 def test_damaged_memory_is_forgotten(blank: Page, stored: str) -> None:
     presets = run(blank, "presets", "localStorage.setItem('latentcam', a); return m.ownPresets('embedded')", stored)
     assert presets == []
