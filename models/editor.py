@@ -22,8 +22,8 @@ class CropSpec:
 
     Attributes:
         convention: "ffhq", the quad of Karras et al. 2018 (eye distance x 2.0, eye to mouth x 1.8); "ffhq_lats", the
-            same with x 2.2 (Or-El et al. 2020); "celeba", the 178x178 centre of CelebA's aligned pictures; "box", the upright
-            square around the face box.
+            same with x 2.2 (Or-El et al. 2020); "celeba", the 178x178 centre of CelebA's aligned
+            pictures; "box", the upright square around the face box.
         size: side of the crop in pixels.
         margin: the convention's square is enlarged by this factor around its centre.
     """
@@ -99,8 +99,8 @@ class Controls(BaseModel):
     """Base of every editor's controls. A field is a slider, switch or choice of the page.
 
     Supported field types: bounded `float`/`int` (`Field(ge=, le=)`), `float | None` (a slider with an off switch),
-    `bool`, `Literal[...]`/`Enum` of strings, and colours (`#rrggbb` with `json_schema_extra={"format": "color"}`). `title` is
-    the label; `json_schema_extra` may give `unit` and `step`. The defaults must be the neutral position.
+    `bool`, `Literal[...]`/`Enum` of strings, and colours (`#rrggbb` with `json_schema_extra={"format": "color"}`).
+    `title` is the label; `json_schema_extra` may give `unit` and `step`. The defaults must be the neutral position.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -119,8 +119,8 @@ class Editor(Protocol):
         crop: how it wants its faces cut out.
         Controls: the model of its controls, a subclass of `models.editor.Controls`.
         needs_masks: whether `encode` and `render` want `Crop.masks`.
-        latent_seconds: time constant with which the stream averages the latent of one face; 0 where the latent holds what
-            changes quickly (pose, expression).
+        latent_seconds: time constant with which the stream averages the latent of one face; 0 where the latent holds
+            what changes quickly (pose, expression).
     """
 
     name: str
