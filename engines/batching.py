@@ -242,6 +242,17 @@ class BatchedEngine(Engine):
         with self._changed:
             self._figures.pop(name, None)
 
+    def warm_up(self) -> None:
+        """Run once for each batch size that engines prepare for, so that no call pays for it later."""
+        rows = 1
+        while rows <= self._planner.largest:
+            inputs = {
+                spec.name: np.zeros([rows if size is None else size for size in spec.shape], spec.dtype)
+                for spec in self.inputs
+            }
+            self._engine.run(inputs)
+            rows *= 2
+
     def close(self) -> None:
         """End the worker after the batch it is in; waiting and later calls fail."""
         with self._changed:

@@ -137,7 +137,8 @@ class _Staging:
 class CudaEngine(Engine):
     """An engine over slots; subclasses make the slots.
 
-    Calls take turns: there is one GPU, and `engines.batching` puts more work into one call rather than several at once.
+    Slots are made for batches of 1, 2, 4, 8, ...; a batch between runs in the next larger one. Calls take turns: there
+    is one GPU, and `engines.batching` puts more work into one call rather than several at once.
     """
 
     def __init__(self, device: Device) -> None:
@@ -162,11 +163,11 @@ class CudaEngine(Engine):
         """
         batch = self._batch({name: tuple(value.shape) for name, value in inputs.items()})
         with self._turn, self._errors(), self._device.active():
-            slot = self._ready(batch)
+            slot, _ = self._ready(batch)
             for name, tensor in slot.inputs.items():
-                tensor.copy_(inputs[name])
+                tensor[self._part(name, batch)].copy_(inputs[name])
             slot.launch()
-            outputs = {name: tensor.clone() for name, tensor in slot.outputs.items()}
+            outputs = {name: tensor[self._part(name, batch)].clone() for name, tensor in slot.outputs.items()}
             self._device.synchronize()
         return outputs
 
@@ -178,24 +179,31 @@ class CudaEngine(Engine):
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         batch = self._batch({name: value.shape for name, value in inputs.items()})
         with self._turn, self._errors(), self._device.active():
-            slot = self._ready(batch)
-            staging = self._staging[batch]
+            slot, staging = self._ready(batch)
             for name, tensor in slot.inputs.items():
-                np.copyto(staging.inputs[name].numpy(), inputs[name])
-                tensor.copy_(staging.inputs[name], non_blocking=True)
+                part = self._part(name, batch)
+                np.copyto(staging.inputs[name][part].numpy(), inputs[name])
+                tensor[part].copy_(staging.inputs[name][part], non_blocking=True)
             slot.launch()
             for name, tensor in slot.outputs.items():
                 staging.outputs[name].copy_(tensor, non_blocking=True)
             self._device.synchronize()
-            return {name: tensor.numpy().copy() for name, tensor in staging.outputs.items()}
+            return {name: value[self._part(name, batch)].numpy().copy() for name, value in staging.outputs.items()}
 
-    def _ready(self, batch: int) -> Slot:
-        if batch not in self._slots:
-            made = self._slot(batch)
+    def _ready(self, batch: int) -> tuple[Slot, _Staging]:
+        """The smallest slot that holds a batch. What an earlier call left in its other rows is computed, not given."""
+        size = 1 << (batch - 1).bit_length()
+        if size not in self._slots:
+            made = self._slot(size)
             launch = self._device.capture(made.launch) if made.capturable else made.launch
-            self._slots[batch] = Slot(made.inputs, made.outputs, launch)
-            self._staging[batch] = _Staging(self._pinned(made.inputs), self._pinned(made.outputs))
-        return self._slots[batch]
+            self._slots[size] = Slot(made.inputs, made.outputs, launch)
+            self._staging[size] = _Staging(self._pinned(made.inputs), self._pinned(made.outputs))
+        return self._slots[size], self._staging[size]
+
+    def _part(self, name: str, batch: int) -> Any:
+        """Index of the batch's rows in a tensor of its slot: everything where the first dimension is fixed."""
+        spec = next(spec for spec in (*self.inputs, *self.outputs) if spec.name == name)
+        return slice(batch) if spec.shape[:1] == (None,) else ...
 
     def _pinned(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         dtypes = {spec.name: spec.dtype for spec in (*self.inputs, *self.outputs)}

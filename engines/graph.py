@@ -23,10 +23,13 @@ def count_flop(network: Network, batch: int = 1) -> int:
     import onnx  # noqa: PLC0415
 
     model = onnx.load(str(network.path))
-    for value in (*model.graph.input, *model.graph.output):
+    for value in model.graph.input:
         for size in value.type.tensor_type.shape.dim:
             if not size.HasField("dim_value"):
                 size.dim_value = batch
+    for value in model.graph.output:  # these follow
+        for size in value.type.tensor_type.shape.dim:
+            size.Clear()
     try:
         graph = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
     except onnx.shape_inference.InferenceError as error:

@@ -271,7 +271,9 @@ class TensorRtEngine(CudaEngine):
                 for shapes in [self._plan.get_tensor_profile_shape(name, index)]
             ):
                 return index
-        raise EngineError(f"{self.backend}: the engine was built for batches of 1 to {PROFILES[-1][-1]}, got {batch}")
+        raise EngineError(
+            f"{self.backend}: built for batches of 1 to {PROFILES[-1][-1]}, this one needs room for {batch}"
+        )
 
 
 def load_library(name: str) -> Any:

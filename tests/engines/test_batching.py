@@ -355,6 +355,18 @@ def test_inputs_of_one_call_share_a_batch_size():
         engine.run({"x": np.zeros((2, 3), np.float32), "y": np.zeros(1, np.float32)})
 
 
+def test_warming_up_runs_every_size_that_engines_prepare_for():
+    inner = Doubler()
+    with BatchedEngine(inner, largest=8) as engine:
+        engine.warm_up()
+        assert inner.sizes == [1, 2, 4, 8]
+        assert engine.figures(threading.get_ident()) == Figures()
+    inner = Doubler(fixed=True)
+    with BatchedEngine(inner) as engine:
+        engine.warm_up()
+        assert inner.sizes == [1]
+
+
 def test_calls_outside_a_session_belong_to_their_thread():
     with BatchedEngine(Doubler()) as engine:
         call(engine, 1.0)
