@@ -26,7 +26,7 @@ SMALLEST = 10.0
 LEAST_VISIBLE = 0.45
 """Least visible part of a labelled face."""
 POINTS5_MIRRORED = (1, 0, 2, 4, 3)
-SIZES, SIZE_SHARES = (224, 256, 320, 448), (0.25, 0.3, 0.37, 0.08)
+SIZES, SIZE_SHARES = (160, 224, 320, 448), (0.3, 0.35, 0.3, 0.05)
 """Sides of the training inputs and how often each is used: the network is run at 320 and at 640 pixels."""
 
 

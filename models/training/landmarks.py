@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -19,6 +18,18 @@ CROP = 192
 POINTS = 478
 BOX_TO_CROP = 1.5
 """Side of the crop over the longer side of the face box, as insightface's landmark class cuts it."""
+
+KEY_POINTS = (
+    *(33, 133, 159, 145, 160, 153, 263, 362, 386, 374, 387, 380, 468, 473),
+    *(61, 291, 0, 17, 13, 14, 78, 308, 81, 311, 178, 402, 40, 270, 91, 321),
+    *(70, 63, 105, 66, 107, 300, 293, 334, 296, 336),
+    *(1, 4, 2, 98, 327, 168, 6, 195, 48, 278),
+    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
+    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
+    *(50, 280, 205, 425, 117, 346, 207, 427, 187, 411, 9, 151, 104, 333, 199, 18, 200, 175),
+)
+"""Points of the mesh that have a heat map of their own; the others follow them closely."""
+SHARPNESS = 4.0
 
 EYES_AND_LIPS = (
     *(33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246),
@@ -56,47 +67,59 @@ class Residual(nn.Module):
 
 
 class LandmarkNet(nn.Module):
-    """Mesh and presence from one crop.
+    """Mesh and presence from one crop: heat maps place the key points, a linear map spreads them to the mesh.
+
+    The key points are soft arg-maxima (Nibali et al. 2018, DSNT), so that they move with the picture; the mesh is an
+    affine combination of them plus a correction read from the whole face.
 
     Input (N, 3, 192, 192) RGB, (value - 127.5) / 128. Output (N, 958): 478 rows (x, y), -1 and 1 being the outer edges
     of the crop, and one row (presence, presence), the logit of a face being there. One output: insightface wants one.
     """
 
-    def __init__(self, mean: Tensor | None = None, components: Tensor | None = None) -> None:
-        """Args:
-        mean: (956,) the mean target, where the regression starts.
-        components: (K, 956) scaled principal components of the targets, K <= 160.
+    grid: Tensor
+
+    def __init__(self, spread: Tensor | None = None) -> None:
+        """Make a network.
+
+        Args:
+            spread: (478, K) the mesh as a combination of the key points, where training starts.
         """
         super().__init__()
-        self.features = nn.Sequential(
-            conv(3, 16, stride=2),
-            conv(16, 32, stride=2),
-            Residual(32, 48, stride=2),
-            Residual(48, 80, stride=2),
-            Residual(80, 80),
-            Residual(80, 128, stride=2),
-            Residual(128, 128),
-            conv(128, 48, 1),
-        )
-        self.hidden = nn.Linear(48 * 36, 192)
-        self.shape = nn.Linear(192, 160)
-        self.points = nn.Linear(160, POINTS * 2)
-        self.presence = nn.Linear(192, 1)
-        if mean is not None and components is not None:
-            with torch.no_grad():
-                self.points.bias.copy_(mean)
-                self.points.weight.mul_(0.01)
-                self.points.weight[:, : len(components)] = components.T
-                self.shape.weight.mul_(0.2)
+        self.low = nn.Sequential(conv(3, 16, stride=2), conv(16, 32, stride=2), Residual(32, 48, stride=2))
+        self.middle = nn.Sequential(Residual(48, 80, stride=2), Residual(80, 80))
+        self.high = nn.Sequential(Residual(80, 128, stride=2), Residual(128, 128))
+        self.side_low, self.side_middle, self.side_high = conv(48, 48, 1), conv(80, 48, 1), conv(128, 48, 1)
+        self.heat = nn.Sequential(conv(48, 48), nn.Conv2d(48, len(KEY_POINTS), 1))
+        self.spread = nn.Parameter(torch.zeros(POINTS, len(KEY_POINTS)) if spread is None else spread.clone())
+        self.squeeze = conv(128, 32, 1)
+        self.hidden = nn.Linear(32 * 36, 160)
+        self.correction = nn.Linear(160, POINTS * 2)
+        self.presence = nn.Linear(160, 1)
+        nn.init.zeros_(self.correction.weight)
+        nn.init.zeros_(self.correction.bias)
+        cells = CROP // 8
+        axis = (torch.arange(cells) + 0.5) * (2 / cells) - 1
+        y, x = torch.meshgrid(axis, axis, indexing="ij")
+        self.register_buffer("grid", torch.stack([x.flatten(), y.flatten()], 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        points, presence = self.heads(x)
-        return torch.cat([points, presence, presence], 1)
+        points, _, presence = self.heads(x)
+        return torch.cat([points.flatten(1), presence, presence], 1)
 
-    def heads(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The points (N, 956) and the presence logit (N, 1)."""
-        hidden = F.relu(self.hidden(self.features(x).flatten(1)))
-        return self.points(self.shape(hidden)), self.presence(hidden)
+    def heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The points (N, 478, 2), the key points (N, K, 2) and the presence logit (N, 1)."""
+        low = self.low(x)
+        middle = self.middle(low)
+        high = self.high(middle)
+        merged = self.side_middle(middle) + F.interpolate(self.side_high(high), scale_factor=2.0, mode="nearest")
+        merged = self.side_low(low) + F.interpolate(merged, scale_factor=2.0, mode="nearest")
+        heat = SHARPNESS * self.heat(merged).float().flatten(2)
+        hidden = F.relu(self.hidden(self.squeeze(high).flatten(1)))
+        with torch.autocast(x.device.type, enabled=False):
+            key_points = heat.softmax(2) @ self.grid
+            correction = self.correction(hidden.float()).unflatten(1, (POINTS, 2))
+            points = self.spread @ key_points + correction
+            return points, key_points, self.presence(hidden.float())
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,35 +271,34 @@ def to_input(pictures: Image) -> Tensor:
 
 
 def landmark_loss(network: LandmarkNet, batch: LandmarkBatch, device: torch.device) -> dict[str, Tensor]:
-    """L1 over eye distance, eyes and lips counting double, and cross entropy of the presence; `total` is their sum.
+    """L1 of mesh and key points over eye distance, eyes and lips counting double, and cross entropy of the presence.
 
     The eye distance is floored at a third of the face's height, so that profiles do not outweigh all others.
     """
     inputs = to_input(batch.crops).to(device)
     points = torch.from_numpy(batch.points).to(device)
     presence = torch.from_numpy(batch.presence).to(device)
-    predicted, logit = network.heads(inputs)
-    predicted = predicted.float().reshape(-1, POINTS, 2)
+    found, key_points, logit = network.heads(inputs)
     height = points[:, :, 1].amax(1) - points[:, :, 1].amin(1)
     across = (points[:, compose.LEFT_EYE] - points[:, compose.RIGHT_EYE]).norm(dim=1)
     unit = torch.maximum(across, height / 3).clamp(min=0.05)
-    error = (predicted - points).abs().sum(2) / unit[:, None]
+    share = presence / unit / presence.sum().clamp(min=1)
     weights = torch.ones(POINTS, device=device)
     weights[list(EYES_AND_LIPS)] = 2.0
-    per_face = (error * (weights / weights.sum())).sum(1)
-    shape = (per_face * presence).sum() / presence.sum().clamp(min=1)
-    seen = F.binary_cross_entropy_with_logits(logit.float().squeeze(1), presence)
-    return {"total": shape + 0.1 * seen, "shape": shape, "presence": seen}
+    error = (found - points).abs().sum(2)
+    shape = ((error * (weights / weights.sum())).sum(1) * share).sum()
+    keys = ((key_points - points[:, list(KEY_POINTS)]).abs().sum(2).mean(1) * share).sum()
+    seen = F.binary_cross_entropy_with_logits(logit.squeeze(1), presence)
+    return {"total": shape + 0.5 * keys + 0.1 * seen, "shape": shape, "keys": keys, "presence": seen}
 
 
-def principal_shapes(samples: LandmarkSamples, count: int = 128) -> tuple[Tensor, Tensor]:
-    """Mean (956,) and scaled principal components (count, 956) of the targets, where the last layer starts."""
-    meshes: list[NDArray[np.float32]] = []
-    for _ in range(2000):
-        mesh = samples.portraits.mesh[samples.rng.integers(len(samples.portraits))]
-        meshes.append(to_target(compose.transform(mesh, samples.aim(mesh))).ravel())
-    stacked = np.stack(meshes)
-    mean = stacked.mean(0)
-    _, scale, basis = np.linalg.svd(stacked - mean, full_matrices=False)
-    components = basis[:count] * (scale[:count, None] / np.sqrt(len(meshes)))
-    return torch.from_numpy(mean.astype(np.float32)), torch.from_numpy(components.astype(np.float32))
+def linear_spread(samples: LandmarkSamples) -> Tensor:
+    """The mesh as a combination of the key points, by least squares over the training faces in crops: (478, K)."""
+    rows = samples.rng.integers(len(samples.portraits), size=1500)
+    meshes = [samples.portraits.mesh[row] for row in rows]
+    crops = np.stack([to_target(compose.transform(mesh, samples.aim(mesh))) for mesh in meshes]).astype(np.float64)
+    keys = crops[:, list(KEY_POINTS)]
+    gram = np.einsum("nkc,nlc->kl", keys, keys)
+    ridge = 1e-5 * np.trace(gram) / len(gram) * np.eye(len(gram))
+    spread = np.linalg.solve(gram + ridge, np.einsum("nkc,npc->kp", keys, crops)).T
+    return torch.from_numpy(spread.astype(np.float32))

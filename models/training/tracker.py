@@ -27,7 +27,7 @@ from models.training import compose
 from models.training.compose import Image, Portraits
 from models.training.data import ROOT, WORK, FaceSet, shared_folder
 from models.training.detector import STRIDES, Detector, DetectorSamples, SceneSamples, detector_loss
-from models.training.landmarks import CROP, LandmarkNet, LandmarkSamples, landmark_loss, principal_shapes
+from models.training.landmarks import CROP, LandmarkNet, LandmarkSamples, landmark_loss, linear_spread
 from models.training.views import with_views
 
 EMBEDDED = ROOT / "models" / "embedded" / "tracker"
@@ -80,7 +80,7 @@ def train_landmarks(portraits: Portraits, device: torch.device, minutes: float, 
     rng = np.random.default_rng(time.time_ns())
     stock = compose.pool(rng, STOCK, STOCK_SIZE, portraits)
     samples = LandmarkSamples(portraits, stock, rng)
-    network = LandmarkNet(*principal_shapes(samples))
+    network = LandmarkNet(linear_spread(samples))
 
     def step(model: nn.Module) -> Losses:
         assert isinstance(model, LandmarkNet)
@@ -136,7 +136,7 @@ def fit(
     decayed = [p for p in network.parameters() if p.ndim > 1]
     plain = [p for p in network.parameters() if p.ndim <= 1]
     optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}], lr=peak_rate
+        [{"params": decayed, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}], lr=peak_rate, fused=True
     )
     done_s, steps = 0.0, 0
     if path.is_file():
