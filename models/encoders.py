@@ -43,6 +43,7 @@ class Trunk(nn.Module):
 
     def __init__(self, input_channels: int) -> None:
         super().__init__()
+        self.input_channels = input_channels
         width = STAGES[0][0]
         self.input_layer = nn.Sequential(
             nn.Conv2d(input_channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.PReLU(width)

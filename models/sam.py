@@ -64,7 +64,7 @@ def assemble(state: Mapping[str, Tensor], average: Tensor) -> Sam:
         CheckpointError: keys are missing or mis-shaped, or the encoder takes no age.
     """
     ageing = load_encoder(state, "GradualStyleEncoder")
-    if ageing.input_layer[0].in_channels != 4:
+    if ageing.input_channels != 4:
         raise CheckpointError("this encoder has no age channel: a checkpoint of pSp, not of SAM")
     identity = load_encoder(state, "GradualStyleEncoder", "pretrained_encoder.")
     return Sam(FromAverage(identity, average), AgeEncoder(ageing), load_generator(state, "decoder.")).eval()

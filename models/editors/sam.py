@@ -28,7 +28,7 @@ class Sam:
     """SAM as a live editor.
 
     Its latent is the W+ code of the face as it is, which the stream smooths, the target age, and the share of the
-    drawing that replaces the camera. What the age adds is read from each frame, as it depends on the age the user moves.
+    drawing that replaces the camera. What the age adds is read from each frame, as it depends on the age.
 
     Args:
         identity: engine of the age-free half, input "image", output "w_plus".

@@ -1,0 +1,222 @@
+"""The latent code of one photo: an encoder's guess, then descent on what features and pixels say is still wrong.
+
+`python -m models.inversion FACE --checkpoint e4e.pt --to parent.npz` writes the code of an aligned face picture, for a
+second parent (BabyGAN) or to lock a caller's identity once. Never per frame: it takes seconds to minutes.
+
+The loss follows the projectors of StyleGAN (Karras et al. 2020, appendix D; pbaylies' encoder): features compared like
+LPIPS (unit length per place), pixels at three scales, and a pull back to the guess, as codes far from W edit badly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.checkpoints import CheckpointError
+from models.encoders import FACE_SIDE, Trunk, load_inverter
+
+Features = Callable[[Tensor], Sequence[Tensor]]
+"""Face (N, 3, 256, 256) in [-1, 1] -> feature maps (N, C, H, W)."""
+
+Progress = Callable[[int, int, float], None]
+"""Called with the step, the number of steps and the loss."""
+
+PIXEL_SIDES = (256, 128, 64)
+RISE, FALL = 0.05, 0.25
+"""Shares of the steps over which the step size rises at the start and falls at the end."""
+
+LARGEST_PHOTO = 8192
+"""Side of the largest picture that is read, in pixels."""
+
+
+class InversionError(ValueError):
+    """A photo cannot be inverted; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Shares of the loss.
+
+    Attributes:
+        features: distance of the feature maps.
+        pixels: mean absolute difference in [-1, 1].
+        guess: mean squared distance from the guess, per element of the code.
+        spread: mean squared distance of the rows from their mean, which keeps W+ close to W.
+    """
+
+    features: float = 1.0
+    pixels: float = 0.5
+    guess: float = 0.05
+    spread: float = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Inversion:
+    """What the descent found.
+
+    Attributes:
+        codes: W+ (1, rows, D), the best of all steps.
+        first, best: loss of the guess and of the best code.
+        steps: how many were made.
+    """
+
+    codes: Tensor
+    first: float
+    best: float
+    steps: int
+
+
+def invert(
+    image: Tensor,
+    generator: nn.Module,
+    guess: Tensor,
+    features: Features,
+    *,
+    steps: int = 150,
+    rate: float = 0.05,
+    weights: Weights | None = None,
+    progress: Progress | None = None,
+) -> Inversion:
+    """Find the code that draws a face.
+
+    Args:
+        image: (1, 3, 256, 256) RGB in [-1, 1], aligned as the generator's training faces.
+        generator: W+ (1, rows, D) -> (1, 3, S, S); not changed.
+        guess: where to start, an encoder's code or the average, (1, rows, D).
+        features: what to compare besides pixels, e.g. `trunk_features` of the encoder.
+        steps: number of steps of descent; 0 only rates the guess.
+        rate: largest step size (Adam).
+        weights: shares of the loss.
+        progress: told after every step.
+
+    Returns:
+        The best code seen, never worse than the guess.
+
+    Raises:
+        InversionError: the descent left the finite numbers, or the shapes do not fit.
+    """
+    if image.shape != (1, 3, FACE_SIDE, FACE_SIDE):
+        raise InversionError(f"the face must be (1, 3, {FACE_SIDE}, {FACE_SIDE}), not {tuple(image.shape)}")
+    rate_picture = _picture_loss(image, features, weights or Weights())
+    codes = guess.detach().clone().requires_grad_(True)
+    adam = torch.optim.Adam([codes], betas=(0.9, 0.99))
+    first, best, found = math.nan, math.inf, codes.detach().clone()
+    for step in range(steps + 1):
+        for group in adam.param_groups:
+            group["lr"] = rate * _ramp(step / max(steps, 1))
+        loss = rate_picture(generator(codes)) + _code_loss(codes, guess, weights or Weights())
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise InversionError(f"the descent diverged at step {step}; try a smaller rate than {rate}")
+        first = value if step == 0 else first
+        if value < best:
+            best, found = value, codes.detach().clone()
+        if progress is not None:
+            progress(step, steps, value)
+        if step < steps:
+            adam.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            adam.step()
+    return Inversion(found, first, best, steps)
+
+
+def trunk_features(trunk: Trunk) -> Features:
+    """The feature maps of an encoder's own trunk: what it learned to tell faces by."""
+    channels = trunk.input_channels
+
+    def features(image: Tensor) -> Sequence[Tensor]:
+        return trunk.features(image.repeat(1, math.ceil(channels / 3), 1, 1)[:, :channels])
+
+    return features
+
+
+def _picture_loss(image: Tensor, features: Features, weights: Weights) -> Callable[[Tensor], Tensor]:
+    with torch.no_grad():
+        wanted = [_unit(level) for level in features(image)]
+
+    def loss(picture: Tensor) -> Tensor:
+        drawn = _at(picture, FACE_SIDE)
+        levels = zip(features(drawn), wanted, strict=True)
+        feature = torch.stack([(_unit(have) - want).square().sum(1).mean() for have, want in levels]).mean()
+        pixel = torch.stack([(_at(drawn, side) - _at(image, side)).abs().mean() for side in PIXEL_SIDES]).mean()
+        return weights.features * feature + weights.pixels * pixel
+
+    return loss
+
+
+def _code_loss(codes: Tensor, guess: Tensor, weights: Weights) -> Tensor:
+    away = (codes - guess).square().mean()
+    spread = (codes - codes.mean(1, keepdim=True)).square().mean()
+    return weights.guess * away + weights.spread * spread
+
+
+def _at(image: Tensor, side: int) -> Tensor:
+    return F.interpolate(image, (side, side), mode="area")
+
+
+def _unit(level: Tensor) -> Tensor:
+    return level / (level.square().sum(1, keepdim=True) + 1e-8).sqrt()
+
+
+def _ramp(done: float) -> float:
+    """Step size over the descent: linear rise, cosine fall (Karras et al. 2020)."""
+    fall = 0.5 - 0.5 * math.cos(math.pi * min(1.0, (1.0 - done) / FALL))
+    return fall * min(1.0, done / RISE + 0.05)
+
+
+def read_face(path: Path) -> Tensor:
+    """An aligned face picture as (1, 3, 256, 256) RGB in [-1, 1].
+
+    Raises:
+        InversionError: no picture, not square, or larger than `LARGEST_PHOTO`.
+    """
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise InversionError(f"{path} is no picture that can be read")
+    height, width = picture.shape[:2]
+    if height != width or height > LARGEST_PHOTO:
+        raise InversionError(f"{path} is {width}x{height}; an aligned face is square and at most {LARGEST_PHOTO} px")
+    how = cv2.INTER_AREA if height > FACE_SIDE else cv2.INTER_CUBIC
+    face = cv2.cvtColor(cv2.resize(picture, (FACE_SIDE, FACE_SIDE), interpolation=how), cv2.COLOR_BGR2RGB)
+    return torch.from_numpy(face.transpose(2, 0, 1)[None].astype(np.float32) / 127.5 - 1)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Invert one aligned face and write its code and picture."""
+    parser = argparse.ArgumentParser(prog="python -m models.inversion", description="The latent code of one photo.")
+    parser.add_argument("face", type=Path, help="an aligned, square picture of a face (FFHQ crop)")
+    parser.add_argument("--checkpoint", type=Path, required=True, help="of pSp, e4e or ReStyle, with its decoder")
+    parser.add_argument("--steps", type=int, default=150, help="steps of descent after the encoder's guess")
+    parser.add_argument("--to", type=Path, required=True, help="the code, .npz with `codes` (rows, D)")
+    options = parser.parse_args(argv)
+    try:
+        inverter = load_inverter(options.checkpoint)
+        image = read_face(options.face)
+        with torch.no_grad():
+            guess = inverter.codes(image)
+        features = trunk_features(inverter.encoder)
+        found = invert(image, inverter.generator, guess, features, steps=options.steps, progress=_print_progress)
+    except (CheckpointError, InversionError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    np.savez(options.to, codes=found.codes[0].numpy())
+    print(f"\n{options.to}: loss {found.first:.4f} -> {found.best:.4f}")
+    return 0
+
+
+def _print_progress(step: int, steps: int, loss: float) -> None:
+    print(f"\r{step}/{steps}  loss {loss:.4f}", end="", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
