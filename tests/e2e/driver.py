@@ -10,13 +10,12 @@ from tests.e2e.fake_camera import READ_COUNTER_JS
 
 Floats = NDArray[np.float32]
 
-# Compare frames of the same number: `remember(n)` keeps n frames, `compare(n)` gives the mean absolute difference per pixel
-# between n later frames and the remembered ones of the same number, in rows.
+# Compare frames of the same number: `remember(n)` keeps n frames, `compare(n)` gives the mean absolute difference per
+# pixel between n later frames and the remembered ones of the same number, in rows.
 COMPARE_JS = (
-    """
-() => {
+    f"() => {{ const counter = {READ_COUNTER_JS};"
+    + """
   const WIDTH = 160, HEIGHT = 120, PATIENCE_MS = 60_000;
-  const counter = %s;
   const video = document.getElementById("edited");
   const canvas = Object.assign(document.createElement("canvas"), { width: WIDTH, height: HEIGHT });
   const context = canvas.getContext("2d", { willReadFrequently: true });
@@ -56,7 +55,6 @@ COMPARE_JS = (
   window.counter = () => counter(video);
 }
 """
-    % READ_COUNTER_JS
 )
 
 
@@ -77,15 +75,10 @@ def remember_frames(page: Page, count: int = 60) -> None:
 
 
 def difference(page: Page, count: int = 12) -> Floats:
-    """Mean absolute difference, 0..255, between `count` frames and the remembered ones of the same numbers. (120, 160)."""
+    """Mean absolute difference of `count` frames from the remembered ones of the same number: (120, 160), 0..255."""
     result = page.evaluate("(count) => window.compare(count)", count)
     values = np.array(result["values"], np.float32) / 1000
     return values.reshape(result["height"], result["width"])
-
-
-def control(page: Page, name: str) -> object:
-    """The row of a control."""
-    return page.locator(f'#controls .control[data-name="{name}"]')
 
 
 def set_value(page: Page, name: str, value: float) -> None:

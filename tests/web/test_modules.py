@@ -86,7 +86,10 @@ DRAW = """
   const drawn = m.drawControls(document.querySelector("main"), fields, (name, value) => changes.push([name, value]));
   drawn.show({});
   const row = (name) => document.querySelector(`[data-name="${name}"]`);
-  const move = (input, value) => { input.value = value; input.dispatchEvent(new Event("input")); input.dispatchEvent(new Event("change")); };
+  const move = (input, value) => {
+    input.value = value;
+    for (const type of ["input", "change"]) input.dispatchEvent(new Event(type));
+  };
 """
 
 
@@ -114,7 +117,8 @@ def test_every_control_has_a_label(blank: Page) -> None:
         "controls",
         DRAW
         + """return [...document.querySelectorAll("input, select, button")].filter(
-            (element) => !element.getAttribute("aria-label") && !element.labels?.[0]?.textContent).map((e) => e.outerHTML)""",
+            (element) => !element.getAttribute("aria-label") && !element.labels?.[0]?.textContent
+        ).map((element) => element.outerHTML)""",
         SCHEMA,
     )
     assert unnamed == []
@@ -219,7 +223,8 @@ def test_slider_moves_are_merged_and_the_newest_wins(blank: Page) -> None:
         channel.say({ type: "settings", id: settings()[1].id, settings: {} });
         const after = control.settled;
         control.stop();
-        return { first: first.map(({ settings }) => settings), all: settings().map(({ settings }) => settings), settled, after };""",
+        const contents = (messages) => messages.map((message) => message.settings);
+        return { first: contents(first), all: contents(settings()), settled, after };""",
     )
     assert sent["first"] == [{"controls": {"age": 20}}]
     assert sent["all"] == [{"controls": {"age": 20}}, {"controls": {"age": 60}, "bypass": True}]
@@ -233,7 +238,9 @@ def test_junk_on_the_channel_is_ignored(blank: Page) -> None:
         CHANNEL
         + """
         const heard = [];
-        for (const type of ["settings", "stats"]) control.addEventListener(type, ({ detail }) => heard.push(detail.type));
+        for (const type of ["settings", "stats"]) {
+          control.addEventListener(type, ({ detail }) => heard.push(detail.type));
+        }
         for (const data of ["{", "null", "7", '{"v":2,"type":"stats"}']) {
           channel.dispatchEvent(new MessageEvent("message", { data }));
         }
@@ -259,7 +266,8 @@ def test_round_trip_is_measured(blank: Page) -> None:
 
 
 LAG = """
-  const grey = (time) => Uint8Array.from({ length: 576 }, (_, i) => 128 + 100 * Math.sin(i / 9 + a.speed * (3 * Math.sin(time / 211) + 2 * Math.sin(time / 97))));
+  const phase = (time) => a.speed * (3 * Math.sin(time / 211) + 2 * Math.sin(time / 97));
+  const grey = (time) => Uint8Array.from({ length: 576 }, (_, i) => 128 + 100 * Math.sin(i / 9 + phase(time)));
   const times = Array.from({ length: 40 }, (_, i) => 1000 + i * 33.3);
   const local = times.map((time) => ({ time, grey: grey(time) }));
   const returned = times.slice(10).map((time) => ({ time: time + 7, grey: grey(time + 7 - a.delay) }));
