@@ -42,6 +42,8 @@ def read_offer(sdp: str) -> str:
         media.direction = media.direction or "sendrecv"  # RFC 8866 section 6.7
         media.ice_candidates = [one for one in media.ice_candidates if not one.ip.endswith(".local")]
         media.ice_candidates_complete = False
+        if media.rtcp_mux and media.rtcp_port is None:  # or aiortc would not write the a=rtcp-mux that it read
+            media.rtcp_port, media.rtcp_host = 9, "0.0.0.0"
     _check_media(offer)
     try:
         return str(_parse(str(offer)))
@@ -86,5 +88,7 @@ def _check_media(offer: SessionDescription) -> None:
             raise BadOffer(f"the {media.kind} section has no ICE credentials (a=ice-ufrag, a=ice-pwd)")
         if media.dtls is None or not media.dtls.fingerprints:
             raise BadOffer(f"the {media.kind} section has no DTLS fingerprint or setup (a=fingerprint, a=setup)")
+        if media.kind != "application" and not media.rtcp_mux:
+            raise BadOffer(f"the {media.kind} section does not multiplex RTCP (a=rtcp-mux)")
         if media.kind == "video" and media.direction not in ("sendrecv", "sendonly"):
             raise BadOffer(f"the video is {media.direction}: offer sendrecv, or sendonly to send without watching")

@@ -39,13 +39,14 @@ class Session:
     """One peer: a connection, a pipeline and, if the peer opens one, a control channel.
 
     Args:
-        id: unguessable; whoever knows it may end the session.
+        id: unguessable; whoever knows it may end the session. Logs name its first characters only.
         runtime: makes the pipeline.
         settings: the server's.
     """
 
     def __init__(self, id: str, runtime: Runtime, settings: ServerSettings) -> None:
         self.id = id
+        self.name = id[:6]
         self._runtime = runtime
         self._settings = settings
         self._connection = RTCPeerConnection(ice.configuration(settings.ice_servers))
@@ -101,7 +102,7 @@ class Session:
         try:
             while not self._ended.done():
                 await asyncio.wait([self._ended], timeout=TICK_S)
-                await self._tick(time.monotonic(), started_at)
+                self._tick(time.monotonic(), started_at)
             return self._ended.result()
         finally:
             await self.close()
@@ -126,9 +127,9 @@ class Session:
                 await self._connection.close()
                 await asyncio.gather(*(decoder.wait() for decoder in self._decoders))
         except TimeoutError:
-            logger.warning("session %s: closing took more than %.1f s", self.id, CLOSE_S)
+            logger.warning("session %s: closing took more than %.1f s", self.name, CLOSE_S)
 
-    async def _tick(self, now: float, started_at: float) -> None:
+    def _tick(self, now: float, started_at: float) -> None:
         assert self._video is not None
         self._count_transport(now)
         state = self._connection.connectionState
@@ -204,7 +205,7 @@ class Session:
         elif isinstance(error, FrameTooLarge):
             self.end("error", str(error))
         else:
-            logger.error("session %s: the pipeline failed", self.id, exc_info=error)
+            logger.error("session %s: the pipeline failed", self.name, exc_info=error)
             self.end("error", "the server could not process the video")
 
     def _say_bye(self, reason: Reason) -> None:
@@ -274,12 +275,12 @@ class Sessions:
             await asyncio.wait(self._tasks, timeout=CLOSE_S)
 
     async def _serve(self, session: Session) -> None:
-        logger.info("session %s: opened, %d of %d", session.id, len(self), self._settings.max_sessions)
+        logger.info("session %s: opened, %d of %d", session.name, len(self), self._settings.max_sessions)
         try:
             reason = await session.run()
         finally:
             del self._sessions[session.id]
-        logger.info("session %s: ended, %s", session.id, reason)
+        logger.info("session %s: ended, %s", session.name, reason)
 
 
 def _seen(id: int, box: object, size: tuple[int, int]) -> control.FaceSeen:

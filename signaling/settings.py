@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FilePath, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     CliSettingsSource,
@@ -51,8 +51,8 @@ class ServerSettings(BaseSettings):
     host: str = Field("127.0.0.1", description="address that HTTP listens on")
     port: int = Field(8080, ge=0, le=65535, description="port that HTTP listens on; 0 takes a free one")
     token: SecretStr | None = Field(None, description="bearer token that clients must send")
-    tls_cert: Path | None = Field(None, description="certificate chain, PEM")
-    tls_key: Path | None = Field(None, description="private key, PEM")
+    tls_cert: FilePath | None = Field(None, description="certificate chain, PEM")
+    tls_key: FilePath | None = Field(None, description="private key, PEM")
     insecure: bool = Field(False, description="listen beyond this machine without token and TLS")
     allowed_origins: list[str] = Field(
         [], description="further web origins that may use this server, https://host[:port]"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
@@ -10,6 +11,8 @@ from signaling import ice, offers
 from signaling.access import RateLimit, token_matches
 from signaling.sessions import ServerFull, Sessions
 from signaling.settings import ServerSettings
+
+logger = logging.getLogger(__name__)
 
 SDP = "application/sdp"
 RETRY_AFTER_S = 5
@@ -66,6 +69,7 @@ def router() -> APIRouter:
         try:
             id, answer = await sessions.open(offers.read_offer(sdp))
         except offers.BadOffer as error:
+            logger.info("refused an offer: %s", error)
             raise HTTPException(400, str(error)) from error
         except ServerFull as error:
             reason = f"the server is full ({settings.max_sessions} sessions)"

@@ -62,7 +62,7 @@ def test_a_local_server_serves_its_own_page_only(headers: dict[str, str], passes
 
 
 def test_a_public_server_goes_by_its_own_name() -> None:
-    settings = ServerSettings(host="0.0.0.0", token="t", tls_cert=Path("c"), tls_key=Path("k"))  # type: ignore[arg-type]
+    settings = ServerSettings(host="0.0.0.0", token="t", tls_cert=Path(__file__), tls_key=Path(__file__))  # type: ignore[arg-type]
     assert refusal(settings, host="any.name:1", origin="https://any.name:1") is None
     assert refusal(settings, host="any.name:1", origin="https://other.name") is not None
 

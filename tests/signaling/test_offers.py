@@ -30,6 +30,7 @@ def test_good_offers_pass() -> None:
     assert read_offer(GOOD).count("m=") == 1
     assert read_offer(BUNDLED).count("m=") == 2
     read_offer(GOOD.replace("a=sendrecv", "a=sendonly"))
+    assert read_offer(GOOD).count("a=rtcp-mux") == 1
     assert "a=sendrecv" in read_offer(GOOD.replace("a=sendrecv\r\n", ""))
 
 
@@ -58,6 +59,7 @@ def test_names_that_only_multicast_knows_are_not_looked_up() -> None:
         (GOOD.replace("a=mid:0\r\n", ""), "a=mid"),
         (GOOD.replace("a=ice-pwd:abcdefghijklmnopqrstuv\r\n", ""), "ICE credentials"),
         (GOOD.replace("a=setup:actpass\r\n", ""), "DTLS"),
+        (GOOD.replace("a=rtcp-mux\r\n", ""), "rtcp-mux"),
         (GOOD.replace("a=fingerprint", "a=finger"), "DTLS"),
         (GOOD.replace("sendrecv", "recvonly"), "recvonly"),
         (GOOD.replace("sendrecv", "inactive"), "inactive"),

@@ -50,7 +50,10 @@ def test_other_addresses_need_a_token_and_tls_or_a_word(host: str, tmp_path: Pat
     with pytest.raises(ValidationError, match="needs a token and TLS"):
         ServerSettings.load(["--host", host, "--token", "t"])
     assert ServerSettings.load(["--host", host, "--insecure"]).host == host
-    safe = ServerSettings.load(["--host", host, "--token", "t", "--tls-cert", "c.pem", "--tls-key", "k.pem"])
+    certificate = tmp_path / "c.pem"
+    certificate.touch()
+    tls = ["--tls-cert", str(certificate), "--tls-key", str(certificate)]
+    safe = ServerSettings.load(["--host", host, "--token", "t", *tls])
     assert safe.url.startswith("https://")
     assert not safe.loopback
     assert "token='t'" not in repr(safe)
@@ -65,7 +68,8 @@ def test_other_addresses_need_a_token_and_tls_or_a_word(host: str, tmp_path: Pat
         (["--bind-addresses", "home"], "home"),
         (["--advertised-address", "my.house"], "my.house"),
         (["--ice-servers", '[{"urls": ["http://x"]}]'], "stun:, stuns:, turn: or turns:"),
-        (["--tls-cert", "c.pem"], "both a certificate"),
+        (["--tls-cert", __file__], "both a certificate"),
+        (["--tls-cert", "nowhere.pem"], "tls_cert"),
         (["--min-bitrate", "900000", "--max-bitrate", "800000"], "min_bitrate"),
     ],
 )
