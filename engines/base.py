@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+# What is tried where a network leaves more than its batch open: a picture of the size that detectors are run at.
+FREE_SIDE = 320
+
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
@@ -24,7 +27,7 @@ class TensorSpec:
 
     Attributes:
         name: its name in the ONNX graph.
-        shape: sizes per dimension; None where any size is accepted (the batch).
+        shape: sizes per dimension; None where any size is accepted, as for the batch, which comes first.
         dtype: element type on our side of the call, whatever precision the backend computes in.
         range: smallest and largest value of real inputs, where the file tells.
     """
@@ -33,6 +36,10 @@ class TensorSpec:
     shape: tuple[int | None, ...]
     dtype: np.dtype[Any]
     range: tuple[float, float] | None = None
+
+    def sized(self, batch: int = 1) -> tuple[int, ...]:
+        """The shape with its free sizes set: the first dimension to `batch`, others to `FREE_SIDE`."""
+        return tuple((FREE_SIDE if index else batch) if size is None else size for index, size in enumerate(self.shape))
 
     def accepts(self, array: Array) -> bool:
         return (
@@ -102,7 +109,7 @@ class Engine(ABC):
 
     def warm_up(self) -> None:
         """Run once on zeros, so that the first real call pays for no lazy initialisation."""
-        self.run({spec.name: np.zeros([size or 1 for size in spec.shape], spec.dtype) for spec in self.inputs})
+        self.run({spec.name: np.zeros(spec.sized(), spec.dtype) for spec in self.inputs})
 
     def close(self) -> None:  # noqa: B027 (most backends have nothing to free)
         """Free what the backend holds. The engine may not be used afterwards."""

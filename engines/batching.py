@@ -196,8 +196,8 @@ class Planner:
 class BatchedEngine(Engine):
     """An engine whose concurrent calls are run together.
 
-    `run` blocks until its part of a batch is done. Networks without a free batch dimension run one request at a time,
-    as fairly.
+    `run` blocks until its part of a batch is done. Networks without a free batch dimension, or with other free
+    ones, run one request at a time, as fairly.
 
     Args:
         engine: the engine to share; it is closed with this one.
@@ -224,7 +224,8 @@ class BatchedEngine(Engine):
         self.inputs, self.outputs, self.notes = engine.inputs, engine.outputs, engine.notes
         self._engine = engine
         self._clock = clock
-        self._batches = all(spec.shape[:1] == (None,) for spec in (*engine.inputs, *engine.outputs))
+        free_batch = all(spec.shape[:1] == (None,) for spec in (*engine.inputs, *engine.outputs))
+        self._batches = free_batch and all(None not in spec.shape[1:] for spec in engine.inputs)
         self._planner = Planner(largest if self._batches else 1, wait, late)
         self._figures: dict[Hashable, Figures] = {}
         self._changed = threading.Condition()
@@ -246,11 +247,7 @@ class BatchedEngine(Engine):
         """Run once for each batch size that engines prepare for, so that no call pays for it later."""
         rows = 1
         while rows <= self._planner.largest:
-            inputs = {
-                spec.name: np.zeros([rows if size is None else size for size in spec.shape], spec.dtype)
-                for spec in self.inputs
-            }
-            self._engine.run(inputs)
+            self._engine.run({spec.name: np.zeros(spec.sized(rows), spec.dtype) for spec in self.inputs})
             rows *= 2
 
     def close(self) -> None:

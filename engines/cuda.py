@@ -10,7 +10,7 @@ import ctypes
 import sys
 import threading
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +23,12 @@ from engines.base import (
     BackendUnavailable,
     DeviceLost,
     Engine,
+    EngineError,
     InputMismatch,
     OutOfMemory,
     TensorSpec,
 )
+from engines.network import Network
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -210,16 +212,11 @@ class CudaEngine(Engine):
         return {name: self._device.pinned(tuple(value.shape), dtypes[name]) for name, value in tensors.items()}
 
     def _batch(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
-        """The one size that all free dimensions have."""
-        free = {
-            size
-            for spec in self.inputs
-            for want, size in zip(spec.shape, shapes[spec.name], strict=True)
-            if want is None
-        }
-        if len(free) > 1:
-            raise InputMismatch(f"inputs of one call must have one batch size, got {sorted(free)}")
-        return free.pop() if free else 1
+        """The one batch size of a call."""
+        sizes = {shapes[spec.name][0] for spec in self.inputs if spec.shape[:1] == (None,)}
+        if len(sizes) > 1:
+            raise InputMismatch(f"inputs of one call must have one batch size, got {sorted(sizes)}")
+        return sizes.pop() if sizes else 1
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -248,6 +245,17 @@ def find_driver() -> None:
         raise BackendUnavailable(f"there is no NVIDIA driver ({name} is not found)") from None
 
 
+def only_batch_is_free(network: Network, inputs: Sequence[TensorSpec]) -> None:
+    """Refuse a network whose pictures may have any size: buffers and graphs are made for one.
+
+    Raises:
+        EngineError: naming the input.
+    """
+    for spec in inputs:
+        if None in spec.shape[1:]:
+            raise EngineError(f"{network.path}: input {spec.name!r} {spec.shape} leaves more than its batch open")
+
+
 def load_torch() -> Any:
     try:
         import torch  # noqa: PLC0415
@@ -258,11 +266,6 @@ def load_torch() -> Any:
 
 def torch_dtype(dtype: np.dtype[Any]) -> Any:
     return getattr(load_torch(), "bool" if dtype == np.bool_ else dtype.name)
-
-
-def sized(spec: TensorSpec, batch: int) -> tuple[int, ...]:
-    """The shape of a tensor with its free dimensions set."""
-    return tuple(batch if size is None else size for size in spec.shape)
 
 
 def _why_no_cuda(torch: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+from engines.base import FREE_SIDE
 from engines.network import Network
 
 
@@ -15,7 +16,7 @@ def count_flop(network: Network, batch: int = 1) -> int:
 
     Args:
         network: the ONNX file.
-        batch: what free dimensions are set to.
+        batch: size of a free first dimension; other free ones are set to `engines.base.FREE_SIDE`.
 
     Raises:
         EngineError: shapes cannot be inferred.
@@ -24,9 +25,9 @@ def count_flop(network: Network, batch: int = 1) -> int:
 
     model = onnx.load(str(network.path))
     for value in model.graph.input:
-        for size in value.type.tensor_type.shape.dim:
+        for index, size in enumerate(value.type.tensor_type.shape.dim):
             if not size.HasField("dim_value"):
-                size.dim_value = batch
+                size.dim_value = FREE_SIDE if index else batch
     for value in model.graph.output:  # these follow
         for size in value.type.tensor_type.shape.dim:
             size.Clear()

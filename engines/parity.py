@@ -125,10 +125,10 @@ def draw(specs: Sequence[TensorSpec], seed: int, batch: int = 1) -> dict[str, Ar
     Args:
         specs: what the network takes.
         seed: the same seed draws the same values.
-        batch: size of every dimension that is free.
+        batch: size of a free first dimension.
     """
     generator = np.random.default_rng(seed)
-    return {spec.name: _draw(generator, spec, [size or batch for size in spec.shape]) for spec in specs}
+    return {spec.name: _draw(generator, spec, spec.sized(batch)) for spec in specs}
 
 
 def best_ms(engine: Engine, inputs: Mapping[str, Array], runs: int = 8) -> float:
@@ -141,7 +141,7 @@ def best_ms(engine: Engine, inputs: Mapping[str, Array], runs: int = 8) -> float
     return min(times[2:]) * 1e3
 
 
-def _draw(generator: np.random.Generator, spec: TensorSpec, shape: list[int]) -> Array:
+def _draw(generator: np.random.Generator, spec: TensorSpec, shape: tuple[int, ...]) -> Array:
     dtype = spec.dtype
     if np.issubdtype(dtype, np.floating):
         if spec.range is not None:

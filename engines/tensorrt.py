@@ -17,7 +17,7 @@ import numpy as np
 
 from engines.base import BackendUnavailable, Engine, EngineError, TensorSpec
 from engines.cache import Cache, Key
-from engines.cuda import CudaDevice, CudaEngine, Device, Slot, sized
+from engines.cuda import CudaDevice, CudaEngine, Device, Slot, only_batch_is_free
 from engines.network import Network
 
 log = logging.getLogger(__name__)
@@ -164,8 +164,9 @@ def graph_of(network: Network, precision: str, keep: Sequence[str] = ()) -> byte
     from engines import half, parity  # noqa: PLC0415
 
     model = onnx.load(str(network.path))
+    inputs, _ = half.sides(model)
+    only_batch_is_free(network, inputs)
     if precision == "f16":
-        inputs, _ = half.sides(model)
         samples = [parity.draw(inputs, parity.SEED + index) for index in range(parity.RANDOM_SAMPLES)]
         model = half.to_half(model, keep, half.overflowing(network, samples))
     return bytes(model.SerializeToString())
@@ -232,8 +233,8 @@ class TensorRtEngine(CudaEngine):
         self._contexts.clear()
 
     def _slot(self, batch: int) -> Slot:
-        inputs = {spec.name: self._device.buffer(sized(spec, batch), spec.dtype) for spec in self.inputs}
-        outputs = {spec.name: self._device.buffer(sized(spec, batch), spec.dtype) for spec in self.outputs}
+        inputs = {spec.name: self._device.buffer(spec.sized(batch), spec.dtype) for spec in self.inputs}
+        outputs = {spec.name: self._device.buffer(spec.sized(batch), spec.dtype) for spec in self.outputs}
         # Its own context: a captured graph keeps the addresses and shapes that its context had.
         context = self._context(batch)
         for name, tensor in inputs.items():

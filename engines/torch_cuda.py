@@ -13,7 +13,7 @@ import numpy as np
 
 from engines.base import Array, BackendUnavailable, Engine, EngineError, TensorSpec
 from engines.cache import Cache
-from engines.cuda import CudaDevice, CudaEngine, Device, Slot, load_torch, sized
+from engines.cuda import CudaDevice, CudaEngine, Device, Slot, load_torch, only_batch_is_free
 from engines.network import Network
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class TorchCudaEngine(CudaEngine):
                 buffer.data = buffer.contiguous(memory_format=self._last)
 
     def _slot(self, batch: int) -> Slot:
-        inputs = {spec.name: self._device.buffer(sized(spec, batch), spec.dtype) for spec in self.inputs}
+        inputs = {spec.name: self._device.buffer(spec.sized(batch), spec.dtype) for spec in self.inputs}
         # The network itself knows its sizes best: an ONNX file may leave those of its outputs open.
         sizes = [tuple(result.shape) for result in self._forward(inputs)]
         outputs = {
@@ -120,6 +120,7 @@ def _module(network: Network, precision: str) -> tuple[OnnxModule, tuple[TensorS
 
     model = onnx.load(str(network.path))
     inputs, outputs = sides(model)
+    only_batch_is_free(network, inputs)
     try:
         module = OnnxModule(to_half(model) if precision == "f16" else model)
     except EngineError as error:
