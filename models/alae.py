@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.checkpoints import build
+from models.checkpoints import CheckpointError, build
 
 FUSED_SIDE = 128
 """From this side on the strided convolutions carry the resampling themselves."""
@@ -53,11 +53,12 @@ class Blur(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        self.channels = channels
         taps = torch.tensor([1.0, 2.0, 1.0], device="cpu")
         self.register_buffer("weight", (taps[:, None] * taps / 16).repeat(channels, 1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.weight, padding=1, groups=x.shape[1])
+        return F.conv2d(x, self.weight, padding=1, groups=self.channels)
 
 
 def _spread_kernel(weight: Tensor) -> Tensor:
@@ -67,11 +68,24 @@ def _spread_kernel(weight: Tensor) -> Tensor:
 
 
 class Weight(nn.Module):
-    """A convolution's weight under its name in the checkpoint."""
+    """A convolution's weight under its name in the checkpoint.
 
-    def __init__(self, *shape: int) -> None:
+    Args:
+        shape: of the 3x3 kernel.
+        gain: of the 4x4 kernel that also resamples, see `resampling`.
+    """
+
+    resampler: Tensor | None
+
+    def __init__(self, *shape: int, gain: float = 1) -> None:
         super().__init__()
+        self.gain = gain
         self.weight = nn.Parameter(torch.randn(*shape) / math.sqrt(math.prod(shape[1:])))
+        self.register_buffer("resampler", None, persistent=False)
+
+    def resampling(self) -> Tensor:
+        """The 4x4 kernel, computed here or by `freeze` once and for all."""
+        return _spread_kernel(self.weight) * self.gain if self.resampler is None else self.resampler
 
 
 class FromRGB(nn.Module):
@@ -103,7 +117,7 @@ class EncodeBlock(nn.Module):
         self.bias_1 = nn.Parameter(torch.zeros(1, inputs, 1, 1))
         self.style_1 = nn.Linear(2 * inputs, latent)
         self.blur = Blur(inputs)
-        self.conv_2 = Weight(outputs, inputs, 3, 3)
+        self.conv_2 = Weight(outputs, inputs, 3, 3, gain=0.25)
         self.bias_2 = nn.Parameter(torch.zeros(1, outputs, 1, 1))
         self.style_2 = nn.Linear(2 * outputs, latent)
 
@@ -113,7 +127,7 @@ class EncodeBlock(nn.Module):
         w = self.style_1(_statistics(x))
         x = self.blur(F.instance_norm(x))
         if self.fused:
-            x = F.conv2d(x, _spread_kernel(self.conv_2.weight) * 0.25, stride=2, padding=1)
+            x = F.conv2d(x, self.conv_2.resampling(), stride=2, padding=1)
         else:
             x = F.avg_pool2d(F.conv2d(x, self.conv_2.weight, padding=1), 2)
         x = F.leaky_relu(x + self.bias_2, 0.2)
@@ -156,6 +170,7 @@ class DecodeBlock(nn.Module):
     def __init__(self, layer: int, inputs: int, outputs: int, latent: int) -> None:
         super().__init__()
         self.layer = layer
+        self.outputs = outputs
         self.fused = 4 << layer >= FUSED_SIDE
         if layer:
             self.conv_1 = Weight(*((inputs, outputs) if self.fused else (outputs, inputs)), 3, 3)
@@ -169,7 +184,7 @@ class DecodeBlock(nn.Module):
     def forward(self, x: Tensor, w: tuple[Tensor, Tensor], noise: tuple[Tensor, Tensor] | None) -> Tensor:
         if self.layer:
             if self.fused:
-                x = F.conv_transpose2d(x, _spread_kernel(self.conv_1.weight), stride=2, padding=1)
+                x = F.conv_transpose2d(x, self.conv_1.resampling(), stride=2, padding=1)
             else:
                 x = F.conv2d(F.interpolate(x, scale_factor=2.0, mode="nearest"), self.conv_1.weight, padding=1)
             x = self.blur(x)
@@ -184,7 +199,9 @@ class DecodeBlock(nn.Module):
             x = x + s * torch.exp(-x.square() / (2 * s * s)) / math.sqrt(2 * math.pi) * 0.8
         x = F.leaky_relu(x + self.get_parameter(f"bias_{i}"), 0.2)
         scale, shift = self.get_submodule(f"style_{i}")(w)[:, :, None, None].chunk(2, dim=1)
-        out: Tensor = F.instance_norm(x, eps=1e-8) * (scale + 1) + shift
+        # The weight of ones tells an exporter the number of channels, which it cannot see behind a free batch.
+        ones = torch.ones(self.outputs, dtype=x.dtype, device=x.device)
+        out: Tensor = F.instance_norm(x, weight=ones, bias=ones * 0, eps=1e-8) * (scale + 1) + shift
         return out
 
 
@@ -246,6 +263,19 @@ OPTIONAL_KEYS = ("*.blur.weight",)
 """Constants that a file may lack."""
 
 
+def config_of(encoder: Mapping[str, Tensor]) -> Config:
+    """The sizes of a model, read from the shapes in its encoder's state.
+
+    Raises:
+        CheckpointError: it is not the state of an encoder.
+    """
+    first, style = encoder.get("from_rgb.0.from_rgb.weight"), encoder.get("encode_block.0.style_1.weight")
+    if first is None or style is None:
+        raise CheckpointError("not the encoder of a StyleALAE: from_rgb.0 or encode_block.0 is missing")
+    layers = sum(key.endswith("conv_1.weight") for key in encoder)
+    return Config(layers, first.shape[0], style.shape[0])
+
+
 def load_encoder(state: Mapping[str, Tensor], config: Config) -> Encoder:
     """The encoder of a checkpoint's `models/discriminator_s`, ready to run.
 
@@ -280,3 +310,10 @@ class FixedNoise(nn.Module):
         noise = [self.get_buffer(f"noise_{i}") for i in range(2 * len(self.decoder.decode_block))]
         out: Tensor = self.decoder(w, noise)
         return out
+
+
+def freeze(network: nn.Module) -> None:
+    """Compute the resampling kernels once; the weights may not change any more. An exported graph needs it."""
+    for module in network.modules():
+        if isinstance(module, Weight):
+            module.resampler = module.resampling().detach()

@@ -63,7 +63,7 @@ class Entry:
         load: makes the editor; the networks come through the given function.
         weights: the files it needs.
         presets: shown as buttons.
-        networks: what is made of the weights and runs; empty where the weights run as they are.
+        networks: what runs: made of the weights, or among them; empty where the weights run as they are.
         convert: makes the networks of the weights; needs torch.
         needs_gpu: whether a CPU takes seconds for a frame.
     """

@@ -23,12 +23,13 @@ class BlurPool(nn.Module):
 
     def __init__(self, channels: int, stride: int) -> None:
         super().__init__()
+        self.channels = channels
         self.stride = stride
         taps = torch.tensor([1.0, 3.0, 3.0, 1.0], device="cpu")
         self.register_buffer("filt", (taps[:, None] * taps / 64).repeat(channels, 1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(F.pad(x, (1, 2, 1, 2), mode="reflect"), self.filt, stride=self.stride, groups=x.shape[1])
+        return F.conv2d(F.pad(x, (1, 2, 1, 2), mode="reflect"), self.filt, stride=self.stride, groups=self.channels)
 
 
 def _two_convolutions(inputs: int, outputs: int) -> list[nn.Module]:

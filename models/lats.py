@@ -113,6 +113,7 @@ class ModulatedConv2d(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, latent: int, upsample: bool = False) -> None:
         super().__init__()
+        self.outputs = outputs
         self.upsample = upsample
         self.scale = math.sqrt(2 / (inputs * 9))
         self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))
@@ -128,13 +129,13 @@ class ModulatedConv2d(nn.Module):
             x = F.interpolate(x, scale_factor=2.0, mode="nearest")
         x = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), weight)
         x = x * demodulation[:, :, None, None] + self.bias
-        return _blur(x) if self.upsample else x
+        return _blur(x, self.outputs) if self.upsample else x
 
 
-def _blur(x: Tensor) -> Tensor:
+def _blur(x: Tensor, channels: int) -> Tensor:
     taps = torch.tensor([1.0, 2.0, 1.0], dtype=x.dtype, device=x.device)
-    kernel = (taps[:, None] * taps / 16).expand(x.shape[1], 1, 3, 3)
-    return F.conv2d(x, kernel, padding=1, groups=x.shape[1])
+    kernel = (taps[:, None] * taps / 16).expand(channels, 1, 3, 3)
+    return F.conv2d(x, kernel, padding=1, groups=channels)
 
 
 class StyledConvBlock(nn.Module):

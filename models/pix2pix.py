@@ -49,6 +49,7 @@ class UNet(nn.Module):
             and biases on every convolution instead.
         bottleneck_norm: whether the innermost convolution is normalised (CoupleGenerator).
         decoder_slope: slope of the decoder's leaky ReLU below zero; 0 is a ReLU (all but CoupleGenerator).
+        dropout_from: the innermost level with a dropout; the two outside it have one as well.
     """
 
     def __init__(
@@ -60,9 +61,12 @@ class UNet(nn.Module):
         norm: Norm = "batch",
         bottleneck_norm: bool = False,
         decoder_slope: float = 0.0,
+        dropout_from: int = LEVELS - 2,
     ) -> None:
         super().__init__()
         self.decoder_slope = decoder_slope
+        self.channels = 8 * width
+        self.dropout_from = dropout_from
         bias = norm == "instance"
         channels = [width * min(2**level, 8) for level in range(LEVELS)]
         self.down = nn.ModuleList(
@@ -88,13 +92,16 @@ class UNet(nn.Module):
             NORMS[norm](channels[level - 1]) if level else nn.Identity() for level in range(LEVELS)
         )
 
-    def forward(self, image: Tensor, *keep: Tensor) -> Tensor:
+    def forward(
+        self, image: Tensor, keep_4: Tensor | None = None, keep_8: Tensor | None = None, keep_16: Tensor | None = None
+    ) -> Tensor:
         """Translate a picture.
 
         Args:
             image: (N, inputs, S, S) RGB in [-1, 1], S a multiple of 256.
-            keep: one (N, 8 * width, side, side) per side of `DROPOUT_SIDES`, 2 for a unit that is kept and 0 for one
-                that is not; none for no dropout.
+            keep_4: (N, 8 * width, 4, 4), 2 for a unit that is kept and 0 for one that is not; None for no dropout.
+            keep_8: the same for the next level, 8 pixels wide.
+            keep_16: the same for the one after, 16 pixels wide.
 
         Returns:
             (N, outputs, S, S) RGB in [-1, 1].
@@ -104,19 +111,20 @@ class UNet(nn.Module):
         for level, (down, norm) in enumerate(zip(self.down, self.down_norm, strict=True)):
             x = norm(down(F.leaky_relu(x, 0.2) if level else x))
             skips.append(x)
-        masks = {mask.shape[-1]: mask for mask in keep}
+        keep = dict(zip(range(self.dropout_from, 0, -1), (keep_4, keep_8, keep_16), strict=False))
         for level in reversed(range(LEVELS)):
             if level < LEVELS - 1:
                 x = torch.cat([skips[level], x], dim=1)
             x = self.up_norm[level](self.up[level](F.leaky_relu(x, self.decoder_slope if level else 0.0)))
-            if level > 3 and x.shape[-1] in masks:
-                x = x * masks[x.shape[-1]]
+            mask = keep.get(level)
+            if mask is not None:
+                x = x * mask
         return torch.tanh(x)
 
 
 def couple_generator(width: int = 64) -> UNet:
     """The U-Net of CoupleGenerator: 512 px, leaky decoder, moments of the picture in every norm."""
-    return UNet(width=width, norm="batch moments", bottleneck_norm=True, decoder_slope=0.2)
+    return UNet(width=width, norm="batch moments", bottleneck_norm=True, decoder_slope=0.2, dropout_from=LEVELS - 1)
 
 
 def rename_reference_key(key: str) -> str | None:

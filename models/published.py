@@ -45,7 +45,7 @@ def _conversion(*jobs: tuple[str, Path, Path]) -> Callable[[], None]:
     """Make networks: (converter of `models.convert`, file, folder of the networks), one after the other."""
 
     def convert() -> None:
-        from models.convert import CONVERTERS  # noqa: PLC0415
+        from models.convert_translators import CONVERTERS  # noqa: PLC0415
 
         for system, file, to in jobs:
             to.mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ def _stargan(
         found: type[Controls] = getattr(stargan, domains).Controls
         return found
 
-    systems = ("stargan", "stargan-labels")
+    systems = (f"stargan-{size}", "stargan-labels")
     convert = _conversion(*((system, file.path, folder) for system, file in zip(systems, weights, strict=False)))
     return Entry(name, title, description, controls, load, weights, presets, networks, convert)
 
@@ -133,7 +133,6 @@ def _lats() -> Entry:
         ),
         tuple(networks.values()),
         _conversion(*(("lats", file.path, file.path.parent) for file in files)),
-        needs_gpu=True,
     )
 
 
@@ -220,7 +219,6 @@ def _starganv2() -> Entry:
         (Preset("A woman", {"domain": "female", "seed": 1}), Preset("A man", {"domain": "male", "seed": 1})),
         networks,
         _conversion(("starganv2", file.path, folder)),
-        needs_gpu=True,
     )
 
 
@@ -261,7 +259,10 @@ def _alae() -> Entry:
         )
         for name, (number, sha256) in ALAE_DIRECTIONS.items()
     }
-    networks = tuple(folder / name for name in ("encoder.onnx", "decoder.onnx", "average.npy"))
+    networks = (
+        *(folder / name for name in ("encoder.onnx", "decoder.onnx", "average.npy")),
+        *(file.path for file in directions.values()),
+    )
 
     def load(load_engine: LoadEngine) -> Editor:
         from models.editors.alae import Alae  # noqa: PLC0415

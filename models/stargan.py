@@ -44,6 +44,7 @@ class Generator(nn.Module):
 
     def __init__(self, domains: int, width: int = 64, blocks: int = 6) -> None:
         super().__init__()
+        self.domains = domains
         layers: list[nn.Module] = [
             nn.Conv2d(3 + domains, width, 7, padding=3, bias=False),
             nn.InstanceNorm2d(width, affine=True),
@@ -94,6 +95,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, size: int, domains: int, width: int = 64, layers: int = 6) -> None:
         super().__init__()
+        self.size = size
         main: list[nn.Module] = [nn.Conv2d(3, width, 4, stride=2, padding=1), nn.LeakyReLU(0.01)]
         for _ in range(1, layers):
             main += [nn.Conv2d(width, 2 * width, 4, stride=2, padding=1), nn.LeakyReLU(0.01)]

@@ -90,8 +90,9 @@ class HighPass(nn.Module):
         self.register_buffer("filter", taps)
 
     def forward(self, x: Tensor) -> Tensor:
-        kernel = self.get_buffer("filter").expand(x.shape[1], 1, 3, 3)
-        return F.conv2d(x, kernel, padding=1, groups=x.shape[1])
+        channels = int(x.shape[1])
+        kernel = self.get_buffer("filter").expand(channels, 1, 3, 3)
+        return F.conv2d(x, kernel, padding=1, groups=channels)
 
 
 class Generator(nn.Module):
