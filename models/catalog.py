@@ -96,9 +96,9 @@ ENTRIES: dict[str, Entry] = {
 
 def table() -> str:
     """The catalog as lines of text: name, state, size of the download, licence, what it does, its controls."""
-    rows = [("EDITOR", "STATE", "DOWNLOAD", "LICENCE", "CONTROLS")]
+    rows = [("EDITOR", "STATE", "SIZE", "LICENCE", "CONTROLS")]
     for row in ENTRIES.values():
-        size = f"{row.size / 1e6:.0f} MB" if row.size else "?" if row.missing else "-"
+        size = f"{row.size / 1e6:.0f} MB" if row.size else "?"
         rows.append((row.name, row.state, size, row.licence, ", ".join(row.controls().model_fields)))
     widths = [max(len(line[column]) for line in rows) for column in range(3)]
     return "\n".join(

@@ -98,14 +98,26 @@ class Entry:
         return "needs a GPU" if self.needs_gpu and not has_gpu() else "ready"
 
     @property
+    def why(self) -> str:
+        """What keeps the editor from running here and what to do about it; empty when it is ready."""
+        absent = [weights.path.name for weights in self.missing] or [path.name for path in self.unconverted]
+        if absent:
+            remedy = f"; get it with: python -m models.fetch {self.name}" if self.networks else ""
+            return f"missing: {', '.join(dict.fromkeys(absent))}{remedy}"
+        return "a frame takes seconds on a CPU" if self.state == "needs a GPU" else ""
+
+    @property
     def licence(self) -> str:
         return ", ".join(dict.fromkeys(weights.licence for weights in self.weights))
 
     @property
     def size(self) -> int:
-        """Bytes to download for all of it, 0 if unknown; files of one archive count once."""
-        sizes = {weights.urls or weights.path: weights.size for weights in self.weights}.values()
-        return sum(sizes) if all(sizes) else 0
+        """Bytes of all its files, 0 if unknown; files of one archive count once."""
+        sizes = {
+            weights.urls or weights.path: weights.size or (weights.path.stat().st_size if weights.path.is_file() else 0)
+            for weights in self.weights
+        }
+        return sum(sizes.values()) if all(sizes.values()) else 0
 
 
 def weights_folder() -> Path:

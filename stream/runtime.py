@@ -145,7 +145,7 @@ class Runtime:
         if new.editor not in catalog.ENTRIES:
             raise SettingsError("editor", "there is no such editor", sorted(catalog.ENTRIES))
         entry = catalog.ENTRIES[new.editor]
-        if entry.state != "ready":
+        if entry.state == "needs weights":
             raise SettingsError("editor", f"{entry.title} {entry.state}: {self._info(entry).why}")
         controls = checked(self._controls_model(new.editor), new.controls, "controls.")
         return new.model_copy(update={"controls": controls.model_dump(mode="json")})
@@ -204,18 +204,14 @@ class Runtime:
             return self._controls[name]
 
     def _info(self, entry: catalog.Entry) -> EditorInfo:
-        missing = entry.missing
-        size = sum(
-            weights.size or (weights.path.stat().st_size if weights.path.is_file() else 0) for weights in entry.weights
-        )
         return EditorInfo(
             name=entry.name,
             title=entry.title,
             description=entry.description,
             state=entry.state,
-            why="" if not missing else f"missing: {', '.join(weights.path.name for weights in missing)}",
+            why=entry.why,
             licence=entry.licence,
-            size_mb=round(size / 1e6, 1),
+            size_mb=round(entry.size / 1e6, 1),
             controls=self._controls_model(entry.name).model_json_schema(),
             presets=[PresetInfo(title=preset.title, controls=dict(preset.controls)) for preset in entry.presets],
         )
