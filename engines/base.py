@@ -149,15 +149,15 @@ class Backend(Protocol):
             BackendUnavailable: it cannot run here; the message says what is missing.
         """
 
-    def precisions(self) -> tuple[str, ...]:
-        """What it can compute in on this device, best guess at the fastest first."""
+    def precisions(self, network: Network) -> tuple[str, ...]:
+        """What it can compute this network in on this device, best guess at the fastest first."""
 
     def load(self, network: Network, precision: str, *, threads: int | None, cache: Cache) -> Engine:
         """Compile the network, or take it from the cache.
 
         Args:
             network: the ONNX file.
-            precision: one of `precisions()`.
+            precision: one of `precisions(network)`.
             threads: processor threads one call may use; None for the library's own choice.
             cache: where compiled networks are kept.
 

@@ -19,7 +19,7 @@ from engines import parity, select
 from engines.base import Backend, Engine, EngineError
 from engines.cache import Cache
 from engines.graph import count_flop
-from engines.network import EMBEDDED, Network, open_network
+from engines.network import EMBEDDED, Network, embedded, open_network
 from engines.torch_cuda import TorchEager
 
 # Engines take turns of this many calls, so that a slow moment of the machine falls on all of them.
@@ -81,7 +81,7 @@ class Row:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
-    paths = sorted(EMBEDDED.rglob("*.onnx")) if options.all else options.files
+    paths = embedded() if options.all else options.files
     if not paths:
         print(f"no network given, and none in {EMBEDDED}", file=sys.stderr)
         return 2
@@ -226,7 +226,7 @@ def _usable(name: str) -> list[Backend]:
 def _engines(network: Network, settings: Settings) -> list[Engine]:
     engines = []
     for backend in settings.backends:
-        for precision in backend.precisions():
+        for precision in backend.precisions(network):
             try:
                 engines.append(backend.load(network, precision, threads=settings.threads, cache=settings.cache))
             except EngineError as error:

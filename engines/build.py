@@ -15,7 +15,7 @@ from pathlib import Path
 
 from engines import select
 from engines.base import EngineError
-from engines.network import EMBEDDED, open_network
+from engines.network import EMBEDDED, embedded, open_network
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for backend, usable, reason in select.available():
             print(f"{backend}: {'' if usable else 'not usable: '}{reason}")
         return 0
-    paths = sorted(EMBEDDED.rglob("*.onnx")) if options.all else options.files
+    paths = embedded() if options.all else options.files
     if not paths:
         print(f"no network given, and none in {EMBEDDED}", file=sys.stderr)
         return 2

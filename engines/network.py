@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from engines.base import EngineError
 
+log = logging.getLogger(__name__)
+
 PROJECT = Path(__file__).resolve().parent.parent
 EMBEDDED = PROJECT / "models" / "embedded"
 
 # Fields of onnx.ModelProto (onnx/onnx.proto) that every usable model has.
-IR_VERSION, GRAPH, OPSET_IMPORT = 1, 7, 8
+IR_VERSION, GRAPH, OPSET_IMPORT, METADATA = 1, 7, 8, 14
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # protobuf wire types
 LONGEST_VARINT = 10  # bytes
 
+LONGEST_PROPERTY = 1 << 16  # bytes
 RANGE_PREFIX = "latentcam:range:"
+QUANTIZED_FROM = "latentcam:quantized_from"  # sha256 of the network that an int8 version was made from
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +35,15 @@ class Network:
         path: where it lies.
         sha256: of its bytes, in hex.
         size: bytes.
+        properties: its metadata, see `range_property` and `QUANTIZED_FROM`.
+        quantized: the same network in int8, where `engines.quantize` has put one beside it.
     """
 
     path: Path
     sha256: str
     size: int
+    properties: Mapping[str, str] = field(default_factory=dict, hash=False)
+    quantized: Network | None = None
 
     @property
     def name(self) -> str:
@@ -53,12 +63,34 @@ def open_network(path: str | Path) -> Network:
     Raises:
         EngineError: the file is missing, cut or no ONNX model; the message names it and the command that mends it.
     """
-    path = Path(path)
+    network = _open(Path(path))
+    beside = quantized_path(network.path)
+    if not beside.is_file():
+        return network
+    quantized = _open(beside)
+    if quantized.properties.get(QUANTIZED_FROM) != network.sha256:
+        log.warning("%s was made from another version of %s and is not used", beside, network.path.name)
+        return network
+    return replace(network, quantized=quantized)
+
+
+def embedded() -> list[Path]:
+    """The networks that ship with the project; int8 versions belong to the network beside them."""
+    return sorted(path for path in EMBEDDED.rglob("*.onnx") if not path.name.endswith(".int8.onnx"))
+
+
+def quantized_path(path: Path) -> Path:
+    """Where the int8 version of a network lies."""
+    return path.with_suffix(".int8.onnx")
+
+
+def _open(path: Path) -> Network:
+    properties: dict[str, str] = {}
     try:
         with path.open("rb") as file:
             size = path.stat().st_size
             try:
-                fields = set(_fields(file, size))
+                fields = set(_fields(file, size, properties))
             except ValueError as error:
                 raise _broken(path, str(error)) from None
             if missing := {IR_VERSION, GRAPH, OPSET_IMPORT} - fields:
@@ -67,7 +99,7 @@ def open_network(path: str | Path) -> Network:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise _broken(path, error.strerror or str(error)) from None
-    return Network(path, digest, size)
+    return Network(path, digest, size, properties)
 
 
 def range_property(name: str, low: float, high: float) -> tuple[str, str]:
@@ -84,8 +116,11 @@ def told_range(properties: Mapping[str, str], name: str) -> tuple[float, float] 
     return (low, high) if low < high else None
 
 
-def _fields(file: BinaryIO, size: int) -> Iterator[int]:
-    """Numbers of the outermost protobuf fields of a file that must end exactly where its last field ends."""
+def _fields(file: BinaryIO, size: int, properties: dict[str, str]) -> Iterator[int]:
+    """Numbers of the outermost protobuf fields of a file that must end exactly where its last field ends.
+
+    Fills `properties` with the metadata on the way.
+    """
     if size == 0:
         raise ValueError("the file is empty")
     while file.tell() < size:
@@ -95,12 +130,27 @@ def _fields(file: BinaryIO, size: int) -> Iterator[int]:
         elif wire in (FIXED64, FIXED32):
             file.seek(8 if wire == FIXED64 else 4, 1)
         elif wire == BYTES:
-            file.seek(_varint(file), 1)
+            length = _varint(file)
+            if number == METADATA and length <= LONGEST_PROPERTY:
+                _read_property(file.read(length), properties)
+            else:
+                file.seek(length, 1)
         else:
             raise ValueError("not an ONNX file")
         if file.tell() > size:
             raise ValueError(f"the file is cut: {size} bytes of at least {file.tell()}")
         yield number
+
+
+def _read_property(data: bytes, properties: dict[str, str]) -> None:
+    """One onnx.StringStringEntryProto: key and value are fields 1 and 2, both strings."""
+    file, parts = io.BytesIO(data), {1: "", 2: ""}
+    while file.tell() < len(data):
+        number, wire = divmod(_varint(file), 8)
+        if wire != BYTES or number not in parts:
+            raise ValueError("not an ONNX file")
+        parts[number] = file.read(_varint(file)).decode(errors="replace")
+    properties[parts[1]] = parts[2]
 
 
 def _varint(file: BinaryIO) -> int:

@@ -39,14 +39,15 @@ class OnnxRuntime:
         runtime = _library()
         return f"ONNX Runtime {runtime.__version__} on {self._accelerator() or 'CPUExecutionProvider'}"
 
-    def precisions(self) -> tuple[str, ...]:
+    def precisions(self, network: Network) -> tuple[str, ...]:
+        del network
         accelerator = self._accelerator()
         return (ACCELERATORS[accelerator][0], "f32") if accelerator else ("f32",)
 
     def load(self, network: Network, precision: str, *, threads: int | None, cache: Cache) -> Engine:
         del cache  # sessions are made in milliseconds
-        if precision not in self.precisions():
-            raise BackendUnavailable(f"onnxruntime computes in {self.precisions()} here, not in {precision}")
+        if precision not in (known := self.precisions(network)):
+            raise BackendUnavailable(f"onnxruntime computes in {known} here, not in {precision}")
         accelerator = self._accelerator() if precision != "f32" else None
         return OnnxRuntimeEngine(network, precision, accelerator, threads)
 

@@ -35,12 +35,16 @@ class OpenVino:
     def probe(self) -> str:
         return f"OpenVINO {_library().__version__} on {_core().get_property(DEVICE, 'FULL_DEVICE_NAME')}"
 
-    def precisions(self) -> tuple[str, ...]:
-        return ("bf16", "f32") if "BF16" in _capabilities() else ("f32",)
+    def precisions(self, network: Network) -> tuple[str, ...]:
+        capabilities = _capabilities()
+        half = ("bf16", "f32") if "BF16" in capabilities else ("f32",)
+        return ("int8", *half) if network.quantized is not None and "INT8" in capabilities else half
 
     def load(self, network: Network, precision: str, *, threads: int | None, cache: Cache) -> Engine:
-        if precision not in self.precisions():
-            raise BackendUnavailable(f"openvino computes in {self.precisions()} on this processor, not in {precision}")
+        if precision not in (known := self.precisions(network)):
+            raise BackendUnavailable(f"openvino computes {network.path.name} in {known} here, not in {precision}")
+        if precision == "int8" and network.quantized is not None:
+            network = network.quantized
         key = self._key(network, precision, threads)
         if (entry := cache.get(key, network.name)) is not None:
             try:
@@ -134,7 +138,8 @@ def _capabilities() -> list[str]:
 def _settings(precision: str, threads: int | None) -> dict[str, Any]:
     types = _library().Type
     settings = {
-        "INFERENCE_PRECISION_HINT": {"f32": types.f32, "bf16": types.bf16}[precision],
+        # int8 is in the graph; the rest of such a network then runs in the best float type.
+        "INFERENCE_PRECISION_HINT": types.bf16 if precision != "f32" and "BF16" in _capabilities() else types.f32,
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
         # Pinned threads of several engines would sit on the same cores while others idle.

@@ -140,7 +140,7 @@ def _candidates(name: str) -> tuple[Backend, ...]:
 
 
 def _fastest_correct(backend: Backend, job: _Job, notes: list[str]) -> Engine:
-    wanted = backend.precisions() if job.precision == "auto" else (job.precision,)
+    wanted = backend.precisions(job.network) if job.precision == "auto" else (job.precision,)
     key = _choice_key(backend, job, wanted)
     choice = job.cache.get(key, job.network.name)
     if choice is not None and choice.facts.get("precision") in wanted:
@@ -192,7 +192,7 @@ def _verdict(engine: Engine, job: _Job) -> parity.Parity:
 def _choice_key(backend: Backend, job: _Job, precisions: tuple[str, ...]) -> Key:
     """The key of a remembered choice among precisions. A device in words includes version and processor or GPU."""
     return Key(
-        network=job.network.sha256,
+        network=job.network.sha256 + (f" and {quantized.sha256}" if (quantized := job.network.quantized) else ""),
         shapes=f"compared on {len(job.samples)} given inputs, {job.tolerance or 'usual tolerance'}",
         precision="choice",
         backend=backend.name,

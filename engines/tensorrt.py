@@ -44,7 +44,8 @@ class TensorRt:
             capability_of(library, device.capability)
         return f"{self.name} {self._version(library)} on {device.name} ({device.capability}), driver {device.driver}"
 
-    def precisions(self) -> tuple[str, ...]:
+    def precisions(self, network: Network) -> tuple[str, ...]:
+        del network
         return PRECISIONS
 
     def load(self, network: Network, precision: str, *, threads: int | None, cache: Cache) -> Engine:

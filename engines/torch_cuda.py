@@ -32,7 +32,8 @@ class TorchCuda:
         version = load_torch().__version__
         return f"PyTorch {version} on {device.name} ({device.capability}), driver {device.driver}"
 
-    def precisions(self) -> tuple[str, ...]:
+    def precisions(self, network: Network) -> tuple[str, ...]:
+        del network
         return PRECISIONS
 
     def load(self, network: Network, precision: str, *, threads: int | None, cache: Cache) -> Engine:

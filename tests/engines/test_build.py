@@ -32,7 +32,7 @@ def test_backends_are_listed(capsys):
 
 
 def test_nothing_to_do_is_said(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(build, "EMBEDDED", tmp_path)
+    monkeypatch.setattr(build, "embedded", list)
     assert build.main(["--all"]) == 2
     assert "no network given" in capsys.readouterr().err
 

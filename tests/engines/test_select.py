@@ -18,7 +18,7 @@ class Absent:
     def probe(self):
         raise BackendUnavailable("its driver is missing")
 
-    def precisions(self):
+    def precisions(self, network):
         raise AssertionError("probe() failed")
 
     def load(self, network, precision, *, threads, cache):
@@ -37,7 +37,7 @@ class Wrong(OnnxRuntime):
     def probe(self):
         return "a faulty device"
 
-    def precisions(self):
+    def precisions(self, network):
         return tuple(self.factors)
 
     def load(self, network, precision, *, threads, cache):

@@ -8,13 +8,12 @@ import onnx
 import pytest
 
 from engines.base import FREE_SIDE, BackendUnavailable, EngineError
-from engines.network import EMBEDDED as EMBEDDED_FOLDER
-from engines.network import Network, open_network
+from engines.network import Network, embedded, open_network
 from engines.tensorrt import build, capability_of, graph_of, load_library, logger_of, parse
 
 rtx = pytest.importorskip("tensorrt_rtx", reason="needs the optional package tensorrt-rtx-cu13")
 
-EMBEDDED = sorted(EMBEDDED_FOLDER.rglob("*.onnx"))
+EMBEDDED = embedded()
 CAPABILITIES = ["7.5", "8.9", "12.0"]
 MATRIX_LAYERS = {rtx.LayerType.CONVOLUTION, rtx.LayerType.DECONVOLUTION, rtx.LayerType.MATRIX_MULTIPLY}
 

@@ -12,8 +12,7 @@ torch = pytest.importorskip("torch", reason="needs torch, which this engine is m
 
 from engines.base import BackendUnavailable, EngineError  # noqa: E402
 from engines.cuda import CudaDevice  # noqa: E402
-from engines.network import EMBEDDED as EMBEDDED_FOLDER  # noqa: E402
-from engines.network import open_network  # noqa: E402
+from engines.network import embedded, open_network  # noqa: E402
 from engines.onnx_module import OnnxModule  # noqa: E402
 from engines.onnxruntime import OnnxRuntime  # noqa: E402
 from engines.parity import draw  # noqa: E402
@@ -22,7 +21,7 @@ from engines.torch_cuda import TorchCuda, TorchCudaEngine, TorchEager  # noqa: E
 from .conftest import IR, OPSET  # noqa: E402
 from .standins import HostDevice  # noqa: E402
 
-EMBEDDED = sorted(EMBEDDED_FOLDER.rglob("*.onnx"))
+EMBEDDED = embedded()
 X = (2, 4, 6, 8)  # shape of the input of every operator below
 RNG = np.random.default_rng(5)
 
@@ -201,9 +200,7 @@ def test_pictures_of_any_size_are_refused(tmp_path, network):
     for value in (model.graph.input[0], model.graph.output[0]):
         value.type.tensor_type.shape.dim[3].dim_param = "width"
     onnx.save(model, tmp_path / "any.onnx")
-    with pytest.raises(
-        EngineError, match=r"any\.onnx: input 'image' .* leaves more than its batch open"
-    ):
+    with pytest.raises(EngineError, match=r"any\.onnx: input 'image' .* leaves more than its batch open"):
         TorchCudaEngine(open_network(tmp_path / "any.onnx"), "f32", HostDevice())
 
 
