@@ -21,7 +21,7 @@ Preset = Literal["black", "brown", "blond", "red", "grey", "white", "custom"]
 
 PRESETS: dict[str, tuple[float, float, float]] = {
     "black": (8.0, 0.5, -1.0),
-    "brown": (25.0, 8.0, 12.0),
+    "brown": (25.0, 6.5, 11.5),
     "blond": (67.0, 5.0, 26.0),
     "red": (38.0, 25.0, 29.0),
     "grey": (56.0, -0.3, -1.0),
@@ -38,7 +38,7 @@ BORDER = 0.09
 """Share of the crop over which the dye fades towards its border, where longer hair would otherwise be cut in a line."""
 HAIR_SPREAD = 24.0
 """Half the 10..90 % range of L* that bleached hair shows; more looks like tinsel."""
-LIGHT_CONTRAST = 1.9
+LIGHT_CONTRAST = 1.5
 """Largest slope of the lightness curve: dark hair holds little but camera noise to expand."""
 DARK_CONTRAST = 0.8
 """Least slope of the lightness curve, so that darkened hair keeps its strands."""
@@ -48,7 +48,7 @@ MEAN_WINDOW = 26
 """Side in crop pixels of the window for the colours of hair and surroundings."""
 UNLIKE = 0.16
 """Distance in RGB (0..1) at which hair and surroundings count as told apart."""
-FLAT = 1.2e-3
+FLAT = 3e-3
 """Variance of lightness (in 0..1) below which a patch is smooth hair with noise rather than strands."""
 NOISE_L = 1.8
 """Lightness detail below this is taken for camera noise and is not amplified."""
@@ -171,7 +171,7 @@ def recolour(image: Floats, latent: Latent, steered: Latent, roots: Floats) -> F
     base = guided_filter(unit, unit, 3, FLAT) * 100
     detail = lightness - base
     moved, slope = curve.apply(base)
-    slope = np.clip(slope, 0.9, 1.7)
+    slope = np.clip(slope, 0.9, 1.5)
     power = detail * detail
     gain = 1 + (slope - 1) * power / (power + NOISE_L**2)
     gain = np.where(slope < 1, slope, gain)
