@@ -58,7 +58,7 @@ def to_half(model: onnx.ModelProto, keep: Sequence[str] = (), nodes: Collection[
     Raises:
         EngineError: the model's types cannot be inferred.
     """
-    prepared = _prepare(model)
+    prepared = prepare(model)
     patterns = [re.compile(pattern) for pattern in keep]
     full = {node.name for node in prepared.graph.node if any(pattern.search(node.name) for pattern in patterns)}
     rewriter = _Rewriter(prepared, full | set(nodes) | _kept_by_rule(prepared.graph))
@@ -81,7 +81,7 @@ def overflowing(
     """
     import onnxruntime  # noqa: PLC0415
 
-    model = _prepare(onnx.load(str(network.path)))
+    model = prepare(onnx.load(str(network.path)))
     types = _types(model.graph)
     outputs = {value.name for value in model.graph.output}
     inner = [name for node in model.graph.node for name in node.output if types.get(name) == TensorProto.FLOAT]
@@ -174,8 +174,12 @@ class _Rewriter:
         return name
 
 
-def _prepare(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy with every type inferred, every node named, and constants as initializers."""
+def prepare(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of a model with every type inferred, every node named, and constants as initializers.
+
+    Raises:
+        EngineError: its types cannot be inferred.
+    """
     try:
         prepared = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
     except onnx.shape_inference.InferenceError as error:

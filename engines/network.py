@@ -131,10 +131,10 @@ def _fields(file: BinaryIO, size: int, properties: dict[str, str]) -> Iterator[i
             file.seek(8 if wire == FIXED64 else 4, 1)
         elif wire == BYTES:
             length = _varint(file)
-            if number == METADATA and length <= LONGEST_PROPERTY:
+            start = file.tell()
+            if number == METADATA and length <= LONGEST_PROPERTY and start + length <= size:
                 _read_property(file.read(length), properties)
-            else:
-                file.seek(length, 1)
+            file.seek(start + length)
         else:
             raise ValueError("not an ONNX file")
         if file.tell() > size:

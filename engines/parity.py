@@ -83,16 +83,18 @@ def compare(
     reference: Engine,
     samples: Sequence[Mapping[str, Array]] = (),
     tolerance: Tolerance | None = None,
+    drawn: int = RANDOM_SAMPLES,
 ) -> Parity:
     """Run both engines on drawn and given inputs and measure how far they are apart.
 
     Args:
         engine: the one to judge.
         reference: the same network in FP32.
-        samples: real inputs; three seeded random ones are always added.
+        samples: real inputs.
         tolerance: what is allowed; by default that of the engine's precision.
+        drawn: how many random inputs to add, always the same ones.
     """
-    inputs = [*samples, *(draw(reference.inputs, SEED + index) for index in range(RANDOM_SAMPLES))]
+    inputs = [*samples, *(draw(reference.inputs, SEED + index) for index in range(drawn))]
     difference: dict[str, list[float]] = {spec.name: [0.0, 0.0, 0.0, 0.0] for spec in reference.outputs}
     for values in inputs:
         want, have = reference.run(values), engine.run(values)
