@@ -1,0 +1,128 @@
+"""The shared runtime on the weights that ship with the project, and a real face from an installed package."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from skimage import data
+
+from stream.detection import Detector, PackError
+from stream.frame import Frame, Image
+from stream.runtime import Runtime, RuntimeSettings
+from stream.settings import Settings, SettingsError
+from tests.stream.conftest import noise
+
+
+@pytest.fixture(scope="module")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
+    runtime = Runtime.load(
+        RuntimeSettings(backend="onnxruntime", threads=1, cache_dir=tmp_path_factory.mktemp("cache"))
+    )
+    yield runtime
+    runtime.close()
+
+
+@pytest.fixture(scope="module")
+def portrait() -> Image:
+    """NASA's portrait of Eileen Collins, (512, 512, 3) uint8 BGR; the face is around (224, 110)."""
+    return np.ascontiguousarray(data.astronaut()[..., ::-1])
+
+
+@pytest.mark.parametrize(
+    ("editor", "controls"),
+    [
+        ("embedded", {"age": 75}),
+        ("embedded", {"age": 20}),
+        ("embedded", {"bald": 1.0}),
+        ("hair", {"colour": "red", "amount": 1.0}),
+    ],
+)
+def test_a_real_face_is_edited_and_the_rest_is_not(
+    runtime: Runtime, portrait: Image, editor: str, controls: dict[str, object]
+) -> None:
+    settings = runtime.changed(Settings(), {"editor": editor, "controls": controls})
+    output = runtime.pipeline().process(Frame(portrait, 0.0), settings)
+    (face,) = output.faces
+    centre = (face.box[:2] + face.box[2:]) / 2
+    assert np.hypot(*(centre - (224, 110))) < 20
+    change = np.abs(output.image.astype(int) - portrait).max(2)
+    assert change[40:170, 150:300].mean() > 3
+    assert (change[300:] == 0).all()
+
+
+def test_neutral_controls_return_the_very_frame(runtime: Runtime, portrait: Image) -> None:
+    output = runtime.pipeline().process(Frame(portrait, 0.0), runtime.changed(Settings(), {}))
+    assert output.image is portrait
+    assert len(output.faces) == 1
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (17, 33, 3), (33, 17, 3), (720, 1280, 3)])
+def test_pictures_without_a_face(runtime: Runtime, shape: tuple[int, ...]) -> None:
+    settings = runtime.changed(Settings(), {"controls": {"age": 75}})
+    for picture in (np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8), noise(0, shape)):
+        pipeline = runtime.pipeline()
+        for k in range(2):
+            assert pipeline.process(Frame(picture, k / 30), settings).image.shape == shape
+
+
+def test_sessions_do_not_share_state(runtime: Runtime, portrait: Image) -> None:
+    old = runtime.changed(Settings(), {"controls": {"age": 75}})
+    young = runtime.changed(Settings(), {"controls": {"age": 20}})
+    alone = runtime.pipeline().process(Frame(portrait, 0.0), old).image
+    one, other = runtime.pipeline(), runtime.pipeline()
+    other.process(Frame(portrait, 0.0), young)
+    np.testing.assert_array_equal(one.process(Frame(portrait, 0.0), old).image, alone)
+
+
+def test_what_the_page_is_told(runtime: Runtime) -> None:
+    editors = {editor.name: editor for editor in runtime.editors()}
+    embedded = editors["embedded"]
+    assert embedded.state == "ready"
+    assert set(embedded.controls["properties"]) >= {"age", "bald"}
+    for editor in editors.values():
+        if editor.state == "ready":
+            for preset in editor.presets:
+                runtime.changed(Settings(), {"editor": editor.name, "controls": preset.controls})
+    assert {engine.network for engine in runtime.engines()} >= {"landmarks.onnx", "segmenter.onnx"}
+
+
+@pytest.mark.parametrize(
+    ("patch", "field"),
+    [
+        ({"editor": "nobody"}, "editor"),
+        ({"controls": {"age": 300}}, "controls.age"),
+        ({"controls": {"wings": 1}}, "controls.wings"),
+        ({"controls": {"bald": "very"}}, "controls.bald"),
+        ({"controls": {"bald": None}}, "controls.bald"),
+        ({"controls": 7}, "controls"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_a_refused_change_names_its_field(runtime: Runtime, patch: dict[str, object], field: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        runtime.changed(Settings(), patch)
+    assert refused.value.field == field
+
+
+def test_another_editor_starts_at_its_defaults(runtime: Runtime) -> None:
+    aged = runtime.changed(Settings(), {"controls": {"age": 70}})
+    hair = runtime.changed(aged, {"editor": "hair"})
+    assert runtime.controls(hair).neutral()
+
+
+def test_a_damaged_pack_names_the_file_and_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(PackError, match=str(tmp_path)):
+        Detector(str(tmp_path))
+    (tmp_path / "detector.onnx").write_bytes(b"not a network")
+    with pytest.raises(PackError, match="fetch the pack"):
+        Detector(str(tmp_path))
+
+
+def test_the_default_needs_no_torch() -> None:
+    code = "import sys, server, stream.files; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2], timeout=120)
