@@ -253,7 +253,8 @@ def _refusal(path: Path, reason: str) -> CheckpointError:
     return UnsafeCheckpoint(
         f"{path} would run code when it is read ({_listing(calls)}), so it is refused. To convert it, open it with its "
         "authors' program on a machine where that does no harm, and save only its tensors: "
-        "`torch.save({name: tensor for name, tensor in network.state_dict().items()}, 'converted.pt')`",
+        "`torch.save({name: tensor for name, tensor in network.state_dict().items()}, 'converted.pt')`. NVIDIA's own .pkl "
+        "files of StyleGAN and StyleGAN2 need none of that: `python -m models.convert` reads them without running them",
         calls,
     )
 

@@ -11,12 +11,13 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from engines.base import EngineError
 from engines.export import export
-from models import encoders, hairmapper, mobilestylegan, sam, stylegan1, stylegan2
+from models import convert_translators, dialects, encoders, hairmapper, mobilestylegan, sam, stylegan1, stylegan2
 from models.checkpoints import CheckpointError, load_state
 
 LARGEST_PICTURE = 512
@@ -56,13 +57,17 @@ def inverter(file: Path, to: Path) -> None:
 
 
 def generator2(file: Path, to: Path) -> None:
-    """A StyleGAN2 of rosinality's: generator.onnx, w_plus -> image."""
-    write_generator(stylegan2.load_generator(load_state(file, "g_ema|g|")), to)
+    """A StyleGAN2 of any known program: generator.onnx, w_plus -> image; average.npy, the average w, if it has one."""
+    state, average = dialects.read_stylegan2(file)
+    write_generator(stylegan2.load_generator(state), to)
+    if average is not None:
+        np.save(to / "average.npy", average.numpy())
 
 
 def generator1(file: Path, to: Path) -> None:
-    """A StyleGAN of InterFaceGAN's: generator.onnx, w_plus -> image."""
-    network = stylegan1.load_generator(load_state(file))
+    """A StyleGAN of any known program: generator.onnx, w_plus -> image; average.npy, the average w."""
+    network = stylegan1.load_generator(dialects.read_stylegan1(file))
+    np.save(to / "average.npy", network.truncation.w_avg.numpy())
     write(network, {"w_plus": torch.randn(1, network.rows, network.style_dim)}, ["image"], to / "generator.onnx")
 
 
@@ -96,6 +101,7 @@ CONVERTERS: Mapping[str, Callable[[Path, Path], None]] = {
     "sam": ageing,
     "hairmapper": baldness,
     "mobilestylegan": mobile,
+    **convert_translators.CONVERTERS,
 }
 
 
