@@ -45,7 +45,7 @@ def _conversion(*jobs: tuple[str, Path, Path]) -> Callable[[], None]:
     """Make networks: (converter of `models.convert`, file, folder of the networks), one after the other."""
 
     def convert() -> None:
-        from models.convert_translators import CONVERTERS  # noqa: PLC0415
+        from models.convert import CONVERTERS  # noqa: PLC0415
 
         for system, file, to in jobs:
             to.mkdir(parents=True, exist_ok=True)
