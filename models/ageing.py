@@ -93,8 +93,9 @@ def draw_ageing(
     where = space.to_texture(fit, size)
     shift = _sample(moves, where)
     back = np.linalg.inv(fit.affine[:, :2]).T.astype(np.float32)
-    delta = _sample(change.astype(np.float32), where - shift @ back)
-    support = (shift[..., 0] != 0) | (shift[..., 1] != 0) | delta.any(axis=2)
+    drawn = where - shift @ back
+    delta = _sample(change.astype(np.float32), drawn)
+    support = (shift[..., 0] != 0) | (shift[..., 1] != 0) | (_sample(weight.astype(np.float32), drawn) > 0)
     return -shift, delta, support.astype(np.float32)
 
 

@@ -8,6 +8,7 @@ is filled from the background around it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import cv2
@@ -272,9 +273,13 @@ def _resize(x: NDArray[Any], side: int) -> Floats:
 
 def _grain(head: HeadMap, size: int) -> Floats:
     """Fine mottling that moves with the head, (S, S) float32, standard deviation about 1."""
+    where = cv2.resize(head.texture + np.float32(GRAIN_SIZE / 2), (size, size), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.remap(_grain_pattern(), where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101))
+
+
+@cache
+def _grain_pattern() -> Floats:
     generator = np.random.default_rng(0)
     fine = cv2.GaussianBlur(generator.standard_normal((GRAIN_SIZE, GRAIN_SIZE)).astype(np.float32), (0, 0), 1.0)
     broad = cv2.GaussianBlur(generator.standard_normal((GRAIN_SIZE, GRAIN_SIZE)).astype(np.float32), (0, 0), 3.0)
-    pattern = fine / fine.std() * 0.8 + broad / broad.std() * 0.6
-    where = cv2.resize(head.texture + np.float32(GRAIN_SIZE / 2), (size, size), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(cv2.remap(pattern, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101))
+    return np.asarray(fine / fine.std() * 0.8 + broad / broad.std() * 0.6, np.float32)

@@ -141,7 +141,7 @@ class Samples:
 
 
 def train_ager(
-    factory: PairFactory, pairs: Pairs, network: Ager, folder: Path, device: torch.device, minutes: float
+    factory: PairFactory, pairs: Pairs, network: Ager, folder: Path, device: torch.device, *, minutes: float
 ) -> Ager:
     """Train for so many minutes of work, resuming from `folder`, and return the averaged network in evaluation mode."""
     torch.manual_seed(0)

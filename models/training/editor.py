@@ -87,7 +87,7 @@ def main(argv: list[str]) -> int:
         )
     network = new_ager(priors["colour"], priors["folds"], brow_field(space))
     pairs = Pairs.load(options.work / "pairs.npz")
-    export_ager(train_ager(factory, pairs, network, options.work, device, options.minutes), options.out)
+    export_ager(train_ager(factory, pairs, network, options.work, device, minutes=options.minutes), options.out)
     return 0
 
 

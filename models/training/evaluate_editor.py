@@ -18,6 +18,7 @@ from models.editor import Crop
 from models.embedded_editor import EmbeddedControls, EmbeddedEditor
 from models.segmenter import Segmenter
 from models.training.apply import apply_edit
+from models.training.clips import ClipReader, flicker
 from models.training.data import ROOT, SIZE, FaceSet, shared_folder
 from models.training.teachers import Teachers
 
@@ -29,6 +30,7 @@ PAD = 32
 EMBEDDED = ROOT / "models" / "embedded"
 LADDER = (15, 25, 35, 45, 55, 65, 75, 85)
 SHEET_FACES = 40
+SEGMENTS_PER_CLIP = 2
 BACKGROUND_DISTANCE = 0.15
 """How far from the person, in crop sides, background counts as background near the head."""
 
@@ -61,6 +63,7 @@ def main(argv: list[str]) -> int:
     bench = Bench(faces, editor, Segmenter(_engine(EMBEDDED / "segmenter.onnx")), options.faces)
     rows = bench.measure(Teachers(shared_folder() / "teachers"))
     print_table(rows, faces)
+    print_flicker(shared_folder(), editor, bench.segmenter)
     if options.sheet:
         bench.sheets(options.sheet)
     return 0
@@ -242,6 +245,21 @@ def print_table(rows: list[Row], faces: FaceSet) -> None:
         means = " | ".join(f"{np.mean(v):.2f} ({len(v)})" if v else "-" for v in groups.values())
         whole = float(np.mean([value for _, value in row.values])) if row.values else float("nan")
         print(f"| {row.name} | {row.goal} | {whole:.2f} | {len(row.values)} | {means} |")
+
+
+def print_flicker(shared: Path, editor: EmbeddedEditor, segmenter: Segmenter) -> None:
+    """Print how much each edit flickers on each clip, as Markdown."""
+    reader = ClipReader(shared / "teachers")
+    edits: tuple[dict[str, Any], ...] = ({"age": 75}, {"age": 25}, {"bald": 1}, {"hair_grey": 1})
+    print("\n| flicker out / in (goal <= 1.15) | " + " | ".join(f"{k}={v}" for edit in edits for k, v in edit.items()))
+    print("|---|" + "---|" * len(edits))
+    for clip in sorted((shared / "clips").glob("*.mp4")):
+        ratios = [
+            [flicker(crops, editor, segmenter, EmbeddedControls(**edit)) for edit in edits]
+            for crops in reader.segments(clip, editor.crop.size, editor.crop.margin, SEGMENTS_PER_CLIP)
+        ]
+        if ratios:
+            print(f"| {clip.name} | " + " | ".join(f"{value:.2f}" for value in np.mean(ratios, axis=0)) + " |")
 
 
 class _Ages:

@@ -1,0 +1,164 @@
+import numpy as np
+import pytest
+
+from engines.base import Engine, TensorSpec
+from engines.select import load as load_engine
+from models.catalog import EMBEDDED
+from models.editor import Crop, Editor, Masks
+from models.embedded_editor import (
+    AGE,
+    AGER,
+    BALD,
+    GREY,
+    READER,
+    TABLES,
+    EmbeddedControls,
+    grey_hair,
+    load,
+)
+from models.face_space import FaceSpace
+
+SIZE = 320
+
+
+class Reader(Engine):
+    """A reader that says: 30 years, half bald, no grey."""
+
+    backend, precision = "stub", "f32"
+    inputs = (TensorSpec("head", (None, 3, 112, 112), np.dtype(np.float32)),)
+    outputs = (TensorSpec("attributes", (None, 8), np.dtype(np.float32)),)
+
+    def _run(self, inputs):
+        return {"attributes": np.float32([[0.3, 4, 0.5, 0.0, -4, -4, 0, 0.6]])}
+
+
+class Ager(Engine):
+    """An ager that darkens towards age and lightens towards youth."""
+
+    backend, precision = "stub", "f32"
+    inputs = (
+        TensorSpec("texture", (None, 3, 192, 192), np.dtype(np.float32)),
+        TensorSpec("covered", (None, 1, 192, 192), np.dtype(np.float32)),
+        TensorSpec("male", (None, 1), np.dtype(np.float32)),
+    )
+    outputs = (
+        TensorSpec("older", (None, 3, 192, 192), np.dtype(np.float32)),
+        TensorSpec("younger", (None, 3, 192, 192), np.dtype(np.float32)),
+    )
+
+    def _run(self, inputs):
+        whole = np.ones((1, 3, 192, 192), np.float32)
+        return {"older": -0.3 * whole, "younger": 0.3 * whole}
+
+
+@pytest.fixture(scope="module")
+def editor():
+    return load(lambda path: Reader() if path.name == READER else Ager(), EMBEDDED)
+
+
+@pytest.fixture
+def crop():
+    mesh = np.zeros((478, 2), np.float32)
+    mesh[:468] = FaceSpace.load(EMBEDDED / TABLES).mean + np.array([64, 88])
+    image = np.random.default_rng(0).integers(90, 110, (SIZE, SIZE, 3)).astype(np.uint8)
+    hair = np.zeros((128, 128), np.float32)
+    hair[8:40, 30:98] = 1
+    person = np.zeros_like(hair)
+    person[8:, 24:104] = 1
+    masks = Masks(hair, person, np.zeros_like(hair), person)
+    return Crop(image, mesh[[33, 263, 4, 61, 291]], mesh, masks)
+
+
+def edit(editor, crop, **controls):
+    latent = editor.encode(crop)
+    return editor.render(crop, latent, editor.steer(latent, EmbeddedControls(**controls)))
+
+
+def test_it_is_an_editor(editor):
+    assert isinstance(editor, Editor)
+    assert EmbeddedControls().neutral()
+
+
+def test_controls_off_render_nothing(editor, crop):
+    done = edit(editor, crop)
+    assert not done.mask.any()
+    assert done.flow is done.delta is done.image is done.opacity is None
+
+
+def test_age_moves_and_colours_the_face_only(editor, crop):
+    done = edit(editor, crop, age=42)
+    face = np.zeros((SIZE, SIZE), bool)
+    face[180:230, 130:190] = True
+    assert done.delta[face].mean() < -3
+    assert np.abs(done.flow).max() > 0.3
+    assert done.mask[:40].max() == 0
+    assert done.image is None
+
+
+def test_younger_is_the_other_way(editor, crop):
+    older, younger = edit(editor, crop, age=60), edit(editor, crop, age=15)
+    assert younger.delta.sum() > 0 > older.delta.sum()
+    assert (older.flow * younger.flow).sum() < 0
+
+
+def test_more_years_change_more(editor, crop):
+    change = [np.abs(edit(editor, crop, age=age).delta).sum() for age in (35, 50, 65, 80)]
+    assert change == sorted(change)
+
+
+def test_skin_under_an_occluder_stays(editor, crop):
+    hand = crop.masks.face * 0
+    hand[60:100] = 1
+    hidden = Crop(crop.image, crop.points5, crop.mesh, Masks(crop.masks.hair, crop.masks.face, hand, crop.masks.person))
+    assert np.abs(edit(editor, hidden, age=75).delta[165:235]).max() < 1
+
+
+def test_bald_replaces_and_starts_from_the_reading(editor, crop):
+    done = edit(editor, crop, bald=1)
+    assert done.opacity.max() > 0.95
+    assert done.mask[done.opacity > 0].min() == 1
+    assert done.flow is None
+    latent = editor.encode(crop)
+    assert latent[BALD] == pytest.approx(0.5)
+    assert editor.steer(latent, EmbeddedControls(bald=0.5))[BALD] == pytest.approx(0.75)
+
+
+def test_age_greys_hair_moderately(editor, crop):
+    latent = editor.encode(crop)
+    assert 0.3 < editor.steer(latent, EmbeddedControls(age=75))[GREY] < 0.9
+    assert editor.steer(latent, EmbeddedControls(age=35))[GREY] == latent[GREY]
+    assert editor.steer(latent, EmbeddedControls(age=75))[AGE] == pytest.approx(0.75)
+
+
+def test_without_masks_hair_stays(editor, crop):
+    bare = Crop(crop.image, crop.points5, crop.mesh)
+    assert not edit(editor, bare, bald=1, hair_grey=1).mask.any()
+
+
+def test_a_crop_without_mesh_is_refused(editor, crop):
+    with pytest.raises(ValueError, match="mesh"):
+        editor.encode(Crop(crop.image, crop.points5))
+
+
+def test_grey_hair_loses_its_colour_and_skin_keeps_it():
+    image = np.zeros((64, 64, 3), np.uint8) + np.uint8([120, 60, 20])
+    hair = np.zeros((32, 32), np.float32)
+    hair[:16] = 1
+    skin = np.log(np.float32([200, 160, 140]) + 16)
+    after = image + grey_hair(image, hair, skin, 1.0)
+    spread = after.max(2) - after.min(2)
+    assert spread[:20].max() < 12
+    assert after[:20].mean() > image[:20].mean()
+    np.testing.assert_array_equal(after[48:], image[48:])
+
+
+@pytest.mark.parametrize("name", [READER, AGER])
+def test_the_shipped_networks_run(name):
+    engine = load_engine(EMBEDDED / name, backend="onnxruntime", precision="f32", threads=1)
+    generator = np.random.default_rng(0)
+    given = {
+        spec.name: generator.random([size or 2 for size in spec.shape]).astype(np.float32) for spec in engine.inputs
+    }
+    for value in engine.run(given).values():
+        assert value.shape[0] == 2
+        assert np.isfinite(value).all()
