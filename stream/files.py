@@ -109,7 +109,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         )
         settings = runtime.changed(
-            Settings(), {"editor": arguments.editor, "controls": _controls(arguments.set), **_options(arguments)}
+            Settings(),
+            {"editor": arguments.editor, "controls": controls_of_pairs(arguments.set), **_options(arguments)},
         )
         report = process(Path(arguments.input), Path(arguments.output), runtime, settings, progress=not arguments.quiet)
     except SettingsError as error:
@@ -369,7 +370,12 @@ def _write_picture(path: Path, picture: Image) -> None:
         raise FileError(f"{path}: {error}") from error
 
 
-def _controls(pairs: Sequence[str]) -> dict[str, Any]:
+def controls_of_pairs(pairs: Sequence[str]) -> dict[str, Any]:
+    """Controls from the command line: each "name=value", the value in JSON or a bare word.
+
+    Raises:
+        SettingsError: a pair has no "=".
+    """
     controls: dict[str, Any] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")

@@ -1,0 +1,179 @@
+"""The live pipeline from a local camera to a virtual camera, which any video call or OBS can pick.
+
+    python -m stream.camera --editor embedded --set age=75
+
+The virtual camera is pyvirtualcam's (OBS's on Windows and macOS, v4l2loopback on Linux). It is under the GPL and
+therefore not among the requirements: `pip install pyvirtualcam`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, Protocol
+
+import cv2
+
+from engines.base import EngineError
+from stream.detection import PackError
+from stream.files import controls_of_pairs
+from stream.frame import Frame, Image
+from stream.pipeline import Pipeline
+from stream.runtime import Runtime, RuntimeSettings
+from stream.settings import Settings, SettingsError
+from stream.slot import LatestSlot, SlotClosed
+
+REPORT_EVERY_S = 5.0
+CAMERA_SILENT_S = 5.0
+
+
+class CameraError(RuntimeError):
+    """The camera or the virtual camera cannot be used; the message says what to do."""
+
+
+class Source(Protocol):
+    """Where frames come from; OpenCV's `VideoCapture` is one."""
+
+    def read(self) -> tuple[bool, Any]: ...
+
+
+class Sink(Protocol):
+    """Where frames go; pyvirtualcam's `Camera` is one."""
+
+    def send(self, frame: Image) -> None: ...
+
+
+def run(
+    source: Source,
+    sink: Sink,
+    pipeline: Pipeline,
+    settings: Settings,
+    *,
+    report: Callable[[float, int], None] | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> int:
+    """Filter until the camera ends.
+
+    The camera is read in a thread of its own into a one-frame slot, so that a slow edit drops frames and never
+    queues them.
+
+    Args:
+        source: gives (H, W, 3) uint8 BGR frames.
+        sink: takes (H, W, 3) uint8 RGB frames.
+        pipeline: of this stream.
+        settings: as checked by `Runtime.changed`.
+        report: called every five seconds with frames per second and frames dropped so far.
+        clock: seconds.
+
+    Returns:
+        How many frames were sent.
+
+    Raises:
+        CameraError: the camera gives no frame for five seconds.
+    """
+    slot: LatestSlot[tuple[Image, float]] = LatestSlot()
+    reader = threading.Thread(target=_read, args=(source, slot, clock), name="camera", daemon=True)
+    reader.start()
+    sent, reported_at, reported = 0, clock(), 0
+    try:
+        while True:
+            image, captured = slot.take(CAMERA_SILENT_S)
+            output = pipeline.process(Frame(image, captured), settings)
+            sink.send(cv2.cvtColor(output.image, cv2.COLOR_BGR2RGB))
+            sent += 1
+            now = clock()
+            if report is not None and now - reported_at >= REPORT_EVERY_S:
+                report((sent - reported) / (now - reported_at), slot.dropped)
+                reported_at, reported = now, sent
+    except SlotClosed:
+        return sent
+    except TimeoutError:
+        raise CameraError(f"the camera gave no picture for {CAMERA_SILENT_S:g} seconds") from None
+    finally:
+        slot.close()
+
+
+def _read(source: Source, slot: LatestSlot[tuple[Image, float]], clock: Callable[[], float]) -> None:
+    while True:
+        there, image = source.read()
+        if not there:
+            slot.close()
+            return
+        slot.put((image, clock()))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        0 after Ctrl-C or the camera's end, 1 when something was refused (the reason is on standard error).
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        runtime = Runtime.load(RuntimeSettings())
+        settings = runtime.changed(
+            Settings(),
+            {
+                "editor": arguments.editor,
+                "controls": controls_of_pairs(arguments.set),
+                "lost": arguments.lost,
+                "badge": arguments.badge,
+            },
+        )
+        with suppress(KeyboardInterrupt):
+            _run_devices(arguments, runtime.pipeline(), settings)
+    except (SettingsError, CameraError, EngineError, PackError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run_devices(arguments: argparse.Namespace, pipeline: Pipeline, settings: Settings) -> None:
+    try:
+        import pyvirtualcam  # noqa: PLC0415
+    except ImportError as error:
+        raise CameraError("the virtual camera needs one more package: pip install pyvirtualcam") from error
+    capture = cv2.VideoCapture(arguments.device)
+    try:
+        if not capture.isOpened():
+            raise CameraError(f"camera {arguments.device} cannot be opened; is another program using it?")
+        capture.set(cv2.CAP_PROP_FRAME_WIDTH, arguments.width)
+        capture.set(cv2.CAP_PROP_FRAME_HEIGHT, arguments.height)
+        there, first = capture.read()
+        if not there:
+            raise CameraError(f"camera {arguments.device} gives no picture")
+        height, width = first.shape[:2]
+        try:
+            sink = pyvirtualcam.Camera(width, height, arguments.fps)
+        except RuntimeError as error:
+            raise CameraError(f"no virtual camera: {error}") from error
+        with sink:
+            print(f"{width}x{height} to {sink.device}; Ctrl-C ends")
+            run(capture, sink, pipeline, settings, report=_print_rate)
+    finally:
+        capture.release()
+
+
+def _print_rate(fps: float, dropped: int) -> None:
+    print(f"{fps:.1f} fps, {dropped} dropped")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m stream.camera", description="Edit a camera into a virtual camera.")
+    parser.add_argument("--device", type=int, default=0, help="number of the camera (default: %(default)s)")
+    parser.add_argument("--width", type=int, default=1280)
+    parser.add_argument("--height", type=int, default=720)
+    parser.add_argument("--fps", type=float, default=30.0)
+    parser.add_argument("--editor", default=Settings().editor)
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a control; repeatable")
+    parser.add_argument("--lost", choices=("show", "hold", "blur"), default="show", help="what to show without a face")
+    parser.add_argument("--badge", action="store_true", help="draw a small mark that the picture is edited")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

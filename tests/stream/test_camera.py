@@ -1,0 +1,79 @@
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from stream import camera
+from stream.camera import CameraError, run
+from stream.frame import Image
+from stream.pipeline import Pipeline
+from stream.settings import Settings
+from tests.stream.conftest import World
+
+
+class Film:
+    """A camera that plays the stand-in world; each frame waits until the one before was sent."""
+
+    def __init__(self, world: World, frames: int) -> None:
+        self.world, self.left = world, frames
+        self.ready = threading.Semaphore(1)
+        self.sent: list[Image] = []
+
+    def read(self) -> tuple[bool, Image | None]:
+        self.ready.acquire(timeout=10)
+        self.left -= 1
+        return (True, self.world.picture()) if self.left >= 0 else (False, None)
+
+    def send(self, frame: Image) -> None:
+        self.sent.append(frame)
+        self.ready.release()
+
+
+def test_frames_are_edited_and_sent_as_rgb(
+    world: World, make_pipeline: Callable[[World], Pipeline], tint: Settings
+) -> None:
+    film = Film(world, 5)
+    assert run(film, film, make_pipeline(world), tint) == 5
+    raw = world.picture()[..., ::-1]
+    assert all(frame.shape == raw.shape for frame in film.sent)
+    assert film.sent[-1].astype(int)[120, 160, 0] - raw[120, 160, 0] > 50
+    np.testing.assert_array_equal(film.sent[-1][:40], raw[:40])
+
+
+def test_a_slow_edit_drops_frames(world: World, make_pipeline: Callable[[World], Pipeline], tint: Settings) -> None:
+    class Fast:
+        frames = 50
+        ended = threading.Event()
+
+        def read(self) -> tuple[bool, Image | None]:
+            self.frames -= 1
+            if self.frames < 0:
+                self.ended.set()
+                return False, None
+            return True, world.picture()
+
+        def send(self, frame: Image) -> None:
+            self.ended.wait(timeout=10)
+
+    fast = Fast()
+    assert run(fast, fast, make_pipeline(world), tint) < 50
+
+
+def test_a_silent_camera_is_an_error(
+    world: World, make_pipeline: Callable[[World], Pipeline], tint: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(camera, "CAMERA_SILENT_S", 0.05)
+    never = threading.Event()
+
+    class Silent:
+        def read(self) -> tuple[bool, Image | None]:
+            never.wait(timeout=10)
+            return False, None
+
+        def send(self, frame: Image) -> None:
+            raise AssertionError
+
+    with pytest.raises(CameraError, match="no picture"):
+        run(Silent(), Silent(), make_pipeline(world), tint)
+    never.set()
