@@ -245,10 +245,11 @@ class BatchedEngine(Engine):
 
     def warm_up(self) -> None:
         """Run once for each batch size that engines prepare for, so that no call pays for it later."""
-        rows = 1
+        rows = 2
         while rows <= self._planner.largest:
             self._engine.run({spec.name: np.zeros(spec.sized(rows), spec.dtype) for spec in self.inputs})
             rows *= 2
+        self._engine.warm_up()
 
     def close(self) -> None:
         """End the worker after the batch it is in; waiting and later calls fail."""

@@ -37,6 +37,8 @@ DRIVER_FILE = Path("/proc/driver/nvidia/version")
 
 Launch = Callable[[], None]
 
+_CAPTURING = threading.Lock()
+
 
 class Device(Protocol):
     """The part of CUDA that the engines use.
@@ -102,7 +104,11 @@ class CudaDevice:
         launch()  # lazy initialisation may not happen during a capture
         self.synchronize()
         graph = self._torch.cuda.CUDAGraph()
-        with self._torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+        # One capture at a time in the process; what other threads do with the GPU meanwhile does not break it.
+        with (
+            _CAPTURING,
+            self._torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"),
+        ):
             launch()
         replay: Launch = graph.replay
         return replay

@@ -54,41 +54,49 @@ class TensorRt:
             raise BackendUnavailable(f"{self.name} computes in {PRECISIONS} here, not in {precision}")
         library, device = load_library(self.module), _device()
         key = _key(self.name, self._version(library), network, precision, device)
+        kernels = Blob(cache, replace(key, precision=f"{precision}-kernels"), network.name)
         entry = cache.get(key, network.name)
-        if entry is not None and (plan := deserialized(library, entry.payload)) is not None:
-            return TensorRtEngine(self.name, library, plan, precision, device)
-        payload = self._build(library, network, precision, Timings(cache, key))
-        cache.put(key, network.name, payload)
-        if (plan := deserialized(library, payload)) is None:
+        plan = deserialized(library, entry.payload) if entry is not None else None
+        if plan is None:
+            # Timings of layers serve every network on the same device and version.
+            timings = Blob(cache, replace(key, network="any", precision="timing"), self.name)
+            payload = self._build(library, network, precision, timings)
+            cache.put(key, network.name, payload)
+            plan = deserialized(library, payload)
+        if plan is None:
             raise EngineError(f"{network.path}: {self.name} does not load what it built; its log has the reason")
-        return TensorRtEngine(self.name, library, plan, precision, device)
+        return TensorRtEngine(self.name, library, plan, precision, device, kernels=kernels)
 
     def _version(self, library: Any) -> str:
         return str(library.__version__)
 
-    def _build(self, library: Any, network: Network, precision: str, timings: Timings) -> bytes:
-        built = build(library, network, precision, timing=timings.read())
+    def _build(self, library: Any, network: Network, precision: str, timings: Blob) -> bytes:
+        built = build(library, network, precision, timing=timings.read() if _has_timing_cache(library) else b"")
         timings.write(built.timing)
         return built.plan
 
 
 @dataclass(frozen=True, slots=True)
-class Timings:
-    """The timing cache on disk. Timings of layers serve every network on the same device and version."""
+class Blob:
+    """Something that a library gives out and wants back at the next start: timings, or compiled kernels.
+
+    Attributes:
+        cache: where it is kept.
+        key: what it depends on.
+        name: whose it is, for the file's name.
+    """
 
     cache: Cache
-    engine: Key
+    key: Key
+    name: str
 
     def read(self) -> bytes:
-        entry = self.cache.get(self._key(), self.engine.backend)
+        entry = self.cache.get(self.key, self.name)
         return entry.payload if entry else b""
 
-    def write(self, timing: bytes) -> None:
-        if timing:
-            self.cache.put(self._key(), self.engine.backend, timing)
-
-    def _key(self) -> Key:
-        return replace(self.engine, network="any", precision="timing")
+    def write(self, payload: bytes) -> None:
+        if payload:
+            self.cache.put(self.key, self.name, payload)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,9 +226,12 @@ class TensorRtEngine(CudaEngine):
         plan: the deserialized engine.
         precision: what its graph computes in.
         device: where it runs.
+        kernels: where TensorRT for RTX, which compiles kernels on the user's GPU, keeps them for the next start.
     """
 
-    def __init__(self, backend: str, library: Any, plan: Any, precision: str, device: Device) -> None:
+    def __init__(
+        self, backend: str, library: Any, plan: Any, precision: str, device: Device, *, kernels: Blob | None = None
+    ) -> None:
         super().__init__(device)
         self.backend, self.precision = backend, precision
         self._plan = plan
@@ -228,6 +239,13 @@ class TensorRtEngine(CudaEngine):
         self.inputs = tuple(spec for spec, mode in specs if mode == library.TensorIOMode.INPUT)
         self.outputs = tuple(spec for spec, mode in specs if mode == library.TensorIOMode.OUTPUT)
         self._contexts: dict[int, Any] = {}
+        self._kernels = kernels
+        self._config, self._compiled = _runtime_config(plan, kernels)
+
+    def warm_up(self) -> None:
+        super().warm_up()
+        if self._kernels is not None and self._compiled is not None:
+            self._kernels.write(bytes(self._compiled.serialize()))
 
     def close(self) -> None:
         super().close()
@@ -255,7 +273,7 @@ class TensorRtEngine(CudaEngine):
 
     def _context(self, batch: int) -> Any:
         index = self._profile(batch)
-        context = self._plan.create_execution_context()
+        context = self._plan.create_execution_context(*([] if self._config is None else [self._config]))
         if context is None:
             raise EngineError(f"{self.backend} on {self.device} has no memory for an execution context")
         if not context.set_optimization_profile_async(index, self._device.stream):
@@ -351,9 +369,23 @@ def _monitor(library: Any, name: str) -> Any:
     return Monitor()
 
 
-@functools.cache
 def _device() -> CudaDevice:
+    """A device of its own for each engine: streams and graphs must not meet."""
     return CudaDevice()
+
+
+def _runtime_config(plan: Any, kernels: Blob | None) -> tuple[Any, Any]:
+    """How to run, and the cache of kernels compiled earlier; both None where the library compiles none."""
+    if kernels is None or not hasattr(plan, "create_runtime_config"):
+        return None, None
+    config: Any = plan.create_runtime_config()
+    if not hasattr(config, "create_runtime_cache"):
+        return None, None
+    compiled = config.create_runtime_cache()
+    if (stored := kernels.read()) and not compiled.deserialize(stored):
+        log.info("%s: kernels compiled earlier do not fit this driver or GPU any more", kernels.name)
+    config.set_runtime_cache(compiled)
+    return config, compiled
 
 
 def deserialized(library: Any, plan: bytes) -> Any:

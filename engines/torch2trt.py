@@ -10,7 +10,7 @@ from typing import Any
 from engines.base import BackendUnavailable
 from engines.cuda import CudaDevice, load_torch
 from engines.network import Network
-from engines.tensorrt import PROFILES, TensorRt, Timings
+from engines.tensorrt import PROFILES, Blob, TensorRt
 
 WORKSPACE = 1 << 30  # bytes; its own default of 32 MiB rules out the fast kernels
 
@@ -30,7 +30,7 @@ class Torch2Trt(TensorRt):
     def _version(self, library: Any) -> str:
         return f"{getattr(_library(), '__version__', 'unversioned')} with tensorrt {library.__version__}"
 
-    def _build(self, library: Any, network: Network, precision: str, timings: Timings) -> bytes:
+    def _build(self, library: Any, network: Network, precision: str, timings: Blob) -> bytes:
         del timings  # it keeps none
         return build(network, precision)
 

@@ -5,7 +5,6 @@ It needs no build and runs on every NVIDIA GPU that torch supports: the fallback
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -129,6 +128,6 @@ def _module(network: Network, precision: str) -> tuple[OnnxModule, tuple[TensorS
     return module.eval(), inputs, outputs
 
 
-@functools.cache
 def _device() -> CudaDevice:
+    """A device of its own for each engine: streams and graphs must not meet."""
     return CudaDevice()

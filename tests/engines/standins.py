@@ -249,6 +249,41 @@ class TensorRt:
         return made
 
 
+class TensorRtRtx(TensorRt):
+    """The module `tensorrt_rtx`: compiles kernels when a context runs first, and can keep them."""
+
+    __name__ = "tensorrt_rtx"
+    ComputeCapability = IntEnum("ComputeCapability", {"SM89": 1, "SM120": 2})
+
+    def __init__(self) -> None:
+        super().__init__("1.7.1")
+        self.kernels = b""  # what was given back to it
+        self.capturable = True
+
+    def _deserialize(self, logger, plan: bytes) -> _Plan | None:
+        made = super()._deserialize(logger, plan)
+
+        def create_runtime_config():
+            def deserialize(blob: bytes) -> bool:
+                self.kernels = blob
+                return blob.startswith(b"kernels")
+
+            kernels = SimpleNamespace(serialize=lambda: b"kernels of " + plan[:9], deserialize=deserialize)
+            config = SimpleNamespace(create_runtime_cache=lambda: kernels, cache=None)
+            config.set_runtime_cache = lambda cache: setattr(config, "cache", cache) or True
+            return config
+
+        def create_execution_context(config):
+            assert config.cache is not None
+            context = _Context(made)
+            context.is_stream_capturable = lambda stream: self.capturable
+            return context
+
+        made.create_runtime_config = create_runtime_config
+        made.create_execution_context = create_execution_context
+        return made
+
+
 class Torch2Trt:
     """The module `torch2trt`, with the signature of its one function; its engines are those of the stand-in above."""
 

@@ -359,7 +359,7 @@ def test_warming_up_runs_every_size_that_engines_prepare_for():
     inner = Doubler()
     with BatchedEngine(inner, largest=8) as engine:
         engine.warm_up()
-        assert inner.sizes == [1, 2, 4, 8]
+        assert inner.sizes == [2, 4, 8, 1]
         assert engine.figures(threading.get_ident()) == Figures()
     inner = Doubler(fixed=True)
     with BatchedEngine(inner) as engine:

@@ -144,6 +144,40 @@ def test_progress_shows_the_outermost_phase_only(network, library, device, cache
     assert [r.getMessage() for r in caplog.records if " of " in r.getMessage()] == ["small: Building engine, 1 of 1"]
 
 
+@pytest.fixture
+def rtx(monkeypatch):
+    library = standins.TensorRtRtx()
+    monkeypatch.setattr(tensorrt, "load_library", lambda name: library)
+    return library
+
+
+def test_rtx_gets_the_kernels_back_that_it_compiled(network, rtx, device, cache):
+    path, backend = open_network(network()), tensorrt.TensorRt("tensorrt_rtx")
+    first = backend.load(path, "f16", threads=None, cache=cache)
+    assert rtx.kernels == b""
+    first.warm_up()
+    again = backend.load(path, "f16", threads=None, cache=cache)
+    assert len(rtx.builds) == 1
+    assert rtx.kernels.startswith(b"kernels of ")
+    np.testing.assert_allclose(again.run(image(2))["out"], reference(path.path, image(2)), atol=5e-3)
+    assert rtx.builds[0].config.timing is None
+
+
+def test_rtx_runs_without_a_graph_while_it_cannot_be_captured(network, rtx, device, cache):
+    rtx.capturable = False
+    path = network()
+    engine = tensorrt.TensorRt("tensorrt_rtx").load(open_network(path), "f16", threads=None, cache=cache)
+    np.testing.assert_allclose(engine.run(image(2))["out"], reference(path, image(2)), atol=5e-3)
+    assert (device.captures, device.replays) == (0, 0)
+
+
+def test_rtx_says_which_gpus_it_is_for(rtx, device):
+    assert "tensorrt_rtx 1.7.1 on a stand-in (8.9)" in tensorrt.TensorRt("tensorrt_rtx").probe()
+    device.capability = "9.0"
+    with pytest.raises(BackendUnavailable, match="does not build for compute capability 9"):
+        tensorrt.TensorRt("tensorrt_rtx").probe()
+
+
 def test_weights_can_be_replaced_without_a_build(network, library, device, tmp_path):
     path = network()
     model = onnx.load(path)
@@ -211,7 +245,6 @@ def test_a_missing_driver_is_said_before_anything_heavy_is_imported(monkeypatch)
 
     monkeypatch.setattr(cuda.ctypes, "CDLL", missing)
     monkeypatch.setattr(cuda, "load_torch", lambda: pytest.fail("torch was imported"))
-    tensorrt._device.cache_clear()
     with pytest.raises(BackendUnavailable, match=r"there is no NVIDIA driver \(.* is not found\)"):
         tensorrt.TensorRt("tensorrt").probe()
 
