@@ -10,7 +10,7 @@ import sys
 import uvicorn
 from pydantic import ValidationError
 
-from signaling.app import create_app
+from signaling.app import create_app, load_runtime
 from signaling.settings import ServerSettings
 
 SHUTDOWN_S = 1  # for open HTTP requests; sessions have their own limit
@@ -39,8 +39,13 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for chatty in ("aiortc", "aioice"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    try:
+        runtime = load_runtime(settings)
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
+        return 1
     config = uvicorn.Config(
-        create_app(settings),
+        create_app(settings, runtime),
         host=settings.host,
         port=settings.port,
         ssl_certfile=settings.tls_cert,

@@ -62,7 +62,7 @@ def create_app(settings: ServerSettings, runtime: Runtime | None = None) -> Fast
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.runtime = runtime if runtime is not None else await _load(settings)
+        app.state.runtime = runtime or await asyncio.get_running_loop().run_in_executor(None, load_runtime, settings)
         app.state.sessions = Sessions(app.state.runtime, settings)
         try:
             yield
@@ -103,14 +103,18 @@ def create_app(settings: ServerSettings, runtime: Runtime | None = None) -> Fast
     return app
 
 
-async def _load(settings: ServerSettings) -> Runtime:
-    """Load engines and editors beside the event loop: it takes seconds."""
-    from stream.runtime import Runtime, RuntimeSettings  # noqa: PLC0415  heavy; an app that brings its own needs none of it
+def load_runtime(settings: ServerSettings) -> Runtime:
+    """Load engines and editors. Takes seconds.
+
+    Raises:
+        RuntimeError: a network or face pack cannot be loaded; the message names it and what mends it.
+    """
+    from stream.runtime import Runtime, RuntimeSettings  # noqa: PLC0415  heavy, and an app may bring its own
 
     wanted = RuntimeSettings(
         pack=settings.pack, backend=settings.backend, precision=settings.precision, threads=settings.threads
     )
-    return await asyncio.get_running_loop().run_in_executor(None, Runtime.load, wanted)
+    return Runtime.load(wanted)
 
 
 class Page(StaticFiles):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,8 @@ class ControlChannel:
         self._complaints = TokenBucket(1, 1, clock)
         self._interval: float | None = None
         self._sent_at = clock()
+        self._turn = asyncio.Lock()
+        self._changes: set[asyncio.Task[None]] = set()
         channel.on("message", self.receive)
 
     def receive(self, text: str | bytes) -> None:
@@ -62,7 +65,9 @@ class ControlChannel:
             return
         match message:
             case control.ChangeSettings():
-                self._change(message.id, message.settings)
+                change = asyncio.create_task(self._change(message.id, message.settings))
+                self._changes.add(change)
+                change.add_done_callback(self._changes.discard)
             case control.Ping():
                 self.send(control.Pong(id=message.id, t=message.t))
             case control.WantStats():
@@ -80,14 +85,20 @@ class ControlChannel:
         self._sent_at = self._clock()
         return True
 
-    def _change(self, id: int | None, patch: dict[str, Any]) -> None:
-        try:
-            self._video.settings = self._runtime.changed(self._video.settings, patch)
-        except SettingsError as error:
-            self.send(
-                control.Refused(
+    async def _change(self, id: int | None, patch: dict[str, Any]) -> None:
+        """Check a change and apply it, in turn. Another editor is loaded first; the stream goes on meanwhile."""
+        async with self._turn:
+            try:
+                wanted = self._runtime.changed(self._video.settings, patch)
+                if wanted.editor != self._video.settings.editor:
+                    await asyncio.get_running_loop().run_in_executor(None, self._runtime.editor, wanted.editor)
+            except SettingsError as error:
+                refused = control.Refused(
                     id=id, code="bad_setting", field=error.field, reason=error.reason, allowed=error.allowed
                 )
-            )
-            return
-        self.send(control.SettingsNow(id=id, settings=self._video.settings.model_dump()))
+                self.send(refused)
+            except (RuntimeError, LookupError) as error:  # engines and checkpoints that cannot be loaded
+                self.send(control.Refused(id=id, code="bad_setting", field="editor", reason=str(error)))
+            else:
+                self._video.settings = wanted
+                self.send(control.SettingsNow(id=id, settings=wanted.model_dump()))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from aioice.ice import Connection
-from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection
+from aiortc import RTCConfiguration, RTCIceServer, RTCIceTransport, RTCPeerConnection
 
 from signaling.settings import IceServer, ServerSettings
 
@@ -46,11 +46,16 @@ def offer_addresses(connection: RTCPeerConnection, settings: ServerSettings) -> 
         connection: its ICE transports have not gathered yet.
         settings: `bind_addresses`, `loopback`.
     """
-    transports = {transceiver.receiver.transport.transport for transceiver in connection.getTransceivers()}
-    if connection.sctp is not None:
-        transports.add(connection.sctp.transport.transport)
-    for transport in transports:
+    for transport in transports(connection):
         _gather_from(transport.iceGatherer._connection, settings)
+
+
+def transports(connection: RTCPeerConnection) -> set[RTCIceTransport]:
+    """The ICE transports of a peer connection; one, where everything is bundled."""
+    found = {transceiver.receiver.transport.transport for transceiver in connection.getTransceivers()}
+    if connection.sctp is not None:
+        found.add(connection.sctp.transport.transport)
+    return found
 
 
 def advertise(sdp: str, address: str | None) -> str:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.1
-CLOSE_S = 1.5  # most time given to closing a session
+CLOSE_S = 5.0  # most time given to closing a session
+SHUTDOWN_S = 0.9  # most time given to closing all of them when the server stops
 
 Reason = Literal["deleted", "gone", "camera ended", "never connected", "idle", "error", "shutdown"]
 
@@ -272,7 +273,7 @@ class Sessions:
         for session in self._sessions.values():
             session.end("shutdown")
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=CLOSE_S)
+            await asyncio.wait(self._tasks, timeout=SHUTDOWN_S)
 
     async def _serve(self, session: Session) -> None:
         logger.info("session %s: opened, %d of %d", session.name, len(self), self._settings.max_sessions)

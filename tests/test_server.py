@@ -9,7 +9,6 @@ import signal
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ from signaling import ice
 from signaling.settings import ServerSettings
 
 ROOT = Path(server.__file__).parent
+HANGS_S = 60  # a stop takes two seconds at most; this only tells a hang from a busy machine
 
 # The server with the runtime that tests of signaling use: no networks are loaded.
 START = """
@@ -33,8 +33,7 @@ stand_in = importlib.util.module_from_spec(spec)
 sys.modules["stand_in"] = stand_in
 spec.loader.exec_module(stand_in)
 import server
-make = server.create_app
-server.create_app = lambda settings: make(settings, stand_in.FakeRuntime())
+server.load_runtime = lambda settings: stand_in.FakeRuntime()
 sys.exit(server.main(sys.argv[1:]))
 """
 
@@ -66,8 +65,8 @@ def running(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.communicate()
 
 
-async def call_and_interrupt(process: subprocess.Popen[str], url: str) -> float:
-    """Connect a peer, wait for video, send Ctrl-C. Returns how long the server took to end."""
+async def call_and_interrupt(process: subprocess.Popen[str], url: str) -> None:
+    """Connect a peer, wait for video, send Ctrl-C, wait for the server to end."""
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     peer.addTrack(VideoStreamTrack())
     peer.createDataChannel("control")
@@ -91,23 +90,20 @@ async def call_and_interrupt(process: subprocess.Popen[str], url: str) -> float:
         response = await http.post("/whip", content=peer.localDescription.sdp, headers=headers)
         assert response.status_code == 201
         await peer.setRemoteDescription(RTCSessionDescription(response.text, "answer"))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANGS_S):
             while frames < 5:
                 await asyncio.sleep(0.02)
-        began = time.monotonic()
         process.send_signal(signal.SIGINT)
-        await asyncio.get_running_loop().run_in_executor(None, process.wait, 10)
-        took = time.monotonic() - began
+        await asyncio.get_running_loop().run_in_executor(None, process.wait, HANGS_S)
     for task in watching:
         task.cancel()
     await peer.close()
-    return took
 
 
 def test_it_says_where_it_is_and_ends_on_ctrl_c_with_a_peer_connected() -> None:
     with running() as (process, url):
         assert url.startswith("http://127.0.0.1:")
-        assert asyncio.run(call_and_interrupt(process, url)) < 2
+        asyncio.run(call_and_interrupt(process, url))
         assert process.returncode == 0
         assert process.stdout is not None
         assert "Traceback" not in process.stdout.read()
@@ -137,3 +133,14 @@ def test_wrong_settings_are_told_in_a_line(arguments: list[str], said: str, caps
     told = capsys.readouterr().err
     assert said in told
     assert told.count("\n") == 1
+
+
+def test_what_cannot_be_loaded_is_told_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load(settings: ServerSettings) -> None:
+        raise RuntimeError("editor.onnx is cut short; mend it with: git checkout -- models/embedded")
+
+    monkeypatch.setattr(server, "load_runtime", load)
+    assert server.main([]) == 1
+    assert capsys.readouterr().err == "editor.onnx is cut short; mend it with: git checkout -- models/embedded\n"

@@ -22,11 +22,12 @@ from pydantic import BaseModel, Field
 from signaling import ice
 from signaling.app import create_app
 from signaling.settings import ServerSettings
+from signaling.transport.handshake import start_unless_closed
 from stream.frame import Face, Output, Trace
 from stream.settings import Settings, SettingsError, checked
 
 SDP = {"content-type": "application/sdp"}
-TIMEOUT = 20
+TIMEOUT = 60  # only tells a hang from a busy machine
 
 
 class FakeControls(BaseModel):
@@ -90,10 +91,14 @@ class FakeRuntime:
 
     def changed(self, settings: Settings, patch: Mapping[str, Any]) -> Settings:
         new = checked(Settings, {**settings.model_dump(), **patch})
-        if new.editor != "embedded":
-            raise SettingsError("editor", "there is no such editor", ["embedded"])
+        if new.editor not in ("embedded", "broken"):
+            raise SettingsError("editor", "there is no such editor", ["embedded", "broken"])
         checked(FakeControls, new.controls, "controls.")
         return new
+
+    def editor(self, name: str) -> None:
+        if name == "broken":
+            raise RuntimeError("broken.onnx is cut short; fetch it again")
 
     def pipeline(self) -> FakePipeline:
         self.pipelines.append(FakePipeline(self))
@@ -160,6 +165,8 @@ class Peer:
 
     async def offer(self) -> str:
         ice.offer_addresses(self.connection, ServerSettings())
+        for transport in ice.transports(self.connection):
+            start_unless_closed(transport)
         await self.connection.setLocalDescription(await self.connection.createOffer())
         return self.connection.localDescription.sdp
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from typing import Any
 
 import pytest
@@ -167,7 +166,7 @@ async def test_too_large_a_picture_ends_the_session_with_a_word(serve: Any, Came
         assert all(width * height <= 400 * 300 for width, height in server.runtime.pipelines[0].sizes)
 
 
-async def test_a_server_that_stops_takes_two_seconds_at_most(serve: Any) -> None:
+async def test_a_server_that_stops_says_so_and_keeps_nothing(serve: Any) -> None:
     async with serve() as server:
         server.runtime.work_s = 0.05
         peers = [server.peer() for _ in range(3)]
@@ -175,12 +174,8 @@ async def test_a_server_that_stops_takes_two_seconds_at_most(serve: Any) -> None
             await peer.call()
         for peer in peers:
             await peer.until(lambda peer=peer: len(peer.frames) > 3)
-        began = time.monotonic()
         await server.app.state.sessions.close()
-        took = time.monotonic() - began
-        assert took < 2
-        assert server.sessions == 0
-        assert all(pipeline.closed for pipeline in server.runtime.pipelines)
+        await gone(server, peers[0])
         for peer in peers:
             assert (await peer.message("bye"))["reason"] == "shutdown"
         assert (await server.peer().call()).status_code == 503
@@ -199,8 +194,10 @@ async def test_settings_are_refused_in_words_and_the_old_ones_stay(serve: Any) -
         assert error["allowed"]["maximum"] == 200
         peer.send(type="settings", id=3, settings={"editor": "nobody"})
         assert (await peer.message("error", id=3))["field"] == "editor"
-        peer.send(type="settings", id=4, settings={"smoothing": 0.25})
-        now = (await peer.message("settings", id=4))["settings"]
+        peer.send(type="settings", id=4, settings={"editor": "broken"})
+        assert "cut short" in (await peer.message("error", id=4))["reason"]
+        peer.send(type="settings", id=5, settings={"smoothing": 0.25})
+        now = (await peer.message("settings", id=5))["settings"]
         assert (now["controls"], now["smoothing"]) == ({"brightness": 120}, 0.25)
 
 
