@@ -70,7 +70,7 @@ class BabyGan:
         if parent.shape != generator.inputs[0].shape[1:]:
             raise LatentError(f"the second parent's code is {parent.shape}, the generator takes another shape")
         self.crop = CropSpec("ffhq", size or crop_side(generator))
-        self.Controls = _controls(sliders)
+        self.Controls = babygan_controls(sliders)
         self._encoder = encoder
         self._generator = generator
         self._parent = parent.astype(np.float32)
@@ -108,7 +108,8 @@ def follow(code: Floats, leader: Floats, directions: Sequence[Direction]) -> Flo
     return code.astype(np.float32, copy=False)
 
 
-def _controls(sliders: Mapping[str, Slider]) -> type[Controls]:
+def babygan_controls(sliders: Mapping[str, Slider]) -> type[Controls]:
+    """The model of the editor's controls, a slider more per direction."""
     fields: dict[str, Any] = {
         name: (
             float,

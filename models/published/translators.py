@@ -1,57 +1,28 @@
-"""The field's published editors as rows of the catalog: controls, weights, licences. Nothing here imports torch."""
+"""Editors that translate a face in one pass, StyleALAE and StyleFlow."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
 from models.editor import Controls, Editor
 from models.entry import Entry, LoadEngine, Preset, Weights, weights_folder
-
-CC_BY_NC = "CC BY-NC 4.0 (not for commercial use)"
-CC_BY_NC_SA = "CC BY-NC-SA 4.0 (not for commercial use)"
-NVIDIA = "MIT; the generator in it under the NVIDIA Source Code License (not for commercial use)"
-NO_STATEMENT = "none stated for the weights (code: MIT)"
+from models.published.sources import (
+    CC_BY_NC,
+    CC_BY_NC_SA,
+    E4E,
+    E4E_NETWORKS,
+    NO_STATEMENT,
+    controls_of,
+    conversion,
+    drive,
+    dropbox,
+    github,
+    own_weights,
+)
 
 FACESTYLE = "github.com/vladimir-chernykh/facestyle-gan"
-
-
-def _dropbox(key: str, name: str) -> str:
-    return f"https://www.dropbox.com/s/{key}/{name}?dl=1"
-
-
-def _drive(identifier: str) -> str:
-    return f"https://drive.usercontent.google.com/download?id={identifier}&export=download&confirm=t"
-
-
-def _github(repository: str, path: str, branch: str = "master") -> str:
-    return f"https://raw.githubusercontent.com/{repository}/{branch}/{path}"
-
-
-def _controls(module: str, name: str) -> Callable[[], type[Controls]]:
-    """The controls of an editor, imported when asked for."""
-
-    def controls() -> type[Controls]:
-        found: type[Controls] = getattr(import_module(f"models.editors.{module}"), name)
-        return found
-
-    return controls
-
-
-def _conversion(*jobs: tuple[str, Path, Path]) -> Callable[[], None]:
-    """Make networks: (converter of `models.convert`, file, folder of the networks), one after the other."""
-
-    def convert() -> None:
-        from models.convert import CONVERTERS  # noqa: PLC0415
-
-        for system, file, to in jobs:
-            to.mkdir(parents=True, exist_ok=True)
-            CONVERTERS[system](file, to)
-
-    return convert
 
 
 def _stargan(
@@ -83,13 +54,13 @@ def _stargan(
         return found
 
     systems = (f"stargan-{size}", "stargan-labels")
-    convert = _conversion(*((system, file.path, folder) for system, file in zip(systems, weights, strict=False)))
+    convert = conversion(*((system, file.path, folder) for system, file in zip(systems, weights, strict=False)))
     return Entry(name, title, description, controls, load, weights, presets, networks, convert)
 
 
 def _stargan_files(folder: Path, key: str, archive: str, origin: str, licence: str) -> tuple[Weights, ...]:
     return tuple(
-        Weights(folder / name, licence, origin, 215_000_000, urls=(_dropbox(key, archive),), member=member)
+        Weights(folder / name, licence, origin, 215_000_000, urls=(dropbox(key, archive),), member=member)
         for name, member in (("generator.ckpt", "*-G.ckpt"), ("discriminator.ckpt", "*-D.ckpt"))
     )
 
@@ -103,7 +74,7 @@ def _lats() -> Entry:
             CC_BY_NC_SA,
             "github.com/royorel/Lifespan_Age_Transformation_Synthesis",
             size,
-            urls=(_drive(identifier),),
+            urls=(drive(identifier),),
             md5=md5,
             member="latest_net_g_running.pth",
         )
@@ -122,7 +93,7 @@ def _lats() -> Entry:
         "lats",
         "Lifespan",
         "You from baby to seventy, head shape and hair included.",
-        _controls("lats", "LatsControls"),
+        controls_of("lats", "LatsControls"),
         load,
         files,
         (
@@ -132,7 +103,7 @@ def _lats() -> Entry:
             Preset("Old man", {"age": 65, "model": "male"}),
         ),
         tuple(networks.values()),
-        _conversion(*(("lats", file.path, file.path.parent) for file in files)),
+        conversion(*(("lats", file.path, file.path.parent) for file in files)),
     )
 
 
@@ -156,12 +127,12 @@ def _fran() -> Entry:
         "fran",
         "Re-aging",
         "Older or younger by a residual on the camera's own pixels; you say how old you are.",
-        _controls("fran", "FranControls"),
+        controls_of("fran", "FranControls"),
         load,
         (file,),
         (Preset("Eighty", {"target_age": 80}), Preset("Eighteen", {"target_age": 18})),
         (network,),
-        _conversion(("fran", file.path, folder)),
+        conversion(("fran", file.path, folder)),
         needs_gpu=True,
     )
 
@@ -185,12 +156,12 @@ def _pix2pix(name: str, title: str, description: str, *, file: str, origin: str,
         name,
         title,
         description,
-        _controls("pix2pix", "OtherHalfControls"),
+        controls_of("pix2pix", "OtherHalfControls"),
         load,
         (weights,),
         (Preset("The other half", {"which": "AtoB"}),),
         (network,),
-        _conversion((name, weights.path, folder)),
+        conversion((name, weights.path, folder)),
     )
 
 
@@ -200,7 +171,7 @@ def _starganv2() -> Entry:
         folder / "100000_nets_ema.ckpt",
         CC_BY_NC,
         "github.com/clovaai/stargan-v2",
-        urls=(_dropbox("96fmei6c93o8b8t", "100000_nets_ema.ckpt"),),
+        urls=(dropbox("96fmei6c93o8b8t", "100000_nets_ema.ckpt"),),
     )
     networks = tuple(folder / name for name in ("generator.onnx", "mapping.onnx", "style_encoder.onnx"))
 
@@ -213,12 +184,12 @@ def _starganv2() -> Entry:
         "starganv2",
         "Other looks",
         "Another face, hair and make-up on your head, in a style drawn by a number.",
-        _controls("starganv2", "StarGanV2Controls"),
+        controls_of("starganv2", "StarGanV2Controls"),
         load,
         (file,),
         (Preset("A woman", {"domain": "female", "seed": 1}), Preset("A man", {"domain": "male", "seed": 1})),
         networks,
-        _conversion(("starganv2", file.path, folder)),
+        conversion(("starganv2", file.path, folder)),
     )
 
 
@@ -245,7 +216,7 @@ def _alae() -> Entry:
         origin,
         urls=(
             "https://alaeweights.s3.us-east-2.amazonaws.com/ffhq/model_157.pth",
-            _drive("18BzFYKS3icFd1DQKKTeje7CKbEKXPVug"),
+            drive("18BzFYKS3icFd1DQKKTeje7CKbEKXPVug"),
         ),
     )
     directions = {
@@ -255,7 +226,7 @@ def _alae() -> Entry:
             origin,
             4224,
             sha256,
-            urls=(_github("podgorskiy/ALAE", f"principal_directions/direction_{number}.npy"),),
+            urls=(github("podgorskiy/ALAE", f"principal_directions/direction_{number}.npy"),),
         )
         for name, (number, sha256) in ALAE_DIRECTIONS.items()
     }
@@ -275,25 +246,14 @@ def _alae() -> Entry:
         "alae",
         "StyleALAE",
         "Smile, age, glasses, lips, nose and more, along directions of an autoencoder of faces.",
-        _controls("alae", "AlaeControls"),
+        controls_of("alae", "AlaeControls"),
         load,
         (model, *directions.values()),
         (Preset("Smile", {"smile": 20.0}), Preset("Younger", {"young": 20.0}), Preset("Glasses", {"glasses": 20.0})),
         networks,
-        _conversion(("alae", model.path, folder)),
+        conversion(("alae", model.path, folder)),
         needs_gpu=True,
     )
-
-
-E4E = Weights(
-    weights_folder() / "e4e" / "e4e_ffhq_encode.pt",
-    NVIDIA,
-    "github.com/omertov/encoder4editing",
-    1_201_649_680,
-    urls=(_drive("1cUv_reLE6k3604or78EranS7XzuVMWeO"),),
-)
-"""Encoder into W+ of the FFHQ StyleGAN2 and that generator; several editors stand on it."""
-E4E_NETWORKS = tuple(E4E.path.parent / name for name in ("encoder.onnx", "generator.onnx"))
 
 
 def _styleflow() -> Entry:
@@ -304,7 +264,7 @@ def _styleflow() -> Entry:
         CC_BY_NC_SA,
         origin,
         6_800_000,
-        urls=(_github("RameenAbdal/StyleFlow", "flow_weight/modellarge10k.pt"),),
+        urls=(github("RameenAbdal/StyleFlow", "flow_weight/modellarge10k.pt"),),
     )
     network = folder / "flow.onnx"
 
@@ -318,12 +278,12 @@ def _styleflow() -> Entry:
         "styleflow",
         "Attributes",
         "Age, baldness, beard, expression, glasses or pose; what you do not touch stays as it is.",
-        _controls("styleflow", "StyleFlowControls"),
+        controls_of("styleflow", "StyleFlowControls"),
         load,
         (flow, E4E),
         (Preset("Old", {"age": 65}), Preset("Bald", {"baldness": 0.8}), Preset("Beard", {"beard": 0.8})),
         (network, *E4E_NETWORKS),
-        _conversion(("styleflow", flow.path, folder), ("e4e", E4E.path, E4E.path.parent)),
+        conversion(("styleflow", flow.path, folder), ("e4e", E4E.path, E4E.path.parent)),
         needs_gpu=True,
     )
 
@@ -376,7 +336,7 @@ def entries() -> tuple[Entry, ...]:
             "Expressions",
             "Eight expressions, mixed as you like. Train it yourself: its authors publish no weights.",
             "RAFD_DOMAINS",
-            (_own(folder / "stargan-rafd" / "generator.ckpt", "training with github.com/yunjey/stargan, RaFD"),),
+            (own_weights(folder / "stargan-rafd" / "generator.ckpt", "training with github.com/yunjey/stargan, RaFD"),),
             presets=(Preset("Happy", {"happy": 1.0}), Preset("Surprised", {"surprised": 1.0})),
         ),
         _stargan(
@@ -384,7 +344,7 @@ def entries() -> tuple[Entry, ...]:
             "Hair, gender, age, expression",
             "One network for hair, gender, age and expression. Train it yourself: its authors publish no weights.",
             "CELEBA_AND_RAFD_DOMAINS",
-            (_own(folder / "stargan-both" / "generator.ckpt", "training with github.com/yunjey/stargan, both"),),
+            (own_weights(folder / "stargan-both" / "generator.ckpt", "training with github.com/yunjey/stargan, both"),),
         ),
         _starganv2(),
         _lats(),
@@ -408,7 +368,3 @@ def entries() -> tuple[Entry, ...]:
         _alae(),
         _styleflow(),
     )
-
-
-def _own(path: Path, origin: str) -> Weights:
-    return Weights(path, "your own", origin)

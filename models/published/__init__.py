@@ -1,0 +1,11 @@
+"""The field's published editors as rows of the catalog: controls, weights, licences. Only conversions import torch."""
+
+from __future__ import annotations
+
+from models.entry import Entry
+from models.published import stylegan, translators
+
+
+def entries() -> tuple[Entry, ...]:
+    """One row per published editor."""
+    return (*translators.entries(), *stylegan.entries())

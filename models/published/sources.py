@@ -1,0 +1,84 @@
+"""Where published weights come from, under which licence, and how they become networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from models.editor import Controls
+from models.entry import Weights, weights_folder
+
+CC_BY_NC = "CC BY-NC 4.0 (not for commercial use)"
+CC_BY_NC_SA = "CC BY-NC-SA 4.0 (not for commercial use)"
+NVIDIA = "MIT; the generator in it under the NVIDIA Source Code License (not for commercial use)"
+NO_STATEMENT = "none stated for the weights (code: MIT)"
+
+
+def dropbox(key: str, name: str) -> str:
+    return f"https://www.dropbox.com/s/{key}/{name}?dl=1"
+
+
+def drive(identifier: str) -> str:
+    return f"https://drive.usercontent.google.com/download?id={identifier}&export=download&confirm=t"
+
+
+def github(repository: str, path: str, branch: str = "master") -> str:
+    return f"https://raw.githubusercontent.com/{repository}/{branch}/{path}"
+
+
+def controls_of(module: str, name: str) -> Callable[[], type[Controls]]:
+    """The controls of an editor, imported when asked for."""
+
+    def controls() -> type[Controls]:
+        found: type[Controls] = getattr(import_module(f"models.editors.{module}"), name)
+        return found
+
+    return controls
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """Makes networks of weights when called. What has been made of the same file is not made again.
+
+    Attributes:
+        jobs: (converter of `models.convert`, file, folder of the networks), in order.
+        after: what is left to do then.
+    """
+
+    jobs: tuple[tuple[str, Path, Path], ...]
+    after: Callable[[], None] | None = None
+
+    def __call__(self) -> None:
+        from models.convert import CONVERTERS  # noqa: PLC0415
+
+        for system, file, to in self.jobs:
+            to.mkdir(parents=True, exist_ok=True)
+            stamp, facts = to / f".{system}", f"{file.stat().st_size} {file.stat().st_mtime_ns}"
+            if stamp.is_file() and stamp.read_text() == facts and any(to.glob("*.onnx")):
+                continue
+            CONVERTERS[system](file, to)
+            stamp.write_text(facts)
+        if self.after:
+            self.after()
+
+
+def conversion(*jobs: tuple[str, Path, Path], after: Callable[[], None] | None = None) -> Conversion:
+    """A `Conversion` of these jobs."""
+    return Conversion(jobs, after)
+
+
+def own_weights(path: Path, origin: str) -> Weights:
+    return Weights(path, "your own", origin)
+
+
+E4E = Weights(
+    weights_folder() / "e4e" / "e4e_ffhq_encode.pt",
+    NVIDIA,
+    "github.com/omertov/encoder4editing",
+    1_201_649_680,
+    urls=(drive("1cUv_reLE6k3604or78EranS7XzuVMWeO"),),
+)
+"""Encoder into W+ of the FFHQ StyleGAN2 and that generator; several editors stand on it."""
+E4E_NETWORKS = tuple(E4E.path.parent / name for name in ("encoder.onnx", "generator.onnx"))

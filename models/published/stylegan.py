@@ -1,0 +1,324 @@
+"""Editors in the latent space of a StyleGAN2: directions, age, hair, a child."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from models.editor import Controls, Editor
+from models.entry import Entry, LoadEngine, Preset, Weights, weights_folder
+from models.published.sources import E4E, E4E_NETWORKS, NVIDIA, controls_of, conversion, drive, github, own_weights
+
+if TYPE_CHECKING:
+    from models.editors.latent import CoordinateSlider, Slider
+    from models.latents import Components, Direction
+
+GENERATOR = "stylegan2-ffhq"
+REACH = 5.0
+"""Lengths of a direction at a slider's ends, as e4e's authors use theirs."""
+
+E4E_REPOSITORY = "omertov/encoder4editing"
+PCA = "ffhq_pca"
+
+DIRECTIONS = {
+    name: Weights(
+        weights_folder() / "directions" / f"{name}.pt",
+        "MIT",
+        f"github.com/{E4E_REPOSITORY}",
+        size,
+        sha256,
+        urls=(github(E4E_REPOSITORY, f"editings/{path}/{name}.pt", "main"),),
+    )
+    for name, path, size, sha256 in (
+        (
+            "age",
+            "interfacegan_directions",
+            2_808,
+            "50074516b1629707d89b5e43d6b8abd1792212fa3b961a87a11323d6a5222ae0",
+        ),
+        (
+            "smile",
+            "interfacegan_directions",
+            2_808,
+            "817a7e732b59dee9eba862bec8bd7e8373568443bc9f9731a21cf9b0356f0653",
+        ),
+        (
+            "pose",
+            "interfacegan_directions",
+            37_624,
+            "736e0eacc8488fa0b020a2e7bd256b957284c364191dfea693705e5d06d43e7d",
+        ),
+        (PCA, "ganspace_pca", 167_562, "4d7f9df1c96180d9026b9cb8d04753579fbf385f321a9d0e263641601c5e5d36"),
+    )
+}
+"""e4e's directions and principal components of the FFHQ StyleGAN2; they serve every encoder into its W+."""
+CONVERTED = {name: file.path.with_suffix(".npz") for name, file in DIRECTIONS.items()}
+
+
+def _convert_directions() -> None:
+    """Check and rewrite the directions as .npz, which needs no torch to read."""
+    from models import directions, latents  # noqa: PLC0415
+
+    for name, file in DIRECTIONS.items():
+        if name == PCA:
+            found = directions.load_components(file.path, GENERATOR)
+            np.savez(CONVERTED[name], mean=found.mean, vectors=found.vectors, deviations=found.deviations)
+        else:
+            latents.save(CONVERTED[name], directions.load_published(file.path, GENERATOR))
+
+
+class Inverter(NamedTuple):
+    """An encoder into W+ with the generator that its checkpoint carries.
+
+    Attributes:
+        name: of its row and folder.
+        title, description: for the page.
+        file: its checkpoint.
+        system: its converter.
+    """
+
+    name: str
+    title: str
+    description: str
+    file: Weights
+    system: str
+
+
+def _checkpoint(name: str, file: str, repository: str, identifier: str, size: int = 0) -> Weights:
+    return Weights(weights_folder() / name / file, NVIDIA, f"github.com/{repository}", size, urls=(drive(identifier),))
+
+
+EDITS = "Age, smile and pose along directions, and finer edits along principal components of the generator."
+RESTYLE = "yuval-alaluf/restyle-encoder"
+INVERTERS = (
+    Inverter("e4e", "StyleGAN2 by e4e", EDITS, E4E, "e4e"),
+    Inverter(
+        "psp",
+        "StyleGAN2 by pSp",
+        f"{EDITS} Closer to the face than e4e, less editable.",
+        _checkpoint(
+            "psp",
+            "psp_ffhq_encode.pt",
+            "eladrich/pixel2style2pixel",
+            "1bMTNWkh5LArlaWSc_wa8VKyq2V42T2z0",
+            1_200_000_000,
+        ),
+        "psp",
+    ),
+    Inverter(
+        "restyle-e4e",
+        "StyleGAN2 by ReStyle over e4e",
+        f"{EDITS} Refined in several rounds.",
+        _checkpoint("restyle-e4e", "restyle_e4e_ffhq_encode.pt", RESTYLE, "1e2oXVeBPXMQoUoC_4TNwAWpOPpSEhE_e"),
+        "restyle",
+    ),
+    Inverter(
+        "restyle-psp",
+        "StyleGAN2 by ReStyle over pSp",
+        f"{EDITS} Refined in several rounds.",
+        _checkpoint("restyle-psp", "restyle_psp_ffhq_encode.pt", RESTYLE, "1sw6I2lRIB0MpuJkpc8F5BJiSZrc0hjfE"),
+        "restyle",
+    ),
+)
+
+
+def _latent(inverter: Inverter) -> Entry:
+    folder = inverter.file.path.parent
+    networks = (folder / "encoder.onnx", folder / "generator.onnx")
+
+    def load(load_engine: LoadEngine) -> Editor:
+        return _latent_editor(inverter.name, load_engine, networks)
+
+    return Entry(
+        inverter.name,
+        inverter.title,
+        inverter.description,
+        _latent_controls,
+        load,
+        (inverter.file, *DIRECTIONS.values()),
+        (Preset("Smile", {"smile": 0.6}), Preset("Older", {"age": 0.8}), Preset("White hair", {"white_hair": 1.0})),
+        (*networks, *CONVERTED.values()),
+        conversion((inverter.system, inverter.file.path, folder), after=_convert_directions),
+        needs_gpu=True,
+    )
+
+
+def _mobile() -> Entry:
+    folder = weights_folder() / "mobilestylegan"
+    file = Weights(
+        folder / "mobilestylegan_ffhq.ckpt",
+        "Apache-2.0; distilled from a network under the NVIDIA Source Code License (not for commercial use)",
+        "github.com/bes-dev/MobileStyleGAN.pytorch",
+        urls=(drive("11Kja0XGE8liLb6R5slNZjF3j3v_6xydt"),),
+        md5="8de24b4d08049c32dbec8beca5ed2074",
+    )
+    networks = (E4E_NETWORKS[0], folder / "generator.onnx")
+
+    def load(load_engine: LoadEngine) -> Editor:
+        return _latent_editor("mobilestylegan", load_engine, networks)
+
+    return Entry(
+        "mobilestylegan",
+        "MobileStyleGAN by e4e",
+        "As StyleGAN2 by e4e, with a generator small enough for a CPU.",
+        _latent_controls,
+        load,
+        (file, E4E, *DIRECTIONS.values()),
+        (Preset("Smile", {"smile": 0.6}), Preset("Older", {"age": 0.8})),
+        (*networks, *CONVERTED.values()),
+        conversion(
+            ("mobilestylegan", file.path, folder), ("e4e", E4E.path, E4E.path.parent), after=_convert_directions
+        ),
+        needs_gpu=True,
+    )
+
+
+def _sam() -> Entry:
+    folder = weights_folder() / "sam"
+    file = _checkpoint(
+        "sam", "sam_ffhq_aging.pt", "yuval-alaluf/SAM", "1XyumF6_fdAxFmxpFcmPf-q84LU_22EMC", 2_270_000_000
+    )
+    networks = tuple(folder / name for name in ("identity.onnx", "ageing.onnx", "generator.onnx"))
+
+    def load(load_engine: LoadEngine) -> Editor:
+        from models.editors.sam import Sam  # noqa: PLC0415
+
+        return Sam(*map(load_engine, networks))
+
+    return Entry(
+        "sam",
+        "Age by SAM",
+        "Any age from 0 to 100, drawn by StyleGAN2.",
+        controls_of("sam", "SamControls"),
+        load,
+        (file,),
+        (Preset("Eighty", {"age": 80}), Preset("Thirty", {"age": 30}), Preset("Five", {"age": 5})),
+        networks,
+        conversion(("sam", file.path, folder)),
+        needs_gpu=True,
+    )
+
+
+def _hairmapper() -> Entry:
+    folder = weights_folder() / "hairmapper"
+    file = own_weights(
+        folder / "best_model.pt",
+        "github.com/oneThousand1000/HairMapper, whose authors send it on request; not for commercial use",
+    )
+    network = folder / "mapper.onnx"
+
+    def load(load_engine: LoadEngine) -> Editor:
+        from models.editors.hairmapper import HairMapper  # noqa: PLC0415
+
+        encoder, generator = map(load_engine, E4E_NETWORKS)
+        return HairMapper(encoder, load_engine(network), generator)
+
+    return Entry(
+        "hairmapper",
+        "Bald by HairMapper",
+        "The hair taken off, drawn by StyleGAN2.",
+        controls_of("hairmapper", "HairMapperControls"),
+        load,
+        (file, E4E),
+        (Preset("Bald", {"amount": 1.0}),),
+        (network, *E4E_NETWORKS),
+        conversion(("hairmapper", file.path, folder), ("e4e", E4E.path, E4E.path.parent)),
+        needs_gpu=True,
+    )
+
+
+def _babygan() -> Entry:
+    parent = own_weights(
+        weights_folder() / "babygan" / "parent.npy",
+        "the second parent's photo: python -m models.inversion writes its code, (18, 512)",
+    )
+
+    def controls() -> type[Controls]:
+        from models.editors import babygan  # noqa: PLC0415
+
+        return babygan.babygan_controls(_babygan_sliders(_placeholder))
+
+    def load(load_engine: LoadEngine) -> Editor:
+        from models import latents  # noqa: PLC0415
+        from models.editors.babygan import BabyGan  # noqa: PLC0415
+
+        ways = {name: latents.load(CONVERTED[name]) for name in ("age", "smile", "pose")}
+        encoder, generator = map(load_engine, E4E_NETWORKS)
+        return BabyGan(
+            encoder,
+            generator,
+            GENERATOR,
+            parent=np.load(parent.path, allow_pickle=False),
+            # e4e's age points to older, BabyGAN's formulas want the way to younger.
+            age=ways["age"].reversed("younger"),
+            sliders=_babygan_sliders(ways.__getitem__),
+            pose=[ways["pose"]],
+        )
+
+    return Entry(
+        "babygan",
+        "Your child",
+        "The child of the face in front of the camera and of a second parent's photo.",
+        controls,
+        load,
+        (parent, E4E, *DIRECTIONS.values()),
+        (Preset("Half and half", {"genes": 0.5, "age": 10}),),
+        (parent.path, *E4E_NETWORKS, *CONVERTED.values()),
+        conversion(("e4e", E4E.path, E4E.path.parent), after=_convert_directions),
+        needs_gpu=True,
+    )
+
+
+def entries() -> tuple[Entry, ...]:
+    """One row per editor."""
+    return (*map(_latent, INVERTERS), _mobile(), _sam(), _hairmapper(), _babygan())
+
+
+def _latent_editor(name: str, load_engine: LoadEngine, networks: tuple[Path, ...]) -> Editor:
+    from models import latents  # noqa: PLC0415
+    from models.editors.latent import LatentEditor  # noqa: PLC0415
+
+    ways = {way: latents.load(path) for way, path in CONVERTED.items() if way != PCA}
+    with np.load(CONVERTED[PCA], allow_pickle=False) as file:
+        components = latents.Components(file["mean"], file["vectors"], file["deviations"], GENERATOR)
+    encoder, generator = map(load_engine, networks)
+    return LatentEditor(encoder, generator, GENERATOR, _sliders(ways, components), ways, name=name)
+
+
+def _latent_controls() -> type[Controls]:
+    from models.directions import GANSPACE_FFHQ  # noqa: PLC0415
+    from models.editors.latent import latent_controls  # noqa: PLC0415
+
+    ways = [name for name in CONVERTED if name != PCA]
+    both_ways = dict.fromkeys(ways, ("", True))
+    one_way = {name: ("", False) for name in GANSPACE_FFHQ if name not in ways}
+    return latent_controls(both_ways | one_way, ways)
+
+
+def _sliders(ways: Mapping[str, Direction], components: Components) -> dict[str, Slider | CoordinateSlider]:
+    from models.directions import GANSPACE_FFHQ  # noqa: PLC0415
+    from models.editors.latent import CoordinateSlider, Slider  # noqa: PLC0415
+
+    sliders: dict[str, Slider | CoordinateSlider] = {name: Slider(way, REACH) for name, way in ways.items()}
+    for name, edit in GANSPACE_FFHQ.items():
+        title = name.replace("_", " ").capitalize()
+        # The directions have the better smile.
+        if name not in ways:
+            sliders[name] = CoordinateSlider(components, edit.component, edit.rows, edit.value, title)
+    return sliders
+
+
+def _babygan_sliders(way: Callable[[str], Direction]) -> dict[str, Slider]:
+    from models.editors.latent import Slider  # noqa: PLC0415
+
+    return {"smile": Slider(way("smile"), REACH)}
+
+
+def _placeholder(name: str) -> Direction:
+    """Stands for a direction where only the controls are wanted."""
+    from models.latents import Direction  # noqa: PLC0415
+
+    return Direction(name, np.zeros(1, np.float32), GENERATOR)

@@ -1,0 +1,146 @@
+"""The catalog: light to import, honest about what is there, and every row consistent."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from models import catalog
+from models.editor import Controls
+from models.entry import Entry, Weights, has_gpu, weights_folder
+from models.published.sources import Conversion
+
+ROWS = [pytest.param(row, id=row.name) for row in catalog.ENTRIES.values()]
+
+
+def test_nothing_heavy_is_imported_for_the_catalog_and_its_controls() -> None:
+    code = (
+        "import sys\nfrom models import catalog\n"
+        "for row in catalog.ENTRIES.values(): row.controls().model_json_schema(), row.state, row.why\n"
+        "print([name for name in ('torch', 'onnxruntime', 'openvino', 'sklearn', 'httpx') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_controls_start_neutral_and_presets_move_them(row: Entry) -> None:
+    model = row.controls()
+    assert issubclass(model, Controls)
+    assert model().neutral()
+    for preset in row.presets:
+        assert not model.model_validate(dict(preset.controls)).neutral(), preset.title
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_rows_say_where_weights_come_from(row: Entry) -> None:
+    assert 0 < len(row.name) <= 64
+    assert row.title
+    assert row.description.endswith(".")
+    assert len({weights.path for weights in row.weights}) == len(row.weights)
+    for weights in row.weights:
+        assert weights.licence
+        assert weights.origin
+        assert all(url.startswith("https://") for url in weights.urls)
+        assert re.fullmatch("([0-9a-f]{64})?", weights.sha256)
+        assert re.fullmatch("([0-9a-f]{32})?", weights.md5)
+        assert not weights.member or weights.urls
+
+
+def test_published_directions_are_pinned(shared: Path) -> None:
+    index = (shared / "facts" / "directions" / "INDEX.tsv").read_text()
+    pinned = [weights for row in catalog.ENTRIES.values() for weights in row.weights if weights.sha256]
+    assert pinned
+    for weights in pinned:
+        assert f"{weights.path.name}\t{weights.size}\t{weights.sha256}" in index
+
+
+def test_every_conversion_is_there() -> None:
+    convert = pytest.importorskip("models.convert")
+    rows = [row for row in catalog.ENTRIES.values() if row.convert is not None]
+    assert rows
+    for row in rows:
+        assert isinstance(row.convert, Conversion)
+        for system, file, _ in row.convert.jobs:
+            assert system in convert.CONVERTERS
+            assert file in {weights.path for weights in row.weights}
+
+
+def test_what_has_been_converted_is_not_converted_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    convert = pytest.importorskip("models.convert")
+    done: list[Path] = []
+
+    def make_network(file: Path, to: Path) -> None:
+        done.append(file)
+        (to / "net.onnx").touch()
+
+    monkeypatch.setattr(convert, "CONVERTERS", {"one": make_network})
+    file = tmp_path / "net.pt"
+    file.write_bytes(b"1")
+    job = Conversion((("one", file, tmp_path / "to"),), after=lambda: done.append(tmp_path))
+    job()
+    job()
+    assert done == [file, tmp_path, tmp_path]
+    file.write_bytes(b"22")
+    job()
+    (tmp_path / "to" / "net.onnx").unlink()
+    job()
+    assert done.count(file) == 3
+
+
+def make(folder: Path, **facts: object) -> Entry:
+    weights = (Weights(folder / "net.pt", "CC0-1.0", "a test", 1000),)
+    networks = (folder / "net.onnx",)
+    facts = {"networks": networks} | facts
+    return Entry("test", "Test", "A test.", lambda: Controls, lambda load: None, weights, **facts)  # type: ignore[arg-type, return-value]
+
+
+def test_a_row_is_ready_when_its_networks_are_there(tmp_path: Path) -> None:
+    row = make(tmp_path)
+    assert row.state == "needs weights"
+    assert row.why == "missing: net.pt; get it with: python -m models.fetch test"
+    (tmp_path / "net.pt").touch()
+    assert row.state == "needs weights"
+    assert row.why.startswith("missing: net.onnx")
+    (tmp_path / "net.onnx").touch()
+    assert row.state == "ready"
+    (tmp_path / "net.pt").unlink()
+    assert row.state == "ready"
+    assert row.why == ""
+
+
+@pytest.mark.skipif(has_gpu(), reason="this machine has a GPU")
+def test_a_heavy_row_needs_a_gpu(tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").touch()
+    row = make(tmp_path, needs_gpu=True)
+    assert row.state == "needs a GPU"
+    assert row.why
+
+
+def test_files_of_one_archive_count_once(tmp_path: Path) -> None:
+    urls = ("https://example.test/a.zip",)
+    files = [Weights(tmp_path / name, "CC0-1.0", "a test", 500, urls=urls, member=name) for name in ("a", "b")]
+    alone = Weights(tmp_path / "c", "CC0-1.0", "a test", 100)
+    row = Entry("test", "Test", "A test.", lambda: Controls, lambda load: None, (*files, alone))  # type: ignore[arg-type, return-value]
+    assert row.size == 600
+
+
+def test_the_folder_of_weights_can_be_moved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LATENTCAM_WEIGHTS", str(tmp_path))
+    assert weights_folder() == tmp_path
+
+
+def test_the_table_has_every_row(capsys: pytest.CaptureFixture[str]) -> None:
+    assert catalog.main() == 0
+    printed = capsys.readouterr().out
+    for row in catalog.ENTRIES.values():
+        assert re.search(rf"^{re.escape(row.name)} +{row.state}", printed, re.MULTILINE)
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(catalog.UnknownEditor, match=r"there is no editor 'nobody'; there are: .*embedded"):
+        catalog.entry("nobody")
