@@ -8,6 +8,7 @@ wanted to call.
 from __future__ import annotations
 
 import io
+import logging
 import pickle
 import pickletools
 import zipfile
@@ -19,6 +20,8 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+log = logging.getLogger(__name__)
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -204,7 +207,9 @@ def build(
     """
     with torch.device("meta"):
         module = make()
-    load_into(module, state, prefix=prefix, optional=optional, ignored=ignored)
+    report = load_into(module, state, prefix=prefix, optional=optional, ignored=ignored)
+    if report.extra:
+        log.warning("%s: %s", type(module).__name__, report)
     return module.eval().requires_grad_(False)
 
 
@@ -251,10 +256,10 @@ def _refusal(path: Path, reason: str) -> CheckpointError:
     if not calls:
         return CheckpointError(f"{path} is damaged or no checkpoint: {reason}")
     return UnsafeCheckpoint(
-        f"{path} would run code when it is read ({_listing(calls)}), so it is refused. To convert it, open it with its "
-        "authors' program on a machine where that does no harm, and save only its tensors: "
-        "`torch.save({name: tensor for name, tensor in network.state_dict().items()}, 'converted.pt')`. NVIDIA's own .pkl "
-        "files of StyleGAN and StyleGAN2 need none of that: `python -m models.convert` reads them without running them",
+        f"{path} would run code when it is read ({_listing(calls)}), so it is refused. NVIDIA's own .pkl files of "
+        "StyleGAN and StyleGAN2 go through `python -m models.convert`, which reads them without running them. To "
+        "convert another, open it with its authors' program where that does no harm, and save only its tensors: "
+        "`torch.save({name: tensor for name, tensor in network.state_dict().items()}, 'converted.pt')`",
         calls,
     )
 

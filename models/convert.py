@@ -7,6 +7,7 @@ torch module, and prints the keys that the file has beyond those. Needs torch; r
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,8 +18,20 @@ from torch import Tensor, nn
 
 from engines.base import EngineError
 from engines.export import export
-from models import convert_translators, dialects, encoders, hairmapper, mobilestylegan, sam, stylegan1, stylegan2
-from models.checkpoints import CheckpointError, load_state
+from models import (
+    convert_translators,
+    dialects,
+    directions,
+    encoders,
+    hairmapper,
+    mobilestylegan,
+    pickles,
+    sam,
+    stylegan1,
+    stylegan2,
+)
+from models.checkpoints import CheckpointError, UnsafeCheckpoint, load_state, tensors_in
+from models.latents import LatentError
 
 LARGEST_PICTURE = 512
 """Side at which StyleGAN2's pictures are taken: the skip architecture has them at every resolution, and the editors
@@ -87,9 +100,18 @@ def baldness(file: Path, to: Path) -> None:
 
 def mobile(file: Path, to: Path) -> None:
     """MobileStyleGAN: generator.onnx, StyleGAN2's w_plus -> image."""
-    student = mobilestylegan.load_student(load_state(file, "state_dict"))
+    try:
+        state = load_state(file, "state_dict")
+    except UnsafeCheckpoint:  # PyTorch Lightning keeps its hyperparameters beside the tensors
+        state = tensors_in(pickles.read_torch(file), "state_dict", origin=str(file))
+    student = mobilestylegan.load_student(state)
     example = {"w_plus": torch.randn(1, 18, mobilestylegan.STYLE_DIM)}
     write(mobilestylegan.FixedNoise(student), example, ["image"], to / "generator.onnx")
+
+
+def direction(file: Path, to: Path) -> None:
+    """A published direction or GANSpace's components: <stem>.npz, which names its generator."""
+    directions.convert(file, to)
 
 
 CONVERTERS: Mapping[str, Callable[[Path, Path], None]] = {
@@ -101,6 +123,7 @@ CONVERTERS: Mapping[str, Callable[[Path, Path], None]] = {
     "sam": ageing,
     "hairmapper": baldness,
     "mobilestylegan": mobile,
+    "direction": direction,
     **convert_translators.CONVERTERS,
 }
 
@@ -133,10 +156,11 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--to", type=Path, required=True, help="folder for the networks")
     options = parser.parse_args(argv)
     options.to.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(format="%(message)s")  # of `models.checkpoints`: which keys of the file nothing read
     torch.manual_seed(0)
     try:
         CONVERTERS[options.system](options.file, options.to)
-    except (CheckpointError, EngineError) as error:
+    except (CheckpointError, EngineError, LatentError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.latents import Components, Direction, LatentError, Space
+from models.latents import Components, Direction, LatentError, Space, save, save_components
 
 Generator = Literal[
     "stylegan1-ffhq", "stylegan1-celebahq", "stylegan2-ffhq", "stylegan2-ffhq-256", "pggan-celebahq", "alae-ffhq"
@@ -100,6 +100,20 @@ def load_components(path: str | Path, generator: str) -> Components:
         raise LatentError(f"{path} holds one direction, no components")
     mean, vectors, deviations = (np.squeeze(np.asarray(values[key], np.float32)) for key in ("mean", "comp", "std"))
     return Components(mean, vectors, deviations, row.generator)
+
+
+def convert(path: str | Path, to: Path) -> None:
+    """Write a published direction, or components, in this project's format: `<stem>.npz`, which says whose it is.
+
+    Raises:
+        LatentError: the file is unknown.
+    """
+    path = Path(path)
+    row = _identify(path)
+    if row.name == "ffhq_pca":
+        save_components(to / f"{path.stem}.npz", load_components(path, row.generator))
+    else:
+        save(to / f"{path.stem}.npz", load_published(path, row.generator))
 
 
 class Coordinate(NamedTuple):

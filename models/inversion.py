@@ -1,6 +1,6 @@
 """The latent code of one photo: an encoder's guess, then descent on what features and pixels say is still wrong.
 
-`python -m models.inversion FACE --checkpoint e4e.pt --to parent.npz` writes the code of an aligned face picture, for a
+`python -m models.inversion FACE --checkpoint e4e.pt --to parent.npy` writes the code of an aligned face picture, for a
 second parent (BabyGAN) or to lock a caller's identity once. Never per frame: it takes seconds to minutes.
 
 The loss follows the projectors of StyleGAN (Karras et al. 2020, appendix D; pbaylies' encoder): features compared like
@@ -197,7 +197,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("face", type=Path, help="an aligned, square picture of a face (FFHQ crop)")
     parser.add_argument("--checkpoint", type=Path, required=True, help="of pSp, e4e or ReStyle, with its decoder")
     parser.add_argument("--steps", type=int, default=150, help="steps of descent after the encoder's guess")
-    parser.add_argument("--to", type=Path, required=True, help="the code, .npz with `codes` (rows, D)")
+    parser.add_argument("--to", type=Path, required=True, help="the code, .npy, (rows, D)")
     options = parser.parse_args(argv)
     try:
         inverter = load_inverter(options.checkpoint)
@@ -209,7 +209,7 @@ def main(argv: Sequence[str]) -> int:
     except (CheckpointError, InversionError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    np.savez(options.to, codes=found.codes[0].numpy())
+    np.save(options.to, found.codes[0].numpy())
     print(f"\n{options.to}: loss {found.first:.4f} -> {found.best:.4f}")
     return 0
 

@@ -315,6 +315,24 @@ def load(path: str | Path) -> Direction:
         )
 
 
+def save_components(path: str | Path, found: Components) -> None:
+    """Write components with their generator, as .npz."""
+    np.savez(path, mean=found.mean, vectors=found.vectors, deviations=found.deviations, generator=found.generator)
+
+
+def load_components(path: str | Path) -> Components:
+    """Read components that `save_components` wrote.
+
+    Raises:
+        LatentError: the file is something else.
+    """
+    with np.load(path, allow_pickle=False) as file:
+        if not {"mean", "vectors", "deviations", "generator"} <= set(file.files):
+            raise LatentError(f"{path} holds no components; published ones come in through models.directions")
+        mean, vectors, deviations = (file[name].astype(np.float32) for name in ("mean", "vectors", "deviations"))
+        return Components(mean, vectors, deviations, file["generator"].item())
+
+
 SPACES: tuple[Space, ...] = ("Z", "W", "W+")
 
 

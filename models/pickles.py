@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -69,6 +70,30 @@ def read_tensorflow(path: str | Path, index: int = -1) -> dict[str, NDArray[np.f
     return variables
 
 
+def read_torch(path: str | Path) -> Any:
+    """A zip of torch.save whose pickle holds more than tensors (PyTorch Lightning's), its foreign objects inert.
+
+    For files that `models.checkpoints.read` refuses but whose tensors are wanted.
+
+    Raises:
+        CheckpointError: no zip of torch.save, or damaged.
+    """
+    path = Path(path)
+    if not zipfile.is_zipfile(path):
+        raise CheckpointError(f"{path} is no zip file of torch.save")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=False, pickle_module=_INERT_PICKLE)
+    except DAMAGE as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+
+
+DAMAGE = (
+    *(pickle.UnpicklingError, EOFError, ValueError, TypeError, IndexError, KeyError, AttributeError),
+    *(RuntimeError, MemoryError, OverflowError, UnicodeDecodeError, ImportError),
+)
+"""What a damaged or malicious pickle may raise while it is replayed."""
+
+
 class _Box(dict[Any, Any]):
     """What stands for an object whose class is not looked up: it keeps its state and its items."""
 
@@ -83,6 +108,9 @@ class _Box(dict[Any, Any]):
 
     def __setstate__(self, state: Any) -> None:
         self.state = state
+
+    def __call__(self, *_: Any, **__: Any) -> _Box:
+        return _Box()
 
     def append(self, _: Any) -> None:
         """Lists that a pickle fills; nothing here reads them."""
@@ -119,6 +147,7 @@ _KNOWN: Mapping[tuple[str, str], Any] = {
     ("torch._utils", "_rebuild_tensor_v2"): torch._utils._rebuild_tensor_v2,
     ("torch._utils", "_rebuild_parameter"): _parameter,
     ("torch.storage", "_load_from_bytes"): _storage,
+    ("torch", "Size"): torch.Size,
     ("numpy", "ndarray"): np.ndarray,
     ("numpy", "dtype"): np.dtype,
 }
@@ -133,6 +162,16 @@ class _Replayer(pickle.Unpickler):
         return _KNOWN.get((module, name), _Box)
 
 
+class _InertPickle:
+    """Stands for the pickle module in `torch.load`."""
+
+    Unpickler = _Replayer
+    UnpicklingError = pickle.UnpicklingError
+
+
+_INERT_PICKLE: Any = _InertPickle
+
+
 def _replay(path: Path) -> Any:
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file")
@@ -141,10 +180,8 @@ def _replay(path: Path) -> Any:
     try:
         with path.open("rb") as file:
             return _Replayer(file, encoding="latin1").load()
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+    except DAMAGE as error:
         raise CheckpointError(f"{path} is damaged or no pickle: {error}") from error
-    except (RuntimeError, MemoryError, OverflowError, UnicodeDecodeError, ImportError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
 
 
 def _module_tensors(module: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:

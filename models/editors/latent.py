@@ -75,13 +75,18 @@ class CoordinateSlider:
         return code + np.float32(amount) * (there - code)
 
 
-def latent_controls(sliders: Mapping[str, Slider | CoordinateSlider], held: Sequence[str]) -> type[Controls]:
-    """The model of an editor's controls: a slider per direction, a switch per attribute that can be held fixed."""
+def latent_controls(sliders: Mapping[str, tuple[str, bool]], held: Sequence[str]) -> type[Controls]:
+    """The model of an editor's controls: a slider per direction, a switch per attribute that can be held fixed.
+
+    Args:
+        sliders: by name, its title ("" for one made of the name) and whether it goes both ways.
+        held: names of the attributes that can be held fixed.
+    """
     fields: dict[str, Any] = {}
-    for name, slider in sliders.items():
-        title = slider.title or name.replace("_", " ").capitalize()
-        low = -1.0 if isinstance(slider, Slider) else 0.0
-        fields[name] = (float, Field(0.0, ge=low, le=1, title=title, json_schema_extra={"step": 0.05}))
+    for name, (title, both_ways) in sliders.items():
+        shown = title or name.replace("_", " ").capitalize()
+        low = -1.0 if both_ways else 0.0
+        fields[name] = (float, Field(0.0, ge=low, le=1, title=shown, json_schema_extra={"step": 0.05}))
     for name in held:
         fields[f"hold_{name}"] = (bool, Field(False, title=f"Keep {name.replace('_', ' ')}"))
     fields["rows"] = (Rows, Field("published", title="Layers"))
@@ -134,7 +139,9 @@ class LatentEditor:
         self._held = {key: direction.require(generator_name, "W") for key, direction in (held or {}).items()}
         self.name = name
         self.crop = CropSpec("ffhq", size or crop_side(generator))
-        self.Controls = latent_controls(sliders, list(self._held))
+        self.Controls = latent_controls(
+            {key: (slider.title, isinstance(slider, Slider)) for key, slider in sliders.items()}, list(self._held)
+        )
         self._encoder = encoder
         self._generator = generator
         self._sliders = dict(sliders)

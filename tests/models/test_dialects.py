@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from models import stylegan1, stylegan2
-from models.checkpoints import CheckpointError, load_into
+from models.checkpoints import CheckpointError, load_into, load_state
 from models.dialects import (
     from_ada,
     from_genforce1,
@@ -25,7 +25,7 @@ from models.dialects import (
     read_stylegan1,
     read_stylegan2,
 )
-from models.pickles import read_ada, read_tensorflow
+from models.pickles import read_ada, read_tensorflow, read_torch
 from tests.models.translators import published_keys
 
 
@@ -275,6 +275,17 @@ def test_nothing_in_a_pickle_runs(tmp_path: Path, protocol: int) -> None:
         with pytest.raises(CheckpointError):
             reader(tmp_path / "a.pkl")
     assert not target.exists()
+
+
+def test_lightning_files_are_read_without_running_them(tmp_path: Path) -> None:
+    target = tmp_path / "made"
+    torch.save({"state_dict": {"w": torch.arange(3.0)}, "hyper_parameters": Exploit(target)}, tmp_path / "a.ckpt")
+    with pytest.raises(CheckpointError, match="refused"):
+        load_state(tmp_path / "a.ckpt", "state_dict")
+    assert torch.equal(read_torch(tmp_path / "a.ckpt")["state_dict"]["w"], torch.arange(3.0))
+    assert not target.exists()
+    with pytest.raises(CheckpointError, match="no zip file"):
+        read_torch(tmp_path / "b.ckpt")
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x04K", b"hello", b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x7f"])

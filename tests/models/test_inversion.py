@@ -118,7 +118,7 @@ def test_command(tmp_path: Path, generator: Generator, capsys: pytest.CaptureFix
     torch.save(saved, tmp_path / "e4e.pt")
     cv2.imwrite(str(tmp_path / "face.png"), np.random.default_rng(0).integers(0, 255, (256, 256, 3), np.uint8))
     arguments = [str(tmp_path / "face.png"), "--checkpoint", str(tmp_path / "e4e.pt"), "--steps", "3"]
-    assert inversion.main([*arguments, "--to", str(tmp_path / "code.npz")]) == 0
+    assert inversion.main([*arguments, "--to", str(tmp_path / "code.npy")]) == 0
     assert "3/3" in capsys.readouterr().out
-    assert np.load(tmp_path / "code.npz")["codes"].shape == (ROWS, WIDTH)
-    assert inversion.main([str(tmp_path / "none.png"), *arguments[1:], "--to", str(tmp_path / "code.npz")]) == 1
+    assert np.load(tmp_path / "code.npy").shape == (ROWS, WIDTH)
+    assert inversion.main([str(tmp_path / "none.png"), *arguments[1:], "--to", str(tmp_path / "code.npy")]) == 1

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from models import latents
-from models.directions import GANSPACE_FFHQ, known, load_components, load_published
+from models.directions import GANSPACE_FFHQ, convert, known, load_components, load_published
 from models.latents import (
     Direction,
     LatentError,
@@ -202,6 +202,20 @@ def test_published_components(shared: Path) -> None:
     assert found.vectors.shape == (80, 512)
     assert_allclose(np.linalg.norm(found.vectors, axis=1), 1, rtol=1e-5)
     assert max(edit.component for edit in GANSPACE_FFHQ.values()) < 80
+
+
+@pytest.mark.parametrize("name", ["age.pt", "pose.pt", "ffhq_pca.pt"])
+def test_published_files_become_ours(shared: Path, tmp_path: Path, name: str) -> None:
+    convert(shared / "facts" / "directions" / "e4e" / name, tmp_path)
+    written = tmp_path / f"{Path(name).stem}.npz"
+    if name == "ffhq_pca.pt":
+        assert latents.load_components(written).vectors.shape == (80, 512)
+        with pytest.raises(LatentError, match="is no direction"):
+            latents.load(written)
+    else:
+        assert latents.load(written).require("stylegan2-ffhq", "W+").norm == pytest.approx(1)
+        with pytest.raises(LatentError, match="holds no components"):
+            latents.load_components(written)
 
 
 def test_every_published_file_is_known(shared: Path) -> None:
