@@ -12,9 +12,10 @@ from onnx import TensorProto, helper
 
 from engines.base import Backend, BackendUnavailable, EngineError, InputMismatch
 from engines.cache import Cache
-from engines.network import open_network
+from engines.network import embedded, open_network
 from engines.onnxruntime import OnnxRuntime
 from engines.openvino import OpenVino
+from engines.parity import draw
 
 from .conftest import IR, OPSET
 
@@ -102,6 +103,17 @@ def test_results_belong_to_the_caller(load, network):
     np.testing.assert_array_equal(kept, copy)
     kept[:] = 0  # and it may write to them
     np.testing.assert_allclose(engine.run({"image": second})["out"], reference(path, second), atol=1e-5)
+
+
+@pytest.mark.parametrize("path", embedded(), ids=lambda path: path.stem)
+def test_rows_of_a_batch_of_an_embedded_network_are_independent(path):
+    engine = OnnxRuntime().load(open_network(path), "f32", threads=1, cache=Cache())
+    inputs = draw(engine.inputs, seed=11, batch=3)
+    together = engine.run(inputs)
+    for row in range(3):
+        alone = engine.run({name: value[row : row + 1] for name, value in inputs.items()})
+        for name, value in alone.items():
+            np.testing.assert_allclose(together[name][row : row + 1], value, atol=1e-4 * np.abs(value).max())
 
 
 def test_inputs_may_change_after_the_call_and_need_not_be_contiguous(load, network):
