@@ -52,6 +52,7 @@ const page = {
   mirror: saved.mirror ?? true,
   device: saved.device ?? "",
   resolution: saved.resolution ?? "640x480",
+  sound: saved.sound ?? false,
   stream: null,
   control: null,
   state: "",
@@ -87,6 +88,7 @@ async function main() {
   showMirror();
   showSettings();
   $("resolution").value = page.resolution;
+  $("sound").checked = page.sound;
   if (!window.RTCPeerConnection) return showState("unsupported");
   if (!(await loadCapabilities())) return;
   const again = tabValue("live") === "1";
@@ -157,7 +159,8 @@ function stop() {
 async function useCamera() {
   stopStream(page.stream);
   const [width, height] = page.resolution.split("x").map(Number);
-  page.stream = await openCamera({ deviceId: page.device, width, height });
+  const wish = { deviceId: page.device, width, height };
+  page.stream = page.sound ? await openWithSound(wish) : await openCamera({ ...wish, sound: false });
   const [track] = page.stream.getVideoTracks();
   track.addEventListener("ended", () => {
     if (track !== page.stream?.getVideoTracks()[0]) return;
@@ -167,6 +170,33 @@ async function useCamera() {
   });
   camera.srcObject = page.stream;
   await showCameras(track);
+}
+
+/** A microphone that is missing or blocked must not cost the picture. */
+async function openWithSound(wish) {
+  try {
+    return await openCamera({ ...wish, sound: true });
+  } catch {
+    const stream = await openCamera({ ...wish, sound: false });
+    toast("The microphone cannot be used: there is no sound.");
+    setSound(false);
+    return stream;
+  }
+}
+
+function setSound(on) {
+  page.sound = on;
+  remember({ sound: on });
+  $("sound").checked = on;
+}
+
+/** Sound is agreed on when a connection is made, so a change needs a new one. */
+async function changeSound(on) {
+  setSound(on);
+  if (!page.stream) return;
+  endSession();
+  stopStream(page.stream);
+  await start();
 }
 
 async function changeCamera() {
@@ -534,6 +564,7 @@ function listen() {
     remember({ resolution: page.resolution });
     changeCamera();
   });
+  $("sound").addEventListener("change", ({ target }) => changeSound(target.checked));
   listenToPresetForm();
   edited.addEventListener("resize", () => {
     $("picture").style.setProperty("--ratio", String(edited.videoWidth / edited.videoHeight));

@@ -1,4 +1,4 @@
-// The local camera: asking for it, and saying in one word why it cannot be had.
+// The local camera and microphone: asking for them, and saying in one word why they cannot be had.
 
 const FRAME_RATE = 30;
 
@@ -12,18 +12,19 @@ export class CameraError extends Error {
 
 /**
  * Open the camera.
- * @param {{deviceId: string, width: number, height: number}} wish an empty deviceId means the default (front) camera.
- * @returns {Promise<MediaStream>} a stream with one video track.
+ * @param {{deviceId: string, width: number, height: number, sound: boolean}} wish an empty deviceId means the default
+ *   (front) camera; sound asks for the microphone as well.
+ * @returns {Promise<MediaStream>} a stream with one video track, and one audio track if there is to be sound.
  * @throws {CameraError}
  */
-export async function openCamera({ deviceId, width, height }) {
+export async function openCamera({ deviceId, width, height, sound }) {
   // Browsers hide getUserMedia on pages that are neither https nor localhost.
   if (!navigator.mediaDevices?.getUserMedia) throw new CameraError("insecure");
   const video = { width: { ideal: width }, height: { ideal: height }, frameRate: { ideal: FRAME_RATE, max: FRAME_RATE } };
   if (deviceId) video.deviceId = { exact: deviceId };
   else video.facingMode = "user";
   try {
-    const stream = await navigator.mediaDevices.getUserMedia({ video, audio: false });
+    const stream = await navigator.mediaDevices.getUserMedia({ video, audio: sound });
     // "motion": when bits are short, keep the frame rate of a talking face rather than the detail of a slide.
     for (const track of stream.getVideoTracks()) track.contentHint = "motion";
     return stream;

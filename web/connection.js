@@ -45,7 +45,7 @@ export class Connection extends EventTarget {
 
   /**
    * @param {{url: URL, stream: MediaStream, iceServers: RTCIceServer[], token: string|null}} options
-   *   url: the WHIP endpoint. The stream's video track is what is sent.
+   *   url: the WHIP endpoint. stream: one video track to edit, and an audio track if sound is to come back in step with it.
    */
   start(options) {
     this.stop();
@@ -74,13 +74,14 @@ export class Connection extends EventTarget {
     if (this.#options && this.#peer) this.#lose(new Refused("lost", ""));
   }
 
-  /** Send another camera over the same connection. */
+  /** Send another camera (and microphone) over the same connection. */
   async replaceStream(stream) {
     if (this.#options) this.#options.stream = stream;
-    const sender = this.#peer?.pc.getSenders()[0];
-    if (!sender) return;
-    await sender.replaceTrack(stream.getVideoTracks()[0]);
-    await tune(sender, stream);
+    const [video, audio] = this.#peer?.pc.getSenders() ?? [];
+    if (!video) return;
+    await audio?.replaceTrack(stream.getAudioTracks()[0] ?? null);
+    await video.replaceTrack(stream.getVideoTracks()[0]);
+    await tune(video, stream);
   }
 
   async #connect() {
@@ -154,10 +155,14 @@ async function negotiate({ url, stream, iceServers, token }, onStream) {
     const channel = pc.createDataChannel("control");
     const transceiver = pc.addTransceiver(stream.getVideoTracks()[0], { direction: "sendrecv", streams: [stream] });
     prefer(transceiver);
+    for (const track of stream.getAudioTracks()) pc.addTransceiver(track, { direction: "sendrecv", streams: [stream] });
+    const returned = new MediaStream();
     pc.addEventListener("track", ({ track, receiver }) => {
+      returned.addTrack(track);
+      if (track.kind !== "video") return;
       // Show frames as soon as they are decoded: the page is a mirror, not a film.
       if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
-      onStream(new MediaStream([track]));
+      onStream(returned);
     });
     await pc.setLocalDescription();
     await tune(transceiver.sender, stream);

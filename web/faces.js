@@ -2,12 +2,16 @@
 
 import { make } from "./controls.js";
 
+// A face that is lost for a moment keeps its box, so that it can be pressed.
+const KEEP_MS = 600;
+
 /**
  * @param {HTMLElement} container lies over the picture, same size.
  * @param {(id: number) => void} onPick
  */
 export function setUpFaces(container, onPick) {
   const buttons = new Map();
+  const seenAt = new Map();
 
   return {
     /**
@@ -15,10 +19,13 @@ export function setUpFaces(container, onPick) {
      * @param {{mirror: boolean, locked: number|null}} view
      */
     show(faces, { mirror, locked }) {
+      const now = performance.now();
+      for (const { id } of faces) seenAt.set(id, now);
       for (const [id, button] of buttons) {
-        if (faces.some((face) => face.id === id)) continue;
+        if (faces.length > 0 && now - seenAt.get(id) < KEEP_MS) continue;
         button.remove();
         buttons.delete(id);
+        seenAt.delete(id);
       }
       for (const { id, box } of faces) {
         const button = buttons.get(id) ?? create(id);

@@ -1,7 +1,12 @@
 // Pictures and recordings, made in the browser and saved on this device only.
 
-// MP4 opens everywhere; WebM where the browser cannot write MP4.
-const TYPES = ["video/mp4;codecs=avc1.42E01F", "video/mp4", "video/webm;codecs=vp9", "video/webm;codecs=vp8", "video/webm"];
+// Container, video and audio, best first: MP4 opens everywhere; WebM where the browser cannot write MP4.
+const FORMATS = [
+  ["video/mp4", "avc1.42E01F", "mp4a.40.2"],
+  ["video/mp4", "avc1.42E01F", "opus"],
+  ["video/webm", "vp9", "opus"],
+  ["video/webm", "vp8", "opus"],
+];
 const CHUNK_MS = 1_000;
 const BITS_PER_PIXEL = 0.15;
 const GUTTER = 0.006;
@@ -41,7 +46,7 @@ export class Recorder {
 
   /** @returns {boolean} false when this browser cannot record. */
   start(stream, width, height) {
-    const mimeType = typeof MediaRecorder === "undefined" ? null : TYPES.find((type) => MediaRecorder.isTypeSupported(type));
+    const mimeType = recordable(stream.getAudioTracks().length > 0);
     if (!mimeType) return false;
     const videoBitsPerSecond = Math.round(width * height * 30 * BITS_PER_PIXEL);
     const recorder = new MediaRecorder(stream, { mimeType, videoBitsPerSecond });
@@ -61,6 +66,14 @@ export class Recorder {
   stop() {
     if (this.#recorder?.state === "recording") this.#recorder.stop();
   }
+}
+
+/** @returns {string|undefined} the best type of file that this browser can write. */
+function recordable(withSound) {
+  if (typeof MediaRecorder === "undefined") return undefined;
+  return FORMATS.map(([container, video, audio]) => `${container};codecs=${withSound ? `${video},${audio}` : video}`).find((type) =>
+    MediaRecorder.isTypeSupported(type),
+  );
 }
 
 function save(blob, extension) {

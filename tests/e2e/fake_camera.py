@@ -47,7 +47,8 @@ class Scene:
 
 def astronaut() -> Scene:
     """One person, the face about a third of the clip's height."""
-    return Scene(np.ascontiguousarray(data.astronaut()[..., ::-1]), (225, 125), 290)
+    picture = data.astronaut()  # type: ignore[no-untyped-call]
+    return Scene(np.ascontiguousarray(picture[..., ::-1]), (225, 125), 290)
 
 
 def group() -> Scene:

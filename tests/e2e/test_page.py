@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import av
@@ -39,13 +40,13 @@ def test_slider_edits_the_face_and_nothing_else(page: Page, service: Service) ->
     edited = difference(page)
 
     background = np.concatenate([part(edited, box).ravel() for box in BACKGROUND])
-    background_noise = np.concatenate([part(noise, box).ravel() for box in BACKGROUND])
-    assert part(edited, HEAD).mean() > 3 * part(noise, HEAD).mean() + 2, "the face changes"
-    assert background.mean() < 1.5 * background_noise.mean() + 1, "the background does not"
+    head = part(edited, HEAD).mean()
+    assert head > 3 * part(noise, HEAD).mean() + 2, "the face changes"
+    assert background.mean() < head / 4, "the background does not"
 
     page.get_by_role("switch", name="Editing").uncheck()
     expect(page.locator("#delay-stages")).not_to_contain_text("Render")
-    assert part(difference(page), HEAD).mean() < 2 * part(noise, HEAD).mean() + 1, "bypassed, the camera is back"
+    assert part(difference(page), HEAD).mean() < head / 3, "bypassed, the camera is back"
 
 
 def test_returned_video_is_the_camera(page: Page, service: Service) -> None:
@@ -189,9 +190,14 @@ def test_one_person_of_a_group(playwright: Playwright, service: Service, clips: 
         go_live(page, service.url)
         page.locator("#fold-faces summary").click()
         page.get_by_role("radio", name="One person").check()
-        faces = page.locator(".face")
-        expect(faces.nth(1)).to_be_visible()
-        faces.nth(1).click()
+        # Pressed in one go: the boxes follow the faces, and a pointer that waits for them to rest would wait long.
+        page.wait_for_function(
+            """() => {
+              const faces = document.querySelectorAll(".face");
+              faces[1]?.click();
+              return faces.length > 1;
+            }"""
+        )
         expect(page.locator('.face[aria-pressed="true"]')).to_have_count(1)
         set_value(page, "age", 80)
         wait_until_edited(page)
@@ -252,6 +258,7 @@ def test_camera_changes_resolution_in_the_middle(playwright: Playwright, service
 
 
 def test_snapshot_and_recording(page: Page, service: Service, tmp_path: Path) -> None:
+    page.add_init_script("localStorage.setItem('latentcam', JSON.stringify({ sound: true }))")
     go_live(page, service.url)
     page.get_by_role("radio", name="Split").check()
     page.wait_for_function("() => document.getElementById('before').width > 300")
@@ -266,13 +273,16 @@ def test_snapshot_and_recording(page: Page, service: Service, tmp_path: Path) ->
     assert right.std() > 10
 
     page.keyboard.press("r")
-    expect(page.locator("#recording-time")).to_have_text("0:02")
+    expect(page.locator("#recording-time")).not_to_have_text(re.compile("^0:0[01]$"))
     with page.expect_download() as recording:
         page.keyboard.press("r")
     path = tmp_path / recording.value.suggested_filename
     recording.value.save_as(path)
     with av.open(str(path)) as file:
+        kinds = {packet.stream.type for packet in file.demux() if packet.size}
+    with av.open(str(path)) as file:
         frames = sum(1 for _ in file.decode(video=0))
+    assert kinds == {"video", "audio"}
     assert frames > 10
 
 
