@@ -20,7 +20,7 @@ from engines.base import Backend, Engine, EngineError
 from engines.cache import Cache
 from engines.graph import count_flop
 from engines.network import EMBEDDED, Network, embedded, open_network
-from engines.torch_cuda import TorchEager
+from engines.torch_cuda import TorchCuda, TorchEager
 
 # Engines take turns of this many calls, so that a slow moment of the machine falls on all of them.
 TURN = 4
@@ -39,6 +39,7 @@ class Settings:
         threads: processor threads per call; None for the library's choice.
         cache: where compiled networks are kept.
         eager: whether to measure the network in PyTorch's eager mode besides.
+        batch: rows of a call, for networks that take any.
     """
 
     backends: Sequence[Backend]
@@ -46,6 +47,7 @@ class Settings:
     threads: int | None
     cache: Cache
     eager: bool = False
+    batch: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Row:
         network: its file's name.
         backend: where it ran.
         precision: what it computed in.
+        batch: rows of a call.
         calls: how many were timed.
         p50: milliseconds of a call, as are p95 and p99.
         gflop: 1e9 operations in one call, see `engines.graph.count_flop`.
@@ -68,6 +71,7 @@ class Row:
     network: str
     backend: str
     precision: str
+    batch: int
     calls: int
     p50: float
     p95: float
@@ -85,7 +89,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not paths:
         print(f"no network given, and none in {EMBEDDED}", file=sys.stderr)
         return 2
-    settings = Settings(_usable(options.backend), options.seconds, options.threads, Cache(options.cache), options.eager)
+    settings = Settings(
+        backends=_usable(options.backend),
+        seconds=options.seconds,
+        threads=options.threads,
+        cache=Cache(options.cache),
+        eager=options.eager,
+        batch=options.batch,
+    )
     machine = describe_machine()
     for name, text in machine.items():
         print(f"{name}: {text}")
@@ -121,16 +132,17 @@ def measure(network: Network, settings: Settings) -> list[Row]:
     """
     engines = _engines(network, settings)
     if settings.eager:
-        engines.append(TorchEager(network, settings.threads))
+        on_gpu = any(backend.name == TorchCuda.name for backend in settings.backends)
+        engines += [TorchEager(network, settings.threads, target) for target in ("cpu", "cuda")[: 1 + on_gpu]]
     reference = select.REFERENCE.load(network, "f32", threads=settings.threads, cache=settings.cache)
-    inputs = parity.draw(reference.inputs, parity.SEED)
+    inputs = parity.draw(reference.inputs, parity.SEED, settings.batch)
     times: dict[int, list[float]] = {index: [] for index in range(len(engines))}
     for engine in engines:
         engine.run(inputs)
     while pending := [index for index, taken in times.items() if sum(taken) < settings.seconds]:
         for index in pending:
             times[index] += [_call_ms(engines[index], inputs) / 1e3 for _ in range(TURN)]
-    gflop = count_flop(network) / 1e9
+    gflop = count_flop(network, settings.batch) / 1e9
     rows = []
     for index, engine in enumerate(engines):
         milliseconds = np.array(times[index]) * 1e3
@@ -141,6 +153,7 @@ def measure(network: Network, settings: Settings) -> list[Row]:
                 network=network.path.name,
                 backend=engine.backend,
                 precision=engine.precision,
+                batch=settings.batch if reference.inputs[0].shape[0] is None else 1,
                 calls=len(milliseconds),
                 p50=p50,
                 p95=p95,
@@ -194,14 +207,14 @@ def describe_machine() -> dict[str, str]:
 def table(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table."""
     lines = [
-        "| network | backend | precision | p50 ms | p95 | p99 | GFLOP | GFLOP/s | of peak | relative L2 | worst |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| network | backend | precision | batch | p50 ms | p95 | p99 | GFLOP | GFLOP/s | of peak | error L2 | worst |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         share = f"{row.share:.0%}" if row.share is not None else "-"
         lines.append(
-            f"| {row.network} | {row.backend} | {row.precision} | {row.p50:.2f} | {row.p95:.2f} | {row.p99:.2f} "
-            f"| {row.gflop:.3f} | {row.rate:.0f} | {share} | {row.relative_l2:.1e} | {row.worst:.1e} |"
+            f"| {row.network} | {row.backend} | {row.precision} | {row.batch} | {row.p50:.2f} | {row.p95:.2f} "
+            f"| {row.p99:.2f} | {row.gflop:.3f} | {row.rate:.0f} | {share} | {row.relative_l2:.1e} | {row.worst:.1e} |"
         )
     return "\n".join(lines)
 
@@ -213,6 +226,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--backend", default="auto", help="one backend only")
     parser.add_argument("--eager", action="store_true", help="compare with PyTorch in eager FP32 too")
     parser.add_argument("--seconds", type=float, default=3.0, help="how long each engine is timed (default 3)")
+    parser.add_argument("--batch", type=int, default=1, help="rows of a call (default 1)")
     parser.add_argument("--threads", type=int, help="processor threads per call (default: the library's choice)")
     parser.add_argument("--cache", type=Path, help="folder of compiled networks (default: the user's)")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")

@@ -88,27 +88,31 @@ class TorchCudaEngine(CudaEngine):
 
 
 class TorchEager(Engine):
-    """PyTorch in eager FP32 on the processor: no engine to choose, but what engines are compared with.
+    """PyTorch in eager FP32: no engine to choose, but what engines are compared with.
 
     Args:
         network: the ONNX file.
         threads: processor threads; None for torch's choice. Torch has one setting for the process.
+        target: torch's name of the device, "cpu" or "cuda".
     """
 
-    backend, precision = "torch_eager", "f32"
+    precision = "f32"
 
-    def __init__(self, network: Network, threads: int | None) -> None:
-        self._module, self.inputs, self.outputs = _module(network, "f32")
+    def __init__(self, network: Network, threads: int | None, target: str = "cpu") -> None:
         self._torch = load_torch()
         if threads:
             self._torch.set_num_threads(threads)
-        self.device = f"PyTorch {self._torch.__version__}"
+        self.backend = f"torch_eager_{target}"
+        self.device = f"PyTorch {self._torch.__version__} on {target}"
+        self._target = target
+        self._module, self.inputs, self.outputs = _module(network, "f32")
+        self._module.to(device=target)
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         with self._torch.inference_mode():
-            values = [self._torch.from_numpy(inputs[spec.name]) for spec in self.inputs]
+            values = [self._torch.from_numpy(inputs[spec.name]).to(self._target) for spec in self.inputs]
             results = self._module(*values)
-        return {spec.name: result.numpy() for spec, result in zip(self.outputs, results, strict=True)}
+            return {spec.name: result.cpu().numpy() for spec, result in zip(self.outputs, results, strict=True)}
 
 
 def _module(network: Network, precision: str) -> tuple[OnnxModule, tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:

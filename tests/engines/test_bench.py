@@ -66,8 +66,19 @@ def test_the_table_and_the_file_agree(network, tmp_path, capsys, monkeypatch):
     assert row["share"] == pytest.approx(row["rate"] / figures["peaks"]["f32"])
     assert row["relative_l2"] == 0
     printed = capsys.readouterr().out
-    assert f"| a.onnx | onnxruntime | f32 | {row['p50']:.2f} |" in printed
+    assert f"| a.onnx | onnxruntime | f32 | 1 | {row['p50']:.2f} |" in printed
     assert figures["machine"]["onnxruntime"] in printed
+
+
+def test_larger_batches_do_more_work(network, tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "PEAK_SIDE", 32)
+    monkeypatch.setattr(select, "BACKENDS", (OnnxRuntime(),))
+    report = tmp_path / "bench.json"
+    arguments = ["--batch", "4", "--seconds", "0.01", "--cache", str(tmp_path / "cache"), "--json", str(report)]
+    assert bench.main([str(network("free")), str(network("fixed", batch=1)), *arguments]) == 0
+    free, fixed = json.loads(report.read_text())["rows"]
+    assert (free["batch"], fixed["batch"]) == (4, 1)
+    assert free["gflop"] == pytest.approx(4 * fixed["gflop"])
 
 
 def test_eager_mode_is_compared_on_request(network, tmp_path, capsys, monkeypatch):
@@ -75,7 +86,7 @@ def test_eager_mode_is_compared_on_request(network, tmp_path, capsys, monkeypatc
     monkeypatch.setattr(bench, "PEAK_SIDE", 32)
     monkeypatch.setattr(select, "BACKENDS", (OnnxRuntime(),))
     assert bench.main([str(network("a")), "--eager", "--seconds", "0.01", "--cache", str(tmp_path / "cache")]) == 0
-    assert "| a.onnx | torch_eager | f32 |" in capsys.readouterr().out
+    assert "| a.onnx | torch_eager_cpu | f32 |" in capsys.readouterr().out
 
 
 def test_a_broken_file_is_named(tmp_path, capsys, monkeypatch):
