@@ -15,7 +15,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from signaling import whip
+from signaling import whep, whip
 from signaling.access import OriginGuard
 from signaling.sessions import Sessions
 from signaling.settings import ServerSettings
@@ -76,6 +76,7 @@ def create_app(settings: ServerSettings, runtime: Runtime | None = None) -> Fast
     app.add_middleware(OriginGuard, settings=settings)
     app.add_middleware(SecurityHeaders)
     app.include_router(whip.router())
+    app.include_router(whep.router())
 
     @app.get("/healthz")
     async def healthz(request: Request) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from aiortc.sdp import SessionDescription
 
@@ -18,8 +19,8 @@ class BadOffer(ValueError):
     """An offer cannot be answered; the message says why, for whoever wrote the client."""
 
 
-def read_offer(sdp: str) -> str:
-    """Check an offer for what every session needs (one video that the peer sends), and put it into aiortc's words.
+def read_offer(sdp: str, directions: Collection[str] = ("sendrecv", "sendonly")) -> str:
+    """Check an offer for what every session needs (one video), and put it into aiortc's words.
 
     Candidates that browsers hide behind multicast DNS names are left out: looking one up costs a second and rarely
     works, and the peer's own checks tell its address (peer-reflexive candidate). They may come late, so the end of
@@ -27,6 +28,7 @@ def read_offer(sdp: str) -> str:
 
     Args:
         sdp: session description (RFC 8866) from a stranger, at most `MAX_BYTES`.
+        directions: what the video may be; by default the peer sends it.
 
     Returns:
         The same offer, for `RTCPeerConnection.setRemoteDescription`.
@@ -44,7 +46,7 @@ def read_offer(sdp: str) -> str:
         media.ice_candidates_complete = False
         if media.rtcp_mux and media.rtcp_port is None:  # or aiortc would not write the a=rtcp-mux that it read
             media.rtcp_port, media.rtcp_host = 9, "0.0.0.0"
-    _check_media(offer)
+    _check_media(offer, directions)
     try:
         return str(_parse(str(offer)))
     except ValueError as error:  # addresses are looked at when they are written
@@ -68,7 +70,7 @@ def _check_size(sdp: str) -> None:
             raise BadOffer(f"more than {most} {kind} lines")
 
 
-def _check_media(offer: SessionDescription) -> None:
+def _check_media(offer: SessionDescription, directions: Collection[str]) -> None:
     kinds = [media.kind for media in offer.media]
     for kind in kinds:
         if kind not in MEDIA_KINDS:
@@ -90,5 +92,5 @@ def _check_media(offer: SessionDescription) -> None:
             raise BadOffer(f"the {media.kind} section has no DTLS fingerprint or setup (a=fingerprint, a=setup)")
         if media.kind != "application" and not media.rtcp_mux:
             raise BadOffer(f"the {media.kind} section does not multiplex RTCP (a=rtcp-mux)")
-        if media.kind == "video" and media.direction not in ("sendrecv", "sendonly"):
-            raise BadOffer(f"the video is {media.direction}: offer sendrecv, or sendonly to send without watching")
+        if media.kind == "video" and media.direction not in directions:
+            raise BadOffer(f"the video is {media.direction}: offer {' or '.join(directions)} here")

@@ -6,18 +6,19 @@ import asyncio
 import logging
 import secrets
 import time
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Literal
 
-from aiortc import MediaStreamTrack, RTCDataChannel, RTCPeerConnection, RTCSessionDescription
-from aiortc.exceptions import InvalidAccessError, OperationError
+from aiortc import MediaStreamTrack, RTCDataChannel
 
-from signaling import control, ice, offers, transport
+from signaling import control
 from signaling.audio import DelayedAudio
 from signaling.channel import ControlChannel
+from signaling.peer import CLOSE_S, Peer
 from signaling.settings import ServerSettings
 from signaling.stats import Bitrate
-from signaling.transport.decoders import DecoderStop
-from signaling.video import FrameTooLarge, VideoFilter
+from signaling.video import EditedTrack, FrameTooLarge, VideoFilter
+from signaling.viewers import Viewer
 from stream.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,14 +27,21 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.1
-CLOSE_S = 5.0  # most time given to closing a session
 SHUTDOWN_S = 0.9  # most time given to closing all of them when the server stops
 
 Reason = Literal["deleted", "gone", "camera ended", "never connected", "idle", "error", "shutdown"]
 
 
 class ServerFull(Exception):
-    """All sessions are taken."""
+    """All places are taken."""
+
+
+class NameTaken(Exception):
+    """A stream of this name is being sent already."""
+
+
+class NoSuchStream(Exception):
+    """Nobody sends a stream of this name."""
 
 
 class Session:
@@ -43,29 +51,26 @@ class Session:
         id: unguessable; whoever knows it may end the session. Logs name its first characters only.
         runtime: makes the pipeline.
         settings: the server's.
+        stream: the name under which viewers find it; None if nobody may watch.
     """
 
-    def __init__(self, id: str, runtime: Runtime, settings: ServerSettings) -> None:
+    def __init__(self, id: str, runtime: Runtime, settings: ServerSettings, stream: str | None = None) -> None:
         self.id = id
+        self.stream = stream
         self.name = id[:6]
         self._runtime = runtime
         self._settings = settings
-        self._connection = RTCPeerConnection(ice.configuration(settings.ice_servers))
-        self._connection.on("connectionstatechange", self._state_changed)
-        self._connection.on("track", self._track_offered)
-        self._connection.on("datachannel", self._channel_opened)
+        self._peer = Peer(settings)
+        self._peer.connection.on("connectionstatechange", self._state_changed)
+        self._peer.connection.on("track", self._track_offered)
+        self._peer.connection.on("datachannel", self._channel_opened)
         self._ended: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
         self._detail: str | None = None
         self._video: VideoFilter | None = None
         self._camera: MediaStreamTrack | None = None
         self._audio: DelayedAudio | None = None
         self._channel: ControlChannel | None = None
-        self._decoders: list[DecoderStop] = []
         self._bitrate_in, self._bitrate_out = Bitrate(), Bitrate()
-        self._rx_packets = 0
-        self._rx_bytes = 0
-        self._tx_bytes = 0
-        self._heard_at = time.monotonic()
 
     async def answer(self, offer: str) -> str:
         """Apply an offer and make the answer, ICE candidates included.
@@ -78,19 +83,7 @@ class Session:
         """
         pipeline = await asyncio.get_running_loop().run_in_executor(None, self._runtime.pipeline)
         self._video = VideoFilter(pipeline, self._runtime.changed(Settings(), {}), self._settings.max_frame_pixels)
-        connection = self._connection
-        video = connection.addTransceiver(self._video.output, direction="sendrecv")
-        video.setCodecPreferences(transport.codec_preferences(self._settings.codec))
-        try:
-            await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
-        except (ValueError, OperationError, InvalidAccessError) as error:
-            raise offers.BadOffer(str(error)) from error
-        if self._audio is not None:
-            connection.addTrack(self._audio)
-        self._decoders = transport.tune(connection, self._settings)
-        ice.offer_addresses(connection, self._settings)
-        await connection.setLocalDescription(await connection.createAnswer())
-        return ice.advertise(connection.localDescription.sdp, self._settings.advertised_address)
+        return await self._peer.answer(offer, self._video.output, lambda: self._audio)
 
     async def run(self) -> Reason:
         """Serve the peer until it ends, is ended, or times out; then clean up. Call it once, after `answer`."""
@@ -99,17 +92,21 @@ class Session:
         filtering = asyncio.create_task(self._video.run(self._camera))
         filtering.add_done_callback(self._filter_ended)
         hearing = asyncio.create_task(self._audio.run()) if self._audio is not None else None
-        started_at = self._video.last_frame_at = self._heard_at = time.monotonic()
+        self._video.last_frame_at = time.monotonic()
         try:
             while not self._ended.done():
                 await asyncio.wait([self._ended], timeout=TICK_S)
-                self._tick(time.monotonic(), started_at)
+                self._tick(time.monotonic())
             return self._ended.result()
         finally:
             await self.close()
             await asyncio.wait([filtering], timeout=CLOSE_S)
             if hearing is not None:
                 hearing.cancel()
+
+    def watch(self) -> EditedTrack | None:
+        """The edited video for a viewer; None before the session is answered."""
+        return self._video.watch() if self._video is not None else None
 
     def end(self, reason: Reason, detail: str | None = None) -> None:
         """End the session soon. Only the first reason counts."""
@@ -123,35 +120,19 @@ class Session:
             self._say_bye(self._ended.result())
         if self._video is not None:
             self._video.close()
-        try:
-            async with asyncio.timeout(CLOSE_S):
-                await self._connection.close()
-                await asyncio.gather(*(decoder.wait() for decoder in self._decoders))
-        except TimeoutError:
-            logger.warning("session %s: closing took more than %.1f s", self.name, CLOSE_S)
+        await self._peer.close()
 
-    def _tick(self, now: float, started_at: float) -> None:
+    def _tick(self, now: float) -> None:
         assert self._video is not None
-        self._count_transport(now)
-        state = self._connection.connectionState
-        if state != "connected":
-            if state in ("new", "connecting") and now - started_at > self._settings.connect_timeout:
-                self.end("never connected")
+        lost = self._peer.check(now)
+        if lost is not None:
+            self.end(lost)
+        elif not self._peer.connected:
             self._video.last_frame_at = now
-        elif now - self._heard_at > self._settings.silence_timeout:
-            self.end("gone")
         elif now - self._video.last_frame_at > self._settings.idle_timeout:
             self.end("idle")
         if self._channel is not None and self._channel.stats_due():
             self._channel.send(self._stats(self._video))
-
-    def _count_transport(self, now: float) -> None:
-        """Read the counters of the one transport that everything is bundled on."""
-        transport_ = self._connection.getTransceivers()[0].receiver.transport
-        counted = transport_._get_stats()[transport_._stats_id]
-        if counted.packetsReceived != self._rx_packets:
-            self._rx_packets, self._heard_at = counted.packetsReceived, now
-        self._rx_bytes, self._tx_bytes = counted.bytesReceived, counted.bytesSent
 
     def _stats(self, video: VideoFilter) -> control.Stats:
         output = video.last_output
@@ -165,8 +146,8 @@ class Session:
             size=video.size,
             stages=video.stages.all(),
             server_ms=video.output.delays.of("server"),
-            bitrate_in=self._bitrate_in.since_last(self._rx_bytes),
-            bitrate_out=self._bitrate_out.since_last(self._tx_bytes),
+            bitrate_in=self._bitrate_in.since_last(self._peer.bytes_in),
+            bitrate_out=self._bitrate_out.since_last(self._peer.bytes_out),
         )
 
     def _video_delay(self) -> float:
@@ -175,7 +156,7 @@ class Session:
         return delay.p50 / 1000 if delay is not None else 0.0
 
     def _state_changed(self) -> None:
-        if self._connection.connectionState in ("failed", "closed"):
+        if self._peer.connection.connectionState in ("failed", "closed"):
             self.end("gone")
 
     def _track_offered(self, track: MediaStreamTrack) -> None:
@@ -215,39 +196,44 @@ class Session:
 
 
 class Sessions:
-    """All sessions of a server.
+    """All sessions of a server, and those who watch them.
 
     Args:
         runtime: shared by all.
-        settings: `max_sessions` and what a session needs.
+        settings: `max_sessions`, `max_viewers`, and what a session needs.
     """
 
     def __init__(self, runtime: Runtime, settings: ServerSettings) -> None:
         self._runtime = runtime
         self._settings = settings
         self._sessions: dict[str, Session] = {}
+        self._viewers: dict[str, Viewer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
 
     def __len__(self) -> int:
         return len(self._sessions)
 
-    async def open(self, offer: str) -> tuple[str, str]:
+    async def open(self, offer: str, stream: str | None = None) -> tuple[str, str]:
         """Start a session. Its place is taken before any work is done for it.
 
         Args:
             offer: from `offers.read_offer`.
+            stream: the name under which it can be watched.
 
         Returns:
             The session's id and the answer.
 
         Raises:
             ServerFull: there is no place.
+            NameTaken: there is a stream of this name.
             BadOffer: the offer cannot be answered.
         """
         if self._closing or len(self._sessions) >= self._settings.max_sessions:
             raise ServerFull
-        session = Session(secrets.token_urlsafe(16), self._runtime, self._settings)
+        if stream is not None and self._sender(stream) is not None:
+            raise NameTaken
+        session = Session(secrets.token_urlsafe(16), self._runtime, self._settings, stream)
         self._sessions[session.id] = session
         try:
             answer = await session.answer(offer)
@@ -255,10 +241,40 @@ class Sessions:
             del self._sessions[session.id]
             await session.close()
             raise
-        task = asyncio.create_task(self._serve(session))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._start(self._serve(session))
         return session.id, answer
+
+    async def watch(self, stream: str, offer: str) -> tuple[str, str]:
+        """Show a session's edited video to a viewer.
+
+        Args:
+            stream: a session's name.
+            offer: from `offers.read_offer`, receiving only.
+
+        Returns:
+            The viewer's id and the answer.
+
+        Raises:
+            NoSuchStream: nobody sends under this name.
+            ServerFull: there is no place.
+            BadOffer: the offer cannot be answered.
+        """
+        if self._closing or len(self._viewers) >= self._settings.max_viewers:
+            raise ServerFull
+        session = self._sender(stream)
+        track = session.watch() if session is not None else None
+        if track is None:
+            raise NoSuchStream
+        viewer = Viewer(secrets.token_urlsafe(16), track, self._settings)
+        self._viewers[viewer.id] = viewer
+        try:
+            answer = await viewer.answer(offer)
+        except BaseException:
+            del self._viewers[viewer.id]
+            await viewer.close()
+            raise
+        self._start(self._show(viewer))
+        return viewer.id, answer
 
     def end(self, id: str) -> bool:
         """End a session because its peer asks for it. False if there is none of this id."""
@@ -267,13 +283,30 @@ class Sessions:
             session.end("deleted")
         return session is not None
 
+    def end_viewer(self, id: str) -> bool:
+        """End a viewing because its peer asks for it. False if there is none of this id."""
+        viewer = self._viewers.get(id)
+        if viewer is not None:
+            viewer.end()
+        return viewer is not None
+
     async def close(self) -> None:
         """End all sessions, and let none begin."""
         self._closing = True
         for session in self._sessions.values():
             session.end("shutdown")
+        for viewer in self._viewers.values():
+            viewer.end()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=SHUTDOWN_S)
+
+    def _sender(self, stream: str) -> Session | None:
+        return next((session for session in self._sessions.values() if session.stream == stream), None)
+
+    def _start(self, serving: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(serving)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, session: Session) -> None:
         logger.info("session %s: opened, %d of %d", session.name, len(self), self._settings.max_sessions)
@@ -282,6 +315,12 @@ class Sessions:
         finally:
             del self._sessions[session.id]
         logger.info("session %s: ended, %s", session.name, reason)
+
+    async def _show(self, viewer: Viewer) -> None:
+        try:
+            await viewer.run()
+        finally:
+            del self._viewers[viewer.id]
 
 
 def _seen(id: int, box: object, size: tuple[int, int]) -> control.FaceSeen:

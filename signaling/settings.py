@@ -60,6 +60,7 @@ class ServerSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="what is logged")
 
     max_sessions: int = Field(4, ge=1, le=1024, description="peers at the same time")
+    max_viewers: int = Field(8, ge=0, le=1024, description="peers that only watch, at the same time")
     idle_timeout: float = Field(300, gt=0, description="seconds without a video frame before a session ends")
     connect_timeout: float = Field(20, gt=0, description="seconds from the answer to a working connection")
     silence_timeout: float = Field(15, gt=0, description="seconds without any packet before a peer counts as gone")

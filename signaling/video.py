@@ -34,6 +34,7 @@ class EditedTrack(MediaStreamTrack):  # type: ignore[misc]
         self._newest: av.VideoFrame | None = None
         self._since = 0.0
         self._waiting = asyncio.Event()
+        self._wanted = False
         self.dropped = 0
         self.sent = Rate()
         self.delays = Durations()
@@ -45,7 +46,7 @@ class EditedTrack(MediaStreamTrack):  # type: ignore[misc]
             frame: edited, or the camera's own.
             since: `time.perf_counter` when the frame came out of the decoder.
         """
-        self.dropped += self._newest is not None
+        self.dropped += self._newest is not None and self._wanted
         self._newest, self._since = frame, since
         self._waiting.set()
 
@@ -55,6 +56,7 @@ class EditedTrack(MediaStreamTrack):  # type: ignore[misc]
         Raises:
             MediaStreamError: the track was stopped.
         """
+        self._wanted = True
         await self._waiting.wait()
         self._waiting.clear()
         frame, self._newest = self._newest, None
@@ -91,6 +93,7 @@ class VideoFilter:
         self._pipeline = pipeline
         self._max_pixels = max_pixels
         self._closed = False
+        self._watchers: set[EditedTrack] = set()
         self._slot: LatestSlot[tuple[av.VideoFrame, float]] = LatestSlot()
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="pipeline")
 
@@ -124,12 +127,24 @@ class VideoFilter:
             await asyncio.wait([drain, work])
             self.close()
 
+    def watch(self) -> EditedTrack:
+        """A further way out, for a viewer, until it is stopped.
+
+        All encoders get the same frame object, and each sets its picture type: at worst a key frame is late, and asked
+        for again.
+        """
+        track = EditedTrack()
+        self._watchers.add(track)
+        track.on("ended", lambda: self._watchers.discard(track))
+        return track
+
     def close(self) -> None:
         """Stop the worker after the frame it is at, and free the pipeline. May be called again."""
         if not self._closed:
             self._closed = True
             self._slot.close()
-            self.output.stop()
+            for track in [self.output, *self._watchers]:
+                track.stop()
             self._worker.submit(self._pipeline.close)
             self._worker.shutdown(wait=False)
 
@@ -160,4 +175,5 @@ class VideoFilter:
         self.edited += bool(output.edited)
         for stage, ms in output.trace.ms.items():
             self.stages.add(stage, ms)
-        self.output.offer(frame, since)
+        for track in [self.output, *self._watchers]:
+            track.offer(frame, since)

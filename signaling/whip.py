@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
 from signaling import ice, offers
 from signaling.access import RateLimit, token_matches
-from signaling.sessions import ServerFull, Sessions
+from signaling.sessions import NameTaken, ServerFull, Sessions
 from signaling.settings import ServerSettings
 
 logger = logging.getLogger(__name__)
@@ -19,6 +20,8 @@ RETRY_AFTER_S = 5
 OFFERS_PER_SECOND, OFFER_BURST = 1.0, 10.0
 
 SDP_BODY = {"requestBody": {"required": True, "content": {SDP: {"schema": {"type": "string"}}}}}
+
+StreamName = Annotated[str, Query(pattern="^[A-Za-z0-9_-]{1,64}$", description="name of a stream")]
 
 
 def require_token(request: Request) -> None:
@@ -36,10 +39,27 @@ def require_token(request: Request) -> None:
         )
 
 
+class OfferLimit:
+    """How often one address may post an offer."""
+
+    def __init__(self) -> None:
+        self._limit = RateLimit(OFFERS_PER_SECOND, OFFER_BURST)
+
+    def check(self, request: Request) -> None:
+        """Count an offer.
+
+        Raises:
+            HTTPException: 429.
+        """
+        wait = self._limit.take(request.client.host if request.client else "")
+        if wait:
+            raise HTTPException(429, "too many offers", {"Retry-After": str(math.ceil(wait))})
+
+
 def router() -> APIRouter:
     """The routes of WHIP."""
     routes = APIRouter(prefix="/whip", tags=["WHIP"], dependencies=[Depends(require_token)])
-    limit = RateLimit(OFFERS_PER_SECOND, OFFER_BURST)
+    limit = OfferLimit()
 
     @routes.post(
         "",
@@ -50,42 +70,32 @@ def router() -> APIRouter:
             201: {"content": {SDP: {}}, "description": "The answer; Location is the session, to DELETE"},
             400: {"description": "The offer is malformed or has nothing to edit"},
             401: {"description": "The token is missing or wrong"},
+            409: {"description": "A stream of this name is being sent already"},
             413: {"description": "The offer is too large"},
             415: {"description": "The body is not application/sdp"},
             429: {"description": "Too many offers from this address"},
             503: {"description": "All sessions are taken"},
         },
     )
-    async def offer(request: Request) -> Response:
-        """Offer a video. The answer holds all ICE candidates."""
-        wait = limit.take(request.client.host if request.client else "")
-        if wait:
-            raise HTTPException(429, "too many offers", {"Retry-After": str(math.ceil(wait))})
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != SDP:
-            raise HTTPException(415, f"the body must be {SDP}", {"Accept-Post": SDP})
-        sdp = await _read(request)
+    async def offer(request: Request, stream: StreamName | None = None) -> Response:
+        """Offer a video. The answer holds all ICE candidates. With a name, it can be watched: `/whep?stream=NAME`."""
         sessions: Sessions = request.app.state.sessions
-        settings: ServerSettings = request.app.state.settings
+        sdp = await read_sdp(request, limit)
         try:
-            id, answer = await sessions.open(offers.read_offer(sdp))
+            id, answer = await sessions.open(offers.read_offer(sdp), stream)
         except offers.BadOffer as error:
             logger.info("refused an offer: %s", error)
             raise HTTPException(400, str(error)) from error
+        except NameTaken as error:
+            raise HTTPException(409, f"a stream {stream!r} is being sent already") from error
         except ServerFull as error:
-            reason = f"the server is full ({settings.max_sessions} sessions)"
-            raise HTTPException(503, reason, {"Retry-After": str(RETRY_AFTER_S)}) from error
-        response = Response(answer, 201, {"Location": f"{request.url.path.rstrip('/')}/{id}"}, SDP)
-        for link in ice.links(settings.ice_servers):
-            response.headers.append("Link", link)
-        return response
+            raise server_full(f"{request.app.state.settings.max_sessions} sessions") from error
+        return answered(request, id, answer)
 
     @routes.options("", status_code=204, response_class=Response)
     async def options(request: Request) -> Response:
         """What a WHIP client may post, and the ICE servers it may use."""
-        response = Response(status_code=204, headers={"Accept-Post": SDP, "Allow": "POST, OPTIONS"})
-        for link in ice.links(request.app.state.settings.ice_servers):
-            response.headers.append("Link", link)
-        return response
+        return options_of(request)
 
     @routes.delete("/{id}", responses={404: {"description": "There is no such session"}})
     async def end(id: str, request: Request) -> Response:
@@ -110,7 +120,15 @@ def router() -> APIRouter:
     return routes
 
 
-async def _read(request: Request) -> str:
+async def read_sdp(request: Request, limit: OfferLimit) -> str:
+    """The body of a POST, no more of it than an offer may have.
+
+    Raises:
+        HTTPException: 429, 415, 413, or 400 if it is not text.
+    """
+    limit.check(request)
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != SDP:
+        raise HTTPException(415, f"the body must be {SDP}", {"Accept-Post": SDP})
     body = b""
     async for chunk in request.stream():
         body += chunk
@@ -120,3 +138,25 @@ async def _read(request: Request) -> str:
         return body.decode()
     except UnicodeDecodeError as error:
         raise HTTPException(400, "the offer is not UTF-8 text") from error
+
+
+def answered(request: Request, id: str, answer: str) -> Response:
+    """201 with the answer, where to end it, and the ICE servers."""
+    response = Response(answer, 201, {"Location": f"{request.url.path.rstrip('/')}/{id}"}, SDP)
+    return _with_links(response, request)
+
+
+def options_of(request: Request) -> Response:
+    """What may be posted, and the ICE servers."""
+    return _with_links(Response(status_code=204, headers={"Accept-Post": SDP, "Allow": "POST, OPTIONS"}), request)
+
+
+def server_full(places: str) -> HTTPException:
+    """503: all places are taken."""
+    return HTTPException(503, f"the server is full ({places})", {"Retry-After": str(RETRY_AFTER_S)})
+
+
+def _with_links(response: Response, request: Request) -> Response:
+    for link in ice.links(request.app.state.settings.ice_servers):
+        response.headers.append("Link", link)
+    return response

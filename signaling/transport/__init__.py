@@ -13,12 +13,11 @@ from importlib.metadata import version
 from aiortc import RTCPeerConnection, RTCRtpSender, RTCRtpTransceiver
 from aiortc.rtcrtpparameters import RTCRtpCodecCapability
 
-from signaling.ice import transports
 from signaling.settings import ServerSettings
 from signaling.transport.bitrate import bitrates
 from signaling.transport.decoders import DecoderStop
 from signaling.transport.encoders import MACROBLOCK_PIXELS, h264_level, use_encoder
-from signaling.transport.handshake import start_unless_closed
+from signaling.transport.handshake import leave_quietly
 from signaling.transport.jitter import release_on_marker
 from signaling.transport.uplink import keep_floor
 
@@ -62,8 +61,7 @@ def tune(connection: RTCPeerConnection, settings: ServerSettings, installed: str
     if not supported(installed):
         logger.warning("aiortc %s is not %sx: streams run without our transport fixes, slower", installed, WRITTEN_FOR)
         return []
-    for ice_transport in transports(connection):
-        start_unless_closed(ice_transport)
+    leave_quietly(connection)
     stops = []
     for transceiver in connection.getTransceivers():
         stops.append(DecoderStop(transceiver.receiver))

@@ -1,20 +1,28 @@
 """Let a peer leave while it is still connecting.
 
-aiortc goes on with a connection that was closed in the middle of its handshakes, and leaves an exception that nobody
-can catch: it appears in the log as an error of the server.
+aiortc goes on with a connection that was closed in the middle of its handshakes, in a task that nobody can reach: what
+it then raises appears in the log as an error of the server.
 """
 
 from __future__ import annotations
 
-from aiortc import RTCIceParameters, RTCIceTransport
+import logging
+
+from aiortc import RTCPeerConnection
+from aiortc.exceptions import InvalidStateError
+
+logger = logging.getLogger(__name__)
 
 
-def start_unless_closed(transport: RTCIceTransport) -> None:
-    """Make an ICE transport that was closed refuse to start without an exception."""
-    start = transport.start
+def leave_quietly(connection: RTCPeerConnection) -> None:
+    """Make a peer connection that has no description yet give up connecting when it was closed."""
+    connect = connection._RTCPeerConnection__connect
 
-    async def guarded(remote: RTCIceParameters) -> None:
-        if transport.state != "closed":
-            await start(remote)
+    async def guarded() -> None:
+        try:
+            await connect()
+        except (ConnectionError, InvalidStateError) as error:
+            if connection.signalingState != "closed":
+                logger.info("a peer could not connect: %s", error)
 
-    transport.start = guarded
+    connection._RTCPeerConnection__connect = guarded

@@ -22,7 +22,7 @@ from pydantic import BaseModel, Field
 from signaling import ice
 from signaling.app import create_app
 from signaling.settings import ServerSettings
-from signaling.transport.handshake import start_unless_closed
+from signaling.transport.handshake import leave_quietly
 from stream.frame import Face, Output, Trace
 from stream.settings import Settings, SettingsError, checked
 
@@ -165,13 +165,13 @@ class Peer:
 
     async def offer(self) -> str:
         ice.offer_addresses(self.connection, ServerSettings())
-        for transport in ice.transports(self.connection):
-            start_unless_closed(transport)
+        leave_quietly(self.connection)
         await self.connection.setLocalDescription(await self.connection.createOffer())
         return self.connection.localDescription.sdp
 
-    async def call(self, headers: Mapping[str, str] = {}) -> httpx.Response:
-        response = await self.http.post("/whip", content=await self.offer(), headers={**SDP, **headers})
+    async def call(self, headers: Mapping[str, str] = {}, stream: str = "") -> httpx.Response:
+        query = {"stream": stream} if stream else {}
+        response = await self.http.post("/whip", params=query, content=await self.offer(), headers={**SDP, **headers})
         if response.status_code == 201:
             self.location = response.headers["location"]
             self.answer = response.text
@@ -222,6 +222,10 @@ class Server:
     @property
     def sessions(self) -> int:
         return len(self.app.state.sessions)
+
+    @property
+    def viewers(self) -> int:
+        return len(self.app.state.sessions._viewers)
 
     def peer(self, track: MediaStreamTrack | None = None, audio: bool = False) -> Peer:
         self.peers.append(Peer(self.http, track, audio))

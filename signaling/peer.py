@@ -1,0 +1,102 @@
+"""One peer connection: how it is answered, how one knows that the other side is gone, how it is freed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
+from aiortc.exceptions import InvalidAccessError, OperationError
+
+from signaling import ice, offers, transport
+from signaling.settings import ServerSettings
+from signaling.transport.decoders import DecoderStop
+
+logger = logging.getLogger(__name__)
+
+CLOSE_S = 5.0  # most time given to closing a connection
+
+
+class Peer:
+    """A peer connection with our transport fixes.
+
+    Attributes:
+        connection: for its events.
+        bytes_in, bytes_out: what was received and sent so far.
+    """
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self.connection = RTCPeerConnection(ice.configuration(settings.ice_servers))
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self._settings = settings
+        self._decoders: list[DecoderStop] = []
+        self._packets_in = 0
+        self._heard_at = self._answered_at = time.monotonic()
+
+    async def answer(
+        self, offer: str, video: MediaStreamTrack, audio: Callable[[], MediaStreamTrack | None] = lambda: None
+    ) -> str:
+        """Apply an offer and make the answer, ICE candidates included.
+
+        Args:
+            offer: from `offers.read_offer`.
+            video: sent to the peer, if it wants to receive.
+            audio: called when the peer's own tracks are known; gives the sound to send, if any.
+
+        Raises:
+            BadOffer: no common codec, or another thing that only negotiation finds.
+        """
+        connection = self.connection
+        transceiver = connection.addTransceiver(video, direction="sendrecv")
+        transceiver.setCodecPreferences(transport.codec_preferences(self._settings.codec))
+        try:
+            await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        except (ValueError, OperationError, InvalidAccessError) as error:
+            raise offers.BadOffer(str(error)) from error
+        sound = audio()
+        if sound is not None:
+            connection.addTrack(sound)
+        self._decoders = transport.tune(connection, self._settings)
+        ice.offer_addresses(connection, self._settings)
+        await connection.setLocalDescription(await connection.createAnswer())
+        self._heard_at = self._answered_at = time.monotonic()
+        return ice.advertise(connection.localDescription.sdp, self._settings.advertised_address)
+
+    @property
+    def connected(self) -> bool:
+        return bool(self.connection.connectionState == "connected")
+
+    def check(self, now: float) -> Literal["gone", "never connected"] | None:
+        """Count what came and went, and tell whether the peer is lost. Call it now and then.
+
+        Args:
+            now: `time.monotonic`.
+        """
+        self._count(now)
+        match self.connection.connectionState:
+            case "failed" | "closed":
+                return "gone"
+            case "connected":
+                return "gone" if now - self._heard_at > self._settings.silence_timeout else None
+        return "never connected" if now - self._answered_at > self._settings.connect_timeout else None
+
+    async def close(self) -> None:
+        """Close the connection, and wait for its decoders."""
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self.connection.close()
+                await asyncio.gather(*(decoder.wait() for decoder in self._decoders))
+        except TimeoutError:
+            logger.warning("closing a connection took more than %g s", CLOSE_S)
+
+    def _count(self, now: float) -> None:
+        """Read the counters of the one transport that everything is bundled on."""
+        dtls = self.connection.getTransceivers()[0].receiver.transport
+        counted = dtls._get_stats()[dtls._stats_id]
+        if counted.packetsReceived != self._packets_in:
+            self._packets_in, self._heard_at = counted.packetsReceived, now
+        self.bytes_in, self.bytes_out = counted.bytesReceived, counted.bytesSent

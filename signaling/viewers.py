@@ -1,0 +1,55 @@
+"""Viewers: peers that only watch the edited video of somebody else's session."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from signaling.peer import Peer
+from signaling.settings import ServerSettings
+from signaling.video import EditedTrack
+
+TICK_S = 0.1
+
+
+class Viewer:
+    """One peer connection that shows a session's edited frames; every viewer has an encoder of its own.
+
+    Args:
+        id: unguessable; whoever knows it may end the viewing.
+        track: from the session's `VideoFilter.watch`; stopped in the end.
+        settings: the server's.
+    """
+
+    def __init__(self, id: str, track: EditedTrack, settings: ServerSettings) -> None:
+        self.id = id
+        self._track = track
+        self._peer = Peer(settings)
+
+    async def answer(self, offer: str) -> str:
+        """Apply an offer and make the answer, ICE candidates included.
+
+        Args:
+            offer: from `offers.read_offer`, receiving only.
+
+        Raises:
+            BadOffer: no common codec, or another thing that only negotiation finds.
+        """
+        return await self._peer.answer(offer, self._track)
+
+    async def run(self) -> None:
+        """Serve the peer until it leaves, is told to, or the session it watches ends. Call it once, after `answer`."""
+        try:
+            while self._track.readyState == "live" and self._peer.check(time.monotonic()) is None:
+                await asyncio.sleep(TICK_S)
+        finally:
+            await self.close()
+
+    def end(self) -> None:
+        """End the viewing soon."""
+        self._track.stop()
+
+    async def close(self) -> None:
+        """Free the connection."""
+        self._track.stop()
+        await self._peer.close()

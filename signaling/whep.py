@@ -1,0 +1,59 @@
+"""WHEP: a player watches the edited video of a named stream (draft-ietf-wish-whep)."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
+
+from signaling import offers
+from signaling.sessions import NoSuchStream, ServerFull, Sessions
+from signaling.whip import (
+    SDP_BODY,
+    OfferLimit,
+    StreamName,
+    answered,
+    options_of,
+    read_sdp,
+    require_token,
+    server_full,
+)
+
+
+def router() -> APIRouter:
+    """The routes of WHEP."""
+    routes = APIRouter(prefix="/whep", tags=["WHEP"], dependencies=[Depends(require_token)])
+    limit = OfferLimit()
+
+    @routes.post("", status_code=201, response_class=Response, openapi_extra=SDP_BODY)
+    async def offer(request: Request, stream: StreamName) -> Response:
+        """Offer to receive the video that was sent to `POST /whip?stream=NAME`. The answer holds all ICE candidates."""
+        sessions: Sessions = request.app.state.sessions
+        sdp = await read_sdp(request, limit)
+        try:
+            id, answer = await sessions.watch(stream, offers.read_offer(sdp, ("recvonly",)))
+        except offers.BadOffer as error:
+            raise HTTPException(400, str(error)) from error
+        except NoSuchStream as error:
+            raise HTTPException(404, f"nobody sends a stream {stream!r}", {"Retry-After": "2"}) from error
+        except ServerFull as error:
+            raise server_full(f"{request.app.state.settings.max_viewers} viewers") from error
+        return answered(request, id, answer)
+
+    @routes.options("", status_code=204, response_class=Response)
+    async def options(request: Request) -> Response:
+        """What a player may post, and the ICE servers it may use."""
+        return options_of(request)
+
+    @routes.delete("/{id}", responses={404: {"description": "There is no such viewer"}})
+    async def end(id: str, request: Request) -> Response:
+        """Stop watching."""
+        sessions: Sessions = request.app.state.sessions
+        if not sessions.end_viewer(id):
+            raise HTTPException(404, "there is no such viewer")
+        return Response(status_code=200)
+
+    @routes.api_route("/{id}", methods=["GET", "HEAD", "PUT", "PATCH", "POST"], include_in_schema=False)
+    async def only_delete(id: str) -> Response:
+        """Neither trickle ICE nor ICE restarts are supported."""
+        raise HTTPException(405, "this is a WHEP session: DELETE ends it", {"Allow": "DELETE"})
+
+    return routes

@@ -1,0 +1,129 @@
+"""Watching the edited video of somebody else's session."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.mediastreams import MediaStreamError
+
+from signaling import ice
+from signaling.settings import ServerSettings
+from signaling.transport.handshake import leave_quietly
+
+pytestmark = pytest.mark.anyio
+
+SDP = {"content-type": "application/sdp"}
+
+
+class Player:
+    """A WHEP client."""
+
+    def __init__(self, http: Any) -> None:
+        self.http = http
+        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self.connection.addTransceiver("video", direction="recvonly")
+        self.connection.on("track", lambda track: setattr(self, "task", asyncio.create_task(self._keep(track))))
+        self.frames: list[Any] = []
+        self.location = ""
+
+    async def _keep(self, track: Any) -> None:
+        try:
+            while True:
+                self.frames.append(await track.recv())
+        except MediaStreamError:
+            pass
+
+    async def call(self, stream: str) -> Any:
+        ice.offer_addresses(self.connection, ServerSettings())
+        leave_quietly(self.connection)
+        await self.connection.setLocalDescription(await self.connection.createOffer())
+        response = await self.http.post(
+            f"/whep?stream={stream}", content=self.connection.localDescription.sdp, headers=SDP
+        )
+        if response.status_code == 201:
+            self.location = response.headers["location"]
+            await self.connection.setRemoteDescription(RTCSessionDescription(response.text, "answer"))
+        return response
+
+
+def brightness(frame: Any) -> float:
+    return float(frame.to_ndarray(format="bgr24").mean())
+
+
+async def test_viewers_see_what_a_sender_that_does_not_watch_sends(serve: Any, until: Any) -> None:
+    async with serve(max_viewers=2) as server:
+        sender = server.peer()
+        sender.connection.getTransceivers()[0].direction = "sendonly"
+        assert (await sender.call(stream="studio")).status_code == 201
+        await sender.message("hello")
+        sender.send(type="settings", id=1, settings={"controls": {"brightness": 180}})
+        sender.send(type="stats", every=0.2)
+
+        viewers = [Player(server.http) for _ in range(3)]
+        assert [(await viewer.call("studio")).status_code for viewer in viewers] == [201, 201, 503]
+        for viewer in viewers[:2]:
+            await until(lambda viewer=viewer: viewer.frames and abs(brightness(viewer.frames[-1]) - 180) < 8)
+        assert not sender.frames
+
+        assert (await server.http.delete(viewers[0].location)).status_code == 200
+        await until(lambda: server.viewers == 1)
+        count = len(viewers[1].frames)
+        await until(lambda: len(viewers[1].frames) > count + 5)
+        assert server.sessions == 1
+        assert [m for m in sender.messages if m["type"] == "stats"][-1]["dropped"] <= 5  # nobody was waited for
+
+        await server.http.delete(sender.location)
+        await until(lambda: server.viewers == 0 and server.sessions == 0)
+        for viewer in viewers:
+            await viewer.connection.close()
+
+
+async def test_a_viewer_that_hangs_up_gives_its_place_back(serve: Any, until: Any) -> None:
+    async with serve() as server:
+        sender = server.peer()
+        await sender.call(stream="a")
+        viewer = Player(server.http)
+        await viewer.call("a")
+        await until(lambda: viewer.frames)
+        await viewer.connection.close()
+        await until(lambda: server.viewers == 0)
+        assert server.sessions == 1
+
+
+async def test_what_cannot_be_watched_is_refused_in_words(serve: Any) -> None:
+    async with serve() as server:
+        sender = server.peer()
+        await sender.call(stream="a")
+        viewer = Player(server.http)
+        missing = await viewer.call("b")
+        assert (missing.status_code, "'b'" in missing.json()["detail"]) == (404, True)
+        assert (await server.http.post("/whep?stream=a", content="v=0", headers=SDP)).status_code == 400
+        assert (await server.http.post("/whep?stream=a", content="v=0")).status_code == 415
+        assert (await server.http.post("/whep", content="v=0", headers=SDP)).status_code == 422
+        assert (await server.http.post("/whep?stream=..%2Fa", content="v=0", headers=SDP)).status_code == 422
+        both = await server.http.post("/whep?stream=a", content=await server.peer().offer(), headers=SDP)
+        assert "recvonly" in both.json()["detail"]
+        assert (await server.http.delete("/whep/any")).status_code == 404
+        assert (await server.http.patch("/whep/any")).status_code == 405
+        assert (await server.http.options("/whep")).headers["accept-post"] == "application/sdp"
+        await viewer.connection.close()
+
+
+async def test_a_name_is_used_once(serve: Any, until: Any) -> None:
+    async with serve() as server:
+        first, second = server.peer(), server.peer()
+        assert (await first.call(stream="a")).status_code == 201
+        assert (await second.call(stream="a")).status_code == 409
+        await server.http.delete(first.location)
+        await until(lambda: server.sessions == 0)
+        assert (await server.peer().call(stream="a")).status_code == 201
+
+
+async def test_viewers_need_the_token(serve: Any) -> None:
+    async with serve(token="secret") as server:
+        viewer = Player(server.http)
+        assert (await viewer.call("a")).status_code == 401
+        await viewer.connection.close()
