@@ -27,6 +27,9 @@ LEAK = 0.2
 GAIN = math.sqrt(2)
 """Of layers that a leaky ReLU follows."""
 
+SPREAD = ((1.0, 0.0, 0.0), (1.0, 1.0, 0.0), (0.0, 1.0, 1.0), (0.0, 0.0, 1.0))
+"""Along one axis, how a kernel of three becomes one of four that also repeats each pixel."""
+
 LR_MULTIPLIER = 0.01
 """Of the mapping network: its weights are stored divided by it."""
 
@@ -172,16 +175,18 @@ class UpsamplingLayer(ConvLayer):
 class FusedUpsamplingLayer(nn.Module):
     """Transposed convolution whose 4x4 kernel is the 3x3 one spread over the four neighbours, then blur."""
 
+    spread: Tensor
+
     def __init__(self, in_channels: int, out_channels: int, style_dim: int, side: int) -> None:
         super().__init__()
         self.scale = GAIN / math.sqrt(in_channels * 9)
         self.weight = nn.Parameter(torch.randn(3, 3, in_channels, out_channels))
+        self.register_buffer("spread", torch.tensor(SPREAD, device="cpu"), persistent=False)
         self.blur = Blur(out_channels)
         self.epilogue = Epilogue(out_channels, style_dim, side)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        kernel = F.pad((self.weight * self.scale).permute(2, 3, 0, 1), (1, 1, 1, 1))
-        kernel = kernel[:, :, 1:, 1:] + kernel[:, :, :-1, 1:] + kernel[:, :, 1:, :-1] + kernel[:, :, :-1, :-1]
+        kernel = self.spread @ (self.weight * self.scale).permute(2, 3, 0, 1) @ self.spread.T
         x = F.conv_transpose2d(x, kernel, stride=2, padding=1)
         y: Tensor = self.epilogue(self.blur(x), w)
         return y

@@ -85,13 +85,13 @@ def test_mappers_and_generators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert convert.main(["mobilestylegan", str(tmp_path / "mobile.ckpt"), "--to", str(tmp_path / "m")]) == 0
     assert run(tmp_path / "m" / "generator.onnx", w_plus=code).shape == (1, 3, 32, 32)
 
-    torch.save(Generator1(16, WIDTH, max_channels=8, base_channels=64).state_dict(), tmp_path / "one.pth")
+    torch.save(Generator1(128, WIDTH, max_channels=8, base_channels=512).state_dict(), tmp_path / "one.pth")
     assert convert.main(["stylegan1", str(tmp_path / "one.pth"), "--to", str(tmp_path / "one")]) == 0
     torch.save({"g_ema": decoder().state_dict()}, tmp_path / "two.pt")
     assert convert.main(["stylegan2", str(tmp_path / "two.pt"), "--to", str(tmp_path / "two")]) == 0
-    short = code[:, :ROWS, :WIDTH]
-    for folder in ("one", "two"):
-        assert run(tmp_path / folder / "generator.onnx", w_plus=short).shape == (1, 3, 16, 16)
+    assert run(tmp_path / "one" / "generator.onnx", w_plus=code[:, :12, :WIDTH]).shape == (1, 3, 128, 128)
+    assert run(tmp_path / "two" / "generator.onnx", w_plus=code[:, :ROWS, :WIDTH]).shape == (1, 3, 16, 16)
+    assert np.load(tmp_path / "one" / "average.npy").shape == (WIDTH,)
 
 
 def test_a_refused_file_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
