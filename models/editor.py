@@ -121,6 +121,7 @@ class Editor(Protocol):
         needs_masks: whether `encode` and `render` want `Crop.masks`.
         latent_seconds: time constant with which the stream averages the latent of one face; 0 where the latent holds
             what changes quickly (pose, expression).
+        encode_seconds: how often the stream reads a face anew; 0 reads every frame.
     """
 
     name: str
@@ -129,6 +130,7 @@ class Editor(Protocol):
 
     needs_masks: bool = False
     latent_seconds: float = 0.25
+    encode_seconds: float = 0.0
 
     def encode(self, crop: Crop) -> Latent:
         """Read the face: its latent, which the stream smooths over time per face id."""

@@ -82,6 +82,7 @@ class EmbeddedEditor(Editor):
     crop = CropSpec(convention="ffhq", size=320, margin=1.25)
     Controls = EmbeddedControls
     needs_masks = True
+    encode_seconds = 0.1
 
     def __init__(self, reader: Engine, ager: Engine, space: FaceSpace, ageing: Ageing, scalp: ScalpModel) -> None:
         self._reader = reader

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ import av
 import cv2
 import numpy as np
 
-from models.editor import Controls, Crop, Editor, Masks
+from models.editor import Controls, Crop, Editor, Latent, Masks
 from models.segmenter import Segmenter
 from stream.alignment import Quad, cut, quad_of, to_crop
 from stream.blending import blend
@@ -45,6 +46,8 @@ class Steady:
     masks: ExponentialMean
     unit: float
     seen: float
+    read: Latent | None = None
+    read_at: float = -math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +170,9 @@ class Pipeline:
                 masks = _steadied(self._segmenter.read(crop.image), steady.masks, work.now)
             crop = Crop(crop.image, crop.points5, crop.mesh, masks)
         with self._timed(trace, "encode"):
-            latent = steady.latent(editor.encode(crop), work.now)
+            if steady.read is None or work.now - steady.read_at >= editor.encode_seconds:
+                steady.read, steady.read_at = editor.encode(crop), work.now
+            latent = steady.latent(steady.read, work.now)
             steered = editor.steer(latent, work.controls)
         with self._timed(trace, "render"):
             edit = editor.render(crop, latent, steered)

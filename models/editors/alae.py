@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from engines.base import Engine
-from models.editor import Controls, Crop, CropSpec, Edit, Latent
+from models.editor import Controls, Crop, CropSpec, Edit, Editor, Latent
 from models.translation import head_mask, redrawn, to_network
 
 DIRECTIONS = {
@@ -45,7 +45,7 @@ class AlaeControls(Controls):
     detail: Literal["delta", "full"] = Field("delta", title="Detail")
 
 
-class Alae:
+class Alae(Editor):
     """StyleALAE as a live editor. Its latent is W and a last number, the share of the drawing that replaces the camera.
 
     Args:

@@ -10,7 +10,7 @@ from pydantic import Field, create_model
 
 from engines.base import Engine
 from models.babygan import AGE_CENTRE, EDITED_ROWS, age_strength, child
-from models.editor import Controls, Crop, CropSpec, Edit, Floats, Latent
+from models.editor import Controls, Crop, CropSpec, Edit, Editor, Floats, Latent
 from models.editors.latent import Slider, crop_side, draw, read_w_plus, unpack
 from models.latents import Direction, LatentError, move
 from models.translation import head_mask, redrawn
@@ -29,7 +29,7 @@ class _BabyGanControls(Controls):
         return self.genes is None
 
 
-class BabyGan:
+class BabyGan(Editor):
     """BabyGAN as a live editor. Its latent is W+ and the share of the drawing that replaces the camera.
 
     The live face is the father of the formulas, the photo the mother. The child looks where the live face looks: along

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from engines.base import Engine
-from models.editor import Controls, Crop, CropSpec, Edit, Floats, Latent
+from models.editor import Controls, Crop, CropSpec, Edit, Editor, Floats, Latent
 from models.translation import border_fade
 
 WINDOW = 512
@@ -26,7 +26,7 @@ class FranControls(Controls):
         return self.target_age is None
 
 
-class Fran:
+class Fran(Editor):
     """FRAN as a live editor: its latent is (source age, target age), its edit a residual on the camera's pixels.
 
     Args:

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from engines.base import Engine
-from models.editor import Controls, Crop, CropSpec, Edit, Latent
+from models.editor import Controls, Crop, CropSpec, Edit, Editor, Latent
 from models.editors.latent import crop_side, draw, read_w_plus, unpack
 from models.translation import head_mask, redrawn
 
@@ -24,7 +24,7 @@ class HairMapperControls(Controls):
         return self.amount == 0
 
 
-class HairMapper:
+class HairMapper(Editor):
     """HairMapper as a live editor. Its latent is W+ and the share of the drawing that replaces the camera.
 
     Hair that the camera sees cannot be taken away by a difference of two drawings alone, so the drawing is shown unless

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field, create_model
 
 from engines.base import Engine
-from models.editor import Controls, Crop, CropSpec, Edit, Floats, Latent
+from models.editor import Controls, Crop, CropSpec, Edit, Editor, Floats, Latent
 from models.latents import Components, Direction, LatentError, conditioned, move
 from models.translation import head_mask, redrawn, to_network
 
@@ -100,7 +100,7 @@ class _LatentControls(Controls):
         return not any(isinstance(value, float) and value for _, value in self)
 
 
-class LatentEditor:
+class LatentEditor(Editor):
     """Directions of one StyleGAN as a live editor.
 
     Its latent is W+ and a last number, the share of the drawing that replaces the camera.

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from engines.base import Engine
-from models.editor import Controls, Crop, CropSpec, Edit, Floats, Latent, Masks
+from models.editor import Controls, Crop, CropSpec, Edit, Editor, Floats, Latent, Masks
 from models.translation import border_fade, to_image, to_network
 
 AGE_CLASSES = ("0-2", "3-6", "7-9", "15-19", "30-39", "50-69")
@@ -38,7 +38,7 @@ NECK = 0.35
 """How far the neck, which our masks do not name, reaches below the face: a share of the face's height."""
 
 
-class Lats:
+class Lats(Editor):
     """LATS as a live editor. Its latent is the share of each age class, all zero for the camera's own face.
 
     Args:

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from engines.base import Engine
-from models.editor import Controls, Crop, CropSpec, Edit, Latent
+from models.editor import Controls, Crop, CropSpec, Edit, Editor, Latent
 from models.translation import head_mask, to_image, to_network
 
 DROPOUT_SIDES = (4, 8, 16)
@@ -31,7 +31,7 @@ class OtherHalfControls(Controls):
 DIRECTIONS = ("AtoB", "BtoA")
 
 
-class OtherHalf:
+class OtherHalf(Editor):
     """pix2pix or CoupleGenerator as a live editor.
 
     Its latent is the share of each translation, then the dropout as a keep value per unit; ones are no dropout. Seeds

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from engines.base import Engine
-from models.editor import Controls, Crop, CropSpec, Edit, Latent
+from models.editor import Controls, Crop, CropSpec, Edit, Editor, Latent
 from models.editors.latent import crop_side, draw, fitted, read_w_plus, unpack
 from models.translation import head_mask, redrawn, to_network
 
@@ -24,7 +24,7 @@ class SamControls(Controls):
         return self.age is None
 
 
-class Sam:
+class Sam(Editor):
     """SAM as a live editor.
 
     Its latent is the W+ code of the face as it is, which the stream smooths, the target age, and the share of the

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from engines.base import Engine
-from models.editor import Controls, Crop, CropSpec, Edit, Latent
+from models.editor import Controls, Crop, CropSpec, Edit, Editor, Latent
 from models.translation import head_mask, to_delta, to_network
 
 
@@ -110,7 +110,7 @@ FACESTYLE_HAIR_DOMAINS = Domains(
 )
 
 
-class StarGan:
+class StarGan(Editor):
     """StarGAN as a live editor: the latent is the label, the edit what changes from the own label to the wanted one.
 
     Args:

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from engines.base import Engine
-from models.editor import Controls, Crop, CropSpec, Edit, Floats, Latent
+from models.editor import Controls, Crop, CropSpec, Edit, Editor, Floats, Latent
 from models.translation import head_mask, to_image, to_network
 
 DOMAINS = ("female", "male")
@@ -31,7 +31,7 @@ class StarGanV2Controls(Controls):
         return self.domain == "own" or self.strength == 0
 
 
-class StarGanV2:
+class StarGanV2(Editor):
     """StarGAN v2 as a live editor. Its latent is a switch and the style code, so styles blend into each other.
 
     Args:

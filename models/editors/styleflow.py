@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from engines.base import Engine
-from models.editor import Controls, Crop, CropSpec, Edit, Floats, Latent
+from models.editor import Controls, Crop, CropSpec, Edit, Editor, Floats, Latent
 from models.translation import head_mask, redrawn, to_network
 
 LIGHTS = 9
@@ -77,7 +77,7 @@ ASSUMED = {
 """Attributes taken for a face's own where nothing measures them."""
 
 
-class StyleFlow:
+class StyleFlow(Editor):
     """StyleFlow as a live editor. Its latent is condition, W+, and the share of the drawing that replaces the camera.
 
     Args:

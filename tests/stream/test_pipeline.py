@@ -5,10 +5,12 @@ import av
 import numpy as np
 import pytest
 
+from models.editor import Crop, Latent
 from stream.frame import Frame, Output
 from stream.pipeline import BLUR_DIVISOR, Pipeline, blurred
 from stream.settings import Settings
-from tests.stream.conftest import Person, World
+from stream.tracking import Tracker
+from tests.stream.conftest import Person, Tint, World, controls_of
 
 Make = Callable[[World], Pipeline]
 
@@ -140,6 +142,23 @@ def test_the_badge_is_drawn_on_edited_frames_only(make_pipeline: Make, world: Wo
     assert (with_badge.image[-30:, :120] != without.image[-30:, :120]).any()
     off, shown = run(make_pipeline(world), world, badge.model_copy(update={"controls": {"amount": 0.0}}))
     assert off.image is shown.image
+
+
+@pytest.mark.parametrize(("seconds", "reads"), [(0.0, 12), (0.1, 4)])
+def test_a_face_is_read_as_often_as_the_editor_asks(world: World, tint: Settings, seconds: float, reads: int) -> None:
+    class Counting(Tint):
+        encode_seconds = seconds
+        encoded = 0
+
+        def encode(self, crop: Crop) -> Latent:
+            self.encoded += 1
+            return super().encode(crop)
+
+    editor = Counting()
+    pipeline = Pipeline(Tracker(world.detect, world.landmarks), lambda name: editor, controls_of)
+    for k in range(12):
+        run(pipeline, world, tint, k)
+    assert editor.encoded == reads
 
 
 def test_the_trace_names_every_stage(make_pipeline: Make, world: World, tint: Settings) -> None:
