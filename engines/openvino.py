@@ -1,4 +1,4 @@
-"""OpenVINO on the processor: bf16 where it has units for it, else f32; never a precision that we did not set."""
+"""OpenVINO on the processor: bf16 or f16 where it has units for them, else f32; never what we did not set."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DEVICE = "CPU"
+ARM = ("arm64", "aarch64")
 # Requests a network keeps. One call uses all threads it may; the second copies its input while the first computes.
 REQUESTS = 2
 
@@ -37,8 +38,12 @@ class OpenVino:
 
     def precisions(self, network: Network) -> tuple[str, ...]:
         capabilities = _capabilities()
-        half = ("bf16", "f32") if "BF16" in capabilities else ("f32",)
-        return ("int8", *half) if network.quantized is not None and "INT8" in capabilities else half
+        floats: tuple[str, ...] = ("f32",)
+        if "BF16" in capabilities:
+            floats = ("bf16", "f32")
+        elif "FP16" in capabilities and platform.machine().lower() in ARM:  # x86 has it too, slower than f32
+            floats = ("f16", "f32")
+        return ("int8", *floats) if network.quantized is not None and "INT8" in capabilities else floats
 
     def load(self, network: Network, precision: str, *, threads: int | None, cache: Cache) -> Engine:
         if precision not in (known := self.precisions(network)):
@@ -137,9 +142,10 @@ def _capabilities() -> list[str]:
 
 def _settings(precision: str, threads: int | None) -> dict[str, Any]:
     types = _library().Type
+    # int8 is in the graph already; what of it is not in int8 runs in bf16 where it can.
+    floats = ("bf16" if "BF16" in _capabilities() else "f32") if precision == "int8" else precision
     settings = {
-        # int8 is in the graph; the rest of such a network then runs in the best float type.
-        "INFERENCE_PRECISION_HINT": types.bf16 if precision != "f32" and "BF16" in _capabilities() else types.f32,
+        "INFERENCE_PRECISION_HINT": {"bf16": types.bf16, "f16": types.f16, "f32": types.f32}[floats],
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
         # Pinned threads of several engines would sit on the same cores while others idle.

@@ -10,6 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from engines import openvino
 from engines.base import Backend, BackendUnavailable, EngineError, InputMismatch
 from engines.cache import Cache
 from engines.network import embedded, open_network
@@ -196,6 +197,30 @@ def test_a_network_that_does_not_compile_is_named(load, tmp_path):
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=IR), tmp_path / "wrong.onnx")
     with pytest.raises(EngineError, match=r"wrong\.onnx: .*Frobnicate.*mend it with: "):
         load(tmp_path / "wrong.onnx")
+
+
+@pytest.mark.parametrize(
+    ("machine", "capabilities", "want"),
+    [
+        ("x86_64", ["FP32", "INT8"], ("f32",)),
+        ("x86_64", ["FP32", "FP16", "INT8"], ("f32",)),
+        ("AMD64", ["FP32", "BF16", "FP16", "INT8"], ("bf16", "f32")),
+        ("arm64", ["FP32", "FP16"], ("f16", "f32")),
+    ],
+)
+def test_openvino_computes_in_what_the_processor_has_units_for(monkeypatch, network, machine, capabilities, want):
+    monkeypatch.setattr(openvino, "_capabilities", lambda: capabilities)
+    monkeypatch.setattr(openvino.platform, "machine", lambda: machine)
+    assert OpenVino().precisions(open_network(network())) == want
+
+
+def test_openvino_sets_every_precision_itself():
+    hints = {name: str(openvino._settings(name, None)["INFERENCE_PRECISION_HINT"]) for name in ("f32", "f16", "bf16")}
+    assert {name: hint.split("'")[1] for name, hint in hints.items()} == {
+        "f32": "float32",
+        "f16": "float16",
+        "bf16": "bfloat16",
+    }
 
 
 def test_openvino_takes_its_network_from_the_cache(network, tmp_path, caplog):
