@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from models.entry import Entry
-from models.published import stylegan, translators
+from models.published import stylegan, stylegan1, translators
 
 
 def entries() -> tuple[Entry, ...]:
     """One row per published editor."""
-    return (*translators.entries(), *stylegan.entries())
+    return (*translators.entries(), *stylegan.entries(), *stylegan1.entries())
