@@ -144,7 +144,7 @@ def background(rng: np.random.Generator, size: int, portraits: Portraits) -> Ima
         (size, size, 3) uint8 RGB.
     """
     layers = [_clouds, _gradient, _room, _text, _poster, _stripes, _surroundings, _scrambled]
-    weights = np.array([1.0, 1.0, 2.0, 1.0, 1.5, 0.7, 2.5, 1.8])
+    weights = np.array([0.8, 0.8, 2.0, 0.8, 1.5, 0.7, 3.5, 2.4])
     picks = rng.choice(len(layers), size=int(rng.integers(1, 4)), p=weights / weights.sum())
     picture = layers[picks[0]](rng, size, portraits)
     for pick in picks[1:]:

@@ -133,7 +133,7 @@ class SceneSamples:
         if faces is None:
             faces = int(rng.choice([0, 1, 2, int(rng.integers(3, 9))], p=[0.22, 0.42, 0.18, 0.18]))
         picture = compose.cut(rng, self.stock, height, width)
-        if rng.random() < 0.12:
+        if rng.random() < 0.2:
             self._faceless(picture, height)
         boxes: list[Floats] = []
         points: list[Floats] = []
