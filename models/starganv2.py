@@ -11,6 +11,8 @@ from torch.nn import functional as F
 from models.editors.starganv2 import DOMAINS, LATENT, STYLE
 
 MAX_CHANNELS = 512
+SKIP_SIDES = (32, 64, 128)
+"""Sides of the features that pass the bottleneck by a high-pass skip."""
 FIRST_LAYER = 2**14
 """Channels of the first layer times the side of the picture."""
 
@@ -107,6 +109,7 @@ class Generator(nn.Module):
 
     def __init__(self, size: int = 256, high_pass: float = 1.0, style: int = STYLE) -> None:
         super().__init__()
+        self.size = size
         channels = FIRST_LAYER // size
         self.from_rgb = nn.Conv2d(3, channels, 3, padding=1)
         encode: list[ResBlk] = []
@@ -141,17 +144,20 @@ class Generator(nn.Module):
             (N, 3, S, S) RGB, about [-1, 1], unclamped.
         """
         x = self.from_rgb(image)
-        cache: dict[int, Tensor] = {}
+        side = self.size
+        skips: dict[int, Tensor] = {}
         for encode in self.encode:
-            if x.shape[2] in (32, 64, 128):
-                cache[x.shape[2]] = x
+            if side in SKIP_SIDES:
+                skips[side] = x
             x = encode(x)
+            side //= 2 if encode.downsample else 1
         for decode in self.decode:
             x = decode(x, style)
-            mask = mask_32 if x.shape[2] == 32 else mask_64
-            if mask is not None and self.hpf is not None and x.shape[2] in cache:
-                mask = F.interpolate(mask, size=x.shape[2], mode="bilinear", align_corners=False)
-                x = x + self.hpf(mask * cache[x.shape[2]])
+            side *= 2 if decode.upsample else 1
+            mask = mask_32 if side == 32 else mask_64
+            if mask is not None and self.hpf is not None and side in skips:
+                mask = F.interpolate(mask, size=side, mode="bilinear", align_corners=False)
+                x = x + self.hpf(mask * skips[side])
         out: Tensor = self.to_rgb(x)
         return out
 
