@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from engines import select
 from engines.base import BackendUnavailable, EngineError
+from engines.cuda import find_driver
+from engines.network import PROJECT
 from engines.onnxruntime import OnnxRuntime, OnnxRuntimeEngine
 from engines.parity import Tolerance
 from engines.select import available, load
@@ -199,3 +203,15 @@ def test_a_broken_file_is_refused_before_any_backend(monkeypatch, network, cache
 def test_a_cache_that_cannot_be_written_is_no_failure(network, tmp_path):
     (tmp_path / "file").write_text("")
     assert load(network(), threads=1, cache_dir=tmp_path / "file" / "cache").precision
+
+
+def test_choosing_an_engine_imports_nothing_heavy():
+    """The default product runs without torch, and `onnx` only serves exporting and measuring."""
+    code = (
+        "import sys, engines.select; engines.select.available();"
+        "print(sorted({'torch', 'onnx', 'tensorrt', 'tensorrt_rtx', 'torch2trt'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PROJECT)
+    if "tensorrt" in run.stdout or "torch" in run.stdout:
+        find_driver()  # only where there is a GPU to ask
+    assert "onnx'" not in run.stdout
