@@ -59,6 +59,7 @@ class Alae(Editor):
     Controls = AlaeControls
     needs_masks = True
     latent_seconds = 0.1
+    encode_seconds = 0.05
 
     def __init__(
         self,

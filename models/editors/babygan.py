@@ -11,7 +11,7 @@ from pydantic import Field, create_model
 from engines.base import Engine
 from models.babygan import AGE_CENTRE, EDITED_ROWS, age_strength, child
 from models.editor import Controls, Crop, CropSpec, Edit, Editor, Floats, Latent
-from models.editors.latent import Slider, crop_side, draw, read_w_plus, unpack
+from models.editors.latent import ENCODE_SECONDS, LATENT_SECONDS, Slider, crop_side, draw, read_w_plus, unpack
 from models.latents import Direction, LatentError, move
 from models.translation import head_mask, redrawn
 
@@ -51,7 +51,8 @@ class BabyGan(Editor):
 
     name = "babygan"
     needs_masks = True
-    latent_seconds = 0.1
+    latent_seconds = LATENT_SECONDS
+    encode_seconds = ENCODE_SECONDS
 
     def __init__(
         self,

@@ -39,6 +39,7 @@ class Fran(Editor):
     Controls = FranControls
     needs_masks = False
     latent_seconds = 0.0
+    encode_seconds = 0.0
 
     def __init__(self, network: Engine, size: int = WINDOW) -> None:
         self.crop = CropSpec("box", size)

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from engines.base import Engine
 from models.editor import Controls, Crop, CropSpec, Edit, Editor, Latent
-from models.editors.latent import crop_side, draw, read_w_plus, unpack
+from models.editors.latent import ENCODE_SECONDS, LATENT_SECONDS, crop_side, draw, read_w_plus, unpack
 from models.translation import head_mask, redrawn
 
 
@@ -40,7 +40,8 @@ class HairMapper(Editor):
     name = "hairmapper"
     Controls = HairMapperControls
     needs_masks = True
-    latent_seconds = 0.1
+    latent_seconds = LATENT_SECONDS
+    encode_seconds = ENCODE_SECONDS
 
     def __init__(self, encoder: Engine, mapper: Engine, generator: Engine, *, size: int | None = None) -> None:
         self.crop = CropSpec("ffhq", size or crop_side(generator))

@@ -22,6 +22,11 @@ from models.translation import head_mask, redrawn, to_network
 LARGEST_CROP = 512
 """Side of the crop in pixels; a larger drawing is averaged down to it."""
 
+LATENT_SECONDS = 0.1
+"""Time constant for codes of W+: they hold the expression, which must not lag much."""
+ENCODE_SECONDS = 0.05
+"""How often a face is read: its code moves slower than frames come."""
+
 BANDS: Mapping[str, tuple[int, int]] = {"coarse": (0, 4), "middle": (4, 8), "fine": (8, 18)}
 """Rows by what they draw: head and hair shape, features, colours and texture (Karras et al. 2019)."""
 
@@ -118,7 +123,8 @@ class LatentEditor(Editor):
     """
 
     needs_masks = True
-    latent_seconds = 0.1
+    latent_seconds = LATENT_SECONDS
+    encode_seconds = ENCODE_SECONDS
 
     def __init__(
         self,

@@ -50,6 +50,7 @@ class Lats(Editor):
     Controls = LatsControls
     needs_masks = True
     latent_seconds = 0.0
+    encode_seconds = 0.0
 
     def __init__(self, generators: Mapping[str, Engine]) -> None:
         self._generators = dict(generators)

@@ -47,6 +47,7 @@ class OtherHalf(Editor):
     Controls = OtherHalfControls
     needs_masks = True
     latent_seconds = 0.0
+    encode_seconds = 0.0
 
     def __init__(self, generators: Mapping[str, Engine], size: int = 256, name: str = "pix2pix") -> None:
         self.name = name

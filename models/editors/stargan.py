@@ -123,6 +123,7 @@ class StarGan(Editor):
 
     needs_masks = True
     latent_seconds = 1.0
+    encode_seconds = 0.25
 
     def __init__(
         self,

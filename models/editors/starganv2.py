@@ -46,6 +46,7 @@ class StarGanV2(Editor):
     Controls = StarGanV2Controls
     needs_masks = True
     latent_seconds = 0.0
+    encode_seconds = 0.0
 
     def __init__(self, generator: Engine, mapping: Engine, reference: Floats | None = None) -> None:
         self._generator = generator

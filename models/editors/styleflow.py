@@ -93,6 +93,7 @@ class StyleFlow(Editor):
     Controls = StyleFlowControls
     needs_masks = True
     latent_seconds = 0.1
+    encode_seconds = 0.05
 
     def __init__(
         self,
