@@ -51,6 +51,10 @@ class OnnxRuntime:
         accelerator = self._accelerator() if precision != "f32" else None
         return OnnxRuntimeEngine(network, precision, accelerator, threads)
 
+    def load_as_written(self, network: Network, threads: int | None) -> Engine:
+        """Compile without fusing anything: roundings to int8 happen one by one, and the rest is computed in f32."""
+        return OnnxRuntimeEngine(network, "f32", None, threads, fused=False)
+
     @staticmethod
     def _accelerator() -> str | None:
         present = _library().get_available_providers()
@@ -62,11 +66,15 @@ class OnnxRuntimeEngine(Engine):
 
     backend = OnnxRuntime.name
 
-    def __init__(self, network: Network, precision: str, accelerator: str | None, threads: int | None) -> None:
+    def __init__(
+        self, network: Network, precision: str, accelerator: str | None, threads: int | None, *, fused: bool = True
+    ) -> None:
         runtime = _library()
         options = runtime.SessionOptions()
         options.log_severity_level = 4  # refusals reach the caller as exceptions; stderr needs no copy
         options.intra_op_num_threads = threads or 0
+        if not fused:
+            options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
         # Idle threads must not spin: decoding, encoding and the other sessions want the same cores.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         providers: list[Any] = ["CPUExecutionProvider"]

@@ -11,7 +11,7 @@ from engines import select
 from engines.base import EngineError
 from engines.network import embedded, open_network, quantized_path
 from engines.onnxruntime import OnnxRuntime
-from engines.openvino import OpenVino
+from engines.openvino import OpenVino, OpenVinoEngine
 from engines.parity import Tolerance
 from engines.quantize import quantize
 
@@ -112,12 +112,34 @@ def test_openvino_offers_int8_only_where_there_is_one(path, tmp_path, monkeypatc
     if "int8" not in backend.precisions(open_network(path)):
         pytest.skip("this processor has no int8")
     monkeypatch.setattr(select.parity, "best_ms", lambda engine, inputs: {"int8": 1.0}.get(engine.precision, 2.0))
-    engine = select.load(path, backend="openvino", threads=1, cache_dir=tmp_path / "cache", samples=samples(2))
-    assert engine.precision == "int8"
-    assert select.load(path, backend="openvino", threads=1, cache_dir=tmp_path / "cache").precision != "int8"
+    for given in ((), samples(2)):
+        engine = select.load(path, backend="openvino", threads=1, cache_dir=tmp_path / "cache", samples=given)
+        assert engine.precision == "int8"
     values = samples()[0]
     error = np.abs(engine.run(values)["out"] - out(path, values)).max()
     assert 0 < error < 0.1 * np.abs(out(path, values)).max()
+
+
+def test_int8_that_a_processor_computes_wrongly_is_not_used(path, tmp_path, monkeypatch, caplog):
+    quantize(open_network(path), samples())
+    if "int8" not in OpenVino().precisions(open_network(path)):
+        pytest.skip("this processor has no int8")
+    right = OpenVinoEngine._run
+
+    def wrong(engine, inputs):
+        """Sums of products that overflow 16 bits, as on processors without VNNI."""
+        results = right(engine, inputs)
+        return {name: value * (0.8 if engine.precision == "int8" else 1) for name, value in results.items()}
+
+    monkeypatch.setattr(OpenVinoEngine, "_run", wrong)
+    engine = select.load(path, backend="openvino", threads=1, cache_dir=tmp_path / "cache")
+    assert engine.precision != "int8"
+    assert "openvino in int8: relative L2 2" in caplog.text
+
+
+@pytest.mark.parametrize("path", embedded(), ids=lambda path: path.stem)
+def test_int8_versions_that_ship_belong_to_their_networks(path):
+    assert (open_network(path).quantized is not None) is quantized_path(path).is_file()
 
 
 def test_a_version_of_other_weights_is_not_used(path, network, caplog):
