@@ -16,11 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models import stylegan1, stylegan2
 from models.checkpoints import CheckpointError, UnsafeCheckpoint, read, tensors_in
 from models.pickles import read_ada, read_tensorflow
 from models.stylegan1 import FUSED_FROM
 
 State = dict[str, Tensor]
+Stylegan = stylegan1.Generator | stylegan2.Generator
 
 CONTAINERS = "g_ema|generator_smooth|generator|g|state_dict|"
 """Where generators lie in the files of rosinality, GenForce, JoJoGAN and others; averaged weights first."""
@@ -60,6 +62,21 @@ def read_stylegan1(path: str | Path) -> State:
     except UnsafeCheckpoint:
         return from_tensorflow1(read_tensorflow(path))
     return from_genforce1(state) if "mapping.dense0.weight" in state else state
+
+
+def load_any(path: str | Path) -> tuple[Stylegan, Tensor]:
+    """A generator of any known program and generation, frozen, and its average w (D,).
+
+    Raises:
+        CheckpointError: the file is damaged or of another kind.
+    """
+    try:
+        state, average = read_stylegan2(path)
+        second = stylegan2.load_generator(state)
+    except CheckpointError:
+        first = stylegan1.load_generator(read_stylegan1(path))
+        return first, first.truncation.w_avg
+    return second, second.mean_latent() if average is None else average
 
 
 def from_ada(state: Mapping[str, Tensor]) -> State:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.checkpoints import CheckpointError
+from models.dialects import load_any
 from models.encoders import FACE_SIDE, Trunk, load_inverter
 
 Features = Callable[[Tensor], Sequence[Tensor]]
@@ -196,16 +197,26 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m models.inversion", description="The latent code of one photo.")
     parser.add_argument("face", type=Path, help="an aligned, square picture of a face (FFHQ crop)")
     parser.add_argument("--checkpoint", type=Path, required=True, help="of pSp, e4e or ReStyle, with its decoder")
+    parser.add_argument(
+        "--generator",
+        type=Path,
+        help="a StyleGAN or StyleGAN2 that the code is for, if not the checkpoint's: starts from its average",
+    )
     parser.add_argument("--steps", type=int, default=150, help="steps of descent after the encoder's guess")
     parser.add_argument("--to", type=Path, required=True, help="the code, .npy, (rows, D)")
     options = parser.parse_args(argv)
     try:
         inverter = load_inverter(options.checkpoint)
         image = read_face(options.face)
+        generator: nn.Module = inverter.generator
         with torch.no_grad():
-            guess = inverter.codes(image)
+            if options.generator is None:
+                guess = inverter.codes(image)
+            else:
+                generator, average = load_any(options.generator)
+                guess = average.expand(1, generator.rows, -1)
         features = trunk_features(inverter.encoder)
-        found = invert(image, inverter.generator, guess, features, steps=options.steps, progress=_print_progress)
+        found = invert(image, generator, guess, features, steps=options.steps, progress=_print_progress)
     except (CheckpointError, InversionError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models import encoders, inversion
+from models import encoders, inversion, stylegan1
 from models.encoders import Encoder4Editing
 from models.inversion import InversionError, Weights, invert, read_face, trunk_features
 from models.stylegan2 import Generator
@@ -121,4 +121,9 @@ def test_command(tmp_path: Path, generator: Generator, capsys: pytest.CaptureFix
     assert inversion.main([*arguments, "--to", str(tmp_path / "code.npy")]) == 0
     assert "3/3" in capsys.readouterr().out
     assert np.load(tmp_path / "code.npy").shape == (ROWS, WIDTH)
+    other = stylegan1.Generator(16, style_dim=8, max_channels=8, base_channels=64)
+    torch.save(other.state_dict(), tmp_path / "one.pth")
+    more = ["--generator", str(tmp_path / "one.pth"), "--to", str(tmp_path / "one.npy")]
+    assert inversion.main([*arguments, *more]) == 0
+    assert np.load(tmp_path / "one.npy").shape == (6, 8)
     assert inversion.main([str(tmp_path / "none.png"), *arguments[1:], "--to", str(tmp_path / "code.npy")]) == 1
