@@ -57,7 +57,8 @@ class EditedTrack(MediaStreamTrack):  # type: ignore[misc]
             MediaStreamError: the track was stopped.
         """
         self._wanted = True
-        await self._waiting.wait()
+        if self.readyState == "live":
+            await self._waiting.wait()
         self._waiting.clear()
         frame, self._newest = self._newest, None
         if self.readyState != "live" or frame is None:

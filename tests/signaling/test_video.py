@@ -1,0 +1,48 @@
+"""The way back holds one frame."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from aiortc.mediastreams import MediaStreamError
+
+from signaling.video import EditedTrack
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_newest_frame_is_handed_over_and_overtaken_ones_are_counted() -> None:
+    track = EditedTrack()
+    frames: list[Any] = [object() for _ in range(5)]
+    first = asyncio.create_task(track.recv())
+    await asyncio.sleep(0)
+    track.offer(frames[0], time.perf_counter())
+    assert await first is frames[0]
+    for frame in frames[1:]:
+        track.offer(frame, time.perf_counter() - 1)
+    assert await track.recv() is frames[-1]
+    assert track.dropped == 3
+    delay = track.delays.of("server")
+    assert delay is not None
+    assert delay.p95 >= 1000
+
+
+async def test_frames_that_nobody_wants_are_not_dropped_ones() -> None:
+    track = EditedTrack()
+    for _ in range(5):
+        track.offer(object(), 0.0)  # type: ignore[arg-type]
+    assert track.dropped == 0
+
+
+async def test_stopping_wakes_who_waits() -> None:
+    track = EditedTrack()
+    waiting = asyncio.create_task(track.recv())
+    await asyncio.sleep(0)
+    track.stop()
+    with pytest.raises(MediaStreamError):
+        await waiting
+    with pytest.raises(MediaStreamError):
+        await track.recv()
