@@ -19,6 +19,8 @@ import { remember, remembered, tabValue } from "./storage.js";
 const STATS_EVERY_S = 1;
 const FACES_EVERY_S = 0.2;
 const NO_FACE_MS = 1_500;
+const SLOW_FPS = 10;
+const SLOW_MS = 5_000;
 const TOAST_MS = 5_000;
 const RETRY_CAPABILITIES_MS = 3_000;
 
@@ -60,6 +62,7 @@ const page = {
   serverStats: null,
   browserStats: null,
   faceSeenAt: 0,
+  fastAt: 0,
 };
 
 const connection = new Connection();
@@ -273,7 +276,7 @@ function endSession() {
 function goLive() {
   if (page.live || !page.control) return;
   page.live = true;
-  page.faceSeenAt = performance.now();
+  page.faceSeenAt = page.fastAt = performance.now();
   showState("");
   $("snapshot").disabled = false;
   $("record").disabled = false;
@@ -498,8 +501,16 @@ function showServerStats(stats) {
   faceBoxes.show(page.wanted.faces === "locked" ? faces : [], { mirror: page.mirror, locked: page.wanted.lock });
   const now = performance.now();
   if (faces.length > 0 || page.wanted.bypass) page.faceSeenAt = now;
-  const hint = page.live && now - page.faceSeenAt > NO_FACE_MS ? "No face in view. Turn to the camera, both eyes visible." : "";
+  // Slow only counts when frames come in faster than they leave.
+  if (stats.fps_out >= SLOW_FPS || stats.fps_in < 1.5 * stats.fps_out) page.fastAt = now;
+  const hint = page.live ? hintWords(now) : "";
   if ($("hint").textContent !== hint) $("hint").textContent = hint;
+}
+
+function hintWords(now) {
+  if (now - page.faceSeenAt > NO_FACE_MS) return "No face in view. Turn to the camera, both eyes visible.";
+  if (now - page.fastAt > SLOW_MS) return `The server manages fewer than ${SLOW_FPS} frames a second. A lower resolution helps.`;
+  return "";
 }
 
 async function showBrowserStats() {
@@ -516,7 +527,7 @@ async function showBrowserStats() {
     },
     { browser: stats, server: page.serverStats, delay },
   );
-  const readout = [`${Math.round(stats.fps)} fps`, delay === null ? "" : `${Math.round(delay)} ms`].filter(Boolean).join(" · ");
+  const readout = [`${stats.fps.toFixed(stats.fps < SLOW_FPS ? 1 : 0)} fps`, delay === null ? "" : `${Math.round(delay)} ms`].filter(Boolean).join(" · ");
   $("readout").textContent = readout;
   $("readout").hidden = false;
   $("stats-summary").textContent = readout;

@@ -2,7 +2,7 @@
 
 import { make } from "./controls.js";
 
-// A face that is lost for a moment keeps its box, so that it can be pressed.
+// A face that is lost for a moment keeps its box, so that it can be pressed, unless another one is there.
 const KEEP_MS = 600;
 
 /**
@@ -11,7 +11,7 @@ const KEEP_MS = 600;
  */
 export function setUpFaces(container, onPick) {
   const buttons = new Map();
-  const seenAt = new Map();
+  const lastSeen = new Map(); // id -> {at, box}
 
   return {
     /**
@@ -20,12 +20,14 @@ export function setUpFaces(container, onPick) {
      */
     show(faces, { mirror, locked }) {
       const now = performance.now();
-      for (const { id } of faces) seenAt.set(id, now);
+      for (const { id, box } of faces) lastSeen.set(id, { at: now, box });
       for (const [id, button] of buttons) {
-        if (faces.length > 0 && now - seenAt.get(id) < KEEP_MS) continue;
+        const { at, box } = lastSeen.get(id);
+        const current = at === now;
+        if (current || (faces.length > 0 && now - at < KEEP_MS && !faces.some((face) => covers(face.box, box)))) continue;
         button.remove();
         buttons.delete(id);
-        seenAt.delete(id);
+        lastSeen.delete(id);
       }
       for (const { id, box } of faces) {
         const button = buttons.get(id) ?? create(id);
@@ -48,4 +50,11 @@ export function setUpFaces(container, onPick) {
     container.append(button);
     return button;
   }
+}
+
+/** Whether the middle of `other` lies in `box`. */
+function covers([x0, y0, x1, y1], other) {
+  const x = (other[0] + other[2]) / 2;
+  const y = (other[1] + other[3]) / 2;
+  return x0 < x && x < x1 && y0 < y && y < y1;
 }

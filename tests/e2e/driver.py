@@ -11,8 +11,8 @@ from tests.e2e.fake_camera import READ_COUNTER_JS
 Floats = NDArray[np.float32]
 
 # Compare frames of the same number: `remember(n)` keeps n frames, `compare(n)` gives the difference between n later
-# frames and the remembered ones of the same number, in rows of blocks. Differences are averaged over blocks and frames before
-# their sign is dropped: what a codec adds is noise around zero and goes, what an edit adds stays.
+# frames and those, in rows of blocks. Differences are averaged over blocks and frames before their sign is dropped:
+# what a codec adds is noise about zero and goes, what an edit adds stays.
 COMPARE_JS = (
     f"() => {{ const counter = {READ_COUNTER_JS};"
     + """
