@@ -54,7 +54,8 @@ def head_mask(crop: Crop) -> Floats:
     if crop.masks is None:
         mask = _ellipse(crop)
     else:
-        mask = _resized(np.maximum(crop.masks.hair, crop.masks.face), size)
+        # The sum: on the hairline both are half.
+        mask = _resized(np.minimum(crop.masks.hair + crop.masks.face, 1), size)
         reach = 2 * round(FEATHER * size) + 1
         mask = cv2.dilate(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
         mask = cv2.GaussianBlur(mask, (0, 0), FEATHER * size / 2)

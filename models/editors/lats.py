@@ -101,7 +101,7 @@ def _kept(masks: Masks | None, size: int) -> Floats:
     """Where the network sees the camera: hair, face and neck. Everywhere without masks."""
     if masks is None:
         return np.ones((size, size), np.float32)
-    keep = np.maximum(masks.hair, masks.face)
+    keep = np.minimum(masks.hair + masks.face, 1)  # the sum: on the hairline both are half
     rows = np.flatnonzero((masks.face > 0.5).any(1))
     if len(rows):
         chin, height = int(rows[-1]), int(rows[-1] - rows[0] + 1)
