@@ -481,13 +481,13 @@ def degrade(rng: np.random.Generator, picture: Image, strength: float = 1.0) -> 
         return bool(rng.random() < probability * strength)
 
     height, width = picture.shape[:2]
-    if happens(0.3):
+    dark = happens(0.18)
+    if happens(0.3) and not dark:
         light = cv2.resize(
-            rng.uniform(0.35, 1.25, (3, 3)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC
+            rng.uniform(0.4, 1.25, (3, 3)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC
         )
         gain = np.clip(light * 128, 0, 255).astype(np.uint8)
         picture = cv2.multiply(picture, cv2.merge([gain, gain, gain]), scale=1 / 128)
-    dark = happens(0.18)
     if happens(0.85) or dark:
         picture = cv2.LUT(picture, _tone_curve(rng, dark))
     if happens(0.06):
@@ -515,8 +515,9 @@ def degrade(rng: np.random.Generator, picture: Image, strength: float = 1.0) -> 
 def _tone_curve(rng: np.random.Generator, dark: bool) -> Image:
     level = np.arange(256, dtype=np.float64) / 255
     curves = []
-    gamma, contrast = rng.uniform(0.6, 1.6), rng.uniform(0.7, 1.3)
-    gain = rng.uniform(0.18, 0.55) if dark else rng.uniform(0.75, 1.25)
+    gamma = rng.uniform(0.7, 1.1) if dark else rng.uniform(0.6, 1.6)
+    contrast = rng.uniform(0.7, 1.3)
+    gain = rng.uniform(0.2, 0.6) if dark else rng.uniform(0.75, 1.25)
     shift = 0.0 if dark else rng.uniform(-0.08, 0.08)
     for cast in rng.uniform(0.88, 1.12, 3):
         curves.append(np.clip(((level**gamma - 0.5) * contrast + 0.5 + shift) * gain * cast, 0, 1) * 255)

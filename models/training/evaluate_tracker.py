@@ -169,9 +169,16 @@ def print_groups(errors: Floats, labels: dict[str, NDArray[Any]]) -> None:
 
 
 class ClipTruth(NamedTuple):
-    """What the teachers see in one frame: boxes (K, 4) that both detectors agree on, meshes (K, 478, 2) or NaN."""
+    """What the teachers see in one frame.
+
+    Attributes:
+        boxes: (K, 4) SCRFD's faces of at least `CLIP_FACE` pixels.
+        agreed: (K,) bool, YuNet sees them too.
+        meshes: (K, 478, 2), NaN where the mesh teacher is not sure.
+    """
 
     boxes: Floats
+    agreed: NDArray[np.bool_]
     meshes: Floats
 
 
@@ -186,10 +193,10 @@ def clip_rows(detectors: dict[int, Detector], landmarks: Landmarks, shared: Path
         truths = clip_truths(path, shared, every)
         here, wanted = dict.fromkeys(detectors, 0), 0
         for frame, truth in zip(frames(path, every), truths, strict=True):
-            wanted += len(truth.boxes)
+            wanted += int(truth.agreed.sum())
             for size, detect in detectors.items():
                 boxes = [d.box for d in detect(frame)]
-                here[size] += sum(any(iou(box, b) >= SAME_FACE for b in boxes) for box in truth.boxes)
+                here[size] += sum(any(iou(box, b) >= SAME_FACE for b in boxes) for box in truth.boxes[truth.agreed])
             for box, mesh in zip(truth.boxes, truth.meshes, strict=True):
                 if np.isfinite(mesh).all():
                     first, _ = landmarks(frame, region_of_box(box))
@@ -238,12 +245,13 @@ def clip_truths(path: Path, shared: Path, every: int) -> list[ClipTruth]:
             cache,
             counts=np.array([len(truth.boxes) for truth in read]),
             boxes=np.concatenate([truth.boxes for truth in read]),
+            agreed=np.concatenate([truth.agreed for truth in read]),
             meshes=np.concatenate([truth.meshes for truth in read]),
         )
     with np.load(cache) as stored:
         ends = np.cumsum(stored["counts"])[:-1]
-        parts = zip(np.split(stored["boxes"], ends), np.split(stored["meshes"], ends), strict=True)
-        return [ClipTruth(boxes, meshes) for boxes, meshes in parts]
+        parts = zip(*(np.split(stored[name], ends) for name in ClipTruth._fields), strict=True)
+        return [ClipTruth(*part) for part in parts]
 
 
 class Teachers:
@@ -263,21 +271,23 @@ class Teachers:
         self._mesh = onnxruntime.InferenceSession(mesh, options, providers=["CPUExecutionProvider"])
 
     def read(self, frame: Image) -> ClipTruth:
-        """Faces of at least `CLIP_FACE` pixels that both detectors see, and their meshes."""
+        """The faces of one frame, BGR."""
         height, width = frame.shape[:2]
         self._yunet.setInputSize((width, height))
         second = self._yunet.detect(frame)[1]
         others = [] if second is None else [np.array([x, y, x + w, y + h]) for x, y, w, h in second[:, :4]]
-        boxes, meshes = [], []
+        boxes, agreed, meshes = [], [], []
         for *box, _ in self._scrfd.detect(frame)[0]:
             corners = np.array(box, np.float32)
-            if min(corners[2] - corners[0], corners[3] - corners[1]) < CLIP_FACE:
+            if max(corners[2] - corners[0], corners[3] - corners[1]) < CLIP_FACE:
                 continue
-            if any(iou(corners, other) >= SAME_FACE for other in others):
-                boxes.append(corners)
-                meshes.append(self._mesh_of(frame, corners))
+            boxes.append(corners)
+            agreed.append(any(iou(corners, other) >= SAME_FACE for other in others))
+            meshes.append(self._mesh_of(frame, corners))
         return ClipTruth(
-            np.array(boxes, np.float32).reshape(-1, 4), np.array(meshes, np.float32).reshape(-1, POINTS, 2)
+            np.array(boxes, np.float32).reshape(-1, 4),
+            np.array(agreed, bool),
+            np.array(meshes, np.float32).reshape(-1, POINTS, 2),
         )
 
     def _mesh_of(self, frame: Image, box: Floats) -> Floats:
