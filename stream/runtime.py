@@ -84,7 +84,7 @@ class Runtime:
 
     def __init__(self, settings: RuntimeSettings) -> None:
         self._settings = settings
-        self._lock = threading.Lock()
+        self._loading = threading.RLock()  # held for seconds: what runs on every frame only looks things up
         self._engines: dict[Path, Engine] = {}
         self._editors: dict[str, Editor] = {}
         self._controls: dict[str, type[Controls]] = {}
@@ -113,16 +113,15 @@ class Runtime:
 
     def engines(self) -> list[EngineInfo]:
         """The networks loaded so far."""
-        with self._lock:
-            return [
-                EngineInfo(
-                    network=path.name,
-                    backend=engine.backend,
-                    precision=engine.precision,
-                    reasons=list(getattr(engine, "notes", ())),
-                )
-                for path, engine in self._engines.items()
-            ]
+        return [
+            EngineInfo(
+                network=path.name,
+                backend=engine.backend,
+                precision=engine.precision,
+                reasons=list(getattr(engine, "notes", ())),
+            )
+            for path, engine in list(self._engines.items())
+        ]
 
     def changed(self, settings: Settings, patch: Mapping[str, Any]) -> Settings:
         """Apply a partial change.
@@ -161,12 +160,13 @@ class Runtime:
             models.catalog.UnknownEditor: there is none of that name.
             engines.base.EngineError: its networks cannot be loaded.
         """
-        with self._lock:
-            if name in self._editors:
-                return self._editors[name]
-        editor = catalog.entry(name).load(self._engine)
-        with self._lock:
-            return self._editors.setdefault(name, editor)
+        editor = self._editors.get(name)
+        if editor is None:
+            with self._loading:
+                if name not in self._editors:
+                    self._editors[name] = catalog.entry(name).load(self._engine)
+                editor = self._editors[name]
+        return editor
 
     def pipeline(self) -> Pipeline:
         """A pipeline for one stream."""
@@ -174,7 +174,7 @@ class Runtime:
 
     def close(self) -> None:
         """Free the networks. No pipeline may run any more."""
-        with self._lock:
+        with self._loading:
             for engine in self._engines.values():
                 engine.close()
             self._engines.clear()
@@ -186,7 +186,7 @@ class Runtime:
             return self._detector(image)
 
     def _engine(self, path: Path) -> Engine:
-        with self._lock:
+        with self._loading:
             if path not in self._engines:
                 self._engines[path] = select.load(
                     path,
@@ -198,10 +198,10 @@ class Runtime:
             return self._engines[path]
 
     def _controls_model(self, name: str) -> type[Controls]:
-        with self._lock:
-            if name not in self._controls:
-                self._controls[name] = catalog.entry(name).controls()
-            return self._controls[name]
+        model = self._controls.get(name)
+        if model is None:
+            model = self._controls[name] = catalog.entry(name).controls()
+        return model
 
     def _info(self, entry: catalog.Entry) -> EditorInfo:
         return EditorInfo(

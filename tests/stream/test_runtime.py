@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 from skimage import data
 
+from models import catalog
 from stream.detection import Detector, PackError
 from stream.frame import Frame, Image
 from stream.runtime import Runtime, RuntimeSettings
@@ -126,3 +129,28 @@ def test_a_damaged_pack_names_the_file_and_the_way_out(tmp_path: Path) -> None:
 def test_the_default_needs_no_torch() -> None:
     code = "import sys, server, stream.files; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2], timeout=120)
+
+
+def test_a_session_goes_on_while_another_loads_an_editor(
+    runtime: Runtime, portrait: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loading, go_on = threading.Event(), threading.Event()
+
+    def slow(load_engine: object) -> object:
+        loading.set()
+        go_on.wait(timeout=60)
+        return object()
+
+    monkeypatch.setitem(catalog.ENTRIES, "slow", dataclasses.replace(catalog.ENTRIES["hair"], name="slow", load=slow))
+    loader = threading.Thread(target=runtime.editor, args=("slow",))
+    loader.start()
+    try:
+        assert loading.wait(timeout=60)
+        settings = runtime.changed(Settings(), {"controls": {"bald": 1.0}})
+        edited = threading.Thread(target=runtime.pipeline().process, args=(Frame(portrait, 0.0), settings))
+        edited.start()
+        edited.join(timeout=60)
+        assert not edited.is_alive()
+    finally:
+        go_on.set()
+        loader.join(timeout=60)
