@@ -12,6 +12,7 @@ from models.entry import Weights, weights_folder
 
 CC_BY_NC = "CC BY-NC 4.0 (not for commercial use)"
 CC_BY_NC_SA = "CC BY-NC-SA 4.0 (not for commercial use)"
+NVIDIA_SOURCE = "NVIDIA Source Code License (not for commercial use)"
 NVIDIA = "MIT; the generator in it under the NVIDIA Source Code License (not for commercial use)"
 NO_STATEMENT = "none stated for the weights (code: MIT)"
 

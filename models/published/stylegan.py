@@ -10,27 +10,44 @@ import numpy as np
 
 from models.editor import Controls, Editor
 from models.entry import Entry, LoadEngine, Preset, Weights, weights_folder
-from models.published.sources import E4E, E4E_NETWORKS, NVIDIA, controls_of, conversion, drive, github, own_weights
+from models.published.sources import (
+    E4E,
+    E4E_NETWORKS,
+    NVIDIA,
+    NVIDIA_SOURCE,
+    controls_of,
+    conversion,
+    drive,
+    github,
+    own_weights,
+)
 
 if TYPE_CHECKING:
     from models.editors.latent import CoordinateSlider, Slider
     from models.latents import Components, Direction
 
 GENERATOR = "stylegan2-ffhq"
-REACH = 5.0
-"""Lengths of a direction at a slider's ends, as e4e's authors use theirs."""
 
 E4E_REPOSITORY = "omertov/encoder4editing"
+SEEPRETTYFACE = "a312863063/generators-with-stylegan2"
 PCA = "ffhq_pca"
 
-DIRECTIONS = {
-    name: Weights(
-        weights_folder() / "directions" / f"{name}.pt",
-        "MIT",
-        f"github.com/{E4E_REPOSITORY}",
+
+def _direction(repository: str, path: str, *, licence: str, size: int, sha256: str, branch: str = "master") -> Weights:
+    """A file of directions; it keeps the name its authors gave it."""
+    return Weights(
+        weights_folder() / "directions" / path.rpartition("/")[2],
+        licence,
+        f"github.com/{repository}",
         size,
         sha256,
-        urls=(github(E4E_REPOSITORY, f"editings/{path}/{name}.pt", "main"),),
+        urls=(github(repository, path, branch),),
+    )
+
+
+E4E_DIRECTIONS = {
+    name: _direction(
+        E4E_REPOSITORY, f"editings/{path}/{name}.pt", licence="MIT", size=size, sha256=sha256, branch="main"
     )
     for name, path, size, sha256 in (
         (
@@ -54,20 +71,38 @@ DIRECTIONS = {
         (PCA, "ganspace_pca", 167_562, "4d7f9df1c96180d9026b9cb8d04753579fbf385f321a9d0e263641601c5e5d36"),
     )
 }
-"""e4e's directions and principal components of the FFHQ StyleGAN2; they serve every encoder into its W+."""
+"""e4e's directions and principal components of the FFHQ StyleGAN2."""
+
+SEEPRETTYFACE_DIRECTIONS = {
+    name: _direction(SEEPRETTYFACE, f"latent_directions/{name}.npy", licence=NVIDIA_SOURCE, size=73_856, sha256=sha256)
+    for name, sha256 in (
+        ("gender", "e5276a7112f1e238e0433d1f34429a3ec792ea3f41cb58bf9e062c622dd48be8"),
+        ("glasses", "fe22a8e57b345e9410757f6bf79b72e977c11ecda0cac85873edb09ced1d0207"),
+        ("eyes_open", "757692bc2ca441da65e2aadb9166f2cd8fe5f195e4932925edd12abbe5912eea"),
+        ("angle_pitch", "1dabe0b4294070dd82066b7dc48569688d6cd281ee48b3897538f35d0bf8b598"),
+        ("emotion_angry", "6e89d076b4ec1214e3b8aaa7f70dc4bc1fdf2867ab1bf6f161d9a66b38dd12f2"),
+        ("emotion_surprise", "3f77343f67f310bb78f152f3fbd9205f4dbff670c673f73118ddf4a0c76bd82a"),
+        ("width", "083c1554041fb87e550d6cc42f38fdb28097b3b293b12420c8577f4caea9a792"),
+    )
+}
+"""Directions of W+ for its first eight rows."""
+
+DIRECTIONS = E4E_DIRECTIONS | SEEPRETTYFACE_DIRECTIONS
+"""Whatever moves the FFHQ StyleGAN2; it serves every encoder into its W+."""
 CONVERTED = {name: file.path.with_suffix(".npz") for name, file in DIRECTIONS.items()}
+
+REACH, SEEPRETTYFACE_REACH = 5.0, 12.0
+"""Lengths of a direction at a slider's ends, as far as its authors go."""
+
+TITLES = {"angle_pitch": "Pitch", "emotion_angry": "Angry", "emotion_surprise": "Surprised", "width": "Face width"}
 
 
 def _convert_directions() -> None:
     """Check and rewrite the directions as .npz, which needs no torch to read."""
-    from models import directions, latents  # noqa: PLC0415
+    from models import directions  # noqa: PLC0415
 
-    for name, file in DIRECTIONS.items():
-        if name == PCA:
-            found = directions.load_components(file.path, GENERATOR)
-            np.savez(CONVERTED[name], mean=found.mean, vectors=found.vectors, deviations=found.deviations)
-        else:
-            latents.save(CONVERTED[name], directions.load_published(file.path, GENERATOR))
+    for file in DIRECTIONS.values():
+        directions.convert(file.path, file.path.parent)
 
 
 class Inverter(NamedTuple):
@@ -230,6 +265,10 @@ def _hairmapper() -> Entry:
     )
 
 
+BABY_SLIDERS = ("gender", "smile", "eyes_open")
+"""What of a child can be set besides its age; its pose follows the camera."""
+
+
 def _babygan() -> Entry:
     parent = own_weights(
         weights_folder() / "babygan" / "parent.npy",
@@ -245,7 +284,7 @@ def _babygan() -> Entry:
         from models import latents  # noqa: PLC0415
         from models.editors.babygan import BabyGan  # noqa: PLC0415
 
-        ways = {name: latents.load(CONVERTED[name]) for name in ("age", "smile", "pose")}
+        ways = {name: latents.load(CONVERTED[name]) for name in ("age", "pose", "angle_pitch", *BABY_SLIDERS)}
         encoder, generator = map(load_engine, E4E_NETWORKS)
         return BabyGan(
             encoder,
@@ -255,7 +294,7 @@ def _babygan() -> Entry:
             # e4e's age points to older, BabyGAN's formulas want the way to younger.
             age=ways["age"].reversed("younger"),
             sliders=_babygan_sliders(ways.__getitem__),
-            pose=[ways["pose"]],
+            pose=[ways["pose"], ways["angle_pitch"]],
         )
 
     return Entry(
@@ -282,8 +321,7 @@ def _latent_editor(name: str, load_engine: LoadEngine, networks: tuple[Path, ...
     from models.editors.latent import LatentEditor  # noqa: PLC0415
 
     ways = {way: latents.load(path) for way, path in CONVERTED.items() if way != PCA}
-    with np.load(CONVERTED[PCA], allow_pickle=False) as file:
-        components = latents.Components(file["mean"], file["vectors"], file["deviations"], GENERATOR)
+    components = latents.load_components(CONVERTED[PCA])
     encoder, generator = map(load_engine, networks)
     return LatentEditor(encoder, generator, GENERATOR, _sliders(ways, components), ways, name=name)
 
@@ -293,7 +331,7 @@ def _latent_controls() -> type[Controls]:
     from models.editors.latent import latent_controls  # noqa: PLC0415
 
     ways = [name for name in CONVERTED if name != PCA]
-    both_ways = dict.fromkeys(ways, ("", True))
+    both_ways = {name: (TITLES.get(name, ""), True) for name in ways}
     one_way = {name: ("", False) for name in GANSPACE_FFHQ if name not in ways}
     return latent_controls(both_ways | one_way, ways)
 
@@ -302,7 +340,9 @@ def _sliders(ways: Mapping[str, Direction], components: Components) -> dict[str,
     from models.directions import GANSPACE_FFHQ  # noqa: PLC0415
     from models.editors.latent import CoordinateSlider, Slider  # noqa: PLC0415
 
-    sliders: dict[str, Slider | CoordinateSlider] = {name: Slider(way, REACH) for name, way in ways.items()}
+    sliders: dict[str, Slider | CoordinateSlider] = {
+        name: Slider(way, _reach(name), TITLES.get(name, "")) for name, way in ways.items()
+    }
     for name, edit in GANSPACE_FFHQ.items():
         title = name.replace("_", " ").capitalize()
         # The directions have the better smile.
@@ -314,7 +354,11 @@ def _sliders(ways: Mapping[str, Direction], components: Components) -> dict[str,
 def _babygan_sliders(way: Callable[[str], Direction]) -> dict[str, Slider]:
     from models.editors.latent import Slider  # noqa: PLC0415
 
-    return {"smile": Slider(way("smile"), REACH)}
+    return {name: Slider(way(name), _reach(name)) for name in BABY_SLIDERS}
+
+
+def _reach(name: str) -> float:
+    return SEEPRETTYFACE_REACH if name in SEEPRETTYFACE_DIRECTIONS else REACH
 
 
 def _placeholder(name: str) -> Direction:
