@@ -13,7 +13,7 @@ from tests.e2e import browser as chromium
 from tests.e2e import fake_camera
 from tests.e2e.service import Service
 
-WAIT_MS = 60_000
+WAIT_MS = 120_000
 """For anything that is waited for: a slow machine under load is not a failure."""
 LOOP = 150
 """Frames of the clips' loop: five seconds, so that the same frame comes back soon."""

@@ -16,7 +16,7 @@ Floats = NDArray[np.float32]
 COMPARE_JS = (
     f"() => {{ const counter = {READ_COUNTER_JS};"
     + """
-  const WIDTH = 160, HEIGHT = 120, BLOCK = 4, PATIENCE_MS = 60_000;
+  const WIDTH = 160, HEIGHT = 120, BLOCK = 4, PATIENCE_MS = 120_000;
   const video = document.getElementById("edited");
   const canvas = Object.assign(document.createElement("canvas"), { width: WIDTH, height: HEIGHT });
   const context = canvas.getContext("2d", { willReadFrequently: true });
