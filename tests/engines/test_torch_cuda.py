@@ -105,6 +105,10 @@ CASES = [
     case("Greater", np.float32(0)),
     case("Less", np.float32(0)),
     case("Equal", np.float32(0)),
+    case("GreaterOrEqual", np.float32(0)),
+    case("LessOrEqual", np.float32(0)),
+    case("Mod", np.float32(0.7), fmod=1),
+    case("Einsum", floats(8, 3), equation="abcd,de->abce"),
     case("Shape"),
     case("Shape", start=1, end=-1),
 ]
@@ -132,6 +136,28 @@ def test_an_operator_computes_what_onnx_runtime_does(operator, constants, versio
     for have, want in zip(OnnxModule(model)(torch.from_numpy(x)), wanted, strict=True):
         assert have.numpy().dtype == want.dtype
         np.testing.assert_allclose(have.numpy(), want, atol=2e-5, rtol=1e-4)
+
+
+def test_integers_are_counted_on_the_host():
+    """Range, Mod and Not, as exporters leave them in the arithmetic of grids."""
+    value = helper.make_tensor_value_info
+    numbers = {"start": 0, "stop": 9, "step": 2, "three": 3}
+    graph = helper.make_graph(
+        [
+            helper.make_node("Range", ["start", "stop", "step"], ["numbers"]),
+            helper.make_node("Mod", ["numbers", "three"], ["rest"]),
+            helper.make_node("Equal", ["rest", "start"], ["hit"]),
+            helper.make_node("Not", ["hit"], ["miss"]),
+        ],
+        "grid",
+        [value("x", TensorProto.FLOAT, [1])],
+        [value("rest", TensorProto.INT64, [None]), value("miss", TensorProto.BOOL, [None])],
+        [numpy_helper.from_array(np.array(number, np.int64), name) for name, number in numbers.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
+    rest, miss = OnnxModule(model)(torch.zeros(1))
+    assert (rest.dtype, rest.tolist()) == (torch.int64, [0, 2, 1, 0, 2])
+    assert miss.tolist() == [False, True, True, False, True]
 
 
 @pytest.mark.parametrize("path", EMBEDDED, ids=lambda path: path.stem)
