@@ -11,9 +11,8 @@ from pydantic import Field, create_model
 from engines.base import Engine
 from models.babygan import AGE_CENTRE, EDITED_ROWS, age_strength, child
 from models.editor import Controls, Crop, CropSpec, Edit, Editor, Floats, Latent
-from models.editors.latent import ENCODE_SECONDS, LATENT_SECONDS, Slider, crop_side, draw, read_w_plus, unpack
+from models.editors.latent import ENCODE_SECONDS, LATENT_SECONDS, Slider, crop_side, read_w_plus, rendered, unpack
 from models.latents import Direction, LatentError, move
-from models.translation import head_mask, redrawn
 
 
 class _BabyGanControls(Controls):
@@ -97,8 +96,8 @@ class BabyGan(Editor):
 
     def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
         """The drawing of the child, or what changes between the live face's drawing and the child's."""
-        own, wanted = draw(self._generator, [unpack(code, self._generator) for code in (latent, steered)], crop)
-        return redrawn(own, wanted, head_mask(crop), float(steered[-1]))
+        own, wanted = (unpack(code, self._generator) for code in (latent, steered))
+        return rendered(self._generator, own, wanted, crop, full=bool(steered[-1]))
 
 
 def follow(code: Floats, leader: Floats, directions: Sequence[Direction]) -> Floats:

@@ -9,8 +9,7 @@ from pydantic import Field
 
 from engines.base import Engine
 from models.editor import Controls, Crop, CropSpec, Edit, Editor, Latent
-from models.editors.latent import ENCODE_SECONDS, LATENT_SECONDS, crop_side, draw, read_w_plus, unpack
-from models.translation import head_mask, redrawn
+from models.editors.latent import ENCODE_SECONDS, LATENT_SECONDS, crop_side, read_w_plus, rendered, unpack
 
 
 class HairMapperControls(Controls):
@@ -62,5 +61,5 @@ class HairMapper(Editor):
 
     def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
         """The drawing of the bald head, or what changes between the two drawings."""
-        own, wanted = draw(self._generator, [unpack(code, self._generator) for code in (latent, steered)], crop)
-        return redrawn(own, wanted, head_mask(crop), float(steered[-1]))
+        own, wanted = (unpack(code, self._generator) for code in (latent, steered))
+        return rendered(self._generator, own, wanted, crop, full=bool(steered[-1]))

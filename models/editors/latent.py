@@ -17,7 +17,7 @@ from pydantic import Field, create_model
 from engines.base import Engine
 from models.editor import Controls, Crop, CropSpec, Edit, Editor, Floats, Latent
 from models.latents import Components, Direction, LatentError, conditioned, move
-from models.translation import head_mask, redrawn, to_network
+from models.translation import head_mask, redrawn, to_image, to_network
 
 LARGEST_CROP = 512
 """Side of the crop in pixels; a larger drawing is averaged down to it."""
@@ -169,8 +169,8 @@ class LatentEditor(Editor):
 
     def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
         """What changes between the drawings of the two codes, or the second drawing itself."""
-        own, wanted = draw(self._generator, [unpack(code, self._generator) for code in (latent, steered)], crop)
-        return redrawn(own, wanted, head_mask(crop), float(steered[-1]))
+        own, wanted = (unpack(code, self._generator) for code in (latent, steered))
+        return rendered(self._generator, own, wanted, crop, full=bool(steered[-1]))
 
 
 def crop_side(generator: Engine) -> int:
@@ -190,6 +190,26 @@ def unpack(latent: Latent, generator: Engine) -> Floats:
     if rows is None or features is None:
         raise LatentError("the generator's network leaves the shape of its codes open")
     return latent[: rows * features].reshape(rows, features)
+
+
+def rendered(generator: Engine, own: Floats, wanted: Floats, crop: Crop, *, full: bool) -> Edit:
+    """The edit from one code (rows, D) to another.
+
+    Args:
+        generator: draws them.
+        own: the face's own code.
+        wanted: the edited code.
+        crop: the face.
+        full: show the drawing of `wanted`; else add what changes between the two drawings, which keeps the camera's
+            detail. Equal codes are no edit.
+    """
+    mask = head_mask(crop)
+    if full:
+        return Edit(mask=mask, image=to_image(draw(generator, [wanted], crop)[0]))
+    if np.array_equal(own, wanted):
+        return Edit(mask=np.zeros_like(mask))
+    before, after = draw(generator, [own, wanted], crop)
+    return redrawn(before, after, mask, full=0)
 
 
 def draw(generator: Engine, codes: Sequence[Floats], crop: Crop) -> Floats:

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from engines.base import Engine
 from models.editor import Controls, Crop, CropSpec, Edit, Editor, Latent
-from models.editors.latent import ENCODE_SECONDS, LATENT_SECONDS, crop_side, draw, fitted, read_w_plus, unpack
-from models.translation import head_mask, redrawn, to_network
+from models.editors.latent import ENCODE_SECONDS, LATENT_SECONDS, crop_side, fitted, read_w_plus, rendered, unpack
+from models.translation import to_network
 
 
 class SamControls(Controls):
@@ -67,6 +67,5 @@ class Sam(Editor):
         side = self._ageing.inputs[0].shape[-1] or len(crop.image)
         face = fitted(to_network(crop.image), side)
         offsets = self._ageing.run({"image": face, "age": np.array([age], np.float32)})["offsets"][0]
-        codes = [unpack(latent, self._generator), unpack(steered, self._generator) + offsets]
-        own, wanted = draw(self._generator, codes, crop)
-        return redrawn(own, wanted, head_mask(crop), float(full))
+        own = unpack(latent, self._generator)
+        return rendered(self._generator, own, own + offsets, crop, full=bool(full))
