@@ -29,7 +29,7 @@ class _BabyGanControls(Controls):
 
 
 class BabyGan(Editor):
-    """BabyGAN as a live editor. Its latent is W+ and the share of the drawing that replaces the camera.
+    """BabyGAN as a live editor. Its latent is W+ and a last number, 1 if the drawing replaces the camera.
 
     The live face is the father of the formulas, the photo the mother. The child looks where the live face looks: along
     the pose directions, the photo's code is first brought to the live face's.

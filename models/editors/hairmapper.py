@@ -24,7 +24,7 @@ class HairMapperControls(Controls):
 
 
 class HairMapper(Editor):
-    """HairMapper as a live editor. Its latent is W+ and the share of the drawing that replaces the camera.
+    """HairMapper as a live editor. Its latent is W+ and a last number, 1 if the drawing replaces the camera.
 
     Hair that the camera sees cannot be taken away by a difference of two drawings alone, so the drawing is shown unless
     the user asks otherwise.

@@ -108,7 +108,7 @@ class _LatentControls(Controls):
 class LatentEditor(Editor):
     """Directions of one StyleGAN as a live editor.
 
-    Its latent is W+ and a last number, the share of the drawing that replaces the camera.
+    Its latent is W+ and a last number, 1 if the drawing replaces the camera.
 
     Args:
         encoder: engine, input "image" (N, 3, 256, 256) in [-1, 1], output "w_plus" (N, rows, D).

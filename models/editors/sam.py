@@ -27,8 +27,8 @@ class SamControls(Controls):
 class Sam(Editor):
     """SAM as a live editor.
 
-    Its latent is the W+ code of the face as it is, which the stream smooths, the target age, and the share of the
-    drawing that replaces the camera. What the age adds is read from each frame, as it depends on the age.
+    Its latent is the W+ code of the face as it is, which the stream smooths, the target age, and 1 if the drawing
+    replaces the camera. What the age adds is read from each frame, as it depends on the age.
 
     Args:
         identity: engine of the age-free half, input "image", output "w_plus".
