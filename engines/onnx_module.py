@@ -414,9 +414,6 @@ OPERATORS: dict[str, Operator] = {
     "ReduceMin": _reduce,
     "ReduceSum": _reduce,
     "ReduceSumSquare": _reduce,
-    "Range": lambda node, start, limit, delta: torch.arange(
-        start.item(), limit.item(), delta.item(), dtype=start.dtype
-    ),
     "Relu": lambda node, x: x.relu(),
     "Reshape": _reshape,
     "Resize": _resize,
