@@ -146,6 +146,8 @@ class SceneSamples:
             for _ in range(4):
                 row = int(rng.integers(len(self.portraits)))
                 size = float(np.exp(rng.uniform(np.log(smallest), np.log(max(largest, smallest * 1.5)))))
+                if faces <= 2 and rng.random() < 0.3:
+                    size = float(rng.uniform(0.4, 1.05)) * height
                 flip = bool(rng.random() < 0.5)
                 mesh, five = self._shape(row, flip)
                 matrix = self._place(mesh, size, height, width)
