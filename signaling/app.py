@@ -85,7 +85,7 @@ def create_app(settings: ServerSettings, runtime: Runtime | None = None) -> Fast
         return {"status": "ok", "version": VERSION, "sessions": taken, "max_sessions": settings.max_sessions}
 
     @app.get("/capabilities", dependencies=[Depends(whip.require_token)])
-    async def capabilities(request: Request) -> dict[str, Any]:
+    def capabilities(request: Request) -> dict[str, Any]:
         """Editors with the schema of their controls, engines, limits, and ICE servers for the peer."""
         state = request.app.state
         return {

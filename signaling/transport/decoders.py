@@ -27,7 +27,7 @@ class DecoderStop:
         if thread is None:
             return
         self._receiver._RTCRtpReceiver__decoder_thread = None
-        _empty(self._receiver._RTCRtpReceiver__decoder_queue)
+        empty(self._receiver._RTCRtpReceiver__decoder_queue)
         self._receiver._RTCRtpReceiver__decoder_queue.put(None)
         self._joins.append(asyncio.get_running_loop().run_in_executor(None, thread.join))
 
@@ -36,7 +36,8 @@ class DecoderStop:
         await asyncio.gather(*self._joins)
 
 
-def _empty(waiting: queue.Queue[object]) -> None:
+def empty(waiting: queue.Queue[object]) -> None:
+    """Throw away what a queue holds."""
     while True:
         try:
             waiting.get_nowait()

@@ -8,11 +8,17 @@ on after a loss, which smears until the next key frame.
 
 from __future__ import annotations
 
+import logging
+import queue
 from collections import deque
 from collections.abc import Iterator, Mapping
 
 from aiortc import RTCRtpReceiver
 from aiortc.rtp import RtpPacket
+
+from signaling.transport.decoders import empty
+
+logger = logging.getLogger(__name__)
 
 CAPACITY = 1024  # packets; a key frame of 1080p fits several times
 VIDEO_CLOCK = 90_000  # RTP ticks a second
@@ -20,6 +26,8 @@ MAX_MISORDER = 100  # packets; older ones mean that the sender started anew
 LOSS_PATIENCE = VIDEO_CLOCK // 2  # how long a retransmission is waited for
 KEYFRAME_INTERVAL = VIDEO_CLOCK // 3  # how often a key frame is asked for while there is none
 KEYFRAME_PATIENCE = 3 * VIDEO_CLOCK  # then a broken picture is better than none (senders that ignore the request)
+
+MAX_WAITING = 30  # frames that wait for the decoder, a second of video
 
 H264_START = b"\x00\x00\x00\x01"
 H264_IDR = 5
@@ -75,6 +83,11 @@ class FrameBuffer:
         """Further complete frames, oldest first."""
         while self._ready:
             yield self._ready.popleft()
+
+    def resync(self) -> None:
+        """What was released will not be decoded: start again at the next key frame."""
+        self._ready.clear()
+        self._break(self._newest)
 
     @property
     def _expected(self) -> int:
@@ -156,16 +169,29 @@ class ReadyFrame:
 
 
 def release_on_marker(receiver: RTCRtpReceiver, codecs: Mapping[int, str]) -> None:
-    """Give a video receiver that has not started a `FrameBuffer` for a jitter buffer."""
+    """Give a video receiver that has not started a `FrameBuffer` for a jitter buffer, and its decoder a bounded queue.
+
+    aiortc queues frames without end for a decoder that cannot keep up: the delay grows for as long as the call lasts.
+
+    Args:
+        receiver: of a video transceiver.
+        codecs: codec name per RTP payload type.
+    """
     buffer = FrameBuffer(codecs)
     handle = receiver._handle_rtp_packet
 
+    waiting: queue.Queue[object] = receiver._RTCRtpReceiver__decoder_queue
+
     async def handle_all(packet: RtpPacket, arrival_time_ms: int) -> None:
+        if waiting.qsize() > MAX_WAITING:
+            logger.warning("the decoder is %d frames behind: starting again at a key frame", waiting.qsize())
+            empty(waiting)
+            buffer.resync()
         await handle(packet, arrival_time_ms)
         for frame in buffer.rest():
             codec = receiver._RTCRtpReceiver__codecs[frame.payload_type]
             frame.timestamp = receiver._RTCRtpReceiver__timestamp_mapper.map(frame.timestamp)
-            receiver._RTCRtpReceiver__decoder_queue.put((codec, frame))
+            waiting.put((codec, frame))
 
     receiver._RTCRtpReceiver__jitter_buffer = buffer
     receiver._handle_rtp_packet = handle_all

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from aiortc import RTCRtpReceiver
 from aiortc.codecs import depayload
 from aiortc.jitterbuffer import JitterBuffer
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 from aiortc.rtp import RtpPacket
 
-from signaling.transport.jitter import CAPACITY, FrameBuffer, is_keyframe
+from signaling.transport.jitter import CAPACITY, MAX_WAITING, FrameBuffer, is_keyframe, release_on_marker
 
 VP8, H264 = 97, 99
 CODECS = {VP8: "VP8", H264: "H264"}
@@ -188,3 +189,25 @@ def test_h264_key_frames_are_recognised(payloads: list[bytes], whole: bool, key:
 
 def test_frames_of_unknown_codecs_pass() -> None:
     assert is_keyframe(h264(b"\x41\x9a"), "AV1", False)
+
+
+@pytest.mark.anyio
+async def test_a_decoder_that_cannot_keep_up_starts_again_at_a_key_frame() -> None:
+    class Transport:
+        state = "connected"
+
+    receiver = RTCRtpReceiver("video", Transport())
+    receiver._RTCRtpReceiver__decoder_thread = object()
+    receiver._RTCRtpReceiver__codecs = {
+        VP8: RTCRtpCodecParameters(mimeType="video/VP8", clockRate=90000, payloadType=VP8)
+    }
+    waiting = receiver._RTCRtpReceiver__decoder_queue
+    release_on_marker(receiver, CODECS)
+    longest = 0
+    for packet in frames(115, key_every=100):
+        await receiver._handle_rtp_packet(packet, arrival_time_ms=0)
+        longest = max(longest, waiting.qsize())
+    assert longest <= MAX_WAITING + 1
+    first = waiting.get_nowait()[1]
+    assert first.timestamp == 100 * STEP
+    receiver._RTCRtpReceiver__decoder_thread = None
