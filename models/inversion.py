@@ -1,7 +1,7 @@
 """The latent code of one photo: an encoder's guess, then descent on what features and pixels say is still wrong.
 
 `python -m models.inversion FACE --checkpoint e4e.pt --to parent.npy` writes the code of a face that `stream.align` has
-cut out, for a second parent (BabyGAN) or to lock a caller's identity once. Never per frame: it takes seconds to minutes.
+cut out, for a second parent (BabyGAN) or to lock a caller's identity once. It takes seconds to minutes.
 
 The loss follows the projectors of StyleGAN (Karras et al. 2020, appendix D; pbaylies' encoder): features compared like
 LPIPS (unit length per place), pixels at three scales, and a pull back to the guess, as codes far from W edit badly.
