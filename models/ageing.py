@@ -17,7 +17,7 @@ Floats = NDArray[np.float32]
 
 AGEING_YEARS = 45.0
 """The step of age that the networks and tables describe: strength 1."""
-MOST_AGEING = 1.15
+MOST_AGEING = 1.7
 """The strength that no difference of ages exceeds."""
 
 

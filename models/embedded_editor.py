@@ -56,9 +56,9 @@ OUTLINE = slice(11 + LIGHT_MODES, 14 + LIGHT_MODES + SHAPE_MODES)
 
 FULLY_BALD = 0.95
 """A reading of baldness above this counts as this: the way to 1 must not vanish."""
-GREYING = (42.0, 78.0)
+GREYING = (40.0, 90.0)
 """Ages between which hair goes grey with `age` alone, years."""
-GREYING_MOST = 0.75
+GREYING_MOST = 0.85
 GREY_TO_SKIN = 0.9
 """Luminance of white hair over that of the face's skin."""
 

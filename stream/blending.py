@@ -71,7 +71,8 @@ def _moved(image: Image, strip: Region, shift: tuple[Floats, Floats], to_crop: F
     cv2.add(x, float(strip.x0), dst=x)
     cv2.add(y, float(strip.y0), dst=y)
     whole, fraction = cv2.convertMaps(x, y, cv2.CV_16SC2)
-    return cv2.remap(image, whole, fraction, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    # Cubic: linear interpolation by fractions of a pixel takes a quarter of the skin's sharpness.
+    return cv2.remap(image, whole, fraction, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
 
 def touched(mask: Floats, quad: Quad, shape: tuple[int, ...]) -> Region:

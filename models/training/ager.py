@@ -16,7 +16,6 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from models.ageing import visible
 from models.face_space import SIZE
-from models.scalp import LOG_OFFSET
 from models.training.degrade import jpeg, reduce, relight
 from models.training.editor_networks import Ager, Critic
 from models.training.pairs import YOUNGER, PairFactory, Pairs, smooth_hidden
@@ -24,14 +23,16 @@ from models.training.pairs import YOUNGER, PairFactory, Pairs, smooth_hidden
 Floats = NDArray[np.float32]
 
 BATCH = 8
-RATE, CRITIC_RATE = 5e-4, 3e-4
+RATE, LATE_RATE, CRITIC_RATE = 5e-4, 1.5e-4, 1e-3
+"""Learning rates: before and beside the critic, and the critic's, which must keep ahead."""
 AVERAGE = 0.998
 AGREE_SHARE = 0.25
 """Share of the training before the critic joins."""
-BROAD_WEIGHT, FINE_WEIGHT, FINE_WEIGHT_LATE = 12.0, 10.0, 2.5
+BROAD_WEIGHT, FINE_WEIGHT, FINE_WEIGHT_LATE = 12.0, 10.0, 1.0
 """Weights of the errors of the blurred and of the whole change; the latter makes room for the critic."""
-CRITIC_WEIGHT, FEATURE_WEIGHT = 0.25, 0.6
-BROAD_SIGMA = 3.0
+CRITIC_WEIGHT, FEATURE_WEIGHT = 0.2, 0.4
+BROAD_SIGMA = 8.0
+"""What is finer than this, in texture pixels, is one donor's own and cannot be foreseen: the critic's matter."""
 PRIOR_COLOUR, PRIOR_FOLDS, PRIOR_RAISED = 0.9, 0.75, 0.7
 """How much of the mean change of colour and of the common folds the learned maps start with; of the raised part."""
 YOUNGEST_TO_REJUVENATE = 28.0
@@ -170,7 +171,8 @@ def train_ager(
     losses: dict[str, float] = {}
     while (worked := time.monotonic() - begun) < minutes * 60:
         done = worked / (minutes * 60)
-        for group, rate in ((optimiser, RATE), (critic_optimiser, CRITIC_RATE)):
+        adversarial = done > AGREE_SHARE
+        for group, rate in ((optimiser, LATE_RATE if adversarial else RATE), (critic_optimiser, CRITIC_RATE)):
             group.param_groups[0]["lr"] = rate * min(1.0, step / 100 + 0.05) * min(1.0, (1.02 - done) / 0.4)
         batch = _batch([samples.draw(generator) for _ in range(BATCH)], device)
         parts_of_loss = _step(
@@ -179,7 +181,7 @@ def train_ager(
             critic=critic,
             optimiser=optimiser,
             critic_optimiser=critic_optimiser,
-            adversarial=done > AGREE_SHARE,
+            adversarial=adversarial,
         )
         average.update_parameters(network)
         for name, value in parts_of_loss.items():
@@ -221,20 +223,27 @@ def _step(
     loss = BROAD_WEIGHT * broad + (FINE_WEIGHT_LATE if adversarial else FINE_WEIGHT) * fine
     measured = {"broad": float(broad.detach()), "fine": float(fine.detach())}
     if adversarial:
-        edited = _draw(texture, older.float() * batch["weights"][:, :1] * strength)
-        example = _draw(texture, batch["older"] * batch["weights"][:, :1] * strength)
+        grows_older = batch["weights"][:, :1].amax((2, 3), keepdim=True) > 0
+        drawn = torch.where(
+            grows_older, older.float() * batch["weights"][:, :1], younger.float() * batch["weights"][:, 1:]
+        )
+        wanted = torch.where(
+            grows_older, batch["older"] * batch["weights"][:, :1], batch["younger"] * batch["weights"][:, 1:]
+        )
+        drawn, wanted = drawn * strength, wanted * strength
+        context = torch.cat([covered, grows_older.float().expand_as(covered)], 1)
         with torch.autocast(texture.device.type, torch.bfloat16):
-            real, fake = critic(texture, example, covered)[-1], critic(texture, edited.detach(), covered)[-1]
+            real, fake = critic(texture, wanted, context)[-1], critic(texture, drawn.detach(), context)[-1]
         verdict = functional.relu(1 - real.float()).mean() + functional.relu(1 + fake.float()).mean()
         critic_optimiser.zero_grad(set_to_none=True)
         verdict.backward()  # type: ignore[no-untyped-call]
         critic_optimiser.step()
         critic.requires_grad_(False)
         with torch.autocast(texture.device.type, torch.bfloat16):
-            judged, wanted = critic(texture, edited, covered), critic(texture, example, covered)
+            judged, liked = critic(texture, drawn, context), critic(texture, wanted, context)
         critic.requires_grad_(True)
         likeness = torch.stack(
-            [(a.float() - b.float()).abs().mean() for a, b in zip(judged[:-1], wanted[:-1], strict=True)]
+            [(a.float() - b.float()).abs().mean() for a, b in zip(judged[:-1], liked[:-1], strict=True)]
         ).mean()
         fooled = -judged[-1].float().mean()
         loss = loss + CRITIC_WEIGHT * fooled + FEATURE_WEIGHT * likeness
@@ -246,19 +255,15 @@ def _step(
     return measured
 
 
-def _draw(texture: Tensor, change: Tensor) -> Tensor:
-    return (texture + LOG_OFFSET) * torch.exp(change) - LOG_OFFSET
-
-
 def _blur(x: Tensor, sigma: float) -> Tensor:
+    """A Gaussian blur, at a quarter of the size."""
+    sigma /= 4
     radius = int(3 * sigma)
     axis = torch.arange(-radius, radius + 1, dtype=torch.float32, device=x.device)
     kernel = torch.exp(-0.5 * (axis / sigma) ** 2)
     kernel = (kernel / kernel.sum()).expand(x.shape[1], 1, 1, -1)
-    x = functional.conv2d(
-        functional.avg_pool2d(x, 2), kernel[..., ::2] * 2, padding=(0, radius // 2), groups=x.shape[1]
-    )
-    return functional.conv2d(x, kernel[..., ::2].transpose(2, 3) * 2, padding=(radius // 2, 0), groups=x.shape[1])
+    x = functional.conv2d(functional.avg_pool2d(x, 4), kernel, padding=(0, radius), groups=x.shape[1])
+    return functional.conv2d(x, kernel.transpose(2, 3), padding=(radius, 0), groups=x.shape[1])
 
 
 def _batch(samples: list[Sample], device: torch.device) -> dict[str, Tensor]:

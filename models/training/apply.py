@@ -22,7 +22,7 @@ def apply_edit(edit: Edit, camera: Image) -> Image:
     if edit.flow is not None:
         axis = np.arange(len(camera), dtype=np.float32)
         where = np.stack(np.meshgrid(axis, axis), axis=-1) + edit.flow
-        edited = cv2.remap(edited, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        edited = cv2.remap(edited, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     if edit.delta is not None:
         edited = edited + edit.delta
     if edit.image is not None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from models.embedded_editor import AGER, READER, TABLES
 from models.face_space import SIZE
-from models.training.editor_networks import READER_SIZE, Ager, Reader
+from models.training.editor_networks import READER_SIZE, Ager, Emphasised, Reader
 
 OPSET = 18
 TOLERANCE = 2e-3
@@ -34,7 +34,7 @@ def export_ager(network: Ager, folder: Path) -> None:
         "covered": torch.rand(1, 1, SIZE, SIZE),
         "male": torch.rand(1, 1),
     }
-    _export(network, example, ["older", "younger"], folder / AGER)
+    _export(Emphasised(network), example, ["older", "younger"], folder / AGER)
 
 
 def write_tables(tables: dict[str, NDArray[Any]], folder: Path) -> None:

@@ -12,6 +12,11 @@ ATTRIBUTES = ("age", "male", "bald", "grey", "glasses", "hat", "smile", "skin")
 """What the reader tells, in this order: age in centuries, the rest 0..1 (skin is the lightness L / 100)."""
 READER_SIZE = 112
 """Side of the reader's picture of the head."""
+EMPHASIS_BLOCK = 12
+"""Texture pixels: what is finer counts as a fold."""
+OLDER_FOLDS, OLDER_ALL = 1.6, 1.06
+YOUNGER_FOLDS, YOUNGER_ALL = 1.35, 1.05
+"""How much the trained change is deepened, its folds and then all of it."""
 
 
 class Reader(nn.Module):
@@ -110,6 +115,23 @@ class Ager(nn.Module):
         return older + 0.25 * change[:, :3], younger + 0.25 * change[:, 3:]
 
 
+class Emphasised(nn.Module):
+    """An ager with its folds restored to the depth they have in one face.
+
+    Trained on many donors, the ager draws the folds that it can foresee, which are shallower than anyone's. What is
+    finer than `EMPHASIS_BLOCK` is multiplied by a constant, chosen on `val` by age and identity.
+    """
+
+    def __init__(self, ager: Ager) -> None:
+        super().__init__()
+        self.ager = ager
+
+    def forward(self, texture: Tensor, covered: Tensor, male: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Ager.forward`."""
+        older, younger = self.ager(texture, covered, male)
+        return _emphasise(older, OLDER_FOLDS, OLDER_ALL), _emphasise(younger, YOUNGER_FOLDS, YOUNGER_ALL)
+
+
 class Critic(nn.Module):
     """Does this patch of skin look like the example's?
 
@@ -121,24 +143,24 @@ class Critic(nn.Module):
 
     def __init__(self, width: int = 32) -> None:
         super().__init__()
-        sizes = (7, width, width * 2, width * 3)
+        sizes = (8, width, width * 2, width * 3)
         self.layers = nn.ModuleList(
             nn.utils.parametrizations.spectral_norm(nn.Conv2d(a, b, 4, 2, 1)) for a, b in pairwise(sizes)
         )
         self.verdict = nn.utils.parametrizations.spectral_norm(nn.Conv2d(sizes[-1], 1, 3, 1, 1))
 
-    def forward(self, texture: Tensor, edited: Tensor, covered: Tensor) -> list[Tensor]:
+    def forward(self, texture: Tensor, change: Tensor, context: Tensor) -> list[Tensor]:
         """Judge.
 
         Args:
             texture: (B, 3, H, W) RGB before the edit, 0..255.
-            edited: (B, 3, H, W) RGB after it.
-            covered: (B, 1, H, W), what hides the skin.
+            change: (B, 3, H, W), what is added to its log colour.
+            context: (B, 2, H, W), what hides the skin, and whether the change is towards age.
 
         Returns:
             The features of each layer, and last the verdict, (B, 1, H / 8, W / 8), above 0 for an example.
         """
-        x = torch.cat([edited / 64 - 2, (edited - texture) / 16, covered], 1)
+        x = torch.cat([texture / 64 - 2, 40 * change, context], 1)
         found = []
         for layer in self.layers:
             x = functional.leaky_relu(layer(x), 0.2)
@@ -166,3 +188,9 @@ def _convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 
 def _plain(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(inputs, outputs, 3, 1, 1), nn.LeakyReLU(0.2))
+
+
+def _emphasise(change: Tensor, folds: float, whole: float) -> Tensor:
+    coarse = functional.avg_pool2d(change, EMPHASIS_BLOCK)
+    broad = functional.interpolate(coarse, scale_factor=float(EMPHASIS_BLOCK), mode="bilinear", align_corners=False)
+    return whole * (broad + folds * (change - broad))
