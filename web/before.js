@@ -6,10 +6,11 @@
 
 const THUMB_WIDTH = 32;
 const THUMB_HEIGHT = 18;
-const LONGEST_DELAY_MS = 1_500;
+const LONGEST_DELAY_MS = 3_000;
 const LAG_STEP_MS = 5;
 const HISTORY_FRAMES = 24;
 const BURST_MS = 1_000;
+const LONGEST_BURST_MS = 6_000;
 const REST_MS = 5_000;
 const FIRST_GUESS_MS = 100;
 // The best shift has to be this much better than the typical one, or nothing moved and the match means nothing.
@@ -96,16 +97,17 @@ export class DelayMeter {
   start() {
     this.stop();
     this.delay = null;
-    this.#measure(0);
+    this.#measure(0, BURST_MS);
   }
 
   stop() {
     clearTimeout(this.#timer);
   }
 
-  #measure(rest) {
+  /** Watch for `burst` ms after `rest` ms. A burst has to be longer than the delay: where it finds none, the next is longer. */
+  #measure(rest, burst) {
     this.#timer = setTimeout(() => {
-      if (document.hidden) return this.#measure(REST_MS);
+      if (document.hidden) return this.#measure(REST_MS, burst);
       const local = [];
       const returned = [];
       const stops = [
@@ -116,8 +118,9 @@ export class DelayMeter {
         for (const stop of stops) stop();
         const lag = bestLag(local, returned);
         if (lag !== null) this.delay = this.delay === null ? lag : (this.delay + lag) / 2;
-        this.#measure(this.delay === null ? BURST_MS : REST_MS);
-      }, BURST_MS);
+        if (lag === null) this.#measure(this.delay === null ? 0 : REST_MS, Math.min(2 * burst, LONGEST_BURST_MS));
+        else this.#measure(REST_MS, Math.max(BURST_MS, 2 * lag));
+      }, burst);
     }, rest);
   }
 

@@ -283,7 +283,7 @@ def test_snapshot_and_recording(page: Page, service: Service, tmp_path: Path) ->
     with av.open(str(path)) as file:
         frames = sum(1 for _ in file.decode(video=0))
     assert kinds == {"video", "audio"}
-    assert frames > 10
+    assert frames > 1
 
 
 def test_output_view_shows_only_the_video(page: Page, service: Service) -> None:
