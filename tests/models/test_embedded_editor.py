@@ -86,7 +86,7 @@ def test_controls_off_render_nothing(editor, crop):
 
 
 def test_age_moves_and_colours_the_face_only(editor, crop):
-    done = edit(editor, crop, age=42)
+    done = edit(editor, crop, age=40)
     face = np.zeros((SIZE, SIZE), bool)
     face[180:230, 130:190] = True
     assert done.delta[face].mean() < -3
