@@ -93,3 +93,12 @@ def test_feature_masks_lie_on_the_features() -> None:
     assert inner[0, 0, 25, 25] > 0.9
     assert inner[0, 0, 50, 50] < 0.01
     assert outline[0, 0, 50, 50] > 0.9
+
+
+def test_adaptive_normalisation_by_its_formula() -> None:
+    norm = starganv2.AdaIN(4, 3)
+    x, style = torch.randn(2, 3, 5, 5), torch.randn(2, 4)
+    gamma, beta = norm.fc(style).reshape(2, 2, 3, 1, 1).unbind(1)
+    centred = x - x.mean((2, 3), keepdim=True)
+    want = (1 + gamma) * centred / (centred.square().mean((2, 3), keepdim=True) + 1e-5).sqrt() + beta
+    torch.testing.assert_close(norm(x, style), want)
