@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 CAPACITY = 1024  # packets; a key frame of 1080p fits several times
 VIDEO_CLOCK = 90_000  # RTP ticks a second
-MAX_MISORDER = 100  # packets; older ones mean that the sender started anew
+STALE = 10 * VIDEO_CLOCK  # an earlier packet this young is a late one; an older one is of a sender that started anew
 LOSS_PATIENCE = VIDEO_CLOCK // 2  # how long a retransmission is waited for
 KEYFRAME_INTERVAL = VIDEO_CLOCK // 3  # how often a key frame is asked for while there is none
 KEYFRAME_PATIENCE = 3 * VIDEO_CLOCK  # then a broken picture is better than none (senders that ignore the request)
@@ -67,8 +67,8 @@ class FrameBuffer:
             self._restart(packet)
         ahead = (packet.sequence_number - self._expected) % 65536
         if ahead >= 32768:
-            if 65536 - ahead < MAX_MISORDER:
-                return False, self._next_frame()
+            if -STALE < _ticks(packet.timestamp, self._newest) <= 0:
+                return False, self._next_frame()  # a late retransmission
             self._restart(packet)
         elif ahead >= CAPACITY:
             self._restart(packet)
