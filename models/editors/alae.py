@@ -53,6 +53,9 @@ class Alae(Editor):
         decoder: engine of `FixedNoise`, input "w" of any batch, output "image".
         average: (latent,) mean of W.
         directions: (latent,) by the name of its control; they must be of this very checkpoint.
+
+    Raises:
+        ValueError: a direction is of another length than W.
     """
 
     name = "alae"
@@ -70,6 +73,9 @@ class Alae(Editor):
     ) -> None:
         self.crop = CropSpec("ffhq", encoder.inputs[0].shape[-1] or 1024)
         self._layers = (decoder.inputs[0].shape[1] or 18) // 2
+        for name, direction in directions.items():
+            if direction.shape != average.shape:
+                raise ValueError(f"direction {name} is {direction.shape}, W {average.shape}: it is of another model")
         self._encoder = encoder
         self._decoder = decoder
         self._average = average

@@ -113,6 +113,13 @@ def test_a_direction_that_is_not_there_is_named() -> None:
         editor.steer(np.zeros(SMALL.latent + 1, np.float32), AlaeControls(young=3))
 
 
+def test_a_direction_of_another_model_is_refused() -> None:
+    encoder = TorchEngine(Encoder(SMALL), {"image": (3, SMALL.size, SMALL.size)}, ("w",))
+    decoder = TorchEngine(FixedNoise(Decoder(SMALL)), {"w": (2 * SMALL.layers, SMALL.latent)}, ("image",))
+    with pytest.raises(ValueError, match="direction smile is .512,., W .8,.: it is of another model"):
+        Alae(encoder, decoder, np.zeros(SMALL.latent, np.float32), {"smile": np.zeros(512)})
+
+
 def test_published_directions_have_their_controls(shared: Path) -> None:
     assert set(DIRECTIONS) == set(AlaeControls.model_fields) - {"detail"}
     for number in DIRECTIONS.values():
