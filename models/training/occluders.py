@@ -241,6 +241,7 @@ class _HandFrame:
     linear: Floats
     scale: float
     slimness: float
+    resting: bool
 
     @staticmethod
     def random(scene: _Scene) -> _HandFrame:
@@ -255,7 +256,7 @@ class _HandFrame:
         linear = rotation @ np.diag(squeeze * (rng.choice((-1, 1)), 1)) * scale
         touching = np.array([rng.uniform(-0.4, 0.4), rng.uniform(-1.9, -1.1 if resting else -0.2)])
         origin = scene.spot(0.45 if resting else 0.0, 1.05 if resting else 1.15) - linear @ touching
-        return _HandFrame(origin.astype(np.float32), linear.astype(np.float32), scale, float(squeeze.mean()))
+        return _HandFrame(origin.astype(np.float32), linear.astype(np.float32), scale, float(squeeze.mean()), resting)
 
     def at(self, x: float, y: float) -> Floats:
         return np.asarray(self.origin + self.linear @ np.array([x, y], np.float32), np.float32)
@@ -273,6 +274,7 @@ PALM = (
     *((-0.32, 0.2), (-0.44, -0.5), (-0.42, -0.92), (-0.1, -1.03)),
     *((0.2, -1.0), (0.42, -0.86), (0.4, -0.3), (0.3, 0.2)),
 )
+POSES = ("open", "together", "fist", "point", "mixed")
 FINGER_BASES = ((-0.34, -0.86), (-0.12, -0.98), (0.11, -0.98), (0.33, -0.86))
 FINGER_RADII = (0.095, 0.112, 0.12, 0.115)
 FINGER_LENGTHS = (0.78, 0.98, 1.05, 0.98)
@@ -311,7 +313,7 @@ def _hand(scene: _Scene) -> Cutout:
 
 def _fingers(rng: np.random.Generator, frame: _HandFrame, canvas: _Canvas) -> list[_Limb]:
     """Draw four fingers and mostly a thumb in a random pose; returns the tips that show a nail."""
-    pose = str(rng.choice(("open", "together", "fist", "point", "mixed"), p=(0.3, 0.2, 0.12, 0.16, 0.22)))
+    pose = str(rng.choice(POSES, p=(0.08, 0.12, 0.1, 0.5, 0.2) if frame.resting else (0.35, 0.23, 0.12, 0.08, 0.22)))
     spread = {"open": rng.uniform(0.1, 0.28), "together": rng.uniform(-0.03, 0.04)}.get(pose, rng.uniform(0, 0.15))
     straight = {"open": (1, 1, 1, 1), "together": (1, 1, 1, 1), "fist": (0, 0, 0, 0), "point": (0, 0, 0, 1)}.get(
         pose, tuple(int(v) for v in rng.integers(0, 2, 4))

@@ -1,9 +1,9 @@
 """`python -m models.training segmenter`: train the mask network of the embedded pack, write `segmenter.onnx`.
 
 A small U-Net (Ronneberger et al. 2015) reads one aligned face crop and gives four soft masks: hair, face skin,
-occluder, person. Hair and person labels come from `masks.npz`, sharpened along the picture's own edges (guided filter,
-He et al. 2010); face skin is the mesh's oval, ears and scalp where skin shows; occluders are composed (`occluders.py`),
-so their labels are exact.
+occluder, person. Hair and person labels come from `masks.npz`, the person's sharpened along the picture's own edges
+(guided filter, He et al. 2010); face skin is the mesh's oval, ears and scalp where skin shows; occluders are composed
+(`occluders.py`), so their labels are exact.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 INPUT = 160
 """Side of the network's input and of its masks in pixels."""
+COVERED_WEIGHT = 1.0
+"""How much more occluded pixels count in the face and occluder masks."""
 CHANNELS = ("hair", "face", "occluder", "person")
 WEIGHTS = Path(__file__).resolve().parent.parent / "embedded" / "segmenter.onnx"
 
@@ -213,7 +215,7 @@ class Labels:
 def _label(faces: FaceSet, row: int) -> NDArray[np.uint8]:
     image = faces.image(row)
     luminance = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
-    hair = guided_filter(luminance, faces.mask("hair", row), 4, 1e-3).clip(0, 1)
+    hair = faces.mask("hair", row)
     person = guided_filter(luminance, faces.mask("person", row), 4, 1e-3).clip(0, 1)
     face = face_skin(image, faces.mesh[row], hair, person, hat=bool(faces.labels["hat"][row] > 0))
     stack = cv2.resize(np.dstack([hair, face, person]), (INPUT, INPUT), interpolation=cv2.INTER_AREA)
@@ -332,6 +334,8 @@ def _cover(target: Floats, weight: Floats, alpha: Floats, kind: occluders.Kind) 
     """Write an occluder into the labels, in place."""
     seen = 1 - alpha
     target[..., 1] *= seen
+    # a hand that is edited as face is the worse mistake
+    weight[..., 1:3] *= 1 + COVERED_WEIGHT * (alpha[..., None] > 0.5)
     target[..., 2] = np.maximum(target[..., 2], alpha)
     if kind == "strands":
         weight[..., 0] *= alpha < 0.02

@@ -68,9 +68,10 @@ def test_samples_are_in_range_and_consistent(faces: FaceSet, labels: trainer.Lab
         assert sample.image.shape == (trainer.INPUT, trainer.INPUT, 3)
         assert sample.image.dtype == np.uint8
         assert sample.target.shape == sample.weight.shape == (trainer.INPUT, trainer.INPUT, 4)
-        for values in (sample.target, sample.weight):
-            assert values.min() >= 0
-            assert values.max() <= 1 + 1e-6
+        assert sample.target.min() >= 0
+        assert sample.target.max() <= 1 + 1e-6
+        assert sample.weight.min() >= 0
+        assert sample.weight.max() <= (1 + trainer.COVERED_WEIGHT) ** 2
         occluder = sample.target[..., 2] > 0.9
         covered += bool(occluder.any())
         assert sample.target[..., 1][occluder].max(initial=0) < 0.15
