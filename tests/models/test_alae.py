@@ -116,7 +116,7 @@ def test_a_direction_that_is_not_there_is_named() -> None:
 def test_a_direction_of_another_model_is_refused() -> None:
     encoder = TorchEngine(Encoder(SMALL), {"image": (3, SMALL.size, SMALL.size)}, ("w",))
     decoder = TorchEngine(FixedNoise(Decoder(SMALL)), {"w": (2 * SMALL.layers, SMALL.latent)}, ("image",))
-    with pytest.raises(ValueError, match="direction smile is .512,., W .8,.: it is of another model"):
+    with pytest.raises(ValueError, match=r"direction smile is .512,., W .8,.: it is of another model"):
         Alae(encoder, decoder, np.zeros(SMALL.latent, np.float32), {"smile": np.zeros(512)})
 
 
