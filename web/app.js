@@ -9,6 +9,7 @@ import { setUpCompare } from "./compare.js";
 import { authorization, Connection, reasonOf } from "./connection.js";
 import { changedValues, drawControls, fieldsOf, make } from "./controls.js";
 import { Control } from "./control.js";
+import { drawEditors } from "./editors.js";
 import { setUpFaces } from "./faces.js";
 import { drawPresets, keepPreset, ownPresets, removePreset } from "./presets.js";
 import { Recorder, takeSnapshot } from "./recorder.js";
@@ -63,6 +64,7 @@ const page = {
   browserStats: null,
   faceSeenAt: 0,
   fastAt: 0,
+  retryTimer: 0,
 };
 
 const connection = new Connection();
@@ -92,7 +94,12 @@ async function main() {
   showSettings();
   $("resolution").value = page.resolution;
   $("sound").checked = page.sound;
-  if (!window.RTCPeerConnection) return showState("unsupported");
+  if (window.RTCPeerConnection) await begin();
+  else showState("unsupported");
+}
+
+/** Ask the server what it can do, then wait for the user, or start where the user left off. */
+async function begin() {
   if (!(await loadCapabilities())) return;
   const again = tabValue("live") === "1";
   if (query.get("autostart") === "1" || document.body.classList.contains("output") || again) await start();
@@ -121,7 +128,8 @@ async function loadCapabilities() {
   } catch (error) {
     const reason = error instanceof TypeError ? "" : error.message;
     showState("unreachable", { reason, retryAt: performance.now() + RETRY_CAPABILITIES_MS });
-    setTimeout(() => page.state === "unreachable" && main(), RETRY_CAPABILITIES_MS);
+    clearTimeout(page.retryTimer);
+    page.retryTimer = setTimeout(() => page.state === "unreachable" && begin(), RETRY_CAPABILITIES_MS);
     return false;
   }
   $("version").textContent = `Latentcam ${page.capabilities.version ?? ""}`.trim();
@@ -349,7 +357,7 @@ function useEditor(editor) {
   page.wanted = { ...page.wanted, editor: editor?.name ?? "", controls: look };
   controls = drawControls($("controls"), page.fields, setControl);
   if (page.fields.length === 0) $("controls").append(make("p", { className: "help", textContent: "This editor has nothing to set." }));
-  drawEditors();
+  showEditors();
   drawEditorPresets();
   showSettings();
 }
@@ -383,42 +391,15 @@ function complain(field, text) {
   if (!controls.complain(name, text) && !steady.complain(name, text)) toast(`${field ? `${field}: ` : ""}${text}`);
 }
 
-function drawEditors() {
-  const { editors } = page.capabilities;
+function showEditors() {
   $("editor-title").textContent = page.editor?.title ?? "No editor is ready";
   $("editor-summary").textContent = page.editor?.description ?? "";
-  $("editors").replaceChildren(...editors.map(editorChoice));
-}
-
-function editorChoice(editor) {
-  const ready = editor.state === "ready";
-  const choice = make("label", { className: "editor" });
-  const input = make("input", { type: "radio", name: "editor", value: editor.name, disabled: !ready, checked: editor === page.editor });
-  const state = make("span", { className: "badge", textContent: ready ? "Ready" : sentenceCase(editor.state) });
-  state.dataset.state = editor.state;
-  const head = make("span", { className: "editor-head" });
-  head.append(make("strong", { textContent: editor.title }), state);
-  const facts = [editor.size_mb ? size(editor.size_mb) : "", editor.licence].filter(Boolean).join(" · ");
-  const text = make("span", { className: "editor-text" });
-  text.append(head, make("span", { className: "what", textContent: editor.description }));
-  if (facts) text.append(make("small", { textContent: facts }));
-  if (!ready && editor.why) text.append(make("small", { className: "why", textContent: editor.why }));
-  input.addEventListener("change", () => {
-    useEditor(editor);
-    setSettings({ editor: editor.name, controls: page.wanted.controls });
+  drawEditors($("editors"), page.capabilities.editors, page.editor?.name, (name) => {
+    useEditor(page.capabilities.editors.find((editor) => editor.name === name));
+    setSettings({ editor: name, controls: page.wanted.controls });
     $("picker").open = false;
     $("picker").querySelector("summary").focus();
   });
-  choice.append(input, text);
-  return choice;
-}
-
-function size(megabytes) {
-  return megabytes >= 1000 ? `${(megabytes / 1000).toFixed(1)} GB` : `${megabytes < 10 ? megabytes.toFixed(1) : Math.round(megabytes)} MB`;
-}
-
-function sentenceCase(text) {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 function drawEditorPresets() {
@@ -468,7 +449,7 @@ function showState(name, { reason = "", retryAt = null, host = "" } = {}) {
 
 function act() {
   if (["lost", "full", "unreachable"].includes(page.state) && page.stream) return connection.retryNow();
-  if (page.state === "unreachable") return main();
+  if (page.state === "unreachable") return begin();
   if (page.state === "no-match") page.device = "";
   return start();
 }
@@ -509,7 +490,10 @@ function showServerStats(stats) {
 
 function hintWords(now) {
   if (now - page.faceSeenAt > NO_FACE_MS) return "No face in view. Turn to the camera, both eyes visible.";
-  if (now - page.fastAt > SLOW_MS) return `The server manages fewer than ${SLOW_FPS} frames a second. A lower resolution helps.`;
+  if (now - page.fastAt > SLOW_MS) {
+    const lower = $("resolution").selectedIndex > 0 ? " A lower resolution helps." : "";
+    return `The server manages fewer than ${SLOW_FPS} frames a second.${lower}`;
+  }
   return "";
 }
 
@@ -542,15 +526,13 @@ function toast(text) {
 // What the user does
 
 function listen() {
-  if (listen.done) return;
-  listen.done = true;
   $("state-action").addEventListener("click", act);
   $("stop").addEventListener("click", stop);
   $("token-form").addEventListener("submit", (event) => {
     event.preventDefault();
     tabValue("token", $("token").value);
     $("token").value = "";
-    main();
+    begin();
   });
   $("mirror").addEventListener("click", toggleMirror);
   $("snapshot").addEventListener("click", snapshot);

@@ -66,7 +66,9 @@ def nobody() -> Scene:
     return Scene(np.asarray(cv2.resize(noise, (1024, 768), interpolation=cv2.INTER_CUBIC), np.uint8), (512, 384), 600)
 
 
-def write_clip(path: Path, width: int, height: int, scene: Scene, frames: int = FRAMES) -> Path:
+def write_clip(
+    path: Path, width: int, height: int, scene: Scene, frames: int = FRAMES, *, counted: bool = True
+) -> Path:
     """Write an MJPEG file that loops without a seam.
 
     Args:
@@ -75,10 +77,14 @@ def write_clip(path: Path, width: int, height: int, scene: Scene, frames: int = 
         height: of the clip, in pixels.
         scene: what moves.
         frames: length of the loop, at most 2 ** COUNTER_BITS.
+        counted: whether the counter is drawn.
     """
     with path.open("wb") as file:
         for index in range(frames):
-            _, jpeg = cv2.imencode(".jpg", frame(width, height, scene, index, frames), [cv2.IMWRITE_JPEG_QUALITY, 88])
+            picture = frame(width, height, scene, index, frames)
+            if counted:
+                draw_counter(picture, index)
+            _, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 88])
             file.write(jpeg.tobytes())
     return path
 
@@ -98,7 +104,6 @@ def frame(width: int, height: int, scene: Scene, index: int, frames: int = FRAME
     picture = cv2.warpAffine(
         scene.picture, move, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
     )
-    draw_counter(np.asarray(picture, np.uint8), index)
     return np.asarray(picture, np.uint8)
 
 

@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect
 
 from tests.e2e import browser as chromium
+from tests.e2e import fake_camera
 from tests.e2e.conftest import Clips, fresh_page
 from tests.e2e.driver import difference, go_live, remember_frames, set_value, value_of, wait_until_edited, watch
 from tests.e2e.service import Service
@@ -294,13 +295,17 @@ def test_output_view_shows_only_the_video(page: Page, service: Service) -> None:
     assert stage == {"x": 0, "y": 0, "width": 1280, "height": 800}
 
 
-def test_screenshots(browser: Browser, service: Service) -> None:
+def test_screenshots(playwright: Playwright, service: Service, tmp_path: Path) -> None:
     """The pictures that the README shows."""
     folder = os.environ.get("LATENTCAM_SCREENSHOTS")
     if not folder:
         pytest.skip("writes pictures only where LATENTCAM_SCREENSHOTS says")
+    clip = fake_camera.write_clip(tmp_path / "clip.mjpeg", 640, 480, fake_camera.astronaut(), counted=False)
     for name, width, height in (("page", 1280, 800), ("phone", 390, 844)):
-        with fresh_page(browser, width, height, touch=width < 500) as page:
+        with (
+            chromium.launched(playwright, clip) as browser,
+            fresh_page(browser, width, height, touch=width < 500) as page,
+        ):
             go_live(page, service.url)
             page.get_by_role("radio", name="Split").check()
             set_value(page, "age", 75)
