@@ -28,7 +28,7 @@ from stream.alignment import ffhq_quad
 from stream.detection import Detection, Detector
 from stream.landmarks import Landmarks, region_of_box, region_of_mesh
 from stream.smoothing import OneEuro
-from stream.tracking import Tracker, iou
+from stream.tracking import MIN_PRESENCE, Tracker, iou
 
 CAMERA = (480, 640)
 SMALLEST_FACE = 40
@@ -72,7 +72,7 @@ def main(argv: list[str]) -> int:
     detectors = {size: Detector(str(options.folder), size) for size in (320, 640)}
     engine = load(options.folder / "landmarks.onnx", backend="onnxruntime", precision="f32", threads=1)
     landmarks = Landmarks(engine)
-    rows = composed_rows(detectors, portraits, options.pictures)
+    rows = composed_rows(detectors, landmarks, portraits, options.pictures)
     errors = portrait_errors(landmarks, portraits)
     rows.append(Row("landmark error / eye distance, val, from a box", "<= 0.035", f"{errors['box'].mean():.4f}"))
     rows.append(Row("landmark error / eye distance, val, followed", "<= 0.035", f"{errors['followed'].mean():.4f}"))
@@ -88,8 +88,12 @@ def main(argv: list[str]) -> int:
 # Composed pictures
 
 
-def composed_rows(detectors: dict[int, Detector], portraits: Portraits, count: int) -> list[Row]:
-    """Recall and false faces on composed 640x480 pictures of people that the training has not seen."""
+def composed_rows(detectors: dict[int, Detector], landmarks: Landmarks, portraits: Portraits, count: int) -> list[Row]:
+    """Recall and false faces on composed 640x480 pictures of people that the training has not seen.
+
+    A fifth of the face-free pictures shows a person whose face is replaced by texture. A tracker drops detections without
+    presence; false faces are given before and after that.
+    """
     rng = np.random.default_rng(7)
     scenes = SceneSamples(portraits, compose.pool(rng, 150, 640, portraits), rng)
     with_faces = [scenes.scene(*CAMERA, faces=int(rng.choice([1, 1, 2, 4])), smallest=30) for _ in range(count)]
@@ -97,14 +101,17 @@ def composed_rows(detectors: dict[int, Detector], portraits: Portraits, count: i
     rows = []
     for size, detect in detectors.items():
         hits, total = 0, 0
-        false_faces = sum(len(detect(to_bgr(scene.picture))) for scene in without)
+        false_faces, followed = 0, 0
+        for picture in (to_bgr(scene.picture) for scene in without):
+            boxes = [detection.box for detection in detect(picture)]
+            false_faces += len(boxes)
+            followed += sum(landmarks(picture, region_of_box(box))[1] >= MIN_PRESENCE for box in boxes)
         for scene in with_faces:
             found, wanted = recalled(scene, detect(to_bgr(scene.picture)))
             hits, total = hits + found, total + wanted
         rows.append(Row(f"composed val, recall at {size} px ({total} faces)", ">= 0.98", f"{hits / total:.4f}"))
-        rows.append(
-            Row(f"false faces per face-free picture at {size} px", "<= 0.01", f"{false_faces / len(without):.4f}")
-        )
+        rates = f"{false_faces / len(without):.4f}, {followed / len(without):.4f} with presence"
+        rows.append(Row(f"false faces per face-free picture at {size} px", "<= 0.01", rates))
     return rows
 
 
