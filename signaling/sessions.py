@@ -6,8 +6,8 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 from aiortc import MediaStreamTrack, RTCDataChannel
 
@@ -19,9 +19,10 @@ from signaling.settings import ServerSettings
 from signaling.stats import Bitrate
 from signaling.video import EditedTrack, FrameTooLarge, VideoFilter
 from signaling.viewers import Viewer
-from stream.settings import Settings
+from stream.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
+    from stream.pipeline import Pipeline
     from stream.runtime import Runtime
 
 logger = logging.getLogger(__name__)
@@ -72,18 +73,28 @@ class Session:
         self._channel: ControlChannel | None = None
         self._bitrate_in, self._bitrate_out = Bitrate(), Bitrate()
 
-    async def answer(self, offer: str) -> str:
+    async def answer(self, offer: str, patch: Mapping[str, Any]) -> str:
         """Apply an offer and make the answer, ICE candidates included.
 
         Args:
             offer: from `offers.read_offer`.
+            patch: change of the default settings that holds from the first frame on.
 
         Raises:
             BadOffer: no common codec, or another thing that only negotiation finds.
+            SettingsError: a setting is refused, or its editor cannot be loaded.
         """
-        pipeline = await asyncio.get_running_loop().run_in_executor(None, self._runtime.pipeline)
-        self._video = VideoFilter(pipeline, self._runtime.changed(Settings(), {}), self._settings.max_frame_pixels)
+        wanted = self._runtime.changed(Settings(), patch)
+        pipeline = await asyncio.get_running_loop().run_in_executor(None, self._prepare, wanted.editor)
+        self._video = VideoFilter(pipeline, wanted, self._settings.max_frame_pixels)
         return await self._peer.answer(offer, self._video.output, lambda: self._audio)
+
+    def _prepare(self, editor: str) -> Pipeline:
+        try:
+            self._runtime.editor(editor)
+        except (RuntimeError, LookupError) as error:  # engines and checkpoints that cannot be loaded
+            raise SettingsError("editor", str(error)) from error
+        return self._runtime.pipeline()
 
     async def run(self) -> Reason:
         """Serve the peer until it ends, is ended, or times out; then clean up. Call it once, after `answer`."""
@@ -214,12 +225,15 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    async def open(self, offer: str, stream: str | None = None) -> tuple[str, str]:
+    async def open(
+        self, offer: str, stream: str | None = None, patch: Mapping[str, Any] | None = None
+    ) -> tuple[str, str]:
         """Start a session. Its place is taken before any work is done for it.
 
         Args:
             offer: from `offers.read_offer`.
             stream: the name under which it can be watched.
+            patch: change of the default settings that holds from the first frame on.
 
         Returns:
             The session's id and the answer.
@@ -228,6 +242,7 @@ class Sessions:
             ServerFull: there is no place.
             NameTaken: there is a stream of this name.
             BadOffer: the offer cannot be answered.
+            SettingsError: a setting is refused.
         """
         if self._closing or len(self._sessions) >= self._settings.max_sessions:
             raise ServerFull
@@ -236,7 +251,7 @@ class Sessions:
         session = Session(secrets.token_urlsafe(16), self._runtime, self._settings, stream)
         self._sessions[session.id] = session
         try:
-            answer = await session.answer(offer)
+            answer = await session.answer(offer, patch or {})
         except BaseException:
             del self._sessions[session.id]
             await session.close()

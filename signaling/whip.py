@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
@@ -12,6 +13,7 @@ from signaling import ice, offers
 from signaling.access import RateLimit, token_matches
 from signaling.sessions import NameTaken, ServerFull, Sessions
 from signaling.settings import ServerSettings
+from stream.settings import SettingsError
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +24,13 @@ OFFERS_PER_SECOND, OFFER_BURST = 1.0, 10.0
 SDP_BODY = {"requestBody": {"required": True, "content": {SDP: {"schema": {"type": "string"}}}}}
 
 StreamName = Annotated[str, Query(pattern="^[A-Za-z0-9_-]{1,64}$", description="name of a stream")]
+
+FirstSettings = Annotated[
+    str | None,
+    Query(
+        max_length=4096, description="settings of the stream from its first frame on, as on the control channel; JSON"
+    ),
+]
 
 
 def require_token(request: Request) -> None:
@@ -77,12 +86,17 @@ def router() -> APIRouter:
             503: {"description": "All sessions are taken"},
         },
     )
-    async def offer(request: Request, stream: StreamName | None = None) -> Response:
-        """Offer a video. The answer holds all ICE candidates. With a name, it can be watched: `/whep?stream=NAME`."""
+    async def offer(request: Request, stream: StreamName | None = None, settings: FirstSettings = None) -> Response:
+        """Offer a video. The answer holds all ICE candidates. With a name, it can be watched: `/whep?stream=NAME`.
+
+        `settings` holds from the first frame on: with `{"lost": "blur", ...}` no unedited frame is ever shown.
+        """
         sessions: Sessions = request.app.state.sessions
         sdp = await read_sdp(request, limit)
         try:
-            id, answer = await sessions.open(offers.read_offer(sdp), stream)
+            id, answer = await sessions.open(offers.read_offer(sdp), stream, first_settings(settings))
+        except SettingsError as error:
+            raise HTTPException(400, str(error)) from error
         except offers.BadOffer as error:
             logger.info("refused an offer: %s", error)
             raise HTTPException(400, str(error)) from error
@@ -118,6 +132,23 @@ def router() -> APIRouter:
         )
 
     return routes
+
+
+def first_settings(text: str | None) -> dict[str, Any]:
+    """The change of settings that comes with an offer.
+
+    Raises:
+        SettingsError: it is not a JSON object.
+    """
+    if text is None:
+        return {}
+    try:
+        patch = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise SettingsError("settings", "is not JSON") from error
+    if not isinstance(patch, dict):
+        raise SettingsError("settings", "is not a JSON object")
+    return patch
 
 
 async def read_sdp(request: Request, limit: OfferLimit) -> str:

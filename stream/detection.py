@@ -76,6 +76,9 @@ class Detector:
 
 
 def _load(name: str, pack: str) -> Any:
+    mend = "git checkout -- models/embedded" if pack == "embedded" else f"fetch the pack {pack!r} again"
+    if pack == "embedded" and not any(Path(name).glob("*.onnx")):  # insightface would look for it on the network
+        raise PackError(f"the face pack in {name} is missing; mend it with: {mend}")
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -95,7 +98,6 @@ def _load(name: str, pack: str) -> Any:
         except (
             Exception
         ) as error:  # insightface raises whatever its parsers raise: turn it into one error with a way out
-            mend = "git checkout -- models/embedded" if pack == "embedded" else f"fetch the pack {pack!r} again"
             raise PackError(f"the face pack in {name} cannot be loaded ({error}); mend it with: {mend}") from error
     if not getattr(analysis.det_model, "use_kps", False):
         raise PackError(f"the face pack {pack!r} has no detector with key points")

@@ -169,8 +169,10 @@ class Peer:
         await self.connection.setLocalDescription(await self.connection.createOffer())
         return self.connection.localDescription.sdp
 
-    async def call(self, headers: Mapping[str, str] = {}, stream: str = "") -> httpx.Response:
-        query = {"stream": stream} if stream else {}
+    async def call(
+        self, headers: Mapping[str, str] = {}, stream: str = "", query: Mapping[str, str] = {}
+    ) -> httpx.Response:
+        query = {**query, **({"stream": stream} if stream else {})}
         response = await self.http.post("/whip", params=query, content=await self.offer(), headers={**SDP, **headers})
         if response.status_code == 201:
             self.location = response.headers["location"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from typing import Any
 
@@ -40,6 +41,37 @@ async def test_a_peer_gets_its_video_back_edited_with_its_timestamps(serve: Any)
         await peer.until(lambda: server.sessions == 0)
         assert server.runtime.pipelines[0].closed
         assert (await server.http.delete(peer.location)).status_code == 404
+
+
+async def test_settings_with_the_offer_hold_from_the_first_frame(serve: Any) -> None:
+    async with serve() as server:
+        peer = server.peer()
+        settings = {"controls": {"brightness": 200}, "lost": "blur"}
+        assert (await peer.call(query={"settings": json.dumps(settings)})).status_code == 201
+        hello = await peer.message("hello")
+        assert hello["settings"]["lost"] == "blur"
+        await peer.until(lambda: len(peer.frames) > 5)
+        assert all(frame.to_ndarray(format="bgr24").mean() > 180 for frame in peer.frames)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ("{", "not JSON"),
+        ("[1]", "not a JSON object"),
+        ('{"lost": "explode"}', "lost"),
+        ('{"controls": {"brightness": 900}}', "brightness"),
+        ('{"editor": "nobody"}', "no such editor"),
+        ('{"editor": "broken"}', "cut short"),
+        ("[" * 4000, "not"),
+    ],
+)
+async def test_refused_settings_refuse_the_offer(serve: Any, settings: str, reason: str) -> None:
+    async with serve() as server:
+        response = await server.peer().call(query={"settings": settings})
+        assert response.status_code == 400
+        assert reason in response.text
+        assert server.sessions == 0
 
 
 async def test_the_answer_is_complete(serve: Any) -> None:
