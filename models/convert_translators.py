@@ -122,7 +122,7 @@ def write(module: nn.Module, example: Mapping[str, Tensor], outputs: Sequence[st
         # It remarks that InstanceNorm reads the picture's statistics (it shall) and on what it leaves unfolded.
         warnings.filterwarnings("ignore", category=UserWarning, module=r"torch\.onnx")
         # Torch's own checks of sizes are decided while it traces; the sizes are fixed.
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
         error = export(module, example, outputs, path)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, differs from torch by {error:.1e}", flush=True)
 
