@@ -68,7 +68,7 @@ class StarGanV2(Editor):
             return np.zeros_like(latent)
         if controls.style == "reference":
             if self._reference is None:
-                raise ValueError("choose a reference photo first, or take the style from a seed")
+                raise ValueError("choose a reference photo first (python -m models.reference), or a style by its seed")
             styles = self._reference
         else:
             z = np.random.default_rng(controls.seed).standard_normal((1, LATENT)).astype(np.float32)

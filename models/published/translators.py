@@ -178,7 +178,9 @@ def _starganv2() -> Entry:
     def load(load_engine: LoadEngine) -> Editor:
         from models.editors.starganv2 import StarGanV2  # noqa: PLC0415
 
-        return StarGanV2(load_engine(networks[0]), load_engine(networks[1]))
+        file = folder / "reference.npy"
+        reference = np.load(file, allow_pickle=False) if file.is_file() else None
+        return StarGanV2(load_engine(networks[0]), load_engine(networks[1]), reference)
 
     return Entry(
         "starganv2",
