@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.editor import Crop
-from models.face_space import SIZE, FaceSpace, Fit
+from models.face_space import SIZE, YAW_MODE, FaceSpace, Fit
 from models.scalp import LOG_OFFSET, smoothstep
 
 Floats = NDArray[np.float32]
@@ -19,6 +19,11 @@ AGEING_YEARS = 45.0
 """The step of age that the networks and tables describe: strength 1."""
 MOST_AGEING = 1.7
 """The strength that no difference of ages exceeds."""
+
+TURNED, TURNED_AWAY = (2.6, 4.0), 0.75
+"""Between these turns of the head (in units of the yaw mode, 26 to 40 degrees) so much of the change of skin goes: the
+texture of the far cheek is stretched from too few pixels.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,8 @@ def draw_ageing(
         flow (S, S, 2) and delta (S, S, 3) as in `models.editor.Edit`, and where either is not zero, (S, S) float32.
     """
     seen = visible(space, fit)
-    weight = abs(strength) * ageing.skin * seen * (1 - smoothstep(hidden, 0.25, 0.75))
+    turned = smoothstep(np.abs(fit.modes[YAW_MODE]), *TURNED)
+    weight = abs(strength) * (1 - TURNED_AWAY * turned) * ageing.skin * seen * (1 - smoothstep(hidden, 0.25, 0.75))
     change = (texture.astype(np.float32) + np.float32(LOG_OFFSET)) * np.expm1(gain * weight[..., None])
 
     moves = (1 - male) * ageing.shape[0] + male * ageing.shape[1]

@@ -28,7 +28,7 @@ from models.scalp import (
     LIGHT_MODES,
     LOG_OFFSET,
     LUMINANCE,
-    SHAPE_MODES,
+    OUTLINE_FEATURES,
     SKIN_BOX,
     ScalpModel,
     head_map,
@@ -51,7 +51,7 @@ LIGHT = slice(8, 8 + LIGHT_MODES)
 """How the face is lit, for the scalp."""
 SKIN = slice(8 + LIGHT_MODES, 11 + LIGHT_MODES)
 """Median log colour of the face."""
-OUTLINE = slice(11 + LIGHT_MODES, 14 + LIGHT_MODES + SHAPE_MODES)
+OUTLINE = slice(11 + LIGHT_MODES, 11 + LIGHT_MODES + OUTLINE_FEATURES)
 """What the skull's outline depends on: in the latent, so that smoothing steadies the outline."""
 
 FULLY_BALD = 0.95
@@ -98,7 +98,7 @@ class EmbeddedEditor(Editor):
             crop: one face, with its mesh.
 
         Returns:
-            (28,) float32: the attributes, then what the scalp needs to know of light, skin and shape.
+            (29,) float32: the attributes, then what the scalp needs to know of light, skin and shape.
 
         Raises:
             ValueError: the crop has no mesh.

@@ -21,6 +21,8 @@ SIZE = 192
 """Side of the texture square in pixels."""
 VERTICES = 468
 """Points of the mesh that are used: MediaPipe's without the irises."""
+YAW_MODE = 0
+"""The first shape mode is the head's turn, about 10 degrees a unit."""
 UPPER_HALF = 85.0
 """Texture row above which the mesh moves with the skull, brows aside."""
 STEP = 3

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.face_space import SIZE, Fit
+from models.face_space import SIZE, YAW_MODE, Fit
 
 Floats = NDArray[np.float32]
 
@@ -23,6 +23,7 @@ CENTER = (96.0, 52.0)
 """The point between the brows in the texture square."""
 SHAPE_MODES = 8
 """Modes of the face's shape that the outline depends on."""
+OUTLINE_FEATURES = SHAPE_MODES + 4
 LIGHT_MODES = 6
 SHADING_BOX = (slice(10, 170), slice(36, 156))
 """The part of the texture square whose shading tells the light, rows and columns."""
@@ -51,7 +52,7 @@ class ScalpModel:
     """The statistics. A angles from 0 (right) over the crown to pi, R radii from the center to the outline.
 
     Attributes:
-        outline: (A, 3 + SHAPE_MODES) float32, radius in texture pixels as a linear function of `outline_features`.
+        outline: (A, OUTLINE_FEATURES) float32, radius in texture pixels as a linear function of `outline_features`.
         mean: (A, R, 3) float32, log colour of the scalp relative to the face's median.
         shading: (LIGHT_MODES, A, R, 3) float32, its change with each light coefficient.
         light_mean: (48,) float32, mean of the face's shading.
@@ -112,10 +113,10 @@ def shading_of(logs: Floats) -> Floats:
 
 
 def outline_features(fit: Fit) -> Floats:
-    """What the skull's outline depends on: 1, the affine map's stretch and shear, the first shape modes."""
+    """What the skull's outline depends on: 1, the affine map's stretch and shear, the turn squared, the first modes."""
     across, down = fit.affine[:, 0], fit.affine[:, 1]
     width, height = float(np.linalg.norm(across)), float(np.linalg.norm(down))
-    posed = [1.0, np.log(width / height), float(across @ down) / (width * height)]
+    posed = [1.0, np.log(width / height), float(across @ down) / (width * height), float(fit.modes[YAW_MODE]) ** 2]
     return np.concatenate([posed, fit.modes[:SHAPE_MODES]]).astype(np.float32)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -28,6 +29,8 @@ YOUNG, OLD = (20.0, 33.0), (64.0, 90.0)
 """The ages whose means are compared, years; between their middles lie `AGEING_YEARS`."""
 SEXES = ("F", "M")
 ANGLES, RADII = 37, 24
+SHORT_HAIR = 0.95
+"""The skull's outline over that of a close-cropped head."""
 FOLD_SIGMA = 7.0
 """What is finer than this counts as a fold or wrinkle, texture pixels."""
 
@@ -159,28 +162,28 @@ def _to_bytes(fold: Floats) -> NDArray[np.uint8]:
 def scalp_tables(faces: FaceSet, space: FaceSpace, rows: Rows) -> dict[str, NDArray[Any]]:
     """The statistics of `models.scalp.ScalpModel`, from the bald."""
     labels = faces.labels
-    bald = rows[
-        (labels["baldness"][rows] > 0.85)
-        & (labels["age"][rows] > 20)
-        & (np.abs(labels["yaw"][rows]) < 35)
-        & (labels["hat"][rows] != 1)
-        & (labels["hair_area"][rows] < 0.06)
-    ]
-    fits = [space.fit(faces.mesh[row]) for row in bald]
-    radii = np.stack([_outline(faces, row, fit) for row, fit in zip(bald, fits, strict=True)])
+    adult = (labels["age"][rows] > 20) & (labels["hat"][rows] != 1)
+    area, yaw, baldness = labels["hair_area"][rows], np.abs(labels["yaw"][rows]), labels["baldness"][rows]
+    bald = rows[adult & (baldness > 0.85) & (yaw < 35) & (area < 0.06)]
+    turned = rows[adult & (labels["sex"][rows] == "M") & ~(baldness > 0.85) & (yaw > 10) & (yaw < 45) & (area < 0.1)]
+
+    views = [view for row in bald for view in _both_ways(faces, space, row)]
+    cropped = [view for row in turned for view in _both_ways(faces, space, row)]
+    fits = [space.fit(view.mesh) for view in [*views, *cropped]]
+    radii = np.stack([_outline(view.person, fit) for view, fit in zip([*views, *cropped], fits, strict=True)])
+    radii[len(views) :] *= SHORT_HAIR
     features = np.stack([outline_features(fit) for fit in fits])
     outline = np.stack([_robust_ridge(features, radii[:, angle], 4.0) for angle in range(ANGLES)])
+    outline = cv2.GaussianBlur(outline, (1, 13), 0, sigmaY=2.0, borderType=cv2.BORDER_REPLICATE)
 
-    smooth = labels["hair_area"][bald] < 0.03
     shading, light = [], []
-    for row, fit, own in zip(bald[smooth], np.array(fits, object)[smooth], radii[smooth], strict=True):
+    for view, fit, own in zip(views, fits, radii, strict=False):
+        if view.hair_area > 0.03:
+            continue
         edge = 0.97 * np.where(np.isfinite(own), own, outline @ outline_features(fit))
-        polar = _polar_colour(faces.images[row], fit, edge)
-        texture = space.unwrap(faces.images[row], fit)
-        for colour, face in ((polar, texture), (polar[::-1], texture[:, ::-1])):
-            logs = log_colour(face)
-            shading.append(colour - np.median(logs[SKIN_BOX].reshape(-1, 3), axis=0))
-            light.append(shading_of(logs))
+        logs = log_colour(space.unwrap(view.image, fit))
+        shading.append(_polar_colour(view.image, fit, edge) - np.median(logs[SKIN_BOX].reshape(-1, 3), axis=0))
+        light.append(shading_of(logs))
     colours, lights = np.asarray(shading), np.asarray(light)
     middle = lights.mean(0)
     modes = np.linalg.svd(lights - middle, full_matrices=False)[2][:LIGHT_MODES]
@@ -205,9 +208,30 @@ def _less_colour(logs: NDArray[Any]) -> Floats:
     return np.asarray(luminance + 0.8 * (logs - luminance), np.float32)
 
 
-def _outline(faces: FaceSet, row: int, fit: Fit) -> Floats:
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A portrait, or its mirror image."""
+
+    image: NDArray[np.uint8]
+    person: Floats
+    mesh: Floats
+    hair_area: float
+
+
+def _both_ways(faces: FaceSet, space: FaceSpace, row: int) -> list[_View]:
+    """A portrait and its mirror image; a vertex's partner is the one that lies where its mirror image would."""
+    area = float(faces.labels["hair_area"][row])
+    image, person, mesh = faces.image(row), faces.mask("person", row), faces.mesh[row, :VERTICES]
+    middle = float(space.mean[:, 0].mean())
+    mirrored = np.column_stack([2 * middle - space.mean[:, 0], space.mean[:, 1]])
+    partner = np.argmin(((space.mean[None] - mirrored[:, None]) ** 2).sum(2), axis=1)
+    other = np.column_stack([PORTRAIT - 1 - mesh[partner, 0], mesh[partner, 1]]).astype(np.float32)
+    flipped = np.ascontiguousarray(image[:, ::-1]), np.ascontiguousarray(person[:, ::-1])
+    return [_View(image, person, mesh, area), _View(*flipped, other, area)]
+
+
+def _outline(person: Floats, fit: Fit) -> Floats:
     """Where the person ends, seen from between the brows; NaN where the portrait ends first."""
-    person = faces.mask("person", row)
     lengths = np.arange(30, 150, dtype=np.float32)
     radii = np.full(ANGLES, np.nan, np.float32)
     for index, way in enumerate(_directions()):
