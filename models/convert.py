@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from engines.base import EngineError
-from engines.export import export
 from models import (
     convert_translators,
     dialects,
@@ -31,6 +30,7 @@ from models import (
     stylegan2,
 )
 from models.checkpoints import CheckpointError, UnsafeCheckpoint, load_state, tensors_in
+from models.convert_translators import write
 from models.latents import LatentError
 
 LARGEST_PICTURE = 512
@@ -132,12 +132,6 @@ def write_generator(generator: stylegan2.Generator, to: Path) -> None:
     """Export a StyleGAN2 as generator.onnx, up to `LARGEST_PICTURE`."""
     example = {"w_plus": torch.randn(1, generator.rows, generator.style_dim)}
     write(Picture(generator), example, ["image"], to / "generator.onnx")
-
-
-def write(module: nn.Module, example: Mapping[str, Tensor], outputs: Sequence[str], path: Path) -> None:
-    """Export one network and say how far it is from its module."""
-    error = export(module, example, outputs, path)
-    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, differs from torch by {error:.1e}", flush=True)
 
 
 def _faces() -> Tensor:
