@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Collection, Mapping
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, create_model
 
 from engines.base import Engine
 from models.editor import Controls, Crop, CropSpec, Edit, Editor, Latent
@@ -31,6 +31,13 @@ class OtherHalfControls(Controls):
 DIRECTIONS = ("AtoB", "BtoA")
 
 
+def other_half_controls(directions: Collection[str]) -> type[Controls]:
+    """The controls with those directions to choose from whose weights are there."""
+    there = tuple(direction for direction in DIRECTIONS if direction in directions)
+    which: Any = (Literal[("none", *there)], Field("none", title="Other half"))
+    return create_model("OtherHalfControls", __base__=OtherHalfControls, which=which)
+
+
 class OtherHalf(Editor):
     """pix2pix or CoupleGenerator as a live editor.
 
@@ -44,7 +51,6 @@ class OtherHalf(Editor):
         name: its name in the catalog.
     """
 
-    Controls = OtherHalfControls
     needs_masks = True
     latent_seconds = 0.0
     encode_seconds = 0.0
@@ -52,6 +58,7 @@ class OtherHalf(Editor):
     def __init__(self, generators: Mapping[str, Engine], size: int = 256, name: str = "pix2pix") -> None:
         self.name = name
         self.crop = CropSpec("ffhq", size)
+        self.Controls = other_half_controls(generators)
         self._generators = dict(generators)
         first = next(iter(self._generators.values()))
         shapes = {spec.name: tuple(n or 1 for n in spec.shape) for spec in first.inputs}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, create_model
 
 from engines.base import Engine
 from models.editor import Controls, Crop, CropSpec, Edit, Editor, Floats, Latent
@@ -31,6 +31,14 @@ class StarGanV2Controls(Controls):
         return self.domain == "own" or self.strength == 0
 
 
+def starganv2_controls(reference: bool) -> type[Controls]:
+    """The controls, with a style from a reference photo only where there is one."""
+    if reference:
+        return StarGanV2Controls
+    style: Any = (Literal["seed"], Field("seed", title="Style from"))
+    return create_model("StarGanV2Controls", __base__=StarGanV2Controls, style=style)
+
+
 class StarGanV2(Editor):
     """StarGAN v2 as a live editor. Its latent is a switch and the style code, so styles blend into each other.
 
@@ -43,7 +51,6 @@ class StarGanV2(Editor):
 
     name = "starganv2"
     crop = CropSpec("ffhq", 256)
-    Controls = StarGanV2Controls
     needs_masks = True
     latent_seconds = 0.0
     encode_seconds = 0.0
@@ -52,6 +59,7 @@ class StarGanV2(Editor):
         self._generator = generator
         self._mapping = mapping
         self._reference = reference
+        self.Controls = starganv2_controls(reference is not None)
         self._high_pass = any(spec.name == "mask_32" for spec in generator.inputs)
 
     def encode(self, crop: Crop) -> Latent:

@@ -143,10 +143,16 @@ def _pix2pix(name: str, title: str, description: str, *, file: str, origin: str,
     weights = Weights(folder / file, "your own, or that of where you got it", origin)
     network = folder / "AtoB.onnx"
 
+    backwards = folder / "BtoA.onnx"
+
+    def controls() -> type[Controls]:
+        from models.editors.pix2pix import other_half_controls  # noqa: PLC0415
+
+        return other_half_controls(("AtoB", "BtoA") if backwards.is_file() else ("AtoB",))
+
     def load(load_engine: LoadEngine) -> Editor:
         from models.editors.pix2pix import OtherHalf  # noqa: PLC0415
 
-        backwards = folder / "BtoA.onnx"
         generators = {"AtoB": load_engine(network)}
         if backwards.is_file():
             generators["BtoA"] = load_engine(backwards)
@@ -156,7 +162,7 @@ def _pix2pix(name: str, title: str, description: str, *, file: str, origin: str,
         name,
         title,
         description,
-        controls_of("pix2pix", "OtherHalfControls"),
+        controls,
         load,
         (weights,),
         (Preset("The other half", {"which": "AtoB"}),),
@@ -175,18 +181,24 @@ def _starganv2() -> Entry:
     )
     networks = tuple(folder / name for name in ("generator.onnx", "mapping.onnx", "style_encoder.onnx"))
 
+    reference = folder / "reference.npy"
+
+    def controls() -> type[Controls]:
+        from models.editors.starganv2 import starganv2_controls  # noqa: PLC0415
+
+        return starganv2_controls(reference.is_file())
+
     def load(load_engine: LoadEngine) -> Editor:
         from models.editors.starganv2 import StarGanV2  # noqa: PLC0415
 
-        file = folder / "reference.npy"
-        reference = np.load(file, allow_pickle=False) if file.is_file() else None
-        return StarGanV2(load_engine(networks[0]), load_engine(networks[1]), reference)
+        styles = np.load(reference, allow_pickle=False) if reference.is_file() else None
+        return StarGanV2(load_engine(networks[0]), load_engine(networks[1]), styles)
 
     return Entry(
         "starganv2",
         "Other looks",
         "Another face, hair and make-up on your head, in a style drawn by a number.",
-        controls_of("starganv2", "StarGanV2Controls"),
+        controls,
         load,
         (file,),
         (Preset("A woman", {"domain": "female", "seed": 1}), Preset("A man", {"domain": "male", "seed": 1})),

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from torch.nn import functional as F
 
 from models.checkpoints import CheckpointError
@@ -123,6 +124,14 @@ def test_editor_shows_the_translation_of_a_seed() -> None:
     assert first.image is not None
     np.testing.assert_array_equal(first.image, again.image)
     assert not np.array_equal(first.image, other_seed.image)
+
+
+def test_only_what_is_there_can_be_chosen() -> None:
+    controls = editor().Controls
+    assert issubclass(controls, OtherHalfControls)
+    assert controls(which="AtoB").which == "AtoB"
+    with pytest.raises(ValidationError):
+        controls(which="BtoA")
 
 
 def test_an_absent_direction_is_named() -> None:

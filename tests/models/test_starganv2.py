@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from models import starganv2
 from models.editor import Crop, Editor
@@ -76,6 +77,8 @@ def test_editor_shows_a_style(high_pass: float) -> None:
 def test_a_reference_gives_its_style() -> None:
     engine = TorchEngine(StyleEncoder(), {"image": (3, 256, 256)}, ("styles",))
     styles = reference_styles(engine, face_crop(256))
+    with pytest.raises(ValidationError):
+        make_editor().Controls(style="reference")
     assert styles.shape == (2, 64)
     editor = make_editor(styles)
     steered = editor.steer(np.zeros(65, np.float32), StarGanV2Controls(domain="male", style="reference"))
