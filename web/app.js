@@ -149,7 +149,13 @@ async function start() {
     }
     showState("connecting");
     const { iceServers = [] } = page.capabilities;
-    connection.start({ url: new URL("whip", document.baseURI), stream: page.stream, iceServers, token: tabValue("token") });
+    connection.start({
+      url: new URL("whip", document.baseURI),
+      stream: page.stream,
+      iceServers,
+      token: tabValue("token"),
+      settings: () => ({ ...page.wanted, lock: null }),
+    });
   } catch (error) {
     if (!error.problem) throw error;
     showState(error.problem, { host: location.host });

@@ -44,8 +44,9 @@ export class Connection extends EventTarget {
   }
 
   /**
-   * @param {{url: URL, stream: MediaStream, iceServers: RTCIceServer[], token: string|null}} options
-   *   url: the WHIP endpoint. stream: one video track to edit, and an audio track if sound is to come back in step with it.
+   * @param {{url: URL, stream: MediaStream, iceServers: RTCIceServer[], token: string|null,
+   *   settings: () => object}} options
+   *   url: the WHIP endpoint. settings: those of the stream from its first frame on. stream: one video track to edit, and an audio track if sound is to come back in step with it.
    */
   start(options) {
     this.stop();
@@ -149,7 +150,7 @@ export class Connection extends EventTarget {
   }
 }
 
-async function negotiate({ url, stream, iceServers, token }, onStream) {
+async function negotiate({ url, stream, iceServers, token, settings }, onStream) {
   const pc = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
   try {
     const channel = pc.createDataChannel("control");
@@ -167,7 +168,7 @@ async function negotiate({ url, stream, iceServers, token }, onStream) {
     await pc.setLocalDescription();
     await tune(transceiver.sender, stream);
     await gathered(pc);
-    const response = await post(url, pc.localDescription.sdp, token);
+    const response = await offer(url, pc.localDescription.sdp, token, settings?.());
     const location = response.headers.get("Location");
     await pc.setRemoteDescription({ type: "answer", sdp: await response.text() });
     return { pc, channel, resource: location ? new URL(location, url) : null };
@@ -212,6 +213,20 @@ function gathered(pc) {
     pc.addEventListener("icegatheringstatechange", check);
     check();
   });
+}
+
+/** Send the settings with the offer: they hold from the first frame on, so that "blur" never shows a raw one. */
+async function offer(url, sdp, token, settings) {
+  if (!settings) return post(url, sdp, token);
+  const withSettings = new URL(url);
+  withSettings.searchParams.set("settings", JSON.stringify(settings));
+  try {
+    return await post(withSettings, sdp, token);
+  } catch (error) {
+    // Kept settings that this server does not know must not keep anybody out, unless they are there to hide a face.
+    if (error.problem !== "refused" || settings.lost === "blur") throw error;
+    return post(url, sdp, token);
+  }
 }
 
 async function post(url, sdp, token) {

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import av
 import cv2
@@ -86,8 +88,11 @@ def test_presets_and_reload(page: Page, service: Service) -> None:
     expect(page.get_by_role("button", name="Mine", exact=True)).to_have_attribute("aria-pressed", "true")
     age = value_of(page, "age")
 
-    page.reload()
+    with page.expect_request(lambda request: request.method == "POST") as offered:
+        page.reload()
     expect(page.locator("body")).to_have_attribute("data-state", "live")
+    settings = json.loads(parse_qs(urlsplit(offered.value.url).query)["settings"][0])
+    assert settings["controls"]["bald"] == 0.4, "the settings travel with the offer, for the first frame"
     assert value_of(page, "bald") == "0.40"
     assert value_of(page, "age") == age
     page.get_by_role("button", name="Reset all").click()
