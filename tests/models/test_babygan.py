@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from models.babygan import age_strength, child, grow
+from models.babygan import Resemblance, age_strength, child, grow
 from models.latents import Direction
 
 FATHER, MOTHER = (np.random.default_rng(i).normal(size=(18, 8)).astype(np.float32) for i in (0, 1))
@@ -18,11 +18,16 @@ def test_genes_run_from_father_to_mother() -> None:
     assert_allclose(child(FATHER, MOTHER, 0.25), 0.75 * FATHER + 0.25 * MOTHER, rtol=1e-6)
 
 
-@pytest.mark.parametrize(("resemblance", "parent"), [("father", FATHER), ("mother", MOTHER)])
-def test_fine_rows_come_from_the_photo(resemblance: str, parent: np.ndarray) -> None:
-    got = child(FATHER, MOTHER, 0.5, resemblance)  # type: ignore[arg-type]
-    assert_allclose(got[-1], parent[-1], rtol=1e-6)
-    assert np.linalg.norm(got[0] - parent[0]) > 0.5
+@pytest.mark.parametrize(
+    ("resemblance", "parent", "other", "power"), [("father", FATHER, MOTHER, 0.3), ("mother", MOTHER, FATHER, 0.7)]
+)
+def test_fine_rows_come_from_the_photo(
+    resemblance: Resemblance, parent: np.ndarray, other: np.ndarray, power: float
+) -> None:
+    got = child(FATHER, MOTHER, 0.3, resemblance)
+    for row in (0, 8, 17):
+        share = ((row + 1) / 18) ** power
+        assert_allclose(got[row], share * parent[row] + (1 - share) * other[row], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(("years", "strength"), [(10, 4), (30, 0), (50, -4)])

@@ -104,10 +104,13 @@ def test_components_find_the_widest_axis_and_set_it() -> None:
     found = components(samples, 2, "toy")
     assert abs(found.vectors[0, 1]) > 0.99
     assert found.deviations[0] == pytest.approx(5, rel=0.15)
-    w_plus = np.repeat(code(1, 8), 6, 0)
+    w_plus = code(6, 8)
     moved = found.set_coordinate(w_plus, 0, (2, 4), 1.5)
     assert_array_equal(moved[[0, 1, 4, 5]], w_plus[[0, 1, 4, 5]])
-    assert (moved[2] - found.mean) @ found.vectors[0] / found.deviations[0] == pytest.approx(1.5, abs=1e-4)
+    # the way there is measured on row 0, whatever the moved rows have
+    at_row_0 = w_plus[0] + moved[2] - w_plus[2]
+    assert (at_row_0 - found.mean) @ found.vectors[0] / found.deviations[0] == pytest.approx(1.5, abs=1e-4)
+    assert_allclose(moved[2] - w_plus[2], moved[3] - w_plus[3], atol=1e-5)
 
 
 def test_semantics_are_the_ways_that_change_styles_most() -> None:
