@@ -14,7 +14,7 @@ READER_SIZE = 112
 """Side of the reader's picture of the head."""
 EMPHASIS_BLOCK = 12
 """Texture pixels: what is finer counts as a fold."""
-OLDER_FOLDS, OLDER_ALL = 1.6, 1.06
+OLDER_FOLDS, OLDER_ALL = 1.45, 1.0
 YOUNGER_FOLDS, YOUNGER_ALL = 1.35, 1.05
 """How much the trained change is deepened, its folds and then all of it."""
 

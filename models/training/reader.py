@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -149,8 +148,3 @@ def _balance(faces: FaceSet, rows: NDArray[np.int64]) -> NDArray[np.float64]:
 
 def _planes(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))).to(device).float()
-
-
-def disable_cv_threads() -> None:
-    """One core is what a trainer asks of OpenCV; torch has the others."""
-    cv2.setNumThreads(1)
