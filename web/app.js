@@ -49,7 +49,7 @@ const page = {
   capabilities: null,
   editor: null, // the EditorInfo in use
   fields: [],
-  wanted: { ...STANDARD, ...saved.settings, lock: null },
+  wanted: startingSettings(),
   confirmed: null, // what the server last said it uses
   controlsOf: { ...saved.controls }, // editor name -> controls, so that switching editors keeps each one's look
   mirror: saved.mirror ?? true,
@@ -106,6 +106,12 @@ async function begin() {
   else showState(navigator.mediaDevices?.getUserMedia ? "start" : "insecure", { host: location.host });
 }
 
+/** What was set last time; names that this version does not know are left out, or the server would refuse them all. */
+function startingSettings() {
+  const known = Object.entries(STANDARD).map(([name, standard]) => [name, saved.settings?.[name] ?? standard]);
+  return { ...Object.fromEntries(known), lock: null };
+}
+
 function takeTokenFromAddress() {
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
   if (!token) return;
@@ -154,7 +160,7 @@ async function start() {
       stream: page.stream,
       iceServers,
       token: tabValue("token"),
-      settings: () => ({ ...page.wanted, lock: null }),
+      settings: () => ({ ...page.wanted, lock: null }), // ids of faces belong to a session
     });
   } catch (error) {
     if (!error.problem) throw error;
@@ -245,8 +251,8 @@ function openSession(channel) {
   page.control = control;
   control.addEventListener("hello", ({ detail }) => {
     page.confirmed = detail.settings;
-    page.wanted.lock = null; // ids of faces belong to a session
-    control.change(page.wanted);
+    page.wanted.lock = null;
+    control.change(page.wanted); // whatever was moved while the connection was made
     wantStats();
   });
   control.addEventListener("settings", ({ detail }) => {

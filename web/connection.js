@@ -46,7 +46,8 @@ export class Connection extends EventTarget {
   /**
    * @param {{url: URL, stream: MediaStream, iceServers: RTCIceServer[], token: string|null,
    *   settings: () => object}} options
-   *   url: the WHIP endpoint. settings: those of the stream from its first frame on. stream: one video track to edit, and an audio track if sound is to come back in step with it.
+   *   url: the WHIP endpoint. stream: one video track to edit, and an audio track if sound is to come back in step with it.
+   *   settings: gives those of the stream from its first frame on.
    */
   start(options) {
     this.stop();

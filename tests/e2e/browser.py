@@ -1,9 +1,10 @@
-"""Chromium with a camera that plays a file."""
+"""Chromium with a camera that plays a file. `python -m tests.e2e.browser` tells whether there is one."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,3 +55,8 @@ def launched(playwright: Playwright, camera: Path | None, *, allowed: bool = Tru
         yield browser
     finally:
         browser.close()
+
+
+if __name__ == "__main__":
+    print(find() or INSTALL_HINT)
+    sys.exit(find() is None)
