@@ -220,7 +220,9 @@ class Noise(nn.Module):
         self.register_buffer("noise", torch.randn(1, 1, side, side))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.noise * self.weight[:, None, None]
+        # not a product of constants, which an exporter would store at full size per channel
+        noise = self.noise.expand(x.shape[0], -1, -1, -1)
+        return x + noise * self.weight[:, None, None]
 
 
 class Style(nn.Module):

@@ -16,6 +16,7 @@ from models.editors.latent import Slider
 from models.editors.sam import Sam
 from models.latents import Direction, LatentError
 from models.stylegan2 import Generator
+from models.translation import to_network
 from tests.models.translators import TorchEngine, face_crop
 
 ROWS, WIDTH, SIDE = 10, 16, 64
@@ -101,6 +102,17 @@ def test_neutral_is_neutral_and_a_change_is_drawn(editor: Editor, changed: dict[
     full = editor.render(crop, latent, editor.steer(latent, editor.Controls(**changed, detail="full")))
     assert full.image is not None
     assert full.image.shape == (SIDE, SIDE, 3)
+
+
+def test_sam_adds_what_the_age_adds() -> None:
+    editor, crop = sam(), face_crop(SIDE)
+    latent = editor.encode(crop)
+    edit = editor.render(crop, latent, editor.steer(latent, editor.Controls(age=60.0)))
+    image = to_network(crop.image)
+    offsets = editor._ageing.run({"image": image, "age": np.float32([60])})["offsets"][0]
+    own, aged = editor._generator.run({"w_plus": np.stack([code_of(latent), code_of(latent) + offsets])})["image"]
+    want = (aged.clip(-1, 1) - own.clip(-1, 1)).transpose(1, 2, 0) * 127.5
+    np.testing.assert_allclose(edit.delta, want, atol=1e-3)
 
 
 def test_sam_asks_the_ageing_half_for_the_age() -> None:
