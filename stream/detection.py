@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 EMBEDDED_PACK = Path(__file__).resolve().parent.parent / "models" / "embedded" / "tracker"
 MAX_FACES = 8
+MIN_INPUT_PX = 8
 
 
 class PackError(RuntimeError):
@@ -54,6 +55,7 @@ class Detector:
             PackError: the pack is missing, incomplete or damaged, or has no detector with key points.
         """
         name = str(EMBEDDED_PACK) if pack == "embedded" else pack
+        self._size = size
         self._model = _load(name, pack)
         self._model.prepare(-1, input_size=(size, size), det_thresh=threshold)
 
@@ -66,6 +68,9 @@ class Detector:
         Returns:
             At most `MAX_FACES` detections, the largest ones first.
         """
+        height, width = image.shape[:2]
+        if min(height, width) * self._size < MIN_INPUT_PX * max(height, width):
+            return []  # a sliver holds no face, and insightface cannot scale it into its input
         boxes, points = self._model.detect(image, max_num=MAX_FACES)
         found = [
             Detection(box[:4].astype(np.float32), five.astype(np.float32), float(box[4]))

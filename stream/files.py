@@ -34,7 +34,6 @@ PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 MAX_PIXELS = 100_000_000
 CRF = "17"
 DEFAULT_RATE = Fraction(30)
-FILES_DETECTOR_SIZE = 640
 # A still has no second chance: the landmarks are read again from where they were found.
 STILL_PASSES = 3
 
@@ -413,7 +412,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pack", default="embedded", help="face pack: embedded, a folder, or an InsightFace name")
     parser.add_argument("--backend", default="auto")
     parser.add_argument("--precision", default="auto")
-    parser.add_argument("--detector-size", type=int, default=FILES_DETECTOR_SIZE)
+    parser.add_argument("--detector-size", type=int, default=RuntimeSettings().detector_size)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser
 

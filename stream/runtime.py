@@ -90,7 +90,7 @@ class Runtime:
         self._controls: dict[str, type[Controls]] = {}
         self._detector = Detector(settings.pack, settings.detector_size)
         self._detect_lock = threading.Lock()
-        self._landmarks = Landmarks(self._engine(LANDMARKS))
+        self._landmarks = Landmarks(self._engine(LANDMARKS, precision=self._positions_precision()))
         self._segmenter = Segmenter(self._engine(SEGMENTER))
 
     @classmethod
@@ -185,13 +185,17 @@ class Runtime:
         with self._detect_lock:
             return self._detector(image)
 
-    def _engine(self, path: Path) -> Engine:
+    def _positions_precision(self) -> str:
+        """Of networks that give positions: near a crop's edge bf16 is 0.4 crop pixels coarse, and that is jitter."""
+        return "f32" if self._settings.precision == "auto" else self._settings.precision
+
+    def _engine(self, path: Path, precision: str | None = None) -> Engine:
         with self._loading:
             if path not in self._engines:
                 self._engines[path] = select.load(
                     path,
                     backend=self._settings.backend,
-                    precision=self._settings.precision,
+                    precision=precision or self._settings.precision,
                     threads=self._settings.threads,
                     cache_dir=self._settings.cache_dir,
                 )

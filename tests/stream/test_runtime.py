@@ -64,7 +64,7 @@ def test_neutral_controls_return_the_very_frame(runtime: Runtime, portrait: Imag
     assert len(output.faces) == 1
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 3), (17, 33, 3), (33, 17, 3), (720, 1280, 3)])
+@pytest.mark.parametrize("shape", [(1, 1, 3), (17, 33, 3), (33, 17, 3), (2, 900, 3), (720, 1280, 3)])
 def test_pictures_without_a_face(runtime: Runtime, shape: tuple[int, ...]) -> None:
     settings = runtime.changed(Settings(), {"controls": {"age": 75}})
     for picture in (np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8), noise(0, shape)):
