@@ -1,4 +1,4 @@
-"""`python -m models.training NAME ...` trains one part of the embedded pack; `--help` after the name for its options."""
+"""`python -m models.training NAME ...` trains one embedded network; `--help` after the name for its options."""
 
 from __future__ import annotations
 
