@@ -8,6 +8,7 @@ const THUMB_WIDTH = 32;
 const THUMB_HEIGHT = 18;
 const LONGEST_DELAY_MS = 3_000;
 const LAG_STEP_MS = 5;
+const FEWEST_FRAMES = 4;
 const HISTORY_FRAMES = 24;
 const BURST_MS = 1_000;
 const LONGEST_BURST_MS = 6_000;
@@ -25,25 +26,24 @@ const CLEAR_MATCH = 0.75;
 export function bestLag(local, returned) {
   const first = local[0]?.time ?? 0;
   const last = local.at(-1)?.time ?? 0;
+  // Every shift is judged on the same frames, or a shift whose frames happen to move little would look good.
+  const longest = Math.min(LONGEST_DELAY_MS, (last - first) / 2);
+  const judged = returned.filter(({ time }) => time >= first + longest && time <= last);
+  if (judged.length < FEWEST_FRAMES || longest < 2 * LAG_STEP_MS) return null;
   const costs = [];
-  for (let lag = 0; lag <= LONGEST_DELAY_MS; lag += LAG_STEP_MS) {
-    let sum = 0;
-    let count = 0;
-    for (const { time, grey } of returned) {
-      if (time - lag < first || time - lag > last) continue;
-      sum += difference(grey, nearest(local, time - lag).grey);
-      count += 1;
-    }
-    if (count >= 4) costs.push({ lag, cost: sum / count });
+  for (let lag = 0; lag <= longest; lag += LAG_STEP_MS) {
+    const sum = judged.reduce((total, { time, grey }) => total + difference(grey, nearest(local, time - lag).grey), 0);
+    costs.push(sum / judged.length);
   }
-  if (costs.length < 4) return null;
-  const sorted = costs.map(({ cost }) => cost).sort((a, b) => a - b);
-  const least = sorted[0];
-  if (least >= CLEAR_MATCH * sorted[sorted.length >> 1]) return null;
+  const least = Math.min(...costs);
+  const typical = [...costs].sort((a, b) => a - b)[costs.length >> 1];
+  const best = costs.indexOf(least);
+  // At the end of the range, the true delay may be longer than could be seen.
+  if (least >= CLEAR_MATCH * typical || best === costs.length - 1) return null;
   // Frames are 33 ms apart, so a range of shifts is equally good: its middle is the delay.
-  const good = costs.filter(({ cost }) => cost <= least * 1.02 + 0.01);
-  const run = good.filter(({ lag }) => lag - good[0].lag < 50);
-  return (run[0].lag + run.at(-1).lag) / 2;
+  let end = best;
+  while (end + 1 < costs.length && costs[end + 1] <= least * 1.02 + 0.01) end += 1;
+  return (LAG_STEP_MS * (best + end)) / 2;
 }
 
 function nearest(thumbs, time) {
@@ -119,7 +119,7 @@ export class DelayMeter {
         const lag = bestLag(local, returned);
         if (lag !== null) this.delay = this.delay === null ? lag : (this.delay + lag) / 2;
         if (lag === null) this.#measure(this.delay === null ? 0 : REST_MS, Math.min(2 * burst, LONGEST_BURST_MS));
-        else this.#measure(REST_MS, Math.max(BURST_MS, 2 * lag));
+        else this.#measure(REST_MS, Math.max(BURST_MS, 3 * lag));
       }, burst);
     }, rest);
   }
