@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from engines.base import Engine
-from models.ageing import Ageing, covered, draw_ageing, strength_of
+from models.ageing import REMEMBERED, Ageing, covered, draw_ageing, recalled, remembered, strength_of
 from models.editor import Controls, Crop, CropSpec, Edit, Editor, Latent
 from models.face_space import FaceSpace, Fit
 from models.filters import guided_filter
@@ -53,6 +53,11 @@ SKIN = slice(8 + LIGHT_MODES, 11 + LIGHT_MODES)
 """Median log colour of the face."""
 OUTLINE = slice(11 + LIGHT_MODES, 11 + LIGHT_MODES + OUTLINE_FEATURES)
 """What the skull's outline depends on: in the latent, so that smoothing steadies the outline."""
+OLDER = slice(OUTLINE.stop, OUTLINE.stop + REMEMBERED)
+YOUNGER = slice(OLDER.stop, OLDER.stop + REMEMBERED)
+"""How the skin would change over half a lifetime, as `models.ageing.remembered`. It sticks to the skin, so it is drawn
+seldom and smoothed like the rest of the latent.
+"""
 
 FULLY_BALD = 0.95
 """A reading of baldness above this counts as this: the way to 1 must not vanish."""
@@ -82,7 +87,7 @@ class EmbeddedEditor(Editor):
     crop = CropSpec(convention="ffhq", size=320, margin=1.25)
     Controls = EmbeddedControls
     needs_masks = True
-    encode_seconds = 0.1
+    encode_seconds = 0.2
 
     def __init__(self, reader: Engine, ager: Engine, space: FaceSpace, ageing: Ageing, scalp: ScalpModel) -> None:
         self._reader = reader
@@ -98,7 +103,8 @@ class EmbeddedEditor(Editor):
             crop: one face, with its mesh.
 
         Returns:
-            (29,) float32: the attributes, then what the scalp needs to know of light, skin and shape.
+            (87581,) float32: the attributes, then what the scalp needs to know of light, skin and shape, then how the
+            skin ages and grows young; the slices of this module name the parts.
 
         Raises:
             ValueError: the crop has no mesh.
@@ -109,8 +115,16 @@ class EmbeddedEditor(Editor):
         read[list(PROBABILITIES)] = 1 / (1 + np.exp(-read[list(PROBABILITIES)]))
         texture = self._space.unwrap(crop.image, fit)
         skin = np.median(log_colour(texture[SKIN_BOX]).reshape(-1, 3), axis=0)
-        parts = [np.clip(read, 0, 1), self._scalp.light(texture), skin, outline_features(fit)]
-        return np.concatenate(parts).astype(np.float32)
+        maps = self._ager.run(
+            {
+                "texture": _planes(texture),
+                "covered": covered(crop, fit)[None, None],
+                "male": np.full((1, 1), read[MALE], np.float32),
+            }
+        )
+        ways = (remembered(maps[name][0].transpose(1, 2, 0)) for name in ("older", "younger"))
+        parts = [np.clip(read, 0, 1), self._scalp.light(texture), skin, outline_features(fit), *ways]
+        return np.concatenate(parts).astype(np.float32, copy=False)
 
     def steer(self, latent: Latent, controls: EmbeddedControls) -> Latent:
         """Move age, baldness and greyness towards the controls; what is off stays as read."""
@@ -148,7 +162,15 @@ class EmbeddedEditor(Editor):
         fit = self._fit(crop)
         delta = flow = image = opacity = None
         if years != 0:
-            flow, delta, support = self._age(crop, fit, float(latent[MALE]), years)
+            flow, delta, support = draw_ageing(
+                self._space,
+                self._ageing,
+                fit,
+                crop,
+                gain=recalled(latent[OLDER if years > 0 else YOUNGER]),
+                male=float(latent[MALE]),
+                strength=strength_of(years),
+            )
             mask = np.maximum(mask, support)
         if crop.masks is not None and grey > 0:
             change = grey_hair(crop.image, crop.masks.hair, latent[SKIN], grey)
@@ -173,24 +195,6 @@ class EmbeddedEditor(Editor):
         if crop.mesh is None:
             raise ValueError("the embedded editor needs the face mesh")
         return self._space.fit(crop.mesh)
-
-    def _age(self, crop: Crop, fit: Fit, male: float, years: float) -> tuple[Floats, Floats, Floats]:
-        strength = strength_of(years)
-        texture = self._space.unwrap(crop.image, fit)
-        hidden = covered(self._space, crop, fit)
-        sex = np.full((1, 1), male, np.float32)
-        maps = self._ager.run({"texture": _planes(texture), "covered": hidden[None, None], "male": sex})
-        return draw_ageing(
-            self._space,
-            self._ageing,
-            fit,
-            size=crop.image.shape[0],
-            texture=texture,
-            hidden=hidden,
-            gain=maps["older" if strength > 0 else "younger"][0].transpose(1, 2, 0),
-            male=male,
-            strength=strength,
-        )
 
 
 def load(load_engine: Callable[[Path], Engine], folder: Path) -> EmbeddedEditor:

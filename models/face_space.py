@@ -29,8 +29,11 @@ STEP = 3
 """Texture pixels between two nodes of the map's lattice."""
 INVERSE_STEP = 4
 """Crop pixels between two nodes of the inverse map."""
-INVERSE_ROUNDS = 10
-INVERSE_DAMPING = 0.7
+INVERSE_ROUNDS = 5
+INVERSE_DAMPING = 0.9
+
+Box = tuple[int, int, int, int]
+"""A part of a crop: x0, y0, x1, y1 in pixels, the ends exclusive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +46,14 @@ class Fit:
             skull does, whatever the mouth does.
         points: (V, 2) float32, crop pixels of the regularised mesh and the ring around it.
         modes: (K,) float32, the face's shape in units of each mode's standard deviation.
+        nodes: (L, L, 2) float32, crop pixels of the lattice nodes.
     """
 
     affine: Floats
     upright: Floats
     points: Floats
     modes: Floats
+    nodes: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +112,24 @@ class FaceSpace:
         """
         points = mesh[:VERTICES].astype(np.float64)
         home = np.column_stack([self.mean, np.ones(VERTICES)]).astype(np.float64)
-        solution, *_ = np.linalg.lstsq(home, points, rcond=None)
-        affine = solution.T
+        affine = np.linalg.solve(home.T @ home, home.T @ points).T
         linear, shift = affine[:, :2], affine[:, 2]
         unposed = (points - shift) @ np.linalg.inv(linear).T - self.mean
-        coefficients = np.clip(self.modes.reshape(len(self.modes), -1) @ unposed.ravel() / self.spread, -4, 4)
+        along = self.modes.reshape(len(self.modes), -1) @ unposed.ravel().astype(np.float32)
+        coefficients = np.clip(along / self.spread, -4, 4)
         shape = self.mean + np.tensordot(coefficients * self.spread, self.modes, 1)
         placed = np.vstack([shape, self.ring]) @ linear.T + shift
         upright = _similarity(self.mean[self.mean[:, 1] < UPPER_HALF], points[self.mean[:, 1] < UPPER_HALF])
-        return Fit(affine.astype(np.float32), upright, placed.astype(np.float32), coefficients.astype(np.float32))
+        placed = placed.astype(np.float32)
+        return Fit(affine.astype(np.float32), upright, placed, coefficients.astype(np.float32), self._nodes(placed))
 
-    def to_crop(self, fit: Fit) -> Floats:
+    def _nodes(self, points: Floats) -> Floats:
         """Crop coordinates of the lattice nodes, (L, L, 2) float32."""
-        return np.einsum("ijk,ijkd->ijd", self.weights, fit.points[self.corners], dtype=np.float32)
+        corners, weights = self.corners.reshape(-1, 3), self.weights.reshape(-1, 3, 1)
+        nodes = points[corners[:, 0]] * weights[:, 0]
+        nodes += points[corners[:, 1]] * weights[:, 1]
+        nodes += points[corners[:, 2]] * weights[:, 2]
+        return nodes.reshape(*self.corners.shape[:2], 2)
 
     def unwrap(self, picture: NDArray[Any], fit: Fit, size: int = SIZE) -> NDArray[Any]:
         """Sample a picture of the crop's extent into the texture square.
@@ -132,33 +142,32 @@ class FaceSpace:
         Returns:
             (size, size) or (size, size, C), the picture's dtype; the picture's edge is repeated beyond it.
         """
-        grid = cv2.resize(self.to_crop(fit), (size, size), interpolation=cv2.INTER_LINEAR)
+        grid = cv2.resize(fit.nodes, (size, size), interpolation=cv2.INTER_LINEAR)
         return cv2.remap(picture, grid, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
-    def to_texture(self, fit: Fit, size: int) -> Floats:
-        """Texture coordinates of the crop's pixels, the inverse of `to_crop`, by damped fixed-point iteration.
+    def to_texture(self, fit: Fit, box: Box) -> Floats:
+        """Texture coordinates of a part of the crop, the inverse of the lattice, by damped fixed-point iteration.
 
         Args:
             fit: where the face is.
-            size: side of the crop.
+            box: the part; its sides are multiples of `INVERSE_STEP`.
 
         Returns:
-            (size, size, 2) float32; far outside the texture square the values are only roughly right.
+            (H / 4, W / 4, 2) float32, at the middle of each block of `INVERSE_STEP` pixels: enlarge it linearly. Far
+            outside the texture square the values are only roughly right.
         """
-        forward = self.to_crop(fit)
-        side = size // INVERSE_STEP
-        axis = (np.arange(side, dtype=np.float32) + 0.5) * INVERSE_STEP - 0.5
-        wanted = np.stack(np.meshgrid(axis, axis), axis=-1)
-        back = np.linalg.inv(fit.affine[:, :2]).astype(np.float32)
-        texture = (wanted - fit.affine[:, 2]) @ back.T
+        axes = (np.arange(low, high, INVERSE_STEP) + (INVERSE_STEP - 1) / 2 for low, high in (box[::2], box[1::2]))
+        wanted = np.stack(np.meshgrid(*axes), axis=-1).astype(np.float32)
+        back = np.ascontiguousarray(np.linalg.inv(fit.affine[:, :2]).T, dtype=np.float32)
+        texture = (wanted - fit.affine[:, 2]) @ back
         last = SIZE // STEP - 1
         for _ in range(INVERSE_ROUNDS):
-            node = (texture + 0.5) / STEP - 0.5
+            node = (texture + np.float32(0.5 - STEP / 2)) * np.float32(1 / STEP)
             inside = np.clip(node, 0, last)
-            here = cv2.remap(forward, np.ascontiguousarray(inside), None, cv2.INTER_LINEAR)
-            here += ((node - inside) * STEP) @ fit.affine[:, :2].T
-            texture += INVERSE_DAMPING * ((wanted - here) @ back.T)
-        return cv2.resize(texture, (size, size), interpolation=cv2.INTER_LINEAR)
+            here = cv2.remap(fit.nodes, inside, None, cv2.INTER_LINEAR)
+            beyond = (node - inside) * np.float32(STEP)
+            texture += np.float32(INVERSE_DAMPING) * ((wanted - here) @ back - beyond)
+        return np.asarray(texture, np.float32)
 
 
 def _similarity(home: Floats, points: NDArray[np.float64]) -> Floats:

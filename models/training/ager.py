@@ -109,7 +109,7 @@ class Samples:
         young_enough = labels["age"][face] > YOUNGEST_TO_REJUVENATE
         younger = self._factory.gain(face, YOUNGER)
         space = self._factory.space
-        area = self._factory.ageing.skin * visible(space, space.fit(self._factory.faces.mesh[face]))
+        area = self._factory.ageing.skin * visible(space.fit(self._factory.faces.mesh[face]))
         hidden = self._hidden[face]
         area = area * (1 - smooth_hidden(hidden))
         stack = np.dstack([older if older is not None else np.zeros_like(younger), younger, hidden, area])

@@ -20,7 +20,6 @@ from models.editor import Crop, Edit, Masks
 from models.face_space import FaceSpace
 from models.scalp import LUMINANCE, log_colour
 from models.training.apply import apply_edit
-from models.training.data import SIZE as PORTRAIT
 from models.training.data import FaceSet
 from models.training.statistics import FOLD_SIGMA, OLD, brow_field, folds, people
 from models.training.teachers import Teachers
@@ -140,7 +139,7 @@ class PairFactory:
 
     def hidden(self, row: int) -> Floats:
         """Where hair covers a portrait's skin, (192, 192) float32 in the texture square."""
-        return covered(self.space, self.crop(row), self.space.fit(self.faces.mesh[row]))
+        return covered(self.crop(row), self.space.fit(self.faces.mesh[row]))
 
     def crop(self, row: int) -> Crop:
         """A portrait as a crop, with the labelled masks."""
@@ -181,9 +180,7 @@ class PairFactory:
             self.space,
             self.ageing,
             fit,
-            size=PORTRAIT,
-            texture=self.textures[row],
-            hidden=covered(self.space, crop, fit),
+            crop,
             gain=self.gain(row, donor),
             male=float(self.faces.labels["sex"][row] == "M"),
             strength=-strength if donor == YOUNGER else strength,

@@ -3,6 +3,7 @@ import pytest
 
 from engines.base import Engine, TensorSpec
 from engines.select import load as load_engine
+from models.ageing import REMEMBERED, recalled, remembered
 from models.catalog import EMBEDDED
 from models.editor import Crop, Editor, Masks
 from models.embedded_editor import (
@@ -10,8 +11,10 @@ from models.embedded_editor import (
     AGER,
     BALD,
     GREY,
+    OLDER,
     READER,
     TABLES,
+    YOUNGER,
     EmbeddedControls,
     grey_hair,
     load,
@@ -77,6 +80,44 @@ def edit(editor, crop, **controls):
 def test_it_is_an_editor(editor):
     assert isinstance(editor, Editor)
     assert EmbeddedControls().neutral()
+
+
+def test_the_latent_holds_both_ways_of_the_skin(editor, crop):
+    latent = editor.encode(crop)
+    assert latent.shape == (YOUNGER.stop,)
+    assert latent.dtype == np.float32
+    np.testing.assert_allclose(recalled(latent[OLDER]), -0.3, atol=1e-5)
+    np.testing.assert_allclose(recalled(latent[YOUNGER]), 0.3, atol=1e-5)
+
+
+def test_a_change_of_skin_is_remembered_with_fine_light_and_broad_colour():
+    light = np.random.default_rng(0).normal(0, 0.3, (192, 192, 1)).astype(np.float32)
+    colour = np.linspace(-0.1, 0.1, 192, dtype=np.float32)[:, None, None] * np.float32([1, 0, -3 / 1.1])
+    change = light + colour
+    assert remembered(change).shape == (REMEMBERED,)
+    np.testing.assert_allclose(recalled(remembered(change)), change, atol=5e-3)
+
+
+def test_rendering_runs_no_network(crop):
+    class Counted(Ager):
+        calls = 0
+
+        def _run(self, inputs):
+            self.calls += 1
+            return super()._run(inputs)
+
+    ager = Counted()
+    editor = load(lambda path: Reader() if path.name == READER else ager, EMBEDDED)
+    latent = editor.encode(crop)
+    assert ager.calls == 1
+    editor.render(crop, latent, editor.steer(latent, EmbeddedControls(age=75, bald=1)))
+    assert ager.calls == 1
+
+
+def test_the_warp_fades_out_below_the_chin(editor, crop):
+    flow = np.linalg.norm(edit(editor, crop, age=75).flow, axis=2)
+    assert np.abs(np.diff(flow, axis=0)).max() < 0.5
+    assert np.abs(np.diff(flow, axis=1)).max() < 0.5
 
 
 def test_controls_off_render_nothing(editor, crop):

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -36,8 +37,8 @@ def test_texture_and_crop_coordinates_are_inverse(space, mesh):
     bent = mesh.copy()
     bent[:, 0] += 3 * np.sin(mesh[:, 1] / 25)
     fit = space.fit(bent)
-    back = space.to_texture(fit, 320)
-    nodes = space.to_crop(fit)
+    back = cv2.resize(space.to_texture(fit, (40, 20, 280, 300)), (240, 280), interpolation=cv2.INTER_LINEAR)
+    nodes = fit.nodes - np.array([40, 20], np.float32)
     lattice = np.arange(SIZE // STEP) * STEP + (STEP - 1) / 2
     for row, column in ((20, 20), (32, 32), (45, 40), (25, 50)):
         x, y = np.rint(nodes[row, column]).astype(int)
