@@ -8,7 +8,7 @@ noise, compression, hands and cups, neighbours, the edge of the frame. All pictu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -24,6 +24,12 @@ FOREHEAD = (10, 109, 338)
 CHIN = 152
 LEFT_EYE, RIGHT_EYE = 468, 473
 """Iris centres, left and right in the picture of an upright face that is not mirrored."""
+CHEEKS = (50, 280, 205, 425, 117, 346)
+EARS, NOSE = (234, 454), 1
+DARK = 105.0
+"""Median brightness of the cheeks, of 255, below which a face counts as dark in `Portraits.balanced`."""
+TURNED = 0.16
+"""Nose tip off the middle between the ears, in distances of the ears, from which a head counts as turned there."""
 HAIRLINE = 0.13
 """How far face boxes reach above the mesh, in mesh heights: the mesh ends below the hairline, where boxes end."""
 
@@ -37,12 +43,27 @@ class Portraits:
         person: (N, 128, 128) uint8, probability x 255.
         mesh: (N, 478, 2) float32.
         points5: (N, 5, 2) float32.
+        drawn: (M,) int64, the rows to draw samples from; rows of rare kinds stand in it several times.
     """
 
     images: Image
     person: Image
     mesh: Floats
     points5: Floats
+    drawn: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def draw(self, rng: np.random.Generator) -> int:
+        """A row by chance, rare kinds as often as `drawn` says; every row alike where it says nothing."""
+        return int(rng.choice(self.drawn)) if len(self.drawn) else int(rng.integers(len(self)))
+
+    def balanced(self) -> Portraits:
+        """The same faces; dark skin is drawn three times as often, turned heads twice."""
+        cheeks = self.mesh[:, CHEEKS].round().astype(int).clip(0, self.images.shape[1] - 1)
+        light = np.array([np.median(i[c[:, 1], c[:, 0]]) for i, c in zip(self.images, cheeks, strict=True)])
+        left, nose, right = (self.mesh[:, point, 0] for point in (EARS[0], NOSE, EARS[1]))
+        turned = np.abs((left + right) / 2 - nose) / np.maximum(np.abs(right - left), 1) > TURNED
+        times = 1 + 2 * (light < DARK) + turned
+        return replace(self, drawn=np.repeat(np.arange(len(self)), times))
 
     @staticmethod
     def of(faces: FaceSet, rows: NDArray[np.int64]) -> Portraits:

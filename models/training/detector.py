@@ -144,7 +144,7 @@ class SceneSamples:
         largest = 0.95 * height / max(1.0, faces**0.6)
         for _ in range(faces):
             for _ in range(4):
-                row = int(rng.integers(len(self.portraits)))
+                row = self.portraits.draw(rng)
                 size = float(np.exp(rng.uniform(np.log(smallest), np.log(max(largest, smallest * 1.5)))))
                 if faces <= 2 and rng.random() < 0.3:
                     size = float(rng.uniform(0.4, 1.05)) * height
@@ -234,7 +234,7 @@ class SceneSamples:
     def _faceless(self, picture: Image, height: int) -> None:
         """A person whose face is texture: head, hair and shoulders alone are not a face."""
         rng = self.rng
-        row = int(rng.integers(len(self.portraits)))
+        row = self.portraits.draw(rng)
         image = np.array(self.portraits.images[row])
         left, top, right, bottom = self.portraits.mesh[row].min(0).tolist() + self.portraits.mesh[row].max(0).tolist()
         mask = np.zeros((SIZE, SIZE), np.uint8)

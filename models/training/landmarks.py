@@ -157,7 +157,7 @@ class LandmarkSamples:
         if rng.random() < 0.06:
             crop = compose.cut(rng, self.stock, CROP, CROP)
             return compose.degrade(rng, crop), np.zeros((POINTS, 2), np.float32), 0.0
-        row = int(rng.integers(len(self.portraits)))
+        row = self.portraits.draw(rng)
         flip = bool(rng.random() < 0.5)
         mesh = self.portraits.mesh[row]
         if flip:
@@ -230,7 +230,7 @@ class LandmarkSamples:
     def _neighbour(self, crop: Image) -> None:
         """Another face that reaches into the crop from the side: not the one that is asked for."""
         rng = self.rng
-        row = int(rng.integers(len(self.portraits)))
+        row = self.portraits.draw(rng)
         matrix = self.aim(self.portraits.mesh[row])
         matrix[0, 2] += rng.choice([-1, 1]) * rng.uniform(0.55, 0.9) * CROP
         matrix[1, 2] += rng.uniform(-0.3, 0.3) * CROP

@@ -33,8 +33,15 @@ log = logging.getLogger(__name__)
 
 INPUT = 160
 """Side of the network's input and of its masks in pixels."""
-COVERED_WEIGHT = 1.0
-"""How much more occluded pixels count in the face and occluder masks."""
+COVERED_WEIGHT, HAND_WEIGHT, THIN_WEIGHT = 1.0, 3.0, 2.0
+"""How much more occluded pixels count in the face and occluder masks: a hand edited as face is the worst mistake."""
+THIN_GAIN = 1.5
+"""Thin things count as there from a third of a pixel on, or none of their pixels would."""
+STEADY_WEIGHT = 2.0
+MOST_SHIFT = 2
+"""By how many pixels the second look at a picture is moved at most."""
+DARK_SKIN, TURNED_DEGREES, CHILD_YEARS = 50.0, 12.0, 16.0
+"""CIE lightness of the skin, yaw and age from which a portrait is rare in the set and drawn more often."""
 CHANNELS = ("hair", "face", "occluder", "person")
 WEIGHTS = Path(__file__).resolve().parent.parent / "embedded" / "segmenter.onnx"
 
@@ -243,14 +250,15 @@ class Composer:
     def __init__(self, faces: FaceSet, labels: Labels, rows: NDArray[np.int64]) -> None:
         self.faces, self.labels, self.rows = faces, labels, rows
         self.glasses = np.nan_to_num(faces.labels["glasses"]) > 0
+        self.drawn = np.repeat(rows, rarity({name: values[rows] for name, values in faces.labels.items()}))
 
     def draw(self, rng: np.random.Generator) -> Sample:
         """Draw one sample."""
-        row = int(self.rows[rng.integers(len(self.rows))])
+        row = int(self.drawn[rng.integers(len(self.drawn))])
         image, label, known, mesh = self._moved(rng, row)
         hair, face, person = label[..., 0], label[..., 1], label[..., 2]
         if rng.random() < 0.35:
-            image, known = self._before_another_background(rng, image, person, known)
+            image, known = self._before_another_background(rng, image, label, known)
         target = np.dstack([hair, face, np.zeros_like(hair), person])
         weight = np.repeat(known[..., None], len(CHANNELS), axis=2)
         # whatever filled the picture beyond the portrait's edge, it is nothing in front of the face
@@ -261,7 +269,9 @@ class Composer:
         if rng.random() < 0.62:
             for _ in range(1 + int(rng.random() < 0.15)):
                 fabrics = [self.faces.images[self.rows[rng.integers(len(self.rows))]] for _ in range(2)]
-                cutout = occluders.draw(rng, image, mesh, fabrics)
+                kind = occluders.KINDS[rng.choice(len(occluders.KINDS), p=occluders.FREQUENCY)]
+                draw = occluders.draw_fine if kind in occluders.THIN else occluders.draw
+                cutout = draw(rng, image, mesh, fabrics, kind)
                 image, alpha = occluders.paste(rng, image, cutout)
                 _cover(target, weight, alpha, cutout.kind)
         return Sample(webcam(rng, image), target, weight)
@@ -289,12 +299,33 @@ class Composer:
         return image, warped[..., :3], np.floor(warped[..., 3] + 0.01), mesh
 
     def _before_another_background(
-        self, rng: np.random.Generator, image: Floats, person: Floats, known: Floats
+        self, rng: np.random.Generator, image: Floats, label: Floats, known: Floats
     ) -> tuple[Floats, Floats]:
         behind = background(rng, [self.faces.images[self.rows[rng.integers(len(self.rows))]] for _ in range(3)])
+        hair, person = label[..., 0], label[..., 2]
+        if rng.random() < 0.3 and float(hair.sum()) > 0:
+            # dark hair before a dark wall: almost the hair's own colour
+            tone = np.asarray(cv2.mean(image, (hair > 0.5).astype(np.uint8))[:3], np.float32)
+            share = np.float32(rng.uniform(0.6, 0.95))
+            behind = behind * (1 - share) + tone * np.float32(np.exp(rng.normal(0, 0.35))) * share
         alpha = np.clip(person * 1.6 - 0.3, 0, 1)[..., None]
         inside = known[..., None]
         return image * (alpha * inside) + behind * (1 - alpha * inside), known
+
+
+def rarity(labels: dict[str, NDArray[Any]]) -> NDArray[np.int64]:
+    """How often each portrait stands in the draw, (N,): dark skin, turned heads, hats, children and bald heads more.
+
+    Args:
+        labels: columns of `FaceSet.labels`, NaN where unknown.
+    """
+    times = np.ones(len(labels["skin_L"]), np.int64)
+    times += 2 * (np.nan_to_num(labels["skin_L"], nan=100) < DARK_SKIN)
+    times += 2 * (np.abs(np.nan_to_num(labels["yaw"])) > TURNED_DEGREES)
+    times += np.nan_to_num(labels["hat"]) > 0
+    times += np.nan_to_num(labels["age"], nan=40) < CHILD_YEARS
+    times += np.nan_to_num(labels["baldness"]) >= 0.5
+    return times
 
 
 def background(rng: np.random.Generator, pictures: list[NDArray[np.uint8]]) -> Floats:
@@ -332,10 +363,13 @@ def _eye_band(mesh: Floats) -> Floats:
 
 def _cover(target: Floats, weight: Floats, alpha: Floats, kind: occluders.Kind) -> None:
     """Write an occluder into the labels, in place."""
+    thin = kind in occluders.THIN
+    if thin:
+        alpha = np.minimum(THIN_GAIN * alpha, 1)
     seen = 1 - alpha
     target[..., 1] *= seen
-    # a hand that is edited as face is the worse mistake
-    weight[..., 1:3] *= 1 + COVERED_WEIGHT * (alpha[..., None] > 0.5)
+    more = THIN_WEIGHT if thin else HAND_WEIGHT if kind == "hand" else COVERED_WEIGHT
+    weight[..., 1:3] *= 1 + more * (alpha[..., None] > 0.5)
     target[..., 2] = np.maximum(target[..., 2], alpha)
     if kind == "strands":
         weight[..., 0] *= alpha < 0.02
@@ -442,12 +476,14 @@ def _loss(network: nn.Module, batch: list[Sample], device: torch.device, seed: i
     image = torch.from_numpy(np.stack([s.image for s in batch])).to(device).permute(0, 3, 1, 2).float() / 255
     target = torch.from_numpy(np.stack([s.target for s in batch])).to(device).permute(0, 3, 1, 2)
     weight = torch.from_numpy(np.stack([s.weight for s in batch])).to(device).permute(0, 3, 1, 2)
-    # the same pictures a second time with other camera noise: the masks must not move
+    # the same pictures a second time with other camera noise, a little moved: the masks must move with them
     pairs = max(1, len(batch) // 8)
     generator = torch.Generator().manual_seed(seed)
     strength = torch.rand(pairs, 1, 1, 1, generator=generator) * (8 / 255)
     noise = (torch.randn(image[:pairs].shape, generator=generator) * strength).to(device)
-    inputs = torch.cat([image, (image[:pairs] + noise).clamp(0, 1)]).contiguous(memory_format=torch.channels_last)
+    y, x = (int(v) for v in torch.randint(-MOST_SHIFT, MOST_SHIFT + 1, (2,), generator=generator))
+    again = (image[:pairs].roll((y, x), (2, 3)) + noise).clamp(0, 1)
+    inputs = torch.cat([image, again]).contiguous(memory_format=torch.channels_last)
     with torch.autocast(device.type, torch.bfloat16):
         logits = network(inputs)
     logits = logits.float()
@@ -457,8 +493,10 @@ def _loss(network: nn.Module, batch: list[Sample], device: torch.device, seed: i
     overlap = (weight * found * target).sum((2, 3))
     union = (weight * (found + target)).sum((2, 3))
     dice = (1 - (2 * overlap + 20) / (union + 20)).mean()
-    steady = functional.mse_loss(torch.sigmoid(second), found[:pairs].detach())
-    return cross + 0.3 * dice + steady
+    inner = slice(2 * MOST_SHIFT, -2 * MOST_SHIFT)
+    moved = torch.sigmoid(second).roll((-y, -x), (2, 3))[:, :, inner, inner]
+    steady = functional.mse_loss(moved, found[:pairs, :, inner, inner].detach())
+    return cross + 0.3 * dice + STEADY_WEIGHT * steady
 
 
 @torch.no_grad()

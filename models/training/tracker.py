@@ -65,7 +65,7 @@ def main(argv: list[str]) -> int:
     stages: tuple[str, ...] = STAGES if options.stage is None else (options.stage,)
     if stages != ("export",):
         faces = FaceSet.load(options.shared)
-        portraits = with_views(Portraits.of(faces, faces.split("train")), options.shared, CHECKPOINTS)
+        portraits = with_views(Portraits.of(faces, faces.split("train")), options.shared, CHECKPOINTS).balanced()
     if "landmarks" in stages:
         train_landmarks(portraits, device, options.minutes, options.batch)
     if "detector" in stages:

@@ -71,3 +71,14 @@ def test_motion_kernels_keep_brightness(length: float) -> None:
         assert kernel.shape[0] % 2 == 1
         assert kernel.sum() == pytest.approx(1, abs=1e-5)
         assert kernel.min() >= 0
+
+
+@pytest.mark.parametrize("kind", occluders.THIN)
+def test_fine_drawing_covers_pixels_in_part(kind: occluders.Kind, mesh: np.ndarray) -> None:
+    image = np.full((160, 160, 3), 128, np.float32)
+    cutout = occluders.draw_fine(np.random.default_rng(3), image, mesh, [], kind)
+    assert cutout.alpha.shape == (160, 160)
+    assert cutout.colour.shape == (160, 160, 3)
+    partly = (cutout.alpha > 0.1) & (cutout.alpha < 0.9)
+    assert partly.sum() > 0.2 * (cutout.alpha > 0.1).sum()
+    assert np.isfinite(cutout.colour).all()

@@ -39,6 +39,10 @@ def faces() -> FaceSet:
         labels={
             "glasses": np.array([1] + [0] * (ROWS - 1), np.float32),
             "hat": np.zeros(ROWS, np.float32),
+            "skin_L": np.full(ROWS, 70, np.float32),
+            "yaw": np.zeros(ROWS, np.float32),
+            "age": np.full(ROWS, np.nan, np.float32),
+            "baldness": np.zeros(ROWS, np.float32),
             "split": np.array(["train"] * ROWS),
         },
     )
@@ -71,7 +75,7 @@ def test_samples_are_in_range_and_consistent(faces: FaceSet, labels: trainer.Lab
         assert sample.target.min() >= 0
         assert sample.target.max() <= 1 + 1e-6
         assert sample.weight.min() >= 0
-        assert sample.weight.max() <= (1 + trainer.COVERED_WEIGHT) ** 2
+        assert sample.weight.max() <= (1 + trainer.HAND_WEIGHT) ** 2
         occluder = sample.target[..., 2] > 0.9
         covered += bool(occluder.any())
         assert sample.target[..., 1][occluder].max(initial=0) < 0.15
@@ -119,3 +123,16 @@ def test_unknown_labels_do_not_count(faces: FaceSet, labels: trainer.Labels) -> 
     with torch.no_grad():
         losses = [float(trainer._loss(network, [s], torch.device("cpu"), 0)) for s in (unknown, wrong)]
     assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+
+
+def test_rare_portraits_are_drawn_more_often() -> None:
+    rows = {
+        "plain": (70.0, 0.0, 0.0, 30.0, 0.0),
+        "dark": (40.0, 0.0, 0.0, 30.0, 0.0),
+        "turned": (70.0, -30.0, 0.0, 30.0, 0.0),
+        "unknown": (np.nan, np.nan, np.nan, np.nan, np.nan),
+        "bald child with a hat": (70.0, 0.0, 1.0, 4.0, 0.9),
+    }
+    names = ("skin_L", "yaw", "hat", "age", "baldness")
+    columns = np.array(list(rows.values()), np.float32).T
+    assert trainer.rarity(dict(zip(names, columns, strict=True))).tolist() == [1, 3, 3, 1, 4]

@@ -73,6 +73,21 @@ def test_pasting_puts_the_face_where_the_matrix_says(portraits: Portraits) -> No
     assert touched.max(0) == pytest.approx([227, 327], abs=2)
 
 
+def test_dark_skin_and_turned_heads_are_drawn_more_often() -> None:
+    mesh = np.full((4, 478, 2), 128, np.float32)
+    mesh[:, compose.EARS[0], 0], mesh[:, compose.EARS[1], 0] = 80, 176
+    mesh[2:, compose.NOSE, 0] = 150
+    images = np.full((4, 256, 256, 3), 180, np.uint8)
+    images[1::2] = 60
+    plain = Portraits(images, np.zeros((4, 128, 128), np.uint8), mesh, np.zeros((4, 5, 2), np.float32))
+    balanced = plain.balanced()
+    assert np.bincount(balanced.drawn).tolist() == [1, 3, 2, 4]
+    rng = np.random.default_rng(0)
+    drawn = np.bincount([balanced.draw(rng) for _ in range(2000)])
+    assert drawn / 200 == pytest.approx([1, 3, 2, 4], abs=0.4)
+    assert np.bincount([plain.draw(rng) for _ in range(2000)]) / 500 == pytest.approx([1, 1, 1, 1], abs=0.2)
+
+
 @pytest.mark.parametrize("faces", [0, 1, 6])
 def test_scenes_have_finite_labels_on_any_count(portraits: Portraits, stock: compose.Image, faces: int) -> None:
     scenes = SceneSamples(portraits, stock, np.random.default_rng(faces))
