@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import av
 import cv2
@@ -14,9 +14,10 @@ import numpy as np
 
 from models.editor import Controls, Crop, Editor, Latent, Masks
 from models.segmenter import Segmenter
-from stream.alignment import Quad, cut, quad_of, to_crop
+from stream.alignment import Quad, cut, points5_of, quad_of, to_crop
 from stream.blending import blend
 from stream.frame import Face, Floats, Frame, Image, Output, Region, Trace
+from stream.motion import Motion
 from stream.settings import Settings
 from stream.smoothing import ExponentialMean, OneEuro
 from stream.tracking import Tracker
@@ -24,7 +25,10 @@ from stream.video import VideoConverter
 
 # Rise of the cutoff in Hz per crop side per second: a face moving a fifth of a side per second lags less than a frame.
 QUAD_BETA = 25.0
-MESH_BETA = 40.0
+# The mesh follows the motion seen in the pixels; this corrects its drift. Further off than LOST_MOTION crop sides, the
+# motion was not seen and the mesh starts anew.
+MESH_DRIFT, MESH_BETA = 0.4, 3.0
+LOST_MOTION = 0.03
 MASK_SECONDS = 0.08
 FORGET_AFTER_S = 2.0
 BLUR_DIVISOR = 48
@@ -48,12 +52,15 @@ class Steady:
     seen: float
     read: Latent | None = None
     read_at: float = -math.inf
+    frame: Image | None = None
+    points: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
     """What the faces of one frame share."""
 
+    camera: Image
     editor: Editor
     controls: Controls
     settings: Settings
@@ -86,6 +93,7 @@ class Pipeline:
         self._controls_of = controls_of
         self._segmenter = segmenter
         self._clock = clock
+        self._motion = Motion()
         self._converter = VideoConverter()
         self._steady: dict[int, Steady] = {}
         self._held: Image | None = None
@@ -111,7 +119,7 @@ class Pipeline:
         controls = self._controls_of(settings)
         if controls.neutral():
             return Output(frame.image, faces, frozenset(), (), trace)
-        work = Work(self._editor_of(settings.editor), controls, settings, frame.time, trace)
+        work = Work(frame.image, self._editor_of(settings.editor), controls, settings, frame.time, trace)
         chosen = self._chosen(faces, settings, frame.time)
         out, regions, edited = frame.image, [], []
         for face in chosen:
@@ -158,12 +166,12 @@ class Pipeline:
         editor, trace = work.editor, work.trace
         with self._timed(trace, "align"):
             try:
-                quad = quad_of(face, editor.crop)
+                steady = self._steady_of(face.id, quad_of(face, editor.crop), work)
+                face = self._followed(face, steady, work)
+                quad = _smoothed(quad_of(face, editor.crop), steady, work.now)
             except ValueError:
                 return None
-            steady = self._steady_of(face.id, quad, work)
-            quad = _smoothed(quad, steady, work.now)
-            crop = _crop(source, face, quad, steady, work)
+            crop = _crop(source, face, quad, editor.crop.size)
         masks = None
         if self._segmenter is not None:
             with self._timed(trace, "segment"):
@@ -189,7 +197,7 @@ class Pipeline:
             steady = Steady(
                 key,
                 OneEuro(cutoff, QUAD_BETA),
-                OneEuro(2 * cutoff, MESH_BETA),
+                OneEuro(MESH_DRIFT * cutoff, MESH_BETA, LOST_MOTION),
                 ExponentialMean(seconds),
                 ExponentialMean(MASK_SECONDS * 2 * settings.smoothing),
                 quad.side,
@@ -198,6 +206,17 @@ class Pipeline:
             self._steady[face_id] = steady
         steady.seen = work.now
         return steady
+
+    def _followed(self, face: Face, steady: Steady, work: Work) -> Face:
+        """The face with its mesh steadied: carried along by the picture's motion, corrected by the landmarks."""
+        if face.mesh is None or work.settings.smoothing == 0:
+            return face
+        moved = None
+        if steady.frame is not None and steady.points is not None and steady.frame.shape == work.camera.shape:
+            moved = self._motion(steady.frame, work.camera, steady.points) / np.float32(steady.unit)
+        mesh = steady.mesh(face.mesh / np.float32(steady.unit), work.now, moved) * np.float32(steady.unit)
+        steady.frame, steady.points = work.camera, mesh
+        return replace(face, mesh=mesh, points5=points5_of(mesh))
 
     def _forget(self, now: float) -> None:
         self._steady = {key: steady for key, steady in self._steady.items() if now - steady.seen <= FORGET_AFTER_S}
@@ -248,12 +267,9 @@ def blurred(image: Image) -> Image:
     return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def _crop(image: Image, face: Face, quad: Quad, steady: Steady, work: Work) -> Crop:
-    size = work.editor.crop.size
+def _crop(image: Image, face: Face, quad: Quad, size: int) -> Crop:
     pixels = cv2.cvtColor(cut(image, quad, size), cv2.COLOR_BGR2RGB)
-    mesh = None
-    if face.mesh is not None:
-        mesh = steady.mesh(to_crop(face.mesh, quad, size) / np.float32(size), work.now) * np.float32(size)
+    mesh = None if face.mesh is None else to_crop(face.mesh, quad, size)
     return Crop(pixels, to_crop(face.points5, quad, size), mesh)
 
 

@@ -18,25 +18,29 @@ class OneEuro:
     not lag. The speed is the norm over the last axis: the coordinates of one point are smoothed together.
     """
 
-    def __init__(self, min_cutoff: float, beta: float) -> None:
+    def __init__(self, min_cutoff: float, beta: float, lost: float = math.inf) -> None:
         """Make a filter.
 
         Args:
             min_cutoff: cutoff frequency in Hz at rest; 0 or less turns smoothing off.
             beta: how much the cutoff rises, in Hz per unit of speed (units of the input per second).
+            lost: when a sample is on average further than this from what was expected, the filter starts anew.
         """
         self.min_cutoff = min_cutoff
         self.beta = beta
+        self.lost = lost
         self._value: Floats | None = None
         self._speed: Floats | None = None
         self._time = -math.inf
 
-    def __call__(self, value: Floats, time: float) -> Floats:
+    def __call__(self, value: Floats, time: float, moved: Floats | None = None) -> Floats:
         """Filter one sample.
 
         Args:
             value: (..., D) float32.
             time: seconds; a sample that is not later than the last one replaces it.
+            moved: how far the last filtered value has moved since, by other evidence, shaped as `value`: only what
+                differs from that is smoothed.
 
         Returns:
             The filtered value, shaped as `value`.
@@ -48,12 +52,17 @@ class OneEuro:
         if step <= 0:
             return self._value
         self._time = time
-        raw_speed = (value - self._value) / np.float32(step)
+        expected = self._value if moved is None else self._value + moved
+        away = value - expected
+        if float(np.sqrt((away * away).sum(-1)).mean()) > self.lost:
+            self._value, self._speed = value, np.zeros_like(value)
+            return value
+        raw_speed = away / np.float32(step)
         self._speed = self._speed + _gain(DERIVATIVE_CUTOFF_HZ, step) * (raw_speed - self._speed)
         norm = np.sqrt((self._speed * self._speed).sum(-1, keepdims=True))
         cutoff = self.min_cutoff + self.beta * norm
         gain = 1.0 / (1.0 + 1.0 / (2.0 * math.pi * cutoff * step))
-        self._value = (self._value + gain * (value - self._value)).astype(np.float32)
+        self._value = (expected + gain * away).astype(np.float32)
         return self._value
 
 
