@@ -21,6 +21,8 @@ Floats = NDArray[np.float32]
 
 AGEING_YEARS = 45.0
 """The step of age that the networks and tables describe: strength 1."""
+GROWN = 25.0
+"""Below this age faces grow; `Ageing.youth` describes ten years of it."""
 MOST_AGEING = 1.7
 """The strength that no difference of ages exceeds."""
 
@@ -46,33 +48,37 @@ class Ageing:
     Attributes:
         shape: (2, 64 + `NECK_NODES`, 64, 2) float32, how women's and men's faces move in `AGEING_YEARS`, texture
             pixels, on the lattice continued over the neck: there it fades to 0, or the collar would break in a line.
+        youth: as `shape`, how they differ at 15 from what they are at 25.
         skin: (192, 192) float32, where skin may change.
         reach: (4, 2) float32, corners of what may change at all, texture pixels.
     """
 
     shape: Floats
+    youth: Floats
     skin: Floats
     reach: Floats
 
     @staticmethod
     def from_tables(tables: dict[str, NDArray[Any]]) -> Ageing:
-        """Take `ageing_shape` and `ageing_skin` (x 255) from named arrays."""
+        """Take `ageing_shape`, `ageing_youth` and `ageing_skin` (x 255) from named arrays."""
         skin = tables["ageing_skin"].astype(np.float32) / np.float32(255)
-        shape = tables["ageing_shape"].astype(np.float32)
-        top = smoothstep(np.arange(shape.shape[1]), 0, TOP_NODES)
-        below = 1 - smoothstep(np.arange(NECK_NODES), -1, NECK_NODES)
-        neck = shape[:, -1:] * below[:, None, None]
-        shape = np.concatenate([shape * top[:, None, None], neck], axis=1)
-        still = np.abs(shape).max((0, 3)) < LEAST_MOVE
+        shape, youth = (_continued(tables[name].astype(np.float32)) for name in ("ageing_shape", "ageing_youth"))
+        still = np.maximum(np.abs(shape), np.abs(youth)).max((0, 3)) < LEAST_MOVE
         still[: SIZE // STEP] &= cv2.resize(skin, (SIZE // STEP, SIZE // STEP), interpolation=cv2.INTER_AREA) == 0
         rows, columns = np.flatnonzero(~still.all(1)), np.flatnonzero(~still.all(0))
         (x0, x1), (y0, y1) = ((ends[0] * STEP, (ends[-1] + 1) * STEP) for ends in (columns, rows))
-        return Ageing(shape, skin, np.array([[x0, y0], [x1, y0], [x0, y1], [x1, y1]], np.float32))
+        return Ageing(shape, youth, skin, np.array([[x0, y0], [x1, y0], [x0, y1], [x1, y1]], np.float32))
 
 
 def strength_of(years: float) -> float:
     """How strongly to draw a difference of ages; bends towards `MOST_AGEING`, so that long ways stay plausible."""
     return MOST_AGEING * float(np.tanh(years / AGEING_YEARS / MOST_AGEING))
+
+
+def youth_of(years: float, target: float) -> float:
+    """How much of the growth between 15 and 25 lies between two ages: 1 from 25 to 15, negative the other way."""
+    own, wanted = np.clip((GROWN - np.array([years, target])) / 10, 0, 1)
+    return float(wanted - own)
 
 
 def remembered(change: Floats) -> Floats:
@@ -102,7 +108,15 @@ def covered(crop: Crop, fit: Fit, size: int = SIZE) -> Floats:
 
 
 def draw_ageing(
-    space: FaceSpace, ageing: Ageing, fit: Fit, crop: Crop, *, gain: Floats, male: float, strength: float
+    space: FaceSpace,
+    ageing: Ageing,
+    fit: Fit,
+    crop: Crop,
+    *,
+    gain: Floats,
+    male: float,
+    strength: float,
+    youth: float = 0.0,
 ) -> tuple[Floats, Floats, Floats]:
     """Turn a change in the texture square into an edit of the crop.
 
@@ -114,6 +128,7 @@ def draw_ageing(
         gain: (192, 192, 3) float32, change of log colour at strength 1 (-1 for younger).
         male: 0 for a woman, 1 for a man.
         strength: how much of it, negative for younger.
+        youth: how much of the growth up to 25 is undone, see `youth_of`.
 
     Returns:
         flow (S, S, 2) and delta (S, S, 3) as in `models.editor.Edit`, and where either may not be zero, (S, S)
@@ -130,6 +145,8 @@ def draw_ageing(
 
     seen = facing(fit)
     moves = cv2.addWeighted(ageing.shape[0], (1 - male) * strength, ageing.shape[1], male * strength, 0)
+    if youth:
+        moves += ((1 - male) * youth) * ageing.youth[0] + (male * youth) * ageing.youth[1]
     moves *= np.pad(seen, ((0, NECK_NODES), (0, 0)), "edge")[..., None]
     where = space.to_texture(fit, box)
     shift = _sample(moves, (where + np.float32(0.5)) * np.float32(1 / STEP) - np.float32(0.5))
@@ -167,6 +184,14 @@ def facing(fit: Fit) -> Floats:
     step = SIZE / area.shape[0]
     share = area / (step * step * np.linalg.det(fit.affine[:, :2]))
     return np.asarray(cv2.GaussianBlur(cv2.erode(smoothstep(share, 0.2, 0.5), np.ones((3, 3), np.uint8)), (0, 0), 1.5))
+
+
+def _continued(shape: Floats) -> Floats:
+    """A change of shape, faded inside the square's upper edge and continued over the neck."""
+    top = smoothstep(np.arange(shape.shape[1]), 0, TOP_NODES)
+    below = 1 - smoothstep(np.arange(NECK_NODES), -1, NECK_NODES)
+    neck = shape[:, -1:] * below[:, None, None]
+    return np.concatenate([shape * top[:, None, None], neck], axis=1)
 
 
 def _around(points: Floats, size: int) -> Box | None:

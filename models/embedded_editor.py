@@ -1,10 +1,10 @@
 """The embedded editor: age, baldness and grey hair, from weights that ship with the project.
 
 A reader network tells what the face looks like now. Ageing happens in the face's texture square (`models.face_space`):
-a network draws how this face's skin would lighten, redden and fold over half a lifetime, measured statistics say how
-its shape would change, and the difference of ages scales both. Baldness is drawn on the head's polar map
-(`models.scalp`). The camera's own pixels stay underneath throughout: ageing is a warp and a residual, only lost hair is
-replaced.
+`models.skin` says what becomes of the face's own skin over half a lifetime, a network draws the folds that it will
+have, measured statistics say how its shape would change, and the difference of ages scales them. Baldness is drawn on
+the head's polar map (`models.scalp`). The camera's own pixels stay underneath throughout: ageing is a warp and a
+residual, only lost hair is replaced.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from engines.base import Engine
-from models.ageing import REMEMBERED, Ageing, covered, draw_ageing, recalled, remembered, strength_of
+from models.ageing import REMEMBERED, Ageing, covered, draw_ageing, recalled, remembered, strength_of, youth_of
 from models.editor import Controls, Crop, CropSpec, Edit, Editor, Latent
 from models.face_space import FaceSpace, Fit
 from models.filters import guided_filter
@@ -37,6 +37,7 @@ from models.scalp import (
     render_scalp,
     smoothstep,
 )
+from models.skin import Skin
 
 Floats = NDArray[np.float32]
 
@@ -89,11 +90,14 @@ class EmbeddedEditor(Editor):
     needs_masks = True
     encode_seconds = 0.2
 
-    def __init__(self, reader: Engine, ager: Engine, space: FaceSpace, ageing: Ageing, scalp: ScalpModel) -> None:
+    def __init__(
+        self, reader: Engine, ager: Engine, *, space: FaceSpace, ageing: Ageing, skin: Skin, scalp: ScalpModel
+    ) -> None:
         self._reader = reader
         self._ager = ager
         self._space = space
         self._ageing = ageing
+        self._skin = skin
         self._scalp = scalp
 
     def encode(self, crop: Crop) -> Latent:
@@ -115,14 +119,16 @@ class EmbeddedEditor(Editor):
         read[list(PROBABILITIES)] = 1 / (1 + np.exp(-read[list(PROBABILITIES)]))
         texture = self._space.unwrap(crop.image, fit)
         skin = np.median(log_colour(texture[SKIN_BOX]).reshape(-1, 3), axis=0)
-        maps = self._ager.run(
+        male = float(read[MALE])
+        folds = self._ager.run(
             {
                 "texture": _planes(texture),
                 "covered": covered(crop, fit)[None, None],
-                "male": np.full((1, 1), read[MALE], np.float32),
+                "male": np.full((1, 1), male, np.float32),
             }
-        )
-        ways = (remembered(maps[name][0].transpose(1, 2, 0)) for name in ("older", "younger"))
+        )["folds"][0, 0]
+        older = self._skin.older(texture, male) + folds[..., None]
+        ways = (remembered(change) for change in (older, self._skin.younger(texture, male)))
         parts = [np.clip(read, 0, 1), self._scalp.light(texture), skin, outline_features(fit), *ways]
         return np.concatenate(parts).astype(np.float32, copy=False)
 
@@ -170,6 +176,7 @@ class EmbeddedEditor(Editor):
                 gain=recalled(latent[OLDER if years > 0 else YOUNGER]),
                 male=float(latent[MALE]),
                 strength=strength_of(years),
+                youth=youth_of(float(latent[AGE]) * 100, float(steered[AGE]) * 100),
             )
             mask = np.maximum(mask, support)
         if crop.masks is not None and grey > 0:
@@ -213,9 +220,10 @@ def load(load_engine: Callable[[Path], Engine], folder: Path) -> EmbeddedEditor:
     return EmbeddedEditor(
         load_engine(folder / READER),
         load_engine(folder / AGER),
-        FaceSpace.from_tables(tables),
-        Ageing.from_tables(tables),
-        ScalpModel.from_tables(tables),
+        space=FaceSpace.from_tables(tables),
+        ageing=Ageing.from_tables(tables),
+        skin=Skin.from_tables(tables),
+        scalp=ScalpModel.from_tables(tables),
     )
 
 

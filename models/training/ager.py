@@ -16,26 +16,26 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from models.ageing import visible
 from models.face_space import SIZE
+from models.skin import BROWS
 from models.training.degrade import jpeg, reduce, relight
 from models.training.editor_networks import Ager, Critic
-from models.training.pairs import YOUNGER, PairFactory, Pairs, smooth_hidden
+from models.training.pairs import PairFactory, Pairs, smooth_hidden
 
 Floats = NDArray[np.float32]
 
 BATCH = 8
-RATE, LATE_RATE, CRITIC_RATE = 5e-4, 1.5e-4, 1e-3
+RATE, LATE_RATE, CRITIC_RATE = 1e-3, 3e-4, 1e-3
 """Learning rates: before and beside the critic, and the critic's, which must keep ahead."""
 AVERAGE = 0.998
-AGREE_SHARE = 0.25
+AGREE_SHARE = 0.3
 """Share of the training before the critic joins."""
-BROAD_WEIGHT, FINE_WEIGHT, FINE_WEIGHT_LATE = 12.0, 10.0, 1.0
-"""Weights of the errors of the blurred and of the whole change; the latter makes room for the critic."""
+BROAD_WEIGHT, FINE_WEIGHT, FINE_WEIGHT_LATE = 15.0, 20.0, 3.0
+"""Weights of the errors of the blurred and of the whole folds; the latter makes room for the critic."""
 CRITIC_WEIGHT, FEATURE_WEIGHT = 0.2, 0.4
-BROAD_SIGMA = 8.0
+BROAD_SIGMA = 6.0
 """What is finer than this, in texture pixels, is one donor's own and cannot be foreseen: the critic's matter."""
-PRIOR_COLOUR, PRIOR_FOLDS, PRIOR_RAISED = 0.9, 0.75, 0.7
-"""How much of the mean change of colour and of the common folds the learned maps start with; of the raised part."""
-YOUNGEST_TO_REJUVENATE = 28.0
+PRIOR_FOLDS, PRIOR_RAISED = 0.75, 0.7
+"""How much of the common folds the learned prior starts with; of their raised part."""
 SAVE_SECONDS = 180
 
 
@@ -47,35 +47,28 @@ class Sample:
         texture: (3, ...) RGB, 0..255.
         covered: (1, ...) what hides the skin.
         male: (1,) 0 or 1.
-        older: (3, ...) wanted change.
-        younger: (3, ...) wanted change.
-        weights: (2, ...) where the older and the younger change is drawn.
+        folds: (1, ...) wanted change of log light.
+        weights: (1, ...) where it is drawn.
     """
 
     texture: Floats
     covered: Floats
     male: Floats
-    older: Floats
-    younger: Floats
+    folds: Floats
     weights: Floats
 
 
-def new_ager(colour: Floats, common: Floats, brows: Floats) -> Ager:
-    """An untrained ager, which draws the measured statistics.
+def new_ager(common: Floats, brows: Floats) -> Ager:
+    """An untrained ager, which draws the folds that the old share.
 
     Args:
-        colour: (2, 192, 192, 3), mean change of women's and men's log colour.
-        common: (2, 192, 192), the folds that the old share.
-        brows: (192, 192), the eyebrows, which keep most of their colour and get no folds.
+        common: (2, 192, 192), the folds that old women and old men share.
+        brows: (192, 192), the eyebrows, which get no folds.
     """
     network = Ager(SIZE)
+    lines = PRIOR_FOLDS * np.where(common > 0, PRIOR_RAISED * common, common) * (1 - BROWS * brows)
     with torch.no_grad():
-        for sex in range(2):
-            lines = np.where(common[sex] > 0, PRIOR_RAISED * common[sex], common[sex]) * (1 - 0.8 * brows)
-            older = PRIOR_COLOUR * colour[sex] + PRIOR_FOLDS * lines[..., None]
-            younger = -colour[sex] * (1 - 0.6 * brows[..., None])
-            network.older[sex] = torch.from_numpy(older.transpose(2, 0, 1).astype(np.float32))
-            network.younger[sex] = torch.from_numpy(younger.transpose(2, 0, 1).astype(np.float32))
+        network.prior.copy_(torch.from_numpy(lines[:, None].astype(np.float32)))
     return network
 
 
@@ -91,54 +84,53 @@ class Samples:
         self._factory = factory
         self._donors: dict[int, list[int]] = {}
         for face, donor in zip(pairs.face.tolist(), pairs.donor.tolist(), strict=True):
-            self._donors.setdefault(face, []).append(donor)
+            if factory.lends(donor):
+                self._donors.setdefault(face, []).append(donor)
         self._faces = np.array(sorted(self._donors))
         labels = factory.faces.labels
         dark = labels["skin_L"][self._faces] < 50
         female = labels["sex"][self._faces] == "F"
-        weight = (1 + 1.5 * dark) * (1 + 0.5 * female)
+        weight = (1 + 1.0 * dark) * (1 + 0.5 * female)
         self._chance = weight / weight.sum()
-        self._hidden = {int(face): factory.hidden(int(face)) for face in self._faces}
+        self._masks = {int(face): self._mask(int(face)) for face in self._faces}
 
     def draw(self, generator: np.random.Generator) -> Sample:
         """One example: a face, degraded as a webcam would, moved as a tracker would, and what becomes of it."""
         face = int(generator.choice(self._faces, p=self._chance))
-        donors = [donor for donor in self._donors[face] if donor != YOUNGER]
-        labels = self._factory.faces.labels
-        older = self._factory.gain(face, int(generator.choice(donors))) if donors else None
-        young_enough = labels["age"][face] > YOUNGEST_TO_REJUVENATE
-        younger = self._factory.gain(face, YOUNGER)
-        space = self._factory.space
-        area = self._factory.ageing.skin * visible(space.fit(self._factory.faces.mesh[face]))
-        hidden = self._hidden[face]
-        area = area * (1 - smooth_hidden(hidden))
-        stack = np.dstack([older if older is not None else np.zeros_like(younger), younger, hidden, area])
+        folds = self._factory.folds(int(generator.choice(self._donors[face])))
+        stack = np.dstack([folds, self._masks[face].astype(np.float32) / np.float32(255)])
         texture = self._factory.textures[face]
         if generator.random() < 0.5:
             texture, stack = texture[:, ::-1], stack[:, ::-1]
         where = _jitter(generator)
         texture = cv2.remap(texture, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        stack = _remap_channels(stack, where)
+        stack = cv2.remap(np.ascontiguousarray(stack), where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         picture = relight(texture.astype(np.float32), generator)
         if generator.random() < 0.35:
             factor = generator.uniform(1.0, 2.2)
             picture = reduce(picture, factor)
-            stack[..., :6] = np.dstack([reduce(stack[..., :3], factor), reduce(stack[..., 3:6], factor)])
+            stack[..., 0] = reduce(np.ascontiguousarray(stack[..., 0]), factor)
         if generator.random() < 0.5:
             picture += generator.normal(0, generator.uniform(1, 7), picture.shape).astype(np.float32)
         noisy = np.clip(picture, 0, 255).astype(np.uint8)
         if generator.random() < 0.3:
             noisy = jpeg(noisy, int(generator.integers(45, 92)))
         planes = stack.transpose(2, 0, 1).astype(np.float32)
-        drawn = np.stack([planes[7] * (older is not None), planes[7] * young_enough])
+        male = self._factory.faces.labels["sex"][face] == "M"
         return Sample(
             texture=noisy.transpose(2, 0, 1).astype(np.float32),
-            covered=planes[6:7],
-            male=np.array([labels["sex"][face] == "M"], np.float32),
-            older=planes[:3],
-            younger=planes[3:6],
-            weights=drawn.astype(np.float32),
+            covered=planes[1:2],
+            male=np.array([male], np.float32),
+            folds=planes[:1],
+            weights=planes[2:],
         )
+
+    def _mask(self, face: int) -> NDArray[np.uint8]:
+        """What hides a face's skin and where change is drawn, (192, 192, 2) uint8 x 255."""
+        factory = self._factory
+        hidden = factory.hidden(face)
+        area = factory.ageing.skin * visible(factory.space.fit(factory.faces.mesh[face])) * (1 - smooth_hidden(hidden))
+        return np.round(np.dstack([hidden, area]) * 255).astype(np.uint8)
 
 
 def train_ager(
@@ -208,39 +200,27 @@ def _step(
     critic_optimiser: torch.optim.Optimizer,
     adversarial: bool,
 ) -> dict[str, float]:
-    texture, covered = batch["texture"], batch["covered"]
+    texture, covered, weights = batch["texture"], batch["covered"], batch["weights"]
     with torch.autocast(texture.device.type, torch.bfloat16):
-        older, younger = network(texture, covered, batch["male"])
-    strength = 0.7 + 0.4 * torch.rand(len(texture), 1, 1, 1, device=texture.device)
-    error = torch.cat(
-        [
-            (older.float() - batch["older"]) * batch["weights"][:, :1],
-            (younger.float() - batch["younger"]) * batch["weights"][:, 1:],
-        ]
-    )
+        folds = network(texture, covered, batch["male"])
+    drawn, wanted = folds.float() * weights, batch["folds"] * weights
+    error = drawn - wanted
     broad = _blur(error, BROAD_SIGMA).abs().mean()
     fine = error.abs().mean()
     loss = BROAD_WEIGHT * broad + (FINE_WEIGHT_LATE if adversarial else FINE_WEIGHT) * fine
     measured = {"broad": float(broad.detach()), "fine": float(fine.detach())}
     if adversarial:
-        grows_older = batch["weights"][:, :1].amax((2, 3), keepdim=True) > 0
-        drawn = torch.where(
-            grows_older, older.float() * batch["weights"][:, :1], younger.float() * batch["weights"][:, 1:]
-        )
-        wanted = torch.where(
-            grows_older, batch["older"] * batch["weights"][:, :1], batch["younger"] * batch["weights"][:, 1:]
-        )
-        drawn, wanted = drawn * strength, wanted * strength
-        context = torch.cat([covered, grows_older.float().expand_as(covered)], 1)
         with torch.autocast(texture.device.type, torch.bfloat16):
-            real, fake = critic(texture, wanted, context)[-1], critic(texture, drawn.detach(), context)[-1]
+            real, fake = critic(texture, wanted, covered)[-1], critic(texture, drawn.detach(), covered)[-1]
         verdict = functional.relu(1 - real.float()).mean() + functional.relu(1 + fake.float()).mean()
         critic_optimiser.zero_grad(set_to_none=True)
         verdict.backward()  # type: ignore[no-untyped-call]
         critic_optimiser.step()
         critic.requires_grad_(False)
         with torch.autocast(texture.device.type, torch.bfloat16):
-            judged, liked = critic(texture, drawn, context), critic(texture, wanted, context)
+            judged = critic(texture, drawn, covered)
+            with torch.no_grad():
+                liked = critic(texture, wanted, covered)
         critic.requires_grad_(True)
         likeness = torch.stack(
             [(a.float() - b.float()).abs().mean() for a, b in zip(judged[:-1], liked[:-1], strict=True)]
@@ -249,7 +229,7 @@ def _step(
         loss = loss + CRITIC_WEIGHT * fooled + FEATURE_WEIGHT * likeness
         measured |= {"critic": float(verdict.detach()), "features": float(likeness.detach())}
     optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
     optimiser.step()
     return measured
@@ -267,7 +247,7 @@ def _blur(x: Tensor, sigma: float) -> Tensor:
 
 
 def _batch(samples: list[Sample], device: torch.device) -> dict[str, Tensor]:
-    names = ("texture", "covered", "male", "older", "younger", "weights")
+    names = ("texture", "covered", "male", "folds", "weights")
     stacked = {name: torch.from_numpy(np.stack([getattr(sample, name) for sample in samples])) for name in names}
     return {
         name: value.to(device, memory_format=torch.channels_last) if value.ndim == 4 else value.to(device)
@@ -285,12 +265,6 @@ def _jitter(generator: np.random.Generator) -> Floats:
     smooth = cv2.resize(wobble, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
     moved = (grid - middle) @ matrix.T.astype(np.float32) + middle + generator.normal(0, 1.0, 2) + smooth
     return np.asarray(moved, np.float32)
-
-
-def _remap_channels(stack: Floats, where: Floats) -> Floats:
-    halves = [np.ascontiguousarray(stack[..., k : k + 4]) for k in range(0, stack.shape[2], 4)]
-    moved = [cv2.remap(half, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for half in halves]
-    return np.concatenate(moved, axis=2)
 
 
 def _save(path: Path, parts: dict[str, torch.nn.Module | torch.optim.Optimizer], worked: float, step: int) -> None:

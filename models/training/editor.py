@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from models.ageing import Ageing
 from models.face_space import FaceSpace
 from models.head_space import head_picture
+from models.skin import Skin
 from models.training.ager import new_ager, train_ager
 from models.training.data import ROOT, WORK, FaceSet, shared_folder
 from models.training.editor_export import export_ager, export_reader, write_tables
@@ -26,12 +27,13 @@ from models.training.face_space import measure_geometry
 from models.training.pairs import PairFactory, Pairs, make_pairs, usable
 from models.training.reader import train_reader
 from models.training.statistics import (
-    ageing_colour,
     ageing_shape,
     brow_field,
     common_folds,
+    lip_field,
     scalp_tables,
     skin_field,
+    skin_trends,
     textures_of,
 )
 from models.training.teachers import Teachers
@@ -40,6 +42,7 @@ Floats = NDArray[np.float32]
 Tables = dict[str, NDArray[Any]]
 
 ADULT = 16
+LIKELY_GLASSES = 0.5
 MOST_YAW = 45.0
 """Portraits turned further away do not shape the texture square, degrees."""
 
@@ -52,7 +55,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1, help="processor threads torch may use")
     parser.add_argument("--reader-epochs", type=int, default=30)
-    parser.add_argument("--pair-seconds", type=float, default=3600, help="time for making pairs")
+    parser.add_argument(
+        "--pair-seconds", type=float, default=3600, help="time for measuring more pairs; 0 to train on those at hand"
+    )
     parser.add_argument("--minutes", type=float, default=90, help="time for training the ager")
     options = parser.parse_args(argv)
     torch.set_num_threads(options.threads)
@@ -65,47 +70,58 @@ def main(argv: list[str]) -> int:
     adults = rows[faces.labels["age"][rows] > ADULT]
     tables = _once(options.work / "tables.npz", lambda: measure(faces, adults))
     space = FaceSpace.from_tables(tables)
-    textures = _once(options.work / "textures.npz", lambda: {"textures": textures_of(faces, space)})["textures"]
-    priors = _once(options.work / "priors.npz", lambda: measure_priors(faces, textures, adults))
-    write_tables(tables, options.out)
-
+    textures = unwrapped(faces, space, options.work / "textures.npy")
     reader = train_reader(faces, space, options.work, device, options.reader_epochs)
     export_reader(reader, options.out)
-    factory = PairFactory(
-        faces,
-        space,
-        Ageing.from_tables(tables),
-        textures=textures,
-        colour=priors["colour"],
-        rows=rows,
-        glasses=read_glasses(faces, space, reader),
-    )
-    if not (options.work / "pairs.npz").is_file():
+    glasses = _once(options.work / "glasses.npz", lambda: {"glasses": read_glasses(faces, space, reader)})["glasses"]
+    tables |= _once(options.work / "ageing.npz", lambda: measure_ageing(faces, space, textures, rows, glasses))
+    write_tables(tables, options.out)
+
+    skin = Skin.from_tables(tables)
+    factory = PairFactory(faces, space, Ageing.from_tables(tables), skin, textures=textures, rows=rows, glasses=glasses)
+    path = options.work / "pairs.npz"
+    if options.pair_seconds > 0:
         teachers = Teachers(shared_folder() / "teachers")
-        make_pairs(factory, teachers, usable(faces, rows), seconds=options.pair_seconds).save(
-            options.work / "pairs.npz"
-        )
-    network = new_ager(priors["colour"], priors["folds"], brow_field(space))
-    pairs = Pairs.load(options.work / "pairs.npz")
-    export_ager(train_ager(factory, pairs, network, options.work, device, minutes=options.minutes), options.out)
+        make_pairs(factory, teachers, usable(faces, rows), path, seconds=options.pair_seconds)
+    common = _once(options.work / "folds.npz", lambda: {"folds": common_folds(faces, textures, adults)})["folds"]
+    network = new_ager(common, skin.brows)
+    trained = train_ager(factory, Pairs.load(path), network, options.work, device, minutes=options.minutes)
+    export_ager(trained, options.out)
     return 0
 
 
 def measure(faces: FaceSet, rows: NDArray[np.int64]) -> Tables:
-    """The tables that ship: geometry, ageing of shape, the scalp."""
+    """The tables of geometry and of the scalp."""
     tables = measure_geometry(faces, rows[np.abs(faces.labels["yaw"][rows]) < MOST_YAW])
-    space = FaceSpace.from_tables(tables)
-    tables |= scalp_tables(faces, space, rows)
-    tables["ageing_shape"] = ageing_shape(faces, space, rows).astype(np.float16)
-    tables["ageing_skin"] = np.round(skin_field(space) * 255).astype(np.uint8)
+    tables |= scalp_tables(faces, FaceSpace.from_tables(tables), rows)
     tables["modes"] = tables["modes"].astype(np.float16)
     tables["corners"] = tables["corners"].astype(np.uint16)
     return tables
 
 
-def measure_priors(faces: FaceSet, textures: NDArray[np.uint8], rows: NDArray[np.int64]) -> Tables:
-    """What the ager starts from: mean change of colour, folds that the old share."""
-    return {"colour": ageing_colour(faces, textures, rows), "folds": common_folds(faces, textures, rows)}
+def measure_ageing(
+    faces: FaceSet, space: FaceSpace, textures: NDArray[np.uint8], rows: NDArray[np.int64], glasses: Floats
+) -> Tables:
+    """The tables of `models.ageing.Ageing` and `models.skin.Skin`."""
+    shape, youth = ageing_shape(faces, space, rows)
+    wearing = (faces.labels["glasses"] == 1) | (glasses > LIKELY_GLASSES)
+    skin = {name: values.astype(np.float16) for name, values in skin_trends(faces, textures, rows, wearing).items()}
+    fields = {"ageing_skin": skin_field(space), "skin_brows": brow_field(space), "skin_lips": lip_field(space)}
+    return (
+        {"ageing_shape": shape.astype(np.float16), "ageing_youth": youth.astype(np.float16)}
+        | {f"skin_{name}": values for name, values in skin.items()}
+        | {name: np.round(field * 255).astype(np.uint8) for name, field in fields.items()}
+    )
+
+
+def unwrapped(faces: FaceSet, space: FaceSpace, path: Path) -> NDArray[np.uint8]:
+    """Every portrait's face unwrapped, (N, 192, 192, 3) uint8 RGB, memory-mapped from `path`."""
+    if not path.is_file():
+        part = path.with_suffix(".part")
+        with part.open("wb") as file:
+            np.save(file, textures_of(faces, space), allow_pickle=False)
+        part.replace(path)
+    return np.asarray(np.load(path, mmap_mode="r"))
 
 
 def read_glasses(faces: FaceSet, space: FaceSpace, reader: Reader) -> Floats:

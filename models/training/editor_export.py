@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from models.embedded_editor import AGER, READER, TABLES
 from models.face_space import SIZE
-from models.training.editor_networks import READER_SIZE, Ager, Emphasised, Reader
+from models.training.editor_networks import READER_SIZE, Ager, Deepened, Reader
 
 OPSET = 18
 TOLERANCE = 2e-3
@@ -28,13 +28,13 @@ def export_reader(network: Reader, folder: Path) -> None:
 
 
 def export_ager(network: Ager, folder: Path) -> None:
-    """Write `editor_ager.onnx`: texture, covered and male -> older and younger, (N, 3, 192, 192) each."""
+    """Write `editor_ager.onnx`: texture, covered and male -> folds (N, 1, 192, 192)."""
     example = {
         "texture": torch.rand(1, 3, SIZE, SIZE) * 255,
         "covered": torch.rand(1, 1, SIZE, SIZE),
         "male": torch.rand(1, 1),
     }
-    _export(Emphasised(network), example, ["older", "younger"], folder / AGER)
+    _export(Deepened(network), example, ["folds"], folder / AGER)
 
 
 def write_tables(tables: dict[str, NDArray[Any]], folder: Path) -> None:

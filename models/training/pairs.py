@@ -1,8 +1,8 @@
 """The pair factory: examples of ageing, composed from portraits of the young and the old, measured and filtered.
 
-A pair is a face and a change of its skin in the texture square. Older: the mean change of colour of its sex, plus the
-folds of one old donor near in skin, pose and expression, minus part of its own. Younger: the mean change the other way,
-and an edge-keeping smoothing. Baldness and grey hair need no pairs: `models.scalp` draws them from statistics.
+A pair is a face and an old donor, near in skin, pose and expression, whose folds it gets on top of what
+`models.skin` makes of its own skin. Youth, baldness and grey hair need no pairs: they follow from the face and from
+statistics.
 """
 
 from __future__ import annotations
@@ -18,29 +18,26 @@ from tqdm import tqdm
 from models.ageing import Ageing, covered, draw_ageing
 from models.editor import Crop, Edit, Masks
 from models.face_space import FaceSpace
-from models.scalp import LUMINANCE, log_colour
+from models.skin import BROWS, Skin
 from models.training.apply import apply_edit
 from models.training.data import FaceSet
-from models.training.statistics import FOLD_SIGMA, OLD, brow_field, folds, people
+from models.training.statistics import OLD, folds, people
 from models.training.teachers import Teachers
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
-OLDER_COLOUR, YOUNGER_COLOUR = 0.85, 1.0
-"""How much of the mean change of colour a pair takes."""
-DONOR_FOLDS, OWN_FOLDS = 0.8, 0.35
-"""How much of the donor's folds comes, how much of the face's own goes."""
+DONOR_FOLDS = 0.85
+"""How much of the donor's folds comes."""
 DEEPEST, HIGHEST = -0.32, 0.2
 """Folds are clipped to this change of log luminance."""
-SMOOTHING = 0.85
-YOUNGER = -1
-"""The donor of a pair that grows younger."""
 TRIAL_STRENGTH = 0.8
 """At this strength a pair is measured: 36 years."""
-LEAST_SHIFT = 12.0
-"""Years by which both teachers together must see a pair age at the trial strength; younger: half of it."""
-LEAST_IDENTITY = 0.42
+LEAST_SHIFT = 14.0
+"""Years by which both teachers together must see a pair age at the trial strength."""
+LEAST_IDENTITY = 0.5
+OLDEST = 65.0
+"""Faces up to this age are made older."""
 DONOR_GLASSES = 0.15
 """Probability of glasses up to which an old face may lend its folds."""
 UNLABELLED_GLASSES = frozenset(
@@ -61,6 +58,7 @@ UNLABELLED_GLASSES = frozenset(
     }
 )
 """Portraits found by eye that both the labels and the reader miss."""
+SAVE_EVERY = 500
 SHARP_PIXELS = 230
 """Side of a donor's crop in its source picture, at least."""
 
@@ -71,28 +69,54 @@ class Pairs:
 
     Attributes:
         face: (N,) int64, rows of the portraits.
-        donor: (N,) int64, rows of the donors, `YOUNGER` for a pair that grows younger.
+        donor: (N,) int64, rows of the donors.
         shift: (N,) float32, mean shift of apparent age at `TRIAL_STRENGTH`, years.
         identity: (N,) float32, cosine with the unedited face.
+        tried: how many were measured.
     """
 
     face: Rows
     donor: Rows
     shift: Floats
     identity: Floats
+    tried: int
+
+    @staticmethod
+    def of(kept: list[tuple[int, int, float, float]], tried: int) -> Pairs:
+        """Take (face, donor, shift, identity) of each accepted pair."""
+        face, donor, shift, identity = (np.array([pair[k] for pair in kept]) for k in range(4))
+        return Pairs(
+            face.astype(np.int64),
+            donor.astype(np.int64),
+            shift.astype(np.float32),
+            identity.astype(np.float32),
+            tried,
+        )
+
+    def columns(self) -> tuple[Rows, Rows, Floats, Floats]:
+        """Face, donor, shift and identity."""
+        return self.face, self.donor, self.shift, self.identity
 
     def save(self, path: Path) -> None:
         """Write an npz file."""
-        with path.open("wb") as file:
+        part = path.with_suffix(".part")
+        with part.open("wb") as file:
             np.savez_compressed(
-                file, face=self.face, donor=self.donor, shift=self.shift, identity=self.identity, allow_pickle=False
+                file,
+                face=self.face,
+                donor=self.donor,
+                shift=self.shift,
+                identity=self.identity,
+                tried=self.tried,
+                allow_pickle=False,
             )
+        part.replace(path)
 
     @staticmethod
     def load(path: Path) -> Pairs:
         """Read what `save` wrote."""
         with np.load(path, allow_pickle=False) as file:
-            return Pairs(file["face"], file["donor"], file["shift"], file["identity"])
+            return Pairs(file["face"], file["donor"], file["shift"], file["identity"], int(file["tried"]))
 
 
 class PairFactory:
@@ -102,8 +126,8 @@ class PairFactory:
         faces: the portraits.
         space: the texture square.
         ageing: the statistics of shape and where skin may change.
+        skin: what becomes of a face's own skin.
         textures: (N, 192, 192, 3) uint8 RGB, every portrait unwrapped.
-        colour: (2, 192, 192, 3) float32, mean change of women's and men's log colour.
         rows: portraits that donors may come from.
         glasses: (N,) float32, the reader's probability of glasses: the labels miss half of them.
     """
@@ -113,9 +137,9 @@ class PairFactory:
         faces: FaceSet,
         space: FaceSpace,
         ageing: Ageing,
+        skin: Skin,
         *,
         textures: NDArray[np.uint8],
-        colour: Floats,
         rows: Rows,
         glasses: Floats,
     ) -> None:
@@ -123,8 +147,7 @@ class PairFactory:
         self.space = space
         self.ageing = ageing
         self.textures = textures
-        self._colour = colour
-        self._smooth_skin = 1 - 0.8 * brow_field(space)
+        self.skin = skin
         labels = faces.labels
         self.donors: dict[str, Rows] = {}
         self._folds: dict[int, Floats] = {}
@@ -135,7 +158,8 @@ class PairFactory:
             self.donors[sex] = old[sharp & bare & (labels["outside_fraction"][old] < 0.1)]
             for row in self.donors[sex]:
                 hidden = smooth_hidden(self.hidden(int(row)))
-                self._folds[int(row)] = np.clip(folds(textures[row]), DEEPEST, HIGHEST) * (1 - hidden)
+                own = np.clip(folds(textures[row]), DEEPEST, HIGHEST)
+                self._folds[int(row)] = DONOR_FOLDS * own * (1 - hidden) * (1 - BROWS * skin.brows)
 
     def hidden(self, row: int) -> Floats:
         """Where hair covers a portrait's skin, (192, 192) float32 in the texture square."""
@@ -158,19 +182,18 @@ class PairFactory:
         far[donors == row] = np.inf
         return donors[np.argsort(far)[:count]]
 
+    def lends(self, row: int) -> bool:
+        """Whether a portrait is a donor."""
+        return row in self._folds
+
+    def folds(self, donor: int) -> Floats:
+        """What a donor lends: change of log light at strength 1, (192, 192) float32."""
+        return self._folds[donor]
+
     def gain(self, row: int, donor: int) -> Floats:
         """The change of log colour of a pair at strength 1, (192, 192, 3) float32."""
-        texture = self.textures[row]
-        male = int(self.faces.labels["sex"][row] == "M")
-        luminance = log_colour(texture) @ LUMINANCE
-        if donor == YOUNGER:
-            smooth = cv2.bilateralFilter(luminance, 9, 0.12, 4)
-            fine = SMOOTHING * (smooth - luminance) * self._smooth_skin
-            brows = (0.35 + 0.65 * self._smooth_skin)[..., None]
-            return np.asarray(fine[..., None] - YOUNGER_COLOUR * self._colour[male] * brows)
-        own = np.clip(luminance - cv2.GaussianBlur(luminance, (0, 0), FOLD_SIGMA), DEEPEST, HIGHEST)
-        fine = (DONOR_FOLDS * self._folds[donor] - OWN_FOLDS * own) * self._smooth_skin
-        return np.asarray(fine[..., None] + OLDER_COLOUR * self._colour[male])
+        male = float(self.faces.labels["sex"][row] == "M")
+        return self.skin.older(self.textures[row], male) + self._folds[donor][..., None]
 
     def picture(self, row: int, donor: int, strength: float) -> NDArray[np.uint8]:
         """The portrait as the pair wants it, (256, 256, 3) uint8 RGB."""
@@ -183,7 +206,7 @@ class PairFactory:
             crop,
             gain=self.gain(row, donor),
             male=float(self.faces.labels["sex"][row] == "M"),
-            strength=-strength if donor == YOUNGER else strength,
+            strength=strength,
         )
         return apply_edit(Edit(mask=mask, delta=delta, flow=flow), crop.image)
 
@@ -195,41 +218,52 @@ def usable(faces: FaceSet, rows: Rows) -> Rows:
 
 
 def make_pairs(
-    factory: PairFactory, teachers: Teachers, rows: Rows, *, per_face: int = 3, seconds: float = 300
+    factory: PairFactory, teachers: Teachers, rows: Rows, path: Path, *, per_face: int = 12, seconds: float = 300
 ) -> Pairs:
-    """Compose, measure and filter.
+    """Compose, measure and filter; what is at `path` is continued, and written there every so often.
 
     Args:
         factory: what composes.
         teachers: what measures.
         rows: the faces.
-        per_face: donors per face.
-        seconds: stop after so long; faces come in random order.
+        path: an npz file.
+        per_face: donors per face, at most.
+        seconds: stop after so long; faces come in random order, each with one donor before any comes again.
     """
-    generator = np.random.default_rng(0)
     labels = factory.faces.labels
+    rows = rows[labels["age"][rows] < OLDEST]
+    chance = np.random.default_rng(0)
+    plan = [
+        (int(row), int(donor))
+        for row, donors in ((row, factory.candidates(int(row), per_face, chance)) for row in rows)
+        for donor in donors
+    ]
+    plan = [plan[index] for index in chance.permutation(len(plan))]
     kept: list[tuple[int, int, float, float]] = []
     tried = 0
-    clock = tqdm(generator.permutation(rows), desc="pairs", mininterval=10)
-    for row in clock:
-        before = teachers.ages(factory.faces.images[row], factory.faces.points5[row], factory.faces.mesh[row])
-        face = teachers.identity(factory.faces.images[row], factory.faces.points5[row])
-        age = float(labels["age"][row])
-        wanted = [int(donor) for donor in factory.candidates(int(row), per_face, generator)] if age < 65 else []
-        for donor in [*wanted, *([YOUNGER] if age > 32 else [])]:
-            tried += 1
-            result = factory.picture(int(row), donor, TRIAL_STRENGTH)
-            after = teachers.ages(result, factory.faces.points5[row], factory.faces.mesh[row])
-            likeness = float(face @ teachers.identity(result, factory.faces.points5[row]))
-            shift = float(np.mean(np.subtract(after, before)))
-            enough = -shift >= 0.5 * LEAST_SHIFT if donor == YOUNGER else shift >= LEAST_SHIFT
-            if enough and likeness >= LEAST_IDENTITY:
-                kept.append((int(row), donor, shift, likeness))
-        if clock.format_dict["elapsed"] > seconds:
+    if path.is_file():
+        found = Pairs.load(path)
+        kept, tried = list(zip(*(column.tolist() for column in found.columns()), strict=True)), found.tried
+    before: dict[int, tuple[float, Floats]] = {}
+    clock = tqdm(plan[tried:], desc="pairs", mininterval=30)
+    for row, donor in clock:
+        picture, points, mesh = factory.faces.images[row], factory.faces.points5[row], factory.faces.mesh[row]
+        if row not in before:
+            before[row] = (float(np.mean(teachers.ages(picture, points, mesh))), teachers.identity(picture, points))
+        tried += 1
+        result = factory.picture(row, donor, TRIAL_STRENGTH)
+        shift = float(np.mean(teachers.ages(result, points, mesh))) - before[row][0]
+        likeness = float(before[row][1] @ teachers.identity(result, points)) if shift >= LEAST_SHIFT else 0.0
+        if likeness >= LEAST_IDENTITY:
+            kept.append((row, donor, shift, likeness))
+        elapsed = clock.format_dict["elapsed"] > seconds
+        if elapsed or tried % SAVE_EVERY == 0 or tried == len(plan):
+            pairs = Pairs.of(kept, tried)
+            pairs.save(path)
+            print(f"pairs: {len(kept)} of {tried} accepted", flush=True)
+        if elapsed:
             break
-    print(f"pairs: {len(kept)} of {tried} accepted")
-    face_rows, donors, shifts, likenesses = zip(*kept, strict=True)
-    return Pairs(np.array(face_rows), np.array(donors), np.array(shifts, np.float32), np.array(likenesses, np.float32))
+    return Pairs.of(kept, tried)
 
 
 def smooth_hidden(hidden: Floats) -> Floats:

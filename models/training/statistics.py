@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from models.ageing import AGEING_YEARS
 from models.face_space import SIZE, VERTICES, FaceSpace, Fit
 from models.scalp import (
     CENTER,
@@ -19,6 +21,7 @@ from models.scalp import (
     outline_features,
     shading_of,
 )
+from models.skin import middle
 from models.training.data import SIZE as PORTRAIT
 from models.training.data import FaceSet
 
@@ -26,7 +29,14 @@ Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
 YOUNG, OLD = (20.0, 33.0), (64.0, 90.0)
-"""The ages whose means are compared, years; between their middles lie `AGEING_YEARS`."""
+"""Ages of those who share what the young and the old have, years."""
+GROWN, LEAST_AGE = 25.0, 11.0
+"""From the first age on change is linear; below it faces grow; children under the second are left out."""
+CIRCUMSTANCES = (("smile", 1.0), ("mouth_open", 1.0), ("yaw", 20.0), ("pitch", 15.0), ("skin_L", 20.0))
+"""What else a face's look depends on, and its unit."""
+FAINT_SMILE = 0.25
+SHAPE_EMPHASIS, MOUTH_EMPHASIS = 1.75, 1.0
+"""A mean over many moves less than one face does; chosen by age and identity. Lips would part."""
 SEXES = ("F", "M")
 ANGLES, RADII = 37, 24
 SHORT_HAIR = 0.95
@@ -61,6 +71,12 @@ def brow_field(space: FaceSpace) -> Floats:
     return np.asarray(cv2.GaussianBlur(cv2.dilate(_polygons(space, BROWS), np.ones((3, 3), np.uint8)), (0, 0), 2))
 
 
+def lip_field(space: FaceSpace) -> Floats:
+    """The lips and what is between them, feathered; (192, 192) float32."""
+    lips = cv2.dilate(_polygons(space, EYES_AND_MOUTH[2:]), np.ones((5, 5), np.uint8))
+    return np.asarray(cv2.GaussianBlur(lips, (0, 0), 2))
+
+
 def people(faces: FaceSet, rows: Rows, sex: str, ages: tuple[float, float]) -> Rows:
     """Frontal people without hat or glasses of one sex and age."""
     labels = faces.labels
@@ -75,35 +91,110 @@ def people(faces: FaceSet, rows: Rows, sex: str, ages: tuple[float, float]) -> R
     return rows[chosen]
 
 
-def ageing_shape(faces: FaceSet, space: FaceSpace, rows: Rows) -> Floats:
-    """How women's and men's faces move over half a lifetime, (2, 64, 64, 2) float32 texture pixels on the lattice."""
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """How something measured on faces depends on age, at equal expression, pose, skin tone and source.
+
+    The old smile more on their portraits than the young, and come from other collections: a plain difference of means
+    takes half of a smile for age.
+
+    Attributes:
+        young: (...) float32, its mean at 25 years, with a trace of a smile.
+        ageing: (...) float32, its change from 25 years over the next `AGEING_YEARS`.
+        youth: (...) float32, its change from 25 years to 15.
+    """
+
+    young: Floats
+    ageing: Floats
+    youth: Floats
+
+
+def trend(faces: FaceSet, rows: Rows, measured: Iterable[Floats]) -> Trend:
+    """Fit a trend by ridge regression.
+
+    Args:
+        faces: the portraits.
+        rows: the people, of one sex.
+        measured: what was measured on each of them, arrays of one shape in the order of `rows`.
+    """
+    labels = faces.labels
+    age = labels["age"][rows].astype(np.float64)
+    columns = [
+        np.ones(len(rows)),
+        (np.maximum(age, GROWN) - GROWN) / AGEING_YEARS,
+        np.clip(GROWN - age, 0, GROWN - LEAST_AGE) / 10,
+        *(np.nan_to_num(labels[name][rows]) / unit for name, unit in CIRCUMSTANCES),
+        np.abs(labels["yaw"][rows]) / 20,
+        *(labels["source"][rows] == source for source in sorted(set(labels["source"]))[1:]),
+    ]
+    inputs = np.stack(columns, 1).astype(np.float64)
+    penalty = np.eye(inputs.shape[1]) * 4
+    penalty[0, 0] = penalty[1, 1] = 0
+    products: Any = 0.0
+    shape: tuple[int, ...] = ()
+    for line, values in zip(inputs, measured, strict=True):
+        shape = values.shape
+        products = products + line[:, None] * values.ravel()[None]
+    weights = np.linalg.solve(inputs.T @ inputs + penalty, products)
+    usual = inputs.mean(0)
+    usual[1:4] = 0, 0, FAINT_SMILE
+    return Trend(*(x.reshape(shape).astype(np.float32) for x in (usual @ weights, weights[1], weights[2])))
+
+
+def trend_rows(faces: FaceSet, rows: Rows, sex: str) -> Rows:
+    """People of one sex from whom trends are taken: facing the camera, bare-headed, eyes open."""
+    labels = faces.labels
+    kept = (labels["sex"] == sex) & (labels["age"] >= LEAST_AGE) & (np.abs(labels["yaw"]) < 25)
+    kept &= (labels["hat"] != 1) & (labels["eyes_closed"] < 0.5)
+    return rows[kept[rows]]
+
+
+def ageing_shape(faces: FaceSet, space: FaceSpace, rows: Rows) -> tuple[Floats, Floats]:
+    """How women's and men's faces move over half a lifetime, and from 25 years to 15.
+
+    Returns:
+        Twice (2, 64, 64, 2) float32, texture pixels on the lattice, symmetrical and emphasised.
+    """
     face = cv2.dilate(_polygons(space, [tuple(range(VERTICES))]), np.ones((21, 21), np.uint8))
     taper = cv2.resize(cv2.GaussianBlur(face, (0, 0), 7), space.corners.shape[:2], interpolation=cv2.INTER_AREA)
     taper = np.clip(taper * 1.1 - 0.1, 0, 1)
+    mouth = cv2.resize(cv2.GaussianBlur(lip_field(space), (0, 0), 4), taper.shape, interpolation=cv2.INTER_AREA)
+    taper *= SHAPE_EMPHASIS - (SHAPE_EMPHASIS - MOUTH_EMPHASIS) * mouth
     still = np.zeros_like(space.ring)
-    fields = []
+    found: list[list[Floats]] = [[], []]
     for sex in SEXES:
-        old, young = (faces.mesh[people(faces, rows, sex, ages), :VERTICES].mean(0) for ages in (OLD, YOUNG))
-        moved = np.vstack([old - young, still])
-        fields.append(np.einsum("ijk,ijkd->ijd", space.weights, moved[space.corners]) * taper[..., None])
-    return np.asarray(fields, np.float32)
+        chosen = trend_rows(faces, rows, sex)
+        moves = trend(faces, chosen, (faces.mesh[row, :VERTICES] for row in chosen))
+        for fields, moved in zip(found, (moves.ageing, moves.youth), strict=True):
+            field = np.einsum("ijk,ijkd->ijd", space.weights, np.vstack([moved, still])[space.corners])
+            field = (field + field[:, ::-1] * np.array([-1, 1])) / 2
+            fields.append(field * taper[..., None])
+    return np.asarray(found[0], np.float32), np.asarray(found[1], np.float32)
 
 
-def ageing_colour(faces: FaceSet, textures: NDArray[np.uint8], rows: Rows) -> Floats:
-    """How women's and men's skin changes over half a lifetime, (2, 192, 192, 3) float32 in log colour.
+def skin_trends(faces: FaceSet, textures: NDArray[np.uint8], rows: Rows, glasses: NDArray[np.bool_]) -> dict[str, Any]:
+    """How women's and men's skin looks at 25 and changes with age: the tables of `models.skin.Skin`.
 
     The broad part of the luminance is left out: it tells how the old were photographed rather than how they look.
+
+    Args:
+        faces: the portraits.
+        textures: (N, 192, 192, 3) uint8 RGB, all of them unwrapped.
+        rows: the people.
+        glasses: (N,) bool, who wears some.
     """
-    fields = []
+    colour, young, change = [], [], []
     for sex in SEXES:
-        old, young = (
-            np.mean([_relative(textures[row]) for row in people(faces, rows, sex, ages)], axis=0)
-            for ages in (OLD, YOUNG)
-        )
-        change = (old - young).astype(np.float32)
-        broad = cv2.GaussianBlur(change @ LUMINANCE, (0, 0), 22)
-        fields.append(cv2.GaussianBlur(change, (0, 0), 1.0) - 0.8 * broad[..., None])
-    return np.asarray(fields, np.float32)
+        chosen = trend_rows(faces, rows, sex)
+        chosen = chosen[~glasses[chosen]]
+        skin = trend(faces, chosen, (_relative(textures[row]) for row in chosen))
+        ageing, at_25 = ((x + x[:, ::-1]) / 2 for x in (skin.ageing, skin.young))
+        broad = cv2.GaussianBlur(ageing @ LUMINANCE, (0, 0), 22)
+        colour.append(cv2.GaussianBlur(ageing, (0, 0), 1.0) - 0.8 * broad[..., None])
+        young.append(middle(np.asarray(at_25 @ LUMINANCE, np.float32)))
+        change.append(middle(np.asarray(ageing @ LUMINANCE, np.float32)))
+    found: dict[str, list[Any]] = {"colour": colour, "young": young, "change": change}
+    return {name: np.asarray(values, np.float32) for name, values in found.items()}
 
 
 def folds(texture: NDArray[np.uint8]) -> Floats:

@@ -3,13 +3,14 @@ import torch
 
 from models.editor import Edit
 from models.face_space import SIZE, FaceSpace
-from models.training.ager import new_ager
+from models.training.ager import PRIOR_FOLDS, new_ager
 from models.training.apply import apply_edit
 from models.training.data import FaceSet
 from models.training.degrade import degrade
 from models.training.face_space import measure_geometry
-from models.training.pairs import YOUNGER, Pairs
+from models.training.pairs import Pairs
 from models.training.reader import reader_loss
+from models.training.statistics import trend
 
 
 def test_apply_edit_is_exact_where_the_mask_is_zero():
@@ -33,24 +34,33 @@ def test_degrading_repeats_with_its_seed_and_keeps_the_shape():
 
 
 def test_pairs_survive_the_disk(tmp_path):
-    pairs = Pairs(np.array([3, 4]), np.array([9, YOUNGER]), np.float32([20, -15]), np.float32([0.6, 0.7]))
+    pairs = Pairs.of([(3, 9, 20.0, 0.6), (4, 7, 15.0, 0.7)], tried=5)
     pairs.save(tmp_path / "pairs.npz")
     read = Pairs.load(tmp_path / "pairs.npz")
-    np.testing.assert_array_equal(read.donor, [9, YOUNGER])
+    np.testing.assert_array_equal(read.donor, [9, 7])
+    assert read.tried == 5
     np.testing.assert_array_equal(read.shift, pairs.shift)
 
 
-def test_an_untrained_ager_draws_the_statistics_of_the_sex():
-    generator = np.random.default_rng(0)
-    colour = generator.normal(0, 0.1, (2, SIZE, SIZE, 3)).astype(np.float32)
-    none = np.zeros((2, SIZE, SIZE), np.float32)
-    network = new_ager(colour, none, none[0]).eval()
+def test_an_untrained_ager_draws_the_folds_of_the_sex():
+    common = -np.random.default_rng(0).random((2, SIZE, SIZE)).astype(np.float32)
+    network = new_ager(common, np.zeros((SIZE, SIZE), np.float32)).eval()
     texture = torch.rand(2, 3, SIZE, SIZE) * 255
     with torch.no_grad():
-        older, younger = network(texture, torch.zeros(2, 1, SIZE, SIZE), torch.tensor([[0.0], [1.0]]))
-    for sex in range(2):
-        np.testing.assert_allclose(older[sex].numpy(), 0.9 * colour[sex].transpose(2, 0, 1), atol=1e-5)
-        np.testing.assert_allclose(younger[sex].numpy(), -colour[sex].transpose(2, 0, 1), atol=1e-5)
+        folds = network(texture, torch.zeros(2, 1, SIZE, SIZE), torch.tensor([[0.0], [1.0]]))
+    np.testing.assert_allclose(folds[:, 0].numpy(), PRIOR_FOLDS * common, atol=1e-5)
+
+
+def test_a_trend_tells_age_from_smiles_and_sources(shared):
+    faces = FaceSet.load(shared)
+    rows = faces.split("train")
+    rows = rows[np.isfinite(faces.labels["skin_L"][rows])][::4]
+    years = np.maximum(faces.labels["age"][rows] - 25, 0)
+    odd = faces.labels["source"][rows] == "us_congress"
+    measured = 0.02 * years + 5 * faces.labels["smile"][rows] + 3 * odd
+    found = trend(faces, rows, (np.array([value]) for value in measured))
+    np.testing.assert_allclose(found.ageing, 0.02 * 45, atol=0.03)
+    np.testing.assert_allclose(found.youth, 0, atol=0.05)
 
 
 def test_unknown_attributes_cost_nothing():

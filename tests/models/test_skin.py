@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from models.catalog import EMBEDDED
+from models.embedded_editor import TABLES
+from models.scalp import LUMINANCE
+from models.skin import Skin, middle
+
+
+@pytest.fixture(scope="module")
+def skin():
+    with np.load(EMBEDDED / TABLES) as file:
+        return Skin.from_tables({name: file[name] for name in file.files})
+
+
+@pytest.fixture
+def texture():
+    """Even skin with a wrinkle across the forehead and the frame of a pair of glasses over the cheeks."""
+    picture = np.zeros((192, 192, 3), np.uint8) + np.uint8([180, 140, 120])
+    picture[20:22, 60:130] = [150, 115, 100]
+    picture[100:103, 40:150] = 15
+    return picture
+
+
+def light(change):
+    return change @ LUMINANCE
+
+
+def test_youth_fills_wrinkles_without_a_highlight(skin, texture):
+    bare = texture.copy()
+    bare[20:22] = bare[30, 30]
+    lifted = light(skin.younger(texture, 0.0) - skin.younger(bare, 0.0))[20:22, 70:120]
+    depth = np.log((180 + 16) / (150 + 16))
+    assert 0.4 * depth < lifted.mean() < 1.1 * depth
+
+
+def test_frames_of_glasses_stay(skin, texture):
+    bare = texture.copy()
+    bare[100:103] = bare[30, 30]
+    for draw in (skin.younger, skin.older):
+        assert np.abs(light(draw(texture, 1.0) - draw(bare, 1.0)))[101, 50:140].max() < 0.25
+
+
+def test_age_deepens_the_faces_own_creases(skin, texture):
+    change = light(skin.older(texture, 0.0))
+    assert change[20:22, 70:120].mean() < change[30:34, 70:120].mean() - 0.03
+
+
+def test_the_sex_blends(skin, texture):
+    ways = [skin.older(texture, male) for male in (0.0, 0.5, 1.0)]
+    np.testing.assert_allclose(ways[1], (ways[0] + ways[2]) / 2, atol=1e-5)
+
+
+def test_the_middle_band_has_neither_light_nor_pores():
+    noise = np.random.default_rng(0).normal(0, 0.1, (192, 192)).astype(np.float32)
+    assert np.abs(middle(noise)).max() < 0.05
+    np.testing.assert_allclose(middle(np.full((192, 192), 4.5, np.float32)), 0, atol=1e-4)
