@@ -24,7 +24,7 @@ CHANNELS = 48
 SMALLEST = 10.0
 """Smallest labelled face height in input pixels; smaller ones are ignored."""
 LEAST_VISIBLE = 0.45
-"""Least visible part of a labelled face."""
+"""Least part of a labelled face's outline that is in the picture and behind nothing; what is worn hides nothing."""
 LEAST_CONTRAST = 7.0
 """Least standard deviation of a labelled face's green channel: darker ones nobody could see."""
 POINTS5_MIRRORED = (1, 0, 2, 4, 3)
@@ -109,6 +109,42 @@ class Scene:
     rows: NDArray[np.int64]
 
 
+@dataclass(frozen=True, slots=True)
+class Pasted:
+    """A face as it was pasted, to see later how much of it other things hide.
+
+    Attributes:
+        corner: (x, y) of the upper left pixel kept.
+        pixels: (h, w, 3) uint8, the part of the face's surroundings that is in the picture.
+        outline: (h, w) bool, where the face is in them.
+        area: of the whole outline in pixels, whether in the picture or not.
+    """
+
+    corner: tuple[int, int]
+    pixels: Image
+    outline: NDArray[np.bool_]
+    area: float
+
+    @staticmethod
+    def of(picture: Image, mesh: Floats) -> Pasted:
+        """Keep the face with this (478, 2) mesh."""
+        height, width = picture.shape[:2]
+        hull = cv2.convexHull(mesh.astype(np.float32))[:, 0]
+        left, top = (int(v) for v in np.clip(np.floor(hull.min(0)), 0, (width, height)))
+        right, bottom = (int(v) for v in np.clip(np.ceil(hull.max(0)) + 1, 0, (width, height)))
+        outline = np.zeros((max(bottom - top, 0), max(right - left, 0)), np.uint8)
+        if outline.size:
+            cv2.fillConvexPoly(outline, np.round(hull - (left, top)).astype(np.int32), 1)
+        pixels = picture[top : top + outline.shape[0], left : left + outline.shape[1]].copy()
+        return Pasted((left, top), pixels, outline > 0, float(cv2.contourArea(hull)))
+
+    def visible(self, picture: Image) -> float:
+        """The part of the outline whose pixels are still the same in `picture`, 0..1."""
+        (x, y), (height, width) = self.corner, self.outline.shape
+        same = (picture[y : y + height, x : x + width] == self.pixels).all(2)
+        return min(1.0, float((same & self.outline).sum()) / max(self.area, 1.0))
+
+
 class SceneSamples:
     """Composed scenes with any number of faces."""
 
@@ -139,7 +175,7 @@ class SceneSamples:
             self._faceless(picture, height)
         boxes: list[Floats] = []
         points: list[Floats] = []
-        ignored: list[bool] = []
+        pasted: list[Pasted] = []
         rows: list[int] = []
         largest = 0.95 * height / max(1.0, faces**0.6)
         for _ in range(faces):
@@ -159,14 +195,18 @@ class SceneSamples:
                 continue
             image, person = self.portraits.images[row], self.portraits.person[row]
             compose.paste(rng, picture, image=image, person=person, matrix=matrix, mirrored=flip)
-            covered = self._occlude(picture, mesh, box)
+            self._dress(picture, mesh)
+            pasted.append(Pasted.of(picture, mesh))
+            self._cover(picture, mesh, box)
             boxes.append(box)
             points.append(five)
-            visible = inside(box, height, width) * (1 - covered)
-            ignored.append(bool(box[3] - box[1] < SMALLEST or visible < LEAST_VISIBLE))
             rows.append(row)
         if rng.random() < 0.2:
             self._foreground(picture, boxes)
+        ignored = [
+            float(box[3] - box[1]) < SMALLEST or face.visible(picture) < LEAST_VISIBLE
+            for box, face in zip(boxes, pasted, strict=True)
+        ]
         picture = compose.degrade(rng, picture)
         return Scene(
             picture,
@@ -203,20 +243,23 @@ class SceneSamples:
         place = np.column_stack([scale * np.eye(2), target - scale * middle]).astype(np.float32)
         return compose.compose_matrices(place, turn)
 
-    def _occlude(self, picture: Image, mesh: Floats, box: Floats) -> float:
-        """Cover part of the face; returns about how much of it."""
+    def _dress(self, picture: Image, mesh: Floats) -> None:
+        """Glasses and cloth masks: they are part of a face."""
         rng = self.rng
         if rng.random() < 0.08:
             compose.eyewear(rng, picture, mesh)
         if rng.random() < 0.05:
             compose.face_cloth(rng, picture, mesh)
+
+    def _cover(self, picture: Image, mesh: Floats, box: Floats) -> None:
+        """Put something in front of a part of the face."""
+        rng = self.rng
         if rng.random() > 0.2:
-            return 0.0
+            return
         side = float(np.sqrt((box[2] - box[0]) * (box[3] - box[1])))
         size = float(rng.uniform(0.1, 0.4))
         where = mesh[rng.integers(len(mesh))]
         compose.stamp(rng, picture, where, size * side)
-        return float(min(1.0, 1.2 * size**2 * 3))
 
     def _foreground(self, picture: Image, boxes: list[Floats]) -> None:
         """Things beside the faces, not on them."""
@@ -265,13 +308,6 @@ def overlap(a: Floats, b: Floats) -> float:
     h = min(a[3], b[3]) - max(a[1], b[1])
     smaller = min((a[2] - a[0]) * (a[3] - a[1]), (b[2] - b[0]) * (b[3] - b[1]))
     return float(max(w, 0) * max(h, 0) / max(smaller, 1e-6))
-
-
-def inside(box: Floats, height: int, width: int) -> float:
-    """The part of a box that lies in the picture."""
-    w = max(0.0, min(box[2], width) - max(box[0], 0.0))
-    h = max(0.0, min(box[3], height) - max(box[1], 0.0))
-    return float(w * h / max((box[2] - box[0]) * (box[3] - box[1]), 1e-6))
 
 
 def anchor_grid(height: int, width: int) -> tuple[Floats, Floats, Floats]:

@@ -15,6 +15,7 @@ from models.training.detector import (  # noqa: E402
     STRIDES,
     Detector,
     DetectorSamples,
+    Pasted,
     Scene,
     SceneSamples,
     anchor_grid,
@@ -95,6 +96,19 @@ def test_scenes_have_finite_labels_on_any_count(portraits: Portraits, stock: com
     assert scene.picture.shape == (180, 320, 3)
     assert len(scene.boxes) == len(scene.points5) == len(scene.ignored) <= faces
     assert np.isfinite(scene.boxes).all()
+
+
+def test_hidden_faces_are_known_by_their_pixels() -> None:
+    picture = np.random.default_rng(0).integers(1, 200, (100, 100, 3)).astype(np.uint8)
+    square = np.array([[20, 20], [60, 20], [60, 60], [20, 60]], np.float32)
+    face = Pasted.of(picture, np.resize(square, (478, 2)))
+    assert face.visible(picture) == pytest.approx(1, abs=0.01)
+    picture[:, :40] = 255
+    assert face.visible(picture) == pytest.approx(0.5, abs=0.04)
+    cut = Pasted.of(picture, np.resize(square, (478, 2)) + np.array([60, 0], np.float32))
+    assert cut.visible(picture) == pytest.approx(0.5, abs=0.04)
+    gone = Pasted.of(picture, np.resize(square, (478, 2)) + np.array([300, 0], np.float32))
+    assert gone.visible(picture) == 0
 
 
 def test_landmark_samples_hold_the_face_in_the_crop(portraits: Portraits, stock: compose.Image) -> None:
