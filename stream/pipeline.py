@@ -12,12 +12,12 @@ import av
 import cv2
 import numpy as np
 
-from models.editor import Controls, Crop, Editor, Latent, Masks
+from models.editor import Controls, Crop, Editor, Latent
 from models.segmenter import Segmenter
 from stream.alignment import Quad, cut, points5_of, quad_of, to_crop
 from stream.blending import blend
 from stream.frame import Face, Floats, Frame, Image, Output, Region, Trace
-from stream.motion import Motion
+from stream.motion import MaskMean, Motion
 from stream.settings import Settings
 from stream.smoothing import ExponentialMean, OneEuro
 from stream.tracking import Tracker
@@ -29,7 +29,7 @@ QUAD_BETA = 25.0
 # motion was not seen and the mesh starts anew.
 MESH_DRIFT, MESH_BETA = 0.4, 3.0
 LOST_MOTION = 0.03
-MASK_SECONDS = 0.08
+HAIR_SECONDS, OCCLUDER_SECONDS = 0.2, 0.06
 FORGET_AFTER_S = 2.0
 BLUR_DIVISOR = 48
 BADGE_TEXT = "edited by AI"
@@ -47,7 +47,7 @@ class Steady:
     quad: OneEuro
     mesh: OneEuro
     latent: ExponentialMean
-    masks: ExponentialMean
+    masks: MaskMean
     unit: float
     seen: float
     read: Latent | None = None
@@ -175,7 +175,7 @@ class Pipeline:
         masks = None
         if self._segmenter is not None:
             with self._timed(trace, "segment"):
-                masks = _steadied(self._segmenter.read(crop.image), steady.masks, work.now)
+                masks = steady.masks(crop.image, self._segmenter.read(crop.image), work.now)
             crop = Crop(crop.image, crop.points5, crop.mesh, masks)
         with self._timed(trace, "encode"):
             if steady.read is None or work.now - steady.read_at >= editor.encode_seconds:
@@ -199,7 +199,7 @@ class Pipeline:
                 OneEuro(cutoff, QUAD_BETA),
                 OneEuro(MESH_DRIFT * cutoff, MESH_BETA, LOST_MOTION),
                 ExponentialMean(seconds),
-                ExponentialMean(MASK_SECONDS * 2 * settings.smoothing),
+                MaskMean(HAIR_SECONDS * 2 * settings.smoothing, OCCLUDER_SECONDS * 2 * settings.smoothing),
                 quad.side,
                 work.now,
             )
@@ -277,11 +277,6 @@ def _smoothed(quad: Quad, steady: Steady, now: float) -> Quad:
     unit = np.float32(steady.unit)
     values = steady.quad(np.stack([quad.centre, quad.axis]) / unit, now) * unit
     return Quad(values[0], values[1])
-
-
-def _steadied(masks: Masks, mean: ExponentialMean, now: float) -> Masks:
-    stacked: Floats = mean(np.stack([masks.hair, masks.face, masks.occluder, masks.person]), now)
-    return Masks(*stacked)
 
 
 def _draw_badge(image: Image) -> Region:

@@ -2,8 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
-from stream.motion import Motion
-from stream.smoothing import OneEuro
+from models.editor import Masks
+from stream.motion import MaskMean, Motion
+from stream.smoothing import ExponentialMean, OneEuro
 
 POINTS = np.stack(np.meshgrid(np.linspace(90, 210, 12), np.linspace(60, 180, 12)), -1).reshape(-1, 2).astype(np.float32)
 
@@ -51,3 +52,36 @@ def test_a_jump_that_was_not_seen_is_followed_at_once():
     smooth(POINTS / 200, 0.0)
     jumped = (POINTS + 40) / 200
     np.testing.assert_array_equal(smooth(jumped, 1 / 30, np.zeros_like(POINTS)), jumped)
+
+
+def masks_at(shift, noise=0.0, seed=0):
+    plane = np.zeros((160, 160), np.float32)
+    plane[40 + shift : 100 + shift, 30 + shift : 120 + shift] = 1
+    plane += np.random.default_rng(seed).normal(0, noise, plane.shape).astype(np.float32)
+    return Masks(plane, plane, plane, plane)
+
+
+def test_masks_of_a_moving_picture_are_steady_and_do_not_lag():
+    mean, still = MaskMean(0.2, 0.06), ExponentialMean(0.2)
+    for frame in range(12):
+        picture = textured((2.0 * frame, 2.0 * frame))[:240, :240]
+        masks = masks_at(round(2.0 * frame * 160 / 240), 0.2, frame)
+        carried = mean(picture, masks, frame / 30).hair
+        lagging = still(masks.hair, frame / 30)
+    truth = masks_at(round(22 * 160 / 240)).hair
+    assert np.abs(carried - truth).mean() < 0.7 * np.abs(masks.hair - truth).mean()
+    assert np.abs(carried - truth).mean() < 0.7 * np.abs(lagging - truth).mean()
+
+
+def test_what_is_in_front_is_seen_sooner_than_hair():
+    mean = MaskMean(0.2, 0.06)
+    picture = textured()[:240, :240]
+    nothing = np.zeros((160, 160), np.float32)
+    mean(picture, Masks(nothing, nothing, nothing, nothing), 0.0)
+    after = mean(picture, masks_at(0), 1 / 30)
+    assert after.occluder.max() > 2 * after.hair.max()
+
+
+def test_no_smoothing_gives_the_masks_as_they_are():
+    masks = masks_at(0)
+    assert MaskMean(0.0, 0.0)(textured()[:240, :240], masks, 0.0) is masks
