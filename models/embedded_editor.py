@@ -24,6 +24,7 @@ from models.editor import Controls, Crop, CropSpec, Edit, Editor, Latent
 from models.face_space import FaceSpace, Fit
 from models.filters import guided_filter
 from models.head_space import head_picture
+from models.pigment import pigmented
 from models.scalp import (
     LIGHT_MODES,
     LOG_OFFSET,
@@ -65,6 +66,8 @@ FULLY_BALD = 0.95
 GREYING = (40.0, 90.0)
 """Ages between which hair goes grey with `age` alone, years."""
 GREYING_MOST = 0.85
+LEAST_GREY = (0.1, 0.35)
+"""Between these readings hair counts as grey that youth gives its pigment back."""
 GREY_TO_SKIN = 0.9
 """Luminance of white hair over that of the face's skin."""
 
@@ -141,8 +144,11 @@ class EmbeddedEditor(Editor):
             low, high = GREYING
             due = GREYING_MOST * smoothstep(np.array([latent[AGE] * 100, controls.age]), low, high)
             grey = max(grey, float(due[1] - due[0]))
+            if grey == 0 and due[1] < due[0]:
+                steered[GREY] *= due[1] / due[0]
         steered[BALD] = _towards_one(latent[BALD], controls.bald)
-        steered[GREY] = _towards_one(latent[GREY], grey)
+        if grey > 0:
+            steered[GREY] = _towards_one(latent[GREY], grey)
         return steered
 
     def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
@@ -181,6 +187,10 @@ class EmbeddedEditor(Editor):
             mask = np.maximum(mask, support)
         if crop.masks is not None and grey > 0:
             change = grey_hair(crop.image, crop.masks.hair, latent[SKIN], grey)
+            delta = change if delta is None else delta + change
+            mask = np.maximum(mask, np.any(change != 0, axis=2))
+        if crop.masks is not None and steered[GREY] < latent[GREY]:
+            change = pigmented(crop.image, crop.masks.hair, latent[SKIN], _lost(latent[GREY], steered[GREY]))
             delta = change if delta is None else delta + change
             mask = np.maximum(mask, np.any(change != 0, axis=2))
         if crop.masks is not None and bald > 0:
@@ -269,6 +279,11 @@ def _fraction(before: np.float32, after: np.float32) -> float:
         return 0.0
     own = min(float(before), FULLY_BALD)
     return float(np.clip((after - own) / (1 - own), 0, 1))
+
+
+def _lost(before: np.float32, after: np.float32) -> float:
+    """The share of its grey that hair loses; hair that is hardly grey counts as not."""
+    return float((1 - after / before) * smoothstep(np.asarray(before), *LEAST_GREY))
 
 
 def _planes(picture: NDArray[np.uint8]) -> Floats:

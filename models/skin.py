@@ -23,6 +23,11 @@ COLOUR = 1.1
 """How much of the mean change of colour is drawn."""
 CREASES, CREASE_SCALES, CREASE_MOST = 1.1, (0.9, 5.0), 0.12
 """How much the face's own creases deepen; the Gaussians between which they lie; where deep ones saturate."""
+CHEEKS = (slice(60, 110), slice(55, 137))
+BEARD_SIGMA, BEARD_ROWS = 2.5, (112.0, 124.0)
+"""What is finer are a beard's strands; the texture rows between which beards begin."""
+GREYED, GREY_BELOW, GREYED_MOST = 0.75, 0.25, 0.9
+"""How much of the way to grey a beard goes; how far in log light grey is below the cheeks; the most by which it rises."""
 PORES = 0.7
 """Finer than this nothing is smoothed, texture pixels."""
 SMOOTHINGS = ((3.0, 0.05), (5.5, 0.03))
@@ -75,11 +80,26 @@ class Skin:
             texture: (192, 192, 3) uint8 RGB, the face unwrapped.
             male: 0 for a woman, 1 for a man.
         """
-        light = log_colour(texture) @ LUMINANCE
+        logs = log_colour(texture)
+        light = logs @ LUMINANCE
         low, high = (cv2.GaussianBlur(light, (0, 0), sigma) for sigma in CREASE_SCALES)
         creases = np.tanh(np.minimum(low - high, 0) / CREASE_MOST) * (CREASE_MOST * CREASES)
         creases *= 1 - BROWS * self.brows
-        return np.asarray(COLOUR * _mixed(self.colour, male) + creases[..., None])
+        return np.asarray(COLOUR * _mixed(self.colour, male) + creases[..., None] + male * self._greyed(logs))
+
+    def _greyed(self, logs: Floats) -> Floats:
+        """The change that turns a dark beard grey: it is darker than the cheeks, rough, and has less colour."""
+        cheeks = np.median(logs[CHEEKS].reshape(-1, 3), axis=0)
+        broad = cv2.GaussianBlur(logs, (0, 0), BEARD_SIGMA)
+        light, own = broad @ LUMINANCE, float(cheeks @ LUMINANCE)
+        roughness = np.sqrt(cv2.GaussianBlur((logs @ LUMINANCE - light) ** 2, (0, 0), 4.0))
+        colourless = float(cheeks[0] - cheeks[2]) - (broad[..., 0] - broad[..., 2])
+        beard = (
+            smoothstep(own - light, 0.2, 0.6) * smoothstep(roughness, 0.03, 0.08) * smoothstep(colourless, -0.05, 0.12)
+        )
+        beard *= smoothstep(np.arange(len(logs), dtype=np.float32), *BEARD_ROWS)[:, None] * (1 - self.lips)
+        lifted = np.clip(own - GREY_BELOW - light, 0, GREYED_MOST)[..., None]
+        return np.asarray(GREYED * beard[..., None] * (lifted + light[..., None] - broad), np.float32)
 
     def younger(self, texture: NDArray[np.uint8], male: float) -> Floats:
         """As `older`, towards youth."""

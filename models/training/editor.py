@@ -54,7 +54,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--work", type=Path, default=WORK / "editor", help="folder of caches and checkpoints")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1, help="processor threads torch may use")
-    parser.add_argument("--reader-epochs", type=int, default=30)
+    parser.add_argument("--reader-epochs", type=int, nargs=2, default=(30, 30), help="of mild views, of poor ones")
     parser.add_argument(
         "--pair-seconds", type=float, default=3600, help="time for measuring more pairs; 0 to train on those at hand"
     )
@@ -71,7 +71,7 @@ def main(argv: list[str]) -> int:
     tables = _once(options.work / "tables.npz", lambda: measure(faces, adults))
     space = FaceSpace.from_tables(tables)
     textures = unwrapped(faces, space, options.work / "textures.npy")
-    reader = train_reader(faces, space, options.work, device, options.reader_epochs)
+    reader = train_reader(faces, space, options.work, device, tuple(options.reader_epochs))
     export_reader(reader, options.out)
     glasses = _once(options.work / "glasses.npz", lambda: {"glasses": read_glasses(faces, space, reader)})["glasses"]
     tables |= _once(options.work / "ageing.npz", lambda: measure_ageing(faces, space, textures, rows, glasses))

@@ -23,7 +23,12 @@ LOGITS = (1, 4, 5)
 """Attributes read as logits: male, glasses, hat."""
 WEIGHTS = torch.tensor([6.0, 0.4, 1.5, 1.5, 0.3, 0.3, 0.6, 0.6])
 BATCH = 64
-RATE = 2e-3
+RATES = (2e-3, 1e-3)
+"""Highest learning rates of the first round and of the second, whose views are darker and poorer."""
+POOR = 1.7
+"""Strength of the second round's degradations."""
+DIM_SHARE, DIM = 0.3, (0.15, 0.7)
+"""Share of the second round's views that are dimmed before the noise, and to what fraction of the light."""
 AVERAGE = 0.995
 """Decay of the weights' moving average."""
 
@@ -45,9 +50,18 @@ def targets(faces: FaceSet) -> Floats:
     return np.stack([columns[name] for name in ATTRIBUTES], 1).astype(np.float32)
 
 
-def train_reader(faces: FaceSet, space: FaceSpace, folder: Path, device: torch.device, epochs: int = 40) -> Reader:
-    """Train, or resume from `folder`, and return the averaged network in evaluation mode."""
-    generator = np.random.default_rng(0)
+def train_reader(
+    faces: FaceSet, space: FaceSpace, folder: Path, device: torch.device, epochs: tuple[int, int] = (30, 30)
+) -> Reader:
+    """Train, or resume from `folder`, and return the averaged network in evaluation mode.
+
+    Args:
+        faces: the portraits.
+        space: the texture square, which places the head.
+        folder: where `reader.pt` is kept.
+        device: what to train on.
+        epochs: length of the first round, mild views, and of the second, dim and poor ones.
+    """
     torch.manual_seed(0)
     rows = faces.split("train")
     wanted = targets(faces)
@@ -58,9 +72,8 @@ def train_reader(faces: FaceSet, space: FaceSpace, folder: Path, device: torch.d
         multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(AVERAGE),  # type: ignore[no-untyped-call]
         use_buffers=True,
     )
-    optimiser = torch.optim.AdamW(network.parameters(), RATE, weight_decay=0.05)
-    steps = epochs * len(rows) // BATCH
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, total_steps=steps, pct_start=0.1)
+    optimiser = torch.optim.AdamW(network.parameters(), RATES[0], weight_decay=0.05)
+    first, steps = (count * len(rows) // BATCH for count in (epochs[0], sum(epochs)))
     checkpoint = folder / "reader.pt"
     done = 0
     if checkpoint.is_file():
@@ -68,12 +81,16 @@ def train_reader(faces: FaceSet, space: FaceSpace, folder: Path, device: torch.d
         network.load_state_dict(state["network"])
         average.load_state_dict(state["average"])
         optimiser.load_state_dict(state["optimiser"])
-        schedule.load_state_dict(state["schedule"])
         done = int(state["done"])
+    generator = np.random.default_rng(done)
     begun = time.monotonic()
     for step in range(done, steps):
+        late = step >= first
+        share = (step - first) / (steps - first) if late else step / first
+        for group in optimiser.param_groups:
+            group["lr"] = RATES[late] * min(1.0, share / 0.1 + 0.04) * 0.5 * (1 + np.cos(np.pi * share))
         chosen = generator.choice(rows, BATCH, p=balance)
-        pictures = np.stack([_view(faces, space, int(row), generator) for row in chosen])
+        pictures = np.stack([_view(faces, space, int(row), generator, poor=late) for row in chosen])
         network.train()
         with torch.autocast(device.type, torch.bfloat16):
             read = network(_planes(pictures, device))
@@ -82,7 +99,6 @@ def train_reader(faces: FaceSet, space: FaceSpace, folder: Path, device: torch.d
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 2.0)
         optimiser.step()
-        schedule.step()
         average.update_parameters(network)
         if (step + 1) % 200 == 0 or step + 1 == steps:
             average.eval()
@@ -94,7 +110,6 @@ def train_reader(faces: FaceSet, space: FaceSpace, folder: Path, device: torch.d
                 "network": network.state_dict(),
                 "average": average.state_dict(),
                 "optimiser": optimiser.state_dict(),
-                "schedule": schedule.state_dict(),
                 "done": step + 1,
             }
             torch.save(state, checkpoint)
@@ -125,7 +140,9 @@ def describe(network: torch.nn.Module, faces: FaceSet, space: FaceSpace, device:
     return " ".join(f"{name} {error:.3f}" for name, error in zip(ATTRIBUTES, errors, strict=True))
 
 
-def _view(faces: FaceSet, space: FaceSpace, row: int, generator: np.random.Generator | None) -> NDArray[np.uint8]:
+def _view(
+    faces: FaceSet, space: FaceSpace, row: int, generator: np.random.Generator | None, *, poor: bool = False
+) -> NDArray[np.uint8]:
     fit = space.fit(faces.mesh[row])
     if generator is None:
         return head_picture(faces.images[row], fit, HEAD_SIZE)
@@ -135,7 +152,11 @@ def _view(faces: FaceSet, space: FaceSpace, row: int, generator: np.random.Gener
     picture = head_picture(faces.images[row], fit, HEAD_SIZE, matrix, generator.normal(0, 4, 2))
     if generator.random() < 0.5:
         picture = picture[:, ::-1]
-    return degrade(picture, generator)
+    if not poor:
+        return degrade(picture, generator)
+    if generator.random() < DIM_SHARE:
+        picture = np.asarray(picture * generator.uniform(*DIM), np.uint8)
+    return degrade(picture, generator, POOR)
 
 
 def _balance(faces: FaceSet, rows: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -179,6 +179,18 @@ def test_age_greys_hair_moderately(editor, crop):
     assert editor.steer(latent, EmbeddedControls(age=75))[AGE] == pytest.approx(0.75)
 
 
+def test_youth_gives_grey_hair_its_pigment_back(editor, crop):
+    latent = editor.encode(crop)
+    latent[AGE], latent[GREY] = 0.7, 0.8
+    assert editor.steer(latent, EmbeddedControls(age=30))[GREY] == 0
+    assert 0 < editor.steer(latent, EmbeddedControls(age=60))[GREY] < 0.8
+    assert editor.steer(latent, EmbeddedControls(age=30, hair_grey=1))[GREY] == 1
+    light = Crop(np.full_like(crop.image, 190), crop.points5, crop.mesh, crop.masks)
+    done = editor.render(light, latent, editor.steer(latent, EmbeddedControls(age=30)))
+    assert done.delta[40:80, 120:200].mean() < -60
+    assert done.mask[40:80, 120:200].min() == 1
+
+
 def test_without_masks_hair_stays(editor, crop):
     bare = Crop(crop.image, crop.points5, crop.mesh)
     assert not edit(editor, bare, bald=1, hair_grey=1).mask.any()

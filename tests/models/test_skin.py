@@ -55,3 +55,13 @@ def test_the_middle_band_has_neither_light_nor_pores():
     noise = np.random.default_rng(0).normal(0, 0.1, (192, 192)).astype(np.float32)
     assert np.abs(middle(noise)).max() < 0.05
     np.testing.assert_allclose(middle(np.full((192, 192), 4.5, np.float32)), 0, atol=1e-4)
+
+
+def test_a_dark_beard_greys_on_men_only(skin, texture):
+    generator = np.random.default_rng(0)
+    strands = generator.integers(15, 60, (40, 90, 1)).astype(np.uint8)
+    bearded = texture.copy()
+    bearded[145:185, 50:140] = strands
+    beard = (slice(165, 180), slice(70, 120))
+    men, women = (light(skin.older(bearded, male) - skin.older(texture, male))[beard].mean() for male in (1.0, 0.0))
+    assert men > women + 0.3
