@@ -27,7 +27,7 @@ CHEEKS = (slice(60, 110), slice(55, 137))
 BEARD_SIGMA, BEARD_ROWS = 2.5, (112.0, 124.0)
 """What is finer are a beard's strands; the texture rows between which beards begin."""
 GREYED, GREY_BELOW, GREYED_MOST = 0.75, 0.25, 0.9
-"""How much of the way to grey a beard goes; how far in log light grey is below the cheeks; the most by which it rises."""
+"""How far a beard goes towards grey; how far grey is below the cheeks in log light; the most by which it rises."""
 PORES = 0.7
 """Finer than this nothing is smoothed, texture pixels."""
 SMOOTHINGS = ((3.0, 0.05), (5.5, 0.03))

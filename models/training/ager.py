@@ -24,7 +24,7 @@ from models.training.pairs import PairFactory, Pairs, smooth_hidden
 Floats = NDArray[np.float32]
 
 BATCH = 8
-RATE, LATE_RATE, CRITIC_RATE = 1e-3, 3e-4, 1e-3
+RATE, LATE_RATE, CRITIC_RATE = 4e-4, 2e-4, 6e-4
 """Learning rates: before and beside the critic, and the critic's, which must keep ahead."""
 AVERAGE = 0.998
 AGREE_SHARE = 0.3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ PAD = 32
 """Pixels around a portrait that make its crop as wide as the editor's (margin 1.25)."""
 EMBEDDED = ROOT / "models" / "embedded"
 LADDER = (15, 25, 35, 45, 55, 65, 75, 85)
+PARTS = ("age", "ladder", "bald", "off", "flicker")
 SHEET_FACES = 40
 SEGMENTS_PER_CLIP = 2
 BACKGROUND_DISTANCE = 0.15
@@ -51,19 +52,23 @@ class Row:
 
 
 def main(argv: list[str]) -> int:
-    """Print the table; with `--sheet` also write sheets of 40 faces per edit there."""
+    """Print the tables; with `--sheet` also write sheets of 40 faces per edit there."""
     parser = argparse.ArgumentParser(prog="python -m models.training.evaluate editor", description=__doc__)
     parser.add_argument("--sheet", type=Path, help="folder for sheets of 40 faces per edit")
     parser.add_argument("--faces", type=int, default=60, help="portraits per row of the table")
     parser.add_argument("--weights", type=Path, default=EMBEDDED, help="folder of the embedded pack")
+    parser.add_argument("--only", choices=PARTS, action="append", help="measure this part alone; may be repeated")
     options = parser.parse_args(argv)
+    parts = options.only or PARTS
     cv2.setNumThreads(1)
     faces = FaceSet.load(shared_folder())
     editor = embedded_editor.load(_engine, options.weights)
     bench = Bench(faces, editor, Segmenter(_engine(EMBEDDED / "segmenter.onnx")), options.faces)
-    rows = bench.measure(Teachers(shared_folder() / "teachers"))
-    print_table(rows, faces)
-    print_flicker(shared_folder(), editor, bench.segmenter)
+    rows = bench.measure(Teachers(shared_folder() / "teachers"), parts)
+    if rows:
+        print_table(rows, faces)
+    if "flicker" in parts:
+        print_flicker(shared_folder(), editor, bench.segmenter)
     if options.sheet:
         bench.sheets(options.sheet)
     return 0
@@ -105,9 +110,21 @@ class Bench:
         """The edited portrait, (320, 320, 3) uint8 RGB."""
         return run(self.editor, self.crop(row), EmbeddedControls(**controls))
 
-    def measure(self, teachers: Teachers) -> list[Row]:
-        """All rows of the table."""
+    def measure(self, teachers: Teachers, parts: Sequence[str] = PARTS) -> list[Row]:
+        """The rows of the table that belong to `parts`."""
         ages = _Ages(self, teachers)
+        found: list[Row] = []
+        if "age" in parts:
+            found += self._measure_age(ages)
+        if "ladder" in parts:
+            found.append(self._measure_ladder(ages))
+        if "bald" in parts:
+            found += self._measure_bald(teachers, ages)
+        if "off" in parts:
+            found.append(self._measure_off())
+        return found
+
+    def _measure_age(self, ages: _Ages) -> list[Row]:
         older = _two("age=75 on 25-50: years", ">= +20, >= +16")
         sharp = Row("sharpness after age=75", "0.8-1.4")
         behind = Row("background changed by age=75, of 255", "<= 2")
@@ -119,16 +136,18 @@ class Bench:
         for row in self.rows(lambda x: (x["age"] >= 50) & (x["age"] <= 75)):
             ages.shift(row, younger, age=25)
         kept = Row("identity after age +-30", ">= 0.60")
-        ladder = Row("monotone ladder 15..85: share of faces", ">= 0.85")
         for row in self.rows(lambda x: x["age"] > 17):
             own = float(self.editor.encode(self.crop(row))[embedded_editor.AGE]) * 100
             way = 30 if own < 50 else -30
             kept.values.append((row, ages.likeness(row, age=float(np.clip(own + way, 15, 85)))))
-        for row in self.rows(lambda x: x["age"] > 17)[: max(self.count // 2, 1)]:
+        return [*older, *younger, kept, sharp, behind]
+
+    def _measure_ladder(self, ages: _Ages) -> Row:
+        ladder = Row("monotone ladder 15..85: share of faces", ">= 0.85")
+        for row in self.rows(lambda x: x["age"] > 17):
             steps = [np.mean(ages.of(self.edit(row, age=age), row)) for age in LADDER]
             ladder.values.append((row, float(np.all(np.diff(steps) > 0))))
-        bald = self._measure_bald(teachers, ages)
-        return [*older, *younger, ladder, kept, *bald, sharp, behind, self._measure_off()]
+        return ladder
 
     def _measure_bald(self, teachers: Teachers, ages: _Ages) -> list[Row]:
         men, women = Row("bald=1: hair left, men", "<= 0.20"), Row("bald=1: hair left, women", "<= 0.45")
