@@ -29,7 +29,6 @@ from models.scalp import (
     LIGHT_MODES,
     LOG_OFFSET,
     LUMINANCE,
-    OUTLINE_FEATURES,
     SKIN_BOX,
     ScalpModel,
     head_map,
@@ -53,14 +52,14 @@ LIGHT = slice(8, 8 + LIGHT_MODES)
 """How the face is lit, for the scalp."""
 SKIN = slice(8 + LIGHT_MODES, 11 + LIGHT_MODES)
 """Median log colour of the face."""
-OUTLINE = slice(11 + LIGHT_MODES, 11 + LIGHT_MODES + OUTLINE_FEATURES)
-"""What the skull's outline depends on: in the latent, so that smoothing steadies the outline."""
-OLDER = slice(OUTLINE.stop, OUTLINE.stop + REMEMBERED)
+OLDER = slice(SKIN.stop, SKIN.stop + REMEMBERED)
 YOUNGER = slice(OLDER.stop, OLDER.stop + REMEMBERED)
 """How the skin would change over half a lifetime, as `models.ageing.remembered`. It sticks to the skin, so it is drawn
 seldom and smoothed like the rest of the latent.
 """
 
+HATTED = (0.5, 0.9)
+"""Between these probabilities of a hat `bald` loses its effect: what looks like hair may be cloth."""
 FULLY_BALD = 0.95
 """A reading of baldness above this counts as this: the way to 1 must not vanish."""
 GREYING = (40.0, 90.0)
@@ -110,8 +109,8 @@ class EmbeddedEditor(Editor):
             crop: one face, with its mesh.
 
         Returns:
-            (87581,) float32: the attributes, then what the scalp needs to know of light, skin and shape, then how the
-            skin ages and grows young; the slices of this module name the parts.
+            (87569,) float32: the attributes, then what the scalp needs to know of light and skin, then how the skin
+            ages and grows young; the slices of this module name the parts.
 
         Raises:
             ValueError: the crop has no mesh.
@@ -132,7 +131,7 @@ class EmbeddedEditor(Editor):
         )["folds"][0, 0]
         older = self._skin.older(texture, male) + folds[..., None]
         ways = (remembered(change) for change in (older, self._skin.younger(texture, male)))
-        parts = [np.clip(read, 0, 1), self._scalp.light(texture), skin, outline_features(fit), *ways]
+        parts = [np.clip(read, 0, 1), self._scalp.light(texture), skin, *ways]
         return np.concatenate(parts).astype(np.float32, copy=False)
 
     def steer(self, latent: Latent, controls: EmbeddedControls) -> Latent:
@@ -146,7 +145,8 @@ class EmbeddedEditor(Editor):
             grey = max(grey, float(due[1] - due[0]))
             if grey == 0 and due[1] < due[0]:
                 steered[GREY] *= due[1] / due[0]
-        steered[BALD] = _towards_one(latent[BALD], controls.bald)
+        bare = 1 - float(smoothstep(latent[HAT], *HATTED))
+        steered[BALD] = _towards_one(latent[BALD], controls.bald * bare)
         if grey > 0:
             steered[GREY] = _towards_one(latent[GREY], grey)
         return steered
@@ -194,7 +194,7 @@ class EmbeddedEditor(Editor):
             delta = change if delta is None else delta + change
             mask = np.maximum(mask, np.any(change != 0, axis=2))
         if crop.masks is not None and bald > 0:
-            head = head_map(fit, self._scalp.radii(latent[OUTLINE]), size)
+            head = head_map(fit, self._scalp.radii(outline_features(fit)), size)
             image, opacity = render_scalp(
                 self._scalp,
                 crop.image,

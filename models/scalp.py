@@ -37,6 +37,22 @@ COARSE = 4
 """Crop pixels per pixel of the coarse maps."""
 HAIRLINE = 0.54
 """Where hair can begin, as a fraction of the way from the brows to the outline."""
+THINNING = 0.045
+"""Half the width of the hairline, in the order of loss: there hair thins out strand by strand."""
+STRAND_ORDER = 0.25
+"""How much later dark strands go than what lies between them."""
+SLACK = 0.14
+"""Room before the first and after the last hair, so that neither thinning nor strands reach beyond 0 and 1."""
+FALL_START, FALL_SLOPE = 8.0, 0.9
+"""Hair that hangs beside the face is kept where it lies lower than this: texture pixels below the brows at the head's
+outline, and further down by so much for each crop pixel away from it. What is left looks grown from above the ears.
+"""
+FALL_WIDTH, FALL_STRANDS = 6.0, 30.0
+"""Half the width of that edge, and how far strands displace it."""
+EDGE = 1.8
+"""Half the width of the skull's edge, crop pixels."""
+ROOM = 3
+"""Coarse pixels around what changes."""
 CREST = 0.78
 """Hair that stands beyond the skull is not lost before this: the background must not show through a temple."""
 GRAIN = 0.014
@@ -158,40 +174,57 @@ def render_scalp(
         head: the crop's polar map.
         light: (LIGHT_MODES,) float32, from `ScalpModel.light`.
         skin: (3,) float32, median log colour of the face.
-        amount: 0..1, how far the hairline has receded; 1 leaves no hair above the ears.
+        amount: 0..1, how far the hairline has receded; at 1 hair is left below the ears only, as it falls.
 
     Returns:
-        The (S, S, 3) uint8 RGB picture to show instead, and its (S, S) float32 opacity.
+        The (S, S, 3) uint8 RGB picture to show instead, and its (S, S) float32 opacity; the picture is black where the
+        opacity is 0.
     """
     size = image.shape[0]
     side = size // COARSE
-    half = size // 2
-    coarse = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32)
+    shown, opacity = np.zeros_like(image), np.zeros((size, size), np.float32)
     hair_coarse = cv2.resize(hair, (side, side), interpolation=cv2.INTER_AREA)
     person_coarse = cv2.resize(person, (side, side), interpolation=cv2.INTER_AREA)
-    scalp = _scalp_colour(model, coarse, hair=hair_coarse, head=head, light=light, skin=skin)
-    background = _behind(coarse, hair_coarse, person_coarse, head.distance)
+    height: Floats = np.float32(CENTER[1]) - head.texture[..., 1]
+    lost: Floats = np.float32(amount * (1 + 2 * SLACK) - SLACK) - loss_order(head)
+    outside = np.maximum(-head.distance, np.float32(0))
+    falls: Floats = height + np.float32(FALL_START) + np.float32(FALL_SLOPE) * outside
+    near = cv2.dilate(hair_coarse, np.ones((5, 5), np.uint8)) > 0.02
+    box = _bounds((lost > -SLACK) & (falls > -FALL_WIDTH) & (near | ((person_coarse > 0.1) & (height > 20))))
+    if box is None:
+        return shown, opacity
+    fine = _scaled(box, COARSE)
+    rows, columns = fine[0].stop - fine[0].start, fine[1].stop - fine[1].start
+    full, half = (columns, rows), (columns // 2, rows // 2)
 
-    inside = smoothstep(_resize(head.distance, size), -1.5, 1.5)
-    height = _resize(CENTER[1] - head.texture[..., 1], half)
-    hair_half = _resize(hair, half)
-    luminance = cv2.resize(image, (half, half), interpolation=cv2.INTER_AREA).astype(np.float32) @ LUMINANCE
-    strands = (luminance - cv2.GaussianBlur(luminance, (0, 0), 2.0)) / (luminance + LOG_OFFSET)
-    order = _resize(loss_order(head), half) + 0.08 * np.clip(strands, -0.5, 0.5)
-    reveal = smoothstep(amount * 1.12 - 0.04 - order, -0.02, 0.03)
-    reveal *= smoothstep(height, -36, 0)
-    near = cv2.GaussianBlur(cv2.dilate(hair_half, np.ones((5, 5), np.uint8)), (0, 0), 1.2)
-    far = cv2.GaussianBlur(cv2.dilate(hair_half, np.ones((7, 7), np.uint8)), (0, 0), 1.4)
-    stray = smoothstep(_resize(person, half), 0.2, 0.5) * smoothstep(height, 24, 44)
-    on_head = _resize(reveal * smoothstep(near, 0.05, 0.45), size)
-    off_head = _resize(reveal * np.maximum(smoothstep(far, 0.04, 0.35), stray), size)
-    opacity = np.clip(inside * on_head + (1 - inside) * off_head, 0, 1)
-    opacity[opacity < 1 / 255] = 0
+    coarse = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32)
+    scalp = _scalp_colour(model, coarse, hair=hair_coarse, head=head, light=light, skin=skin)[box]
+    background = _behind(coarse, hair_coarse, person_coarse, head.distance)[box]
 
-    grain = np.exp(GRAIN * _grain(head, size))[..., None]
-    weight = inside[..., None]
-    shown = _resize(scalp, size) * grain * weight + _resize(background, size) * (1 - weight)
-    return np.clip(shown + 0.5, 0, 255).astype(np.uint8), opacity
+    luminance = cv2.resize(cv2.transform(image[fine], LUMINANCE[None]), half, interpolation=cv2.INTER_AREA).astype(
+        np.float32
+    )
+    # the finest grain is left out: in dark hair it is noise, and would shake the edge
+    fine_light, around = cv2.GaussianBlur(luminance, (0, 0), 0.8), cv2.GaussianBlur(luminance, (0, 0), 3.0)
+    strands: Floats = np.clip((fine_light - around) / (around + np.float32(LOG_OFFSET)), -0.3, 0.3)
+    reveal = smoothstep(_enlarged(lost[box], half) - STRAND_ORDER * strands, -THINNING, THINNING)
+    reveal *= smoothstep(_enlarged(falls[box], half) + FALL_STRANDS * strands, -FALL_WIDTH, FALL_WIDTH)
+    hair_half = cv2.resize(hair, (size // 2, size // 2), interpolation=cv2.INTER_LINEAR)[_scaled(box, COARSE // 2)]
+    close = cv2.GaussianBlur(cv2.dilate(hair_half, np.ones((5, 5), np.uint8)), (0, 0), 1.2)
+    wide = cv2.GaussianBlur(cv2.dilate(hair_half, np.ones((7, 7), np.uint8)), (0, 0), 1.4)
+    stray = smoothstep(_enlarged(person_coarse[box], half), 0.2, 0.5) * smoothstep(_enlarged(height[box], half), 24, 44)
+    on_head = _enlarged(reveal * smoothstep(close, 0.05, 0.45), full)
+    off_head = _enlarged(reveal * np.maximum(smoothstep(wide, 0.04, 0.35), stray), full)
+    inside = smoothstep(_enlarged(head.distance[box], full), -EDGE, EDGE)
+    opaque = off_head + inside * (on_head - off_head)
+    opaque[opaque < 1 / 255] = 0
+    opacity[fine] = opaque
+
+    grain = 1 + np.float32(GRAIN) * _grain(head.texture[box], full)
+    skin_picture = cv2.multiply(_enlarged(scalp, full), _thrice(grain))
+    blended = cv2.blendLinear(skin_picture, _enlarged(background, full), inside, 1 - inside)
+    shown[fine] = cv2.add(blended, (0.0, 0.0, 0.0, 0.0), dtype=cv2.CV_8U)
+    return shown, opacity
 
 
 def loss_order(head: HeadMap) -> Floats:
@@ -219,22 +252,22 @@ def fill(picture: Floats, weight: Floats) -> Floats:
     """Fill what is unknown from what surrounds it, coarse to fine (pull-push, Gortler et al. 1996).
 
     Args:
-        picture: (H, W, C) float32.
+        picture: (H, W, 3) float32.
         weight: (H, W) float32, 1 where the picture is known.
     """
-    pictures, weights = [picture * weight[..., None]], [weight]
+    pictures, weights = [cv2.multiply(picture, _thrice(weight))], [weight]
     while min(weights[-1].shape) > 3:
         shape = ((weights[-1].shape[1] + 1) // 2, (weights[-1].shape[0] + 1) // 2)
         smaller = cv2.resize(pictures[-1], shape, interpolation=cv2.INTER_AREA)
         known = cv2.resize(weights[-1], shape, interpolation=cv2.INTER_AREA)
         gain = 1 / np.maximum(known, 0.25)
-        pictures.append(smaller * gain[..., None])
+        pictures.append(cv2.multiply(smaller, _thrice(gain)))
         weights.append(known * gain)
     total = np.maximum(weights[-1].sum(), 1e-3)
     filled = np.broadcast_to(pictures[-1].sum((0, 1)) / total, pictures[-1].shape).astype(np.float32)
     for finer, known in zip(pictures[-1::-1], weights[-1::-1], strict=True):
-        filled = cv2.resize(filled, known.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        filled = finer + cv2.GaussianBlur(filled, (0, 0), 1.0) * (1 - known)[..., None]
+        filled = cv2.GaussianBlur(cv2.resize(filled, known.shape[::-1], interpolation=cv2.INTER_LINEAR), (0, 0), 1.0)
+        filled = cv2.add(finer, cv2.multiply(filled, _thrice(1 - known)))
     return filled
 
 
@@ -252,9 +285,12 @@ def _scalp_colour(
     error = log_colour(coarse) - expected
     known = float(visible.sum()) + LEAST_FOREHEAD
     usual = np.einsum("ij,ijc->c", visible, np.clip(error, -0.6, 0.6)) / known
-    local = fill(np.clip(error - usual, -0.5, 0.4).astype(np.float32), visible)
-    trust = np.clip(cv2.GaussianBlur(visible, (0, 0), 6) * 4, 0, 1)[..., None]
-    return np.asarray(np.exp(expected + usual + local * trust) - LOG_OFFSET, np.float32)
+    half = (coarse.shape[1] // 2, coarse.shape[0] // 2)
+    own = cv2.resize(np.clip(error - usual, -0.5, 0.4).astype(np.float32), half, interpolation=cv2.INTER_AREA)
+    local = cv2.resize(fill(own, cv2.resize(visible, half, interpolation=cv2.INTER_AREA)), coarse.shape[1::-1])
+    trust = np.clip(cv2.GaussianBlur(visible, (0, 0), 6) * 4, 0, 1)
+    shade = expected + usual.astype(np.float32) + cv2.multiply(local, _thrice(trust))
+    return np.asarray(cv2.subtract(cv2.exp(shade), (LOG_OFFSET,) * 3 + (0.0,)))
 
 
 def _behind(coarse: Floats, hair: Floats, person: Floats, distance: Floats) -> Floats:
@@ -268,13 +304,31 @@ def _at_angle(table: Floats, angle: Floats, row: Floats) -> Floats:
     return np.asarray(cv2.remap(table, column, row.astype(np.float32), cv2.INTER_LINEAR))
 
 
-def _resize(x: NDArray[Any], side: int) -> Floats:
-    return np.asarray(cv2.resize(x.astype(np.float32), (side, side), interpolation=cv2.INTER_LINEAR))
+def _bounds(where: NDArray[np.bool_]) -> tuple[slice, slice] | None:
+    """Rows and columns that hold all of what is true, with room for the filters' windows."""
+    rows, columns = np.flatnonzero(where.any(1)), np.flatnonzero(where.any(0))
+    if not len(rows):
+        return None
+    (y0, y1), (x0, x1) = ((max(int(ends[0]) - ROOM, 0), int(ends[-1]) + 1 + ROOM) for ends in (rows, columns))
+    return slice(y0, min(y1, where.shape[0])), slice(x0, min(x1, where.shape[1]))
 
 
-def _grain(head: HeadMap, size: int) -> Floats:
-    """Fine mottling that moves with the head, (S, S) float32, standard deviation about 1."""
-    where = cv2.resize(head.texture + np.float32(GRAIN_SIZE / 2), (size, size), interpolation=cv2.INTER_LINEAR)
+def _scaled(box: tuple[slice, slice], factor: int) -> tuple[slice, slice]:
+    rows, columns = box
+    return slice(rows.start * factor, rows.stop * factor), slice(columns.start * factor, columns.stop * factor)
+
+
+def _enlarged(x: Floats, extent: tuple[int, int]) -> Floats:
+    return np.asarray(cv2.resize(x, extent, interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _thrice(x: Floats) -> Floats:
+    return np.asarray(cv2.merge([x, x, x]), np.float32)
+
+
+def _grain(texture: Floats, extent: tuple[int, int]) -> Floats:
+    """Fine mottling that moves with the head, float32, standard deviation about 1."""
+    where = _enlarged(texture + np.float32(GRAIN_SIZE / 2), extent)
     return np.asarray(cv2.remap(_grain_pattern(), where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101))
 
 

@@ -11,6 +11,7 @@ from models.embedded_editor import (
     AGER,
     BALD,
     GREY,
+    HAT,
     OLDER,
     READER,
     TABLES,
@@ -170,6 +171,14 @@ def test_bald_replaces_and_starts_from_the_reading(editor, crop):
     latent = editor.encode(crop)
     assert latent[BALD] == pytest.approx(0.5)
     assert editor.steer(latent, EmbeddedControls(bald=0.5))[BALD] == pytest.approx(0.75)
+
+
+def test_a_hat_stays(editor, crop):
+    latent = editor.encode(crop)
+    latent[HAT] = 0.95
+    assert editor.steer(latent, EmbeddedControls(bald=1))[BALD] == latent[BALD]
+    latent[HAT] = 0.1
+    assert editor.steer(latent, EmbeddedControls(bald=1))[BALD] == 1
 
 
 def test_age_greys_hair_moderately(editor, crop):

@@ -86,6 +86,26 @@ def test_lost_hair_becomes_skin_on_the_skull_and_backdrop_beyond(model, head, sc
     assert np.abs(off - BACKDROP).max() < 12
 
 
+def test_long_hair_is_kept_below_the_ears_only(model, head, scene):
+    image, hair, person = scene
+    long = np.maximum(hair, (np.abs(np.arange(SIZE) - 160) > 70)[None, :] * (np.arange(SIZE)[:, None] > 90))
+    _, opacity = bald(model, head, (image, long.astype(np.float32), person), 1.0)
+    assert opacity[95:125, 80:86].min() > 0.95
+    assert not opacity[190:, 75:245].any()
+    lowest = [np.flatnonzero(opacity[:, x] > 0.5).max() for x in (40, 60, 80)]
+    assert lowest == sorted(lowest, reverse=True)
+
+
+def test_noise_in_the_picture_hardly_moves_the_hairline(model, head, scene):
+    image, hair, person = scene
+    generator = np.random.default_rng(0)
+    shown = []
+    for _ in range(2):
+        noisy = np.clip(image + generator.normal(0, 3, image.shape), 0, 255).astype(np.uint8)
+        shown.append(bald(model, head, (noisy, hair, person), 0.5)[1])
+    assert np.abs(shown[0] - shown[1])[hair > 0].mean() < 0.02
+
+
 def test_temples_go_before_the_front_and_sides_last(head):
     order = loss_order(head)
 
