@@ -50,6 +50,11 @@ def session(name: Hashable) -> Iterator[None]:
         _caller.reset(token)
 
 
+def belong_to(name: Hashable) -> None:
+    """All later calls of this thread belong to the session of this name: for threads that serve only one."""
+    _caller.set(name)
+
+
 @dataclass(frozen=True, slots=True)
 class Figures:
     """What one session got from a shared engine.
@@ -154,6 +159,11 @@ class Planner:
             return Plan([], late, start)
         return Plan(self._take(), late, None)
 
+    @property
+    def empty(self) -> bool:
+        """Whether nobody waits."""
+        return not any(line.waiting for line in self._lines.values())
+
     def remove_all(self) -> list[Ticket]:
         """Empty the queue."""
         tickets = [ticket for line in self._lines.values() for ticket in line.waiting]
@@ -196,14 +206,14 @@ class Planner:
 class BatchedEngine(Engine):
     """An engine whose concurrent calls are run together.
 
-    `run` blocks until its part of a batch is done. Networks without a free batch dimension, or with other free
-    ones, run one request at a time, as fairly.
+    `run` blocks until its part of a batch is done. A caller who is alone runs the engine in its own thread, at once.
+    Networks without a free batch dimension, or with other free ones, run one request at a time, as fairly.
 
     Args:
         engine: the engine to share; it is closed with this one.
         largest: rows in a batch.
         wait: seconds a request may wait for company.
-        late: seconds after which a request is dropped.
+        late: seconds after which a request is dropped, at least; an engine that takes long for one is given twice that.
         clock: seconds, monotonic.
 
     `run` raises, besides what every engine raises:
@@ -227,6 +237,9 @@ class BatchedEngine(Engine):
         free_batch = all(spec.shape[:1] == (None,) for spec in (*engine.inputs, *engine.outputs))
         self._batches = free_batch and all(None not in spec.shape[1:] for spec in engine.inputs)
         self._planner = Planner(largest if self._batches else 1, wait, late)
+        self._late = late
+        self._run_s: float | None = None
+        self._busy = False
         self._figures: dict[Hashable, Figures] = {}
         self._changed = threading.Condition()
         self._ended: EngineError | None = None
@@ -267,10 +280,21 @@ class BatchedEngine(Engine):
             if self._ended is not None:
                 raise _own(self._ended)
             self._count(owner, submitted=1)
+            alone = not self._busy and self._planner.empty
             overtaken = self._planner.add(ticket)
             self._drop(overtaken)
-            self._changed.notify()
+            at_once = alone and self._take_at_once()
+            if at_once:
+                self._busy = True
+            else:
+                self._changed.notify()
+        if at_once:
+            self._carry_out([ticket])
         return ticket.result.result()
+
+    def _take_at_once(self) -> bool:
+        """Whether the only request there is shall not wait for company; it is then no longer queued."""
+        return bool(self._planner.plan(self._clock()).batch)
 
     def _rows(self, inputs: Mapping[str, Array]) -> int:
         if not self._batches:
@@ -282,16 +306,29 @@ class BatchedEngine(Engine):
 
     def _work(self) -> None:
         while (batch := self._next()) is not None:
+            self._carry_out(batch)
+
+    def _carry_out(self, batch: Sequence[Ticket]) -> None:
+        """Run a batch that was planned, while nobody else runs one."""
+        try:
             self._answer(batch)
+        finally:
+            with self._changed:
+                self._busy = False
+                self._changed.notify()
 
     def _next(self) -> list[Ticket] | None:
         """Wait for a batch; None at the end."""
         with self._changed:
             while self._ended is None:
+                if self._busy:
+                    self._changed.wait()
+                    continue
                 now = self._clock()
                 plan = self._planner.plan(now)
                 self._drop(plan.late)
                 if plan.batch:
+                    self._busy = True
                     return plan.batch
                 self._changed.wait(None if plan.wake is None else max(0.0, plan.wake - now))
             _fail(self._planner.remove_all(), self._ended)
@@ -350,6 +387,9 @@ class BatchedEngine(Engine):
     def _measure(self, batch: Sequence[Ticket], start: float, end: float) -> None:
         rows = sum(ticket.rows for ticket in batch)
         with self._changed:
+            taken = end - start
+            self._run_s = taken if self._run_s is None else self._run_s + SMOOTHING * (taken - self._run_s)
+            self._planner.late = max(self._late, 2 * self._run_s)
             for ticket in batch:
                 old = self._figures.get(ticket.session, Figures())
                 weight = SMOOTHING if old.completed else 1.0

@@ -123,7 +123,9 @@ class FaceSeen(BaseModel):
 
 
 class Stats(ToClient):
-    """Rates a second, delays in milliseconds, bitrates in bit/s. `server_ms` is from decoder to encoder."""
+    """Rates a second, delays in milliseconds, bitrates in bit/s. `server_ms` is from decoder to encoder; `reduced` says
+    what is left out to keep up with the camera, and is empty when nothing is.
+    """
 
     type: Literal["stats"] = "stats"
     fps_in: float
@@ -137,6 +139,7 @@ class Stats(ToClient):
     server_ms: Percentiles | None
     bitrate_in: int
     bitrate_out: int
+    reduced: str = ""
 
 
 class Bye(ToClient):

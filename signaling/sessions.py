@@ -94,7 +94,7 @@ class Session:
             self._runtime.editor(editor)
         except (RuntimeError, LookupError) as error:  # engines and checkpoints that cannot be loaded
             raise SettingsError("editor", str(error)) from error
-        return self._runtime.pipeline()
+        return self._runtime.pipeline(live=True)
 
     async def run(self) -> Reason:
         """Serve the peer until it ends, is ended, or times out; then clean up. Call it once, after `answer`."""
@@ -159,6 +159,7 @@ class Session:
             server_ms=video.output.delays.of("server"),
             bitrate_in=self._bitrate_in.since_last(self._peer.bytes_in),
             bitrate_out=self._bitrate_out.since_last(self._peer.bytes_out),
+            reduced=output.reduced if output else "",
         )
 
     def _video_delay(self) -> float:

@@ -165,7 +165,7 @@ class VideoFilter:
         try:
             while True:
                 frame, since = self._slot.take()
-                edited, output = self._pipeline.process_video(frame, self.settings)
+                edited, output = self._pipeline.process_video(frame, self.settings, self._slot.interval)
                 loop.call_soon_threadsafe(self._hand_over, edited, output, since)
         except SlotClosed:
             pass

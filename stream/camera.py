@@ -82,7 +82,7 @@ def run(
     try:
         while True:
             image, captured = slot.take(CAMERA_SILENT_S)
-            output = pipeline.process(Frame(image, captured), settings)
+            output = pipeline.process(Frame(image, captured), settings, slot.interval)
             sink.send(cv2.cvtColor(output.image, cv2.COLOR_BGR2RGB))
             sent += 1
             now = clock()
@@ -125,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             },
         )
         with suppress(KeyboardInterrupt):
-            _run_devices(arguments, runtime.pipeline(), settings)
+            _run_devices(arguments, runtime.pipeline(live=True), settings)
     except (SettingsError, CameraError, EngineError, PackError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

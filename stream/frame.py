@@ -91,6 +91,7 @@ class Output:
         edited: ids of the faces that were edited.
         regions: outside of these every pixel is the input's, bit for bit; empty when nothing changed.
         trace: what it cost.
+        reduced: what was left out to keep up with the camera, in words; empty when nothing was.
     """
 
     image: Image
@@ -98,3 +99,4 @@ class Output:
     edited: frozenset[int]
     regions: tuple[Region, ...]
     trace: Trace
+    reduced: str = ""

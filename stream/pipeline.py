@@ -5,19 +5,22 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 
 import av
 import cv2
 import numpy as np
 
-from models.editor import Controls, Crop, Editor, Latent
+from engines.batching import Dropped, belong_to, session
+from models.editor import Controls, Crop, Edit, Editor, Latent, Masks
 from models.segmenter import Segmenter
 from stream.alignment import Quad, cut, points5_of, quad_of, to_crop
 from stream.blending import blend
 from stream.frame import Face, Floats, Frame, Image, Output, Region, Trace
 from stream.motion import MaskMean, Motion
+from stream.quality import LEVELS, Level, Quality
 from stream.settings import Settings
 from stream.smoothing import ExponentialMean, OneEuro
 from stream.tracking import Tracker
@@ -39,9 +42,29 @@ EditorOf = Callable[[str], Editor]
 ControlsOf = Callable[[Settings], Controls]
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An edit, and what stays in front of it, both in the crop's coordinates: the track carries them along."""
+
+    edit: Edit
+    keep: Floats | None
+    controls: Controls
+
+
 @dataclass(slots=True)
 class Steady:
-    """The filters of one face under one editor; all of them forget when the face, the editor or the setting changes."""
+    """The filters of one face under one editor; all of them forget when the face, the editor or the setting changes.
+
+    Attributes:
+        key: editor and smoothing that the filters are for.
+        quad, mesh, latent, masks: the filters.
+        unit: side of the first crop in frame pixels, the unit of the filters of positions.
+        seen: when the face was last there, seconds.
+        read: the newest reading of the face; `read_at` is when it was asked for, `reading` while it is still made.
+        frame, points: the last frame and where the mesh was in it.
+        shown: the last masks; `masked` edits have used them.
+        made: the last edit; `carried` frames have used it. `making` is the next one, made beside the stream.
+    """
 
     key: tuple[str, float]
     quad: OneEuro
@@ -52,8 +75,14 @@ class Steady:
     seen: float
     read: Latent | None = None
     read_at: float = -math.inf
+    reading: Future[Latent] | None = None
     frame: Image | None = None
     points: Floats | None = None
+    shown: Masks | None = None
+    masked: int = 0
+    made: Made | None = None
+    carried: int = 0
+    making: Future[Made] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +95,15 @@ class Work:
     settings: Settings
     now: float
     trace: Trace
+    level: Level
 
 
 class Pipeline:
-    """Edits the faces of one stream. Called from one thread; the networks behind it are shared with other pipelines."""
+    """Edits the faces of one stream. Called from one thread; the networks behind it are shared with other pipelines.
+
+    A live pipeline may read faces, and on slow machines make edits, in one thread of its own beside the stream, so that
+    no frame waits for them. One that is not live does everything in order: the same frames give the same output.
+    """
 
     def __init__(
         self,
@@ -77,7 +111,9 @@ class Pipeline:
         editor_of: EditorOf,
         controls_of: ControlsOf,
         segmenter: Segmenter | None = None,
+        *,
         clock: Callable[[], float] = time.perf_counter,
+        live: bool = False,
     ) -> None:
         """Make a pipeline.
 
@@ -86,7 +122,8 @@ class Pipeline:
             editor_of: an editor by its name in the catalog.
             controls_of: the checked controls of some settings.
             segmenter: reads the masks of a crop; without one nothing in front of a face is kept.
-            clock: seconds, for the trace only. What the pipeline computes depends on frame times alone.
+            clock: seconds, for the trace and the quality. Otherwise what is computed depends on frame times alone.
+            live: whether to keep up with a camera rather than to do the same every time.
         """
         self._tracker = tracker
         self._editor_of = editor_of
@@ -99,27 +136,52 @@ class Pipeline:
         self._held: Image | None = None
         self._lock: tuple[int, float] | None = None
         self._frame_time = 0.0
+        self._quality, self._quality_of = Quality(), ""
+        self._name = object()
+        self._beside = ThreadPoolExecutor(1, "beside", belong_to, (self._name,)) if live else None
 
-    def process(self, frame: Frame, settings: Settings) -> Output:
+    def process(self, frame: Frame, settings: Settings, interval: float = 0.0) -> Output:
         """Edit one frame.
 
         Args:
             frame: the next frame of the stream.
             settings: as checked by `Runtime.changed`.
+            interval: seconds between two frames of the camera, as far as known; a live pipeline leaves out work that
+                does not fit in.
 
         Returns:
             The edited picture and what was done; the very same array when no control is moved.
         """
+        started = self._clock()
+        with session(self._name):
+            output = self._process(frame, settings)
+        self._spent(started, interval)
+        return output
+
+    def _spent(self, started: float, interval: float) -> None:
+        now = self._clock()
+        self._quality.spent(now - started, interval, now)
+
+    def _level(self, settings: Settings) -> Level:
+        """What this frame may leave out. Another editor costs something else, and starts at full quality."""
+        if self._quality_of != settings.editor:
+            self._quality, self._quality_of = Quality(), settings.editor
+        return self._quality.level if self._beside is not None and settings.quality == "auto" else LEVELS[0]
+
+    def _process(self, frame: Frame, settings: Settings) -> Output:
         trace = Trace()
         if settings.bypass:
             self._held = None
+            self._steady.clear()
             return Output(frame.image, (), frozenset(), (), trace)
         with self._timed(trace, "track"):
             faces, trace.detected = self._tracker(frame.image, frame.time)
         controls = self._controls_of(settings)
         if controls.neutral():
+            self._steady.clear()
             return Output(frame.image, faces, frozenset(), (), trace)
-        work = Work(frame.image, self._editor_of(settings.editor), controls, settings, frame.time, trace)
+        level = self._level(settings)
+        work = Work(frame.image, self._editor_of(settings.editor), controls, settings, frame.time, trace, level)
         chosen = self._chosen(faces, settings, frame.time)
         out, regions, edited = frame.image, [], []
         for face in chosen:
@@ -135,14 +197,17 @@ class Pipeline:
         if settings.badge:
             regions.append(_draw_badge(out))
         self._held = out if settings.lost == "hold" else None
-        return Output(out, faces, frozenset(edited), tuple(r for r in regions if not r.empty), trace)
+        return Output(out, faces, frozenset(edited), tuple(r for r in regions if not r.empty), trace, level.told)
 
-    def process_video(self, video: av.VideoFrame, settings: Settings) -> tuple[av.VideoFrame, Output]:
+    def process_video(
+        self, video: av.VideoFrame, settings: Settings, interval: float = 0.0
+    ) -> tuple[av.VideoFrame, Output]:
         """Edit a video frame of any pixel format.
 
         Args:
             video: a decoded frame; its `pts` and `time_base` are the clock.
             settings: as for `process`.
+            interval: as for `process`.
 
         Returns:
             The very frame that came in when nothing was edited, else a yuv420p frame with its time; and what was done.
@@ -151,14 +216,18 @@ class Pipeline:
         started = self._clock()
         image = np.empty((0, 0, 3), np.uint8) if settings.bypass else self._converter.to_bgr(video)
         converted = self._clock()
-        output = self.process(Frame(image, self._frame_time), settings)
+        with session(self._name):
+            output = self._process(Frame(image, self._frame_time), settings)
         processed = self._clock()
         edited = self._converter.with_regions(video, output.image, output.regions) if output.regions else video
         output.trace.ms["convert"] = 1e3 * (converted - started + self._clock() - processed)
+        self._spent(started, interval)
         return edited, output
 
     def close(self) -> None:
-        """Forget every face and frame."""
+        """Forget every face and frame, after what is being made beside the stream."""
+        if self._beside is not None:
+            self._beside.shutdown(cancel_futures=True)
         self._steady.clear()
         self._held = None
 
@@ -171,21 +240,69 @@ class Pipeline:
                 quad = _smoothed(quad_of(face, editor.crop), steady, work.now)
             except ValueError:
                 return None
-            crop = _crop(source, face, quad, editor.crop.size)
-        masks = None
+        made = self._edit_of(source, face, quad, steady, work)
+        if made is None:
+            return None
+        with self._timed(trace, "blend"):
+            return blend(source, out, made.edit, quad, made.keep)
+
+    def _edit_of(self, source: Image, face: Face, quad: Quad, steady: Steady, work: Work) -> Made | None:
+        """A new edit, or the last one where none is due, or the engines are too busy; None before the first."""
+        if steady.making is not None and (steady.making.done() or not work.level.background):
+            making, steady.making = steady.making, None
+            with suppress(Dropped):
+                steady.made = making.result()
+        steady.carried += 1
+        last = steady.made
+        fresh = last is not None and steady.carried < work.level.edit_every and last.controls == work.controls
+        if steady.making is not None or fresh:
+            return last
+        with self._timed(work.trace, "align"):
+            crop = _crop(source, face, quad, work.editor.crop.size)
+        steady.carried = 0
+        if work.level.background and last is not None and self._beside is not None:
+            # what it costs does not delay this frame: it gets a trace of its own
+            steady.making = self._beside.submit(self._make, crop, steady, replace(work, trace=Trace()))
+            return last
+        with suppress(Dropped):
+            steady.made = self._make(crop, steady, work)
+        return steady.made
+
+    def _make(self, crop: Crop, steady: Steady, work: Work) -> Made:
+        """Make an edit of a crop.
+
+        Raises:
+            engines.batching.Dropped: an engine is too busy.
+        """
+        editor, trace = work.editor, work.trace
         if self._segmenter is not None:
-            with self._timed(trace, "segment"):
-                masks = steady.masks(crop.image, self._segmenter.read(crop.image), work.now)
-            crop = Crop(crop.image, crop.points5, crop.mesh, masks)
+            steady.masked += 1
+            if steady.shown is None or steady.masked >= work.level.masks_every:
+                with self._timed(trace, "segment"):
+                    steady.shown = steady.masks(crop.image, self._segmenter.read(crop.image), work.now)
+                    steady.masked = 0
+            crop = replace(crop, masks=steady.shown)
         with self._timed(trace, "encode"):
-            if steady.read is None or work.now - steady.read_at >= editor.encode_seconds:
-                steady.read, steady.read_at = editor.encode(crop), work.now
-            latent = steady.latent(steady.read, work.now)
+            latent = steady.latent(self._read(crop, steady, work), work.now)
             steered = editor.steer(latent, work.controls)
         with self._timed(trace, "render"):
             edit = editor.render(crop, latent, steered)
-        with self._timed(trace, "blend"):
-            return blend(source, out, edit, quad, None if masks is None else masks.occluder)
+        return Made(edit, None if crop.masks is None else crop.masks.occluder, work.controls)
+
+    def _read(self, crop: Crop, steady: Steady, work: Work) -> Latent:
+        """The newest reading of the face. Refreshing it does not delay a live stream."""
+        every = work.editor.encode_seconds * work.level.read_slower
+        if steady.reading is not None and steady.reading.done():
+            reading, steady.reading = steady.reading, None
+            with suppress(Dropped):
+                steady.read = reading.result()
+        if steady.read is None or (steady.reading is None and work.now - steady.read_at >= every):
+            if steady.read is None or not every or self._beside is None or work.level.background:
+                steady.read = work.editor.encode(crop)
+            else:
+                steady.reading = self._beside.submit(work.editor.encode, crop)
+            steady.read_at = work.now
+        return steady.read
 
     def _steady_of(self, face_id: int, quad: Quad, work: Work) -> Steady:
         editor, settings = work.editor, work.settings

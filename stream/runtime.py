@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from engines import select
 from engines.base import Engine
+from engines.batching import LATE_S, BatchedEngine
 from models import catalog
 from models.editor import Controls, Editor
 from models.segmenter import Segmenter
@@ -85,12 +87,13 @@ class Runtime:
     def __init__(self, settings: RuntimeSettings) -> None:
         self._settings = settings
         self._loading = threading.RLock()  # held for seconds: what runs on every frame only looks things up
-        self._engines: dict[Path, Engine] = {}
+        self._engines: dict[Path, BatchedEngine] = {}
         self._editors: dict[str, Editor] = {}
         self._controls: dict[str, type[Controls]] = {}
         self._detector = Detector(settings.pack, settings.detector_size)
         self._detect_lock = threading.Lock()
-        self._landmarks = Landmarks(self._engine(LANDMARKS, precision=self._positions_precision()))
+        # Without landmarks a face would be lost: they wait for their turn, while edits that come late are not made.
+        self._landmarks = Landmarks(self._engine(LANDMARKS, precision=self._positions_precision(), late=math.inf))
         self._segmenter = Segmenter(self._engine(SEGMENTER))
 
     @classmethod
@@ -168,9 +171,10 @@ class Runtime:
                 editor = self._editors[name]
         return editor
 
-    def pipeline(self) -> Pipeline:
-        """A pipeline for one stream."""
-        return Pipeline(Tracker(self._detect, self._landmarks), self.editor, self.controls, self._segmenter)
+    def pipeline(self, *, live: bool = False) -> Pipeline:
+        """A pipeline for one stream; a live one keeps up with a camera, another does the same every time."""
+        tracker = Tracker(self._detect, self._landmarks)
+        return Pipeline(tracker, self.editor, self.controls, self._segmenter, live=live)
 
     def close(self) -> None:
         """Free the networks. No pipeline may run any more."""
@@ -189,16 +193,18 @@ class Runtime:
         """Of networks that give positions: near a crop's edge bf16 is 0.4 crop pixels coarse, and that is jitter."""
         return "f32" if self._settings.precision == "auto" else self._settings.precision
 
-    def _engine(self, path: Path, precision: str | None = None) -> Engine:
+    def _engine(self, path: Path, precision: str | None = None, late: float = LATE_S) -> Engine:
+        """One network, shared fairly by all streams."""
         with self._loading:
             if path not in self._engines:
-                self._engines[path] = select.load(
+                engine = select.load(
                     path,
                     backend=self._settings.backend,
                     precision=precision or self._settings.precision,
                     threads=self._settings.threads,
                     cache_dir=self._settings.cache_dir,
                 )
+                self._engines[path] = BatchedEngine(engine, late=late)
             return self._engines[path]
 
     def _controls_model(self, name: str) -> type[Controls]:

@@ -39,6 +39,8 @@ class Settings(BaseModel):
             covers the time before the first face is found, so that no unedited face is ever shown.
         smoothing: 0 (none) to 1 (strong); how much the crop and the latent are steadied over time.
         badge: draw a small visible mark that the picture is edited.
+        quality: "auto" leaves out work that the machine has no time for (`stream.quality`), in live streams only;
+            "full" never does, and drops frames instead.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -51,6 +53,7 @@ class Settings(BaseModel):
     lost: Literal["show", "hold", "blur"] = "show"
     smoothing: float = Field(0.5, ge=0, le=1)
     badge: bool = False
+    quality: Literal["auto", "full"] = "auto"
 
 
 def checked(model: type[S], values: Mapping[str, Any], prefix: str = "") -> S:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+SMOOTHING = 0.1
+"""Weight of the newest value in the mean interval."""
 
 
 class SlotClosed(Exception):
@@ -13,10 +18,19 @@ class SlotClosed(Exception):
 
 
 class LatestSlot(Generic[T]):
-    """Holds the newest item for one consumer. `put` never blocks: what nobody took in time is dropped and counted."""
+    """Holds the newest item for one consumer. `put` never blocks: what nobody took in time is dropped and counted.
 
-    def __init__(self) -> None:
+    Attributes:
+        received: items put.
+        dropped: items that a newer one overtook.
+        interval: running mean of the seconds between two items, 0 before the second.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._condition = threading.Condition()
+        self._put_at: float | None = None
+        self.interval = 0.0
         self._item: T | None = None
         self._closed = False
         self.received = 0
@@ -28,6 +42,7 @@ class LatestSlot(Generic[T]):
             if self._closed:
                 return
             self.received += 1
+            self._measure(self._clock())
             if self._item is not None:
                 self.dropped += 1
             self._item = item
@@ -55,3 +70,9 @@ class LatestSlot(Generic[T]):
             self._closed = True
             self._item = None
             self._condition.notify_all()
+
+    def _measure(self, now: float) -> None:
+        if self._put_at is not None:
+            gap = now - self._put_at
+            self.interval += (SMOOTHING if self.interval else 1.0) * (gap - self.interval)
+        self._put_at = now

@@ -272,6 +272,8 @@ def test_a_network_of_fixed_batch_runs_one_by_one():
 def test_late_requests_get_an_answer_too():
     inner, now = Doubler(), [0.0]
     with BatchedEngine(inner, late=0.1, clock=lambda: now[0]) as engine, ThreadPoolExecutor(8) as pool:
+        call(engine, 0.0, name="a")
+        assert inner.entered.acquire(timeout=10)
         inner.gate.clear()
         first = pool.submit(call, engine, 1.0, name="a")
         assert inner.entered.acquire(timeout=10)
@@ -285,6 +287,32 @@ def test_late_requests_get_an_answer_too():
             late.result(10)
         assert engine.figures("b").dropped == 1
         assert call(engine, 3.0, name="b")[0, 0] == 6.5
+
+
+def test_a_slow_engine_does_not_drop_who_waits_for_one_call():
+    inner, now = Doubler(), [0.0]
+    with BatchedEngine(inner, late=0.1, clock=lambda: now[0]) as engine, ThreadPoolExecutor(8) as pool:
+        inner.gate.clear()
+        first = pool.submit(call, engine, 1.0, name="a")
+        assert inner.entered.acquire(timeout=10)
+        second = pool.submit(call, engine, 2.0, name="b")
+        while not engine.figures("b").submitted:
+            threading.Event().wait(0.001)
+        now[0] = 0.25
+        inner.gate.set()
+        assert first.result(10)[0, 0] == 2.5
+        assert second.result(10)[0, 0] == 4.5
+
+
+def test_who_is_alone_runs_in_its_own_thread():
+    inner = Doubler()
+    threads = []
+    inner_run = inner._run
+    inner._run = lambda inputs: threads.append(threading.get_ident()) or inner_run(inputs)
+    with BatchedEngine(inner) as engine:
+        for value in range(3):
+            call(engine, float(value), name="a")
+    assert set(threads) == {threading.get_ident()}
 
 
 def test_out_of_memory_falls_back_to_smaller_batches(caplog):

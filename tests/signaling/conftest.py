@@ -50,7 +50,9 @@ class FakePipeline:
         self.sizes: list[tuple[int, int]] = []
         self.threads: set[int] = set()
 
-    def process_video(self, frame: av.VideoFrame, settings: Settings) -> tuple[av.VideoFrame, Output]:
+    def process_video(
+        self, frame: av.VideoFrame, settings: Settings, interval: float = 0.0
+    ) -> tuple[av.VideoFrame, Output]:
         assert not self.closed
         self.threads.add(threading.get_ident())
         if self.runtime.fails:
@@ -100,7 +102,7 @@ class FakeRuntime:
         if name == "broken":
             raise RuntimeError("broken.onnx is cut short; fetch it again")
 
-    def pipeline(self) -> FakePipeline:
+    def pipeline(self, *, live: bool = False) -> FakePipeline:
         self.pipelines.append(FakePipeline(self))
         return self.pipelines[-1]
 
