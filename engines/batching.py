@@ -31,6 +31,7 @@ WAIT_S = 0.004  # longest time a request waits for company while the engine is i
 LATE_S = 0.1  # a request older than this is worth nothing: three newer frames have come
 PENDING = 8  # requests one session may have waiting: the faces of one picture
 FORGET_S = 10.0  # a session silent for this long has left
+MOST_FIGURES = 256  # sessions whose figures are kept; the oldest go first
 SMOOTHING = 0.2  # weight of the newest value in running means
 
 _caller: ContextVar[Hashable] = ContextVar("engines.batching.session", default=None)
@@ -381,6 +382,8 @@ class BatchedEngine(Engine):
         _fail(tickets, Dropped("the engine is busy: this request came too late and was not run"))
 
     def _count(self, name: Hashable, submitted: int = 0, dropped: int = 0) -> None:
+        if name not in self._figures and len(self._figures) >= MOST_FIGURES:
+            del self._figures[next(iter(self._figures))]
         old = self._figures.get(name, Figures())
         self._figures[name] = replace(old, submitted=old.submitted + submitted, dropped=old.dropped + dropped)
 

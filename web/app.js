@@ -29,7 +29,7 @@ const $ = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
 const saved = remembered();
 
-const STANDARD = { editor: "", controls: {}, bypass: false, faces: "all", lock: null, lost: "show", smoothing: 0.5, badge: false };
+const STANDARD = { editor: "", controls: {}, bypass: false, faces: "all", lock: null, lost: "show", smoothing: 0.5, badge: false, quality: "auto" };
 const STEADY_FIELDS = fieldsOf({
   properties: {
     smoothing: {
@@ -37,6 +37,10 @@ const STEADY_FIELDS = fieldsOf({
       description: "More is calmer, less follows quick moves sooner.",
     },
     badge: { type: "boolean", default: false, title: "Mark the picture as edited" },
+    quality: {
+      type: "string", enum: ["auto", "full"], default: "auto", title: "Quality",
+      description: "Auto edits less often when the server cannot keep up; full drops frames instead.",
+    },
   },
 });
 const LOST_HELP = {
@@ -523,8 +527,9 @@ async function showBrowserStats() {
     },
     { browser: stats, server: page.serverStats, delay },
   );
-  const readout = [`${stats.fps.toFixed(stats.fps < SLOW_FPS ? 1 : 0)} fps`, delay === null ? "" : `${Math.round(delay)} ms`].filter(Boolean).join(" · ");
+  const readout = [`${stats.fps.toFixed(stats.fps < SLOW_FPS ? 1 : 0)} fps`, delay === null ? "" : `${Math.round(delay)} ms`, page.serverStats?.reduced ? "reduced" : ""].filter(Boolean).join(" · ");
   $("readout").textContent = readout;
+  $("readout").title = page.serverStats?.reduced ? `To keep up: ${page.serverStats.reduced}.` : "";
   $("readout").hidden = false;
   $("stats-summary").textContent = readout;
 }

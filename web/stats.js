@@ -126,6 +126,7 @@ function figuresOf(browser, server) {
     ["Dropped by the server", number(server?.dropped, 0)],
     ["Dropped here", `${browser.dropped}`],
     ["Packets lost", `${browser.lost}`],
+    ["Left out to keep up", server?.reduced || "nothing"],
     ["Picture", browser.size ? `${browser.size.join("×")} ${browser.codec}` : "–"],
   ];
 }
