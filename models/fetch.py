@@ -55,6 +55,10 @@ class LicenceNotAccepted(FetchError):
     """Nothing was downloaded: the licence of the weights has not been accepted."""
 
 
+class Cancelled(FetchError):
+    """A `report` raises it to stop the download; what has come so far is kept and continued the next time."""
+
+
 class _Interrupted(Exception):
     """The transfer ended early; another try may continue it."""
 
@@ -86,13 +90,20 @@ def fetch(
     Args:
         weights: what, from where, with which hash.
         accept_licence: whether the user has accepted `weights.licence`.
-        report: called with the progress.
+        report: called with the progress; it may raise `Cancelled`.
         client: for tests; by default one that follows redirects and takes its proxy from the environment.
 
     Raises:
         LicenceNotAccepted: the licence has not been accepted.
-        FetchError: no mirror gave the file, or it is not the file it should be.
+        FetchError: no mirror gave the file, it is not the file it should be, or it cannot be written.
     """
+    try:
+        return _fetch(weights, accept_licence, report or (lambda done, total: None), client)
+    except OSError as error:  # the disk: what the network does is an `httpx.HTTPError`
+        raise FetchError(f"{weights.path.name} cannot be written to {weights.path.parent}: {error.strerror}") from error
+
+
+def _fetch(weights: Weights, accept_licence: bool, report: Report, client: httpx.Client | None) -> Fetched:
     if weights.path.is_file():
         return _present(weights)
     if not accept_licence:
@@ -104,10 +115,7 @@ def fetch(
     with _only_one(target), contextlib.ExitStack() as stack:
         if client is None:
             client = stack.enter_context(httpx.Client(follow_redirects=True, timeout=TIMEOUT_SECONDS))
-        if target.is_file():
-            fetched = _checked(weights, target)
-        else:
-            fetched = _download(client, weights, target, report or (lambda done, total: None))
+        fetched = _checked(weights, target) if target.is_file() else _download(client, weights, target, report)
         if weights.member:
             _extract(target, weights.member, weights.path)
             _record(weights.path, _sha256(weights.path))
@@ -178,6 +186,8 @@ def _download(client: httpx.Client, weights: Weights, target: Path, report: Repo
                 log.info("%s: %s (try %d of %d)", host, error, attempt + 1, ATTEMPTS)
                 reason = str(error)
                 if attempt + 1 < ATTEMPTS:
+                    # Where nothing comes, this is the only moment to cancel.
+                    report(part.stat().st_size if part.is_file() else 0, weights.size or None)
                     time.sleep(BACKOFF_SECONDS * 2**attempt)
             except _Unusable as error:
                 # Continuing a wrong file would only give the same wrong file.
@@ -226,9 +236,22 @@ def _transfer(client: httpx.Client, url: str, part: Path, weights: Weights, repo
                 file.flush()
                 os.fsync(file.fileno())
     except httpx.HTTPError as error:
-        raise _Interrupted(f"{type(error).__name__}: {error}") from error
+        raise _Interrupted(_in_words(error)) from error
     if total is not None and done != total:
         raise _Interrupted(f"ended at {done} of {total} bytes")
+
+
+def _in_words(error: httpx.HTTPError) -> str:
+    match error:
+        case httpx.ConnectError() | httpx.ConnectTimeout():
+            return f"no connection ({error}); is this machine online?"
+        case httpx.TimeoutException():
+            return f"nothing came for {TIMEOUT_SECONDS:.0f} s"
+        case httpx.ProxyError():
+            return f"the proxy refuses: {error}"
+        case httpx.RemoteProtocolError():
+            return f"the connection broke off ({error})"
+    return f"{type(error).__name__}: {error}"
 
 
 def _refuse(response: httpx.Response, url: str) -> None:

@@ -15,7 +15,9 @@ from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from signaling import whep, whip
+from models import catalog
+from models.downloads import Downloads
+from signaling import weights, whep, whip
 from signaling.access import OriginGuard
 from signaling.sessions import Sessions
 from signaling.settings import ServerSettings
@@ -52,12 +54,13 @@ CONTENT_TYPES = {
 }
 
 
-def create_app(settings: ServerSettings, runtime: Runtime | None = None) -> FastAPI:
+def create_app(settings: ServerSettings, runtime: Runtime | None = None, downloads: Downloads | None = None) -> FastAPI:
     """Make the app. It can be served as it is, or mounted into another (whose lifespan must then run this one's).
 
     Args:
         settings: of the server.
         runtime: loaded engines and editors; None loads them when the app starts, and frees them when it stops.
+        downloads: fetches weights; None for those of the catalog.
     """
 
     @asynccontextmanager
@@ -68,15 +71,18 @@ def create_app(settings: ServerSettings, runtime: Runtime | None = None) -> Fast
             yield
         finally:
             await app.state.sessions.close()
+            await asyncio.get_running_loop().run_in_executor(None, app.state.downloads.close)
             if runtime is None:
                 app.state.runtime.close()
 
     app = FastAPI(title="Latentcam", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.settings = settings
+    app.state.downloads = downloads or Downloads(catalog.ENTRIES)
     app.add_middleware(OriginGuard, settings=settings)
     app.add_middleware(SecurityHeaders)
     app.include_router(whip.router())
     app.include_router(whep.router())
+    app.include_router(weights.router())
 
     @app.get("/healthz")
     async def healthz(request: Request) -> dict[str, Any]:

@@ -82,6 +82,9 @@ class ServerSettings(BaseSettings):
     min_bitrate: int = Field(300_000, ge=50_000, description="floor of the video sent to a peer, bit/s")
     max_bitrate: int = Field(6_000_000, ge=50_000, description="ceiling of the video sent and asked for, bit/s")
 
+    fetch: bool | None = Field(
+        None, description="let clients download weights to this server; on when only this machine may use it"
+    )
     pack: str = Field("embedded", description="face pack: embedded, an InsightFace pack's name, or a directory")
     backend: str = Field("auto", description="engine backend, auto takes the fastest that works here")
     precision: str = Field("auto", description="engine precision")
@@ -124,6 +127,11 @@ class ServerSettings(BaseSettings):
     def loopback(self) -> bool:
         """Whether loopback addresses are offered for media."""
         return self.local if self.loopback_candidates is None else self.loopback_candidates
+
+    @property
+    def fetching(self) -> bool:
+        """Whether clients may have weights downloaded here: strangers must not fill the disk."""
+        return (self.local and not self.allowed_origins) if self.fetch is None else self.fetch
 
     @property
     def url(self) -> str:

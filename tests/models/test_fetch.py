@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-import threading
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -17,81 +14,9 @@ import pytest
 from models import catalog, fetch
 from models.entry import Entry, Weights
 from models.fetch import FetchError, LicenceNotAccepted
+from tests.file_server import DATA, SHA256, Server, listening
 
-DATA = bytes(range(256)) * 4000
-SHA256 = hashlib.sha256(DATA).hexdigest()
 LATER = 1e9
-
-
-@dataclass
-class Server:
-    """What the server does next, and what it was asked.
-
-    Attributes:
-        body: the file.
-        cut: bytes after which each of the coming answers breaks off; empty for whole answers.
-        status: status of each of the coming answers, 200 when empty.
-        content_type: of the file.
-        tag: the version's ETag, "" for none.
-        ranges: the Range headers received, "" where there was none.
-        length: whether Content-Length is sent; without it the end of the connection ends the file.
-        chunked: whether the file is sent in chunks, which mark their own end.
-        location: where to redirect to.
-    """
-
-    body: bytes = DATA
-    cut: list[int] = field(default_factory=list)
-    status: list[int] = field(default_factory=list)
-    content_type: str = "application/octet-stream"
-    tag: str = '"1"'
-    ranges: list[str] = field(default_factory=list)
-    length: bool = True
-    chunked: bool = False
-    location: str = ""
-    url: str = ""
-
-
-def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked = self.headers.get("Range", "")
-            server.ranges.append(asked)
-            if server.location:
-                self.send_response(302)
-                self.send_header("Location", server.location)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-                return
-            status = server.status.pop(0) if server.status else 200
-            start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
-            if status == 200 and asked and self.headers.get("If-Range") == server.tag:
-                status = 206 if start < len(server.body) else 416
-            else:
-                start = 0
-            body = server.body[start:] if status in (200, 206) else b""
-            self.send_response(status)
-            self.send_header("Content-Type", server.content_type)
-            if server.tag:
-                self.send_header("ETag", server.tag)
-            if status == 206:
-                self.send_header("Content-Range", f"bytes {start}-{len(server.body) - 1}/{len(server.body)}")
-            if server.chunked:
-                self.send_header("Transfer-Encoding", "chunked")
-            elif server.length:
-                self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            cut = server.cut.pop(0) if server.cut else len(body)
-            if server.chunked:
-                self.wfile.write(f"{len(body):x}\r\n".encode() + body[:cut])
-                if cut == len(body):
-                    self.wfile.write(b"\r\n0\r\n\r\n")
-            else:
-                self.wfile.write(body[:cut])
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    return Handler
 
 
 @pytest.fixture
@@ -99,14 +24,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setattr(fetch, "BACKOFF_SECONDS", 0.0)
     for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    state = Server()
-    with ThreadingHTTPServer(("127.0.0.1", 0), _handler(state)) as listening:
-        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        state.url = f"http://127.0.0.1:{listening.server_port}/weights.bin"
+    with listening() as state:
         yield state
-        listening.shutdown()
-        thread.join()
 
 
 def weights(folder: Path, server: Server, **facts: object) -> Weights:
@@ -193,11 +112,8 @@ def test_a_part_longer_than_the_file_starts_again(tmp_path: Path, server: Server
 
 
 def test_a_wrong_hash_is_refused_and_the_next_mirror_asked(tmp_path: Path, server: Server) -> None:
-    other = Server(body=b"something else")
-    with ThreadingHTTPServer(("127.0.0.1", 0), _handler(other)) as listening:
-        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        wrong = f"http://localhost:{listening.server_port}/weights.bin"
+    with listening(Server(body=b"something else")) as other:
+        wrong = other.url.replace("127.0.0.1", "localhost")
         only_wrong = weights(tmp_path, server, urls=(wrong,), sha256=SHA256)
         with pytest.raises(FetchError, match=f"localhost: sha256 is .*published is {SHA256}"):
             get(only_wrong)
@@ -205,8 +121,6 @@ def test_a_wrong_hash_is_refused_and_the_next_mirror_asked(tmp_path: Path, serve
         both = weights(tmp_path, server, urls=(wrong, server.url), sha256=SHA256)
         get(both)
         assert both.path.read_bytes() == DATA
-        listening.shutdown()
-        thread.join()
 
 
 def test_md5_is_kept_to(tmp_path: Path, server: Server) -> None:
@@ -301,13 +215,8 @@ def test_https_does_not_lead_to_http(tmp_path: Path, server: Server) -> None:
 
 
 def test_a_redirect_is_followed(tmp_path: Path, server: Server) -> None:
-    elsewhere = Server(location=server.url)
-    with ThreadingHTTPServer(("127.0.0.1", 0), _handler(elsewhere)) as listening:
-        thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        get(weights(tmp_path, server, urls=(f"http://127.0.0.1:{listening.server_port}/old",), sha256=SHA256))
-        listening.shutdown()
-        thread.join()
+    with listening(Server(location=server.url)) as elsewhere:
+        get(weights(tmp_path, server, urls=(elsewhere.url,), sha256=SHA256))
 
 
 def test_a_proxy_of_the_environment_is_used(tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
