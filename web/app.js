@@ -16,6 +16,7 @@ import { Recorder, takeSnapshot } from "./recorder.js";
 import { allowedWords, privacyWords, stateWords } from "./states.js";
 import { drawStats, readStats } from "./stats.js";
 import { remember, remembered, tabValue } from "./storage.js";
+import { setUpWeights } from "./weights.js";
 
 const STATS_EVERY_S = 1;
 const FACES_EVERY_S = 0.2;
@@ -83,6 +84,7 @@ const recorder = new Recorder((name) => {
 const compare = setUpCompare({ picture: $("picture"), divider: $("divider"), views: $("views") }, () => runBefore());
 const faceBoxes = setUpFaces($("faces"), (id) => setSettings({ faces: "locked", lock: id }));
 const steady = drawControls($("steady"), STEADY_FIELDS, (name, value) => setSettings({ [name]: value }));
+const weights = setUpWeights($("weights"), { token: () => tabValue("token"), onReady: refreshEditors });
 let controls = { show() {}, complain: () => false };
 let markPreset = () => {};
 let removeStateTimer = () => {};
@@ -415,7 +417,15 @@ function showEditors() {
     setSettings({ editor: name, controls: page.wanted.controls });
     $("picker").open = false;
     $("picker").querySelector("summary").focus();
-  });
+  }, (name) => weights.open(name));
+}
+
+/** An editor has become ready: its controls and state are the server's to tell. */
+async function refreshEditors() {
+  const response = await fetch("capabilities", { headers: authorization(tabValue("token")) });
+  if (!response.ok) return;
+  page.capabilities = await response.json();
+  showEditors();
 }
 
 function drawEditorPresets() {

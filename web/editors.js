@@ -7,12 +7,15 @@ import { make } from "./controls.js";
  * @param {{name: string, title: string, description: string, state: string, why: string, licence: string, size_mb: number}[]} editors
  * @param {string} current name of the editor in use
  * @param {(name: string) => void} onPick
+ * @param {(name: string) => void} onFetch asked for one that needs weights
  */
-export function drawEditors(container, editors, current, onPick) {
-  container.replaceChildren(...editors.map((editor) => choice(editor, editor.name === current, () => onPick(editor.name))));
+export function drawEditors(container, editors, current, onPick, onFetch) {
+  container.replaceChildren(
+    ...editors.map((editor) => choice(editor, editor.name === current, () => onPick(editor.name), () => onFetch(editor.name))),
+  );
 }
 
-function choice(editor, checked, onPick) {
+function choice(editor, checked, onPick, onFetch) {
   const ready = editor.state === "ready";
   const element = make("label", { className: "editor" });
   const input = make("input", { type: "radio", name: "editor", value: editor.name, disabled: !ready, checked });
@@ -26,6 +29,15 @@ function choice(editor, checked, onPick) {
   const facts = [editor.size_mb ? size(editor.size_mb) : "", editor.licence].filter(Boolean).join(" · ");
   if (facts) text.append(make("small", { textContent: facts }));
   if (!ready && editor.why) text.append(make("small", { className: "why", textContent: editor.why }));
+  if (editor.state === "needs weights") {
+    const get = make("button", { type: "button", className: "button get", textContent: "Get it…" });
+    get.setAttribute("aria-label", `Get ${editor.title}`);
+    get.addEventListener("click", (event) => {
+      event.preventDefault();
+      onFetch();
+    });
+    text.append(get);
+  }
   element.append(input, text);
   return element;
 }
