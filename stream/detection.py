@@ -17,6 +17,10 @@ log = logging.getLogger(__name__)
 
 EMBEDDED_PACK = Path(__file__).resolve().parent.parent / "models" / "embedded" / "tracker"
 MAX_FACES = 8
+THRESHOLD = 0.5
+"""insightface's own default."""
+EMBEDDED_THRESHOLD = 0.4
+"""Lower, because the tracker weighs the score together with what the landmark network says."""
 MIN_INPUT_PX = 8
 
 
@@ -42,14 +46,14 @@ class Detection:
 class Detector:
     """The detector of an InsightFace pack."""
 
-    def __init__(self, pack: str = "embedded", size: int = 320, threshold: float = 0.5) -> None:
+    def __init__(self, pack: str = "embedded", size: int = 320, threshold: float | None = None) -> None:
         """Load a pack.
 
         Args:
             pack: "embedded", a directory with ONNX files, or the name of a pack that insightface knows or downloads
                 ("buffalo_l", ...; those weights are for non-commercial use).
             size: side of the detector's square input in pixels; a multiple of 32.
-            threshold: lowest score of a detection, 0..1.
+            threshold: lowest score of a detection, 0..1; by default what suits the pack.
 
         Raises:
             PackError: the pack is missing, incomplete or damaged, or has no detector with key points.
@@ -57,6 +61,8 @@ class Detector:
         name = str(EMBEDDED_PACK) if pack == "embedded" else pack
         self._size = size
         self._model = _load(name, pack)
+        if threshold is None:
+            threshold = EMBEDDED_THRESHOLD if pack == "embedded" else THRESHOLD
         self._model.prepare(-1, input_size=(size, size), det_thresh=threshold)
 
     def __call__(self, image: Image) -> list[Detection]:
@@ -66,17 +72,19 @@ class Detector:
             image: (H, W, 3) uint8 BGR.
 
         Returns:
-            At most `MAX_FACES` detections, the largest ones first.
+            The `MAX_FACES` surest detections at most, the largest ones first.
         """
         height, width = image.shape[:2]
         if min(height, width) * self._size < MIN_INPUT_PX * max(height, width):
             return []  # a sliver holds no face, and insightface cannot scale it into its input
-        boxes, points = self._model.detect(image, max_num=MAX_FACES)
+        # not max_num: insightface would rather keep small faces in the middle than large ones beside it
+        boxes, points = self._model.detect(image)
         found = [
             Detection(box[:4].astype(np.float32), five.astype(np.float32), float(box[4]))
             for box, five in zip(boxes, points, strict=True)
             if np.isfinite(box).all() and np.isfinite(five).all()
         ]
+        found = sorted(found, key=lambda d: -d.score)[:MAX_FACES]
         return sorted(found, key=lambda d: -float((d.box[2] - d.box[0]) * (d.box[3] - d.box[1])))
 
 

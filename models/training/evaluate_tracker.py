@@ -7,7 +7,8 @@ import hashlib
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -330,9 +331,9 @@ def stream_rows(detect: Detector, landmarks: Landmarks, portraits: Portraits) ->
     raw, smooth = (float(np.mean([still[i] for still in stills])) for i in (0, 1))
     lags = [lag(Tracker(detect, landmarks), portraits, row) for row in rows]
     found = []
-    for name, script, wanted in (("crossing", crossing, 1), ("returning", returning, 1), ("cut", cutting, 0)):
+    for name, script in IDS.items():
         right = sum(script(Tracker(detect, landmarks), portraits, rows[i], rows[i + 1]) for i in range(7))
-        found.append(f"{name} {right}/7" + ("" if wanted else " new ids"))
+        found.append(f"{name} {right}/7")
     return [
         Row("still face with noise: corner jitter, raw -> smoothed, px", "<= 0.25", f"{raw:.3f} -> {smooth:.3f}"),
         Row("moving face: lag of the smoothed quad, frames", "<= 1", f"{np.mean(lags):.2f} (worst {max(lags):.2f})"),
@@ -403,20 +404,51 @@ def lag(track: Tracker, portraits: Portraits, row: int) -> float:
     return float(np.mean(behind))
 
 
-def crossing(track: Tracker, portraits: Portraits, one: int, other: int) -> bool:
-    """Two people walk past each other, one in front: whether both keep their ids."""
+def passing(
+    track: Tracker,
+    portraits: Portraits,
+    one: int,
+    other: int,
+    *,
+    front: tuple[float, float, float],
+    back: tuple[float, float, float],
+) -> bool:
+    """One person passes in front of another: whether both keep their ids.
+
+    Args:
+        track: a fresh tracker.
+        portraits: the people.
+        one: row of the person in front.
+        other: row of the person behind.
+        front: where the one in front starts and ends, x in pixels, and the height of the face.
+        back: the same of the one behind.
+    """
     before: dict[str, int] = {}
     after: dict[str, int] = {}
     for index in range(60):
-        x = 130 + 380 * index / 59
-        faces, _ = track(shot(portraits, [(other, 640 - x, 225, 130), (one, x, 250, 165)]), index / FPS)
+        near, far = (start + (end - start) * index / 59 for start, end, _ in (front, back))
+        faces, _ = track(shot(portraits, [(other, far, 225, back[2]), (one, near, 250, front[2])]), index / FPS)
         named = {}
         for face in faces:
             middle = float(face.box[[0, 2]].mean())
-            named["one" if abs(middle - x) < abs(middle - (640 - x)) else "other"] = face.id
+            named["one" if abs(middle - near) < abs(middle - far) else "other"] = face.id
         if index == 5:
             before = named
         after = named
+    return len(before) == 2 and before == after
+
+
+def hiding(track: Tracker, portraits: Portraits, one: int, other: int) -> bool:
+    """Somebody walks behind a post while another stands by: whether both keep their ids."""
+    before: set[int] = set()
+    after: set[int] = set()
+    for index in range(60):
+        frame = shot(portraits, [(one, 90 + 5.5 * index, 240, 150), (other, 550, 240, 140)])
+        cv2.rectangle(frame, (200, 0), (310, 480), (60, 70, 80), -1)
+        faces, _ = track(frame, index / FPS)
+        if index == 5:
+            before = {face.id for face in faces}
+        after = {face.id for face in faces}
     return len(before) == 2 and before == after
 
 
@@ -454,6 +486,18 @@ def cutting(track: Tracker, portraits: Portraits, one: int, other: int) -> bool:
             before = {face.id for face in faces}
         after = {face.id for face in faces}
     return len(before) == 1 and len(after) == 1 and not before & after
+
+
+IDS: dict[str, Callable[[Tracker, Portraits, int, int], bool]] = {
+    "crossing": partial(passing, front=(130, 510, 165), back=(510, 130, 130)),
+    "crossing at one size": partial(passing, front=(130, 510, 150), back=(510, 130, 150)),
+    "overtaking": partial(passing, front=(110, 530, 165), back=(260, 380, 130)),
+    "passing a still one": partial(passing, front=(110, 530, 180), back=(320, 320, 120)),
+    "behind a post": hiding,
+    "returning": returning,
+    "new id after a cut": cutting,
+}
+"""Scripts of two people each, and whether the tracker's ids came out right."""
 
 
 # Time

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from stream.tracking import DETECT_EVERY_S, KEEP_LOST_S, Tracker, iou
+from stream.detection import Detection
+from stream.tracking import DETECT_EVERY_S, KEEP_LOST_S, WAIT_S, Tracker, iou
 from tests.stream.conftest import Person, World
 
 FPS = 30
@@ -61,6 +62,96 @@ def test_crossing_people_keep_their_ids() -> None:
         film.play()
     assert ids_by_colour(film, world) == before
     assert len(set(before)) == 2
+
+
+def test_a_slower_person_is_overtaken_and_keeps_its_id() -> None:
+    far, near = Person((110, 118), 50, (200, 60, 40)), Person((40, 124), 76, (40, 180, 60))
+    world = World(people=[far, near])
+    film = Film(world)
+    before = ids_by_colour(film, world)
+    for step in range(60):
+        far.centre, near.centre = (110 + 1.5 * step, 118), (40 + 4 * step, 124)
+        film.play()
+    assert ids_by_colour(film, world) == before
+    assert len(set(before)) == 2
+
+
+def test_somebody_who_is_hidden_for_long_is_still_there() -> None:
+    far, near = Person((160, 120), 44, (200, 60, 40)), Person((60, 124), 80, (40, 180, 60))
+    world = World(people=[far, near])
+    film = Film(world)
+    before = ids_by_colour(film, world)
+    for x in [*range(60, 160, 5), *[160] * int((KEEP_LOST_S + 0.3) * FPS), *range(160, 270, 5)]:
+        near.centre = (x, 124)
+        film.play()
+    assert ids_by_colour(film, world) == before
+
+
+def test_a_walk_behind_a_post_keeps_the_id(world: World) -> None:
+    film = Film(world)
+    person = world.people[0]
+    for x in range(40, 290, 5):
+        person.centre = (x, 120)
+        world.people = [] if 130 < x < 200 else [person]
+        last = film.play()
+    assert list(last) == [0]
+
+
+def test_two_faces_that_were_gone_get_their_own_ids_back() -> None:
+    people = [Person((90, 120), 60, (200, 60, 40)), Person((200, 120), 60, (40, 180, 60))]
+    world = World(people=people)
+    film = Film(world)
+    film.play(5)
+    before = ids_by_colour(film, world)
+    world.people = []
+    film.play(12)
+    people[0].centre, people[1].centre = (110, 120), (185, 120)
+    world.people = people
+    film.play(5)
+    assert ids_by_colour(film, world) == before
+
+
+def test_a_half_hidden_face_waits_for_its_name(world: World) -> None:
+    film = Film(world)
+    film.play(5)
+    person = world.people.pop()
+    film.play(5)
+    person.colour, true_colour = (250, 250, 30), person.colour
+    world.people.append(person)
+    assert film.play(5) == {}
+    person.colour = true_colour
+    assert list(film.play(6)) == [0]
+
+
+def test_another_person_in_the_same_place_gets_a_name_after_a_while(world: World) -> None:
+    film = Film(world)
+    film.play(5)
+    film.play(3)
+    world.people = []
+    film.play(3)
+    world.people = [Person((160, 120), 60, (250, 250, 30))]
+    assert list(film.play(int((WAIT_S + 0.2) * FPS))) == [1]
+
+
+def test_a_track_that_slid_off_its_face_is_given_up(world: World) -> None:
+    film = Film(world)
+    film.play(5)
+    mesh = world.people[0].mesh
+    world.people = []
+    film.tracker._landmarks = lambda image, region: (mesh, 0.7)
+    assert list(film.play(3)) == [0]
+    assert film.play(int(3 * DETECT_EVERY_S * FPS)) == {}
+
+
+@pytest.mark.parametrize(
+    ("score", "presence", "found"), [(0.45, 0.9, True), (0.9, 0.35, True), (0.45, 0.5, False), (0.9, 0.1, False)]
+)
+def test_detector_and_landmarks_are_weighed_together(world: World, score: float, presence: float, found: bool) -> None:
+    film = Film(world)
+    person = world.people[0]
+    film.tracker._detect = lambda image: [Detection(person.box, person.mesh[[33, 263, 1, 61, 291]], score)]
+    film.tracker._landmarks = lambda image, region: (person.mesh, presence)
+    assert bool(film.play()) == found
 
 
 def test_a_face_that_comes_back_within_a_second_keeps_its_id(world: World) -> None:
