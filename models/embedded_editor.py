@@ -22,13 +22,10 @@ from engines.base import Engine
 from models.ageing import REMEMBERED, Ageing, covered, draw_ageing, recalled, remembered, strength_of, youth_of
 from models.editor import Controls, Crop, CropSpec, Edit, Editor, Latent
 from models.face_space import FaceSpace, Fit
-from models.filters import guided_filter
 from models.head_space import head_picture
-from models.pigment import pigmented
+from models.pigment import greyed, hair_light, pigmented
 from models.scalp import (
     LIGHT_MODES,
-    LOG_OFFSET,
-    LUMINANCE,
     SKIN_BOX,
     ScalpModel,
     head_map,
@@ -52,14 +49,16 @@ LIGHT = slice(8, 8 + LIGHT_MODES)
 """How the face is lit, for the scalp."""
 SKIN = slice(8 + LIGHT_MODES, 11 + LIGHT_MODES)
 """Median log colour of the face."""
-OLDER = slice(SKIN.stop, SKIN.stop + REMEMBERED)
+HAIR_LIGHT = SKIN.stop
+"""Mean luminance of the hair, 0..255."""
+OLDER = slice(HAIR_LIGHT + 1, HAIR_LIGHT + 1 + REMEMBERED)
 YOUNGER = slice(OLDER.stop, OLDER.stop + REMEMBERED)
 """How the skin would change over half a lifetime, as `models.ageing.remembered`. It sticks to the skin, so it is drawn
 seldom and smoothed like the rest of the latent.
 """
 
 HATTED = (0.5, 0.9)
-"""Between these probabilities of a hat `bald` loses its effect: what looks like hair may be cloth."""
+"""Between these probabilities of a hat hair is let alone: what looks like it may be cloth."""
 FULLY_BALD = 0.95
 """A reading of baldness above this counts as this: the way to 1 must not vanish."""
 GREYING = (40.0, 90.0)
@@ -67,12 +66,6 @@ GREYING = (40.0, 90.0)
 GREYING_MOST = 0.85
 LEAST_GREY = (0.1, 0.35)
 """Between these readings hair counts as grey that youth gives its pigment back."""
-GREY_TO_SKIN = 0.9
-"""Luminance of white hair over that of the face's skin."""
-
-GREY_TINT = np.array([1.0, 0.99, 0.97], np.float32)
-STRAND_OFFSET = 16.0
-"""Added to luminance before strands are compared with their surroundings, so that noise in black hair stays small."""
 
 
 class EmbeddedControls(Controls):
@@ -109,8 +102,8 @@ class EmbeddedEditor(Editor):
             crop: one face, with its mesh.
 
         Returns:
-            (87569,) float32: the attributes, then what the scalp needs to know of light and skin, then how the skin
-            ages and grows young; the slices of this module name the parts.
+            (87570,) float32: the attributes, then how light, skin and hair look, then how the skin ages and grows
+            young; the slices of this module name the parts.
 
         Raises:
             ValueError: the crop has no mesh.
@@ -131,13 +124,15 @@ class EmbeddedEditor(Editor):
         )["folds"][0, 0]
         older = self._skin.older(texture, male) + folds[..., None]
         ways = (remembered(change) for change in (older, self._skin.younger(texture, male)))
-        parts = [np.clip(read, 0, 1), self._scalp.light(texture), skin, *ways]
+        hair = 0.0 if crop.masks is None else hair_light(crop.image, crop.masks.hair)
+        parts = [np.clip(read, 0, 1), self._scalp.light(texture), skin, [hair], *ways]
         return np.concatenate(parts).astype(np.float32, copy=False)
 
     def steer(self, latent: Latent, controls: EmbeddedControls) -> Latent:
         """Move age, baldness and greyness towards the controls; what is off stays as read."""
         steered = latent.copy()
         grey = controls.hair_grey
+        bare = 1 - float(smoothstep(latent[HAT], *HATTED))
         if controls.age is not None:
             steered[AGE] = controls.age / 100
             low, high = GREYING
@@ -145,10 +140,9 @@ class EmbeddedEditor(Editor):
             grey = max(grey, float(due[1] - due[0]))
             if grey == 0 and due[1] < due[0]:
                 steered[GREY] *= due[1] / due[0]
-        bare = 1 - float(smoothstep(latent[HAT], *HATTED))
         steered[BALD] = _towards_one(latent[BALD], controls.bald * bare)
         if grey > 0:
-            steered[GREY] = _towards_one(latent[GREY], grey)
+            steered[GREY] = _towards_one(latent[GREY], grey * bare)
         return steered
 
     def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
@@ -172,7 +166,7 @@ class EmbeddedEditor(Editor):
         bald = _fraction(latent[BALD], steered[BALD])
         grey = _fraction(latent[GREY], steered[GREY])
         fit = self._fit(crop)
-        delta = flow = image = opacity = None
+        delta = flow = image = opacity = turned = None
         if years != 0:
             flow, delta, support = draw_ageing(
                 self._space,
@@ -186,13 +180,13 @@ class EmbeddedEditor(Editor):
             )
             mask = np.maximum(mask, support)
         if crop.masks is not None and grey > 0:
-            change = grey_hair(crop.image, crop.masks.hair, latent[SKIN], grey)
-            delta = change if delta is None else delta + change
-            mask = np.maximum(mask, np.any(change != 0, axis=2))
-        if crop.masks is not None and steered[GREY] < latent[GREY]:
-            change = pigmented(crop.image, crop.masks.hair, latent[SKIN], _lost(latent[GREY], steered[GREY]))
-            delta = change if delta is None else delta + change
-            mask = np.maximum(mask, np.any(change != 0, axis=2))
+            turned = greyed(crop.image, crop.masks.hair, skin=latent[SKIN], light=latent[HAIR_LIGHT], amount=grey)
+        elif crop.masks is not None and steered[GREY] < latent[GREY]:
+            back = _lost(latent[GREY], steered[GREY])
+            turned = pigmented(crop.image, crop.masks.hair, skin=latent[SKIN], light=latent[HAIR_LIGHT], amount=back)
+        if turned is not None:
+            delta = turned[0] if delta is None else cv2.add(delta, turned[0], dst=delta)
+            mask = np.maximum(mask, turned[1])
         if crop.masks is not None and bald > 0:
             head = head_map(fit, self._scalp.radii(outline_features(fit)), size)
             image, opacity = render_scalp(
@@ -235,38 +229,6 @@ def load(load_engine: Callable[[Path], Engine], folder: Path) -> EmbeddedEditor:
         skin=Skin.from_tables(tables),
         scalp=ScalpModel.from_tables(tables),
     )
-
-
-def grey_hair(image: NDArray[np.uint8], hair: Floats, skin: Floats, amount: float) -> Floats:
-    """The residual that turns hair grey: its pigment goes, its light and strands stay.
-
-    Args:
-        image: (S, S, 3) uint8 RGB crop.
-        hair: (M, M) float32, hair probability over the crop.
-        skin: (3,) float32, median log colour of the face: white hair is as bright as the light allows.
-        amount: 0..1.
-
-    Returns:
-        (S, S, 3) float32 RGB, 0 where there is no hair.
-    """
-    size = image.shape[0]
-    half = size // 2
-    small = cv2.resize(image, (half, half), interpolation=cv2.INTER_AREA).astype(np.float32)
-    luminance = small @ LUMINANCE
-    mask = guided_filter(luminance / 255, cv2.resize(hair, (half, half), interpolation=cv2.INTER_LINEAR), 4, 1e-3)
-    weight = smoothstep(mask, 0.3, 0.9) * amount
-    if not weight.any():
-        return np.zeros((size, size, 3), np.float32)
-    usual = float((luminance * weight).sum() / weight.sum())
-    white = max(GREY_TO_SKIN * float((np.exp(skin) - LOG_OFFSET) @ LUMINANCE), usual)
-    base = cv2.GaussianBlur(luminance, (0, 0), 4.0)
-    strands = np.clip((luminance + STRAND_OFFSET) / (base + STRAND_OFFSET), 0.6, 1.5)
-    lights = np.clip(base / max(usual, 8.0), 0, 1.3)
-    lifted = base + 0.8 * (white - usual) * (0.5 + 0.5 * lights)
-    grey = np.minimum(lifted * np.power(strands, 0.8), np.maximum(luminance, 1.1 * white))
-    salt = np.clip(1 + (strands - 1) * 2 * (1 - amount), 0.4, 1.6)
-    change = (grey[..., None] * GREY_TINT - small) * np.clip(weight * salt, 0, 1)[..., None]
-    return np.asarray(cv2.resize(change.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR))
 
 
 def _towards_one(value: np.float32, control: float) -> np.float32:

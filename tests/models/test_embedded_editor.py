@@ -1,3 +1,7 @@
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -17,10 +21,10 @@ from models.embedded_editor import (
     TABLES,
     YOUNGER,
     EmbeddedControls,
-    grey_hair,
     load,
 )
 from models.face_space import FaceSpace
+from models.training.apply import apply_edit
 
 SIZE = 320
 
@@ -210,16 +214,31 @@ def test_a_crop_without_mesh_is_refused(editor, crop):
         editor.encode(Crop(crop.image, crop.points5))
 
 
-def test_grey_hair_loses_its_colour_and_skin_keeps_it():
-    image = np.zeros((64, 64, 3), np.uint8) + np.uint8([120, 60, 20])
-    hair = np.zeros((32, 32), np.float32)
-    hair[:16] = 1
-    skin = np.log(np.float32([200, 160, 140]) + 16)
-    after = image + grey_hair(image, hair, skin, 1.0)
-    spread = after.max(2) - after.min(2)
-    assert spread[:20].max() < 12
-    assert after[:20].mean() > image[:20].mean()
-    np.testing.assert_array_equal(after[48:], image[48:])
+def test_camera_noise_changes_an_edit_no_more_than_the_camera(editor, crop):
+    still = crop.image.astype(np.float32)
+    generator = np.random.default_rng(0)
+    frames = [np.clip(still + generator.normal(0, 3, still.shape), 0, 255).astype(np.uint8) for _ in range(3)]
+    latent = editor.encode(crop)
+    for controls in ({"age": 75}, {"age": 20}, {"bald": 1}, {"hair_grey": 1}):
+        steered = editor.steer(latent, EmbeddedControls(**controls))
+        shown = [
+            apply_edit(editor.render(replace(crop, image=frame), latent, steered), frame).astype(np.float32)
+            for frame in frames
+        ]
+        where = np.abs(shown[0] - frames[0]).max(2) > 2
+        ours = np.mean([np.abs(a - b)[where].mean() for a, b in pairwise(shown)])
+        camera = np.mean([np.abs(a.astype(np.float32) - b)[where].mean() for a, b in pairwise(frames)])
+        assert ours < 1.15 * camera, controls
+
+
+def test_many_threads_render_alike(editor, crop):
+    latent = editor.encode(crop)
+    steered = editor.steer(latent, EmbeddedControls(age=75, bald=1))
+    expected = editor.render(crop, latent, steered)
+    with ThreadPoolExecutor(4) as pool:
+        for done in pool.map(lambda _: editor.render(crop, latent, steered), range(8)):
+            np.testing.assert_array_equal(done.delta, expected.delta)
+            np.testing.assert_array_equal(done.image, expected.image)
 
 
 @pytest.mark.parametrize("name", [READER, AGER])
