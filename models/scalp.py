@@ -232,9 +232,9 @@ def loss_order(head: HeadMap) -> Floats:
     the front).
     """
     from_crown = np.abs(head.angle - np.pi / 2)
-    temple = np.exp(-(((from_crown - 0.7) / 0.34) ** 2))
-    sides = smoothstep(from_crown, 0.7, 1.35)
-    speed = (0.7 + 0.55 * temple) * (1 - sides) + 0.1 * sides
+    temple = np.exp(-(((from_crown - 0.62) / 0.32) ** 2))
+    sides = smoothstep(from_crown, 0.7, 1.45)
+    speed = (0.48 + 0.65 * temple) * (1 - sides) + 0.1 * sides
     depth = np.maximum(head.radius - HAIRLINE, 0)
     front = depth / (0.58 * speed)
     crest = CREST * smoothstep(head.radius, 0.9, 1.02)
