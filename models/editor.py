@@ -98,6 +98,9 @@ class Edit:
 class Controls(BaseModel):
     """Base of every editor's controls. A field is a slider, switch or choice of the page.
 
+    A field with `photo` in `json_schema_extra` has a button of that label that takes a photo (see `PhotoEditor`); its
+    format "photo" makes it nothing but that: a string, the id of what was read of the photo.
+
     Supported field types: bounded `float`/`int` (`Field(ge=, le=)`), `float | None` (a slider with an off switch),
     `bool`, `Literal[...]`/`Enum` of strings, and colours (`#rrggbb` with `json_schema_extra={"format": "color"}`).
     `title` is the label; `json_schema_extra` may give `unit` and `step`. The defaults must be the neutral position.
@@ -140,3 +143,21 @@ class Editor(Protocol):
 
     def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
         """Render the way from `latent` to `steered` on this crop."""
+
+
+@runtime_checkable
+class PhotoEditor(Editor, Protocol):
+    """An editor that takes something from a reference photo: a second parent, a style, a colour."""
+
+    def controls_of_photo(self, crop: Crop) -> dict[str, Any]:
+        """Read the face of a photo, cut as the editor's `crop` wants it, with masks.
+
+        Returns:
+            The controls that take from the photo what the editor takes, JSON-ready.
+
+        Raises:
+            ValueError: the photo does not show it; the message says what to choose instead.
+        """
+
+    def knows_photo(self, id: str) -> bool:
+        """Whether an id given by `controls_of_photo` is still known."""

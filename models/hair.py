@@ -8,7 +8,7 @@ keep their level (a shoulder towards white); roots stay darker and warmer; chrom
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
@@ -59,7 +59,7 @@ class HairControls(Controls):
 
     colour: Preset = Field("brown", title="Hair colour")
     custom: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = Field(
-        "#7a3fbf", title="Own colour", json_schema_extra={"format": "color"}
+        "#7a3fbf", title="Own colour", json_schema_extra={"format": "color", "photo": "From a photo…"}
     )
     amount: float = Field(0.0, ge=0, le=1, title="Amount", json_schema_extra={"step": 0.01})
 
@@ -117,6 +117,21 @@ class Hair(Editor):
         steered[:3] += controls.amount * (target - latent[:3]).astype(np.float32)
         return steered
 
+    def controls_of_photo(self, crop: Crop) -> dict[str, Any]:
+        """The dye that gives the hair of a photo: its median colour.
+
+        Raises:
+            ValueError: the photo shows too little hair.
+        """
+        latent = self.encode(crop)
+        if latent[FRACTION] < LEAST_HAIR:
+            raise ValueError("no hair in this photo: choose one that shows it")
+        return {"colour": "custom", "custom": hex_of_lab(latent[:SPREAD]), "amount": 1.0}
+
+    def knows_photo(self, id: str) -> bool:
+        """Always: nothing is kept but the colour."""
+        return True
+
     def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
         """Recolour the hair from the statistics `latent` to `steered`: a residual under a mask along the strands."""
         size = len(crop.image)
@@ -147,6 +162,13 @@ def custom_lab(colour: str) -> tuple[float, float, float]:
     rgb = np.array([[[int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]]], np.float32)
     lightness, a, b = (float(v) for v in cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)[0, 0])
     return lightness, a, b
+
+
+def hex_of_lab(lab: Floats) -> str:
+    """`#rrggbb` of a colour (3,) in CIE Lab (D65)."""
+    rgb = cv2.cvtColor(np.asarray(lab, np.float32).reshape(1, 1, 3), cv2.COLOR_LAB2RGB)[0, 0]
+    red, green, blue = (round(255 * float(value)) for value in np.clip(rgb, 0, 1))
+    return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def recolour(image: Floats, latent: Latent, steered: Latent, roots: Floats) -> Floats:

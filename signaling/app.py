@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models import catalog
 from models.downloads import Downloads
-from signaling import weights, whep, whip
+from signaling import photos, weights, whep, whip
 from signaling.access import OriginGuard
 from signaling.sessions import Sessions
 from signaling.settings import ServerSettings
@@ -83,6 +83,7 @@ def create_app(settings: ServerSettings, runtime: Runtime | None = None, downloa
     app.include_router(whip.router())
     app.include_router(whep.router())
     app.include_router(weights.router())
+    app.include_router(photos.router())
 
     @app.get("/healthz")
     async def healthz(request: Request) -> dict[str, Any]:

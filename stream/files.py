@@ -107,9 +107,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 detector_size=arguments.detector_size,
             )
         )
+        controls = {**_of_photo(arguments, runtime), **controls_of_pairs(arguments.set)}
         settings = runtime.changed(
-            Settings(),
-            {"editor": arguments.editor, "controls": controls_of_pairs(arguments.set), **_options(arguments)},
+            Settings(), {"editor": arguments.editor, "controls": controls, **_options(arguments)}
         )
         report = process(Path(arguments.input), Path(arguments.output), runtime, settings, progress=not arguments.quiet)
     except SettingsError as error:
@@ -173,15 +173,21 @@ def process_picture(source: Path, target: Path, pipeline: Pipeline, settings: Se
     """
     stored = _read_picture(source)
     shown = _as_bgr8(stored)
-    still = settings.model_copy(update={"smoothing": 0.0})
-    output = pipeline.process(Frame(shown, 0.0), still)
-    for again in range(1, STILL_PASSES):
-        output = pipeline.process(Frame(shown, again / 30), still)
+    output = still(shown, pipeline, settings)
     report.add(output)
     if not output.faces:
         return False
     _write_picture(target, _stored_like(stored, shown, output.image))
     return True
+
+
+def still(picture: Image, pipeline: Pipeline, settings: Settings) -> Output:
+    """Edit one picture (H, W, 3) uint8 BGR. The landmarks are read again from where they were found."""
+    calm = settings.model_copy(update={"smoothing": 0.0})
+    output = pipeline.process(Frame(picture, 0.0), calm)
+    for again in range(1, STILL_PASSES):
+        output = pipeline.process(Frame(picture, again / 30), calm)
+    return output
 
 
 def process_video(
@@ -396,6 +402,18 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def _of_photo(arguments: argparse.Namespace, runtime: Runtime) -> dict[str, Any]:
+    """The controls that a reference photo sets; none without one."""
+    if arguments.photo is None:
+        return {}
+    from stream import photos  # noqa: PLC0415  it stands on this module
+
+    try:
+        return photos.controls_of_photo(runtime, arguments.editor, photos.read_photo(arguments.photo))
+    except photos.PhotoError as error:
+        raise FileError(f"{arguments.photo}: {error}") from error
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m stream.files", description="Edit the faces of a video or picture.")
     parser.add_argument("input", help="a video, a picture, or a folder of pictures")
@@ -403,6 +421,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--editor", default=Settings().editor, help="name of the editor (default: %(default)s)")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="a control of the editor; repeatable"
+    )
+    parser.add_argument(
+        "--photo", type=Path, help="what some editors take something from: a second parent, a style, a hair colour"
     )
     parser.add_argument("--faces", choices=("all", "largest", "locked"), default="all", help="which faces to edit")
     parser.add_argument("--lost", choices=("show", "hold", "blur"), default="show", help="what to show without a face")

@@ -15,7 +15,7 @@ from engines import select
 from engines.base import Engine
 from engines.batching import LATE_S, BatchedEngine
 from models import catalog
-from models.editor import Controls, Editor
+from models.editor import Controls, Editor, PhotoEditor
 from models.segmenter import Segmenter
 from stream.detection import EMBEDDED_PACK, Detector
 from stream.landmarks import Landmarks
@@ -150,6 +150,7 @@ class Runtime:
         if entry.state == "needs weights":
             raise SettingsError("editor", f"{entry.title} {entry.state}: {self._info(entry).why}")
         controls = checked(self._controls_model(new.editor), new.controls, "controls.")
+        self._check_photo(new.editor, getattr(controls, "photo", ""))
         return new.model_copy(update={"controls": controls.model_dump(mode="json")})
 
     def controls(self, settings: Settings) -> Controls:
@@ -171,6 +172,11 @@ class Runtime:
                 editor = self._editors[name]
         return editor
 
+    @property
+    def segmenter(self) -> Segmenter:
+        """Reads the masks of crops."""
+        return self._segmenter
+
     def pipeline(self, *, live: bool = False) -> Pipeline:
         """A pipeline for one stream; a live one keeps up with a camera, another does the same every time."""
         tracker = Tracker(self._detect, self._landmarks)
@@ -183,6 +189,12 @@ class Runtime:
                 engine.close()
             self._engines.clear()
             self._editors.clear()
+
+    def _check_photo(self, name: str, photo: str) -> None:
+        if photo:
+            editor = self._editors.get(name)  # one that is not loaded has not read a photo
+            if not isinstance(editor, PhotoEditor) or not editor.knows_photo(photo):
+                raise SettingsError("controls.photo", "that photo is not here any more: choose it again")
 
     def _detect(self, image: Any) -> Any:
         # insightface keeps caches in its detector object that are not meant for several threads.

@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -15,8 +14,9 @@ import numpy as np
 from engines.base import EngineError
 from models.catalog import UnknownEditor
 from models.editor import Image
+from stream.align import PhotoError, read_photo
 from stream.detection import PackError
-from stream.files import FileError, Report, controls_of_pairs, process_picture
+from stream.files import FileError, controls_of_pairs, still
 from stream.pipeline import Pipeline
 from stream.runtime import Runtime, RuntimeSettings
 from stream.settings import Settings, SettingsError
@@ -31,12 +31,12 @@ MOST = 24
 
 
 def strip(
-    photo: Path, captions: Sequence[str], settings: Sequence[Settings], pipeline: Callable[[], Pipeline]
+    photo: Image, captions: Sequence[str], settings: Sequence[Settings], pipeline: Callable[[], Pipeline]
 ) -> Image:
     """Edit one photo several times.
 
     Args:
-        photo: a picture file with a face.
+        photo: (H, W, 3) uint8 BGR with a face.
         captions: what is written under each version.
         settings: of each version.
         pipeline: makes a pipeline; each version has its own, so that none is smoothed towards the one before.
@@ -45,17 +45,14 @@ def strip(
         (H, W, 3) uint8 BGR: the versions from left to right.
 
     Raises:
-        FileError: the photo cannot be read, or shows no face.
+        PhotoError: the photo shows no face.
     """
     columns = []
-    with TemporaryDirectory() as folder:
-        edited = Path(folder) / "edited.png"
-        for caption, chosen in zip(captions, settings, strict=True):
-            if not process_picture(photo, edited, pipeline(), chosen, Report()):
-                raise FileError(f"no face in {photo}: choose a picture where both eyes are visible")
-            picture = cv2.imread(str(edited), cv2.IMREAD_COLOR)
-            assert picture is not None, "it has just been written"
-            columns.append(_captioned(picture.astype(np.uint8, copy=False), caption))
+    for caption, chosen in zip(captions, settings, strict=True):
+        output = still(photo, pipeline(), chosen)
+        if not output.faces:
+            raise PhotoError("no face in this photo: choose one where both eyes are visible")
+        columns.append(_captioned(output.image, caption))
     return np.concatenate(columns, axis=1)
 
 
@@ -84,14 +81,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             runtime.changed(Settings(), {"editor": arguments.editor, "controls": {**fixed, arguments.control: value}})
             for value in arguments.values
         ]
-        picture = strip(arguments.photo, [f"{value:g}" for value in arguments.values], chosen, runtime.pipeline)
+        photo = read_photo(arguments.photo)
+        picture = strip(photo, [f"{value:g}" for value in arguments.values], chosen, runtime.pipeline)
         if not cv2.imwrite(str(arguments.strip), picture):
             raise FileError(f"{arguments.strip} cannot be written")
     except SettingsError as error:
         allowed = "" if error.allowed is None else f"; allowed: {json.dumps(error.allowed)}"
         print(f"error: {error}{allowed}", file=sys.stderr)
         return 1
-    except (FileError, EngineError, PackError, UnknownEditor, cv2.error) as error:
+    except (FileError, PhotoError, EngineError, PackError, UnknownEditor, cv2.error) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(f"{arguments.strip}: {len(chosen)} pictures")

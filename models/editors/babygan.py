@@ -13,11 +13,18 @@ from models.babygan import AGE_CENTRE, EDITED_ROWS, age_strength, child
 from models.editor import Controls, Crop, CropSpec, Edit, Editor, Floats, Latent
 from models.editors.latent import ENCODE_SECONDS, LATENT_SECONDS, Slider, crop_side, read_w_plus, rendered, unpack
 from models.latents import Direction, LatentError, move
+from models.references import References
 
 
 class _BabyGanControls(Controls):
     """Genes: how much of the second parent; unset shows the camera. The age is the child's."""
 
+    photo: str = Field(
+        "",
+        pattern="^[0-9a-f]{0,64}$",
+        title="Second parent",
+        json_schema_extra={"format": "photo", "photo": "Choose a photo…"},
+    )
     genes: float | None = Field(None, ge=0.01, le=0.99, title="Child: share of the second parent")
     resemblance: Literal["both", "father", "mother"] = Field("both", title="Fine features from")
     age: float = Field(AGE_CENTRE, ge=10, le=50, title="Child's age", json_schema_extra={"unit": "years", "step": 1})
@@ -38,7 +45,8 @@ class BabyGan(Editor):
         encoder: engine, input "image", output "w_plus".
         generator: engine, input "w_plus" of any batch, output "image".
         generator_name: whose directions are allowed.
-        parent: the second parent's code (rows, D), of the same generator, e.g. from `models.inversion`.
+        parent: the second parent's code (rows, D), of the same generator, e.g. from `models.inversion`, for those who
+            choose no photo; None where there is none.
         age: direction to younger, whose length is five years.
         sliders: what else can be set, by the names of their controls: gender, smile, ...
         pose: directions along which the child follows the live face.
@@ -59,7 +67,7 @@ class BabyGan(Editor):
         generator: Engine,
         generator_name: str,
         *,
-        parent: Floats,
+        parent: Floats | None,
         age: Direction,
         sliders: Mapping[str, Slider],
         pose: Sequence[Direction] = (),
@@ -67,13 +75,14 @@ class BabyGan(Editor):
     ) -> None:
         for direction in (age, *pose, *(slider.direction for slider in sliders.values())):
             direction.require(generator_name, "W")
-        if parent.shape != generator.inputs[0].shape[1:]:
+        if parent is not None and parent.shape != generator.inputs[0].shape[1:]:
             raise LatentError(f"the second parent's code is {parent.shape}, the generator takes another shape")
         self.crop = CropSpec("ffhq", size or crop_side(generator))
         self.Controls = babygan_controls(sliders)
         self._encoder = encoder
         self._generator = generator
-        self._parent = parent.astype(np.float32)
+        self._parent = None if parent is None else parent.astype(np.float32)
+        self._photos = References()
         self._age = age
         self._sliders = dict(sliders)
         self._pose = [direction.unit() for direction in pose]
@@ -85,14 +94,23 @@ class BabyGan(Editor):
     def steer(self, latent: Latent, controls: Any) -> Latent:
         """Mix the parents, then set the child's age and the rest, in the first eight rows, as the notebook does."""
         father = unpack(latent, self._generator)
-        if controls.genes is None:
+        mother = self._photos.get(controls.photo) if controls.photo else self._parent
+        if controls.genes is None or mother is None:
             return latent
-        mixed = child(father, follow(self._parent, father, self._pose), controls.genes, controls.resemblance)
+        mixed = child(father, follow(mother, father, self._pose), controls.genes, controls.resemblance)
         mixed = move(mixed, self._age, age_strength(controls.age), EDITED_ROWS)
         for name, slider in self._sliders.items():
             if amount := getattr(controls, name):
                 mixed = move(mixed, slider.direction, amount * slider.reach, EDITED_ROWS)
         return np.append(mixed.ravel(), np.float32(controls.detail == "full"))
+
+    def controls_of_photo(self, crop: Crop) -> dict[str, Any]:
+        """The second parent: the code that the encoder reads of the photo. `models.inversion` makes a closer one."""
+        return {"photo": self._photos.keep(unpack(read_w_plus(self._encoder, crop), self._generator)), "genes": 0.5}
+
+    def knows_photo(self, id: str) -> bool:
+        """Whether a parent is still known."""
+        return id in self._photos
 
     def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
         """The drawing of the child, or what changes between the live face's drawing and the child's."""

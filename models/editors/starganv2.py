@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field, create_model
+from pydantic import Field
 
 from engines.base import Engine
 from models.editor import Controls, Crop, CropSpec, Edit, Editor, Floats, Latent
+from models.references import References
 from models.translation import head_mask, to_image, to_network
 
 DOMAINS = ("female", "male")
@@ -19,24 +20,22 @@ STYLE = 64
 
 
 class StarGanV2Controls(Controls):
-    """A domain and a style in it. A seed draws a style; the reference photo gives one where there is one."""
+    """A domain and a style in it. A seed draws a style; a reference photo gives one."""
 
     domain: Literal["own", "female", "male"] = Field("own", title="Domain")
     style: Literal["seed", "reference"] = Field("seed", title="Style from")
+    photo: str = Field(
+        "",
+        pattern="^[0-9a-f]{0,64}$",
+        title="Reference",
+        json_schema_extra={"format": "photo", "photo": "Choose a photo…"},
+    )
     seed: int = Field(0, ge=0, le=9999, title="Style seed")
     strength: float = Field(1.0, ge=0, le=1, title="Strength")
 
     def neutral(self) -> bool:
         """No domain chosen, or no strength."""
         return self.domain == "own" or self.strength == 0
-
-
-def starganv2_controls(reference: bool) -> type[Controls]:
-    """The controls, with a style from a reference photo only where there is one."""
-    if reference:
-        return StarGanV2Controls
-    style: Any = (Literal["seed"], Field("seed", title="Style from"))
-    return create_model("StarGanV2Controls", __base__=StarGanV2Controls, style=style)
 
 
 class StarGanV2(Editor):
@@ -46,20 +45,29 @@ class StarGanV2(Editor):
         generator: engine of `Generator`, inputs "image" and "style" (and "mask_32", "mask_64" with high-pass skips),
             output "translated".
         mapping: engine of `MappingNetwork`, input "z", output "styles".
-        reference: (domains, style) of a reference photo, from `reference_styles`; None where there is no photo.
+        style_encoder: engine of `StyleEncoder`, input "image", output "styles"; None takes no photos.
+        reference: (domains, style), from `reference_styles`, for those who choose no photo; None where there is none.
     """
 
     name = "starganv2"
     crop = CropSpec("ffhq", 256)
+    Controls = StarGanV2Controls
     needs_masks = True
     latent_seconds = 0.0
     encode_seconds = 0.0
 
-    def __init__(self, generator: Engine, mapping: Engine, reference: Floats | None = None) -> None:
+    def __init__(
+        self,
+        generator: Engine,
+        mapping: Engine,
+        style_encoder: Engine | None = None,
+        reference: Floats | None = None,
+    ) -> None:
         self._generator = generator
         self._mapping = mapping
+        self._style_encoder = style_encoder
         self._reference = reference
-        self.Controls = starganv2_controls(reference is not None)
+        self._photos = References()
         self._high_pass = any(spec.name == "mask_32" for spec in generator.inputs)
 
     def encode(self, crop: Crop) -> Latent:
@@ -67,22 +75,33 @@ class StarGanV2(Editor):
         return np.zeros(1 + STYLE, np.float32)
 
     def steer(self, latent: Latent, controls: StarGanV2Controls) -> Latent:
-        """How far to go, and the style to go to.
-
-        Raises:
-            ValueError: a reference style is asked for and there is no reference photo.
-        """
+        """How far to go, and the style to go to; nowhere while a photo is wanted and there is none."""
         if controls.domain == "own":
             return np.zeros_like(latent)
         if controls.style == "reference":
-            if self._reference is None:
-                raise ValueError("choose a reference photo first (python -m models.reference), or a style by its seed")
-            styles = self._reference
+            chosen = self._photos.get(controls.photo) if controls.photo else self._reference
+            if chosen is None:
+                return np.zeros_like(latent)
+            styles = chosen
         else:
             z = np.random.default_rng(controls.seed).standard_normal((1, LATENT)).astype(np.float32)
             styles = self._mapping.run({"z": z})["styles"][0]
         style = styles[DOMAINS.index(controls.domain)]
         return np.concatenate([[controls.strength], style]).astype(np.float32)
+
+    def controls_of_photo(self, crop: Crop) -> dict[str, Any]:
+        """The style of a photo: hair, make-up, beard.
+
+        Raises:
+            ValueError: there is no style encoder.
+        """
+        if self._style_encoder is None:
+            raise ValueError("this editor has no style encoder to read a photo with")
+        return {"photo": self._photos.keep(reference_styles(self._style_encoder, crop)), "style": "reference"}
+
+    def knows_photo(self, id: str) -> bool:
+        """Whether a style is still known."""
+        return id in self._photos
 
     def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
         """The face in the wanted style in place of the camera's."""

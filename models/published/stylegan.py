@@ -270,10 +270,8 @@ BABY_SLIDERS = ("gender", "smile", "eyes_open")
 
 
 def _babygan() -> Entry:
-    parent = own_weights(
-        weights_folder() / "babygan" / "parent.npy",
-        "the second parent's photo: python -m models.inversion writes its code, (18, 512)",
-    )
+    # For those who choose no photo: what `models.inversion` made of one.
+    parent = weights_folder() / "babygan" / "parent.npy"
 
     def controls() -> type[Controls]:
         from models.editors import babygan  # noqa: PLC0415
@@ -290,7 +288,7 @@ def _babygan() -> Entry:
             encoder,
             generator,
             GENERATOR,
-            parent=np.load(parent.path, allow_pickle=False),
+            parent=np.load(parent, allow_pickle=False) if parent.is_file() else None,
             # e4e's age points to older, BabyGAN's formulas want the way to younger.
             age=ways["age"].reversed("younger"),
             sliders=_babygan_sliders(ways.__getitem__),
@@ -303,9 +301,9 @@ def _babygan() -> Entry:
         "The child of the face in front of the camera and of a second parent's photo.",
         controls,
         load,
-        (parent, E4E, *DIRECTIONS.values()),
+        (E4E, *DIRECTIONS.values()),
         (Preset("Half and half", {"genes": 0.5, "age": 10}),),
-        (parent.path, *E4E_NETWORKS, *CONVERTED.values()),
+        (*E4E_NETWORKS, *CONVERTED.values()),
         conversion(("e4e", E4E.path, E4E.path.parent), after=_convert_directions),
         needs_gpu=True,
     )

@@ -183,22 +183,18 @@ def _starganv2() -> Entry:
 
     reference = folder / "reference.npy"
 
-    def controls() -> type[Controls]:
-        from models.editors.starganv2 import starganv2_controls  # noqa: PLC0415
-
-        return starganv2_controls(reference.is_file())
-
     def load(load_engine: LoadEngine) -> Editor:
         from models.editors.starganv2 import StarGanV2  # noqa: PLC0415
 
         styles = np.load(reference, allow_pickle=False) if reference.is_file() else None
-        return StarGanV2(load_engine(networks[0]), load_engine(networks[1]), styles)
+        generator, mapping, style_encoder = map(load_engine, networks)
+        return StarGanV2(generator, mapping, style_encoder, styles)
 
     return Entry(
         "starganv2",
         "Other looks",
-        "Another face, hair and make-up on your head, in a style drawn by a number.",
-        controls,
+        "Another face, hair and make-up on your head, in a style drawn by a number or taken from a photo.",
+        controls_of("starganv2", "StarGanV2Controls"),
         load,
         (file,),
         (Preset("A woman", {"domain": "female", "seed": 1}), Preset("A man", {"domain": "male", "seed": 1})),

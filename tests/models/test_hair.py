@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from models.editor import Crop, Edit, Editor, Masks
-from models.hair import PRESETS, Hair, HairControls, recolour
+from models.hair import PRESETS, Hair, HairControls, custom_lab, recolour
 
 SIZE, SIDE = 256, 160
 POINTS5 = np.array([[100, 130], [156, 130], [128, 160], [108, 190], [148, 190]], np.float32)
@@ -171,3 +171,20 @@ def test_noise_is_not_amplified_when_bleaching() -> None:
     to_lab = [[cv2.cvtColor(f, cv2.COLOR_RGB2LAB)[..., 0] for f in series] for series in (frames, dyed)]
     before, after = (float(np.mean(np.abs(np.diff(np.stack(series), axis=0)))) for series in to_lab)
     assert after < 1.3 * before
+
+
+def test_a_photo_gives_the_colour_of_its_hair() -> None:
+    colour = "#b5651d"
+    side = 64
+    y, x = np.mgrid[:side, :side]
+    hair = ((y < 24) & (x > 12) & (x < 52)).astype(np.float32)
+    nothing = np.zeros((side, side), np.float32)
+    image = np.full((256, 256, 3), 128, np.uint8)
+    image[:96, 52:208] = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    points = np.float32([[100, 120], [156, 120], [128, 150], [105, 180], [151, 180]])
+    photo = Crop(image, points, masks=Masks(hair, nothing, nothing, hair))
+    controls = HairControls(**Hair().controls_of_photo(photo))
+    assert (controls.colour, controls.amount) == ("custom", 1.0)
+    assert np.abs(np.subtract(custom_lab(controls.custom), custom_lab(colour))).max() < 1.5
+    with pytest.raises(ValueError, match="no hair"):
+        Hair().controls_of_photo(Crop(image, points, masks=Masks(nothing, nothing, nothing, nothing)))

@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pydantic import ValidationError
 
 from models import starganv2
-from models.editor import Crop, Editor
+from models.editor import Crop, Editor, PhotoEditor
 from models.editors.starganv2 import OUTLINE, StarGanV2, StarGanV2Controls, feature_masks, reference_styles
 from models.starganv2 import Generator, HighPass, MappingNetwork, StyleEncoder
 from tests.models.translators import TorchEngine, assert_every_key, face_crop, published_keys
@@ -48,12 +47,14 @@ def test_skips_act_only_where_the_masks_are() -> None:
         assert not torch.allclose(plain, network(image, style, nowhere + 1, nowhere + 1))
 
 
-def make_editor(reference: np.ndarray | None = None, high_pass: float = 1) -> StarGanV2:
+def make_editor(
+    reference: np.ndarray | None = None, high_pass: float = 1, style_encoder: TorchEngine | None = None
+) -> StarGanV2:
     inputs: dict[str, tuple[int, ...]] = {"image": (3, 256, 256), "style": (64,)}
     if high_pass:
         inputs |= {"mask_32": (1, 64, 64), "mask_64": (1, 64, 64)}
     generator = TorchEngine(Generator(256, high_pass), inputs, ("translated",))
-    return StarGanV2(generator, TorchEngine(MappingNetwork(), {"z": (16,)}, ("styles",)), reference)
+    return StarGanV2(generator, TorchEngine(MappingNetwork(), {"z": (16,)}, ("styles",)), style_encoder, reference)
 
 
 @pytest.mark.parametrize("high_pass", [0, 1])
@@ -77,14 +78,25 @@ def test_editor_shows_a_style(high_pass: float) -> None:
 def test_a_reference_gives_its_style() -> None:
     engine = TorchEngine(StyleEncoder(), {"image": (3, 256, 256)}, ("styles",))
     styles = reference_styles(engine, face_crop(256))
-    with pytest.raises(ValidationError):
-        make_editor().Controls(style="reference")
     assert styles.shape == (2, 64)
     editor = make_editor(styles)
     steered = editor.steer(np.zeros(65, np.float32), StarGanV2Controls(domain="male", style="reference"))
     np.testing.assert_array_equal(steered[1:], styles[1])
-    with pytest.raises(ValueError, match="choose a reference photo"):
-        make_editor().steer(np.zeros(65, np.float32), StarGanV2Controls(domain="male", style="reference"))
+    without = make_editor().steer(np.zeros(65, np.float32), StarGanV2Controls(domain="male", style="reference"))
+    assert not without.any(), "no photo, no edit"
+
+
+def test_a_photo_gives_its_style() -> None:
+    engine = TorchEngine(StyleEncoder(), {"image": (3, 256, 256)}, ("styles",))
+    editor = make_editor(style_encoder=engine)
+    assert isinstance(editor, PhotoEditor)
+    controls = StarGanV2Controls(domain="female", **editor.controls_of_photo(face_crop(256)))
+    assert editor.knows_photo(controls.photo)
+    steered = editor.steer(np.zeros(65, np.float32), controls)
+    np.testing.assert_array_equal(steered[1:], reference_styles(engine, face_crop(256))[0])
+    gone = controls.model_copy(update={"photo": "0" * 32})
+    assert not editor.knows_photo(gone.photo)
+    assert not editor.steer(np.zeros(65, np.float32), gone).any()
 
 
 def test_feature_masks_lie_on_the_features() -> None:

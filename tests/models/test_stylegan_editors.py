@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from models.babygan import child
+from models.babygan import child, grow
 from models.convert import Picture
-from models.editor import Editor
+from models.editor import Editor, PhotoEditor
 from models.editors.babygan import BabyGan, follow
 from models.editors.hairmapper import HairMapper
 from models.editors.latent import Slider
@@ -160,3 +162,18 @@ def test_parents_and_directions_of_other_generators_are_refused() -> None:
         BabyGan(encoder(), generator(), "toy", parent=PARENT[:3], age=way("age", 0), sliders={})
     with pytest.raises(LatentError, match="belongs to other"):
         BabyGan(encoder(), generator(), "toy", parent=PARENT, age=way("age", 0, "other"), sliders={})
+
+
+def test_a_second_parent_comes_from_a_photo() -> None:
+    editor = BabyGan(encoder(), generator(), "toy", parent=None, age=way("age", 0), sliders={}, size=SIDE)
+    assert isinstance(editor, PhotoEditor)
+    latent = editor.encode(face_crop(SIDE))
+    alone = editor.Controls(genes=0.5)
+    np.testing.assert_array_equal(editor.steer(latent, alone), latent)  # no second parent, no child
+    photo = replace(face_crop(SIDE), image=np.full((SIDE, SIDE, 3), 250, np.uint8))
+    controls = editor.Controls(**editor.controls_of_photo(photo), detail="delta")
+    assert editor.knows_photo(controls.photo)
+    mother = editor.encode(photo)[:-1].reshape(ROWS, WIDTH)
+    father = latent[:-1].reshape(ROWS, WIDTH)
+    half = grow(child(father, mother, 0.5), way("age", 0), controls.age)
+    np.testing.assert_allclose(editor.steer(latent, controls)[:-1], half.ravel(), rtol=1e-5, atol=1e-5)

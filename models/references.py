@@ -1,0 +1,43 @@
+"""Codes of photos that users gave for reference, in memory only."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+
+from models.editor import Floats
+
+MOST = 64
+"""Codes that are kept; the one not used longest goes first."""
+
+
+class References:
+    """What an editor read of reference photos, by an id that only who gave the photo knows. Thread-safe."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
+        self._codes: OrderedDict[str, Floats] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def keep(self, code: Floats) -> str:
+        """Keep a code. Returns its id, 32 hexadecimal digits: the same photo has the same."""
+        id = hashlib.sha256(code.tobytes()).hexdigest()[:32]
+        with self._lock:
+            self._codes[id] = code
+            self._codes.move_to_end(id)
+            while len(self._codes) > self._most:
+                self._codes.popitem(last=False)
+        return id
+
+    def get(self, id: str) -> Floats | None:
+        """The code of an id; None if there is none, or none any more."""
+        with self._lock:
+            code = self._codes.get(id)
+            if code is not None:
+                self._codes.move_to_end(id)
+            return code
+
+    def __contains__(self, id: str) -> bool:
+        with self._lock:
+            return id in self._codes

@@ -1,0 +1,67 @@
+"""Photos over HTTP: limits and refusals; what is made of a photo is tested in tests/stream/test_photos.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from signaling import photos
+from stream.align import PhotoError
+
+pytestmark = pytest.mark.anyio
+
+JPEG = cv2.imencode(".jpg", np.zeros((80, 80, 3), np.uint8))[1].tobytes()
+
+
+async def test_controls_of_a_photo(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.photos.controls_of_photo", lambda runtime, editor, photo: {"side": photo.shape[0]})
+    async with serve() as server:
+        answer = await server.http.post("/photos", params={"editor": "hair"}, content=JPEG)
+        assert answer.json() == {"controls": {"side": 80}}
+
+
+async def test_a_strip_is_a_jpeg_that_nobody_keeps(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def lifespan(runtime: Any, photo: Any, patch: Any, control: str) -> Any:
+        asked.append((patch, control))
+        return photo
+
+    monkeypatch.setattr("stream.photos.lifespan", lifespan)
+    async with serve() as server:
+        answer = await server.http.post("/strip", params={"settings": '{"editor": "lats"}'}, content=JPEG)
+        assert answer.headers["content-type"] == "image/jpeg"
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.content[:2] == b"\xff\xd8"
+    assert asked == [({"editor": "lats"}, "age")]
+
+
+async def test_what_is_refused(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_face(*_: object) -> None:
+        raise PhotoError("no face in this photo")
+
+    monkeypatch.setattr("stream.photos.lifespan", no_face)
+    async with serve() as server:
+        post = server.http.post
+        assert (await post("/strip", content=b"<svg/>")).json()["detail"] == "this is no JPEG or PNG picture"
+        assert (await post("/strip", content=JPEG)).status_code == 422
+        assert (await post("/strip", content=b"x" * (photos.MAX_BYTES + 1))).status_code == 413
+        assert (await post("/strip", params={"settings": "[]"}, content=JPEG)).status_code == 400
+        assert (await post("/photos", params={"editor": "../x"}, content=JPEG)).status_code == 422
+        foreign = await post("/strip", content=JPEG, headers={"origin": "https://evil.test"})
+        assert foreign.status_code == 403
+    async with serve(token="secret") as server:
+        assert (await server.http.post("/strip", content=JPEG)).status_code == 401
+        assert (await server.http.post("/photos", params={"editor": "hair"}, content=JPEG)).status_code == 401
+
+
+async def test_one_client_does_not_take_all_the_time(serve: Any) -> None:
+    async with serve() as server:
+        codes = [
+            (await server.http.post("/strip", content=b"")).status_code for _ in range(int(photos.PHOTO_BURST) + 1)
+        ]
+    assert codes[-1] == 429
+    assert set(codes[:-1]) == {422}
