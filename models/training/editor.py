@@ -1,6 +1,7 @@
 """`python -m models.training editor`: measure the statistics, train reader and ager, export the embedded editor.
 
-Everything is kept under `.work/editor` and resumed from there; a stage that is done is not done again.
+Everything is kept under `.work/editor` and resumed from there; a stage that is done is not done again, and given more
+time a stage goes on. The defaults are what the shipped files were trained with; longer is better.
 """
 
 from __future__ import annotations
@@ -54,11 +55,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--work", type=Path, default=WORK / "editor", help="folder of caches and checkpoints")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1, help="processor threads torch may use")
-    parser.add_argument("--reader-epochs", type=int, nargs=2, default=(30, 30), help="of mild views, of poor ones")
+    parser.add_argument("--reader-epochs", type=int, nargs=2, default=(30, 22), help="of mild views, of poor ones")
     parser.add_argument(
-        "--pair-seconds", type=float, default=3600, help="time for measuring more pairs; 0 to train on those at hand"
+        "--pair-seconds", type=float, default=800, help="time for measuring more pairs; 0 to train on those at hand"
     )
-    parser.add_argument("--minutes", type=float, default=90, help="time for training the ager")
+    parser.add_argument("--minutes", type=float, default=40, help="time for training the ager")
     options = parser.parse_args(argv)
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)

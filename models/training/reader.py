@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def targets(faces: FaceSet) -> Floats:
 
 
 def train_reader(
-    faces: FaceSet, space: FaceSpace, folder: Path, device: torch.device, epochs: tuple[int, int] = (30, 30)
+    faces: FaceSet, space: FaceSpace, folder: Path, device: torch.device, epochs: tuple[int, int] = (30, 22)
 ) -> Reader:
     """Train, or resume from `folder`, and return the averaged network in evaluation mode.
 
@@ -88,7 +89,7 @@ def train_reader(
         late = step >= first
         share = (step - first) / (steps - first) if late else step / first
         for group in optimiser.param_groups:
-            group["lr"] = RATES[late] * min(1.0, share / 0.1 + 0.04) * 0.5 * (1 + np.cos(np.pi * share))
+            group["lr"] = RATES[late] * min(1.0, share / 0.1 + 0.04) * 0.5 * (1 + math.cos(math.pi * share))
         chosen = generator.choice(rows, BATCH, p=balance)
         pictures = np.stack([_view(faces, space, int(row), generator, poor=late) for row in chosen])
         network.train()
