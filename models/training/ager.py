@@ -24,19 +24,19 @@ from models.training.pairs import PairFactory, Pairs, smooth_hidden
 Floats = NDArray[np.float32]
 
 BATCH = 8
-RATE, LATE_RATE, CRITIC_RATE = 4e-4, 2e-4, 6e-4
+RATE, LATE_RATE, CRITIC_RATE = 4e-4, 2e-4, 2e-3
 """Learning rates: before and beside the critic, and the critic's, which must keep ahead."""
 AVERAGE = 0.998
 AGREE_SHARE = 0.3
 """Share of the training before the critic joins."""
-BROAD_WEIGHT, FINE_WEIGHT, FINE_WEIGHT_LATE = 15.0, 20.0, 3.0
+BROAD_WEIGHT, FINE_WEIGHT, FINE_WEIGHT_LATE = 15.0, 20.0, 1.0
 """Weights of the errors of the blurred and of the whole folds; the latter makes room for the critic."""
 CRITIC_WEIGHT, FEATURE_WEIGHT = 0.2, 0.4
 BROAD_SIGMA = 6.0
 """What is finer than this, in texture pixels, is one donor's own and cannot be foreseen: the critic's matter."""
 PRIOR_FOLDS, PRIOR_RAISED = 0.75, 0.7
 """How much of the common folds the learned prior starts with; of their raised part."""
-SAVE_SECONDS = 180
+SAVE_SECONDS = 120
 
 
 @dataclass(frozen=True, slots=True)

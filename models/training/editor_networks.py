@@ -148,7 +148,7 @@ class Critic(nn.Module):
         Returns:
             The features of each layer, and last the verdict, (B, 1, H / 8, W / 8), above 0 for an example.
         """
-        x = torch.cat([texture / 64 - 2, 20 * folds, covered], 1)
+        x = torch.cat([texture / 64 - 2, 60 * folds, covered], 1)
         found = []
         for layer in self.layers:
             x = functional.leaky_relu(layer(x), 0.2)

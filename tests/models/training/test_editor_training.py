@@ -1,7 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import torch
 
+from models.catalog import EMBEDDED
 from models.editor import Edit
+from models.embedded_editor import TABLES
 from models.face_space import SIZE, FaceSpace
 from models.training.ager import PRIOR_FOLDS, new_ager
 from models.training.apply import apply_edit
@@ -9,7 +13,7 @@ from models.training.data import FaceSet
 from models.training.degrade import degrade
 from models.training.face_space import measure_geometry
 from models.training.pairs import Pairs
-from models.training.reader import reader_loss
+from models.training.reader import reader_loss, train_reader
 from models.training.statistics import trend
 
 
@@ -70,6 +74,27 @@ def test_unknown_attributes_cost_nothing():
     assert reader_loss(read, wanted).item() == 0
     wanted[0, 0] = 0.5
     assert reader_loss(read, wanted).item() > 0
+
+
+def test_the_reader_goes_on_where_it_stopped(shared, tmp_path, capsys):
+    faces = FaceSet.load(shared)
+    rows = np.concatenate([faces.split("train")[:64], faces.split("val")[:4]])
+    few = replace(
+        faces,
+        images=faces.images[rows],
+        mesh=faces.mesh[rows],
+        points5=faces.points5[rows],
+        hair=faces.hair[rows],
+        person=faces.person[rows],
+        labels={name: column[rows] for name, column in faces.labels.items()},
+    )
+    with np.load(EMBEDDED / TABLES) as tables:
+        space = FaceSpace.from_tables(dict(tables))
+    device = torch.device("cpu")
+    train_reader(few, space, tmp_path, device, (1, 0))
+    train_reader(few, space, tmp_path, device, (1, 1))
+    assert torch.load(tmp_path / "reader.pt", weights_only=True)["done"] == 2
+    assert "reader 2/2" in capsys.readouterr().out
 
 
 def test_geometry_is_measured_from_meshes_alone(shared):
