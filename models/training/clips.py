@@ -1,142 +1,117 @@
-"""Steadiness: how much more an edited clip flickers than the camera, once motion is taken out."""
+"""Steadiness: how much more an edited clip flickers than the camera, once motion is taken out.
+
+The clips go through the stream's own pipeline with the shipped tracker and segmenter, so what is measured is what a
+user sees, smoothing and all.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
-from models.editor import Crop
-from models.embedded_editor import EmbeddedControls, EmbeddedEditor
+from engines.select import load as load_engine
+from models.editor import Controls, Editor
 from models.segmenter import Segmenter
-from models.training.apply import apply_edit
+from stream.alignment import cut, quad_of
+from stream.detection import Detector
+from stream.frame import Face, Frame
+from stream.landmarks import Landmarks
+from stream.pipeline import Pipeline
+from stream.runtime import LANDMARKS, RuntimeSettings
+from stream.settings import Settings
+from stream.tracking import Tracker
 
 Floats = NDArray[np.float32]
 Image = NDArray[np.uint8]
 
-SEGMENT = 24
-"""Frames for which the crop stays where it is."""
-SMOOTHING = 0.3
-"""Weight of a new latent in the moving average that stands for the stream's smoothing."""
-FIVE = ((33, 133), (362, 263), (4, 4), (61, 61), (291, 291))
-"""Mesh points whose means are the five points."""
-MESH_SIDE, MESH_CROP = 256, 1.5
-"""Input of the mesh network, and how much larger than the face it wants its square."""
+SEGMENT, WARM = 24, 12
+"""Frames that are measured at a time, and frames before them in which the filters settle."""
+SIDE = 320
+"""Side in pixels of the square around the face in which frames are compared; it stays where it is."""
+USUAL_FPS = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A frame of a clip and the faces that the tracker found in it."""
+
+    frame: Frame
+    faces: tuple[Face, ...]
 
 
 class ClipReader:
-    """Faces of a clip, one per frame, found with the measuring networks.
+    """Reads clips and tracks their faces with the shipped networks."""
 
-    Args:
-        teachers: the folder with their ONNX files.
-    """
+    def __init__(self) -> None:
+        settings = RuntimeSettings()
+        self._detect = Detector(settings.pack, settings.detector_size)
+        self._landmarks = Landmarks(load_engine(LANDMARKS, precision="f32", threads=1))
 
-    def __init__(self, teachers: Path) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        path = teachers / "mp_face_landmarks_256.onnx"
-        self._mesh = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        self._detector = cv2.FaceDetectorYN.create(str(teachers / "yunet_n_640.onnx"), "", (320, 320), 0.7)
+    def tracker(self) -> Tracker:
+        """A tracker that has seen nothing yet."""
+        return Tracker(self._detect, self._landmarks)
 
-    def segments(self, clip: Path, size: int, margin: float, count: int) -> Iterator[list[Crop]]:
-        """Crops of up to `count` runs of frames; within a run the crop does not move, so the face does."""
+    def segments(self, clip: Path, count: int) -> Iterator[list[Seen]]:
+        """Up to `count` runs of frames, each of `WARM` and `SEGMENT` frames in which the largest face stays the same.
+
+        Args:
+            clip: a video file.
+            count: how many, spread over the first 400 frames.
+        """
         capture = cv2.VideoCapture(str(clip))
+        fps = capture.get(cv2.CAP_PROP_FPS) or USUAL_FPS
         frames: list[Image] = []
-        while (read := capture.read())[0] and len(frames) < 400:
-            frames.append(cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB))
-        for start in np.linspace(0, max(len(frames) - SEGMENT, 0), count).astype(int):
-            run = self._run(frames[start : start + SEGMENT], size, margin)
-            if len(run) > 2:
+        while len(frames) < 400 and (read := capture.read())[0]:
+            frames.append(read[1].astype(np.uint8, copy=False))
+        length = WARM + SEGMENT
+        for start in np.linspace(0, max(len(frames) - length, 0), count).astype(int):
+            tracker = self.tracker()
+            run: list[Seen] = []
+            for index, image in enumerate(frames[start : start + length], int(start)):
+                frame = Frame(image, index / fps)
+                faces, _ = tracker(image, frame.time)
+                if not faces or (run and faces[0].id != run[0].faces[0].id):
+                    break
+                run.append(Seen(frame, faces))
+            if len(run) > WARM + 2:
                 yield run
 
-    def _run(self, frames: list[Image], size: int, margin: float) -> list[Crop]:
-        crops: list[Crop] = []
-        to_crop: Floats | None = None
-        mesh: Floats | None = None
-        for frame in frames:
-            mesh = self._find(frame) if mesh is None else self._follow(frame, mesh)
-            if mesh is None:
-                break
-            if to_crop is None:
-                to_crop = _ffhq(mesh, size, margin)
-            image = cv2.warpAffine(
-                frame, to_crop, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
-            )
-            placed = (mesh @ to_crop[:, :2].T + to_crop[:, 2]).astype(np.float32)
-            points = np.stack([placed[list(pair)].mean(0) for pair in FIVE])
-            crops.append(Crop(image, points.astype(np.float32), placed))
-        return crops
 
-    def _find(self, frame: Image) -> Floats | None:
-        self._detector.setInputSize(frame.shape[1::-1])
-        found = self._detector.detect(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))[1]
-        if found is None:
-            return None
-        x, y, width, height = found[0, :4]
-        middle = np.array([x + width / 2, y + height / 2])
-        return self._read(frame, middle, 1.5 * max(width, height))
+def flicker(run: list[Seen], tracker: Tracker, editor: Editor, segmenter: Segmenter, controls: Controls) -> float:
+    """Mean flow-compensated frame difference where the edit changed anything, edited over camera.
 
-    def _follow(self, frame: Image, mesh: Floats) -> Floats | None:
-        low, high = mesh.min(0), mesh.max(0)
-        return self._read(frame, (low + high) / 2, MESH_CROP * float((high - low).max()))
-
-    def _read(self, frame: Image, middle: Any, side: float) -> Floats | None:
-        scale = MESH_SIDE / side
-        matrix = np.array(
-            [[scale, 0, MESH_SIDE / 2 - middle[0] * scale], [0, scale, MESH_SIDE / 2 - middle[1] * scale]]
-        )
-        crop = cv2.warpAffine(frame, matrix, (MESH_SIDE, MESH_SIDE)).astype(np.float32)[None] / 255
-        points, presence = self._mesh.run(None, {self._mesh.get_inputs()[0].name: crop})[:2]
-        if float(np.ravel(presence)[0]) < 3:
-            return None
-        return np.asarray((points.reshape(478, 3)[:, :2] - matrix[:, 2]) / scale, np.float32)
-
-
-def flicker(crops: list[Crop], editor: EmbeddedEditor, segmenter: Segmenter, controls: EmbeddedControls) -> float:
-    """Mean flow-compensated frame difference inside the face and hair, edited over camera."""
-    average = None
-    edited: list[Image] = []
-    for bare in crops:
-        crop = replace(bare, masks=segmenter.read(bare.image))
-        latent = editor.encode(crop)
-        average = latent if average is None else average + SMOOTHING * (latent - average)
-        edited.append(apply_edit(editor.render(crop, average, editor.steer(average, controls)), crop.image))
+    Args:
+        run: from `ClipReader.segments`.
+        tracker: a new one.
+        editor: what edits.
+        segmenter: reads the masks.
+        controls: what the editor shall do.
+    """
+    pipeline = Pipeline(tracker, lambda name: editor, lambda settings: controls, segmenter)
+    shown = [pipeline.process(seen.frame, Settings(faces="largest")).image for seen in run][WARM:]
+    measured = run[WARM:]
+    quad = quad_of(measured[0].faces[0], editor.crop)
+    camera = [cut(seen.frame.image, quad, SIDE) for seen in measured]
+    after = [cut(image, quad, SIDE) for image in shown]
     motion = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    size = crops[0].image.shape[0]
-    grid = np.stack(np.meshgrid(*[np.arange(size, dtype=np.float32)] * 2), axis=-1)
-    ours = camera = 0.0
-    for index in range(1, len(crops)):
-        before, now = crops[index - 1].image, crops[index].image
-        grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (now, before)]
-        where = grid + motion.calc(grey[0], grey[1], None)
-        touched = (edited[index] != now).any(axis=2)
+    grey = [np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8) for image in camera]
+    grid = np.stack(np.meshgrid(*[np.arange(SIDE, dtype=np.float32)] * 2), axis=-1)
+    ours = theirs = 0.0
+    for index in range(1, len(camera)):
+        touched = (after[index] != camera[index]).any(axis=2)
         if not touched.any():
             continue
-        ours += _difference(edited[index], edited[index - 1], where)[touched].mean()
-        camera += _difference(now, before, where)[touched].mean()
-    return float(ours / max(camera, 1e-6))
+        where = (grid + motion.calc(grey[index], grey[index - 1], None)).astype(np.float32)
+        ours += float(_difference(after[index], after[index - 1], where)[touched].mean())
+        theirs += float(_difference(camera[index], camera[index - 1], where)[touched].mean())
+    return ours / max(theirs, 1e-6)
 
 
 def _difference(now: Image, before: Image, where: Floats) -> Floats:
     moved = cv2.remap(before, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.abs(now.astype(np.float32) - moved).mean(2)
-
-
-def _ffhq(mesh: Floats, size: int, margin: float) -> Floats:
-    left, right, _, mouth_left, mouth_right = (mesh[list(pair)].mean(0) for pair in FIVE)
-    across = right - left
-    down = (mouth_left + mouth_right) / 2 - (left + right) / 2
-    side = across + np.array([down[1], -down[0]])
-    side /= np.linalg.norm(side)
-    side *= max(np.linalg.norm(across) * 2.0, np.linalg.norm(down) * 1.8)
-    middle = (left + right) / 2 + down * 0.1
-    scale = size / (2 * margin)
-    turn = np.stack([side, [-side[1], side[0]]]) / (side @ side) * scale
-    shift = size / 2 - 0.5 - turn @ middle
-    return np.column_stack([turn, shift]).astype(np.float32)
+    return np.asarray(np.abs(now.astype(np.float32) - moved).mean(2), np.float32)

@@ -268,14 +268,14 @@ def print_table(rows: list[Row], faces: FaceSet) -> None:
 
 def print_flicker(shared: Path, editor: EmbeddedEditor, segmenter: Segmenter) -> None:
     """Print how much each edit flickers on each clip, as Markdown."""
-    reader = ClipReader(shared / "teachers")
+    reader = ClipReader()
     edits: tuple[dict[str, Any], ...] = ({"age": 75}, {"age": 25}, {"bald": 1}, {"hair_grey": 1})
     print("\n| flicker out / in (goal <= 1.15) | " + " | ".join(f"{k}={v}" for edit in edits for k, v in edit.items()))
     print("|---|" + "---|" * len(edits))
     for clip in sorted((shared / "clips").glob("*.mp4")):
         ratios = [
-            [flicker(crops, editor, segmenter, EmbeddedControls(**edit)) for edit in edits]
-            for crops in reader.segments(clip, editor.crop.size, editor.crop.margin, SEGMENTS_PER_CLIP)
+            [flicker(seen, reader.tracker(), editor, segmenter, EmbeddedControls(**edit)) for edit in edits]
+            for seen in reader.segments(clip, SEGMENTS_PER_CLIP)
         ]
         if ratios:
             print(f"| {clip.name} | " + " | ".join(f"{value:.2f}" for value in np.mean(ratios, axis=0)) + " |")
