@@ -23,6 +23,8 @@ FFHQ_EYES, FFHQ_MOUTH = 2.0, 1.8
 LATS_MOUTH = 2.2
 EYES_TO_CENTRE = 0.1
 BOX_MARGIN = 1.3
+MOST_AVERAGED = 4
+"""Frame pixels across that a crop pixel is averaged from, at most."""
 
 # Means of CelebA's aligned 178x218 pictures, moved into their 178x178 centre (20 rows cut off above and below).
 CELEBA_SIDE = 178.0
@@ -155,8 +157,8 @@ def to_crop(points: Floats, quad: Quad, size: int) -> Floats:
 def cut(image: Image, quad: Quad, size: int) -> Image:
     """Cut a quad out of a frame.
 
-    A face larger than the crop is sampled at a whole multiple of `size` and averaged, so that fine texture does not
-    alias into flicker. Beyond the frame's edge the picture is mirrored, as in FFHQ.
+    Where a crop pixel covers several pixels of the frame, these are averaged first, so that fine texture does not alias
+    into flicker. Beyond the frame's edge the picture is mirrored, as in FFHQ.
 
     Args:
         image: (H, W, 3) uint8.
@@ -166,14 +168,24 @@ def cut(image: Image, quad: Quad, size: int) -> Image:
     Returns:
         (size, size, 3) uint8, colour order as in `image`.
     """
-    oversampling = min(max(round(quad.side / size), 1), 4)
-    sampled = cv2.warpAffine(
-        image,
-        crop_to_frame(quad, size * oversampling),
-        (size * oversampling, size * oversampling),
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REFLECT_101,
+    matrix = crop_to_frame(quad, size)
+    across = min(max(round(quad.side / size), 1), MOST_AVERAGED)
+    if across > 1:
+        x0, y0, x1, y1 = _surroundings(quad, image.shape, across)
+        image = cv2.blur(image[y0:y1, x0:x1], (across, across), borderType=cv2.BORDER_REFLECT_101)
+        # a mean over an even number of pixels belongs half a pixel before the one it is written to
+        matrix[:, 2] += np.array([-x0, -y0], np.float32) + (0.5 if across % 2 == 0 else 0.0)
+    return cv2.warpAffine(
+        image, matrix, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REFLECT_101
     )
-    if oversampling == 1:
-        return sampled
-    return cv2.resize(sampled, (size, size), interpolation=cv2.INTER_AREA)
+
+
+def _surroundings(quad: Quad, shape: tuple[int, ...], margin: int) -> tuple[int, int, int, int]:
+    """The part x0, y0, x1, y1 of a frame that a quad needs; what it needs beyond the frame is mirrored in there."""
+    corners = quad.corners()
+    low, high = np.floor(corners.min(0)).astype(int) - margin, np.ceil(corners.max(0)).astype(int) + margin + 1
+    height, width = shape[:2]
+    beyond = np.maximum(np.maximum(-low, high - (width, height)), 0)
+    x0, x1 = max(int(low[0] - beyond[0]), 0), min(int(high[0] + beyond[0]), width)
+    y0, y1 = max(int(low[1] - beyond[1]), 0), min(int(high[1] + beyond[1]), height)
+    return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else (0, 0, width, height)

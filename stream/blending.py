@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from models.editor import Edit
 from stream.alignment import Quad, crop_to_frame, frame_to_crop
@@ -19,6 +20,10 @@ from stream.frame import Floats, Image, Region
 FEATHER = 0.04
 # Rows that are blended at once: few enough for all intermediate pictures to stay in a core's cache.
 STRIP_ROWS = 32
+# A strip is worked on where something reaches it, in tiles of so many columns and rows.
+TILE = 8
+# A shift of so many frame pixels is none: coordinates are rounded to this fraction anyway.
+STILL = 1 / 32
 
 
 def blend(image: Image, out: Image, edit: Edit, quad: Quad, keep: Floats | None = None) -> Region:
@@ -42,19 +47,63 @@ def blend(image: Image, out: Image, edit: Edit, quad: Quad, keep: Floats | None 
     if region.empty:
         return region
     paint = _premultiply(edit, mask)
-    shift = _frame_shift(edit.flow, mask, quad) if edit.flow is not None else None
-    for y0 in range(region.y0, region.y1, STRIP_ROWS):
-        strip = Region(region.x0, y0, region.x1, min(y0 + STRIP_ROWS, region.y1))
-        to_crop = frame_to_crop(quad, mask.shape[0])
-        to_crop[:, 2] += to_crop[:, 0] * strip.x0 + to_crop[:, 1] * strip.y0
-        base = out[strip.slices] if shift is None else _moved(image, strip, shift, to_crop)
-        above = _up(paint, to_crop, strip)
+    painted = _spans(mask > 0, quad, region)
+    shift: tuple[Floats, Floats] | None = None
+    moved: list[tuple[int, int] | None] = [None] * len(painted)
+    if edit.flow is not None:
+        shift = _frame_shift(edit.flow, mask, quad)
+        moved = _spans((np.abs(shift[0]) > STILL) | (np.abs(shift[1]) > STILL), quad, region)
+    for index, (span, move) in enumerate(zip(painted, moved, strict=True)):
+        if span is None:
+            continue
+        y0 = region.y0 + index * STRIP_ROWS
+        strip = Region(region.x0 + span[0], y0, region.x0 + span[1], min(y0 + STRIP_ROWS, region.y1))
+        base = out[strip.slices]
+        if shift is not None and move is not None:
+            base = base.copy()
+            part = Region(max(region.x0 + move[0], strip.x0), y0, min(region.x0 + move[1], strip.x1), strip.y1)
+            if not part.empty:
+                base[:, part.x0 - strip.x0 : part.x1 - strip.x0] = _moved(image, part, shift, _at(quad, mask, part))
+        above = _up(paint, _at(quad, mask, strip), strip)
         change = cv2.cvtColor(above, cv2.COLOR_BGRA2BGR)
         if edit.image is not None:
             weight = cv2.cvtColor(cv2.extractChannel(above, 3), cv2.COLOR_GRAY2BGR)
             cv2.subtract(change, cv2.multiply(base, weight, dtype=cv2.CV_32F), dst=change)
         out[strip.slices] = cv2.add(base, change, dtype=cv2.CV_8U)
     return region
+
+
+def _at(quad: Quad, mask: Floats, part: Region) -> Floats:
+    """The map from pixels of a part of the frame to crop pixels."""
+    to_crop = frame_to_crop(quad, mask.shape[0])
+    to_crop[:, 2] += to_crop[:, 0] * part.x0 + to_crop[:, 1] * part.y0
+    return to_crop
+
+
+def _spans(active: NDArray[np.bool_], quad: Quad, region: Region) -> list[tuple[int, int] | None]:
+    """Which columns of each strip of a region an active part of the crop reaches: start and end, in whole tiles.
+
+    Args:
+        active: (S, S) bool.
+        quad: where the crop lies.
+        region: of the frame, cut into strips of `STRIP_ROWS`.
+    """
+    size = active.shape[0]
+    to_crop = frame_to_crop(quad, size)
+    # wide enough that a tile of which only a corner is reached is active in its middle
+    reach = int(np.ceil(0.75 * TILE * float(np.hypot(*to_crop[:, 0])))) + 1
+    wide = cv2.dilate(active.astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+    columns, rows = -(-(region.x1 - region.x0) // TILE), -(-(region.y1 - region.y0) // TILE)
+    middle = (TILE - 1) / 2
+    to_crop[:, 2] += to_crop[:, 0] * (region.x0 + middle) + to_crop[:, 1] * (region.y0 + middle)
+    to_crop[:, :2] *= TILE
+    tiles = cv2.warpAffine(wide, to_crop, (columns, rows), flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP)
+    spans: list[tuple[int, int] | None] = []
+    for start in range(0, rows, STRIP_ROWS // TILE):
+        reached = np.flatnonzero(tiles[start : start + STRIP_ROWS // TILE].any(0))
+        end = region.x1 - region.x0
+        spans.append((int(reached[0]) * TILE, min(int(reached[-1] + 1) * TILE, end)) if len(reached) else None)
+    return spans
 
 
 def _up(plane: Floats, to_crop: Floats, strip: Region) -> Floats:
@@ -99,18 +148,18 @@ def border_feather(size: int) -> Floats:
 
 def _premultiply(edit: Edit, mask: Floats) -> Floats:
     """P (BGR) and k as one (S, S, 4) float32 picture: four channels warp faster than three and one."""
-    moved, replace, colour = mask, None, None
-    if edit.image is not None:
-        replace = mask if edit.opacity is None else mask * edit.opacity
-        moved = mask - replace
-        colour = cv2.multiply(edit.image, cv2.cvtColor(replace, cv2.COLOR_GRAY2BGR), dtype=cv2.CV_32F)
+    nothing = np.zeros_like(mask)
+    replace = nothing if edit.image is None else mask if edit.opacity is None else mask * edit.opacity
+    paint = None
     if edit.delta is not None:
-        residual = cv2.multiply(edit.delta, cv2.cvtColor(moved, cv2.COLOR_GRAY2BGR))
-        colour = residual if colour is None else cv2.add(colour, residual, dst=colour)
-    if colour is None:
-        return np.zeros((*mask.shape, 4), np.float32)
-    red, green, blue = cv2.split(colour)
-    return cv2.merge([blue, green, red, np.zeros_like(mask) if replace is None else replace])
+        moved = mask - replace
+        paint = cv2.multiply(cv2.cvtColor(edit.delta, cv2.COLOR_RGB2BGRA), cv2.merge([moved, moved, moved, nothing]))
+    if edit.image is not None:
+        # the alpha that OpenCV adds is 255, and becomes k
+        weight = cv2.merge([replace, replace, replace, replace / np.float32(255)])
+        colour = cv2.multiply(cv2.cvtColor(edit.image, cv2.COLOR_RGB2BGRA), weight, dtype=cv2.CV_32F)
+        paint = colour if paint is None else cv2.add(paint, colour, dst=colour)
+    return cv2.merge([nothing] * 4) if paint is None else paint
 
 
 def _frame_shift(flow: Floats, mask: Floats, quad: Quad) -> tuple[Floats, Floats]:

@@ -99,3 +99,16 @@ def test_our_quad_is_the_one_the_training_faces_were_cut_with(shared: Path) -> N
     for one in mesh:
         quad = ffhq_quad(points5_of(one))
         np.testing.assert_allclose(quad.corners(), [[0, 0], [0, 256], [256, 256], [256, 0]], atol=0.6)
+
+
+@pytest.mark.parametrize("across", [1, 2, 3, 4])
+def test_averaging_does_not_move_the_picture(across: int) -> None:
+    y, x = np.mgrid[:400, :500].astype(np.float32)
+    image = np.dstack([x * 0.4, y * 0.5, (x + y) * 0.2]).astype(np.float32)
+    quad = Quad(np.array([230.0, 190.0], np.float32), np.array([20.0 * across, 6.0], np.float32))
+    found = cut(image, quad, 40)  # type: ignore[arg-type]  # float tells fractions of a level
+    matrix = crop_to_frame(quad, 40)
+    v, u = np.mgrid[:40, :40]
+    where = np.stack([u, v, np.ones_like(u)], -1) @ matrix.T
+    np.testing.assert_allclose(found[..., 0], where[..., 0] * 0.4, atol=0.05)
+    np.testing.assert_allclose(found[..., 1], where[..., 1] * 0.5, atol=0.05)

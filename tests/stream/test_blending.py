@@ -1,8 +1,9 @@
+import cv2
 import numpy as np
 import pytest
 
 from models.editor import Edit
-from stream.alignment import Quad
+from stream.alignment import Quad, frame_to_crop
 from stream.blending import blend, border_feather, touched
 from stream.frame import Floats, Image
 from tests.stream.conftest import noise
@@ -117,3 +118,21 @@ def test_no_edit_ends_in_a_line_at_the_crops_border() -> None:
     blend(image, out, edit, square(SIZE / 2, SIZE / 2, SIZE / 2))
     np.testing.assert_array_equal(out[0], image[0])
     assert not out[SIZE // 2, SIZE // 2].any()
+
+
+@pytest.mark.parametrize(("half", "tilt"), [(9.0, 4.0), (25.0, -11.0), (70.0, 30.0), (160.0, 90.0)])
+def test_no_part_of_an_edit_is_left_out(half: float, tilt: float) -> None:
+    image, mask = noise(6, (300, 400, 3)), np.zeros((SIZE, SIZE), np.float32)
+    mask[12:15, 20:23] = mask[40, 44:50] = mask[30:50, 12] = 1
+    delta = np.full((SIZE, SIZE, 3), 40, np.float32)
+    quad, out = square(190, 160, half, tilt), image.copy()
+    region = blend(image, out, Edit(mask=mask, delta=delta), quad)
+    whole = cv2.warpAffine(
+        mask * border_feather(SIZE) * 40,
+        frame_to_crop(quad, SIZE),
+        (400, 300),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+    )
+    wanted = np.clip(np.round(image + whole[..., None]), 0, 255)
+    assert np.abs(out - wanted).max() <= 1
+    assert not region.empty
