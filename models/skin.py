@@ -19,9 +19,9 @@ from models.scalp import LUMINANCE, SKIN_BOX, log_colour, smoothstep
 
 Floats = NDArray[np.float32]
 
-COLOUR = 1.1
+COLOUR = 1.25
 """How much of the mean change of colour is drawn."""
-CREASES, CREASE_SCALES, CREASE_MOST = 1.1, (0.9, 5.0), 0.12
+CREASES, CREASE_SCALES, CREASE_MOST = 1.3, (0.9, 5.0), 0.12
 """How much the face's own creases deepen; the Gaussians between which they lie; where deep ones saturate."""
 CHEEKS = (slice(60, 110), slice(55, 137))
 BEARD_SIGMA, BEARD_ROWS = 2.5, (112.0, 124.0)

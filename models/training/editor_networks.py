@@ -12,7 +12,7 @@ ATTRIBUTES = ("age", "male", "bald", "grey", "glasses", "hat", "smile", "skin")
 """What the reader tells, in this order: age in centuries, the rest 0..1 (skin is the lightness L / 100)."""
 READER_SIZE = 112
 """Side of the reader's picture of the head."""
-DEPTH = 1.3
+DEPTH = 1.5
 
 
 class Reader(nn.Module):
