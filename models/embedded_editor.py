@@ -57,7 +57,7 @@ YOUNGER = slice(OLDER.stop, OLDER.stop + REMEMBERED)
 seldom and smoothed like the rest of the latent.
 """
 
-HATTED = (0.25, 0.5)
+HATTED = (0.24, 0.38)
 """Between these probabilities of a hat hair is let alone: what looks like it may be cloth."""
 FULLY_BALD = 0.95
 """A reading of baldness above this counts as this: the way to 1 must not vanish."""
