@@ -42,6 +42,8 @@ AGED = (0.01, 0.06)
 """Between these mean changes with age a place counts as one that sinks or swells."""
 GLARE = (0.15, 0.45)
 """Between these steps above the face's median skin is lit so brightly that nothing is lifted."""
+TONE_SIGMA, TONED = 6.0, (0.02, 0.1)
+"""Where light is lifted by as much as between the latter, colour becomes that of so wide a surrounding."""
 YOUNG_COLOUR, YOUNG_LIGHT = 0.7, 0.3
 """How much of the mean change of colour and of light is taken back towards youth."""
 BROWS = 0.8
@@ -103,7 +105,8 @@ class Skin:
 
     def younger(self, texture: NDArray[np.uint8], male: float) -> Floats:
         """As `older`, towards youth."""
-        light = log_colour(texture) @ LUMINANCE
+        logs = log_colour(texture)
+        light = logs @ LUMINANCE
         spared = 1 - BROWS * self.brows
         fine = cv2.GaussianBlur(light, (0, 0), PORES)
         smooth = fine
@@ -123,6 +126,10 @@ class Skin:
         colour = cv2.GaussianBlur(_mixed(self.colour, male), (0, 0), 3.0)
         usual = colour @ LUMINANCE
         tint = -YOUNG_COLOUR * (colour - usual[..., None]) * (spared * (1 - self.lips))[..., None]
+        # what lay in the shadow of a fold is redder than the skin around it: lifted, it would glow
+        own = logs - light[..., None]
+        around = cv2.GaussianBlur(own, (0, 0), TONE_SIGMA) - cv2.GaussianBlur(own, (0, 0), PORES)
+        tint += around * (smoothstep(wrinkles + lifted, *TONED) * spared * (1 - self.lips))[..., None]
         broad = wrinkles + FILLING * (lifted + lowered) - YOUNG_LIGHT * usual * np.where(usual < 0, 1 - lit, 1)
         return np.asarray(tint + (broad * spared)[..., None], np.float32)
 

@@ -65,3 +65,13 @@ def test_a_dark_beard_greys_on_men_only(skin, texture):
     beard = (slice(165, 180), slice(70, 120))
     men, women = (light(skin.older(bearded, male) - skin.older(texture, male))[beard].mean() for male in (1.0, 0.0))
     assert men > women + 0.3
+
+
+def test_a_lifted_fold_does_not_glow_red(skin, texture):
+    texture[20:23, 60:130] = [150, 95, 75]
+    young = np.log(texture + 16.0) + skin.younger(texture, 0.0)
+    redness = young[..., 0] - young[..., 2]
+    before = np.log(texture + 16.0)
+    glow = redness[21, 70:120] - redness[32, 70:120]
+    had = (before[21, 95, 0] - before[21, 95, 2]) - (before[32, 95, 0] - before[32, 95, 2])
+    assert np.abs(glow).max() < 0.4 * had
