@@ -19,7 +19,7 @@ Floats = NDArray[np.float32]
 Kind = Literal["hand", "microphone", "cup", "card", "cloth", "glasses", "strands"]
 
 KINDS: tuple[Kind, ...] = ("hand", "microphone", "cup", "card", "cloth", "glasses", "strands")
-FREQUENCY = (0.40, 0.08, 0.08, 0.05, 0.06, 0.15, 0.18)
+FREQUENCY = (0.48, 0.07, 0.07, 0.04, 0.05, 0.13, 0.16)
 """How often each kind is drawn: hands matter most and vary most, thin things are the hardest to see."""
 THIN: tuple[Kind, ...] = ("glasses", "strands")
 FINENESS = 2

@@ -33,11 +33,11 @@ log = logging.getLogger(__name__)
 
 INPUT = 160
 """Side of the network's input and of its masks in pixels."""
-COVERED_WEIGHT, HAND_WEIGHT, THIN_WEIGHT = 1.0, 3.0, 2.0
+COVERED_WEIGHT, HAND_WEIGHT, THIN_WEIGHT = 1.0, 4.0, 2.0
 """How much more occluded pixels count in the face and occluder masks: a hand edited as face is the worst mistake."""
 THIN_GAIN = 1.5
 """Thin things count as there from a third of a pixel on, or none of their pixels would."""
-STEADY_WEIGHT = 2.0
+STEADY_WEIGHT = 4.0
 MOST_SHIFT = 2
 """By how many pixels the second look at a picture is moved at most."""
 DARK_SKIN, TURNED_DEGREES, CHILD_YEARS = 50.0, 12.0, 16.0
