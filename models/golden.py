@@ -43,11 +43,15 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One figure of a check: `error` must not exceed `tolerance`. `name` is the array's; a remark may follow."""
+    """One figure of a check: `error` must not exceed `tolerance`. `name` is the array's; a remark may follow.
+
+    An `absent` one has nothing to compare with: the file is a part of the set.
+    """
 
     name: str
     error: float
     tolerance: float = TOLERANCE
+    absent: bool = False
 
     @property
     def passed(self) -> bool:
@@ -94,6 +98,9 @@ class Golden:
     def load(cls, file: Path, keys: Path | None = None) -> Golden:
         """Open one `<system>.npz`.
 
+        The seed is, in this order, an array `seed` in the file, a number at the end of its name (`sam_seed7.npz`), the
+        README's, or the table's.
+
         Args:
             file: the outputs.
             keys: folder of the rules; by default `keys` beside the file.
@@ -101,22 +108,30 @@ class Golden:
         Raises:
             GoldenError: the rules are missing, or no seed is named anywhere.
         """
-        table = (keys or file.parent / "keys") / f"{file.stem}.tsv"
+        named = re.fullmatch(r"(?i)(.+?)[-_.]?seed[-_]?(\d+)", file.stem)
+        system = named[1] if named else file.stem
+        table = (keys or file.parent / "keys") / f"{system}.tsv"
         if not table.is_file():
             raise GoldenError(f"{table}: no such file; --keys names the folder with the rules")
-        header, *lines = table.read_text().splitlines()
+        header, *lines = (line for line in table.read_text().splitlines() if line.strip())
         with np.load(file, allow_pickle=False) as archive:
             outputs = {name: archive[name] for name in archive.files}
         table_seed = _number(r"seed(\d+)", header)
-        seed = int(outputs["seed"]) if "seed" in outputs else _named_seed(file.parent, table_seed)
+        stored_seed = next((name for name in outputs if name.lower() == "seed" and outputs[name].size == 1), None)
+        if stored_seed is not None:
+            seed = int(outputs[stored_seed].item())
+        else:
+            seed = int(named[2]) if named else _named_seed(file.parent, table_seed)
         rules = {}
         for line in lines:
             key, size, kind, a, b, *check = line.split("\t")
             shape = () if size == "scalar" else tuple(map(int, size.split("x")))
             known = bool(check) and check[0] != "-" and table_seed == seed
             rules[key] = Rule(shape, kind, float(a), float(b), int(check[0], 16) if known else None)
-        golden = cls(file.stem, outputs, rules, seed)
-        golden.read.add("seed")
+        golden = cls(system, outputs, rules, seed)
+        golden.read.update(name for name, values in outputs.items() if values.dtype.kind in "SU")  # notes, no figures
+        if stored_seed is not None:
+            golden.read.add(stored_seed)
         return golden
 
     @property
@@ -125,7 +140,13 @@ class Golden:
         return tuple(self._outputs)
 
     def stored(self, name: str) -> Array:
-        """A stored array; it counts as used."""
+        """A stored array; it counts as used.
+
+        Raises:
+            GoldenError: the file does not have it.
+        """
+        if name not in self._outputs:
+            raise GoldenError(f"{self.system}: the file has no array {name!r}, which the check needs")
         self.read.add(name)
         return self._outputs[name]
 
@@ -172,7 +193,9 @@ class Golden:
         )
 
     def compare(self, name: str, got: Tensor | Array, tolerance: float = TOLERANCE) -> Comparison:
-        """Relative L2 between an array and the stored one of that name."""
+        """Relative L2 between an array and the stored one of that name; absent where the file does not have it."""
+        if name not in self._outputs:
+            return Comparison(name, 0.0, tolerance, absent=True)
         return Comparison(name, relative_l2(got, self.stored(name)), tolerance)
 
     def compare_image(self, name: str, got: Tensor | Array, tolerance: float = TOLERANCE) -> Iterator[Comparison]:

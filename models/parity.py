@@ -57,6 +57,10 @@ def main(argv: Sequence[str]) -> int:
     files = [
         file for file in sorted(options.folder.glob("*.npz")) if not options.systems or file.stem in options.systems
     ]
+    unknown = sorted(set(options.systems) - {file.stem for file in files})
+    if unknown:
+        print(f"{options.folder}: no golden files of {', '.join(unknown)}", file=sys.stderr)
+        return 2
     if not files:
         print(f"{options.folder}: no golden files (*.npz) of these systems", file=sys.stderr)
         return 2
@@ -70,18 +74,28 @@ def main(argv: Sequence[str]) -> int:
 def _report(file: Path, keys: Path | None) -> bool:
     started = time.perf_counter()
     passed = True
+    compared = 0
     worst = 0.0
     print(file.stem)
     try:
-        for comparison in check(Golden.load(file, keys)):
+        golden = Golden.load(file, keys)
+        print(f"  weights and inputs of seed {golden.seed}")
+        for comparison in check(golden):
+            if comparison.absent:
+                print(f"  {comparison.name:34} not in the file")
+                continue
+            compared += 1
             passed &= comparison.passed
             worst = max(worst, comparison.error)
             verdict = "" if comparison.passed else "  OVER"
             print(
                 f"  {comparison.name:34} {comparison.error:9.2e}  (<= {comparison.tolerance:.0e}){verdict}", flush=True
             )
-    except (RuntimeError, ValueError, KeyError, ImportError, AttributeError) as error:
+    except Exception as error:  # whatever is wrong with one file, the others are still to be told of
         print(f"  {type(error).__name__}: {error}")
+        return False
+    if not compared:
+        print("  nothing in this file could be compared")
         return False
     print(
         f"  -> {'match' if passed else 'NO MATCH'}, worst {worst:.2e}, {time.perf_counter() - started:.1f} s",

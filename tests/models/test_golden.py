@@ -84,3 +84,59 @@ def test_a_system_without_a_check_fails(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_an_empty_folder_is_no_success(tmp_path: Path) -> None:
     assert parity.main([str(tmp_path)]) == 2
+
+
+@pytest.mark.parametrize("stored", [{"SEED": np.array([9])}, {"Seed": np.float64(9)}])
+def test_the_file_itself_may_name_the_seed(tmp_path: Path, stored: dict[str, object]) -> None:
+    golden = Golden.load(make_set(tmp_path, 7, crc="00000001", **stored))
+    assert golden.seed == 9
+    assert_array_equal(golden.array("w"), fill("w", Rule((4, 2), "lin", 0, 1, None), 9))
+
+
+def test_its_name_may_name_the_seed(tmp_path: Path) -> None:
+    make_set(tmp_path, 7).rename(tmp_path / "toy_seed12.npz")
+    golden = Golden.load(tmp_path / "toy_seed12.npz")
+    assert (golden.system, golden.seed) == ("toy", 12)
+
+
+def toy(golden: Golden) -> Iterator[Comparison]:
+    yield golden.compare("out", np.ones(3))
+    yield golden.compare("more", np.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "expected"),
+    [
+        ({"out": np.ones(3)}, (0, "not in the file")),
+        ({"out": np.ones(3), "more": np.full(3, 2.0)}, (1, "OVER")),
+        ({"out": np.ones(3), "note": np.array("made on a Monday")}, (0, "1 of 1")),
+        ({"out": np.ones(3), "other": np.ones(2)}, (1, "other (not checked)")),
+        ({}, (1, "nothing in this file")),
+        ({"out": np.ones(4)}, (1, "OVER")),
+    ],
+)
+def test_partial_and_larger_files(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arrays: dict[str, object],
+    expected: tuple[int, str],
+) -> None:
+    make_set(tmp_path, 5, **arrays)
+    monkeypatch.setitem(parity_checks.CHECKS, "toy", "encoders:toy")
+    monkeypatch.setattr(parity, "import_module", lambda _: type("module", (), {"toy": staticmethod(toy)}))
+    assert parity.main([str(tmp_path)]) == expected[0]
+    assert expected[1] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive"])
+def test_a_damaged_file_fails_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes) -> None:
+    make_set(tmp_path, 5).write_bytes(content)
+    assert parity.main([str(tmp_path)]) == 1
+    assert "0 of 1 systems match; not: toy" in capsys.readouterr().out
+
+
+def test_a_system_asked_for_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_set(tmp_path, 5, out=np.ones(3))
+    assert parity.main([str(tmp_path), "toys"]) == 2
+    assert "no golden files of toys" in capsys.readouterr().err
