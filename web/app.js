@@ -1,6 +1,7 @@
 // The page: camera -> server -> screen, and everything that can be set on the way.
 //
-// Address parameters: ?autostart=1 starts the camera at once; ?view=output shows nothing but the edited video.
+// Address parameters: ?autostart=1 starts the camera at once; ?view=output shows nothing but the edited video, of a
+// camera of its own, or with &stream=NAME of the session that is sent under this name.
 // #token=... hands over the access token, which then leaves the address bar.
 
 import { BeforeView, DelayMeter, everyFrame } from "./before.js";
@@ -11,11 +12,13 @@ import { changedValues, drawControls, fieldsOf, make } from "./controls.js";
 import { Control } from "./control.js";
 import { drawEditors } from "./editors.js";
 import { setUpFaces } from "./faces.js";
+import { controlsOfPhoto, showStrip, wordsOf } from "./photos.js";
 import { drawPresets, keepPreset, ownPresets, removePreset } from "./presets.js";
 import { Recorder, takeSnapshot } from "./recorder.js";
 import { allowedWords, privacyWords, stateWords } from "./states.js";
 import { drawStats, readStats } from "./stats.js";
 import { remember, remembered, tabValue } from "./storage.js";
+import { watchStream } from "./watch.js";
 import { setUpWeights } from "./weights.js";
 
 const STATS_EVERY_S = 1;
@@ -56,11 +59,12 @@ const page = {
   fields: [],
   wanted: startingSettings(),
   confirmed: null, // what the server last said it uses
-  controlsOf: { ...saved.controls }, // editor name -> controls, so that switching editors keeps each one's look
+  controlsOf: withoutPhotos(saved.controls ?? {}), // editor name -> controls, so that switching editors keeps each one's look
   mirror: saved.mirror ?? true,
   device: saved.device ?? "",
   resolution: saved.resolution ?? "640x480",
   sound: saved.sound ?? false,
+  output: saved.output ?? "", // name under which this session can be watched; only who knows it can
   stream: null,
   control: null,
   state: "",
@@ -100,6 +104,7 @@ async function main() {
   showSettings();
   $("resolution").value = page.resolution;
   $("sound").checked = page.sound;
+  showOutput();
   if (window.RTCPeerConnection) await begin();
   else showState("unsupported");
 }
@@ -107,15 +112,35 @@ async function main() {
 /** Ask the server what it can do, then wait for the user, or start where the user left off. */
 async function begin() {
   if (!(await loadCapabilities())) return;
+  if (document.body.classList.contains("output") && query.has("stream")) return watch(query.get("stream"));
   const again = tabValue("live") === "1";
   if (query.get("autostart") === "1" || document.body.classList.contains("output") || again) await start();
   else showState(navigator.mediaDevices?.getUserMedia ? "start" : "insecure", { host: location.host });
 }
 
+/** Show somebody's session and nothing else. */
+function watch(stream) {
+  showState("");
+  const { iceServers = [] } = page.capabilities;
+  return watchStream(edited, { url: named(new URL("whep", document.baseURI), stream), iceServers, token: tabValue("token") });
+}
+
+function named(url, stream) {
+  if (stream) url.searchParams.set("stream", stream);
+  return url;
+}
+
 /** What was set last time; names that this version does not know are left out, or the server would refuse them all. */
 function startingSettings() {
   const known = Object.entries(STANDARD).map(([name, standard]) => [name, saved.settings?.[name] ?? standard]);
-  return { ...Object.fromEntries(known), lock: null };
+  const settings = { ...Object.fromEntries(known), lock: null };
+  return { ...settings, controls: withoutPhotos({ now: settings.controls }).now };
+}
+
+/** The server keeps what it read of a photo only while it runs. */
+function withoutPhotos(looks) {
+  const without = ({ photo, ...look }) => look;
+  return Object.fromEntries(Object.entries(looks).map(([editor, look]) => [editor, without(look ?? {})]));
 }
 
 function takeTokenFromAddress() {
@@ -162,7 +187,7 @@ async function start() {
     showState("connecting");
     const { iceServers = [] } = page.capabilities;
     connection.start({
-      url: new URL("whip", document.baseURI),
+      url: named(new URL("whip", document.baseURI), page.output),
       stream: page.stream,
       iceServers,
       token: tabValue("token"),
@@ -226,6 +251,22 @@ async function changeSound(on) {
   endSession();
   stopStream(page.stream);
   await start();
+}
+
+/** The name of a stream is agreed on when a connection is made, too. */
+async function changeOutput(on) {
+  page.output = on ? crypto.randomUUID() : "";
+  remember({ output: page.output });
+  showOutput();
+  if (!page.stream) return;
+  endSession();
+  await start();
+}
+
+function showOutput() {
+  $("output").checked = page.output !== "";
+  $("output-address").hidden = page.output === "";
+  $("output-address").value = `${new URL(".", location.href)}?view=output&stream=${page.output}`;
 }
 
 async function changeCamera() {
@@ -292,6 +333,7 @@ function endSession() {
   before.run(false);
   faceBoxes.show([], { mirror: false, locked: null });
   $("snapshot").disabled = true;
+  $("strip").disabled = true;
   $("record").disabled = true;
   $("stop").hidden = true;
   $("readout").hidden = true;
@@ -305,6 +347,7 @@ function goLive() {
   page.faceSeenAt = page.fastAt = performance.now();
   showState("");
   $("snapshot").disabled = false;
+  $("strip").disabled = false;
   $("record").disabled = false;
   $("stop").hidden = false;
   meter.start();
@@ -367,13 +410,38 @@ function setControl(name, value) {
   setSettings({ controls: value === field.standard ? rest : { ...rest, [name]: value } });
 }
 
+/** Let the editor take from a photo what it takes. */
+async function takePhoto(name, file) {
+  const editor = page.editor.name;
+  complain("", "");
+  controls.complain(name, "Reading the photo…");
+  try {
+    const taken = await controlsOfPhoto(editor, file, tabValue("token"));
+    controls.complain(name, "");
+    if (page.editor.name === editor) setSettings({ controls: changedValues(page.fields, { ...page.wanted.controls, ...taken }) });
+  } catch (error) {
+    complain(name, wordsOf(error));
+  }
+}
+
+/** The control that makes a lifespan, if the editor has one. */
+function ageField() {
+  return page.fields.find(({ name, kind }) => kind === "number" && ["age", "target_age"].includes(name));
+}
+
+function lifespan() {
+  const { editor, controls: look } = page.wanted;
+  showStrip($("lifespan"), camera, { settings: { editor, controls: look }, control: ageField().name, token: tabValue("token") });
+}
+
 /** Make an editor's controls the page's, and its last look the one that is wanted. */
 function useEditor(editor) {
   page.editor = editor;
   page.fields = fieldsOf(editor?.controls);
   const look = changedValues(page.fields, page.controlsOf[editor?.name] ?? {});
   page.wanted = { ...page.wanted, editor: editor?.name ?? "", controls: look };
-  controls = drawControls($("controls"), page.fields, setControl);
+  controls = drawControls($("controls"), page.fields, setControl, takePhoto);
+  $("strip").hidden = !ageField();
   if (page.fields.length === 0) $("controls").append(make("p", { className: "help", textContent: "This editor has nothing to set." }));
   showEditors();
   drawEditorPresets();
@@ -431,7 +499,10 @@ async function refreshEditors() {
 function drawEditorPresets() {
   const editor = page.editor?.name ?? "";
   markPreset = drawPresets($("presets"), page.editor?.presets ?? [], ownPresets(editor), {
-    onPick: (look) => setSettings({ controls: changedValues(page.fields, look) }),
+    onPick: (look) => {
+      const { photo = "" } = page.wanted.controls;
+      setSettings({ controls: changedValues(page.fields, { photo, ...look }) });
+    },
     onRemove: (title) => {
       removePreset(editor, title);
       drawEditorPresets();
@@ -563,6 +634,7 @@ function listen() {
   });
   $("mirror").addEventListener("click", toggleMirror);
   $("snapshot").addEventListener("click", snapshot);
+  $("strip").addEventListener("click", lifespan);
   $("record").addEventListener("click", toggleRecording);
   $("fullscreen").addEventListener("click", toggleFullscreen);
   $("readout").addEventListener("click", () => {
@@ -585,6 +657,8 @@ function listen() {
     changeCamera();
   });
   $("sound").addEventListener("change", ({ target }) => changeSound(target.checked));
+  $("output").addEventListener("change", ({ target }) => changeOutput(target.checked));
+  $("output-address").addEventListener("focus", ({ target }) => target.select());
   listenToPresetForm();
   edited.addEventListener("resize", () => {
     $("picture").style.setProperty("--ratio", String(edited.videoWidth / edited.videoHeight));

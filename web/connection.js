@@ -203,7 +203,7 @@ async function tune(sender, stream) {
 }
 
 /** Wait for the candidates, which travel inside the offer. */
-function gathered(pc) {
+export function gathered(pc) {
   return new Promise((resolve) => {
     const timer = setTimeout(resolve, GATHERING_TIMEOUT_MS);
     const check = () => {
@@ -230,7 +230,8 @@ async function offer(url, sdp, token, settings) {
   }
 }
 
-async function post(url, sdp, token) {
+/** Post an offer. @returns {Promise<Response>} 201 with the answer; anything else is thrown. */
+export async function post(url, sdp, token) {
   const headers = { "Content-Type": "application/sdp", ...authorization(token) };
   const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
   const response = await fetch(url, { method: "POST", headers, body: sdp, signal });
@@ -239,6 +240,8 @@ async function post(url, sdp, token) {
   const retryAfter = Number(response.headers.get("Retry-After")) * 1000 || null;
   if (response.status === 401) throw new Refused("token", reason);
   if (response.status === 503) throw new Refused("full", reason, retryAfter);
+  // The name of the stream is still held by the session that was lost.
+  if (response.status === 409) throw new Refused("lost", reason, 1_000);
   if (response.status === 429 || response.status >= 500) throw new Refused("unreachable", reason, retryAfter);
   throw new Refused("refused", reason);
 }
@@ -258,7 +261,8 @@ export function authorization(token) {
   return token ? { Authorization: `Bearer ${token}` } : {};
 }
 
-function close({ pc, resource }, token) {
+/** Close a connection and its session on the server. */
+export function close({ pc, resource }, token) {
   pc.close();
   // keepalive: the request outlives a page that is closing, so that the place is free at once.
   if (resource) fetch(resource, { method: "DELETE", headers: authorization(token), keepalive: true }).catch(() => {});

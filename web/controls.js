@@ -1,8 +1,9 @@
 // Draws an editor's controls from the JSON schema of its `Controls` model.
 
 /**
- * @typedef {{name: string, kind: "number"|"switch"|"choice"|"colour", title: string, help: string, unit: string,
- *   minimum: number, maximum: number, step: number, choices: string[], nullable: boolean, standard: any}} Field
+ * @typedef {{name: string, kind: "number"|"switch"|"choice"|"colour"|"photo", title: string, help: string, unit: string,
+ *   minimum: number, maximum: number, step: number, choices: string[], nullable: boolean, standard: any,
+ *   photo: string}} Field photo: label of the button that takes a photo, "" for none.
  */
 
 /** @returns {Field[]} the controls that a schema describes; what this page cannot draw is left out. */
@@ -27,7 +28,9 @@ function fieldOf(name, property, definitions) {
     minimum: 0,
     maximum: 1,
     step: 1,
+    photo: property.photo ?? "",
   };
+  if (shape.format === "photo") return { ...field, kind: "photo" };
   if (shape.type === "boolean") return { ...field, kind: "switch" };
   if (shape.format === "color") return { ...field, kind: "colour" };
   if (shape.enum ?? shape.const) return { ...field, kind: "choice", choices: shape.enum ?? [shape.const] };
@@ -72,6 +75,7 @@ export function fitting(field, value) {
     switch: typeof value === "boolean",
     choice: field.choices.includes(value),
     colour: typeof value === "string" && /^#[0-9a-f]{6}$/i.test(value),
+    photo: typeof value === "string" && /^[0-9a-f]+$/.test(value),
   };
   return fits[field.kind] ? value : field.standard;
 }
@@ -86,12 +90,15 @@ export function changedValues(fields, values) {
  * @param {HTMLElement} container emptied and filled.
  * @param {Field[]} fields
  * @param {(name: string, value: any) => void} onChange the user moved a control.
+ * @param {(name: string, file: File) => void} [onPhoto] the user chose a photo for a control.
  * @returns {{show: (values: Record<string, any>) => void, complain: (name: string, text: string) => boolean}}
  *   show: set every control, missing values are standard; complain: put an error under a control ("" clears it), false
  *   when there is no such control.
  */
-export function drawControls(container, fields, onChange) {
-  const rows = new Map(fields.map((field) => [field.name, drawers[field.kind](field, (value) => onChange(field.name, value))]));
+export function drawControls(container, fields, onChange, onPhoto) {
+  const draw = (field) =>
+    drawers[field.kind](field, (value) => onChange(field.name, value), (file) => onPhoto(field.name, file));
+  const rows = new Map(fields.map((field) => [field.name, draw(field)]));
   container.replaceChildren(...[...rows.values()].map((row) => row.element));
   return {
     show(values) {
@@ -110,7 +117,7 @@ export function drawControls(container, fields, onChange) {
   };
 }
 
-const drawers = { number: drawNumber, switch: drawSwitch, choice: drawChoice, colour: drawColour };
+const drawers = { number: drawNumber, switch: drawSwitch, choice: drawChoice, colour: drawColour, photo: drawPhoto };
 
 function drawNumber(field, onChange) {
   const id = `control-${field.name}`;
@@ -175,10 +182,11 @@ function drawChoice(field, onChange) {
   return { ...row, show: (value) => (select.value = value ?? "") };
 }
 
-function drawColour(field, onChange) {
+function drawColour(field, onChange, onPhoto) {
   const colour = make("input", { type: "color", id: `control-${field.name}`, value: field.standard ?? "#8a4b2a" });
   const power = field.nullable ? switchFor(`${field.title} on`) : null;
-  const row = frame(field, onChange, { labelFor: colour.id, before: power?.element, after: [colour] });
+  const pick = field.photo ? photoButton(field, onPhoto) : null;
+  const row = frame(field, onChange, { labelFor: colour.id, before: power?.element, after: [pick, colour] });
   finish(row, colour);
   const show = (value) => {
     if (power) power.input.checked = value !== null;
@@ -188,6 +196,25 @@ function drawColour(field, onChange) {
   colour.addEventListener("input", () => onChange(colour.value));
   power?.input.addEventListener("change", () => onChange(power.input.checked ? colour.value : null));
   return { ...row, show };
+}
+
+function drawPhoto(field, onChange, onPhoto) {
+  const pick = photoButton(field, onPhoto);
+  pick.id = `control-${field.name}`;
+  const row = frame(field, onChange, { labelFor: pick.id, after: [pick] });
+  finish(row, pick);
+  return { ...row, show: (value) => (pick.textContent = value ? "Another photo…" : field.photo) };
+}
+
+function photoButton(field, onPhoto) {
+  const file = make("input", { type: "file", accept: "image/*", hidden: true });
+  const pick = make("button", { type: "button", className: "button pick", textContent: field.photo });
+  pick.addEventListener("click", () => file.click());
+  file.addEventListener("change", () => {
+    if (file.files.length) onPhoto(file.files[0]);
+    file.value = ""; // the same photo may be chosen again
+  });
+  return pick;
 }
 
 /** The parts every control has: a label line with a reset button, a help line and a place for errors. */

@@ -76,7 +76,8 @@ function recordable(withSound) {
   );
 }
 
-function save(blob, extension) {
+/** Let the user keep a file. @returns {string} its name. */
+export function save(blob, extension) {
   const stamp = new Date().toISOString().slice(0, 19).replace("T", " ").replaceAll(":", "-");
   const name = `Latentcam ${stamp}.${extension}`;
   const link = document.createElement("a");

@@ -1,0 +1,69 @@
+"""Photos and the output for OBS, through the real server and a real browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from playwright.sync_api import Browser, Page, expect
+from skimage import data
+
+from tests.e2e.conftest import fresh_page
+from tests.e2e.driver import go_live
+from tests.e2e.service import Service
+
+
+def test_a_strip_of_the_camera_to_save(page: Page, service: Service, tmp_path: Path) -> None:
+    go_live(page, service.url)
+    page.get_by_role("button", name="Lifespan").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_role("img", name="Your face at six ages")).to_be_visible()
+    with page.expect_download() as download:
+        dialog.get_by_role("button", name="Save").click()
+    download.value.save_as(tmp_path / "strip.jpg")
+    strip = cv2.imread(str(tmp_path / "strip.jpg"))
+    assert strip is not None
+    assert strip.shape[1] > 2 * strip.shape[0]
+
+
+def choose(page: Page, photo: Path) -> None:
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="From a photo…").click()
+    chooser.value.set_files(photo)
+
+
+def test_a_hair_colour_from_a_photo(page: Page, service: Service, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "photo.png"), data.astronaut()[..., ::-1])
+    (tmp_path / "text.png").write_text("no picture")
+    go_live(page, service.url)
+    page.locator("#picker summary").click()
+    page.get_by_role("radio", name="Hair colour").click()
+    expect(page.get_by_role("button", name="Lifespan")).to_be_hidden()
+    colour = page.locator("#control-custom")
+    before = colour.input_value()
+    row = page.locator(".control[data-name=custom]")
+    choose(page, tmp_path / "text.png")
+    expect(row.get_by_role("alert")).to_contain_text("no picture")
+    choose(page, tmp_path / "photo.png")
+    expect(page.locator("#control-colour")).to_have_value("custom")
+    expect(row.locator(".error")).to_be_empty()
+    assert colour.input_value() != before
+
+
+def test_obs_shows_the_running_session(page: Page, service: Service, browser: Browser) -> None:
+    go_live(page, service.url)
+    page.locator("#fold-camera summary").click()
+    page.locator("label[for=output]").click()
+    address = page.locator("#output-address").input_value()
+    with fresh_page(browser) as output:
+        output.add_init_script("navigator.mediaDevices.getUserMedia = () => { throw new Error('opens a camera'); }")
+        output.goto(address)
+        output.wait_for_function("() => document.getElementById('edited').videoWidth >= 320")
+        assert np.isclose(output.evaluate("() => document.getElementById('edited').clientHeight"), 800, atol=2)
+        # The session goes on under the same name when it was lost.
+        page.reload()
+        output.wait_for_function("() => document.getElementById('edited').srcObject === null")
+        output.wait_for_function(
+            "() => document.getElementById('edited').videoWidth >= 320 && !document.getElementById('edited').paused"
+        )

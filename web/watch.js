@@ -1,0 +1,55 @@
+// Watching a running session (WHEP): what OBS shows when the page itself holds the camera.
+
+import { close, gathered, post } from "./connection.js";
+
+const RETRY_MS = 2_000;
+const GRACE_MS = 3_000;
+
+/**
+ * Show a named stream in a video element, from when it is there, again and again.
+ *
+ * @param {HTMLVideoElement} video
+ * @param {{url: URL, iceServers: RTCIceServer[], token: string|null}} options url: the WHEP endpoint with the stream's name.
+ */
+export async function watchStream(video, options) {
+  for (;;) {
+    try {
+      await watchOnce(video, options);
+    } catch {
+      // Nobody sends it yet, or the server is away: both pass.
+    }
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  }
+}
+
+/** One viewing; resolves when it has ended. */
+async function watchOnce(video, { url, iceServers, token }) {
+  const pc = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
+  const peer = { pc, resource: null };
+  try {
+    const { receiver } = pc.addTransceiver("video", { direction: "recvonly" });
+    if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
+    await pc.setLocalDescription();
+    await gathered(pc);
+    const response = await post(url, pc.localDescription.sdp, token);
+    const location = response.headers.get("Location");
+    peer.resource = location ? new URL(location, url) : null;
+    await pc.setRemoteDescription({ type: "answer", sdp: await response.text() });
+    video.srcObject = new MediaStream([receiver.track]);
+    await ended(pc);
+  } finally {
+    close(peer, token);
+    video.srcObject = null;
+  }
+}
+
+function ended(pc) {
+  return new Promise((resolve) => {
+    let grace = setTimeout(resolve, 5 * GRACE_MS); // to connect at all
+    pc.addEventListener("connectionstatechange", () => {
+      clearTimeout(grace);
+      if (["failed", "closed"].includes(pc.connectionState)) resolve();
+      if (pc.connectionState === "disconnected") grace = setTimeout(resolve, GRACE_MS);
+    });
+  });
+}
