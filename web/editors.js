@@ -16,9 +16,9 @@ export function drawEditors(container, editors, current, onPick, onFetch) {
 }
 
 function choice(editor, checked, onPick, onFetch) {
-  const ready = editor.state === "ready";
+  const runs = editor.state !== "needs weights"; // without a GPU some run slowly: the badge says so
   const element = make("label", { className: "editor" });
-  const input = make("input", { type: "radio", name: "editor", value: editor.name, disabled: !ready, checked });
+  const input = make("input", { type: "radio", name: "editor", value: editor.name, disabled: !runs, checked });
   input.addEventListener("change", onPick);
   const badge = make("span", { className: "badge", textContent: sentenceCase(editor.state) });
   badge.dataset.state = editor.state;
@@ -28,8 +28,8 @@ function choice(editor, checked, onPick, onFetch) {
   text.append(head, make("span", { className: "what", textContent: editor.description }));
   const facts = [editor.size_mb ? size(editor.size_mb) : "", editor.licence].filter(Boolean).join(" · ");
   if (facts) text.append(make("small", { textContent: facts }));
-  if (!ready && editor.why) text.append(make("small", { className: "why", textContent: editor.why }));
-  if (editor.state === "needs weights") {
+  if (editor.state === "needs a GPU" && editor.why) text.append(make("small", { className: "why", textContent: editor.why }));
+  if (!runs) {
     const get = make("button", { type: "button", className: "button get", textContent: "Get it…" });
     get.setAttribute("aria-label", `Get ${editor.title}`);
     get.addEventListener("click", (event) => {

@@ -62,8 +62,9 @@ function contents(told, accepted, { start, cancel, close }) {
   const head = make("h2", { textContent: told.title });
   const list = make("ul", { className: "files" });
   list.append(...told.files.map(fileLine));
-  const leave = button(told.state === "ready" ? "Done" : "Close", "quiet", close);
-  if (told.state === "ready") return [head, make("p", { textContent: "It is ready: pick it in the list of editors." }), row(leave)];
+  const leave = button(told.state !== "needs weights" ? "Done" : "Close", "quiet", close);
+  const slow = told.state === "needs a GPU" ? ` Without a GPU: ${told.why}.` : "";
+  if (told.state !== "needs weights") return [head, make("p", { textContent: `It is ready: pick it in the list of editors.${slow}` }), row(leave)];
   if (progress.running) return [head, ...bar(progress), error, row(button("Cancel", "", cancel), leave)];
   const intro = make("p", { textContent: `This editor runs on weights of its authors${told.size ? `, ${size(told.size)} in all` : ""}. They are fetched from their home to the machine that runs Latentcam, and kept there.` });
   const missing = told.files.filter((file) => !file.here && !file.downloadable);
