@@ -188,7 +188,7 @@ def render_scalp(
     height: Floats = np.float32(CENTER[1]) - head.texture[..., 1]
     lost: Floats = np.float32(amount * (1 + 2 * SLACK) - SLACK) - loss_order(head)
     outside = np.maximum(-head.distance, np.float32(0))
-    falls: Floats = height + np.float32(FALL_START) + np.float32(FALL_SLOPE) * outside
+    falls = (height + np.float32(FALL_START) + np.float32(FALL_SLOPE) * outside).astype(np.float32, copy=False)
     near = cv2.dilate(hair_coarse, np.ones((5, 5), np.uint8)) > 0.02
     box = _bounds((lost > -SLACK) & (falls > -FALL_WIDTH) & (near | ((person_coarse > 0.1) & (height > 20))))
     if box is None:

@@ -1,0 +1,87 @@
+"""`python -m tests.e2e.showcase FILE.webp`: the moving before/after picture of the README, made with what ships.
+
+The face is NASA's public-domain portrait of Eileen Collins (it comes with scikit-image), swaying as a person in front
+of a camera does. Left the camera, right what the stream returns, through the real pipeline, frame by frame.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from stream.frame import Frame, Image
+from stream.runtime import Runtime
+from stream.settings import Settings
+from tests.e2e import fake_camera
+
+WIDTH, HEIGHT = 640, 480
+SHOWN = 320, 320
+"""Of each half: the middle of the picture, shrunk."""
+FPS = 30
+EVERY = 3
+"""Only every so manieth frame is written; all are processed."""
+QUALITY = 70
+SECONDS = 1.6
+"""How long each setting is shown."""
+SHOWS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("camera", {}),
+    ("age 60", {"age": 60}),
+    ("age 80", {"age": 80}),
+    ("age 20", {"age": 20}),
+    ("bald, half", {"bald": 0.5}),
+    ("bald", {"bald": 1}),
+    ("age 75, bald", {"age": 75, "bald": 1}),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the animation.
+
+    Args:
+        argv: the file to write, ending in .webp.
+
+    Returns:
+        The exit status.
+    """
+    arguments = sys.argv[1:] if argv is None else argv
+    if len(arguments) != 1 or Path(arguments[0]).suffix != ".webp":
+        print(__doc__, file=sys.stderr)
+        return 2
+    animation = cv2.Animation()
+    animation.frames = list(pictures())
+    animation.durations = np.full(len(animation.frames), 1000 * EVERY // FPS, np.int32)
+    return 0 if cv2.imwriteanimation(arguments[0], animation, [cv2.IMWRITE_WEBP_QUALITY, QUALITY]) else 1
+
+
+def pictures() -> Iterator[Image]:
+    """Camera and result side by side, BGR, with the setting written under them."""
+    runtime = Runtime.load()
+    pipeline = runtime.pipeline()
+    per_show = round(SECONDS * FPS)
+    frames = per_show * len(SHOWS)
+    for index in range(frames):
+        caption, controls = SHOWS[index // per_show]
+        settings = runtime.changed(Settings(), {"editor": "embedded", "controls": controls})
+        camera = fake_camera.frame(WIDTH, HEIGHT, fake_camera.astronaut(), index, frames)
+        edited = pipeline.process(Frame(camera, index / FPS), settings).image
+        if index % EVERY == 0:
+            yield np.hstack([_captioned(camera, "camera"), _captioned(edited, caption)])
+    pipeline.close()
+
+
+def _captioned(picture: Image, caption: str) -> Image:
+    left = (WIDTH - HEIGHT) // 2
+    shown = cv2.resize(picture[:, left : left + HEIGHT], SHOWN, interpolation=cv2.INTER_AREA)
+    place = (10, SHOWN[1] - 12)
+    for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+        cv2.putText(shown, caption, place, cv2.FONT_HERSHEY_SIMPLEX, 0.55, colour, thickness, cv2.LINE_AA)
+    return np.asarray(shown, np.uint8)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
