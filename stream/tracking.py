@@ -19,6 +19,13 @@ from stream.frame import Face, Floats, Image
 from stream.landmarks import region_of_box, region_of_mesh
 
 MIN_PRESENCE = 0.5
+MIN_TRUST = 0.45
+"""Mean of the detector's score and two readings' presence from which a newcomer is a face."""
+MOST_WANDER = 0.13
+"""How far the points of a newcomer may move between two readings of one picture, in eye distances, for each unit of
+that mean: on a face they come to rest at once, on cloth or letters they wander."""
+PROOFS = 4
+"""Frames after the first in which a newcomer's points must come to rest again."""
 WAIT_S = 0.35
 """A face that looks different where a lost one is expected may be half hidden: it is named so much later."""
 DETECT_EVERY_S = 0.5
@@ -82,6 +89,19 @@ class Reading:
         return box_of(self.mesh)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Newcomer:
+    """What a search found.
+
+    Attributes:
+        reading: its newest reading.
+        trust: 0..1, mean of the detector's score and the presence of two readings.
+    """
+
+    reading: Reading
+    trust: float
+
+
 @dataclass(slots=True, eq=False)
 class Track:
     """One followed face.
@@ -95,6 +115,8 @@ class Track:
         look: (LOOK_SIZE**2 * 3,) float32, running mean of clear looks, to tell two people apart when their ways cross.
         velocity: (2,) float32, pixels per second of the centre up to `clear_at`.
         crowded: whether another face is near, before it or behind it.
+        most_wander: how far its points may move when they are read twice, in eye distances.
+        proofs: how often that is still to be looked at.
         unconfirmed: searches in a row that did not find this face.
         awaited: since when a face that looks different is where this lost one is expected, seconds.
     """
@@ -106,13 +128,17 @@ class Track:
     clear_at: float
     look: Floats
     velocity: Floats
+    most_wander: float
+    proofs: int = PROOFS
     crowded: bool = False
     unconfirmed: int = 0
     awaited: float | None = None
 
     @staticmethod
-    def start(number: int, reading: Reading, time: float) -> Track:
-        return Track(number, reading, time, reading, time, reading.look, np.zeros(2, np.float32))
+    def start(number: int, newcomer: Newcomer, time: float) -> Track:
+        reading = newcomer.reading
+        velocity = np.zeros(2, np.float32)
+        return Track(number, reading, time, reading, time, reading.look, velocity, MOST_WANDER * newcomer.trust)
 
     @property
     def box(self) -> Floats:
@@ -209,7 +235,7 @@ class Tracker:
             reading = self._read_track(image, track, time)
             if reading is None:
                 self._lost.append(track)
-            else:
+            elif self._proven(image, track, reading):
                 found.append((track, reading))
         hidden = behind(found, time)
         self._lost += hidden
@@ -220,6 +246,14 @@ class Tracker:
             else:
                 track.follow(reading, time)
                 self._live.append(track)
+
+    def _proven(self, image: Image, track: Track, reading: Reading) -> bool:
+        """Whether a newcomer's points stay where they are when they are read again, as a face's do."""
+        if not track.proofs or track.crowded:
+            return True
+        track.proofs -= 1
+        settled, _ = self._landmarks(image, region_of_mesh(reading.mesh))
+        return _wander(reading.mesh, settled) <= track.most_wander
 
     def _is_crowded(self, track: Track, time: float) -> bool:
         """Whether a live face is near, or a lost one is expected near."""
@@ -248,16 +282,16 @@ class Tracker:
     def _find(self, image: Image, time: float) -> None:
         detections = self._detect(image)
         self._confirm([detection.box for detection in detections])
-        newcomers: list[Reading] = []
+        newcomers: list[Newcomer] = []
         for detection in detections:
-            known = [track.box for track in self._live] + [reading.box for reading in newcomers]
+            known = [track.box for track in self._live] + [newcomer.reading.box for newcomer in newcomers]
             if len(known) >= MAX_FACES:
                 break
             if any(iou(detection.box, box) > SAME_FACE_IOU for box in known):
                 continue
-            reading = self._read_detection(image, detection)
-            if reading is not None and not any(iou(reading.box, box) > SAME_FACE_IOU for box in known):
-                newcomers.append(reading)
+            newcomer = self._read_detection(image, detection)
+            if newcomer is not None and not any(iou(newcomer.reading.box, box) > SAME_FACE_IOU for box in known):
+                newcomers.append(newcomer)
         self._name(newcomers, time)
 
     def _confirm(self, boxes: list[Floats]) -> None:
@@ -269,35 +303,39 @@ class Tracker:
         self._live = [track for track in self._live if track not in given_up]
         self._lost += given_up
 
-    def _read_detection(self, image: Image, detection: Detection) -> Reading | None:
-        """The landmarks of a newcomer, unless detector and landmark network, which looks twice, doubt it together."""
+    def _read_detection(self, image: Image, detection: Detection) -> Newcomer | None:
+        """The landmarks of a newcomer, unless detector and landmark network, which looks three times, doubt it."""
         mesh, first = self._landmarks(image, region_of_box(detection.box))
-        if detection.score + first + 1 < 3 * MIN_PRESENCE or not np.isfinite(mesh).all():
+        if detection.score + first + 1 < 3 * MIN_TRUST or not np.isfinite(mesh).all():
             return None
         mesh, second = self._landmarks(image, region_of_mesh(mesh))
-        if detection.score + first + second < 3 * MIN_PRESENCE or not np.isfinite(mesh).all():
+        trust = (detection.score + first + second) / 3
+        if trust < MIN_TRUST or not np.isfinite(mesh).all():
             return None
-        return Reading(mesh, second, look_of(image, mesh))
+        settled, presence = self._landmarks(image, region_of_mesh(mesh))
+        if not _wander(mesh, settled) <= MOST_WANDER * trust:  # not a number is too much, too
+            return None
+        return Newcomer(Reading(settled, presence, look_of(image, settled)), trust)
 
-    def _name(self, newcomers: list[Reading], time: float) -> None:
+    def _name(self, newcomers: list[Newcomer], time: float) -> None:
         """Make tracks of new faces: lost ones go on where they fit best, the surest pairs first."""
         pairs = [
             (cost, index, track)
-            for index, reading in enumerate(newcomers)
+            for index, newcomer in enumerate(newcomers)
             for track in self._lost
-            if (cost := _difference(track, reading, time)) is not None
+            if (cost := _difference(track, newcomer.reading, time)) is not None
         ]
         owners: dict[int, Track] = {}
         for _, index, track in sorted(pairs, key=lambda pair: pair[0]):
             if index not in owners and all(track is not owner for owner in owners.values()):
                 owners[index] = track
-        for index, reading in enumerate(newcomers):
+        for index, newcomer in enumerate(newcomers):
             if index in owners:
                 self._lost.remove(owners[index])
-                owners[index].resume(reading, time)
+                owners[index].resume(newcomer.reading, time)
                 self._live.append(owners[index])
-            elif not self._may_clear_up(reading, time):
-                self._live.append(Track.start(self._next_id, reading, time))
+            elif not self._may_clear_up(newcomer.reading, time):
+                self._live.append(Track.start(self._next_id, newcomer, time))
                 self._next_id += 1
 
     def _may_clear_up(self, reading: Reading, time: float) -> bool:
@@ -407,6 +445,13 @@ def _plausible(mesh: Floats, last: Reading, image: Image) -> bool:
     x, y = mesh.mean(0)
     ratio = float(np.ptp(mesh, axis=0).max()) / last.size
     return bool(0 <= x < width and 0 <= y < height and 0.5 < ratio < 2.0)
+
+
+def _wander(before: Floats, after: Floats) -> float:
+    """Mean way of the points between two readings of one picture, in eye distances."""
+    left, right = points5_of(after)[:2]
+    eyes = max(float(np.hypot(*(right - left))), 1e-6)
+    return float(np.linalg.norm(after - before, axis=1).mean()) / eyes
 
 
 def _snapped(track: Track, reading: Reading) -> bool:

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
+from stream.alignment import Quad
 from stream.detection import Detection
-from stream.tracking import DETECT_EVERY_S, KEEP_LOST_S, WAIT_S, Tracker, iou
+from stream.frame import Floats, Image
+from stream.tracking import DETECT_EVERY_S, KEEP_LOST_S, PROOFS, WAIT_S, ReadLandmarks, Tracker, iou
 from tests.stream.conftest import Person, World
 
 FPS = 30
@@ -23,6 +25,25 @@ class Film:
             faces, _ = self.tracker(self.world.picture(), self.frame / FPS)
             self.frame += 1
         return {face.id: tuple(np.round(face.mesh.mean(0)).tolist()) for face in faces if face.mesh is not None}
+
+
+def wandering(world: World, step: float, readings: int) -> ReadLandmarks:
+    """A landmark network that puts the first person's points elsewhere on each of so many readings.
+
+    Args:
+        world: who is there.
+        step: how far, in eye distances.
+        readings: after these the points are at rest.
+    """
+    person, made = world.people[0], 0
+
+    def read(image: Image, region: Quad) -> tuple[Floats, float]:
+        nonlocal made
+        made += 1
+        eyes = 0.4 * person.size
+        return person.mesh + np.float32(eyes * step * (made % 2) * (made <= readings)), 0.95
+
+    return read
 
 
 def ids_by_colour(film: Film, world: World) -> list[int]:
@@ -144,7 +165,7 @@ def test_a_track_that_slid_off_its_face_is_given_up(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("score", "presence", "found"), [(0.45, 0.9, True), (0.9, 0.35, True), (0.45, 0.5, False), (0.9, 0.1, False)]
+    ("score", "presence", "found"), [(0.45, 0.9, True), (0.9, 0.35, True), (0.4, 0.4, False), (0.9, 0.1, False)]
 )
 def test_detector_and_landmarks_are_weighed_together(world: World, score: float, presence: float, found: bool) -> None:
     film = Film(world)
@@ -152,6 +173,25 @@ def test_detector_and_landmarks_are_weighed_together(world: World, score: float,
     film.tracker._detect = lambda image: [Detection(person.box, person.mesh[[33, 263, 1, 61, 291]], score)]
     film.tracker._landmarks = lambda image, region: (person.mesh, presence)
     assert bool(film.play()) == found
+
+
+@pytest.mark.parametrize(("step", "found"), [(0.03, True), (0.3, False)])
+def test_points_that_do_not_come_to_rest_are_no_face(world: World, step: float, found: bool) -> None:
+    film = Film(world)
+    film.tracker._landmarks = wandering(world, step, readings=1000)
+    assert bool(film.play()) == found
+
+
+def test_a_newcomer_is_watched_for_some_frames(world: World) -> None:
+    film = Film(world)
+    film.tracker._landmarks = still = wandering(world, 0.0, readings=1000)
+    assert list(film.play()) == [0]
+    film.tracker._landmarks = wandering(world, 0.3, readings=1000)
+    assert film.play() == {}
+    film.tracker._landmarks = still
+    assert list(film.play(1 + PROOFS)) == [1]
+    film.tracker._landmarks = wandering(world, 0.3, readings=1)
+    assert list(film.play()) == [1]
 
 
 def test_a_face_that_comes_back_within_a_second_keeps_its_id(world: World) -> None:
