@@ -26,12 +26,11 @@ from models.head_space import head_picture
 from models.pigment import greyed, hair_light, pigmented
 from models.scalp import (
     LIGHT_MODES,
-    SKIN_BOX,
     ScalpModel,
     head_map,
-    log_colour,
     outline_features,
     render_scalp,
+    skin_tone,
     smoothstep,
 )
 from models.skin import Skin
@@ -113,19 +112,20 @@ class EmbeddedEditor(Editor):
         read = self._reader.run({"head": _planes(head)})["attributes"][0].copy()
         read[list(PROBABILITIES)] = 1 / (1 + np.exp(-read[list(PROBABILITIES)]))
         texture = self._space.unwrap(crop.image, fit)
-        skin = np.median(log_colour(texture[SKIN_BOX]).reshape(-1, 3), axis=0)
+        hidden = covered(crop, fit)
+        skin = skin_tone(texture, hidden)
         male = float(read[MALE])
         folds = self._ager.run(
             {
                 "texture": _planes(texture),
-                "covered": covered(crop, fit)[None, None],
+                "covered": hidden[None, None],
                 "male": np.full((1, 1), male, np.float32),
             }
         )["folds"][0, 0]
         older = self._skin.older(texture, male) + folds[..., None]
         ways = (remembered(change) for change in (older, self._skin.younger(texture, male)))
         hair = 0.0 if crop.masks is None else hair_light(crop.image, crop.masks.hair)
-        parts = [np.clip(read, 0, 1), self._scalp.light(texture), skin, [hair], *ways]
+        parts = [np.clip(read, 0, 1), self._scalp.light(texture, hidden), skin, [hair], *ways]
         return np.concatenate(parts).astype(np.float32, copy=False)
 
     def steer(self, latent: Latent, controls: EmbeddedControls) -> Latent:

@@ -29,26 +29,56 @@ SHADING_BOX = (slice(10, 170), slice(36, 156))
 """The part of the texture square whose shading tells the light, rows and columns."""
 SHADING_SIZE = (6, 8)
 """That part reduced to so many columns and rows."""
+SHADING_NOISE = 0.003
+"""Variance of that shading beside the light, log units squared."""
+HIDDEN = (0.25, 0.75)
+"""Between these shares of cover skin counts as hidden."""
 SKIN_BOX = (slice(25, 150), slice(50, 142))
 LUMINANCE = np.array([0.3, 0.59, 0.11], np.float32)
 LOG_OFFSET = 16.0
 """Added to 0..255 before the logarithm, so that noise in the dark stays small."""
 COARSE = 4
 """Crop pixels per pixel of the coarse maps."""
-HAIRLINE = 0.54
-"""Where hair can begin, as a fraction of the way from the brows to the outline."""
+HAIRLINE, TEMPLE_LINE = 0.54, 0.2
+"""Where hair can begin, as a fraction of the way from the brows to the outline, and how much later beside them."""
+CLEAR_OF_BROWS = 26.0
+"""The texture row above which the statistics show no brows."""
 THINNING = 0.045
 """Half the width of the hairline, in the order of loss: there hair thins out strand by strand."""
 STRAND_ORDER = 0.25
 """How much later dark strands go than what lies between them."""
 SLACK = 0.14
 """Room before the first and after the last hair, so that neither thinning nor strands reach beyond 0 and 1."""
-FALL_START, FALL_SLOPE = 8.0, 0.9
-"""Hair that hangs beside the face is kept where it lies lower than this: texture pixels below the brows at the head's
-outline, and further down by so much for each crop pixel away from it. What is left looks grown from above the ears.
+BROWS = (70, 63, 105, 66, 107, 336, 296, 334, 293, 300)
+"""Mesh points along the upper edge of the brows, from left to right in the picture."""
+BROW_ROOM = 1.0
+"""Hair is taken off the forehead down to so many texture pixels above the brows; a fringe's end passes for a brow."""
+BETWEEN_BROWS = np.array([[5, 8], [-5, 8]], np.float32)
+"""From the brows' inner ends to where that line runs between them."""
+SIDEBURN = (12.0, 8.0)
+"""So far inside the head's sides hair hides the temples down to so far below the brows, texture pixels."""
+BROW_ENDS = (50.0, 62.0)
+"""Between these distances from the middle the sharp edge along the brows becomes the edge of strands at the temples."""
+BROW_SHARP = 1.5
+"""By so much more that edge is sharper."""
+HANGING = np.stack(np.meshgrid(np.linspace(-38, 22, 8), np.linspace(125, 185, 8)), axis=-1).reshape(-1, 2)
+"""Where long hair hangs, (64, 2): texture pixels out of the head's sides, and rows beside mouth and chin."""
+LONG = (0.15, 0.5)
+"""Between these shares of those places hair counts as falling on to the shoulders."""
+TUFT, TUFT_TOP, TUFT_END, TUCK = 6.0, 20.0, 30.0, 0.3
+"""Short hair is kept where it hugs the head, like the fringe round a bald man's ears: so thick, fully so from so far
+below the brows; further down it follows the jaw inwards.
 """
-FALL_WIDTH, FALL_STRANDS = 6.0, 30.0
+OPENING = 0.5
+"""Long hair is kept as if grown from above the ears: it widens by so much for each pixel down."""
+SHOULDERS = 115.0
+"""From so far below the brows on everything stays."""
+FALL_WIDTH, FALL_STRANDS = 4.0, 12.0
 """Half the width of that edge, and how far strands displace it."""
+SHADOW = 5
+"""Coarse pixels below a fringe that it shades."""
+FRINGED = (22.0, 34.0)
+"""Where hair ends nearer to the brows than this, texture pixels, the forehead between is covered too."""
 EDGE = 1.8
 """Half the width of the skull's edge, crop pixels."""
 ROOM = 3
@@ -95,9 +125,23 @@ class ScalpModel:
         """The skull's outline, (A,) float32 texture pixels, from `outline_features`."""
         return np.asarray(self.outline @ features, np.float32)
 
-    def light(self, texture: NDArray[np.uint8]) -> Floats:
-        """Light coefficients of a face, (LIGHT_MODES,) float32, from its (192, 192, 3) uint8 RGB texture."""
-        return np.clip(self.light_modes @ (shading_of(log_colour(texture)) - self.light_mean), -2.5, 2.5)
+    def light(self, texture: NDArray[np.uint8], hidden: Floats | None = None) -> Floats:
+        """Light coefficients of a face, (LIGHT_MODES,) float32.
+
+        Args:
+            texture: (192, 192, 3) uint8 RGB, the face unwrapped.
+            hidden: (192, 192) float32, where something hides the skin: there the shading is not known, and the
+                coefficients are the likeliest ones by the rest.
+        """
+        seen = np.ones(texture.shape[:2], np.float32) if hidden is None else 1 - smoothstep(hidden, *HIDDEN)
+        weight = cv2.resize(seen[SHADING_BOX], SHADING_SIZE, interpolation=cv2.INTER_AREA).ravel()
+        luminance = (log_colour(texture) @ LUMINANCE * seen)[SHADING_BOX]
+        known = cv2.resize(luminance, SHADING_SIZE, interpolation=cv2.INTER_AREA).ravel()
+        spread = 1 / np.linalg.norm(self.light_modes, axis=1, keepdims=True)
+        ways = np.vstack([self.light_modes * spread**2, np.ones_like(self.light_mean)])
+        normal = (ways * weight) @ ways.T + np.diag([SHADING_NOISE] * LIGHT_MODES + [1e-6])
+        best = np.linalg.solve(normal, ways @ (known - weight * self.light_mean))
+        return np.clip(best[:LIGHT_MODES], -2.5, 2.5).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +153,39 @@ class HeadMap:
         radius: 1 on the skull's outline.
         distance: crop pixels inside the outline, negative outside.
         texture: (..., 2) texture coordinates by the upright map.
+        shade_angle, shade_radius: where the scalp's shading is looked up, nowhere at the brows, which the statistics
+            show too.
+        clear: texture pixels above the line down to which hair is taken off the face: the brows, and lower beside them.
+        out: texture pixels beyond the head's sides as they are at the brows, negative inside.
+        hanging: (2, 64, 2) crop pixels where long hair hangs on the right and on the left.
     """
 
     angle: Floats
     radius: Floats
     distance: Floats
     texture: Floats
+    shade_angle: Floats
+    shade_radius: Floats
+    clear: Floats
+    out: Floats
+    hanging: Floats
 
 
 def log_colour(picture: NDArray[Any]) -> Floats:
     """Logarithm of an RGB picture in 0..255."""
     return np.asarray(np.log(picture.astype(np.float32) + LOG_OFFSET))
+
+
+def skin_tone(texture: NDArray[np.uint8], hidden: Floats) -> Floats:
+    """Median log colour of a face's visible skin, (3,) float32.
+
+    Args:
+        texture: (192, 192, 3) uint8 RGB, the face unwrapped.
+        hidden: (192, 192) float32, where something hides the skin.
+    """
+    seen = hidden[SKIN_BOX] < HIDDEN[1]
+    logs = log_colour(texture[SKIN_BOX])
+    return np.asarray(np.median(logs[seen] if seen.any() else logs.reshape(-1, 3), axis=0), np.float32)
 
 
 def shading_of(logs: Floats) -> Floats:
@@ -142,14 +208,21 @@ def head_map(fit: Fit, radii: Floats, size: int) -> HeadMap:
     axis = (np.arange(side, dtype=np.float32) + 0.5) * COARSE - 0.5
     crop = np.stack(np.meshgrid(axis, axis), axis=-1)
     texture = (crop - fit.upright[:, 2]) @ np.linalg.inv(fit.upright[:, :2]).T.astype(np.float32)
-    offset = texture - np.array(CENTER, np.float32)
-    angle = np.arctan2(-offset[..., 1], offset[..., 0])
-    angle = np.where(angle < -np.pi / 2, np.pi, np.clip(angle, 0, np.pi)).astype(np.float32)
-    outline = _at_angle(radii[None], angle, np.zeros_like(angle))
-    length = np.hypot(offset[..., 0], offset[..., 1])
+    angle, length, outline = _polar(texture[..., 0], texture[..., 1], radii)
+    above = np.minimum(texture[..., 1], np.float32(CLEAR_OF_BROWS))
+    shade_angle, shade_length, shade_outline = _polar(texture[..., 0], above, radii)
     scale = np.float32(np.sqrt(np.linalg.det(fit.upright[:, :2])))
+    across = texture[..., 0] - np.float32(CENTER[0])
     return HeadMap(
-        angle, (length / outline).astype(np.float32), ((outline - length) * scale).astype(np.float32), texture
+        angle=angle,
+        radius=length / outline,
+        distance=(outline - length) * scale,
+        texture=texture,
+        shade_angle=shade_angle,
+        shade_radius=shade_length / shade_outline,
+        clear=_above_brows(fit, radii, texture),
+        out=np.abs(across) - np.where(across > 0, radii[0], radii[-1]),
+        hanging=_hanging(fit, radii),
     )
 
 
@@ -187,9 +260,8 @@ def render_scalp(
     person_coarse = cv2.resize(person, (side, side), interpolation=cv2.INTER_AREA)
     height: Floats = np.float32(CENTER[1]) - head.texture[..., 1]
     lost: Floats = np.float32(amount * (1 + 2 * SLACK) - SLACK) - loss_order(head)
-    outside = np.maximum(-head.distance, np.float32(0))
-    falls = (height + np.float32(FALL_START) + np.float32(FALL_SLOPE) * outside).astype(np.float32, copy=False)
-    near = cv2.dilate(hair_coarse, np.ones((5, 5), np.uint8)) > 0.02
+    falls = _beyond_fall(head, hair_coarse)
+    near = cv2.dilate(hair_coarse, np.ones((5, 5), np.uint8)) > 0.03
     box = _bounds((lost > -SLACK) & (falls > -FALL_WIDTH) & (near | ((person_coarse > 0.1) & (height > 20))))
     if box is None:
         return shown, opacity
@@ -212,16 +284,17 @@ def render_scalp(
     hair_half = cv2.resize(hair, (size // 2, size // 2), interpolation=cv2.INTER_LINEAR)[_scaled(box, COARSE // 2)]
     close = cv2.GaussianBlur(cv2.dilate(hair_half, np.ones((5, 5), np.uint8)), (0, 0), 1.2)
     wide = cv2.GaussianBlur(cv2.dilate(hair_half, np.ones((7, 7), np.uint8)), (0, 0), 1.4)
-    stray = smoothstep(_enlarged(person_coarse[box], half), 0.2, 0.5) * smoothstep(_enlarged(height[box], half), 24, 44)
-    on_head = _enlarged(reveal * smoothstep(close, 0.05, 0.45), full)
+    stray = _enlarged(smoothstep(person_coarse[box], 0.2, 0.5) * smoothstep(height[box], 24, 44), half)
+    under = smoothstep(cv2.GaussianBlur(_shaded(hair_coarse), (0, 0), 0.8), 0.1, 0.5) * (
+        1 - smoothstep(head.clear, *FRINGED)
+    )
+    on_head = _enlarged(reveal * np.maximum(smoothstep(close, 0.05, 0.45), _enlarged(under[box], half)), full)
     off_head = _enlarged(reveal * np.maximum(smoothstep(wide, 0.04, 0.35), stray), full)
     inside = smoothstep(_enlarged(head.distance[box], full), -EDGE, EDGE)
     opaque = off_head + inside * (on_head - off_head)
-    opaque[opaque < 1 / 255] = 0
-    opacity[fine] = opaque
+    cv2.threshold(opaque, 1 / 255, 0, cv2.THRESH_TOZERO, dst=opacity[fine])
 
-    grain = 1 + np.float32(GRAIN) * _grain(head.texture[box], full)
-    skin_picture = cv2.multiply(_enlarged(scalp, full), _thrice(grain))
+    skin_picture = cv2.multiply(_enlarged(scalp, full), _thrice(_grain(head.texture[box], full)))
     blended = cv2.blendLinear(skin_picture, _enlarged(background, full), inside, 1 - inside)
     shown[fine] = cv2.add(blended, (0.0, 0.0, 0.0, 0.0), dtype=cv2.CV_8U)
     return shown, opacity
@@ -234,12 +307,13 @@ def loss_order(head: HeadMap) -> Floats:
     from_crown = np.abs(head.angle - np.pi / 2)
     temple = np.exp(-(((from_crown - 0.62) / 0.32) ** 2))
     sides = smoothstep(from_crown, 0.7, 1.45)
-    speed = (0.48 + 0.65 * temple) * (1 - sides) + 0.1 * sides
-    depth = np.maximum(head.radius - HAIRLINE, 0)
+    speed = (0.48 + 0.65 * temple) * (1 - sides) + 0.32 * sides
+    depth = np.maximum(head.radius - HAIRLINE - TEMPLE_LINE * smoothstep(from_crown, 0.75, 1.5), 0)
     front = depth / (0.58 * speed)
     crest = CREST * smoothstep(head.radius, 0.9, 1.02)
     last = 0.76 + 0.26 * np.clip(depth / 0.8, 0, 1)
-    return np.asarray(np.minimum(np.maximum(front, crest), last), np.float32)
+    # its kinks, enlarged, would make a saw of the hairline
+    return np.asarray(cv2.GaussianBlur(np.minimum(np.maximum(front, crest), last), (0, 0), 1.0), np.float32)
 
 
 def smoothstep(x: NDArray[Any], low: float, high: float) -> Floats:
@@ -276,12 +350,15 @@ def _scalp_colour(
 ) -> Floats:
     polar = model.mean + np.tensordot(light, model.shading, 1).astype(np.float32)
     radii = polar.shape[1]
-    shade = _at_angle(polar.transpose(1, 0, 2), head.angle, np.clip(head.radius * radii - 0.5, 0, radii - 1))
+    # near the brows the statistics show brows
+    shade = _at_angle(
+        polar.transpose(1, 0, 2), head.shade_angle, np.clip(head.shade_radius * radii - 0.5, 0, radii - 1)
+    )
     expected = shade + skin
     across, down = head.texture[..., 0], head.texture[..., 1]
     forehead = smoothstep(across, 24, 34) * smoothstep(SIZE - across, 24, 34) * smoothstep(down, -34, -26)
     forehead = forehead * smoothstep(head.distance, 1, 6) * (1 - smoothstep(down, 34, 46))
-    visible = forehead * (1 - smoothstep(cv2.dilate(hair, np.ones((3, 3), np.uint8)), 0.05, 0.25))
+    visible = forehead * (1 - smoothstep(_shaded(hair), 0.05, 0.25))
     error = log_colour(coarse) - expected
     known = float(visible.sum()) + LEAST_FOREHEAD
     usual = np.einsum("ij,ijc->c", visible, np.clip(error, -0.6, 0.6)) / known
@@ -291,6 +368,62 @@ def _scalp_colour(
     trust = np.clip(cv2.GaussianBlur(visible, (0, 0), 6) * 4, 0, 1)
     shade = expected + usual.astype(np.float32) + cv2.multiply(local, _thrice(trust))
     return np.asarray(cv2.subtract(cv2.exp(shade), (LOG_OFFSET,) * 3 + (0.0,)))
+
+
+def _polar(x: Floats, y: Floats, radii: Floats) -> tuple[Floats, Floats, Floats]:
+    """Angle, distance from the center and the outline's distance there, of texture coordinates."""
+    length, angle = cv2.cartToPolar(x - np.float32(CENTER[0]), np.float32(CENTER[1]) - y)
+    held = np.where(angle > 1.5 * np.pi, np.float32(0), np.minimum(angle, np.float32(np.pi)))
+    return held, np.asarray(length, np.float32), _at_angle(radii[None], held, np.zeros_like(held))
+
+
+def _above_brows(fit: Fit, radii: Floats, texture: Floats) -> Floats:
+    brows = (fit.points[list(BROWS)] - fit.upright[:, 2]) @ np.linalg.inv(fit.upright[:, :2]).T - (0, BROW_ROOM)
+    half = len(brows) // 2
+    between = brows[half - 1 : half + 1] + BETWEEN_BROWS
+    left, right = CENTER[0] - radii[-1], CENTER[0] + radii[0]
+    inside, down = SIDEBURN
+    across = [left, left + inside, *brows[:half, 0], *between[:, 0], *brows[half:, 0], right - inside, right]
+    line = [
+        CENTER[1],
+        CENTER[1] + down,
+        *brows[:half, 1],
+        *between[:, 1],
+        *brows[half:, 1],
+        CENTER[1] + down,
+        CENTER[1],
+    ]
+    columns = np.interp(np.arange(SIZE), across, line).astype(np.float32)[None]
+    x = np.ascontiguousarray(texture[..., 0])
+    at = cv2.remap(columns, x, np.zeros_like(x), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(at - texture[..., 1], np.float32)
+
+
+def _hanging(fit: Fit, radii: Floats) -> Floats:
+    out, down = HANGING.T
+    places = [np.column_stack([x, down]) for x in (CENTER[0] + radii[0] + out, CENTER[0] - radii[-1] - out)]
+    return np.asarray(np.stack(places) @ fit.upright[:, :2].T + fit.upright[:, 2], np.float32)
+
+
+def _beyond_fall(head: HeadMap, hair: Floats) -> Floats:
+    """How far each place is above or beside the hair that is left in the end, texture pixels, negative inside it."""
+    hanging = (head.hanging + np.float32(0.5)) * np.float32(1 / COARSE) - np.float32(0.5)
+    share = cv2.remap(hair, hanging, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT).mean(1)
+    across = head.texture[..., 0] - np.float32(CENTER[0])
+    long = np.where(across > 0, *smoothstep(share, *LONG))
+    low = head.texture[..., 1] - np.float32(CENTER[1])
+    tuft = TUFT * np.clip(low / TUFT_TOP, 0, 1) - TUCK * np.maximum(low - TUFT_END, 0)
+    width = tuft + (OPENING * low - tuft) * long
+    start, end = BROW_ENDS
+    sharp = 1 + BROW_SHARP * np.clip((end - np.abs(across)) / (end - start), 0, 1)
+    beyond = np.maximum(head.out - width, head.clear * sharp)
+    return np.asarray(np.minimum(beyond, SHOULDERS - low), np.float32)
+
+
+def _shaded(hair: Floats) -> Floats:
+    """Hair, and what it shades below it."""
+    around = cv2.dilate(hair, np.ones((3, 3), np.uint8))
+    return np.asarray(cv2.dilate(around, np.ones((SHADOW, 1), np.uint8), anchor=(0, SHADOW - 1)), np.float32)
 
 
 def _behind(coarse: Floats, hair: Floats, person: Floats, distance: Floats) -> Floats:
@@ -327,7 +460,7 @@ def _thrice(x: Floats) -> Floats:
 
 
 def _grain(texture: Floats, extent: tuple[int, int]) -> Floats:
-    """Fine mottling that moves with the head, float32, standard deviation about 1."""
+    """Fine mottling that moves with the head, a factor of light, float32."""
     where = _enlarged(texture + np.float32(GRAIN_SIZE / 2), extent)
     return np.asarray(cv2.remap(_grain_pattern(), where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101))
 
@@ -337,4 +470,5 @@ def _grain_pattern() -> Floats:
     generator = np.random.default_rng(0)
     fine = cv2.GaussianBlur(generator.standard_normal((GRAIN_SIZE, GRAIN_SIZE)).astype(np.float32), (0, 0), 1.0)
     broad = cv2.GaussianBlur(generator.standard_normal((GRAIN_SIZE, GRAIN_SIZE)).astype(np.float32), (0, 0), 3.0)
-    return np.asarray(fine / fine.std() * 0.8 + broad / broad.std() * 0.6, np.float32)
+    mottling = fine / fine.std() * 0.8 + broad / broad.std() * 0.6
+    return np.asarray(1 + GRAIN * mottling, np.float32)

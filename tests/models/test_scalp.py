@@ -5,7 +5,17 @@ import pytest
 from models.catalog import EMBEDDED
 from models.embedded_editor import TABLES
 from models.face_space import FaceSpace
-from models.scalp import ScalpModel, fill, head_map, loss_order, outline_features, render_scalp, smoothstep
+from models.scalp import (
+    BROWS,
+    ScalpModel,
+    fill,
+    head_map,
+    loss_order,
+    outline_features,
+    render_scalp,
+    skin_tone,
+    smoothstep,
+)
 
 SIZE = 320
 SKIN = (200, 150, 120)
@@ -96,6 +106,68 @@ def test_long_hair_is_kept_below_the_ears_only(model, head, scene):
     assert lowest == sorted(lowest, reverse=True)
 
 
+def brow_row(fit):
+    """The crop row of the brows' upper edge."""
+    return int(fit.points[list(BROWS), 1].min())
+
+
+def test_short_hair_leaves_no_wings(model, head, scene, fit):
+    image, hair, person = scene
+    rows = np.arange(SIZE)[:, None]
+    out = cv2.resize(head.out, (SIZE, SIZE))
+    bob = (hair > 0) | ((np.abs(out - 5) < 25) & (rows > 90) & (rows < brow_row(fit) + 60))
+    image = np.where(bob[..., None], np.uint8(HAIR), image)
+    _, opacity = bald(model, head, (image, bob.astype(np.float32), np.maximum(person, bob)), 1.0)
+    left = bob & (opacity < 0.5)
+    assert left.any()
+    assert not (left & (out > 9)).any()
+    assert not (left & (rows < brow_row(fit))).any()
+
+
+def test_long_hair_widens_downwards(model, head, scene, fit):
+    image, hair, person = scene
+    rows = np.arange(SIZE)[:, None]
+    out = cv2.resize(head.out, (SIZE, SIZE))
+    long = (hair > 0) | ((out > -15) & (out < 40) & (rows > 90))
+    image = np.where(long[..., None], np.uint8(HAIR), image)
+    _, opacity = bald(model, head, (image, long.astype(np.float32), np.maximum(person, long)), 1.0)
+    left = long & (opacity < 0.5)
+    widths = [left[brow_row(fit) + below].sum() for below in (10, 30, 50, 70, 90, 110)]
+    assert widths == sorted(widths)
+    assert widths[0] < 0.5 * widths[-1]
+    assert not opacity[brow_row(fit) + 140 :].any()
+
+
+def test_a_fringe_goes_with_its_shadow_down_to_the_brows_and_leaves_skin(model, head, scene, fit):
+    image, hair, person = scene
+    rows = np.arange(SIZE)[:, None]
+    middle = slice(SIZE // 2 - 40, SIZE // 2 + 40)
+    brows = brow_row(fit)
+    fringe = (hair > 0) | ((cv2.resize(head.distance, (SIZE, SIZE)) > 0) & (rows < brows - 14))
+    shadow = ~fringe & (rows < brows)
+    image = np.where(fringe[..., None], np.uint8(HAIR), image)
+    image = np.where(shadow[..., None], image // 2, image)
+    for amount in (0.5, 1.0):
+        shown, opacity = bald(model, head, (image, fringe.astype(np.float32), person), amount)
+        above = np.s_[brows - 30 : brows - 2, middle]
+        assert opacity[above].min() > 0.9
+        assert np.abs(shown[above].mean((0, 1)) - SKIN).max() < 45
+        assert np.ptp(shown[above].mean((1, 2))) < 15
+        assert opacity[brows + 16 :, middle].max() == 0
+
+
+def test_light_and_tone_are_those_of_the_visible_skin(model):
+    rows, columns = np.mgrid[:192, :192].astype(np.float32)
+    lit = np.float32(SKIN) * (0.7 + 0.4 * columns / 191)[..., None]
+    texture = lit.astype(np.uint8)
+    hidden = (rows < 48).astype(np.float32)
+    fringed = np.where(hidden[..., None] > 0, np.uint8(HAIR), texture)
+    seen = model.light(texture)
+    np.testing.assert_allclose(model.light(fringed, hidden), seen, atol=0.6)
+    assert np.abs(model.light(fringed) - seen).max() > 1
+    np.testing.assert_allclose(skin_tone(fringed, hidden), skin_tone(texture, np.zeros_like(hidden)), atol=0.01)
+
+
 def test_noise_in_the_picture_hardly_moves_the_hairline(model, head, scene):
     image, hair, person = scene
     generator = np.random.default_rng(0)
@@ -113,7 +185,7 @@ def test_temples_go_before_the_front_and_sides_last(head):
         far = (head.angle - angle) ** 2 + (head.radius - radius) ** 2
         return order.ravel()[far.argmin()]
 
-    assert at(np.pi / 2 - 0.7, 0.75) < at(np.pi / 2, 0.75) < at(0.1, 0.85)
+    assert at(np.pi / 2 - 0.7, 0.75) < at(np.pi / 2, 0.75) < at(0.1, 0.95)
 
 
 def test_fill_keeps_what_is_known_and_spreads_it():
