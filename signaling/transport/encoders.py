@@ -43,20 +43,18 @@ H264_LEVELS = (
 )
 
 
-class LiveH264Encoder(H264Encoder):  # type: ignore[misc]
-    """H264, constrained baseline. Follows the target bitrate without a new encoder and without a key frame.
+class BitrateTarget:
+    """What both encoders know of bitrates.
 
     Args:
-        preset: libx264's.
         floor, ceiling: bitrates that the operator allows, bit/s.
     """
 
-    def __init__(self, preset: Preset, floor: int, ceiling: int) -> None:
+    def __init__(self, floor: int, ceiling: int) -> None:
         super().__init__()
         self.codec: VideoCodecContext | None = None
-        self._preset = preset
         self._allowed = (floor, ceiling)
-        self._rates = bitrates(1280, 720, floor, ceiling)
+        self._rates: Bitrates = bitrates(1280, 720, floor, ceiling)
         self._wanted: int | None = None
         self._reformatter = VideoReformatter()
 
@@ -68,6 +66,19 @@ class LiveH264Encoder(H264Encoder):  # type: ignore[misc]
     @target_bitrate.setter
     def target_bitrate(self, bitrate: int) -> None:
         self._wanted = bitrate
+
+
+class LiveH264Encoder(BitrateTarget, H264Encoder):  # type: ignore[misc]
+    """H264, constrained baseline. Follows the target bitrate without a new encoder and without a key frame.
+
+    Args:
+        preset: libx264's.
+        floor, ceiling: bitrates that the operator allows, bit/s.
+    """
+
+    def __init__(self, preset: Preset, floor: int, ceiling: int) -> None:
+        super().__init__(floor, ceiling)
+        self._preset = preset
 
     def encode(self, frame: av.VideoFrame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
         """Encode a frame of any size and format into RTP payloads and their timestamp (90 kHz)."""
@@ -104,7 +115,7 @@ class LiveH264Encoder(H264Encoder):  # type: ignore[misc]
         return codec
 
 
-class LiveVp8Encoder(Vp8Encoder):  # type: ignore[misc]
+class LiveVp8Encoder(BitrateTarget, Vp8Encoder):  # type: ignore[misc]
     """VP8 at a constant bitrate. libvpx cannot follow a new bitrate here, so it is rebuilt for large changes only.
 
     Args:
@@ -113,23 +124,9 @@ class LiveVp8Encoder(Vp8Encoder):  # type: ignore[misc]
     """
 
     def __init__(self, floor: int, ceiling: int, hysteresis: Hysteresis | None = None) -> None:
-        super().__init__()
-        self.codec: VideoCodecContext | None = None
+        super().__init__(floor, ceiling)
         self.picture_id: int
-        self._allowed = (floor, ceiling)
-        self._rates: Bitrates = bitrates(1280, 720, floor, ceiling)
-        self._wanted: int | None = None
         self._hysteresis = hysteresis or Hysteresis()
-        self._reformatter = VideoReformatter()
-
-    @property
-    def target_bitrate(self) -> int:
-        """Bitrate aimed at, bit/s. Setting it is a wish, kept to what the picture's size is worth."""
-        return self._rates.start if self._wanted is None else self._rates.clamp(self._wanted)
-
-    @target_bitrate.setter
-    def target_bitrate(self, bitrate: int) -> None:
-        self._wanted = bitrate
 
     def encode(self, frame: av.VideoFrame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
         """Encode a frame of any size and format into RTP payloads and their timestamp (90 kHz)."""
