@@ -95,7 +95,7 @@ def ageing(file: Path, to: Path) -> None:
 
 def baldness(file: Path, to: Path) -> None:
     """HairMapper: mapper.onnx, w_plus -> bald."""
-    write(Removal(hairmapper.load(file)), {"w_plus": torch.randn(1, 18, 512)}, ["bald"], to / "mapper.onnx")
+    write(Removal(hairmapper.load(file)), {"w_plus": torch.randn(1, 18, encoders.WIDTH)}, ["bald"], to / "mapper.onnx")
 
 
 def mobile(file: Path, to: Path) -> None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from engines.export import export
-from models import alae, fran, lats, pix2pix, stargan, starganv2, styleflow
+from models import alae, encoders, fran, lats, pix2pix, stargan, starganv2, styleflow
 from models.checkpoints import build, load_state, read, tensors_in
 from models.editors.lats import AGE_CLASSES
 from models.editors.pix2pix import DROPOUT_SIDES
@@ -98,7 +98,7 @@ def flow(file: Path, to: Path) -> None:
     """StyleFlow's `modellarge10k.pt`: flow.onnx, w, condition and wanted -> edited."""
     network = styleflow.Relabel(styleflow.load_flow(load_state(file)))
     conditions = torch.randn(2, 1, CONDITIONS) * 0.1
-    example = {"w": torch.randn(1, 18, 512), "condition": conditions[0], "wanted": conditions[1]}
+    example = {"w": torch.randn(1, 18, encoders.WIDTH), "condition": conditions[0], "wanted": conditions[1]}
     write(network, example, ["edited"], to / "flow.onnx")
 
 

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure() -> None:
+    """Tests see no weights that their user has fetched: the folder is read when the catalog is imported, after this."""
+    os.environ["LATENTCAM_WEIGHTS"] = tempfile.mkdtemp(prefix="latentcam-weights-")
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(os.environ["LATENTCAM_WEIGHTS"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

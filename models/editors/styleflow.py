@@ -11,7 +11,7 @@ from pydantic import Field
 
 from engines.base import Engine
 from models.editor import Controls, Crop, CropSpec, Edit, Editor, Floats, Latent
-from models.translation import head_mask, redrawn, to_network
+from models.editors.latent import ENCODE_SECONDS, LATENT_SECONDS, crop_side, read_w_plus, rendered, unpack
 
 LIGHTS = 9
 """The first nine conditions are spherical-harmonic lighting coefficients; the attributes follow."""
@@ -86,14 +86,14 @@ class StyleFlow(Editor):
         flow: engine of `Relabel`, inputs "w", "condition" and "wanted", output "edited".
         light: (9,) the lighting taken for the face's own.
         attributes: reads the eight attributes of a face, (8,) in the order of `ATTRIBUTES`; None assumes them.
-        size: side of the encoder's crop.
+        size: side of the crop; by default the generator's, at most 512.
     """
 
     name = "styleflow"
     Controls = StyleFlowControls
     needs_masks = True
-    latent_seconds = 0.1
-    encode_seconds = 0.05
+    latent_seconds = LATENT_SECONDS
+    encode_seconds = ENCODE_SECONDS
 
     def __init__(
         self,
@@ -103,9 +103,9 @@ class StyleFlow(Editor):
         light: Floats | None = None,
         attributes: Callable[[Crop], Floats] | None = None,
         *,
-        size: int = 256,
+        size: int | None = None,
     ) -> None:
-        self.crop = CropSpec("ffhq", size)
+        self.crop = CropSpec("ffhq", size or crop_side(generator))
         self._encoder = encoder
         self._generator = generator
         self._flow = flow
@@ -114,8 +114,8 @@ class StyleFlow(Editor):
 
     def encode(self, crop: Crop) -> Latent:
         """(17 + rows * features + 1,) float32."""
-        w = self._encoder.run({"image": to_network(crop.image)})["w_plus"][0]
-        return np.concatenate([self._light, self._attributes(crop), w.ravel(), [0]]).astype(np.float32)
+        w = read_w_plus(self._encoder, crop)
+        return np.concatenate([self._light, self._attributes(crop), w, [0]]).astype(np.float32)
 
     def steer(self, latent: Latent, controls: StyleFlowControls) -> Latent:
         """Change one attribute after the other, each in its own rows of W+, as the authors do."""
@@ -133,11 +133,8 @@ class StyleFlow(Editor):
 
     def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
         """What changes between the drawings of the two latents, or the second drawing itself."""
-        features = self._flow.inputs[0].shape[-1] or 1
-        codes = np.stack([code[CONDITIONS:-1].reshape(-1, features) for code in (latent, steered)])
-        pictures = self._generator.run({"w_plus": codes})["image"]
-        own, wanted = (_fit(picture, len(crop.image)) for picture in pictures)
-        return redrawn(own, wanted, head_mask(crop), float(steered[-1]))
+        own, wanted = (unpack(code[CONDITIONS:], self._generator) for code in (latent, steered))
+        return rendered(self._generator, own, wanted, crop, full=bool(steered[-1]))
 
 
 def assumed_attributes(crop: Crop) -> Floats:
@@ -157,15 +154,6 @@ def assumed_attributes(crop: Crop) -> Floats:
 
 NOSE = 0.6
 """Length of a nose in eye distances."""
-
-
-def _fit(picture: Floats, size: int) -> Floats:
-    """(3, S, S) averaged down to the crop's size, where the generator draws larger."""
-    factor = picture.shape[-1] // size
-    if factor <= 1:
-        return picture
-    out: Floats = picture.reshape(3, size, factor, size, factor).mean((2, 4), dtype=np.float32)
-    return out
 
 
 def target_condition(condition: Floats, name: str, current: float, target: float) -> Floats:

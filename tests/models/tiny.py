@@ -1,0 +1,236 @@
+"""Every published system in small: checkpoints as their authors write them, of the systems' own classes.
+
+Full-size networks take seconds for a frame, so all classes are built with few channels and, where they draw by
+resolution, up to 64 pixels. The weights are random, of one seed. Three things are stand-ins: the encoder of the
+StyleGAN1 row, which its user brings; the directions, whose real files fit networks of full width alone; and the names
+in CoupleGenerator's file, which `test_pix2pix` reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from engines.export import export
+from models import (
+    alae,
+    convert,
+    directions,
+    encoders,
+    fran,
+    hairmapper,
+    lats,
+    mobilestylegan,
+    pix2pix,
+    stargan,
+    starganv2,
+    styleflow,
+    stylegan1,
+    stylegan2,
+)
+from models.editors.styleflow import CONDITIONS
+from models.entry import Entry
+from models.latents import Components, Direction, save, save_components
+
+WIDTH = 32
+"""Length of a row of W+."""
+SIDE, ROWS = 64, 10
+"""Of a StyleGAN that draws 64 pixels."""
+FFHQ_ROWS = 18
+"""Of the one that several systems share, which therefore is one of 1024 pixels; its picture is taken at 64."""
+ALAE = alae.Config(layers=5, width=2, latent=8)
+
+
+def shrink(patch: pytest.MonkeyPatch) -> None:
+    """Make the loaders expect networks of these sizes."""
+    patch.setattr(encoders, "STAGES", ((16, 16, 1), (16, 16, 1), (16, 16, 1), (16, WIDTH, 1)))
+    patch.setattr(encoders, "WIDTH", WIDTH)
+    patch.setattr(encoders, "FACE_SIDE", SIDE)
+    patch.setattr(encoders.ReStyle.forward, "__defaults__", (2,))
+    patch.setattr(convert.Picture.__init__, "__defaults__", (SIDE,))
+    patch.setattr(mobilestylegan, "STYLE_DIM", WIDTH)
+    patch.setattr(mobilestylegan.Student.__init__, "__defaults__", ((8, 8, 8, 8),))
+    patch.setattr(hairmapper.LevelMapper.__init__, "__defaults__", (WIDTH, 2))
+    patch.setattr(styleflow.Flow.__init__, "__defaults__", (WIDTH, CONDITIONS, 2))
+    patch.setattr(styleflow.Relabel.__init__, "__defaults__", (1,))
+    patch.setattr(lats.IdentityEncoder.__init__, "__defaults__", (8, 1))
+    patch.setattr(lats.Generator.__init__, "__defaults__", (8, 32))
+    patch.setattr(stargan.Generator.__init__, "__defaults__", (4, 1))
+    patch.setattr(fran.UNet.__init__, "__defaults__", (2,))
+    patch.setitem(pix2pix.UNet.__init__.__kwdefaults__, "width", 2)
+    patch.setattr(pix2pix.couple_generator, "__defaults__", (2,))
+    patch.setattr(pix2pix, "from_tensorflow", lambda arrays: {k: torch.from_numpy(v) for k, v in arrays.items()})
+    patch.setattr(starganv2, "MAX_CHANNELS", 8)
+    patch.setattr(starganv2, "FIRST_LAYER", 2**10)
+    patch.setattr(directions, "convert", _direction)
+
+
+def write(row: Entry) -> None:
+    """Write every file that a row of the catalog fetches, or asks its user for."""
+    for weights in row.weights:
+        weights.path.parent.mkdir(parents=True, exist_ok=True)
+        if not weights.path.exists():
+            torch.manual_seed(0)
+            _WRITERS.get(f"{weights.path.parent.name}/{weights.path.name}", _vector)(weights.path)
+
+
+def write_parent(path: Path) -> None:
+    """Write the code of a second parent for those who choose no photo, as `models.inversion` does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, np.random.default_rng(7).normal(size=(FFHQ_ROWS, WIDTH)).astype(np.float32))
+
+
+def _inverter(kind: str, rows: int = ROWS) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        parts = {"encoder.": _loud(encoders.ENCODERS[kind](rows)), "decoder.": _stylegan2(rows)}
+        _save(path, parts, opts={"encoder_type": kind}, latent_avg=torch.randn(rows, WIDTH))
+
+    return write
+
+
+def _sam(path: Path) -> None:
+    parts = {
+        "encoder.": _loud(encoders.GradualStyleEncoder(ROWS, 4)),
+        "pretrained_encoder.": _loud(encoders.GradualStyleEncoder(ROWS)),
+        "decoder.": _stylegan2(ROWS),
+    }
+    _save(path, parts, opts={"output_size": SIDE}, latent_avg=torch.randn(ROWS, WIDTH))
+
+
+def _stylegan1_encoder(path: Path) -> None:
+    export(_Codes(), {"image": torch.rand(1, 3, SIDE, SIDE) * 2 - 1}, ["w_plus"], path)
+
+
+def _stylegan1_generator(path: Path) -> None:
+    torch.save(stylegan1.Generator(SIDE, WIDTH, max_channels=8, base_channels=512).state_dict(), path)
+
+
+def _mobilestylegan(path: Path) -> None:
+    _save(path, {"student.": mobilestylegan.Student()})
+
+
+def _hairmapper(path: Path) -> None:
+    torch.save({"alpha": 1.0, "state_dict": hairmapper.LevelMapper().state_dict()}, path)
+
+
+def _stargan(domains: int) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        state = _loud(stargan.Generator(domains)).state_dict()
+        # Norms take a constant plane out again, but at the border: the label must be heard there.
+        state["main.0.weight"][:, 3:] *= 10
+        torch.save(state, path)
+
+    return write
+
+
+def _labels(size: int, domains: int) -> Callable[[Path], None]:
+    return lambda path: torch.save(stargan.Discriminator(size, domains, 2).state_dict(), path)
+
+
+def _starganv2(path: Path) -> None:
+    networks = {
+        "generator": starganv2.Generator(256),
+        "mapping_network": starganv2.MappingNetwork(),
+        "style_encoder": starganv2.StyleEncoder(),
+    }
+    torch.save({name: network.state_dict() for name, network in networks.items()}, path)
+
+
+def _bare(make: Callable[[], nn.Module]) -> Callable[[Path], None]:
+    return lambda path: torch.save(make().state_dict(), path)
+
+
+def _couple(path: Path) -> None:
+    np.savez(path, **{name: value.numpy() for name, value in pix2pix.couple_generator().state_dict().items()})
+
+
+def _alae(path: Path) -> None:
+    models = {
+        "discriminator_s": alae.Encoder(ALAE).state_dict(),
+        "generator_s": alae.Decoder(ALAE).state_dict(),
+        "dlatent_avg": {"buff": torch.zeros(2 * ALAE.layers, ALAE.latent)},
+    }
+    torch.save({"models": models, "auxiliary": {"epoch": 157}}, path)
+
+
+def _vector(path: Path) -> None:
+    """A direction: ALAE's are used as they are, the others pass through `_direction`."""
+    if path.parent.name == "alae":
+        np.save(path, np.random.default_rng(len(path.name)).normal(size=ALAE.latent))
+    else:
+        path.write_bytes(b"a direction")
+
+
+def _direction(path: Path, to: Path) -> None:
+    random = np.random.default_rng(sum(path.stem.encode()))
+    generator = "stylegan1-ffhq" if path.parent.name == "stylegan1" else "stylegan2-ffhq"
+    if path.stem == "ffhq_pca":
+        vectors = random.normal(size=(80, WIDTH)).astype(np.float32)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        found = Components(np.zeros(WIDTH, np.float32), vectors, np.ones(80, np.float32), generator)
+        save_components(to / f"{path.stem}.npz", found)
+    else:
+        save(to / f"{path.stem}.npz", Direction(path.stem, random.normal(size=WIDTH).astype(np.float32), generator))
+
+
+class _Codes(nn.Module):
+    """A face's coarse colours as a code of W+."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = nn.Linear(3 * 4 * 4, ROWS * WIDTH)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.rows(nn.functional.adaptive_avg_pool2d(image, 4).flatten(1)).reshape(-1, ROWS, WIDTH)
+
+
+def _stylegan2(rows: int) -> stylegan2.Generator:
+    side = 2 ** (rows // 2 + 1)
+    return stylegan2.Generator(side, WIDTH, mapping_layers=1, channel_multiplier=4 * side / 16384, max_channels=8)
+
+
+def _loud(network: nn.Module) -> nn.Module:
+    """The network with weights at which a picture passes through it instead of fading."""
+    for parameter in network.parameters():
+        if parameter.ndim == 4:
+            nn.init.kaiming_normal_(parameter)
+    return network
+
+
+def _save(path: Path, parts: Mapping[str, nn.Module], **rest: object) -> None:
+    state = {prefix + key: value for prefix, part in parts.items() for key, value in part.state_dict().items()}
+    torch.save({"state_dict": state, **rest}, path)
+
+
+_WRITERS: Mapping[str, Callable[[Path], None]] = {
+    "e4e/e4e_ffhq_encode.pt": _inverter("Encoder4Editing", FFHQ_ROWS),
+    "psp/psp_ffhq_encode.pt": _inverter("GradualStyleEncoder"),
+    "restyle-e4e/restyle_e4e_ffhq_encode.pt": _inverter("ProgressiveBackboneEncoder"),
+    "restyle-psp/restyle_psp_ffhq_encode.pt": _inverter("BackboneEncoder"),
+    "mobilestylegan/mobilestylegan_ffhq.ckpt": _mobilestylegan,
+    "sam/sam_ffhq_aging.pt": _sam,
+    "hairmapper/best_model.pt": _hairmapper,
+    "stylegan1/karras2019stylegan-ffhq-1024x1024.pkl": _stylegan1_generator,
+    "stylegan1/encoder.onnx": _stylegan1_encoder,
+    "stargan-celeba/generator.ckpt": _stargan(5),
+    "stargan-celeba/discriminator.ckpt": _labels(128, 5),
+    "stargan-celeba-256/generator.ckpt": _stargan(5),
+    "stargan-celeba-256/discriminator.ckpt": _labels(256, 5),
+    "facestyle-hair/generator.ckpt": _stargan(9),
+    "facestyle-hair/discriminator.ckpt": _labels(128, 9),
+    "stargan-rafd/generator.ckpt": _stargan(8),
+    "stargan-both/generator.ckpt": _stargan(15),
+    "starganv2/100000_nets_ema.ckpt": _starganv2,
+    "male/latest_net_g_running.pth": _bare(lats.Generator),
+    "female/latest_net_g_running.pth": _bare(lats.Generator),
+    "fran/best_unet_model.pth": _bare(lambda: _loud(fran.UNet())),
+    "pix2pix/latest_net_G.pth": _bare(pix2pix.UNet),
+    "couplegenerator/variables.npz": _couple,
+    "alae/model_157.pth": _alae,
+    "styleflow/modellarge10k.pt": _bare(styleflow.Flow),
+}
