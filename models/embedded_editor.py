@@ -63,6 +63,9 @@ FULLY_BALD = 0.95
 GREYING = (40.0, 90.0)
 """Ages between which hair goes grey with `age` alone, years."""
 GREYING_MOST = 0.85
+THIN = (0.1, 0.4)
+"""Between these readings of baldness hair counts as so thin that youth leaves its colour: pigment on it is a brown haze.
+"""
 LEAST_GREY = (0.1, 0.35)
 """Between these readings hair counts as grey that youth gives its pigment back."""
 
@@ -139,7 +142,8 @@ class EmbeddedEditor(Editor):
             due = GREYING_MOST * smoothstep(np.array([latent[AGE] * 100, controls.age]), low, high)
             grey = max(grey, float(due[1] - due[0]))
             if grey == 0 and due[1] < due[0]:
-                steered[GREY] *= due[1] / due[0]
+                thick = 1 - float(smoothstep(latent[BALD], *THIN))
+                steered[GREY] *= 1 - thick * (1 - due[1] / due[0])
         steered[BALD] = _towards_one(latent[BALD], controls.bald * bare)
         if grey > 0:
             steered[GREY] = _towards_one(latent[GREY], grey * bare)

@@ -34,6 +34,8 @@ SMOOTHINGS = ((3.0, 0.05), (5.5, 0.03))
 """Rounds of edge-keeping smoothing: the window's sigma in texture pixels, the variance of an edge in log light."""
 DARK_LESS, BRIGHT_LESS = 1.0, 0.8
 """How much of the dark and of the bright side of a wrinkle goes."""
+SHALLOW, SHALLOW_KEPT = 0.025, 0.3
+"""Detail of less than this in log light is the skin's grain, of which so much stays: without it a face is of wax."""
 FRAMES = (0.3, 0.55)
 """Between these depths in log light a line is no wrinkle but a frame, a nostril or a beard."""
 FILLING, FILLED_MOST, SUNK_MOST = 0.8, 0.12, 0.05
@@ -115,6 +117,7 @@ class Skin:
         depth = np.abs(fine - cv2.GaussianBlur(fine, (0, 0), CREASE_SCALES[1]))
         skin = 1 - smoothstep(cv2.GaussianBlur(depth, (0, 0), 1.0), *FRAMES)
         wrinkles = (smooth - fine) * skin
+        wrinkles -= SHALLOW_KEPT * SHALLOW * np.tanh(wrinkles / SHALLOW)
         wrinkles *= np.where(wrinkles > 0, np.float32(DARK_LESS), np.float32(BRIGHT_LESS))
 
         change = _mixed(self.change, male)

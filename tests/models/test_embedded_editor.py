@@ -194,7 +194,7 @@ def test_age_greys_hair_moderately(editor, crop):
 
 def test_youth_gives_grey_hair_its_pigment_back(editor, crop):
     latent = editor.encode(crop)
-    latent[AGE], latent[GREY] = 0.7, 0.8
+    latent[AGE], latent[GREY], latent[BALD] = 0.7, 0.8, 0.0
     assert editor.steer(latent, EmbeddedControls(age=30))[GREY] == 0
     assert 0 < editor.steer(latent, EmbeddedControls(age=60))[GREY] < 0.8
     assert editor.steer(latent, EmbeddedControls(age=30, hair_grey=1))[GREY] == 1
@@ -202,6 +202,12 @@ def test_youth_gives_grey_hair_its_pigment_back(editor, crop):
     done = editor.render(light, latent, editor.steer(latent, EmbeddedControls(age=30)))
     assert done.delta[40:80, 120:200].mean() < -60
     assert done.mask[40:80, 120:200].min() == 1
+
+
+def test_youth_leaves_thin_hair_its_colour(editor, crop):
+    latent = editor.encode(crop)
+    latent[AGE], latent[GREY], latent[BALD] = 0.7, 0.8, 0.45
+    assert editor.steer(latent, EmbeddedControls(age=30))[GREY] == pytest.approx(0.8)
 
 
 def test_without_masks_hair_stays(editor, crop):

@@ -34,6 +34,20 @@ def test_youth_fills_wrinkles_without_a_highlight(skin, texture):
     assert 0.4 * depth < lifted.mean() < 1.1 * depth
 
 
+def test_youth_leaves_the_skin_its_grain(skin):
+    """Of shallow lines more is left than of deeper ones."""
+    even = np.zeros((192, 192, 3), np.uint8) + np.uint8([180, 140, 120])
+    lines = np.where(np.arange(192) // 3 % 2, 1, -1)[:, None, None]
+    part = slice(60, 90), slice(60, 130)
+    left = []
+    for depth in (2, 8):
+        lined = (even + depth * lines).astype(np.uint8)
+        own = light(np.log(lined + 16.0) - np.log(even + 16.0))
+        change = light(skin.younger(lined, 0.0) - skin.younger(even, 0.0))
+        left.append((own + change)[part].std() / own[part].std())
+    assert left[0] > left[1] + 0.03
+
+
 def test_frames_of_glasses_stay(skin, texture):
     bare = texture.copy()
     bare[100:103] = bare[30, 30]
