@@ -64,8 +64,7 @@ GREYING = (40.0, 90.0)
 """Ages between which hair goes grey with `age` alone, years."""
 GREYING_MOST = 0.85
 THIN = (0.1, 0.4)
-"""Between these readings of baldness hair counts as so thin that youth leaves its colour: pigment on it is a brown haze.
-"""
+"""Between these readings of baldness hair counts as so thin that youth leaves its colour: pigment on it is a haze."""
 LEAST_GREY = (0.1, 0.35)
 """Between these readings hair counts as grey that youth gives its pigment back."""
 
