@@ -7,6 +7,7 @@ import logging
 import socket
 import sys
 
+import cv2
 import uvicorn
 from pydantic import ValidationError
 
@@ -39,6 +40,7 @@ def main(arguments: list[str]) -> int:
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for chatty in ("aiortc", "aioice"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    cv2.setNumThreads(1)  # a frame's pictures are small: threads would wait for each other, and take cores from others
     try:
         runtime = load_runtime(settings)
     except RuntimeError as error:

@@ -43,9 +43,9 @@ class Level:
 LEVELS = (
     Level(),
     Level(masks_every=2, read_slower=2.0, told="masks on every 2nd frame"),
-    Level(masks_every=1, edit_every=2, read_slower=2.0, told="edited anew on every 2nd frame"),
-    Level(masks_every=1, edit_every=3, read_slower=3.0, told="edited anew on every 3rd frame"),
-    Level(masks_every=1, read_slower=3.0, background=True, told="edited anew as often as this machine can"),
+    Level(masks_every=1, edit_every=2, read_slower=2.0, background=True, told="edited anew on every 2nd frame"),
+    Level(masks_every=1, edit_every=3, read_slower=3.0, background=True, told="edited anew on every 3rd frame"),
+    Level(masks_every=1, edit_every=6, read_slower=6.0, background=True, told="edited anew on every 6th frame"),
 )
 """From full quality to least work."""
 

@@ -36,7 +36,8 @@ class RuntimeSettings(BaseModel):
         pack: face pack of the detector: "embedded", a directory, or the name of one of InsightFace's packs.
         backend: engine backend, "auto" for the fastest that works here.
         precision: "auto", or one the backend knows.
-        threads: processor threads one engine call may use; None for the backend's choice.
+        threads: processor threads one engine call may use; None for one in the embedded networks, which take
+            milliseconds, and for the backend's choice in larger ones.
         detector_size: side of the detector's input in pixels, a multiple of 32; more finds smaller faces, more slowly.
         cache_dir: folder of compiled engines; None for the user's cache folder.
     """
@@ -209,11 +210,13 @@ class Runtime:
         """One network, shared fairly by all streams."""
         with self._loading:
             if path not in self._engines:
+                # in the embedded networks, waking a second thread costs more than it saves
+                least = 1 if path.is_relative_to(catalog.EMBEDDED) else None
                 engine = select.load(
                     path,
                     backend=self._settings.backend,
                     precision=precision or self._settings.precision,
-                    threads=self._settings.threads,
+                    threads=self._settings.threads or least,
                     cache_dir=self._settings.cache_dir,
                 )
                 self._engines[path] = BatchedEngine(engine, late=late)

@@ -191,7 +191,7 @@ def test_edits_beside_the_stream_never_hold_it_up(
 ) -> None:
     editor.cost = 10 * DEAR
     outputs = run(live, world, tint, range(120))
-    assert outputs[-1].reduced == LEVELS[-1].told
+    assert outputs[-1].reduced == next(level.told for level in LEVELS if level.background)
     editor.gate.clear()  # whatever is made now is never done
     outputs = run(live, world, tint, range(120, 150))
     assert all(output.edited for output in outputs)
