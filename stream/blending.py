@@ -148,18 +148,21 @@ def border_feather(size: int) -> Floats:
 
 def _premultiply(edit: Edit, mask: Floats) -> Floats:
     """P (BGR) and k as one (S, S, 4) float32 picture: four channels warp faster than three and one."""
-    nothing = np.zeros_like(mask)
-    replace = nothing if edit.image is None else mask if edit.opacity is None else mask * edit.opacity
+    if edit.image is None:
+        replace = np.zeros_like(mask)
+    else:
+        replace = mask if edit.opacity is None else mask * edit.opacity
     paint = None
     if edit.delta is not None:
-        moved = mask - replace
-        paint = cv2.multiply(cv2.cvtColor(edit.delta, cv2.COLOR_RGB2BGRA), cv2.merge([moved, moved, moved, nothing]))
+        moved = cv2.cvtColor(mask - replace, cv2.COLOR_GRAY2BGRA)
+        paint = cv2.multiply(cv2.cvtColor(edit.delta, cv2.COLOR_RGB2BGRA), moved, dst=moved)
     if edit.image is not None:
-        # the alpha that OpenCV adds is 255, and becomes k
-        weight = cv2.merge([replace, replace, replace, replace / np.float32(255)])
-        colour = cv2.multiply(cv2.cvtColor(edit.image, cv2.COLOR_RGB2BGRA), weight, dtype=cv2.CV_32F)
+        weight = cv2.cvtColor(replace, cv2.COLOR_GRAY2BGRA)
+        colour = cv2.multiply(cv2.cvtColor(edit.image, cv2.COLOR_RGB2BGRA), weight, dst=weight, dtype=cv2.CV_32F)
         paint = colour if paint is None else cv2.add(paint, colour, dst=colour)
-    return cv2.merge([nothing] * 4) if paint is None else paint
+    if paint is None:
+        return np.zeros((*mask.shape, 4), np.float32)
+    return np.asarray(cv2.insertChannel(replace, paint, 3), np.float32)
 
 
 def _frame_shift(flow: Floats, mask: Floats, quad: Quad) -> tuple[Floats, Floats]:
