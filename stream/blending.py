@@ -148,10 +148,7 @@ def border_feather(size: int) -> Floats:
 
 def _premultiply(edit: Edit, mask: Floats) -> Floats:
     """P (BGR) and k as one (S, S, 4) float32 picture: four channels warp faster than three and one."""
-    if edit.image is None:
-        replace = np.zeros_like(mask)
-    else:
-        replace = mask if edit.opacity is None else mask * edit.opacity
+    replace = np.zeros_like(mask) if edit.image is None else mask if edit.opacity is None else mask * edit.opacity
     paint = None
     if edit.delta is not None:
         moved = cv2.cvtColor(mask - replace, cv2.COLOR_GRAY2BGRA)
