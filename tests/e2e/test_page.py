@@ -300,6 +300,10 @@ def test_output_view_shows_only_the_video(page: Page, service: Service) -> None:
     assert stage == {"x": 0, "y": 0, "width": 1280, "height": 800}
 
 
+SCREENSHOT_AFTER_MS = 10_000
+"""By then browser and server have found out how many bits the way between them carries."""
+
+
 def test_screenshots(playwright: Playwright, service: Service, tmp_path: Path) -> None:
     """The pictures that the README shows."""
     folder = os.environ.get("LATENTCAM_SCREENSHOTS")
@@ -319,4 +323,5 @@ def test_screenshots(playwright: Playwright, service: Service, tmp_path: Path) -
             page.locator("#stats").evaluate("(details) => { details.open = false; }")
             page.evaluate("document.activeElement.blur(); document.querySelector('.panel').scrollTop = 0")
             expect(page.locator("#readout")).to_contain_text("ms")
+            page.wait_for_timeout(SCREENSHOT_AFTER_MS)
             page.screenshot(path=Path(folder) / f"{name}.png")
