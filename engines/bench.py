@@ -1,26 +1,33 @@
-"""How fast and how exact every usable engine runs networks here: `python -m engines.bench [FILES | --all]`."""
+"""How fast and how exact every usable engine runs networks here: `python -m engines.bench [FILES | --all]`.
+
+A frame of a published editor on a GPU, on our engine and in PyTorch's eager FP32, without anybody's checkpoint:
+`python -m engines.bench --published e4e stylegan2-1024 --backend torch_cuda --eager --on-gpu`.
+"""
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from engines import parity, select
-from engines.base import Backend, Engine, EngineError
+from engines.base import Array, Backend, Engine, EngineError
 from engines.cache import Cache
+from engines.cuda import CudaEngine, load_torch
 from engines.graph import count_flop
-from engines.network import EMBEDDED, Network, embedded, open_network
-from engines.torch_cuda import TorchCuda, TorchEager
+from engines.network import EMBEDDED, PROJECT, Network, embedded, open_network
+from engines.torch_cuda import EAGER, TorchEager
 
 # Engines take turns of this many calls, so that a slow moment of the machine falls on all of them.
 TURN = 4
@@ -40,6 +47,7 @@ class Settings:
         cache: where compiled networks are kept.
         eager: whether to measure the network in PyTorch's eager mode besides.
         batch: rows of a call, for networks that take any.
+        on_gpu: whether engines on a GPU are timed on tensors that stay there, without the copies from and to the host.
     """
 
     backends: Sequence[Backend]
@@ -48,6 +56,7 @@ class Settings:
     cache: Cache
     eager: bool = False
     batch: int = 1
+    on_gpu: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +94,17 @@ class Row:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
-    paths = embedded() if options.all else options.files
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return _bench(options, Path(folder))
+        except EngineError as error:
+            print(error, file=sys.stderr)
+            return 1
+
+
+def _bench(options: argparse.Namespace, folder: Path) -> int:
+    published = _published(options, folder / "networks")
+    paths = [*options.files, *(embedded() if options.all or options.shipped else ()), *published]
     if not paths:
         print(f"no network given, and none in {EMBEDDED}", file=sys.stderr)
         return 2
@@ -96,27 +115,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cache=Cache(options.cache),
         eager=options.eager,
         batch=options.batch,
+        on_gpu=options.on_gpu,
     )
+    # Nobody runs networks of drawn weights but this command: they are not to push others out of the user's cache.
+    passing = replace(settings, cache=Cache(folder / "cache"))
     machine = describe_machine()
     for name, text in machine.items():
         print(f"{name}: {text}")
-    try:
-        before = measure_peaks(settings)
-        overheads = measure_overheads(settings)
-        for name, milliseconds in overheads.items():
-            print(f"cost of a call of an empty network, {name}: {milliseconds:.3f} ms")
-        rows = []
-        for path in paths:
-            rows += measure(open_network(path), settings)
-        # Twice, since a peak measured in a slow moment of the machine would flatter every row.
-        peaks = {name: max(rate, before[name]) for name, rate in measure_peaks(settings).items()}
-        rows = [replace(row, share=row.rate / peaks[row.precision] if row.precision in peaks else None) for row in rows]
-    except EngineError as error:
-        print(error, file=sys.stderr)
-        return 1
+    before = measure_peaks(settings)
+    overheads = measure_overheads(settings)
+    for name, milliseconds in overheads.items():
+        print(f"cost of a call of an empty network, {name}: {milliseconds:.3f} ms")
+    rows = []
+    for path in paths:
+        rows += measure(open_network(path), passing if path in published else settings)
+    # Twice, since a peak measured in a slow moment of the machine would flatter every row.
+    peaks = {name: max(rate, before[name]) for name, rate in measure_peaks(settings).items()}
+    rows = [replace(row, share=row.rate / peaks[row.precision] if row.precision in peaks else None) for row in rows]
     for precision, rate in peaks.items():
         print(f"matrix product peak, {precision}: {rate:.0f} GFLOP/s")
     print(table(rows))
+    if options.published:
+        print(together([row for row in rows if row.network in {path.name for path in published}]))
     if options.json:
         report = {"machine": machine, "peaks": peaks, "overheads_ms": overheads, "rows": [asdict(row) for row in rows]}
         options.json.write_text(json.dumps(report, indent=2) + "\n")
@@ -132,16 +152,17 @@ def measure(network: Network, settings: Settings) -> list[Row]:
     """
     engines = _engines(network, settings)
     if settings.eager:
-        on_gpu = any(backend.name == TorchCuda.name for backend in settings.backends)
-        engines += [TorchEager(network, settings.threads, target) for target in ("cpu", "cuda")[: 1 + on_gpu]]
+        targets = ["cpu", "cuda"] if load_torch().cuda.is_available() else ["cpu"]
+        engines += [TorchEager(network, settings.threads, target) for target in targets]
     reference = select.REFERENCE.load(network, "f32", threads=settings.threads, cache=settings.cache)
     inputs = parity.draw(reference.inputs, parity.SEED, settings.batch)
     times: dict[int, list[float]] = {index: [] for index in range(len(engines))}
-    for engine in engines:
-        engine.run(inputs)
+    calls = [_call_of(engine, inputs, on_gpu=settings.on_gpu) for engine in engines]
+    for call in calls:
+        call()
     while pending := [index for index, taken in times.items() if sum(taken) < settings.seconds]:
         for index in pending:
-            times[index] += [_call_ms(engines[index], inputs) / 1e3 for _ in range(TURN)]
+            times[index] += [_seconds(calls[index]) for _ in range(TURN)]
     gflop = count_flop(network, settings.batch) / 1e9
     rows = []
     for index, engine in enumerate(engines):
@@ -219,12 +240,37 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def together(rows: Sequence[Row]) -> str:
+    """What one after the other takes, per engine that ran them all, and how many times faster than eager FP32 it is."""
+    totals: dict[tuple[str, str], float] = {}
+    counts: dict[tuple[str, str], int] = {}
+    for row in rows:
+        engine = (row.backend, row.precision)
+        totals[engine] = totals.get(engine, 0.0) + row.p50
+        counts[engine] = counts.get(engine, 0) + 1
+    networks = dict.fromkeys(row.network.removesuffix(".onnx") for row in rows)
+    whole = {engine: total for engine, total in totals.items() if counts[engine] == len(networks)}
+    eager = {backend: total for (backend, _), total in whole.items() if backend.startswith(EAGER)}
+    slowest_first = sorted(whole.items(), key=lambda item: -item[1])
+    lines = [f"together, {' + '.join(networks)}:"]
+    for (backend, precision), total in slowest_first:
+        faster = [f"{baseline / total:.1f} x {name}" for name, baseline in eager.items() if name != backend]
+        lines.append(f"  {backend} {precision}: {', '.join([f'{total:.2f} ms', *faster])}")
+    return "\n".join(lines)
+
+
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m engines.bench", description=__doc__)
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="ONNX files")
-    parser.add_argument("--all", action="store_true", help="every network that ships with the project")
+    parser.add_argument("--shipped", action="store_true", help="every network that ships with the project")
+    parser.add_argument(
+        "--all", action="store_true", help="these, and the published systems' at full size (takes minutes, torch, 8 GB)"
+    )
+    parser.add_argument("--light", action="store_true", help="with --all: leave out the largest")
+    parser.add_argument("--published", nargs="+", default=[], metavar="NAME", help="only these, see models.full_size")
     parser.add_argument("--backend", default="auto", help="one backend only")
     parser.add_argument("--eager", action="store_true", help="compare with PyTorch in eager FP32 too")
+    parser.add_argument("--on-gpu", action="store_true", help="time GPU engines without copies from and to the host")
     parser.add_argument("--seconds", type=float, default=3.0, help="how long each engine is timed (default 3)")
     parser.add_argument("--batch", type=int, default=1, help="rows of a call (default 1)")
     parser.add_argument("--threads", type=int, help="processor threads per call (default: the library's choice)")
@@ -249,10 +295,39 @@ def _engines(network: Network, settings: Settings) -> list[Engine]:
     return engines
 
 
-def _call_ms(engine: Engine, inputs: dict[str, np.ndarray]) -> float:
+def _published(options: argparse.Namespace, folder: Path) -> list[Path]:
+    """Published networks at full size, written by a process of its own: engines import no models.
+
+    Raises:
+        EngineError: they were asked for by name and cannot be made.
+    """
+    if not options.all and not options.published:
+        return []
+    if importlib.util.find_spec("torch") is None:
+        reason = "the published networks are left out: torch, which makes them, is not installed"
+        if options.published:
+            raise EngineError(reason)
+        print(reason, file=sys.stderr)
+        return []
+    command = [sys.executable, "-m", "models.full_size", str(folder), *options.published]
+    done = subprocess.run([*command, "--light"] if options.light else command, cwd=PROJECT, check=False)
+    if done.returncode:
+        raise EngineError("the published networks could not be made; the reason is above")
+    names = [folder / f"{name}.onnx" for name in options.published]
+    return names or sorted(folder.glob("*.onnx"))
+
+
+def _call_of(engine: Engine, inputs: Mapping[str, Array], *, on_gpu: bool) -> Callable[[], object]:
+    if on_gpu and isinstance(engine, CudaEngine | TorchEager):
+        tensors = engine.to_device(inputs)
+        return lambda: engine.run_tensors(tensors)
+    return lambda: engine.run(inputs)
+
+
+def _seconds(call: Callable[[], object]) -> float:
     start = time.perf_counter()
-    engine.run(inputs)
-    return (time.perf_counter() - start) * 1e3
+    call()
+    return time.perf_counter() - start
 
 
 def _write(path: Path, model: bytes) -> Network:

@@ -16,9 +16,12 @@ from engines.cuda import CudaDevice, CudaEngine, Device, Slot, load_torch, only_
 from engines.network import Network
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from engines.onnx_module import OnnxModule
 
 PRECISIONS = ("f16", "f32")
+EAGER = "torch_eager_"
 
 
 class TorchCuda:
@@ -102,17 +105,27 @@ class TorchEager(Engine):
         self._torch = load_torch()
         if threads:
             self._torch.set_num_threads(threads)
-        self.backend = f"torch_eager_{target}"
+        self.backend = f"{EAGER}{target}"
         self.device = f"PyTorch {self._torch.__version__} on {target}"
         self._target = target
         self._module, self.inputs, self.outputs = _module(network, "f32")
         self._module.to(device=target)
 
-    def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def to_device(self, inputs: Mapping[str, Array]) -> dict[str, Tensor]:
+        """Copies of the inputs on the device, for `run_tensors`."""
+        return {name: self._torch.from_numpy(value).to(self._target) for name, value in inputs.items()}
+
+    def run_tensors(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Run the network on tensors that are on the device; the results stay there and are complete."""
         with self._torch.inference_mode():
-            values = [self._torch.from_numpy(inputs[spec.name]).to(self._target) for spec in self.inputs]
-            results = self._module(*values)
-            return {spec.name: result.cpu().numpy() for spec, result in zip(self.outputs, results, strict=True)}
+            results = self._module(*(inputs[spec.name] for spec in self.inputs))
+            if self._target == "cuda":
+                self._torch.cuda.synchronize()
+        return {spec.name: result for spec, result in zip(self.outputs, results, strict=True)}
+
+    def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        results = self.run_tensors(self.to_device(inputs))
+        return {name: result.cpu().numpy() for name, result in results.items()}
 
 
 def _module(network: Network, precision: str) -> tuple[OnnxModule, tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -87,6 +90,59 @@ def test_eager_mode_is_compared_on_request(network, tmp_path, capsys, monkeypatc
     monkeypatch.setattr(select, "BACKENDS", (OnnxRuntime(),))
     assert bench.main([str(network("a")), "--eager", "--seconds", "0.01", "--cache", str(tmp_path / "cache")]) == 0
     assert "| a.onnx | torch_eager_cpu | f32 |" in capsys.readouterr().out
+
+
+@pytest.fixture
+def made(network, monkeypatch):
+    """Stands for the command that writes published networks; gives the commands it was called by."""
+    pytest.importorskip("torch", reason="the command is not run without torch")
+    commands = []
+
+    def run(command, **_):
+        commands.append(command[1:])
+        folder = Path(command[3])
+        folder.mkdir()
+        for name in ("encoder", "generator"):
+            shutil.copy(network(name), folder)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(bench, "PEAK_SIDE", 32)
+    monkeypatch.setattr(bench.subprocess, "run", run)
+    monkeypatch.setattr(select, "BACKENDS", (OnnxRuntime(),))
+    return commands
+
+
+def test_all_is_what_ships_and_what_is_published(made, network, tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "embedded", lambda: [network("own")])
+    report = tmp_path / "bench.json"
+    assert bench.main(["--all", "--light", "--seconds", "0.01", "--json", str(report)]) == 0
+    assert [row["network"] for row in json.loads(report.read_text())["rows"]] == [
+        "own.onnx",
+        "encoder.onnx",
+        "generator.onnx",
+    ]
+    (command,) = made
+    assert command[:2] == ["-m", "models.full_size"]
+    assert command[3:] == ["--light"]
+
+
+def test_networks_of_one_frame_are_added_up_and_compared_with_eager_mode_on_a_gpu(made, tmp_path, capsys, monkeypatch):
+    torch_cuda = pytest.importorskip("engines.torch_cuda")
+    monkeypatch.setattr(select, "BACKENDS", (torch_cuda.TorchCuda(),))
+    monkeypatch.setattr(torch_cuda, "_device", pytest.importorskip("tests.engines.standins").HostDevice)
+    names = ["encoder", "generator"]
+    report = tmp_path / "bench.json"
+    arguments = ["--backend", "torch_cuda", "--eager", "--on-gpu", "--seconds", "0.01", "--json", str(report)]
+    assert bench.main(["--published", *names, *arguments]) == 0
+    assert made[0][3:] == names
+    rows = json.loads(report.read_text())["rows"]
+    half = [row["p50"] for row in rows if (row["backend"], row["precision"]) == ("torch_cuda", "f16")]
+    eager = [row["p50"] for row in rows if row["backend"] == "torch_eager_cpu"]
+    printed = capsys.readouterr().out
+    assert "together, encoder + generator:" in printed
+    assert f"torch_eager_cpu f32: {sum(eager):.2f} ms\n" in printed
+    faster = sum(eager) / sum(half)
+    assert f"torch_cuda f16: {sum(half):.2f} ms, {faster:.1f} x torch_eager_cpu" in printed
 
 
 def test_a_broken_file_is_named(tmp_path, capsys, monkeypatch):

@@ -1,0 +1,38 @@
+"""Networks for measuring speed: written without anybody's checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engines.graph import count_flop
+from engines.network import open_network
+from models import full_size
+
+
+def test_a_network_is_written_whole_and_the_same_every_time(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        assert full_size.main([str(tmp_path / folder), "hairmapper"]) == 0
+    first, second = (open_network(tmp_path / folder / "hairmapper.onnx") for folder in ("a", "b"))
+    assert first.sha256 == second.sha256
+    assert count_flop(first) == 2 * 8 * 8 * 512 * 512  # eight rows through eight layers
+
+
+def test_a_name_that_is_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        full_size.main([str(tmp_path), "e5e"])
+    assert "there is no e5e" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_light_ones_are_some_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(full_size, "write", lambda module, example, outputs, path: written.append(path.stem))
+    for name in full_size.NETWORKS:
+        monkeypatch.setitem(full_size.NETWORKS, name, full_size.NETWORKS["hairmapper"])
+    assert full_size.main([str(tmp_path), "--light"]) == 0
+    assert set(written) == set(full_size.LIGHT)
+    written.clear()
+    assert full_size.main([str(tmp_path)]) == 0
+    assert set(written) == {*full_size.LIGHT, *full_size.HEAVY}
