@@ -8,8 +8,8 @@ const CONNECT_TIMEOUT_MS = 15_000;
 // ICE often recovers from "disconnected" by itself; a stale picture is worse than a quick reconnection.
 const DISCONNECTED_GRACE_MS = 2_500;
 // A camera at 30 fps stays sharp at about this many bits per pixel and frame.
-const BITS_PER_PIXEL = 0.09;
-const LOWEST_UPLINK_BPS = 1_000_000;
+const BITS_PER_PIXEL = 0.15;
+const LOWEST_UPLINK_BPS = 2_000_000;
 
 class Refused extends Error {
   constructor(problem, reason, retryMs) {

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 REFERENCE_PIXELS = 1280 * 720
-REFERENCE_BITRATE = 2_500_000  # bit/s of a talking head at 720p and 30 fps
+REFERENCE_BITRATE = 3_000_000  # bit/s of a talking head at 720p and 30 fps
 SIZE_EXPONENT = 0.75  # larger pictures need fewer bits a pixel
 FLOOR, CEILING = 0.25, 2.0  # of the bitrate a stream starts with
 

@@ -49,7 +49,7 @@ async def test_the_wanted_codec_leads_if_it_is_offered(codec: str, offered: str,
     assert isinstance(transceiver.receiver._RTCRtpReceiver__stop_decoder, DecoderStop)
     first = next(line for line in answer.splitlines() if line.startswith("a=rtpmap:"))
     assert ("H264" if encoder is LiveH264Encoder else "VP8") in first
-    assert "x-google-start-bitrate=2500" in answer
+    assert "x-google-start-bitrate=3000" in answer
 
 
 async def test_the_answer_takes_h264_of_the_largest_frames_allowed() -> None:
