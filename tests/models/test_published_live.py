@@ -22,7 +22,12 @@ import onnx
 import pytest
 import torch
 
+from engines import parity
 from engines.base import Array, Engine
+from engines.cache import Cache
+from engines.network import open_network
+from engines.onnxruntime import OnnxRuntime
+from engines.torch_cuda import TorchCudaEngine
 from models import catalog
 from models.editor import Editor
 from models.entry import Entry, LoadEngine, weights_folder
@@ -31,6 +36,7 @@ from stream.frame import Frame, Image
 from stream.runtime import Runtime, RuntimeSettings
 from stream.settings import Settings
 from tests.e2e import fake_camera
+from tests.engines.standins import HostDevice
 from tests.models import tiny
 
 FRAMES, FPS = 10, 25
@@ -185,6 +191,18 @@ def test_the_command_edits_a_video(
     assert main([str(clip), str(tmp_path / "out.mp4"), *arguments]) == 0
     assert f"{FRAMES} of {FRAMES} frames edited" in capsys.readouterr().out
     assert len(read(tmp_path / "out.mp4")) == FRAMES
+
+
+def test_the_engine_for_gpus_computes_the_same(row: Entry, tmp_path: Path) -> None:
+    for path in row.networks:
+        if path.suffix == ".onnx":
+            network = open_network(path)
+            reference = OnnxRuntime().load(network, "f32", threads=1, cache=Cache(tmp_path))
+            engine = TorchCudaEngine(network, "f32", HostDevice())
+            assert parity.compare(engine, reference, drawn=1).holds
+            half = TorchCudaEngine(network, "f16", HostDevice())
+            outputs = half.run(parity.draw(half.inputs, parity.SEED))
+            assert all(np.isfinite(values).all() for values in outputs.values())
 
 
 def test_a_user_is_told_that_it_is_here(row: Entry, runtime: Runtime) -> None:
