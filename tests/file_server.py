@@ -63,6 +63,8 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
             else:
                 start = 0
             body = server.body[start:] if status in (200, 206) else b""
+            # Before the first byte goes out: a client that has seen enough may already set the next cut.
+            cut = server.cut.pop(0) if server.cut else len(body)
             self.send_response(status)
             self.send_header("Content-Type", server.content_type)
             if server.tag:
@@ -74,7 +76,6 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
             elif server.length:
                 self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            cut = server.cut.pop(0) if server.cut else len(body)
             if server.chunked:
                 self.wfile.write(f"{len(body):x}\r\n".encode() + body[:cut])
                 if cut == len(body):
