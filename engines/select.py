@@ -98,8 +98,8 @@ def load(
             notes.append(f"{candidate.name}: {error}")
             continue
         engine.notes = tuple(notes)
-        words = (network.name, engine.backend, engine.precision, engine.device, "; ".join(notes) or "nothing")
-        log.info("%s: %s in %s on %s; passed over: %s", *words)
+        log.info("%s: %s in %s on %s", network.name, engine.backend, engine.precision, engine.device)
+        log.debug("%s: passed over: %s", network.name, "; ".join(notes) or "nothing")
         return engine
     raise EngineError(f"{network.path}: no backend runs this network here: " + "; ".join(notes))
 

@@ -105,6 +105,8 @@ class Runtime:
             stream.detection.PackError: the face pack cannot be loaded.
             engines.base.EngineError: a network is missing or damaged, or the named backend cannot run here.
         """
+        for reason, backends in _missing().items():
+            log.info("not used here: %s; %s", ", ".join(backends), reason)
         runtime = cls(settings or RuntimeSettings())
         runtime.editor(Settings().editor)
         for engine in runtime._engines.values():
@@ -240,3 +242,12 @@ class Runtime:
             controls=self._controls_model(entry.name).model_json_schema(),
             presets=[PresetInfo(title=preset.title, controls=dict(preset.controls)) for preset in entry.presets],
         )
+
+
+def _missing() -> dict[str, list[str]]:
+    """Why backends cannot run on this machine, and which."""
+    missing: dict[str, list[str]] = {}
+    for row in select.available():
+        if not row.usable:
+            missing.setdefault(row.reason, []).append(row.backend)
+    return missing

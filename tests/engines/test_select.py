@@ -74,7 +74,7 @@ def test_a_network_loads_and_runs_by_default(network, cache_dir):
 
 def test_auto_takes_the_first_that_works_and_says_why(monkeypatch, network, cache_dir, caplog):
     use(monkeypatch, Absent(), OnnxRuntime())
-    with caplog.at_level(logging.INFO, "engines.select"):
+    with caplog.at_level(logging.DEBUG, "engines.select"):
         engine = load(network(), cache_dir=cache_dir)
     assert engine.backend == "onnxruntime"
     assert engine.notes == ("absent: its driver is missing",)
