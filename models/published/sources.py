@@ -56,7 +56,7 @@ class Conversion:
 
         for system, file, to in self.jobs:
             to.mkdir(parents=True, exist_ok=True)
-            stamp, facts = to / f".{system}", f"{file.stat().st_size} {file.stat().st_mtime_ns}"
+            stamp, facts = to / f".{system}.{file.name}", f"{file.stat().st_size} {file.stat().st_mtime_ns}"
             if stamp.is_file() and stamp.read_text() == facts and any(to.glob("*.onnx")):
                 continue
             CONVERTERS[system](file, to)

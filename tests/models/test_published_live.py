@@ -28,8 +28,10 @@ from engines.cache import Cache
 from engines.network import open_network
 from engines.onnxruntime import OnnxRuntime
 from engines.torch_cuda import TorchCudaEngine
-from models import catalog
+from models import catalog, latents
+from models.babygan import child
 from models.editor import Editor
+from models.editors.babygan import follow
 from models.entry import Entry, LoadEngine, weights_folder
 from stream.files import main, process
 from stream.frame import Frame, Image
@@ -38,8 +40,9 @@ from stream.settings import Settings
 from tests.e2e import fake_camera
 from tests.engines.standins import HostDevice
 from tests.models import tiny
+from tests.models.translators import face_crop
 
-FRAMES, FPS = 10, 25
+FRAMES, FPS = 6, 25
 WIDTH, HEIGHT = 384, 288
 FACE = np.s_[105:195, 155:230]
 BACKGROUND = np.s_[:, :60]
@@ -47,6 +50,9 @@ BACKGROUND = np.s_[:, :60]
 PUBLISHED = [name for name in catalog.ENTRIES if name not in ("embedded", "hair")]
 CONTROLS: Mapping[str, Mapping[str, Any]] = {"stargan-both": {"blond_hair": 1.0, "happy": 1.0}}
 """What to set where a row has no presets."""
+
+PARENTS = {"babygan": ("babygan", tiny.FFHQ_ROWS), "babygan-stylegan1": ("stylegan1", tiny.ROWS)}
+"""Folder of the second parent's code, and its rows."""
 
 
 class Counted(Engine):
@@ -100,8 +106,8 @@ def row(request: pytest.FixtureRequest, runtime: Runtime) -> Entry:
 def ready(name: str) -> Entry:
     row = catalog.ENTRIES[name]
     tiny.write(row)
-    if name == "babygan":
-        tiny.write_parent(weights_folder() / "babygan" / "parent.npy")
+    if name in PARENTS:
+        tiny.write_parent(weights_folder() / PARENTS[name][0] / "parent.npy", PARENTS[name][1])
     assert row.convert is not None
     torch.manual_seed(0)
     row.convert()
@@ -133,7 +139,7 @@ def test_it_stands_still_on_a_still_face_and_neutral_is_the_camera(
         assert pipeline.process(Frame(pictures[0], index / FPS), neutral).image is pictures[0]
     pipeline.close()
     settings = runtime.changed(neutral, {"controls": controls_of(row)})
-    outputs, again = (run(runtime, [pictures[0]] * 6, settings) for _ in range(2))
+    outputs, again = (run(runtime, [pictures[0]] * 5, settings) for _ in range(2))
     assert all(map(np.array_equal, outputs, again))
     change = np.abs(outputs[-1].astype(int) - pictures[0]).max(2)
     assert change[FACE].mean() > 4
@@ -181,6 +187,21 @@ def test_the_age_codes_of_lats_are_constants_of_its_network(runtime: Runtime) ->
         shapes = [tuple(tensor.dims) for tensor in graph.initializer]
         assert sum(shape == (6, 32) for shape in shapes) == 1
         assert not any(300 in shape for shape in shapes)
+
+
+def test_babygan_on_stylegan_follows_its_notebook(runtime: Runtime) -> None:
+    ready("babygan-stylegan1")
+    editor = runtime.editor("babygan-stylegan1")
+    crop = face_crop(editor.crop.size)
+    latent = editor.encode(crop)
+    steered = editor.steer(latent, editor.Controls(genes=0.3, age=10, smile=0.5))
+    own = latent[:-1].reshape(tiny.ROWS, tiny.WIDTH)
+    folder = weights_folder() / "stylegan1"
+    ways = {path.stem: latents.load(path) for path in (folder / "babygan").glob("*.npz")}
+    pose = [ways[name].unit() for name in ("angle_horizontal", "angle_vertical")]
+    want = child(own, follow(np.load(folder / "parent.npy"), own, pose), 0.3)
+    want[:8] += 4 * ways["age"].vector + ways["smile"].vector  # ten is four lengths younger than thirty
+    np.testing.assert_allclose(steered[:-1].reshape(want.shape), want, atol=1e-4)
 
 
 def test_the_command_edits_a_video(

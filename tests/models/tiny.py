@@ -79,10 +79,10 @@ def write(row: Entry) -> None:
             _WRITERS.get(f"{weights.path.parent.name}/{weights.path.name}", _vector)(weights.path)
 
 
-def write_parent(path: Path) -> None:
+def write_parent(path: Path, rows: int) -> None:
     """Write the code of a second parent for those who choose no photo, as `models.inversion` does."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.save(path, np.random.default_rng(7).normal(size=(FFHQ_ROWS, WIDTH)).astype(np.float32))
+    np.save(path, np.random.default_rng(7).normal(size=(rows, WIDTH)).astype(np.float32))
 
 
 def _inverter(kind: str, rows: int = ROWS) -> Callable[[Path], None]:
@@ -168,7 +168,7 @@ def _vector(path: Path) -> None:
 
 def _direction(path: Path, to: Path) -> None:
     random = np.random.default_rng(sum(path.stem.encode()))
-    generator = "stylegan1-ffhq" if path.parent.name == "stylegan1" else "stylegan2-ffhq"
+    generator = "stylegan2-ffhq" if path.parent.name == "directions" else "stylegan1-ffhq"
     if path.stem == "ffhq_pca":
         vectors = random.normal(size=(80, WIDTH)).astype(np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
