@@ -33,7 +33,7 @@ from models.scalp import (
     skin_tone,
     smoothstep,
 )
-from models.skin import Skin
+from models.skin import Skin, showing
 
 Floats = NDArray[np.float32]
 
@@ -124,7 +124,7 @@ class EmbeddedEditor(Editor):
                 "male": np.full((1, 1), male, np.float32),
             }
         )["folds"][0, 0]
-        older = self._skin.older(texture, male) + folds[..., None]
+        older = np.float32(showing(skin)) * (self._skin.older(texture, male) + folds[..., None])
         ways = (remembered(change) for change in (older, self._skin.younger(texture, male)))
         hair = 0.0 if crop.masks is None else hair_light(crop.image, crop.masks.hair)
         parts = [np.clip(read, 0, 1), self._scalp.light(texture, hidden), skin, [hair], *ways]

@@ -23,6 +23,10 @@ COLOUR = 1.25
 """How much of the mean change of colour is drawn."""
 CREASES, CREASE_SCALES, CREASE_MOST = 1.3, (0.9, 5.0), 0.12
 """How much the face's own creases deepen; the Gaussians between which they lie; where deep ones saturate."""
+DARK, DARK_GAIN = (4.85, 5.15), 1.2
+"""Between these mean log lights skin passes from dark to light; how much stronger ageing is drawn on dark skin, whose
+wrinkles show less.
+"""
 CHEEKS = (slice(60, 110), slice(55, 137))
 BEARD_SIGMA, BEARD_ROWS = 2.5, (112.0, 124.0)
 """What is finer are a beard's strands; the texture rows between which beards begin."""
@@ -48,6 +52,8 @@ TONE_SIGMA, TONED = 6.0, (0.02, 0.1)
 """Where light is lifted by as much as between the latter, colour becomes that of so wide a surrounding."""
 YOUNG_COLOUR, YOUNG_LIGHT = 0.7, 0.3
 """How much of the mean change of colour and of light is taken back towards youth."""
+BROW_DARK = (0.1, 0.4)
+"""Between these steps below the face's median in log light a place among the brows is one."""
 BROWS = 0.8
 """Share of all this that eyebrows are spared."""
 
@@ -89,7 +95,10 @@ class Skin:
         low, high = (cv2.GaussianBlur(light, (0, 0), sigma) for sigma in CREASE_SCALES)
         creases = np.tanh(np.minimum(low - high, 0) / CREASE_MOST) * (CREASE_MOST * CREASES)
         creases *= 1 - BROWS * self.brows
-        return np.asarray(COLOUR * _mixed(self.colour, male) + creases[..., None] + male * self._greyed(logs))
+        # brows fade where the face has them, which is seldom where the mean face does
+        brows = smoothstep(np.float32(np.median(light[SKIN_BOX])) - light, *BROW_DARK)
+        colour = _mixed(self.colour, male) * (1 - self.brows * (1 - brows))[..., None]
+        return np.asarray(COLOUR * colour + creases[..., None] + male * self._greyed(logs))
 
     def _greyed(self, logs: Floats) -> Floats:
         """The change that turns a dark beard grey: it is darker than the cheeks, rough, and has less colour."""
@@ -135,6 +144,11 @@ class Skin:
         tint += around * (smoothstep(wrinkles + lifted, *TONED) * spared * (1 - self.lips))[..., None]
         broad = wrinkles + FILLING * (lifted + lowered) - YOUNG_LIGHT * usual * np.where(usual < 0, 1 - lit, 1)
         return np.asarray(tint + (broad * spared)[..., None], np.float32)
+
+
+def showing(skin: Floats) -> float:
+    """How strongly to draw ageing so that it shows, from the (3,) median log colour of the face."""
+    return float(DARK_GAIN + (1 - DARK_GAIN) * smoothstep(skin @ LUMINANCE, *DARK))
 
 
 def middle(light: Floats) -> Floats:

@@ -4,7 +4,7 @@ import pytest
 from models.catalog import EMBEDDED
 from models.embedded_editor import TABLES
 from models.scalp import LUMINANCE
-from models.skin import Skin, middle
+from models.skin import DARK_GAIN, Skin, middle, showing
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +89,11 @@ def test_a_lifted_fold_does_not_glow_red(skin, texture):
     glow = redness[21, 70:120] - redness[32, 70:120]
     had = (before[21, 95, 0] - before[21, 95, 2]) - (before[32, 95, 0] - before[32, 95, 2])
     assert np.abs(glow).max() < 0.4 * had
+
+
+def test_ageing_is_drawn_more_strongly_on_dark_skin():
+    tones = [np.log(np.full(3, tone, np.float32) + 16) for tone in (60, 90, 130, 170, 220)]
+    strengths = [showing(tone) for tone in tones]
+    assert strengths[0] == pytest.approx(DARK_GAIN)
+    assert strengths[-1] == pytest.approx(1)
+    assert np.all(np.diff(strengths) <= 0)
