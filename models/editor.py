@@ -146,6 +146,14 @@ class Editor(Protocol):
 
 
 @runtime_checkable
+class AimedEditor(Editor, Protocol):
+    """An editor whose reading of a face depends on where the controls are, as SAM's depends on the target age."""
+
+    def encode_for(self, crop: Crop, controls: Any) -> Latent:
+        """Read the face for these controls. The stream calls it in place of `encode`, which reads for none."""
+
+
+@runtime_checkable
 class PhotoEditor(Editor, Protocol):
     """An editor that takes something from a reference photo: a second parent, a style, a colour."""
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from engines.batching import Dropped, belong_to, session
-from models.editor import Controls, Crop, Edit, Editor, Latent, Masks
+from models.editor import AimedEditor, Controls, Crop, Edit, Editor, Latent, Masks
 from models.segmenter import Segmenter
 from stream.alignment import Quad, cut, points5_of, quad_of, to_crop
 from stream.blending import blend
@@ -298,9 +298,9 @@ class Pipeline:
                 steady.read = reading.result()
         if steady.read is None or (steady.reading is None and work.now - steady.read_at >= every):
             if steady.read is None or not every or self._beside is None or work.level.background:
-                steady.read = work.editor.encode(crop)
+                steady.read = _encode(crop, work.editor, work.controls)
             else:
-                steady.reading = self._beside.submit(work.editor.encode, crop)
+                steady.reading = self._beside.submit(_encode, crop, work.editor, work.controls)
             steady.read_at = work.now
         return steady.read
 
@@ -371,6 +371,10 @@ class Pipeline:
             yield
         finally:
             trace.ms[stage] = trace.ms.get(stage, 0.0) + 1e3 * (self._clock() - started)
+
+
+def _encode(crop: Crop, editor: Editor, controls: Controls) -> Latent:
+    return editor.encode_for(crop, controls) if isinstance(editor, AimedEditor) else editor.encode(crop)
 
 
 def blurred(image: Image) -> Image:

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from engines.base import Engine
-from models.editor import Controls, Crop, CropSpec, Edit, Editor, Latent
+from models.editor import AimedEditor, Controls, Crop, CropSpec, Edit, Latent
 from models.editors.latent import ENCODE_SECONDS, LATENT_SECONDS, crop_side, fitted, read_w_plus, rendered, unpack
 from models.translation import to_network
 
@@ -24,11 +24,11 @@ class SamControls(Controls):
         return self.age is None
 
 
-class Sam(Editor):
+class Sam(AimedEditor):
     """SAM as a live editor.
 
-    Its latent is the W+ code of the face as it is, which the stream smooths, the target age, and 1 if the drawing
-    replaces the camera. What the age adds is read from each frame, as it depends on the age.
+    Its latent is the W+ code of the face as it is, what the target age adds to it, and 1 if the drawing replaces the
+    camera. Both halves are read at the same set rate and smoothed by the stream: the age moves on with the code.
 
     Args:
         identity: engine of the age-free half, input "image", output "w_plus".
@@ -50,22 +50,30 @@ class Sam(Editor):
         self._generator = generator
 
     def encode(self, crop: Crop) -> Latent:
-        """(rows * D + 2,) float32; an age below 0 is none."""
-        return np.concatenate([read_w_plus(self._identity, crop), [-1, 0]]).astype(np.float32)
+        """(2 * rows * D + 1,) float32, for no target age: nothing is added."""
+        return self.encode_for(crop, SamControls())
+
+    def encode_for(self, crop: Crop, controls: SamControls) -> Latent:
+        """(2 * rows * D + 1,) float32, for the target age."""
+        code = read_w_plus(self._identity, crop)
+        offsets = np.zeros_like(code)
+        if controls.age is not None:
+            side = self._ageing.inputs[0].shape[-1] or len(crop.image)
+            inputs = {"image": fitted(to_network(crop.image), side), "age": np.array([controls.age], np.float32)}
+            offsets = self._ageing.run(inputs)["offsets"][0].ravel()
+        return np.concatenate([code, offsets, [0]]).astype(np.float32)
 
     def steer(self, latent: Latent, controls: SamControls) -> Latent:
-        """The same code with the wanted age."""
+        """The same latent, with what the age adds left out where there is none."""
         steered = latent.copy()
-        steered[-2:] = -1 if controls.age is None else controls.age, controls.detail == "full"
+        if controls.age is None:
+            steered[len(latent) // 2 : -1] = 0
+        steered[-1] = controls.detail == "full"
         return steered
 
     def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
         """What changes between the drawings of the face as it is and as it would be, or the second drawing itself."""
-        age, full = steered[-2:]
-        if age < 0:
+        code, offsets = (unpack(half, self._generator) for half in np.split(steered[:-1], 2))
+        if not offsets.any():
             return Edit(mask=np.zeros(crop.image.shape[:2], np.float32))
-        side = self._ageing.inputs[0].shape[-1] or len(crop.image)
-        face = fitted(to_network(crop.image), side)
-        offsets = self._ageing.run({"image": face, "age": np.array([age], np.float32)})["offsets"][0]
-        own = unpack(latent, self._generator)
-        return rendered(self._generator, own, own + offsets, crop, full=bool(full))
+        return rendered(self._generator, code, code + offsets, crop, full=bool(steered[-1]))

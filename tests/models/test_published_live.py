@@ -151,7 +151,7 @@ def test_it_stands_still_on_a_still_face_and_neutral_is_the_camera(
 CALLS = {
     "e4e": {"encoder": 0.05, "generator": 0},
     "restyle-e4e": {"encoder": 0.05, "generator": 0},
-    "sam": {"identity": 0.05, "ageing": 0, "generator": 0},
+    "sam": {"identity": 0.05, "ageing": 0.05, "generator": 0},
     "hairmapper": {"encoder": 0.05, "mapper": 0, "generator": 0},
     "styleflow": {"encoder": 0.05, "flow": 0, "generator": 0},
     "alae": {"encoder": 0.05, "decoder": 0},
