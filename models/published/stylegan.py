@@ -211,6 +211,32 @@ def _mobile() -> Entry:
     )
 
 
+def _own_generator() -> Entry:
+    folder = weights_folder() / "stylegan2"
+    file = Weights(
+        folder / "generator.pth",
+        "that of where you got it",
+        "github.com/genforce/genforce (stylegan2_ffhq1024.pth), github.com/mchong6/JoJoGAN, your own training, ...",
+    )
+    networks = (E4E_NETWORKS[0], folder / "generator.onnx")
+
+    def load(load_engine: LoadEngine) -> Editor:
+        return _latent_editor("stylegan2", load_engine, networks)
+
+    return Entry(
+        "stylegan2",
+        "A StyleGAN2 of yours by e4e",
+        "Any generator of the FFHQ family behind e4e: GenForce's, JoJoGAN's styles, stylegan2-ada-pytorch's, NVIDIA's.",
+        _latent_controls,
+        load,
+        (file, E4E, *DIRECTIONS.values()),
+        (Preset("Smile", {"smile": 0.6}), Preset("Older, as it is drawn", {"age": 0.8, "detail": "full"})),
+        (*networks, *CONVERTED.values()),
+        conversion(("stylegan2", file.path, folder), ("e4e", E4E.path, E4E.path.parent), after=_convert_directions),
+        needs_gpu=True,
+    )
+
+
 def _sam() -> Entry:
     folder = weights_folder() / "sam"
     file = _checkpoint(
@@ -311,7 +337,7 @@ def _babygan() -> Entry:
 
 def entries() -> tuple[Entry, ...]:
     """One row per editor."""
-    return (*map(_latent, INVERTERS), _mobile(), _sam(), _hairmapper(), _babygan())
+    return (*map(_latent, INVERTERS), _mobile(), _own_generator(), _sam(), _hairmapper(), _babygan())
 
 
 def _latent_editor(name: str, load_engine: LoadEngine, networks: tuple[Path, ...]) -> Editor:

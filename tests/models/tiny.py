@@ -93,6 +93,28 @@ def _inverter(kind: str, rows: int = ROWS) -> Callable[[Path], None]:
     return write
 
 
+def _genforce(path: Path) -> None:
+    """GenForce's file of a StyleGAN2: other names, styles without the 1, upsampling kernels turned."""
+    ours = _stylegan2(FFHQ_ROWS).state_dict()
+    theirs = {"synthesis.early_layer.const": ours["input.input"], "truncation.w_avg": torch.zeros(WIDTH)}
+    theirs |= {f"mapping.dense0.{name}": ours[f"style.1.{name}"] for name in ("weight", "bias")}
+    layers = ["conv1.", *(f"convs.{index}." for index in range(FFHQ_ROWS - 2))]
+    colours = ["to_rgb1.", *(f"to_rgbs.{index}." for index in range(FFHQ_ROWS // 2 - 1))]
+    for source, prefixes in (("layer", layers), ("output", colours)):
+        for index, prefix in enumerate(prefixes):
+            name, weight = f"synthesis.{source}{index}.", ours[f"{prefix}conv.weight"][0]
+            theirs[f"{name}weight"] = weight.flip(2, 3) if source == "layer" and index % 2 else weight
+            theirs[f"{name}style.weight"] = ours[f"{prefix}conv.modulation.weight"]
+            theirs[f"{name}style.bias"] = ours[f"{prefix}conv.modulation.bias"] - 1
+            if source == "layer":
+                theirs[f"{name}noise_strength"] = ours[f"{prefix}noise.weight"][0]
+                theirs[f"{name}noise"] = ours[f"noises.noise_{index}"]
+                theirs[f"{name}bias"] = ours[f"{prefix}activate.bias"]
+            else:
+                theirs[f"{name}bias"] = ours[f"{prefix}bias"].flatten()
+    torch.save({"generator_smooth": theirs}, path)
+
+
 def _sam(path: Path) -> None:
     parts = {
         "encoder.": _loud(encoders.GradualStyleEncoder(ROWS, 4)),
@@ -213,6 +235,7 @@ _WRITERS: Mapping[str, Callable[[Path], None]] = {
     "restyle-e4e/restyle_e4e_ffhq_encode.pt": _inverter("ProgressiveBackboneEncoder"),
     "restyle-psp/restyle_psp_ffhq_encode.pt": _inverter("BackboneEncoder"),
     "mobilestylegan/mobilestylegan_ffhq.ckpt": _mobilestylegan,
+    "stylegan2/generator.pth": _genforce,
     "sam/sam_ffhq_aging.pt": _sam,
     "hairmapper/best_model.pt": _hairmapper,
     "stylegan1/karras2019stylegan-ffhq-1024x1024.pkl": _stylegan1_generator,
