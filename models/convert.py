@@ -34,8 +34,8 @@ from models.convert_translators import write
 from models.latents import LatentError
 
 LARGEST_PICTURE = 512
-"""Side at which StyleGAN2's pictures are taken: the skip architecture has them at every resolution, and the editors
-blend crops of this size. The rest of a 1024 px generator is left out, with a fifth of its work."""
+"""Side at which StyleGAN2's and MobileStyleGAN's pictures are taken: both have them at every resolution, and the
+editors blend crops of this size. The rest of a 1024 px generator is left out, with a fifth of its work or more."""
 
 
 class Picture(nn.Module):
@@ -106,7 +106,7 @@ def mobile(file: Path, to: Path) -> None:
         state = tensors_in(pickles.read_torch(file), "state_dict", origin=str(file))
     student = mobilestylegan.load_student(state)
     example = {"w_plus": torch.randn(1, 18, mobilestylegan.STYLE_DIM)}
-    write(mobilestylegan.FixedNoise(student), example, ["image"], to / "generator.onnx")
+    write(mobilestylegan.FixedNoise(student, LARGEST_PICTURE), example, ["image"], to / "generator.onnx")
 
 
 def direction(file: Path, to: Path) -> None:

@@ -60,10 +60,10 @@ def stylegan1() -> Sample:
 
 
 def mobilestylegan() -> Sample:
-    """MobileStyleGAN's student."""
+    """MobileStyleGAN's student, up to the 512 pixels at which an editor takes its picture."""
     from models.mobilestylegan import FixedNoise, Student  # noqa: PLC0415
 
-    return Sample(FixedNoise(Student()), {"w_plus": torch.randn(1, 18, CODES)}, "image")
+    return Sample(FixedNoise(Student(), 512), {"w_plus": torch.randn(1, 18, CODES)}, "image")
 
 
 def hairmapper() -> Sample:

@@ -65,33 +65,42 @@ class Student(nn.Module):
         """
         return inverse_haar(self.coefficients(codes, noise)[-1])
 
-    def coefficients(self, codes: Tensor, noise: Sequence[Tensor]) -> list[Tensor]:
-        """What each block says the picture is: (N, 12, side, side) wavelet coefficients for side 8, 16, ... 512."""
+    def coefficients(self, codes: Tensor, noise: Sequence[Tensor], blocks: int | None = None) -> list[Tensor]:
+        """What each block says the picture is: (N, 12, side, side) wavelet coefficients for side 8, 16, ... 512.
+
+        Each was distilled to be the whole picture at twice its side; `blocks` stops after that many.
+        """
         x = self.input.input.expand(codes.shape[0], -1, -1, -1)
         x = self.conv1(x, codes[:, 0], noise[0])
         predicted = []
-        for index, block in enumerate(self.layers):
+        for index, block in enumerate(self.layers[:blocks]):
             x, coefficients = block(x, codes[:, 3 * index + 1 : 3 * index + 4], noise[index + 1])
             predicted.append(coefficients)
         return predicted
 
 
 class FixedNoise(nn.Module):
-    """`Student` for an engine: W+ of StyleGAN2 (N, 18, 512) in, noise of one seed inside, so that nothing flickers."""
+    """`Student` for an engine: W+ of StyleGAN2 (N, 18, 512) in, noise of one seed inside, so that nothing flickers.
 
-    def __init__(self, student: Student, seed: int = 0) -> None:
+    Args:
+        student: what draws.
+        size: side of the picture at which it stops, 16, 32, ...; by default that of its last block.
+        seed: of the noise.
+    """
+
+    def __init__(self, student: Student, size: int | None = None, seed: int = 0) -> None:
         super().__init__()
         self.student = student
+        self.blocks = len(student.layers) if size is None else min(int(math.log2(size)) - 3, len(student.layers))
         random = torch.Generator().manual_seed(seed)
         self.register_buffer("noise_0", torch.randn(1, 1, 4, 4, generator=random))
-        for index in range(1, len(student.layers) + 1):
+        for index in range(1, self.blocks + 1):
             side = 4 << index
             self.register_buffer(f"noise_{index}", torch.randn(2, 1, side, side, generator=random))
 
     def forward(self, w_plus: Tensor) -> Tensor:
-        noise = [self.get_buffer(f"noise_{index}") for index in range(len(self.student.layers) + 1)]
-        picture: Tensor = self.student(from_w_plus(w_plus), noise)
-        return picture
+        noise = [self.get_buffer(f"noise_{index}") for index in range(self.blocks + 1)]
+        return inverse_haar(self.student.coefficients(from_w_plus(w_plus), noise, self.blocks)[-1])
 
 
 def from_w_plus(w_plus: Tensor) -> Tensor:
@@ -217,9 +226,9 @@ def inverse_haar(x: Tensor) -> Tensor:
 
     The first C channels are the low pass; then come three details per channel: along y, along x, along both.
     """
-    low, *details = x.chunk(4, 1)
-    detail = torch.cat(details, 1)
-    along_y, along_x, both = detail[:, ::3], detail[:, 1::3], detail[:, 2::3]
+    channels = x.shape[1] // 4
+    low, details = x[:, :channels], x[:, channels:]
+    along_y, along_x, both = details.reshape(-1, channels, 3, *x.shape[2:]).unbind(2)
     top, bottom = low + along_y, low - along_y
     slope_top, slope_bottom = along_x + both, along_x - both
     quads = torch.stack([top + slope_top, top - slope_top, bottom + slope_bottom, bottom - slope_bottom], 2)

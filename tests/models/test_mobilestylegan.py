@@ -67,6 +67,18 @@ def test_pictures_stand_still() -> None:
     assert not torch.equal(first, other)
 
 
+def test_it_stops_at_a_size_with_the_picture_of_that_block() -> None:
+    torch.manual_seed(0)
+    student = Student(width=(8, 8, 8)).eval()
+    w = torch.randn(1, 18, 512)
+    with torch.no_grad():
+        small, whole, larger = (FixedNoise(student, size)(w) for size in (16, 32, 512))
+        noise = [FixedNoise(student).get_buffer(f"noise_{index}") for index in range(3)]
+        want = inverse_haar(student.coefficients(from_w_plus(w), noise)[0])
+    assert torch.equal(small, want)
+    assert whole.shape == larger.shape == (1, 3, 32, 32)
+
+
 def test_keys_are_the_published_ones(shared: Path) -> None:
     lines = (shared / "facts" / "keys" / "mobilestylegan_student_and_mapping.tsv").read_text().splitlines()
     published = {key: shape for key, shape, _ in (line.split("\t") for line in lines)}

@@ -127,7 +127,7 @@ def test_a_video_is_edited(row: Entry, runtime: Runtime, clip: Path, tmp_path: P
     assert report.edited == report.frames == FRAMES
     change = [np.abs(new.astype(int) - old) for old, new in zip(read(clip), read(tmp_path / "out.mp4"), strict=True)]
     assert all(each[FACE].mean() > 4 for each in change)
-    assert all(each[BACKGROUND].mean() < 2 for each in change)
+    assert all(each[BACKGROUND].mean() < 3 for each in change)  # what coding it twice costs
 
 
 def test_it_stands_still_on_a_still_face_and_neutral_is_the_camera(
