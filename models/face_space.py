@@ -23,8 +23,8 @@ VERTICES = 468
 """Points of the mesh that are used: MediaPipe's without the irises."""
 YAW_MODE = 0
 """The first shape mode is the head's turn, about 10 degrees a unit."""
-UPPER_HALF = 85.0
-"""Texture row above which the mesh moves with the skull, brows aside."""
+SKULL = (33, 133, 362, 263, 168, 6, 197, 195, 5, 127, 356, 234, 454, 162, 389)
+"""Mesh points that move with the skull, whatever brows and mouth do: corners of the eyes, bridge of nose, temples."""
 STEP = 3
 """Texture pixels between two nodes of the map's lattice."""
 INVERSE_STEP = 4
@@ -42,8 +42,7 @@ class Fit:
 
     Attributes:
         affine: (2, 3) float32, texture -> crop pixels, the best affine map of the whole face.
-        upright: (2, 3) float32, texture -> crop pixels, the best turn, scale and shift of its upper half: what the
-            skull does, whatever the mouth does.
+        upright: (2, 3) float32, texture -> crop pixels, the best turn, scale and shift of the `SKULL`.
         points: (V, 2) float32, crop pixels of the regularised mesh and the ring around it.
         modes: (K,) float32, the face's shape in units of each mode's standard deviation.
         nodes: (L, L, 2) float32, crop pixels of the lattice nodes.
@@ -119,7 +118,7 @@ class FaceSpace:
         coefficients = np.clip(along / self.spread, -4, 4)
         shape = self.mean + np.tensordot(coefficients * self.spread, self.modes, 1)
         placed = np.vstack([shape, self.ring]) @ linear.T + shift
-        upright = _similarity(self.mean[self.mean[:, 1] < UPPER_HALF], points[self.mean[:, 1] < UPPER_HALF])
+        upright = _similarity(self.mean[list(SKULL)], points[list(SKULL)])
         placed = placed.astype(np.float32)
         return Fit(affine.astype(np.float32), upright, placed, coefficients.astype(np.float32), self._nodes(placed))
 

@@ -75,6 +75,10 @@ SHOULDERS = 115.0
 """From so far below the brows on everything stays."""
 FALL_WIDTH, FALL_STRANDS = 4.0, 12.0
 """Half the width of that edge, and how far strands displace it."""
+OWN_HAIR, OWN_REACH = 0.15, 8.0
+"""The probability from which hair hangs together, and how near to the skull hair is of this head, crop pixels."""
+STRAY = (-30.0, -16.0)
+"""Beyond this distance from the skull, crop pixels, what is not called hair belongs to somebody else."""
 SHADOW = 5
 """Coarse pixels below a fringe that it shades."""
 FRINGED = (22.0, 34.0)
@@ -261,8 +265,10 @@ def render_scalp(
     height: Floats = np.float32(CENTER[1]) - head.texture[..., 1]
     lost: Floats = np.float32(amount * (1 + 2 * SLACK) - SLACK) - loss_order(head)
     falls = _beyond_fall(head, hair_coarse)
-    near = cv2.dilate(hair_coarse, np.ones((5, 5), np.uint8)) > 0.03
-    box = _bounds((lost > -SLACK) & (falls > -FALL_WIDTH) & (near | ((person_coarse > 0.1) & (height > 20))))
+    own = _own(hair_coarse, head)
+    stray = smoothstep(person_coarse, 0.2, 0.5) * smoothstep(height, 24, 44) * smoothstep(head.distance, *STRAY)
+    near = cv2.dilate(hair_coarse * own, np.ones((5, 5), np.uint8)) > 0.03
+    box = _bounds((lost > -SLACK) & (falls > -FALL_WIDTH) & (near | (stray > 0)))
     if box is None:
         return shown, opacity
     fine = _scaled(box, COARSE)
@@ -282,14 +288,14 @@ def render_scalp(
     reveal = smoothstep(_enlarged(lost[box], half) - STRAND_ORDER * strands, -THINNING, THINNING)
     reveal *= smoothstep(_enlarged(falls[box], half) + FALL_STRANDS * strands, -FALL_WIDTH, FALL_WIDTH)
     hair_half = cv2.resize(hair, (size // 2, size // 2), interpolation=cv2.INTER_LINEAR)[_scaled(box, COARSE // 2)]
+    hair_half = cv2.multiply(hair_half, _enlarged(own[box], half))
     close = cv2.GaussianBlur(cv2.dilate(hair_half, np.ones((5, 5), np.uint8)), (0, 0), 1.2)
     wide = cv2.GaussianBlur(cv2.dilate(hair_half, np.ones((7, 7), np.uint8)), (0, 0), 1.4)
-    stray = _enlarged(smoothstep(person_coarse[box], 0.2, 0.5) * smoothstep(height[box], 24, 44), half)
     under = smoothstep(cv2.GaussianBlur(_shaded(hair_coarse), (0, 0), 0.8), 0.1, 0.5) * (
         1 - smoothstep(head.clear, *FRINGED)
     )
     on_head = _enlarged(reveal * np.maximum(smoothstep(close, 0.05, 0.45), _enlarged(under[box], half)), full)
-    off_head = _enlarged(reveal * np.maximum(smoothstep(wide, 0.04, 0.35), stray), full)
+    off_head = _enlarged(reveal * np.maximum(smoothstep(wide, 0.04, 0.35), _enlarged(stray[box], half)), full)
     inside = smoothstep(_enlarged(head.distance[box], full), -EDGE, EDGE)
     opaque = off_head + inside * (on_head - off_head)
     cv2.threshold(opaque, 1 / 255, 0, cv2.THRESH_TOZERO, dst=opacity[fine])
@@ -418,6 +424,15 @@ def _beyond_fall(head: HeadMap, hair: Floats) -> Floats:
     sharp = 1 + BROW_SHARP * np.clip((end - np.abs(across)) / (end - start), 0, 1)
     beyond = np.maximum(head.out - width, head.clear * sharp)
     return np.asarray(np.minimum(beyond, SHOULDERS - low), np.float32)
+
+
+def _own(hair: Floats, head: HeadMap) -> Floats:
+    """1 where hair hangs together with this head, and around it; 0 on the hair of others."""
+    count, labels = cv2.connectedComponents((hair > OWN_HAIR).astype(np.uint8))
+    touching = np.zeros(count, np.float32)
+    touching[labels[head.distance > -OWN_REACH]] = 1
+    touching[0] = 0
+    return np.asarray(cv2.dilate(touching[labels], np.ones((5, 5), np.uint8)), np.float32)
 
 
 def _shaded(hair: Floats) -> Floats:

@@ -31,6 +31,8 @@ class Motion:
 
     def __init__(self) -> None:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        # the preset stops at a quarter of the resolution: brows and lips would slip by two pixels a frame
+        self._flow.setFinestScale(1)
 
     def __call__(self, before: Image, now: Image, points: Floats) -> Floats:
         """Measure a motion.

@@ -33,6 +33,13 @@ def test_modes_take_most_of_independent_noise(space, mesh):
     assert np.abs(error).mean() < 0.35 * np.abs(noisy - mesh).mean()
 
 
+def test_raised_brows_and_an_open_mouth_do_not_move_the_skull(space, mesh):
+    speaking = mesh.copy()
+    speaking[space.mean[:, 1] < 50, 1] -= 8
+    speaking[space.mean[:, 1] > 115, 1] += 12
+    np.testing.assert_allclose(space.fit(speaking).upright, space.fit(mesh).upright, atol=0.1)
+
+
 def test_texture_and_crop_coordinates_are_inverse(space, mesh):
     bent = mesh.copy()
     bent[:, 0] += 3 * np.sin(mesh[:, 1] / 25)

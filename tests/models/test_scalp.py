@@ -156,6 +156,20 @@ def test_a_fringe_goes_with_its_shadow_down_to_the_brows_and_leaves_skin(model, 
         assert opacity[brows + 16 :, middle].max() == 0
 
 
+def test_the_hair_of_others_stays(model, head, scene):
+    image, hair, person = scene
+    other = np.zeros((SIZE, SIZE), bool)
+    other[20:90, 4:40] = True
+    image = np.where(other[..., None], np.uint8(HAIR), image)
+    _, opacity = bald(
+        model,
+        head,
+        (image, np.maximum(hair, other).astype(np.float32), np.maximum(person, other).astype(np.float32)),
+        1.0,
+    )
+    assert opacity[other].max() == 0
+
+
 def test_light_and_tone_are_those_of_the_visible_skin(model):
     rows, columns = np.mgrid[:192, :192].astype(np.float32)
     lit = np.float32(SKIN) * (0.7 + 0.4 * columns / 191)[..., None]

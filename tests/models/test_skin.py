@@ -60,6 +60,15 @@ def test_age_deepens_the_faces_own_creases(skin, texture):
     assert change[20:22, 70:120].mean() < change[30:34, 70:120].mean() - 0.03
 
 
+def test_brows_grow_pale_where_the_face_has_them(skin):
+    even = np.zeros((192, 192, 3), np.uint8) + np.uint8([180, 140, 120])
+    brows = skin.brows > 0.8
+    dark = np.where(brows[..., None], np.uint8([60, 45, 40]), even)
+    bare, grown = (light(skin.older(picture, 0.0))[brows] for picture in (even, dark))
+    assert np.abs(bare).max() < 0.1
+    assert grown.max() > 0.25
+
+
 def test_the_sex_blends(skin, texture):
     ways = [skin.older(texture, male) for male in (0.0, 0.5, 1.0)]
     np.testing.assert_allclose(ways[1], (ways[0] + ways[2]) / 2, atol=1e-5)

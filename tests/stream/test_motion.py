@@ -25,6 +25,15 @@ def test_it_sees_how_a_face_moves(shift):
     assert np.abs(moved - np.float32(shift)).mean() < 0.3
 
 
+def test_it_sees_brows_rise_in_a_face_that_stays():
+    rows, columns = np.mgrid[:240, :320].astype(np.float32)
+    rise = 4 * np.exp(-(((rows - 84) / 14) ** 2))
+    raised = cv2.remap(textured(), columns, rows + rise, cv2.INTER_LINEAR)
+    moved = Motion()(textured(), raised, POINTS)
+    wanted = -4 * np.exp(-(((POINTS[:, 1] - 84) / 14) ** 2))
+    assert np.abs(moved[:, 1] - wanted).mean() < 0.3
+
+
 def test_points_without_extent_do_not_move():
     image = textured()
     assert not Motion()(image, image, np.zeros((3, 2), np.float32)).any()
