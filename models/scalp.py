@@ -69,10 +69,10 @@ TUFT, TUFT_TOP, TUFT_END, TUCK = 6.0, 20.0, 30.0, 0.3
 """Short hair is kept where it hugs the head, like the fringe round a bald man's ears: so thick, fully so from so far
 below the brows; further down it follows the jaw inwards.
 """
-OPENING = 0.5
+OPENING = 0.6
 """Long hair is kept as if grown from above the ears: it widens by so much for each pixel down."""
-SHOULDERS = 115.0
-"""From so far below the brows on everything stays."""
+SHOULDERS, SHOULDER_SLOPE = 140.0, 0.5
+"""From so far below the brows on everything stays, and how steeply the edge of what stays ends there."""
 FALL_WIDTH, FALL_STRANDS = 4.0, 12.0
 """Half the width of that edge, and how far strands displace it."""
 OWN_HAIR, OWN_REACH = 0.15, 8.0
@@ -423,7 +423,7 @@ def _beyond_fall(head: HeadMap, hair: Floats) -> Floats:
     start, end = BROW_ENDS
     sharp = 1 + BROW_SHARP * np.clip((end - np.abs(across)) / (end - start), 0, 1)
     beyond = np.maximum(head.out - width, head.clear * sharp)
-    return np.asarray(np.minimum(beyond, SHOULDERS - low), np.float32)
+    return np.asarray(np.minimum(beyond, SHOULDER_SLOPE * (SHOULDERS - low)), np.float32)
 
 
 def _own(hair: Floats, head: HeadMap) -> Floats:
