@@ -6,7 +6,7 @@ user sees, smoothing and all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,7 @@ Image = NDArray[np.uint8]
 
 SEGMENT, WARM = 24, 12
 """Frames that are measured at a time, and frames before them in which the filters settle."""
+SEGMENTS_PER_CLIP = 2
 SIDE = 320
 """Side in pixels of the square around the face in which frames are compared; it stays where it is."""
 USUAL_FPS = 25.0
@@ -110,6 +111,30 @@ def flicker(run: list[Seen], tracker: Tracker, editor: Editor, segmenter: Segmen
         ours += float(_difference(after[index], after[index - 1], where)[touched].mean())
         theirs += float(_difference(camera[index], camera[index - 1], where)[touched].mean())
     return ours / max(theirs, 1e-6)
+
+
+def print_flicker(
+    clips: Path, editor: Editor, segmenter: Segmenter, edits: Mapping[str, Controls], goal: float
+) -> None:
+    """Print how much each edit flickers on each clip, as Markdown.
+
+    Args:
+        clips: folder with video files.
+        editor: what edits.
+        segmenter: reads the masks.
+        edits: what the editor shall do, by the heading of the column.
+        goal: what is wanted.
+    """
+    reader = ClipReader()
+    print(f"\n| flicker out / in (goal <= {goal}) | " + " | ".join(edits) + " |")
+    print("|---|" + "---|" * len(edits))
+    for clip in sorted(clips.glob("*.mp4")):
+        ratios = [
+            [flicker(seen, reader.tracker(), editor, segmenter, controls) for controls in edits.values()]
+            for seen in reader.segments(clip, SEGMENTS_PER_CLIP)
+        ]
+        if ratios:
+            print(f"| {clip.name} | " + " | ".join(f"{value:.2f}" for value in np.mean(ratios, axis=0)) + " |")
 
 
 def _difference(now: Image, before: Image, where: Floats) -> Floats:

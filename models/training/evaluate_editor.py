@@ -18,7 +18,7 @@ from models.editor import Crop
 from models.embedded_editor import EmbeddedControls, EmbeddedEditor
 from models.segmenter import Segmenter
 from models.training.apply import apply_edit
-from models.training.clips import ClipReader, flicker
+from models.training.clips import print_flicker
 from models.training.data import ROOT, SIZE, FaceSet, shared_folder
 from models.training.teachers import Teachers
 
@@ -31,7 +31,12 @@ EMBEDDED = ROOT / "models" / "embedded"
 LADDER = (15, 25, 35, 45, 55, 65, 75, 85)
 PARTS = ("age", "ladder", "bald", "off", "flicker")
 SHEET_FACES = 40
-SEGMENTS_PER_CLIP = 2
+FLICKER = {
+    "age=75": EmbeddedControls(age=75),
+    "age=25": EmbeddedControls(age=25),
+    "bald=1": EmbeddedControls(bald=1),
+    "hair_grey=1": EmbeddedControls(hair_grey=1),
+}
 BACKGROUND_DISTANCE = 0.15
 """How far from the person, in crop sides, background counts as background near the head."""
 
@@ -68,7 +73,7 @@ def main(argv: list[str]) -> int:
     if rows:
         print_table(rows, faces)
     if "flicker" in parts:
-        print_flicker(shared_folder(), editor, bench.segmenter)
+        print_flicker(shared_folder() / "clips", editor, bench.segmenter, FLICKER, 1.15)
     if options.sheet:
         bench.sheets(options.sheet)
     return 0
@@ -264,21 +269,6 @@ def print_table(rows: list[Row], faces: FaceSet) -> None:
         means = " | ".join(f"{np.mean(v):.2f} ({len(v)})" if v else "-" for v in groups.values())
         whole = float(np.mean([value for _, value in row.values])) if row.values else float("nan")
         print(f"| {row.name} | {row.goal} | {whole:.2f} | {len(row.values)} | {means} |")
-
-
-def print_flicker(shared: Path, editor: EmbeddedEditor, segmenter: Segmenter) -> None:
-    """Print how much each edit flickers on each clip, as Markdown."""
-    reader = ClipReader()
-    edits: tuple[dict[str, Any], ...] = ({"age": 75}, {"age": 25}, {"bald": 1}, {"hair_grey": 1})
-    print("\n| flicker out / in (goal <= 1.15) | " + " | ".join(f"{k}={v}" for edit in edits for k, v in edit.items()))
-    print("|---|" + "---|" * len(edits))
-    for clip in sorted((shared / "clips").glob("*.mp4")):
-        ratios = [
-            [flicker(seen, reader.tracker(), editor, segmenter, EmbeddedControls(**edit)) for edit in edits]
-            for seen in reader.segments(clip, SEGMENTS_PER_CLIP)
-        ]
-        if ratios:
-            print(f"| {clip.name} | " + " | ".join(f"{value:.2f}" for value in np.mean(ratios, axis=0)) + " |")
 
 
 class _Ages:

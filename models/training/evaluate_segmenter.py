@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from engines.select import load
 from models.editor import Masks
+from models.hair import Hair, HairControls
 from models.segmenter import Segmenter
 from models.training import occluders
+from models.training.clips import print_flicker
 from models.training.data import MASK_SIZE, SIZE, FaceSet, shared_folder
 
 Floats = NDArray[np.float32]
@@ -25,6 +27,7 @@ NOISE = 4.0
 """Standard deviation of the camera noise in the steadiness test, in grey levels per channel of the 256 px crop."""
 COMPOSED: tuple[occluders.Kind, ...] = ("hand", "microphone", "cup", "strands", "card", "cloth", "glasses")
 
+DYES = {colour: HairControls(colour=colour, amount=1) for colour in ("black", "red", "blond")}
 HAND_CLIP = "insightface__810_1684206192.mp4"
 HANDS: dict[int, tuple[tuple[int, int], ...]] = {
     230: (
@@ -87,6 +90,8 @@ def main(argv: list[str]) -> int:
         print("\n| group | pictures | hair IoU | person IoU |\n|---|---|---|---|")
         for name, chosen in groups(faces, rows):
             print(f"| {name} | {chosen.sum()} | {_mean(hair[chosen & present]):.3f} | {_mean(person[chosen]):.3f} |")
+        if (options.shared / "clips").is_dir():
+            print_flicker(options.shared / "clips", Hair(), segmenter, DYES, 1.1)
     if not options.no_time:
         for line in timings(options.weights):
             print(line)
