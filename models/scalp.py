@@ -354,20 +354,19 @@ def fill(picture: Floats, weight: Floats) -> Floats:
 def _scalp_colour(
     model: ScalpModel, coarse: Floats, *, hair: Floats, head: HeadMap, light: Floats, skin: Floats
 ) -> Floats:
-    polar = model.mean + np.tensordot(light, model.shading, 1).astype(np.float32)
+    polar = model.mean + skin + np.tensordot(light, model.shading, 1).astype(np.float32)
     radii = polar.shape[1]
     # near the brows the statistics show brows
-    shade = _at_angle(
+    expected = _at_angle(
         polar.transpose(1, 0, 2), head.shade_angle, np.clip(head.shade_radius * radii - 0.5, 0, radii - 1)
     )
-    expected = shade + skin
     across, down = head.texture[..., 0], head.texture[..., 1]
     forehead = smoothstep(across, 24, 34) * smoothstep(SIZE - across, 24, 34) * smoothstep(down, -34, -26)
     forehead = forehead * smoothstep(head.distance, 1, 6) * (1 - smoothstep(down, 34, 46))
     visible = forehead * (1 - smoothstep(_shaded(hair), 0.05, 0.25))
     error = log_colour(coarse) - expected
     known = float(visible.sum()) + LEAST_FOREHEAD
-    usual = np.einsum("ij,ijc->c", visible, np.clip(error, -0.6, 0.6)) / known
+    usual = visible.ravel() @ np.clip(error, -0.6, 0.6).reshape(-1, 3) / known
     half = (coarse.shape[1] // 2, coarse.shape[0] // 2)
     own = cv2.resize(np.clip(error - usual, -0.5, 0.4).astype(np.float32), half, interpolation=cv2.INTER_AREA)
     local = cv2.resize(fill(own, cv2.resize(visible, half, interpolation=cv2.INTER_AREA)), coarse.shape[1::-1])
