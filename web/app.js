@@ -498,7 +498,9 @@ async function refreshEditors() {
 
 function drawEditorPresets() {
   const editor = page.editor?.name ?? "";
-  markPreset = drawPresets($("presets"), page.editor?.presets ?? [], ownPresets(editor), {
+  // A value that is the standard one is left out of the look that is on: it shall not keep a preset from being marked.
+  const looks = (presets) => presets.map((preset) => ({ ...preset, controls: changedValues(page.fields, preset.controls) }));
+  markPreset = drawPresets($("presets"), looks(page.editor?.presets ?? []), looks(ownPresets(editor)), {
     onPick: (look) => {
       const { photo = "" } = page.wanted.controls;
       setSettings({ controls: changedValues(page.fields, { photo, ...look }) });

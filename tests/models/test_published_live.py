@@ -20,7 +20,6 @@ import av
 import numpy as np
 import onnx
 import pytest
-import torch
 
 from engines import parity
 from engines.base import Array, Engine
@@ -50,9 +49,6 @@ BACKGROUND = np.s_[:, :60]
 PUBLISHED = [name for name in catalog.ENTRIES if name not in ("embedded", "hair")]
 CONTROLS: Mapping[str, Mapping[str, Any]] = {"stargan-both": {"blond_hair": 1.0, "happy": 1.0}}
 """What to set where a row has no presets."""
-
-PARENTS = {"babygan": ("babygan", tiny.FFHQ_ROWS), "babygan-stylegan1": ("stylegan1", tiny.ROWS)}
-"""Folder of the second parent's code, and its rows."""
 
 
 class Counted(Engine):
@@ -100,19 +96,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory, pictures: list[Image]) -> Pat
 @pytest.fixture(params=PUBLISHED)
 def row(request: pytest.FixtureRequest, runtime: Runtime) -> Entry:
     """A row of the catalog whose weights have come and been converted."""
-    return ready(request.param)
-
-
-def ready(name: str) -> Entry:
-    row = catalog.ENTRIES[name]
-    tiny.write(row)
-    if name in PARENTS:
-        tiny.write_parent(weights_folder() / PARENTS[name][0] / "parent.npy", PARENTS[name][1])
-    assert row.convert is not None
-    torch.manual_seed(0)
-    row.convert()
-    assert row.state != "needs weights", row.why
-    return row
+    return tiny.ready(request.param)
 
 
 def controls_of(row: Entry, detail: str = "delta") -> dict[str, Any]:
@@ -166,7 +150,7 @@ CALLS = {
 def test_what_a_face_keeps_is_read_at_a_set_rate(
     name: str, runtime: Runtime, pictures: list[Image], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    row, calls = ready(name), Counter[str]()
+    row, calls = tiny.ready(name), Counter[str]()
 
     def load(load_engine: LoadEngine) -> Editor:
         return row.load(lambda path: Counted(load_engine(path), path.stem, calls))
@@ -181,7 +165,7 @@ def test_what_a_face_keeps_is_read_at_a_set_rate(
 
 
 def test_the_age_codes_of_lats_are_constants_of_its_network(runtime: Runtime) -> None:
-    row = ready("lats")
+    row = tiny.ready("lats")
     for path in row.networks:
         graph = onnx.load(str(path)).graph
         shapes = [tuple(tensor.dims) for tensor in graph.initializer]
@@ -190,7 +174,7 @@ def test_the_age_codes_of_lats_are_constants_of_its_network(runtime: Runtime) ->
 
 
 def test_babygan_on_stylegan_follows_its_notebook(runtime: Runtime) -> None:
-    ready("babygan-stylegan1")
+    tiny.ready("babygan-stylegan1")
     editor = runtime.editor("babygan-stylegan1")
     crop = face_crop(editor.crop.size)
     latent = editor.encode(crop)
@@ -207,7 +191,7 @@ def test_babygan_on_stylegan_follows_its_notebook(runtime: Runtime) -> None:
 def test_the_command_edits_a_video(
     runtime: Runtime, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ready("stargan-rafd")
+    tiny.ready("stargan-rafd")
     arguments = ["--editor", "stargan-rafd", "--set", "happy=1", "--backend", "onnxruntime", "--quiet"]
     assert main([str(clip), str(tmp_path / "out.mp4"), *arguments]) == 0
     assert f"{FRAMES} of {FRAMES} frames edited" in capsys.readouterr().out

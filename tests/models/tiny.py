@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from engines.export import export
 from models import (
     alae,
+    catalog,
     convert,
     directions,
     encoders,
@@ -34,7 +35,7 @@ from models import (
     stylegan2,
 )
 from models.editors.styleflow import CONDITIONS
-from models.entry import Entry
+from models.entry import Entry, weights_folder
 from models.latents import Components, Direction, save, save_components
 
 WIDTH = 32
@@ -44,6 +45,8 @@ SIDE, ROWS = 64, 10
 FFHQ_ROWS = 18
 """Of the one that several systems share, which therefore is one of 1024 pixels; its picture is taken at 64."""
 ALAE = alae.Config(layers=5, width=2, latent=8)
+PARENTS = {"babygan": ("babygan", FFHQ_ROWS), "babygan-stylegan1": ("stylegan1", ROWS)}
+"""Folder of the second parent's code for those who choose no photo, and its rows."""
 
 
 def shrink(patch: pytest.MonkeyPatch) -> None:
@@ -70,19 +73,28 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(directions, "convert", _direction)
 
 
-def write(row: Entry) -> None:
-    """Write every file that a row of the catalog fetches, or asks its user for."""
+def ready(name: str) -> Entry:
+    """The row of the catalog of that name after its weights have come and been converted; needs `shrink`."""
+    row = catalog.ENTRIES[name]
+    _write(row)
+    if name in PARENTS:
+        folder, rows = PARENTS[name]
+        parent = np.random.default_rng(7).normal(size=(rows, WIDTH)).astype(np.float32)
+        (weights_folder() / folder).mkdir(parents=True, exist_ok=True)
+        np.save(weights_folder() / folder / "parent.npy", parent)
+    assert row.convert is not None
+    torch.manual_seed(0)
+    row.convert()
+    assert row.state != "needs weights", row.why
+    return row
+
+
+def _write(row: Entry) -> None:
     for weights in row.weights:
         weights.path.parent.mkdir(parents=True, exist_ok=True)
         if not weights.path.exists():
             torch.manual_seed(0)
             _WRITERS.get(f"{weights.path.parent.name}/{weights.path.name}", _vector)(weights.path)
-
-
-def write_parent(path: Path, rows: int) -> None:
-    """Write the code of a second parent for those who choose no photo, as `models.inversion` does."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.save(path, np.random.default_rng(7).normal(size=(rows, WIDTH)).astype(np.float32))
 
 
 def _inverter(kind: str, rows: int = ROWS) -> Callable[[Path], None]:
