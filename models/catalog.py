@@ -94,6 +94,10 @@ ENTRIES: dict[str, Entry] = {
 }
 
 
+NOTE = """Published editors give their authors' numbers under weights by formula (`python -m models.parity`) and edit a
+video of a real face in small (tests/models/test_published_live.py). No file of their authors was at hand."""
+
+
 def table() -> str:
     """The catalog as lines of text: name, state, size of the download, licence, what it does, its controls."""
     rows = [("EDITOR", "STATE", "SIZE", "LICENCE", "CONTROLS")]
@@ -111,6 +115,7 @@ def main() -> int:
     """`python -m models.catalog`: print the table."""
     print(table())
     print("\n`python -m models.fetch EDITOR` fetches what an editor needs, once you have accepted its licence.")
+    print(NOTE)
     return 0
 
 

@@ -287,7 +287,8 @@ def _styleflow() -> Entry:
     return Entry(
         "styleflow",
         "Attributes",
-        "Age, baldness, beard, expression, glasses or pose; what you do not touch stays as it is.",
+        "Age, baldness, beard, expression, glasses or pose; what you do not touch stays as it is. "
+        "Of your own attributes it measures the pose alone and assumes the rest.",
         controls_of("styleflow", "StyleFlowControls"),
         load,
         (flow, E4E),
