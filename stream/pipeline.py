@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from engines.batching import Dropped, belong_to, session
-from models.editor import AimedEditor, Controls, Crop, Edit, Editor, Latent, Masks
+from models.editor import AimedEditor, Controls, Crop, Edit, Editor, Latent
 from models.segmenter import Segmenter
 from stream.alignment import Quad, cut, points5_of, quad_of, to_crop
 from stream.blending import blend
@@ -44,11 +44,15 @@ ControlsOf = Callable[[Settings], Controls]
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """An edit, and what stays in front of it, both in the crop's coordinates: the track carries them along."""
+    """An edit, and what stays in front of it, both in the crop's coordinates: the track carries them along.
+
+    `seconds` is the time it took.
+    """
 
     edit: Edit
     keep: Floats | None
     controls: Controls
+    seconds: float
 
 
 @dataclass(slots=True)
@@ -62,7 +66,6 @@ class Steady:
         seen: when the face was last there, seconds.
         read: the newest reading of the face; `read_at` is when it was asked for, `reading` while it is still made.
         frame, points: the last frame and where the mesh was in it.
-        shown: the last masks; `masked` edits have used them.
         made: the last edit; `carried` frames have used it. `making` is the next one, made beside the stream.
     """
 
@@ -78,8 +81,6 @@ class Steady:
     reading: Future[Latent] | None = None
     frame: Image | None = None
     points: Floats | None = None
-    shown: Masks | None = None
-    masked: int = 0
     made: Made | None = None
     carried: int = 0
     making: Future[Made] | None = None
@@ -160,7 +161,8 @@ class Pipeline:
 
     def _spent(self, started: float, interval: float) -> None:
         now = self._clock()
-        self._quality.spent(now - started, interval, now)
+        an_edit = sum(steady.made.seconds for steady in self._steady.values() if steady.made is not None)
+        self._quality.spent(now - started, interval, now, an_edit)
 
     def _level(self, settings: Settings) -> Level:
         """What this frame may leave out. Another editor costs something else, and starts at full quality."""
@@ -274,20 +276,18 @@ class Pipeline:
         Raises:
             engines.batching.Dropped: an engine is too busy.
         """
-        editor, trace = work.editor, work.trace
+        editor, trace, started = work.editor, work.trace, self._clock()
         if self._segmenter is not None:
-            steady.masked += 1
-            if steady.shown is None or steady.masked >= work.level.masks_every:
-                with self._timed(trace, "segment"):
-                    steady.shown = steady.masks(crop.image, self._segmenter.read(crop.image), work.now)
-                    steady.masked = 0
-            crop = replace(crop, masks=steady.shown)
+            with self._timed(trace, "segment"):
+                masks = steady.masks(crop.image, self._segmenter.read(crop.image), work.now)
+            crop = replace(crop, masks=masks)
         with self._timed(trace, "encode"):
             latent = steady.latent(self._read(crop, steady, work), work.now)
             steered = editor.steer(latent, work.controls)
         with self._timed(trace, "render"):
             edit = editor.render(crop, latent, steered)
-        return Made(edit, None if crop.masks is None else crop.masks.occluder, work.controls)
+        keep = None if crop.masks is None else crop.masks.occluder
+        return Made(edit, keep, work.controls, self._clock() - started)
 
     def _read(self, crop: Crop, steady: Steady, work: Work) -> Latent:
         """The newest reading of the face. Refreshing it does not delay a live stream."""

@@ -9,14 +9,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-BUDGET = 0.85
-"""Part of the time between two camera frames that one frame's work may take."""
+BUDGET = 0.7
+"""Part of the time between two camera frames that one frame's work may take on the mean: some take longer."""
 SETTLE_S = 0.7
 """Time after a step in which the mean cost settles: no further step down before."""
 MEAN_S = 0.5
 """Time constant of the mean cost."""
 PATIENCE_S, MOST_PATIENCE_S = 3.0, 60.0
 """Time within the budget before a step up is tried; it doubles when the step fails, up to the second."""
+MAY_FIT = 1.4
+"""No step up from edits beside the stream is tried while an edit takes over this many times the budget: beside the
+stream, an edit shares the processor with it and takes longer than it would within."""
 FAILED_WITHIN_S = 4.0
 """A step up that has to be taken back within this time has failed."""
 
@@ -26,14 +29,12 @@ class Level:
     """What is left out.
 
     Attributes:
-        masks_every: the segmenter runs on every so manieth edited frame; in between its masks stay with the crop.
         edit_every: an edit is made on every so manieth frame; in between the track carries the last one along.
         read_slower: the face is read anew this many times less often than its editor asks.
         background: edits are made beside the stream: every frame carries the newest one that is done.
         told: what the user is told; empty when nothing is left out.
     """
 
-    masks_every: int = 1
     edit_every: int = 1
     read_slower: float = 1.0
     background: bool = False
@@ -42,10 +43,9 @@ class Level:
 
 LEVELS = (
     Level(),
-    Level(masks_every=2, read_slower=2.0, told="masks on every 2nd frame"),
-    Level(masks_every=1, edit_every=2, read_slower=2.0, background=True, told="edited anew on every 2nd frame"),
-    Level(masks_every=1, edit_every=3, read_slower=3.0, background=True, told="edited anew on every 3rd frame"),
-    Level(masks_every=1, edit_every=6, read_slower=6.0, background=True, told="edited anew on every 6th frame"),
+    Level(edit_every=2, read_slower=2.0, background=True, told="edited anew on every 2nd frame"),
+    Level(edit_every=3, read_slower=3.0, background=True, told="edited anew on every 3rd frame"),
+    Level(edit_every=6, read_slower=6.0, background=True, told="edited anew on every 6th frame"),
 )
 """From full quality to least work."""
 
@@ -67,13 +67,15 @@ class Quality:
         """What the next frame leaves out."""
         return LEVELS[self._level]
 
-    def spent(self, seconds: float, interval: float, now: float) -> None:
+    def spent(self, seconds: float, interval: float, now: float, an_edit: float = 0.0) -> None:
         """Tell what a frame cost.
 
         Args:
             seconds: the time its work took.
             interval: the time between two frames of the camera, seconds.
             now: seconds, increasing.
+            an_edit: the time that the newest edits of its faces took, seconds; not part of `seconds` where they were
+                made beside the stream.
         """
         if interval <= 0:
             return
@@ -88,6 +90,8 @@ class Quality:
                 failed = now - self._rose < FAILED_WITHIN_S
                 self._patience = min(2 * self._patience, MOST_PATIENCE_S) if failed else PATIENCE_S
                 self._step(+1, now)
+            return
+        if self.level.background and not LEVELS[self._level - 1].background and an_edit > MAY_FIT * BUDGET * interval:
             return
         self._within_since = min(self._within_since, now)
         if self._level and now - max(self._within_since, self._changed) >= self._patience:

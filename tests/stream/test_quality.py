@@ -8,7 +8,7 @@ from engines.batching import Dropped
 from models.editor import Crop, Edit, Latent
 from stream.frame import Frame, Output
 from stream.pipeline import Pipeline
-from stream.quality import BUDGET, FAILED_WITHIN_S, LEVELS, MOST_PATIENCE_S, PATIENCE_S, Level, Quality
+from stream.quality import BUDGET, FAILED_WITHIN_S, LEVELS, MAY_FIT, MOST_PATIENCE_S, PATIENCE_S, Level, Quality
 from stream.settings import Settings
 from stream.tracking import Tracker
 from tests.stream.conftest import Tint, TintControls, World, controls_of
@@ -27,11 +27,11 @@ def play(quality: Quality, cost: Callable[[Level], float], seconds: float, start
 
 
 def test_what_fits_stays_at_full_quality() -> None:
-    assert set(play(Quality(), lambda _: 0.8 * INTERVAL, 60)) == {0}
+    assert set(play(Quality(), lambda _: 0.95 * BUDGET * INTERVAL, 60)) == {0}
 
 
 def test_what_does_not_fit_steps_down_until_it_does() -> None:
-    levels = play(Quality(), lambda level: DEAR / level.edit_every, 4)
+    levels = play(Quality(), lambda level: 1.9 * BUDGET * INTERVAL / level.edit_every, 3)
     assert LEVELS[levels[-1]].edit_every == 2
     assert np.all(np.diff(levels) >= 0)
 
@@ -58,6 +58,18 @@ def test_steps_that_fail_are_tried_ever_more_rarely() -> None:
     assert 4 <= len(tries) <= 12
     assert np.all(gaps[1:3] > 1.5 * gaps[:2])
     assert gaps.max() <= MOST_PATIENCE_S + FAILED_WITHIN_S
+
+
+def test_edits_that_cannot_fit_stay_beside_the_stream() -> None:
+    quality = Quality()
+    play(quality, lambda _: DEAR, 1)
+    assert quality.level == LEVELS[1]
+    for index in range(30, 3000):
+        quality.spent(CHEAP, INTERVAL, index * INTERVAL, 1.1 * MAY_FIT * BUDGET * INTERVAL)
+    assert quality.level == LEVELS[1]
+    for index in range(3000, 3200):
+        quality.spent(CHEAP, INTERVAL, index * INTERVAL, CHEAP)
+    assert quality.level == LEVELS[0]
 
 
 def test_an_unknown_camera_rate_leaves_everything_as_it_is() -> None:
@@ -149,7 +161,7 @@ def test_a_slow_live_stream_makes_fewer_edits_and_shows_all(
     assert editor.renders < 90
     assert all(output.edited for output in outputs)
     assert not outputs[0].reduced
-    assert outputs[-1].reduced
+    assert any(output.reduced for output in outputs)
 
 
 def test_full_quality_is_kept_where_it_is_wanted(live: Pipeline, world: World, editor: Counted, tint: Settings) -> None:
@@ -190,10 +202,10 @@ def test_edits_beside_the_stream_never_hold_it_up(
     live: Pipeline, world: World, editor: Counted, tint: Settings
 ) -> None:
     editor.cost = 10 * DEAR
-    outputs = run(live, world, tint, range(120))
+    outputs = run(live, world, tint, range(40))
     assert outputs[-1].reduced == next(level.told for level in LEVELS if level.background)
     editor.gate.clear()  # whatever is made now is never done
-    outputs = run(live, world, tint, range(120, 150))
+    outputs = run(live, world, tint, range(40, 70))
     assert all(output.edited for output in outputs)
     assert threading.get_ident() in editor.threads
     assert len(editor.threads) == 2
@@ -203,10 +215,10 @@ def test_an_error_beside_the_stream_is_raised_in_it(
     live: Pipeline, world: World, editor: Counted, tint: Settings
 ) -> None:
     editor.cost = 10 * DEAR
-    run(live, world, tint, range(120))
+    run(live, world, tint, range(40))
     editor.broken = True
     with pytest.raises(RuntimeError, match="device is gone"):
-        run(live, world, tint, range(120, 180))
+        run(live, world, tint, range(40, 80))
 
 
 def test_a_moved_control_is_seen_at_once(live: Pipeline, world: World, editor: Counted, tint: Settings) -> None:
