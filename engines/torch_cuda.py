@@ -60,6 +60,7 @@ class TorchCudaEngine(CudaEngine):
         super().__init__(device)
         self.precision = precision
         self._module, self.inputs, self.outputs = _module(network, precision)
+        only_batch_is_free(network, self.inputs)
         self._torch = load_torch()
         self._last = self._torch.channels_last
         self._module.to(device=device.buffer((1,), np.dtype(np.float32)).device)
@@ -137,7 +138,6 @@ def _module(network: Network, precision: str) -> tuple[OnnxModule, tuple[TensorS
 
     model = onnx.load(str(network.path))
     inputs, outputs = sides(model)
-    only_batch_is_free(network, inputs)
     try:
         module = OnnxModule(to_half(model) if precision == "f16" else model)
     except EngineError as error:

@@ -15,7 +15,9 @@ OPSET, IR = 18, 9
 MakeNetwork = Callable[..., Path]
 
 
-def convolutions(*, batch: int | str = "batch", channels: int = 4, size: int = 16, layers: int = 2) -> onnx.ModelProto:
+def convolutions(
+    *, batch: int | str = "batch", channels: int = 4, size: int | str = 16, layers: int = 2
+) -> onnx.ModelProto:
     """A stack of 3x3 convolutions with ReLU between: "image" (N, 3, S, S) float32 -> "out" (N, channels, S, S)."""
     generator = np.random.default_rng(7)
     nodes, weights, tensor, width = [], [], "image", 3

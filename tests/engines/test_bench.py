@@ -88,8 +88,11 @@ def test_eager_mode_is_compared_on_request(network, tmp_path, capsys, monkeypatc
     pytest.importorskip("torch", reason="needs torch, which is what is compared with")
     monkeypatch.setattr(bench, "PEAK_SIDE", 32)
     monkeypatch.setattr(select, "BACKENDS", (OnnxRuntime(),))
-    assert bench.main([str(network("a")), "--eager", "--seconds", "0.01", "--cache", str(tmp_path / "cache")]) == 0
-    assert "| a.onnx | torch_eager_cpu | f32 |" in capsys.readouterr().out
+    networks = [str(network("a")), str(network("any", size="side"))]
+    assert bench.main([*networks, "--eager", "--seconds", "0.01", "--cache", str(tmp_path / "cache")]) == 0
+    printed = capsys.readouterr().out
+    assert "| a.onnx | torch_eager_cpu | f32 |" in printed
+    assert "| any.onnx | torch_eager_cpu | f32 |" in printed
 
 
 @pytest.fixture
