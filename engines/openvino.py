@@ -96,10 +96,10 @@ class OpenVinoEngine(Engine):
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         try:
+            # Tensors share the arrays' memory and do not keep it: all must live until the call is done.
+            arrays = [np.ascontiguousarray(inputs[spec.name]) for spec in self.inputs]
             with self._request() as request:
-                for index, spec in enumerate(self.inputs):
-                    # Without a copy: the array outlives the call, and the request lets go of it in the next one.
-                    array = np.ascontiguousarray(inputs[spec.name])
+                for index, array in enumerate(arrays):
                     request.set_input_tensor(index, self._tensor(array, shared_memory=True))
                 request.start_async()
                 request.wait()

@@ -129,6 +129,24 @@ def test_inputs_may_change_after_the_call_and_need_not_be_contiguous(load, netwo
     np.testing.assert_allclose(result, want, atol=1e-5)
 
 
+def test_several_inputs_need_not_be_contiguous(load, tmp_path):
+    """Each is copied for the call, and all copies must live until its end: large ones reuse each other's memory."""
+    tensor, shape = helper.make_tensor_value_info, [1, 3, 256, 256]
+    names = ["a", "b", "c"]
+    graph = helper.make_graph(
+        [helper.make_node("Sub", ["a", "b"], ["d"]), helper.make_node("Mul", ["d", "c"], ["y"])],
+        "three",
+        [tensor(name, TensorProto.FLOAT, shape) for name in names],
+        [tensor("y", TensorProto.FLOAT, shape)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
+    onnx.save(model, tmp_path / "three.onnx")
+    generator = np.random.default_rng(4)
+    images = {name: generator.random((1, 256, 256, 3), np.float32).transpose(0, 3, 1, 2) for name in names}
+    result = load(tmp_path / "three.onnx").run(images)["y"]
+    np.testing.assert_allclose(result, (images["a"] - images["b"]) * images["c"], atol=1e-6)
+
+
 def test_many_threads_get_their_own_results(load, network):
     path = network()
     engine = load(path)
