@@ -1,11 +1,12 @@
 """An ONNX graph as a torch module, operator by operator (https://onnx.ai/onnx/operators): the same network in PyTorch.
 
-Shapes and indices (int64) stay on the host, so that running the module never waits for the GPU.
+Shapes and what is computed from them stay on the host, so that running the module never waits for the GPU. From the
+second call of one shape on, nothing crosses between host and GPU: a CUDA graph can take it in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -57,34 +58,66 @@ class OnnxModule(nn.Module):
     def __init__(self, model: onnx.ModelProto) -> None:
         super().__init__()
         nodes = [_node(node, index) for index, node in enumerate(model.graph.node)]
-        if missing := sorted({node.operator for node in nodes} - OPERATORS.keys()):
+        if missing := sorted({node.operator for node in nodes} - OPERATORS.keys() - {"Constant"}):
             raise EngineError(f"operators that the PyTorch engine does not have: {missing}")
-        constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+        constants = {
+            tensor.name: torch.from_numpy(np.array(numpy_helper.to_array(tensor))) for tensor in model.graph.initializer
+        }
         self.names = [value.name for value in model.graph.input if value.name not in constants]
         self.results = [value.name for value in model.graph.output]
+        constants |= {node.outputs[0]: _constant(node) for node in nodes if node.operator == "Constant"}
+        nodes = [node for node in nodes if node.operator != "Constant"]
         self.nodes = _with_dead(nodes, keep={*self.results, *constants})
+        read = {node.inputs[place] for node in nodes for place in _read(node)}
+        # What the host reads stays there; numbers that are computed with go to the device with the module.
+        self._numbers = {name: tensor for name, tensor in constants.items() if name in read}
         self._host: dict[str, Tensor] = {}
         self._buffer: dict[str, str] = {}
-        for index, (name, values) in enumerate(constants.items()):
-            tensor = torch.from_numpy(np.array(values))
+        for index, (name, tensor) in enumerate(constants.items()):
             if tensor.is_floating_point():
                 self.register_buffer(f"constant{index}", tensor)
                 self._buffer[name] = f"constant{index}"
             else:
                 self._host[name] = tensor
+        self._copies: dict[Hashable, Tensor] = {}
 
     def forward(self, *inputs: Tensor) -> list[Tensor]:
         values: dict[str, Tensor] = dict(self._host)
         values.update((name, getattr(self, buffer)) for name, buffer in self._buffer.items())
         values.update(zip(self.names, inputs, strict=True))
         for node in self.nodes:
-            arguments = [values[name] if name else None for name in node.inputs]
-            result = OPERATORS[node.operator](node, *arguments)
+            result = OPERATORS[node.operator](node, *self._arguments(node, values))
             outputs = result if isinstance(result, (tuple, list)) else [result]
             values.update(zip(node.outputs, outputs, strict=False))
             for name in node.dead:
-                del values[name]
-        return [values[name] for name in self.results]
+                values.pop(name, None)  # optional outputs were never made
+        return [self._on(value.device, values[name]) for value in inputs[:1] for name in self.results]
+
+    def _arguments(self, node: Node, values: Mapping[str, Tensor]) -> list[Tensor | None]:
+        """What a node computes with, on one device; what it reads, on the host."""
+        read = _read(node)
+        given = [
+            (self._numbers.get(name, values[name]) if place in read else values[name]) if name else None
+            for place, name in enumerate(node.inputs)
+        ]
+        computed = [value for place, value in enumerate(given) if value is not None and place not in read]
+        device = next((value.device for value in computed if value.device.type != "cpu"), None)
+        if device is None:
+            return given
+        return [
+            value if value is None or place in read else self._on(device, value) for place, value in enumerate(given)
+        ]
+
+    def _on(self, device: torch.device, value: Tensor) -> Tensor:
+        """A tensor on a device. What comes from the host is copied once per content and kept at its address, where a
+        captured graph reads it: a capture admits no copies from the host.
+        """
+        if value.device == device:
+            return value
+        key = (device, value.dtype, value.shape, value.numpy().tobytes())
+        if key not in self._copies:
+            self._copies[key] = value.to(device)
+        return self._copies[key]
 
 
 def _node(node: onnx.NodeProto, index: int) -> Node:
@@ -92,6 +125,11 @@ def _node(node: onnx.NodeProto, index: int) -> Node:
     decoded = {name: value.decode() if isinstance(value, bytes) else value for name, value in attributes.items()}
     name = node.name or f"{node.op_type}_{index}"
     return Node(name, node.op_type, tuple(node.input), tuple(name for name in node.output if name), decoded)
+
+
+def _read(node: Node) -> set[int]:
+    """Places of the inputs whose values the host needs to know: shapes, axes, factors."""
+    return {place for place in READ.get(node.operator, ()) if place < len(node.inputs) and node.inputs[place]}
 
 
 def _with_dead(nodes: Sequence[Node], keep: set[str]) -> list[Node]:
@@ -222,7 +260,7 @@ def _resize(
 def _host(scales: Tensor | None) -> Tensor:
     if scales is None:
         raise EngineError("a Resize has neither scales nor sizes")
-    return scales.cpu()
+    return scales
 
 
 def _pad(node: Node, x: Tensor, pads: Tensor, value: Tensor | None = None, axes: Tensor | None = None) -> Tensor:
@@ -247,14 +285,15 @@ def _slice(node: Node, x: Tensor, starts: Tensor, ends: Tensor, *where: Tensor |
         if step > 0:
             x = x[(*[slice(None)] * (axis % x.dim()), slice(start, stop, step))]
         else:
-            chosen = list(range(size))[slice(start, stop if stop >= -size else None, step)]
-            x = x.index_select(axis, torch.tensor(chosen, device=x.device))
+            chosen = range(size)[slice(start, stop if stop >= -size else None, step)]
+            kept = slice(chosen[-1], chosen[0] + 1, -step) if chosen else slice(0)
+            x = x[(*[slice(None)] * (axis % x.dim()), kept)].flip(axis)
     return x
 
 
 def _gather(node: Node, x: Tensor, indices: Tensor) -> Tensor:
     axis = node.get("axis", 0) % x.dim()
-    positive = torch.where(indices < 0, indices + x.shape[axis], indices).to(x.device)
+    positive = torch.where(indices < 0, indices + x.shape[axis], indices)
     picked = x.index_select(axis, positive.reshape(-1))
     return picked.reshape((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]))
 
@@ -327,30 +366,26 @@ def _prelu(node: Node, x: Tensor, slope: Tensor) -> Tensor:
 
 
 def _pair(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Tensor]:
-    """An operator over two or more tensors, brought to one device: a scalar constant may still be on the host."""
-
-    def apply(node: Node, *values: Tensor) -> Tensor:
-        device = next((value.device for value in values if value.device.type != "cpu"), values[0].device)
-        return reduce(function, [value.to(device) for value in values])
-
-    return apply
+    """An operator over two or more tensors."""
+    return lambda node, *values: reduce(function, values)
 
 
 def _divide(a: Tensor, b: Tensor) -> Tensor:
     return a / b if a.is_floating_point() else torch.div(a, b, rounding_mode="trunc")
 
 
-def _where(node: Node, condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    device = next((value.device for value in (condition, a, b) if value.device.type != "cpu"), condition.device)
-    return torch.where(condition.to(device), a.to(device), b.to(device))
-
-
-def _concat(node: Node, *values: Tensor) -> Tensor:
-    device = next((value.device for value in values if value.device.type != "cpu"), values[0].device)
-    return torch.cat([value.to(device) for value in values], node.attributes["axis"])
-
-
 Operator = Callable[..., Any]
+
+# Places of inputs that are shapes, axes or factors rather than values to compute with.
+READ: dict[str, tuple[int, ...]] = {
+    **dict.fromkeys(("ReduceL2", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "ReduceSumSquare"), (1,)),
+    **dict.fromkeys(("Expand", "Reshape", "Split", "Squeeze", "Tile", "Unsqueeze"), (1,)),
+    "ConstantOfShape": (0,),
+    "Pad": (1, 2, 3),
+    "Range": (0, 1, 2),
+    "Resize": (1, 2, 3),
+    "Slice": (1, 2, 3, 4),
+}
 
 OPERATORS: dict[str, Operator] = {
     "Abs": lambda node, x: x.abs(),
@@ -361,8 +396,7 @@ OPERATORS: dict[str, Operator] = {
     "Cast": _cast,
     "Ceil": lambda node, x: x.ceil(),
     "Clip": _clip,
-    "Concat": _concat,
-    "Constant": _constant,
+    "Concat": lambda node, *values: torch.cat(values, node.attributes["axis"]),
     "ConstantOfShape": _constant_of_shape,
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
@@ -432,5 +466,5 @@ OPERATORS: dict[str, Operator] = {
     "Tile": lambda node, x, repeats: x.tile(_ints(repeats)),
     "Transpose": lambda node, x: x.permute(node.get("perm") or tuple(range(x.dim()))[::-1]),
     "Unsqueeze": _unsqueeze,
-    "Where": _where,
+    "Where": lambda node, condition, a, b: torch.where(condition, a, b),
 }
