@@ -60,8 +60,8 @@ ENTRIES: dict[str, Entry] = {
     for row in (
         Entry(
             "embedded",
-            "Age and hair loss",
-            "Older or younger, a receding hairline to bald, grey hair. Ships with Latentcam and runs on a plain CPU.",
+            "Age, hair loss, smile",
+            "Older or younger, receding to bald, grey hair, a smile. Ships with Latentcam and runs on a plain CPU.",
             _embedded_controls,
             _embedded,
             tuple(
@@ -73,6 +73,7 @@ ENTRIES: dict[str, Entry] = {
                 Preset("Younger", {"age": 25}),
                 Preset("Bald", {"bald": 1.0}),
                 Preset("Older and bald", {"age": 70, "bald": 1.0}),
+                Preset("Smile", {"smile": 0.8}),
             ),
         ),
         Entry(

@@ -1,10 +1,10 @@
-"""The embedded editor: age, baldness and grey hair, from weights that ship with the project.
+"""The embedded editor: age, baldness, grey hair and smiles, from weights that ship with the project.
 
 A reader network tells what the face looks like now. Ageing happens in the face's texture square (`models.face_space`):
 `models.skin` says what becomes of the face's own skin over half a lifetime, a network draws the folds that it will
-have, measured statistics say how its shape would change, and the difference of ages scales them. Baldness is drawn on
-the head's polar map (`models.scalp`). The camera's own pixels stay underneath throughout: ageing is a warp and a
-residual, only lost hair is replaced.
+have, measured statistics say how its shape would change, and the difference of ages scales them. Smiles are measured
+statistics in the same square, baldness is drawn on the head's polar map (`models.scalp`). The camera's own pixels stay
+underneath throughout: ageing and smiling are a warp and a residual, only lost hair is replaced.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from engines.base import Engine
-from models.ageing import REMEMBERED, Ageing, covered, draw_ageing, recalled, remembered, strength_of, youth_of
+from models.ageing import REMEMBERED, Ageing, recalled, remembered, strength_of, youth_of
 from models.editor import Controls, Crop, CropSpec, Edit, Editor, Latent
+from models.face_drawing import Canvas, covered
 from models.face_space import FaceSpace, Fit
 from models.head_space import head_picture
 from models.pigment import greyed, hair_light, pigmented
@@ -34,6 +35,7 @@ from models.scalp import (
     smoothstep,
 )
 from models.skin import Skin, showing
+from models.smile import Smile
 
 Floats = NDArray[np.float32]
 
@@ -70,11 +72,12 @@ LEAST_GREY = (0.1, 0.35)
 
 
 class EmbeddedControls(Controls):
-    """Age, baldness and grey hair."""
+    """Age, baldness, grey hair and a smile."""
 
     age: float | None = Field(None, ge=15, le=85, title="Age", json_schema_extra={"unit": "years", "step": 1})
     bald: float = Field(0.0, ge=0, le=1, title="Bald", json_schema_extra={"step": 0.01})
     hair_grey: float = Field(0.0, ge=0, le=1, title="Grey hair", json_schema_extra={"step": 0.01})
+    smile: float = Field(0.0, ge=-1, le=1, title="Smile", json_schema_extra={"step": 0.01})
 
 
 class EmbeddedEditor(Editor):
@@ -87,13 +90,24 @@ class EmbeddedEditor(Editor):
     encode_seconds = 0.2
 
     def __init__(
-        self, reader: Engine, ager: Engine, *, space: FaceSpace, ageing: Ageing, skin: Skin, scalp: ScalpModel
+        self,
+        reader: Engine,
+        ager: Engine,
+        *,
+        space: FaceSpace,
+        canvas: Canvas,
+        ageing: Ageing,
+        skin: Skin,
+        smile: Smile,
+        scalp: ScalpModel,
     ) -> None:
         self._reader = reader
         self._ager = ager
         self._space = space
+        self._canvas = canvas
         self._ageing = ageing
         self._skin = skin
+        self._smile = smile
         self._scalp = scalp
 
     def encode(self, crop: Crop) -> Latent:
@@ -131,7 +145,7 @@ class EmbeddedEditor(Editor):
         return np.concatenate(parts).astype(np.float32, copy=False)
 
     def steer(self, latent: Latent, controls: EmbeddedControls) -> Latent:
-        """Move age, baldness and greyness towards the controls; what is off stays as read."""
+        """Move age, baldness and greyness towards the controls, the smile by its control; what is off stays as read."""
         steered = latent.copy()
         grey = controls.hair_grey
         bare = 1 - float(smoothstep(latent[HAT], *HATTED))
@@ -146,6 +160,7 @@ class EmbeddedEditor(Editor):
         steered[BALD] = _towards_one(latent[BALD], controls.bald * bare)
         if grey > 0:
             steered[GREY] = _towards_one(latent[GREY], grey * bare)
+        steered[SMILE] += np.float32(controls.smile)  # beyond 1 where a face smiles already
         return steered
 
     def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
@@ -157,7 +172,7 @@ class EmbeddedEditor(Editor):
             steered: what `steer` made of it.
 
         Returns:
-            A warp and a residual for age and grey hair, a replacement for lost hair; the mask is 0
+            A warp and a residual for age, smile and grey hair, a replacement for lost hair; the mask is 0
             where nothing changes.
 
         Raises:
@@ -166,21 +181,14 @@ class EmbeddedEditor(Editor):
         size = crop.image.shape[0]
         mask = np.zeros((size, size), np.float32)
         years = float(steered[AGE] - latent[AGE]) * 100
+        smile = float(steered[SMILE] - latent[SMILE])
         bald = _fraction(latent[BALD], steered[BALD])
         grey = _fraction(latent[GREY], steered[GREY])
         fit = self._fit(crop)
         delta = flow = image = opacity = turned = None
-        if years != 0:
-            flow, delta, support = draw_ageing(
-                self._space,
-                self._ageing,
-                fit,
-                crop,
-                gain=recalled(latent[OLDER if years > 0 else YOUNGER]),
-                male=float(latent[MALE]),
-                strength=strength_of(years),
-                youth=youth_of(float(latent[AGE]) * 100, float(steered[AGE]) * 100),
-            )
+        if years != 0 or smile != 0:
+            moves, change = self._face_changes(latent, steered)
+            flow, delta, support = self._canvas.draw(self._space, fit, crop, moves=moves, change=change)
             mask = np.maximum(mask, support)
         if crop.masks is not None and grey > 0:
             turned = greyed(crop.image, crop.masks.hair, skin=latent[SKIN], light=latent[HAIR_LIGHT], amount=grey)
@@ -205,6 +213,17 @@ class EmbeddedEditor(Editor):
             mask = np.maximum(mask, opacity > 0)
         return Edit(mask=mask.astype(np.float32), image=image, opacity=opacity, delta=delta, flow=flow)
 
+    def _face_changes(self, latent: Latent, steered: Latent) -> tuple[Floats, Floats]:
+        """What ageing and smiling do to the face, as `Canvas.draw` takes it."""
+        moves, change = self._smile.drawn(float(steered[SMILE] - latent[SMILE]))
+        years = float(steered[AGE] - latent[AGE]) * 100
+        if years != 0:
+            strength = strength_of(years)
+            youth = youth_of(float(latent[AGE]) * 100, float(steered[AGE]) * 100)
+            moves = moves + self._ageing.moves(float(latent[MALE]), strength, youth)
+            change = change + recalled(latent[OLDER if years > 0 else YOUNGER]) * np.float32(abs(strength))
+        return moves, change
+
     def _fit(self, crop: Crop) -> Fit:
         if crop.mesh is None:
             raise ValueError("the embedded editor needs the face mesh")
@@ -224,12 +243,15 @@ def load(load_engine: Callable[[Path], Engine], folder: Path) -> EmbeddedEditor:
     """
     with np.load(folder / TABLES, allow_pickle=False) as file:
         tables: dict[str, NDArray[Any]] = {name: file[name] for name in file.files}
+    ageing, smile = Ageing.from_tables(tables), Smile.from_tables(tables)
     return EmbeddedEditor(
         load_engine(folder / READER),
         load_engine(folder / AGER),
         space=FaceSpace.from_tables(tables),
-        ageing=Ageing.from_tables(tables),
+        canvas=Canvas.from_tables(tables, ageing.shape, ageing.youth, smile.shape),
+        ageing=ageing,
         skin=Skin.from_tables(tables),
+        smile=smile,
         scalp=ScalpModel.from_tables(tables),
     )
 

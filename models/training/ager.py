@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from models.ageing import visible
+from models.face_drawing import visible
 from models.face_space import SIZE
 from models.skin import BROWS
 from models.training.degrade import jpeg, reduce, relight
@@ -129,7 +129,7 @@ class Samples:
         """What hides a face's skin and where change is drawn, (192, 192, 2) uint8 x 255."""
         factory = self._factory
         hidden = factory.hidden(face)
-        area = factory.ageing.skin * visible(factory.space.fit(factory.faces.mesh[face])) * (1 - smooth_hidden(hidden))
+        area = factory.canvas.skin * visible(factory.space.fit(factory.faces.mesh[face])) * (1 - smooth_hidden(hidden))
         return np.round(np.dstack([hidden, area]) * 255).astype(np.uint8)
 
 

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.ageing import Ageing
+from models.face_drawing import Canvas
 from models.face_space import FaceSpace
 from models.head_space import head_picture
 from models.skin import Skin
@@ -35,6 +36,7 @@ from models.training.statistics import (
     scalp_tables,
     skin_field,
     skin_trends,
+    smile_trends,
     textures_of,
 )
 from models.training.teachers import Teachers
@@ -76,10 +78,13 @@ def main(argv: list[str]) -> int:
     export_reader(reader, options.out)
     glasses = _once(options.work / "glasses.npz", lambda: {"glasses": read_glasses(faces, space, reader)})["glasses"]
     tables |= _once(options.work / "ageing.npz", lambda: measure_ageing(faces, space, textures, rows, glasses))
+    tables |= _once(options.work / "smile.npz", lambda: smile_tables(faces, space, textures, adults))
     write_tables(tables, options.out)
 
     skin = Skin.from_tables(tables)
-    factory = PairFactory(faces, space, Ageing.from_tables(tables), skin, textures=textures, rows=rows, glasses=glasses)
+    ageing = Ageing.from_tables(tables)
+    canvas = Canvas.from_tables(tables, ageing.shape)
+    factory = PairFactory(faces, space, canvas, ageing, skin, textures=textures, rows=rows, glasses=glasses)
     path = options.work / "pairs.npz"
     if options.pair_seconds > 0:
         teachers = Teachers(shared_folder() / "teachers")
@@ -113,6 +118,12 @@ def measure_ageing(
         | {f"skin_{name}": values for name, values in skin.items()}
         | {name: np.round(field * 255).astype(np.uint8) for name, field in fields.items()}
     )
+
+
+def smile_tables(faces: FaceSet, space: FaceSpace, textures: NDArray[np.uint8], rows: NDArray[np.int64]) -> Tables:
+    """The tables of `models.smile.Smile`."""
+    shape, skin = smile_trends(faces, space, textures, rows)
+    return {"smile_shape": shape.astype(np.float16), "smile_skin": skin.astype(np.float16)}
 
 
 def unwrapped(faces: FaceSet, space: FaceSpace, path: Path) -> NDArray[np.uint8]:

@@ -29,13 +29,14 @@ PAD = 32
 """Pixels around a portrait that make its crop as wide as the editor's (margin 1.25)."""
 EMBEDDED = ROOT / "models" / "embedded"
 LADDER = (15, 25, 35, 45, 55, 65, 75, 85)
-PARTS = ("age", "ladder", "bald", "off", "flicker")
+PARTS = ("age", "ladder", "bald", "smile", "off", "flicker")
 SHEET_FACES = 40
 FLICKER = {
     "age=75": EmbeddedControls(age=75),
     "age=25": EmbeddedControls(age=25),
     "bald=1": EmbeddedControls(bald=1),
     "hair_grey=1": EmbeddedControls(hair_grey=1),
+    "smile=1": EmbeddedControls(smile=1),
 }
 BACKGROUND_DISTANCE = 0.15
 """How far from the person, in crop sides, background counts as background near the head."""
@@ -125,6 +126,8 @@ class Bench:
             found.append(self._measure_ladder(ages))
         if "bald" in parts:
             found += self._measure_bald(teachers, ages)
+        if "smile" in parts:
+            found += self._measure_smile(ages)
         if "off" in parts:
             found.append(self._measure_off())
         return found
@@ -169,6 +172,14 @@ class Bench:
             ages.shift(row, shift, bald=1)
         return [men, women, falls, kept, *shift]
 
+    def _measure_smile(self, ages: _Ages) -> list[Row]:
+        kept = Row("identity after smile=1", "")
+        shift = _two("smile=1: shift of age", "")
+        for row in self.rows(lambda x: x["smile"] < 0.3):
+            kept.values.append((row, ages.likeness(row, smile=1)))
+            ages.shift(row, shift, smile=1)
+        return [kept, *shift]
+
     def _measure_off(self) -> Row:
         off = Row("controls off: pixels changed", "0")
         for row in self.rows(lambda x: x["age"] > 17)[:10]:
@@ -210,6 +221,7 @@ class Bench:
             ("younger", self.rows(lambda x: x["age"] >= 48), [{"age": 25}]),
             ("bald", self.rows(full), [{"bald": 0.5}, {"bald": 1}]),
             ("grey", self.rows(full), [{"hair_grey": 1}]),
+            ("smile", self.rows(lambda x: x["age"] > 17), [{"smile": 1}, {"smile": -1}]),
             ("older_bald", self.rows(full), [{"age": 75, "bald": 1}]),
         ]
         for name, rows, edits in plans:

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from models.ageing import Ageing, covered, draw_ageing
+from models.ageing import Ageing
 from models.editor import Crop, Edit, Masks
+from models.face_drawing import Canvas, covered
 from models.face_space import FaceSpace
 from models.skin import BROWS, Skin
 from models.training.apply import apply_edit
@@ -125,7 +126,8 @@ class PairFactory:
     Args:
         faces: the portraits.
         space: the texture square.
-        ageing: the statistics of shape and where skin may change.
+        canvas: where skin may change.
+        ageing: the statistics of shape.
         skin: what becomes of a face's own skin.
         textures: (N, 192, 192, 3) uint8 RGB, every portrait unwrapped.
         rows: portraits that donors may come from.
@@ -136,6 +138,7 @@ class PairFactory:
         self,
         faces: FaceSet,
         space: FaceSpace,
+        canvas: Canvas,
         ageing: Ageing,
         skin: Skin,
         *,
@@ -145,6 +148,7 @@ class PairFactory:
     ) -> None:
         self.faces = faces
         self.space = space
+        self.canvas = canvas
         self.ageing = ageing
         self.textures = textures
         self.skin = skin
@@ -199,15 +203,9 @@ class PairFactory:
         """The portrait as the pair wants it, (256, 256, 3) uint8 RGB."""
         crop = self.crop(row)
         fit = self.space.fit(self.faces.mesh[row])
-        flow, delta, mask = draw_ageing(
-            self.space,
-            self.ageing,
-            fit,
-            crop,
-            gain=self.gain(row, donor),
-            male=float(self.faces.labels["sex"][row] == "M"),
-            strength=strength,
-        )
+        moves = self.ageing.moves(float(self.faces.labels["sex"][row] == "M"), strength)
+        change = self.gain(row, donor) * np.float32(abs(strength))
+        flow, delta, mask = self.canvas.draw(self.space, fit, crop, moves=moves, change=change)
         return apply_edit(Edit(mask=mask, delta=delta, flow=flow), crop.image)
 
 

@@ -32,6 +32,8 @@ YOUNG, OLD = (20.0, 33.0), (64.0, 90.0)
 """Ages of those who share what the young and the old have, years."""
 GROWN, LEAST_AGE = 25.0, 11.0
 """From the first age on change is linear; below it faces grow; children under the second are left out."""
+CLOSED_LIPS = 0.035
+"""The gap between the lips over the distance of the eyes' outer corners below which a mouth is closed."""
 CIRCUMSTANCES = (("smile", 1.0), ("mouth_open", 1.0), ("yaw", 20.0), ("pitch", 15.0), ("skin_L", 20.0))
 """What else a face's look depends on, and its unit."""
 FAINT_SMILE = 0.25
@@ -102,11 +104,13 @@ class Trend:
         young: (...) float32, its mean at 25 years, with a trace of a smile.
         ageing: (...) float32, its change from 25 years over the next `AGEING_YEARS`.
         youth: (...) float32, its change from 25 years to 15.
+        smile: (...) float32, its change from no smile to a whole one.
     """
 
     young: Floats
     ageing: Floats
     youth: Floats
+    smile: Floats
 
 
 def trend(faces: FaceSet, rows: Rows, measured: Iterable[Floats]) -> Trend:
@@ -138,7 +142,7 @@ def trend(faces: FaceSet, rows: Rows, measured: Iterable[Floats]) -> Trend:
     weights = np.linalg.solve(inputs.T @ inputs + penalty, products)
     usual = inputs.mean(0)
     usual[1:4] = 0, 0, FAINT_SMILE
-    return Trend(*(x.reshape(shape).astype(np.float32) for x in (usual @ weights, weights[1], weights[2])))
+    return Trend(*(x.reshape(shape).astype(np.float32) for x in (usual @ weights, *weights[1:4])))
 
 
 def trend_rows(faces: FaceSet, rows: Rows, sex: str) -> Rows:
@@ -155,20 +159,15 @@ def ageing_shape(faces: FaceSet, space: FaceSpace, rows: Rows) -> tuple[Floats, 
     Returns:
         Twice (2, 64, 64, 2) float32, texture pixels on the lattice, symmetrical and emphasised.
     """
-    face = cv2.dilate(_polygons(space, [tuple(range(VERTICES))]), np.ones((21, 21), np.uint8))
-    taper = cv2.resize(cv2.GaussianBlur(face, (0, 0), 7), space.corners.shape[:2], interpolation=cv2.INTER_AREA)
-    taper = np.clip(taper * 1.1 - 0.1, 0, 1)
+    taper = _taper(space)
     mouth = cv2.resize(cv2.GaussianBlur(lip_field(space), (0, 0), 4), taper.shape, interpolation=cv2.INTER_AREA)
     taper *= SHAPE_EMPHASIS - (SHAPE_EMPHASIS - MOUTH_EMPHASIS) * mouth
-    still = np.zeros_like(space.ring)
     found: list[list[Floats]] = [[], []]
     for sex in SEXES:
         chosen = trend_rows(faces, rows, sex)
         moves = trend(faces, chosen, (faces.mesh[row, :VERTICES] for row in chosen))
         for fields, moved in zip(found, (moves.ageing, moves.youth), strict=True):
-            field = np.einsum("ijk,ijkd->ijd", space.weights, np.vstack([moved, still])[space.corners])
-            field = (field + field[:, ::-1] * np.array([-1, 1])) / 2
-            fields.append(field * taper[..., None])
+            fields.append(_on_lattice(space, moved) * taper[..., None])
     return np.asarray(found[0], np.float32), np.asarray(found[1], np.float32)
 
 
@@ -188,13 +187,34 @@ def skin_trends(faces: FaceSet, textures: NDArray[np.uint8], rows: Rows, glasses
         chosen = trend_rows(faces, rows, sex)
         chosen = chosen[~glasses[chosen]]
         skin = trend(faces, chosen, (_relative(textures[row]) for row in chosen))
-        ageing, at_25 = ((x + x[:, ::-1]) / 2 for x in (skin.ageing, skin.young))
-        broad = cv2.GaussianBlur(ageing @ LUMINANCE, (0, 0), 22)
-        colour.append(cv2.GaussianBlur(ageing, (0, 0), 1.0) - 0.8 * broad[..., None])
-        young.append(middle(np.asarray(at_25 @ LUMINANCE, np.float32)))
-        change.append(middle(np.asarray(ageing @ LUMINANCE, np.float32)))
+        ageing, at_25 = (_symmetrical(x) for x in (skin.ageing, skin.young))
+        colour.append(_without_light(ageing))
+        young.append(middle(at_25 @ LUMINANCE))
+        change.append(middle(ageing @ LUMINANCE))
     found: dict[str, list[Any]] = {"colour": colour, "young": young, "change": change}
     return {name: np.asarray(values, np.float32) for name, values in found.items()}
+
+
+def smile_trends(faces: FaceSet, space: FaceSpace, textures: NDArray[np.uint8], rows: Rows) -> tuple[Floats, Floats]:
+    """How a face smiles with its lips closed, the mean of women and men.
+
+    Lips that part show teeth, which a warp cannot; so only closed mouths are measured. The skull holds still: portraits
+    are aligned by the mouth, too.
+
+    Returns:
+        (64, 64, 2) float32, texture pixels on the lattice, and (192, 192, 3) float32, log colour; symmetrical.
+    """
+    mesh = faces.mesh
+    gap = np.linalg.norm(mesh[:, 13] - mesh[:, 14], axis=1) / np.linalg.norm(mesh[:, 33] - mesh[:, 263], axis=1)
+    shapes, skins = [], []
+    for sex in SEXES:
+        chosen = trend_rows(faces, rows, sex)
+        chosen = chosen[gap[chosen] < CLOSED_LIPS]
+        shapes.append(trend(faces, chosen, (_on_skull(space, mesh[row]) for row in chosen)).smile)
+        skin = trend(faces, chosen, (_relative(textures[row]) for row in chosen)).smile
+        skins.append(_without_light(_symmetrical(skin)))
+    shape = _on_lattice(space, np.mean(shapes, axis=0)) * _taper(space)[..., None]
+    return np.asarray(shape, np.float32), np.mean(skins, axis=0)
 
 
 def folds(texture: NDArray[np.uint8]) -> Floats:
@@ -362,6 +382,35 @@ def _ridge(inputs: NDArray[Any], outputs: NDArray[Any], strength: float) -> Floa
     penalty = np.eye(inputs.shape[1]) * strength
     penalty[0, 0] = 0
     return np.asarray(np.linalg.solve(inputs.T @ inputs + penalty, inputs.T @ outputs), np.float32)
+
+
+def _taper(space: FaceSpace) -> Floats:
+    """1 on the face, 0 well outside, on the lattice."""
+    face = cv2.dilate(_polygons(space, [tuple(range(VERTICES))]), np.ones((21, 21), np.uint8))
+    taper = cv2.resize(cv2.GaussianBlur(face, (0, 0), 7), space.corners.shape[:2], interpolation=cv2.INTER_AREA)
+    return np.asarray(np.clip(taper * 1.1 - 0.1, 0, 1))
+
+
+def _on_lattice(space: FaceSpace, moved: Floats) -> Floats:
+    """Moves of the mesh, (468, 2), as symmetrical ones of the lattice, (64, 64, 2); the ring stays."""
+    field = np.einsum("ijk,ijkd->ijd", space.weights, np.vstack([moved, np.zeros_like(space.ring)])[space.corners])
+    return np.asarray((field + field[:, ::-1] * np.array([-1, 1])) / 2)
+
+
+def _on_skull(space: FaceSpace, mesh: Floats) -> Floats:
+    """A mesh in texture pixels, its skull laid on the mean's; (468, 2) float32."""
+    upright = space.fit(mesh).upright
+    return np.asarray((mesh[:VERTICES] - upright[:, 2]) @ np.linalg.inv(upright[:, :2]).T, np.float32)
+
+
+def _symmetrical(picture: Floats) -> Floats:
+    return np.asarray((picture + picture[:, ::-1]) / 2, np.float32)
+
+
+def _without_light(change: Floats) -> Floats:
+    """A change of log colour without most of its broad luminance, which tells how portraits were lit."""
+    broad = cv2.GaussianBlur(change @ LUMINANCE, (0, 0), 22)
+    return np.asarray(cv2.GaussianBlur(change, (0, 0), 1.0) - 0.8 * broad[..., None], np.float32)
 
 
 def _relative(texture: NDArray[np.uint8]) -> Floats:

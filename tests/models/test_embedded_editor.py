@@ -18,6 +18,7 @@ from models.embedded_editor import (
     HAT,
     OLDER,
     READER,
+    SMILE,
     TABLES,
     YOUNGER,
     EmbeddedControls,
@@ -165,6 +166,39 @@ def test_skin_under_an_occluder_stays(editor, crop):
     hand[60:100] = 1
     hidden = Crop(crop.image, crop.points5, crop.mesh, Masks(crop.masks.hair, crop.masks.face, hand, crop.masks.person))
     assert np.abs(edit(editor, hidden, age=75).delta[165:235]).max() < 1
+
+
+def test_a_smile_lifts_the_corners_of_the_mouth(editor, crop):
+    smile, frown = edit(editor, crop, smile=1), edit(editor, crop, smile=-1)
+    left, right = (tuple(crop.mesh[vertex].astype(int)[::-1]) for vertex in (61, 291))
+    for x, y in (left, right):
+        assert smile.flow[x, y, 1] > 3  # from below
+        assert frown.flow[x, y, 1] < -1
+    assert smile.flow[left][0] > 1 > -1 > smile.flow[right][0]
+    assert smile.delta.min() < -5
+    assert not frown.delta.any()
+
+
+def test_a_smile_parts_no_lips(editor, crop):
+    flow = edit(editor, crop, smile=1).flow[..., 1]
+    (x, above), (_, below) = crop.mesh[13].astype(int), crop.mesh[14].astype(int)
+    assert abs(flow[above, x] - flow[below, x]) < 0.5
+
+
+def test_a_smile_and_age_add_up(editor, crop):
+    smile, age, both = (
+        edit(editor, crop, **controls) for controls in ({"smile": 1}, {"age": 60}, {"smile": 1, "age": 60})
+    )
+    np.testing.assert_allclose(both.flow, smile.flow + age.flow, atol=0.02)
+    assert both.delta.min() < min(smile.delta.min(), age.delta.min())
+
+
+def test_faces_that_smile_may_smile_more(editor, crop):
+    latent = editor.encode(crop)
+    once = editor.render(crop, latent, editor.steer(latent, EmbeddedControls(smile=0.5)))
+    latent[SMILE] = 1
+    again = editor.render(crop, latent, editor.steer(latent, EmbeddedControls(smile=0.5)))
+    np.testing.assert_allclose(once.flow, again.flow, atol=1e-3)
 
 
 def test_bald_replaces_and_starts_from_the_reading(editor, crop):

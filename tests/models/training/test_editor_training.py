@@ -14,7 +14,7 @@ from models.training.degrade import degrade
 from models.training.face_space import measure_geometry
 from models.training.pairs import Pairs
 from models.training.reader import reader_loss, train_reader
-from models.training.statistics import trend
+from models.training.statistics import smile_trends, trend
 
 
 def test_apply_edit_is_exact_where_the_mask_is_zero():
@@ -65,6 +65,22 @@ def test_a_trend_tells_age_from_smiles_and_sources(shared):
     found = trend(faces, rows, (np.array([value]) for value in measured))
     np.testing.assert_allclose(found.ageing, 0.02 * 45, atol=0.03)
     np.testing.assert_allclose(found.youth, 0, atol=0.05)
+    np.testing.assert_allclose(found.smile, 5, rtol=0.1)
+
+
+def test_a_smile_is_measured_on_the_skull(shared):
+    faces = FaceSet.load(shared)
+    space = FaceSpace.load(EMBEDDED / TABLES)
+    rows = faces.split("train")[::3]
+    grey = np.full((len(faces), SIZE, SIZE, 3), 128, np.uint8)
+    shape, skin = smile_trends(faces, space, grey, rows)
+    column, row = (space.mean[61] / 3).astype(int)
+    assert shape[row, column, 1] < -4  # texture pixels, upwards
+    assert shape[row, column, 0] < -3  # outwards
+    column, row = (space.mean[168] / 3).astype(int)
+    assert np.abs(shape[row, column]).max() < 1
+    np.testing.assert_allclose(shape[:, ::-1] * np.array([-1, 1]), shape, atol=0.1)
+    assert not skin.any()
 
 
 def test_unknown_attributes_cost_nothing():
