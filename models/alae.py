@@ -276,6 +276,20 @@ def config_of(encoder: Mapping[str, Tensor]) -> Config:
     return Config(layers, first.shape[0], style.shape[0])
 
 
+def decoder_config(decoder: Mapping[str, Tensor]) -> Config:
+    """The sizes of a model, read from the shapes in its decoder's state.
+
+    Raises:
+        CheckpointError: it is not the state of a decoder.
+    """
+    layers = sum(key.startswith("to_rgb.") and key.endswith(".weight") for key in decoder)
+    last = decoder.get(f"to_rgb.{layers - 1}.to_rgb.weight")
+    style = decoder.get("decode_block.0.style_1.weight")
+    if last is None or style is None:
+        raise CheckpointError("not the decoder of a StyleALAE: to_rgb or decode_block.0 is missing")
+    return Config(layers, last.shape[1], style.shape[1])
+
+
 def load_encoder(state: Mapping[str, Tensor], config: Config) -> Encoder:
     """The encoder of a checkpoint's `models/discriminator_s`, ready to run.
 
@@ -292,6 +306,17 @@ def load_decoder(state: Mapping[str, Tensor], config: Config) -> Decoder:
         CheckpointError: keys are missing or mis-shaped.
     """
     return build(lambda: Decoder(config), state, optional=OPTIONAL_KEYS)
+
+
+def load_mapping(state: Mapping[str, Tensor]) -> MappingNetwork:
+    """The mapping of a checkpoint's `models/mapping_fl_s`, ready to run.
+
+    Raises:
+        CheckpointError: keys are missing or mis-shaped.
+    """
+    layers = sum(key.endswith(".fc.weight") for key in state)
+    last = state.get("map_blocks.0.fc.weight", torch.empty(512, 512, device="meta"))
+    return build(lambda: MappingNetwork(last.shape[0], layers), state)
 
 
 class FixedNoise(nn.Module):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from engines.export import export
 from models import alae, encoders, fran, lats, pix2pix, stargan, starganv2, styleflow
-from models.checkpoints import build, load_state, read, tensors_in
+from models.checkpoints import load_state, read, tensors_in
 from models.editors.lats import AGE_CLASSES
 from models.editors.pix2pix import DROPOUT_SIDES
 from models.editors.starganv2 import LATENT, STYLE
@@ -52,8 +52,7 @@ def residual(file: Path, to: Path) -> None:
 def other_half(file: Path, to: Path) -> None:
     """pix2pix's `<epoch>_net_G.pth`: AtoB.onnx, image and dropout -> translated."""
     state = load_state(file)
-    norm: pix2pix.Norm = "instance" if "model.model.0.bias" in state else "batch moments"
-    _write_unet(pix2pix.load_reference(state, norm), 256, to)
+    _write_unet(pix2pix.load_reference(state, pix2pix.norm_of(state)), 256, to)
 
 
 def couple(file: Path, to: Path) -> None:
@@ -66,16 +65,14 @@ def couple(file: Path, to: Path) -> None:
 def styles(file: Path, to: Path) -> None:
     """StarGAN v2: generator.onnx, mapping.onnx (z -> styles), style_encoder.onnx (image -> styles)."""
     saved = read(file)
-    state = tensors_in(saved, "generator")
-    high_pass = 1.0 if "hpf.filter" in state or "encode.6.conv1.weight" in state else 0.0
-    generator = build(lambda: starganv2.Generator(256, high_pass), state, optional=["hpf.filter"])
+    generator = starganv2.load_generator(tensors_in(saved, "generator"))
     example = {"image": _picture(256), "style": torch.randn(1, STYLE)}
-    if high_pass:
+    if generator.hpf is not None:
         example |= {"mask_32": torch.rand(1, 1, 64, 64), "mask_64": torch.rand(1, 1, 64, 64)}
     write(generator, example, ["translated"], to / "generator.onnx")
-    mapping = build(starganv2.MappingNetwork, tensors_in(saved, "mapping_network"))
+    mapping = starganv2.load_mapping(tensors_in(saved, "mapping_network"))
     write(mapping, {"z": torch.randn(1, LATENT)}, ["styles"], to / "mapping.onnx")
-    encoder = build(starganv2.StyleEncoder, tensors_in(saved, "style_encoder"))
+    encoder = starganv2.load_style_encoder(tensors_in(saved, "style_encoder"))
     write(encoder, {"image": _picture(256)}, ["styles"], to / "style_encoder.onnx")
 
 

@@ -41,11 +41,10 @@ def read_stylegan2(path: str | Path) -> tuple[State, Tensor | None]:
         saved = read(path)
     except UnsafeCheckpoint:
         return _stylegan2_pickle(path)
-    state = tensors_in(saved, CONTAINERS, origin=str(path))
-    if "mapping.dense0.weight" in state:
-        return from_genforce2(state), state.get("truncation.w_avg")
-    average = saved.get("latent_avg") if isinstance(saved, Mapping) else None
-    return state, average if isinstance(average, Tensor) else None
+    state, average = stylegan2_state(tensors_in(saved, CONTAINERS, origin=str(path)))
+    if average is None and isinstance(saved, Mapping) and isinstance(saved.get("latent_avg"), Tensor):
+        average = saved["latent_avg"]
+    return state, average
 
 
 def read_stylegan1(path: str | Path) -> State:
@@ -61,7 +60,21 @@ def read_stylegan1(path: str | Path) -> State:
         state = tensors_in(read(path), CONTAINERS, origin=str(path))
     except UnsafeCheckpoint:
         return from_tensorflow1(read_tensorflow(path))
-    return from_genforce1(state) if "mapping.dense0.weight" in state else state
+    return stylegan1_state(state)
+
+
+def stylegan2_state(state: Mapping[str, Tensor]) -> tuple[State, Tensor | None]:
+    """A StyleGAN2's state with rosinality's keys, whichever of the PyTorch programs named them, and its average w."""
+    if "mapping.dense0.weight" in state:
+        return from_genforce2(state), state.get("truncation.w_avg")
+    if "synthesis.b4.const" in state:
+        return from_ada(state), state.get("mapping.w_avg")
+    return {key: value for key, value in state.items() if key != "latent_avg"}, state.get("latent_avg")
+
+
+def stylegan1_state(state: Mapping[str, Tensor]) -> State:
+    """A StyleGAN's state with InterFaceGAN's keys, whether InterFaceGAN or GenForce named them."""
+    return from_genforce1(state) if "mapping.dense0.weight" in state else dict(state)
 
 
 def load_any(path: str | Path) -> tuple[Stylegan, Tensor]:

@@ -103,16 +103,19 @@ class Golden:
 
         Args:
             file: the outputs.
-            keys: folder of the rules; by default `keys` beside the file.
+            keys: folder of the rules; by default `keys` beside the file, or the file's own folder.
 
         Raises:
             GoldenError: the rules are missing, or no seed is named anywhere.
         """
         named = re.fullmatch(r"(?i)(.+?)[-_.]?seed[-_]?(\d+)", file.stem)
         system = named[1] if named else file.stem
-        table = (keys or file.parent / "keys") / f"{system}.tsv"
-        if not table.is_file():
-            raise GoldenError(f"{table}: no such file; --keys names the folder with the rules")
+        places = [
+            folder / name for folder in _key_folders(file, keys) for name in (f"{file.stem}.tsv", f"{system}.tsv")
+        ]
+        table = next(filter(Path.is_file, places), None)
+        if table is None:
+            raise GoldenError(f"{places[-1]}: no such file; --keys names the folder with the rules")
         header, *lines = (line for line in table.read_text().splitlines() if line.strip())
         with np.load(file, allow_pickle=False) as archive:
             outputs = {name: archive[name] for name in archive.files}
@@ -138,6 +141,20 @@ class Golden:
     def names(self) -> tuple[str, ...]:
         """Names of the stored arrays."""
         return tuple(self._outputs)
+
+    def found(self, pattern: str) -> list[str]:
+        """What the first group of a pattern is in the names of the stored arrays, in order and each once.
+
+        Args:
+            pattern: of a whole name; an image's without the ending of the figure (`IMAGE_FIGURES`).
+        """
+        ends = "|".join(filter(None, IMAGE_FIGURES))
+        matches = (re.fullmatch(pattern, re.sub(f"({ends})$", "", name)) for name in self._outputs)
+        return list(dict.fromkeys(match[1] for match in matches if match))
+
+    def has(self, key: str) -> bool:
+        """Whether a tensor of this key, an input for instance, is made by formula."""
+        return key in self.rules
 
     def stored(self, name: str) -> Array:
         """A stored array; it counts as used.
@@ -169,9 +186,11 @@ class Golden:
         return torch.from_numpy(self.array(f"input.{name}"))
 
     def image(self, name: str = "image") -> Tensor:
-        """An input picture (1, C, R, R) in [-1, 1]: fine noise over blocks of 16 pixels."""
-        coarse = self.array(f"input.{name}.coarse").repeat(16, axis=2).repeat(16, axis=3)
-        return torch.from_numpy((self.array(f"input.{name}") + coarse).clip(-1, 1))
+        """An input picture (N, C, H, W) in [-1, 1]: fine noise over blocks of 16 pixels."""
+        fine, coarse = self.array(f"input.{name}"), self.array(f"input.{name}.coarse")
+        for axis in (2, 3):
+            coarse = coarse.repeat(fine.shape[axis] // coarse.shape[axis], axis)
+        return torch.from_numpy((fine + coarse).clip(-1, 1))
 
     def state(self, prefix: str = "", strip: bool = True) -> dict[str, Tensor]:
         """The checkpoint by formula, without inputs and without what the network builds itself.
@@ -203,7 +222,7 @@ class Golden:
 
         Args:
             name: the image's name X; whatever of X, X_avg64, X_crop64, X_mean, X_std, X_first64 is stored is compared.
-            got: (1, C, H, W), H and W multiples of 64.
+            got: (N, C, H, W); H and W multiples of 64 where an average to 64 is stored.
             tolerance: for each of them.
         """
         image = _numpy(got)
@@ -239,6 +258,10 @@ IMAGE_FIGURES: Mapping[str, Callable[[Array], Array]] = {
     "_std": lambda image: image.std(dtype=np.float64),
     "_first64": lambda image: image.ravel()[:64],
 }
+
+
+def _key_folders(file: Path, keys: Path | None) -> tuple[Path, ...]:
+    return (file.parent, file.parent / "keys") if keys is None else (keys,)
 
 
 def _is_input(key: str) -> bool:

@@ -55,6 +55,7 @@ class Student(nn.Module):
         self.conv1 = StyledConv(ModulatedConv2d(width[0], width[0], 3))
         self.to_img1 = ToCoefficients(width[0])
         self.layers = nn.ModuleList(Block(below, here) for below, here in pairwise(width))
+        self.rows = 3 * len(self.layers) + 2
 
     def forward(self, codes: Tensor, noise: Sequence[Tensor]) -> Tensor:
         """Draw.
@@ -236,12 +237,14 @@ def inverse_haar(x: Tensor) -> Tensor:
 
 
 def load_student(state: Mapping[str, Tensor], prefix: str = "student.") -> Student:
-    """The generator from a checkpoint's `state_dict`, frozen, in eval mode.
+    """The generator from a checkpoint's `state_dict`, as deep and wide as its weights, frozen, in eval mode.
 
     Raises:
         CheckpointError: keys are missing or mis-shaped.
     """
-    return build(Student, state, prefix=prefix, ignored=IGNORED)
+    biases = (f"{prefix}conv1.bias", *(f"{prefix}layers.{index}.conv1.bias" for index in range(len(WIDTH) - 1)))
+    width = [state[key].shape[1] for key in biases if key in state]
+    return build(lambda: Student(width or WIDTH), state, prefix=prefix, ignored=IGNORED)
 
 
 def load_mapping(state: Mapping[str, Tensor], prefix: str = "mapping_net.") -> MappingNetwork:

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from models.golden import Comparison, Golden, GoldenError
-from models.parity_checks import CHECKS
+from models.parity_checks import CHECKS, check_of
 
 
 def check(golden: Golden) -> Iterator[Comparison]:
@@ -30,9 +30,9 @@ def check(golden: Golden) -> Iterator[Comparison]:
     Raises:
         GoldenError: there is no check for this system.
     """
-    target = CHECKS.get(golden.system)
+    target = check_of(golden.system)
     if target is None:
-        raise GoldenError(f"{golden.system}: no check of this name (known: {', '.join(sorted(CHECKS))})")
+        raise GoldenError(f"{golden.system}: no check of this name (known: {', '.join(CHECKS)})")
     module, function = target.split(":")
     with torch.inference_mode():
         yield from getattr(import_module(f"models.parity_checks.{module}"), function)(golden)

@@ -175,8 +175,13 @@ def from_tensorflow(arrays: Mapping[str, NDArray[np.float32]]) -> dict[str, Tens
     return state
 
 
+def norm_of(state: Mapping[str, Tensor]) -> Norm:
+    """How a file of the authors is tested: models trained with InstanceNorm have biases and no norms."""
+    return "instance" if "model.model.0.bias" in state else "batch moments"
+
+
 def load_reference(state: Mapping[str, Tensor], norm: Norm = "batch moments") -> UNet:
-    """The U-Net of an authors' `<epoch>_net_G.pth` ("unet_256"), ready to run.
+    """The U-Net of an authors' `<epoch>_net_G.pth` ("unet_256"), ready to run; channels follow from its weights.
 
     Args:
         state: the file's tensors.
@@ -186,7 +191,14 @@ def load_reference(state: Mapping[str, Tensor], norm: Norm = "batch moments") ->
         CheckpointError: keys are missing or mis-shaped.
     """
     renamed = {rename_reference_key(key) or key: value for key, value in state.items()}
-    return build(lambda: UNet(norm=norm), renamed, optional=UNUSED_KEYS, ignored=UNUSED_KEYS)
+    first = renamed.get("down.0.weight", torch.empty(64, 3, 4, 4, device="meta"))
+    last = renamed.get("up.0.weight", torch.empty(128, 3, 4, 4, device="meta"))
+    return build(
+        lambda: UNet(inputs=first.shape[1], outputs=last.shape[1], width=first.shape[0], norm=norm),
+        renamed,
+        optional=UNUSED_KEYS,
+        ignored=UNUSED_KEYS,
+    )
 
 
 def load_couple_generator(state: Mapping[str, Tensor]) -> UNet:

@@ -118,14 +118,17 @@ class Discriminator(nn.Module):
 
 
 def load_generator(state: Mapping[str, Tensor]) -> Generator:
-    """The generator of a `*-G.ckpt`, ready to run. The number of domains is read from its first layer.
+    """The generator of a `*-G.ckpt`, ready to run. Domains, width and depth follow from its shapes.
 
     Raises:
         CheckpointError: keys are missing or mis-shaped.
     """
     first = state.get("main.0.weight")
-    domains = first.shape[1] - 3 if first is not None and first.ndim == 4 else CELEBA_DOMAINS.size
-    return build(lambda: Generator(domains), state, ignored=UNUSED_KEYS)
+    if first is None or first.ndim != 4:
+        return build(lambda: Generator(CELEBA_DOMAINS.size), state, ignored=UNUSED_KEYS)
+    width, domains = first.shape[0], first.shape[1] - 3
+    blocks = sum(key.startswith("main.") and key.endswith(".main.0.weight") for key in state)
+    return build(lambda: Generator(domains, width, blocks), state, ignored=UNUSED_KEYS)
 
 
 def load_discriminator(state: Mapping[str, Tensor]) -> Discriminator:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.checkpoints import CheckpointError, build
 from models.editors.starganv2 import DOMAINS, LATENT, STYLE
 
 MAX_CHANNELS = 512
@@ -172,7 +174,7 @@ def _perceptron(inputs: int, outputs: int) -> list[nn.Module]:
 
 
 class MappingNetwork(nn.Module):
-    """Noise to a style of every domain: (N, 16) to (N, domains, style)."""
+    """Noise to a style of every domain: (N, latent) to (N, domains, style)."""
 
     def __init__(self, domains: int = len(DOMAINS), latent: int = LATENT, style: int = STYLE) -> None:
         super().__init__()
@@ -202,3 +204,37 @@ class StyleEncoder(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         h = self.shared(image).flatten(1)
         return torch.stack([head(h) for head in self.unshared], dim=1)
+
+
+def load_generator(state: Mapping[str, Tensor]) -> Generator:
+    """The generator of a checkpoint's `generator`, ready to run; side and high-pass skips follow from its weights.
+
+    Raises:
+        CheckpointError: keys are missing or mis-shaped.
+    """
+    first = _at(state, "from_rgb.weight")
+    size = FIRST_LAYER // first.shape[0]
+    style = _at(state, "decode.0.norm1.fc.weight").shape[1]
+    blocks = sum(key.startswith("encode.") and key.endswith(".conv1.weight") for key in state)
+    high_pass = 1.0 if blocks > int(math.log2(size)) - 2 else 0.0
+    return build(lambda: Generator(size, high_pass, style), state, optional=["hpf.filter"])
+
+
+def load_mapping(state: Mapping[str, Tensor]) -> MappingNetwork:
+    """The mapping of a checkpoint's `mapping_network`, ready to run. Errors as in `load_generator`."""
+    latent, style = _at(state, "shared.0.weight").shape[1], _at(state, "unshared.0.6.weight").shape[0]
+    domains = sum(key.startswith("unshared.") and key.endswith(".6.weight") for key in state)
+    return build(lambda: MappingNetwork(domains, latent, style), state)
+
+
+def load_style_encoder(state: Mapping[str, Tensor]) -> StyleEncoder:
+    """The style encoder of a checkpoint's `style_encoder`, ready to run. Errors as in `load_generator`."""
+    size, style = FIRST_LAYER // _at(state, "shared.0.weight").shape[0], _at(state, "unshared.0.weight").shape[0]
+    domains = sum(key.startswith("unshared.") and key.endswith(".weight") for key in state)
+    return build(lambda: StyleEncoder(size, domains, style), state)
+
+
+def _at(state: Mapping[str, Tensor], key: str) -> Tensor:
+    if key not in state:
+        raise CheckpointError(f"not of StarGAN v2: {key} is missing")
+    return state[key]

@@ -5,43 +5,45 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 
 from models.encoders import FromAverage, ReStyle, load_encoder
 from models.golden import Comparison, Golden
 from models.stylegan2 import load_generator
 
 
-def psp_encoder(golden: Golden) -> Iterator[Comparison]:
-    yield _codes(golden, "GradualStyleEncoder")
+def encoder(golden: Golden) -> Iterator[Comparison]:
+    """Codes of one face; the name tells e4e from pSp, the tensors do not."""
+    kind = "Encoder4Editing" if "e4e" in golden.system.lower() else "GradualStyleEncoder"
+    network = FromAverage(load_encoder(golden.state("encoder.", strip=False), kind), _average(golden))
+    codes = network(golden.image())
+    yield golden.compare("w_plus", codes)
+    if golden.found("(out)"):
+        yield from golden.compare_image("out", load_generator(golden.state("decoder."))(codes))
 
 
-def e4e_encoder(golden: Golden) -> Iterator[Comparison]:
-    yield _codes(golden, "Encoder4Editing")
-
-
-def restyle_psp(golden: Golden) -> Iterator[Comparison]:
-    return _restyle(golden, "BackboneEncoder")
-
-
-def restyle_e4e(golden: Golden) -> Iterator[Comparison]:
-    return _restyle(golden, "ProgressiveBackboneEncoder")
-
-
-def _codes(golden: Golden, kind: str) -> Comparison:
-    average = torch.from_numpy(golden.array("latent_avg"))
-    network = FromAverage(load_encoder(golden.state("encoder.", strip=False), kind), average)
-    return golden.compare("w_plus", network(golden.image()))
-
-
-def _restyle(golden: Golden, kind: str) -> Iterator[Comparison]:
-    average = torch.from_numpy(golden.array("latent_avg"))
+def restyle(golden: Golden) -> Iterator[Comparison]:
+    """Codes after every stored round, and their pictures."""
+    kind = "ProgressiveBackboneEncoder" if "e4e" in golden.system.lower() else "BackboneEncoder"
+    average = _average(golden)
     encoder = load_encoder(golden.state("encoder.", strip=False), kind)
     network = ReStyle(encoder, load_generator(golden.state("decoder.")), average)
     image = golden.image()
     drawn = network.draw(average[None])
     yield from golden.compare_image("avg_image", drawn)
-    first = network.refine(image, average, drawn)
-    yield golden.compare("codes_iter1", first)
-    second = network(image, rounds=2)
-    yield golden.compare("codes_iter2", second)
-    yield from golden.compare_image("out_iter2", network.generator(second))
+    drawn = drawn.expand(len(image), -1, -1, -1)
+    rounds = max(map(int, golden.found(r"(?:codes|out)_iter(\d+)")), default=0)
+    codes = average
+    for index in range(1, rounds + 1):
+        codes = network.refine(image, codes, drawn)
+        if golden.found(f"(codes_iter{index})"):
+            yield golden.compare(f"codes_iter{index}", codes)
+        if golden.found(f"(out_iter{index})"):
+            yield from golden.compare_image(f"out_iter{index}", network.generator(codes))
+        if index < rounds:
+            drawn = network.draw(codes)
+
+
+def _average(golden: Golden) -> Tensor:
+    """(rows, 512) or (512,); zero where the network was trained without it."""
+    return torch.from_numpy(golden.array("latent_avg")) if golden.has("latent_avg") else torch.zeros(1)

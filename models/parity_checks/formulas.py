@@ -36,18 +36,19 @@ def _interfacegan(golden: Golden) -> Iterator[Comparison]:
     yield golden.compare("ifg_linear_w", line, TOLERANCE)
     rows = np.concatenate([move(w_plus, first, strength)[:, [0, 17]] for strength in np.linspace(-2, 2, 3)])
     yield golden.compare("ifg_linear_w_plus_rows0_17", rows, TOLERANCE)
-    for count in (1, 2, 3):
+    for count in map(int, golden.found(r"ifg_cond(\d)")):
         got = conditioned(first, *others[:count]).vector[None]
         yield golden.compare(f"ifg_cond{count}", got, TOLERANCE)
 
 
 def _babygan(golden: Golden) -> Iterator[Comparison]:
     father, mother = golden.array("input.baby_father"), golden.array("input.baby_mother")
-    for genes in (0.2, 0.5, 0.8):
-        yield golden.compare(f"baby_default_g{genes}", child(father, mother, genes), TOLERANCE)
-        yield golden.compare(f"baby_father_photo_g{genes}", child(father, mother, genes, "father"), TOLERANCE)
-        yield golden.compare(f"baby_mother_photo_g{genes}", child(father, mother, genes, "mother"), TOLERANCE)
-    ages = (10, 22, 50)
+    for genes in golden.found(r"baby_default_g([\d.]+)"):
+        share = float(genes)
+        yield golden.compare(f"baby_default_g{genes}", child(father, mother, share), TOLERANCE)
+        yield golden.compare(f"baby_father_photo_g{genes}", child(father, mother, share, "father"), TOLERANCE)
+        yield golden.compare(f"baby_mother_photo_g{genes}", child(father, mother, share, "mother"), TOLERANCE)
+    ages = list(map(int, golden.found(r"baby_age(\d+)")))
     yield golden.compare("baby_age_coeffs", np.array([age_strength(years) for years in ages]), TOLERANCE)
     age = Direction("age", golden.array("input.baby_direction"), "any", "W+", positive="younger")
     for years in ages:

@@ -11,12 +11,12 @@ from models.golden import Comparison, Golden
 
 
 def unet(golden: Golden) -> Iterator[Comparison]:
-    """The residual and the aged picture for two pairs of ages."""
+    """The residual and the aged picture for every stored pair of ages."""
     network = load_network(golden.state())
     image = 0.5 + 0.5 * golden.image()
-    for pair in ("ages_0", "ages_1"):
-        ages = torch.from_numpy(golden.stored(pair).astype("float32"))[None]
-        delta = network(image, ages)
+    for pair in golden.found(r"(ages_\w+)"):
+        ages = torch.from_numpy(golden.stored(pair).astype("float32")).reshape(1, 2)
+        delta = network(image, ages.expand(len(image), -1))
         name = "_".join(f"{age:g}" for age in ages[0].tolist())
         yield from golden.compare_image(f"delta_{name}", delta)
         yield from golden.compare_image(f"image_{name}", (image + delta).clamp(0, 1))

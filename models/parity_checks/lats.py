@@ -1,4 +1,4 @@
-"""Golden outputs of LATS: identity features, age latents, six classes and a point between two."""
+"""Golden outputs of LATS: identity features, age latents, the classes and points between two."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import torch
 
-from models.editors.lats import AGE_CLASSES
 from models.golden import Comparison, Golden
 from models.lats import load_generator
 
@@ -19,9 +18,12 @@ def generator(golden: Golden) -> Iterator[Comparison]:
     features = network.id_encoder(golden.image())
     yield from golden.compare_image("id_features", features[:, :3])
     yield golden.compare("id_features_l2", features.double().norm())
-    for i in range(len(AGE_CLASSES)):
+    for i in map(int, golden.found(r"out_class(\d)")):
         yield from golden.compare_image(f"out_class{i}", network.decoder(features, latents[i : i + 1]))
-    alpha = float(golden.stored("alpha"))
-    mix = torch.zeros(1, len(AGE_CLASSES))
-    mix[0, 3], mix[0, 4] = alpha, 1 - alpha
-    yield from golden.compare_image("out_interp34_a03", network(golden.image(), mix))
+    for ending in golden.found(r"out_interp(\d\d_a\d+)"):
+        younger, older, share = int(ending[0]), int(ending[1]), ending[4:]
+        mix = torch.zeros(1, len(latents))
+        # a file's one alpha is exact, the one in the name is rounded: "03" is .3
+        alpha = float(golden.stored("alpha")) if "alpha" in golden.names else float(f"{share[0]}.{share[1:]}")
+        mix[0, younger], mix[0, older] = alpha, 1 - alpha
+        yield from golden.compare_image(f"out_interp{ending}", network(golden.image(), mix))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from models.golden import Comparison, Golden
-from models.mobilestylegan import ROWS, load_mapping, load_student
+from models.mobilestylegan import load_mapping, load_student
 
 
 def mobilestylegan(golden: Golden) -> Iterator[Comparison]:
@@ -14,7 +14,8 @@ def mobilestylegan(golden: Golden) -> Iterator[Comparison]:
     student = load_student(state)
     yield golden.compare("w", load_mapping(state)(golden.input("z")))
     noise = [golden.input(f"noise_{4 << index}") for index in range(len(student.layers) + 1)]
-    codes = golden.input("w")[:, None].expand(-1, ROWS, -1)
+    codes = golden.input("w")[:, None].expand(-1, student.rows, -1)
     yield golden.compare("freq8_w", student.coefficients(codes, noise)[0])
     yield from golden.compare_image("out_w", student(codes, noise))
-    yield from golden.compare_image("out_w_plus23", student(golden.input("w_plus23"), noise))
+    for rows in golden.found(r"out_w_plus(\d+)"):
+        yield from golden.compare_image(f"out_w_plus{rows}", student(golden.input(f"w_plus{rows}"), noise))

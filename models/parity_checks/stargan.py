@@ -6,34 +6,23 @@ from collections.abc import Iterator
 
 import torch
 
-from models.checkpoints import build
 from models.golden import Comparison, Golden
-from models.stargan import Discriminator, load_generator
+from models.stargan import load_discriminator, load_generator
 
 
-def g_c5(golden: Golden) -> Iterator[Comparison]:
-    yield from _translations(golden, "a", "b")
+def generator(golden: Golden) -> Iterator[Comparison]:
+    """The face under every stored label."""
+    network = load_generator(golden.state())
+    image = golden.image()
+    for name in golden.found(r"label_(\w+)"):
+        label = torch.from_numpy(golden.stored(f"label_{name}").astype("float32"))
+        translated = network(image, label.reshape(-1, network.domains).expand(len(image), -1))
+        yield from golden.compare_image(f"out_{name}", translated)
 
 
-def rafd_g_c8(golden: Golden) -> Iterator[Comparison]:
-    yield from _translations(golden, "happy4")
-
-
-def facestyle_hair(golden: Golden) -> Iterator[Comparison]:
-    yield from _translations(golden, "a", "bald")
-
-
-def d_c5(golden: Golden) -> Iterator[Comparison]:
+def discriminator(golden: Golden) -> Iterator[Comparison]:
     """Patch scores, label logits and the labels read from them."""
-    network = build(lambda: Discriminator(128, 5), golden.state())
-    patches, logits = network(golden.image())
+    patches, logits = load_discriminator(golden.state())(golden.image())
     yield golden.compare("out_src", patches)
     yield golden.compare("out_cls", logits)
     yield golden.compare("labels_sigmoid", torch.sigmoid(logits))
-
-
-def _translations(golden: Golden, *labels: str) -> Iterator[Comparison]:
-    network = load_generator(golden.state())
-    for label in labels:
-        translated = network(golden.image(), torch.from_numpy(golden.stored(f"label_{label}")))
-        yield from golden.compare_image(f"out_{label}", translated)

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from models.dialects import stylegan2_state
 from models.golden import Comparison, Golden
 from models.stylegan2 import load_generator, truncate
 
 
 def generator(golden: Golden) -> Iterator[Comparison]:
     """Pictures of a W+ code and of a truncated z, and the codes between."""
-    state = golden.state()
-    average = state.pop("latent_avg")
+    state, average = stylegan2_state(golden.state())
     network = load_generator(state)
-    yield from golden.compare_image("out", network(golden.input("w_plus")))
+    if golden.has("input.w_plus"):
+        yield from golden.compare_image("out", network(golden.input("w_plus")))
+    if not golden.has("input.z"):
+        return
     w = network.mapping(golden.input("z"))
     yield golden.compare("w", w)
-    truncated = truncate(w, average, 0.7)
-    yield golden.compare("w_truncated", truncated)
-    yield from golden.compare_image("out_z_trunc07", network(network.repeat(truncated)))
+    if average is None:
+        return
+    for digits in golden.found(r"out_z_trunc(\d+)") or ["07"]:
+        truncated = truncate(w, average, float(f"{digits[0]}.{digits[1:]}"))
+        yield golden.compare("w_truncated", truncated)
+        yield from golden.compare_image(f"out_z_trunc{digits}", network(network.repeat(truncated)))

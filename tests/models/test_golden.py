@@ -43,6 +43,19 @@ def test_seed_comes_from_the_readme(tmp_path: Path) -> None:
     assert list(golden.state()) == ["w"]
 
 
+@pytest.mark.parametrize("table", ["toy.tsv", "keys/toy_seed12.tsv"])
+def test_rules_lie_beside_the_file_or_bear_its_whole_name(tmp_path: Path, table: str) -> None:
+    make_set(tmp_path, 7).rename(tmp_path / "toy_seed12.npz")
+    (tmp_path / "keys" / "toy.tsv").rename(tmp_path / table)
+    golden = Golden.load(tmp_path / "toy_seed12.npz")
+    assert list(golden.state()) == ["w"]
+
+
+def test_names_of_images_and_arrays_are_found_once(tmp_path: Path) -> None:
+    golden = Golden.load(make_set(tmp_path, 7, out_a_mean=np.ones(1), out_a_std=np.ones(1), out_b=np.ones(1)))
+    assert golden.found(r"out_(\w)") == ["a", "b"]
+
+
 def test_a_wrong_checksum_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(GoldenError, match="checksum"):
         Golden.load(make_set(tmp_path, 3, crc="00000001")).array("w")
