@@ -97,7 +97,10 @@ main();
 
 async function main() {
   takeTokenFromAddress();
-  if (query.get("view") === "output") document.body.classList.add("output");
+  if (query.get("view") === "output") {
+    document.body.classList.add("output");
+    page.mirror = false; // an audience is shown what others see
+  }
   for (const line of document.querySelectorAll(".privacy")) line.textContent = privacyWords(location);
   listen();
   showMirror();
@@ -121,6 +124,7 @@ async function begin() {
 /** Show somebody's session and nothing else. */
 function watch(stream) {
   showState("");
+  document.body.dataset.shown = "yes";
   const { iceServers = [] } = page.capabilities;
   return watchStream(edited, { url: named(new URL("whep", document.baseURI), stream), iceServers, token: tabValue("token") });
 }
@@ -265,8 +269,17 @@ async function changeOutput(on) {
 
 function showOutput() {
   $("output").checked = page.output !== "";
-  $("output-address").hidden = page.output === "";
-  $("output-address").value = `${new URL(".", location.href)}?view=output&stream=${page.output}`;
+  $("output-row").hidden = page.output === "";
+  const token = tabValue("token");
+  $("output-address").value = `${new URL(".", location.href)}?view=output&stream=${page.output}${token ? `#token=${encodeURIComponent(token)}` : ""}`;
+  $("output-help").textContent = `A browser source with this address shows the edited video, and nothing else. Whoever knows it can watch${token ? " and use this server: your token is in it" : ""}.`;
+}
+
+function copyOutput() {
+  navigator.clipboard.writeText($("output-address").value).then(
+    () => toast("Copied."),
+    () => $("output-address").focus(), // which selects it
+  );
 }
 
 async function changeCamera() {
@@ -344,6 +357,7 @@ function endSession() {
 function goLive() {
   if (page.live || !page.control) return;
   page.live = true;
+  document.body.dataset.shown = "yes";
   page.faceSeenAt = page.fastAt = performance.now();
   showState("");
   $("snapshot").disabled = false;
@@ -478,6 +492,7 @@ function complain(field, text) {
 }
 
 function showEditors() {
+  $("preset-add").disabled = !page.editor;
   $("editor-title").textContent = page.editor?.title ?? "No editor is ready";
   $("editor-summary").textContent = page.editor?.description ?? "";
   drawEditors($("editors"), page.capabilities.editors, page.editor?.name, (name) => {
@@ -540,6 +555,8 @@ function showState(name, { reason = "", retryAt = null, host = "" } = {}) {
   $("state-note").textContent = note;
   $("state").classList.toggle("waiting", busy || name === "lost");
   $("token-form").hidden = !name.includes("token");
+  // The button that was pressed is gone: the keyboard goes on where the page waits for something.
+  if (name !== "start" && document.activeElement === document.body) $(name.includes("token") ? "token" : "state-action").focus();
   if (retryAt) {
     const timer = setInterval(() => ($("state-text").textContent = words().text), 500);
     removeStateTimer = () => clearInterval(timer);
@@ -661,6 +678,7 @@ function listen() {
   $("sound").addEventListener("change", ({ target }) => changeSound(target.checked));
   $("output").addEventListener("change", ({ target }) => changeOutput(target.checked));
   $("output-address").addEventListener("focus", ({ target }) => target.select());
+  $("output-copy").addEventListener("click", copyOutput);
   listenToPresetForm();
   edited.addEventListener("resize", () => {
     $("picture").style.setProperty("--ratio", String(edited.videoWidth / edited.videoHeight));
@@ -735,6 +753,7 @@ function toggleFullscreen() {
 }
 
 function shortcut(event) {
+  if (event.repeat || document.querySelector("dialog[open]")) return;
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches?.("input:not([type=range],[type=radio],[type=checkbox]), select, textarea")) return;
   const actions = {
     e: () => setSettings({ bypass: !page.wanted.bypass }),

@@ -51,7 +51,9 @@ export async function showStrip(dialog, camera, { settings, control, token }) {
     const strip = await response.blob();
     const url = URL.createObjectURL(strip);
     dialog.addEventListener("close", () => URL.revokeObjectURL(url), { once: true });
-    text.replaceWith(make("img", { className: "strip", src: url, alt: "Your face at six ages" }));
+    const frame = make("div", { className: "strip", tabIndex: 0 }); // scrolls where the screen is narrow
+    frame.append(make("img", { src: url, alt: "Your face at six ages" }));
+    text.replaceWith(frame);
     actions.prepend(button("Save", "primary", () => save(strip, "jpg")));
   } catch (error) {
     text.textContent = wordsOf(error);

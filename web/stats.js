@@ -90,7 +90,7 @@ export function drawStats(parts, { browser, server, delay }) {
   const stages = delayStages(browser, server, delay);
   const sum = stages.reduce((total, { ms }) => total + ms, 0);
   parts.total.textContent = `${Math.round(delay ?? sum)} ms`;
-  parts.caption.textContent = delay === null ? "of work and travel for each frame" : "from camera to screen, measured";
+  parts.caption.textContent = delay === null ? "of work and travel for each frame" : "from camera to screen";
   fit(parts.bar, stages.length, () => make("i"));
   fit(parts.stages.tBodies[0], stages.length, stageRow);
   stages.forEach(({ name, title, ms }, index) => {

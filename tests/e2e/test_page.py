@@ -300,6 +300,69 @@ def test_output_view_shows_only_the_video(page: Page, service: Service) -> None:
     assert stage == {"x": 0, "y": 0, "width": 1280, "height": 800}
 
 
+def test_output_view_is_not_mirrored_and_lets_the_scene_through(page: Page, service: Service) -> None:
+    go_live(page, service.url, path="/?view=output")
+    assert page.locator("#flip").evaluate("(flip) => getComputedStyle(flip).transform") == "none"
+    shot = cv2.imdecode(np.frombuffer(page.screenshot(omit_background=True), np.uint8), cv2.IMREAD_UNCHANGED)
+    alpha = shot[:, :, 3]
+    beside = (1280 - 800 * 4 // 3) // 2
+    assert not alpha[:, : beside - 2].any(), "as a browser source, nothing is painted beside the picture"
+    assert (alpha[:, beside + 2 : -beside - 2] == 255).all()
+
+
+def test_output_view_never_shows_the_raw_camera(page: Page, service: Service) -> None:
+    go_live(page, service.url, path="/?view=output")
+    page.evaluate("document.body.dataset.state = 'lost'; document.getElementById('state').hidden = false")
+    for part_of_it in ("#camera", "#edited", "#state"):
+        expect(page.locator(part_of_it)).to_be_hidden()
+
+
+@pytest.mark.parametrize(
+    ("width", "height"), [(1440, 900), (1024, 768), (862, 700), (844, 390), (390, 844), (320, 568)]
+)
+def test_everything_has_its_place_at_every_size(page: Page, service: Service, width: int, height: int) -> None:
+    page.set_viewport_size({"width": width, "height": height})
+    page.goto(service.url)
+    expect(page.locator("#state-title")).to_have_text("Your face, edited live")
+    # What the header shows while it is live and busy, without the work.
+    page.evaluate(
+        """() => {
+          document.body.dataset.state = "live";
+          for (const id of ["readout", "stop", "strip"]) document.getElementById(id).hidden = false;
+          document.getElementById("readout").textContent = "28 fps · 210 ms · reduced";
+          document.getElementById("status").textContent = "Live";
+        }"""
+    )
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= width
+    boxes = {name: page.locator(name).bounding_box() for name in ("#stop", "#stage", ".toolbar", "#record", "#panel")}
+    for name, box in boxes.items():
+        assert box is not None, name
+        assert box["x"] >= 0, name
+        assert box["x"] + box["width"] <= width, name
+    panel, picture, record = boxes["#panel"], boxes["#stage"], boxes["#record"]
+    assert panel is not None
+    for box in (picture, record):
+        assert box is not None
+        beside = box["x"] + box["width"] <= panel["x"]
+        assert beside or box["y"] + box["height"] <= panel["y"]
+
+
+def test_the_focus_is_not_behind_the_picture(playwright: Playwright, browser: Browser, service: Service) -> None:
+    with fresh_page(browser, 390, 700, touch=True) as page:
+        page.goto(service.url)
+        expect(page.locator("#control-age")).to_be_attached()
+        page.evaluate("scrollTo(0, document.scrollingElement.scrollHeight)")
+        page.locator("#fold-faces summary").focus()
+        page.keyboard.press("Shift+Tab")
+        hidden = page.evaluate(
+            """() => {
+              const { left, top, width, height } = document.activeElement.getBoundingClientRect();
+              return document.elementFromPoint(left + width / 2, top + height / 2).closest(".theatre") !== null;
+            }"""
+        )
+        assert not hidden
+
+
 SCREENSHOT_AFTER_MS = 10_000
 """By then browser and server have found out how many bits the way between them carries."""
 
