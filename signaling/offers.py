@@ -12,7 +12,7 @@ MEDIA_KINDS = ("video", "audio", "application")
 
 # Lines that aiortc's parser compares with one another; browsers stay far below.
 MOST_LINES = {"a=rtpmap": 256, "a=fmtp": 256, "a=rtcp-fb": 1024, "a=ssrc": 256, "a=candidate": 128, "a=extmap": 128}
-LINE_KIND = re.compile(r"^a=[a-z-]+", re.MULTILINE)
+LINE_KIND = re.compile(r"a=[a-z-]+")
 
 
 class BadOffer(ValueError):
@@ -63,8 +63,10 @@ def _parse(sdp: str) -> SessionDescription:
 
 def _check_size(sdp: str) -> None:
     counts: dict[str, int] = {}
-    for kind in LINE_KIND.findall(sdp):
-        counts[kind] = counts.get(kind, 0) + 1
+    for line in sdp.splitlines():  # as aiortc does: at more than line feeds
+        if found := LINE_KIND.match(line):
+            kind = found.group()
+            counts[kind] = counts.get(kind, 0) + 1
     for kind, most in MOST_LINES.items():
         if counts.get(kind, 0) > most:
             raise BadOffer(f"more than {most} {kind} lines")

@@ -184,7 +184,7 @@ def options_of(request: Request) -> Response:
 
 def server_full(places: str) -> HTTPException:
     """503: all places are taken."""
-    return HTTPException(503, f"the server is full ({places})", {"Retry-After": str(RETRY_AFTER_S)})
+    return HTTPException(503, f"all {places} are taken", {"Retry-After": str(RETRY_AFTER_S)})
 
 
 def _with_links(response: Response, request: Request) -> Response:

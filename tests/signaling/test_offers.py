@@ -73,6 +73,8 @@ def test_names_that_only_multicast_knows_are_not_looked_up() -> None:
         (GOOD.replace("c=IN IP4 0.0.0.0", "c=IN IP4 home"), "malformed"),
         (GOOD + "a=rtcp-fb:* nack\r\n" * 2000, "more than 1024 a=rtcp-fb"),
         (GOOD + "a=rtpmap:97 VP8/90000\r\n" * 2000, "more than 256 a=rtpmap"),
+        (GOOD + "a=rtpmap:97 VP8/90000\r" * 2000, "more than 256 a=rtpmap"),
+        (GOOD + "a=ssrc:1 cname:a\u2028" * 2000, "more than 256 a=ssrc"),
     ],
 )
 def test_bad_offers_are_refused_in_words(sdp: str, said: str) -> None:
