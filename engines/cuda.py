@@ -7,8 +7,11 @@ allocated in a call. `run_tensors` takes and gives tensors on the GPU: networks 
 from __future__ import annotations
 
 import ctypes
+import functools
 import sys
 import threading
+import traceback
+import weakref
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -37,7 +40,19 @@ DRIVER_FILE = Path("/proc/driver/nvidia/version")
 
 Launch = Callable[[], None]
 
+# Codes of cudaError_t (CUDA runtime API, "Data types") that torch passes on.
+OUT_OF_MEMORY = 2
+CAPTURE_ERRORS = range(900, 910)
+# The call was wrong for this device; the device itself goes on: invalid value, invalid device function, no kernel image
+# for the device, invalid or unsupported PTX, not supported.
+REFUSED = frozenset({1, 98, 209, 218, 222, 801})
+
+STREAMS = 32  # that torch hands out in turn, of each priority
+PRIORITIES = (0, -1)
+
 _CAPTURING = threading.Lock()
+_CHOOSING = threading.Lock()
+_TAKEN: set[int] = set()  # handles of the streams that engines hold
 
 
 class Device(Protocol):
@@ -47,13 +62,15 @@ class Device(Protocol):
         name: of the GPU.
         capability: its compute capability, such as "8.9".
         driver: version of its driver.
-        stream: handle of the stream that everything runs on.
     """
 
     name: str
     capability: str
     driver: str
-    stream: int
+
+    @property
+    def stream(self) -> int:
+        """Handle of the stream that everything runs on; no other device object has the same."""
 
     def buffer(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Tensor:
         """Memory on the GPU."""
@@ -63,6 +80,9 @@ class Device(Protocol):
 
     def active(self) -> AbstractContextManager[Any]:
         """Work issued inside goes to `stream`."""
+
+    def follow(self) -> None:
+        """Let what is issued to `stream` from now on wait for what this thread has issued. Called outside `active`."""
 
     def capture(self, launch: Launch) -> Launch:
         """Run `launch`, record what it issues, and return what replays it. To be called inside `active`."""
@@ -79,15 +99,30 @@ class CudaDevice:
         torch = load_torch()
         if not torch.cuda.is_available():
             raise BackendUnavailable(_why_no_cuda(torch))
-        properties = torch.cuda.get_device_properties(0)
+        try:
+            properties = torch.cuda.get_device_properties(0)
+        except RuntimeError as error:  # such as a GPU that another process has for itself
+            raise BackendUnavailable(f"the NVIDIA GPU cannot be used: {error}") from error
         self.name = str(properties.name)
         self.capability = f"{properties.major}.{properties.minor}"
         self.driver = _driver()
         self._torch = torch
-        self._stream = torch.cuda.Stream()
-        self.stream = int(self._stream.cuda_stream)
-        # Graphs share memory: they never run at once, and what one wrote is copied before the next is launched.
-        self._pool = torch.cuda.graph_pool_handle()
+
+    @property
+    def stream(self) -> int:
+        return int(self._stream.cuda_stream)
+
+    @functools.cached_property
+    def _stream(self) -> Any:
+        """Taken when it is needed: asking what a machine has takes none."""
+        stream = _own_stream(self._torch)
+        weakref.finalize(self, _TAKEN.discard, int(stream.cuda_stream))
+        return stream
+
+    @functools.cached_property
+    def _pool(self) -> Any:
+        """Graphs share memory: they never run at once, and what one wrote is copied before the next is launched."""
+        return self._torch.cuda.graph_pool_handle()
 
     def buffer(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Tensor:
         return self._torch.zeros(shape, dtype=torch_dtype(dtype), device="cuda")
@@ -99,6 +134,9 @@ class CudaDevice:
     def active(self) -> Iterator[None]:
         with self._torch.cuda.stream(self._stream), self._torch.inference_mode():
             yield
+
+    def follow(self) -> None:
+        self._stream.wait_stream(self._torch.cuda.current_stream())
 
     def capture(self, launch: Launch) -> Launch:
         launch()  # lazy initialisation may not happen during a capture
@@ -176,15 +214,27 @@ class CudaEngine(Engine):
 
         Returns:
             New tensors on the GPU. The work is done when the function returns.
+
+        Raises:
+            InputMismatch: names, shapes or types differ from `self.inputs`.
+            EngineError: the device failed.
         """
+        self._check_tensors(inputs)
         batch = self._batch({name: tuple(value.shape) for name, value in inputs.items()})
-        with self._turn, self._errors(), self._device.active():
-            slot, _ = self._ready(batch)
-            for name, tensor in slot.inputs.items():
-                tensor[self._part(name, batch)].copy_(inputs[name])
-            slot.launch()
-            outputs = {name: tensor[self._part(name, batch)].clone() for name, tensor in slot.outputs.items()}
-            self._device.synchronize()
+        torch = load_torch()
+        with self._turn, self._errors():
+            with self._device.active():
+                slot, _ = self._ready(batch)
+            # Made on the caller's stream, where the memory is used again once the caller lets go of it.
+            outputs = {name: torch.empty_like(tensor[self._part(name, batch)]) for name, tensor in slot.outputs.items()}
+            self._device.follow()
+            with self._device.active():
+                for name, tensor in slot.inputs.items():
+                    tensor[self._part(name, batch)].copy_(inputs[name])
+                slot.launch()
+                for name, tensor in slot.outputs.items():
+                    outputs[name].copy_(tensor[self._part(name, batch)])
+                self._device.synchronize()
         return outputs
 
     def close(self) -> None:
@@ -232,18 +282,64 @@ class CudaEngine(Engine):
             raise InputMismatch(f"inputs of one call must have one batch size, got {sorted(sizes)}")
         return sizes.pop() if sizes else 1
 
+    def _check_tensors(self, inputs: Mapping[str, Tensor]) -> None:
+        """As `_check`; a wrong shape would else be broadcast."""
+        names = {spec.name for spec in self.inputs}
+        if inputs.keys() != names:
+            raise InputMismatch(f"expected inputs {sorted(names)}, got {sorted(inputs)}")
+        for spec in self.inputs:
+            tensor = inputs[spec.name]
+            fits = len(tensor.shape) == len(spec.shape) and all(
+                want is None or want == have for want, have in zip(spec.shape, tensor.shape, strict=True)
+            )
+            if not fits or tensor.dtype != torch_dtype(spec.dtype):
+                raise InputMismatch(
+                    f"input {spec.name!r}: expected {spec.dtype} {spec.shape}, got {tensor.dtype} {tuple(tensor.shape)}"
+                )
+
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Torch's errors as ours. After one of CUDA's own the GPU's context is gone: no later call can succeed."""
+        """Torch's errors as ours."""
         torch = load_torch()
         try:
             yield
-        except torch.OutOfMemoryError as error:
-            raise OutOfMemory(f"{self.backend} on {self.device}: {error}") from error
-        except getattr(torch, "AcceleratorError", ()) as error:
-            raise DeviceLost(
-                f"{self.backend} on {self.device}: the device failed, restart the server ({error})"
-            ) from error
+        except EngineError:
+            raise
+        except RuntimeError as error:
+            raise _as_ours(torch, error, f"{self.backend} on {self.device}") from error
+
+
+def _as_ours(torch: Any, error: RuntimeError, where: str) -> EngineError:
+    """What an error of torch means. After most of CUDA's own the context is gone: no later call can succeed."""
+    code = getattr(error, "error_code", None)
+    if isinstance(error, torch.OutOfMemoryError) or code == OUT_OF_MEMORY:
+        # The frames that failed hold what they had made so far, and a smaller batch needs the room.
+        traceback.clear_frames(error.__traceback__)
+        return OutOfMemory(f"{where}: {error}")
+    if code in CAPTURE_ERRORS:
+        return EngineError(f"{where}: this network cannot be captured into a CUDA graph ({error})")
+    if isinstance(error, getattr(torch, "AcceleratorError", ())) and code not in REFUSED:
+        return DeviceLost(f"{where}: the device failed, restart the server ({error})")
+    return EngineError(f"{where} failed: {error}")
+
+
+def _own_stream(torch: Any) -> Any:
+    """A stream that no other engine has.
+
+    Torch hands out the same few in turn. What another engine put on a stream while it is captured would become part of
+    the graph.
+
+    Raises:
+        EngineError: there are too many engines.
+    """
+    with _CHOOSING:
+        for priority in PRIORITIES:
+            for _ in range(STREAMS):
+                stream = torch.cuda.Stream(priority=priority)
+                if int(stream.cuda_stream) not in _TAKEN:
+                    _TAKEN.add(int(stream.cuda_stream))
+                    return stream
+    raise EngineError(f"{len(_TAKEN)} networks are on the GPU, and torch has no stream for another: close some")
 
 
 def find_driver() -> None:

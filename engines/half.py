@@ -9,17 +9,19 @@ float16 holds 65504 at most and nothing between 0 and 6e-8; below 6.1e-5 it lose
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from engines import parity
 from engines.base import Array, EngineError, TensorSpec
-from engines.network import Network, told_range
+from engines.cache import Cache, Key
+from engines.network import GRAPHS, Network, told_range
 
 LARGEST = 65504.0
 SMALLEST_NORMAL = 2.0**-14
@@ -40,8 +42,6 @@ FULL_OPERATORS = frozenset(
 ELEMENTWISE = frozenset({"Add", "Sub", "Mul", "Div", "Max", "Min", "Clip"})
 # Inputs that the standard types as float32 whatever the others are.
 FULL_INPUTS = {"Resize": {1, 2}, "Upsample": {1}}
-
-Rule = Callable[[Any], bool]
 
 
 def to_half(model: onnx.ModelProto, keep: Sequence[str] = (), nodes: Collection[str] = ()) -> onnx.ModelProto:
@@ -96,6 +96,28 @@ def overflowing(
         large |= {name for name, value in values if value.size and not np.abs(value).max() <= limit}
         large |= {name for name, value in sample.items() if value.size and not np.abs(value).max() <= limit}
     return {node.name for node in model.graph.node if large.intersection((*node.input, *node.output))}
+
+
+def measured(network: Network, cache: Cache | None = None) -> set[str]:
+    """`overflowing` on the inputs that parity checks draw, remembered in the cache."""
+    key = Key(
+        network=network.sha256,
+        shapes=f"{parity.RANDOM_SAMPLES} drawn inputs",
+        precision="f16-overflow",
+        backend="half",
+        version=GRAPHS,
+        device="any",
+        capability=f"limit {LARGEST / HEADROOM:g}",
+        driver=f"onnx {onnx.__version__}",
+    )
+    if cache is not None and (entry := cache.get(key, network.name)) is not None:
+        return set(json.loads(entry.payload))
+    inputs, _ = sides(onnx.load(str(network.path), load_external_data=False))
+    samples = (parity.draw(inputs, parity.SEED + index) for index in range(parity.RANDOM_SAMPLES))
+    found = overflowing(network, samples)
+    if cache is not None:
+        cache.put(key, network.name, json.dumps(sorted(found)).encode())
+    return found
 
 
 @dataclass
@@ -216,10 +238,13 @@ def _kept_by_rule(graph: onnx.GraphProto) -> set[str]:
         for name in node.input:
             consumers.setdefault(name, []).append(node)
     types = _types(graph)
+    squared = {node.output[0] for node in graph.node if _squares(node)}
     for node in reversed(graph.node):
-        squares = node.op_type == "Mul" and len(node.input) == 2 and node.input[0] == node.input[1]
+        # A product of squares and constants is a sum of squares: demodulation in the form that scales activations.
+        if node.op_type in ("MatMul", "Gemm") and node.input[0] in squared:
+            kept.add(node.name)
         users = consumers.get(node.output[0], [])
-        if squares and users and all(user.name in kept for user in users):
+        if _squares(node) and users and all(user.name in kept for user in users):
             kept.add(node.name)
         # Numbers that become indices or sizes must be exact; float16 counts to 2048.
         if node.op_type == "Cast" and types.get(node.output[0]) not in (TensorProto.FLOAT, TensorProto.BOOL):
@@ -227,14 +252,23 @@ def _kept_by_rule(graph: onnx.GraphProto) -> set[str]:
     return kept
 
 
+def _squares(node: onnx.NodeProto) -> bool:
+    return node.op_type == "Mul" and len(node.input) == 2 and node.input[0] == node.input[1]
+
+
 def _loses_constant(node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto]) -> bool:
-    """Whether a constant of the node overflows, or is a scalar (an epsilon) that all but vanishes in float16."""
-    for name in node.input:
+    """Whether a constant of the node overflows, or is one to divide by, or a scalar (an epsilon), that all but vanishes
+    in float16.
+    """
+    for index, name in enumerate(node.input):
         if name not in weights or weights[name].data_type != TensorProto.FLOAT:
             continue
         values = np.abs(numpy_helper.to_array(weights[name]))
         finite = values[np.isfinite(values)]
         if finite.size and finite.max() > LARGEST:
+            return True
+        variance = node.op_type == "BatchNormalization" and index == 4
+        if variance and finite.size and finite.min() < SMALLEST_NORMAL:
             return True
         if node.op_type in ELEMENTWISE and values.size == 1 and 0 < values.reshape(-1)[0] < SMALLEST_NORMAL:
             return True

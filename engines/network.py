@@ -22,6 +22,9 @@ IR_VERSION, GRAPH, OPSET_IMPORT, METADATA = 1, 7, 8, 14
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # protobuf wire types
 LONGEST_VARINT = 10  # bytes
 
+# Names what `engines.half` and `engines.tensorrt` make of a file: with another name, engines are built again.
+GRAPHS = "2"
+
 LONGEST_PROPERTY = 1 << 16  # bytes
 RANGE_PREFIX = "latentcam:range:"
 QUANTIZED_FROM = "latentcam:quantized_from"  # sha256 of the network that an int8 version was made from

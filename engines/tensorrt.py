@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from engines.base import BackendUnavailable, Engine, EngineError, TensorSpec
+from engines.base import BackendUnavailable, Engine, EngineError, OutOfMemory, TensorSpec
 from engines.cache import Cache, Key
 from engines.cuda import CudaDevice, CudaEngine, Device, Slot, only_batch_is_free
-from engines.network import Network
+from engines.network import GRAPHS, Network
 
 log = logging.getLogger(__name__)
 
@@ -155,14 +155,17 @@ def build(
         config.set_compute_capability(capability_of(library, capability), 0)
     if refittable:
         config.set_flag(library.BuilderFlag.REFIT)
-    cache = config.create_timing_cache(timing) if _has_timing_cache(library) else None
-    if cache is not None:
-        config.set_timing_cache(cache, False)
+    # On by default, it rounds FP32 to 10 bits of mantissa: layers kept in FP32 would be hardly better than in FP16.
+    if (tf32 := getattr(library.BuilderFlag, "TF32", None)) is not None:
+        config.clear_flag(tf32)
+    if _has_timing_cache(library):
+        config.set_timing_cache(config.create_timing_cache(timing), False)
     config.progress_monitor = _monitor(library, network.name)
     log.info("%s: building for %s in %s", network.name, library.__name__, precision)
     plan = builder.build_serialized_network(definition, config)
     if plan is None:
         raise EngineError(f"{network.path}: {library.__name__} {library.__version__} cannot build it: {logger.last}")
+    cache = config.get_timing_cache() if _has_timing_cache(library) else None
     return Built(bytes(plan), bytes(cache.serialize()) if cache is not None else b"")
 
 
@@ -170,14 +173,13 @@ def graph_of(network: Network, precision: str, keep: Sequence[str] = ()) -> byte
     """The serialized ONNX graph in the precision asked for; what overflows on random inputs stays in FP32."""
     import onnx  # noqa: PLC0415
 
-    from engines import half, parity  # noqa: PLC0415
+    from engines import half  # noqa: PLC0415
 
     model = onnx.load(str(network.path))
     inputs, _ = half.sides(model)
     only_batch_is_free(network, inputs)
     if precision == "f16":
-        samples = [parity.draw(inputs, parity.SEED + index) for index in range(parity.RANDOM_SAMPLES)]
-        model = half.to_half(model, keep, half.overflowing(network, samples))
+        model = half.to_half(model, keep, half.measured(network))
     return bytes(model.SerializeToString())
 
 
@@ -240,7 +242,9 @@ class TensorRtEngine(CudaEngine):
         self.outputs = tuple(spec for spec, mode in specs if mode == library.TensorIOMode.OUTPUT)
         self._contexts: dict[int, Any] = {}
         self._kernels = kernels
-        self._config, self._compiled = _runtime_config(plan, kernels)
+        self._library = library
+        self._config, self._compiled = _runtime_config(library, plan, kernels)
+        self._scratch: Any = None
 
     def warm_up(self) -> None:
         super().warm_up()
@@ -250,35 +254,63 @@ class TensorRtEngine(CudaEngine):
     def close(self) -> None:
         super().close()
         self._contexts.clear()
+        self._scratch = None
 
     def _slot(self, batch: int) -> Slot:
-        inputs = {spec.name: self._device.buffer(spec.sized(batch), spec.dtype) for spec in self.inputs}
-        outputs = {spec.name: self._device.buffer(spec.sized(batch), spec.dtype) for spec in self.outputs}
         # Its own context: a captured graph keeps the addresses and shapes that its context had.
         context = self._context(batch)
+        inputs = {spec.name: self._device.buffer(spec.sized(batch), spec.dtype) for spec in self.inputs}
         for name, tensor in inputs.items():
             if not context.set_input_shape(name, tuple(tensor.shape)):
                 raise EngineError(f"{self.backend} refuses shape {tuple(tensor.shape)} for input {name!r}")
+        outputs = {spec.name: self._device.buffer(self._size(context, spec.name), spec.dtype) for spec in self.outputs}
         for name, tensor in (inputs | outputs).items():
             if not context.set_tensor_address(name, tensor.data_ptr()):
                 raise EngineError(f"{self.backend} refuses the address of {name!r}")
 
         def launch() -> None:
             if not context.execute_async_v3(self._device.stream):
-                raise EngineError(f"{self.backend} on {self.device} could not start; its log has the reason")
+                self._device.synchronize()  # a device that is lost says so here
+                raise EngineError(f"{self.backend} on {self.device} could not start: {logger_of(self._library).last}")
 
-        # Only TensorRT for RTX, which may still be compiling kernels for these shapes, has the question.
-        capturable = getattr(context, "is_stream_capturable", lambda stream: True)
-        return Slot(inputs, outputs, launch, bool(capturable(self._device.stream)))
+        return Slot(inputs, outputs, launch, self._capturable(context))
+
+    def _size(self, context: Any, name: str) -> tuple[int, ...]:
+        """The shape of an output, which the library knows once it has those of the inputs."""
+        shape = tuple(context.get_tensor_shape(name))
+        if any(size < 0 for size in shape):
+            raise EngineError(f"{self.backend}: the shape of output {name!r} depends on the values of the inputs")
+        return shape
+
+    def _capturable(self, context: Any) -> bool:
+        """Whether to record what it launches. TensorRT for RTX does so by itself, once its kernels are compiled."""
+        if hasattr(self._config, "cuda_graph_strategy"):
+            return False
+        ask = getattr(context, "is_stream_capturable", lambda stream: True)
+        return bool(ask(self._device.stream))
 
     def _context(self, batch: int) -> Any:
         index = self._profile(batch)
-        context = self._plan.create_execution_context(*([] if self._config is None else [self._config]))
+        context = self._new_context()
         if context is None:
-            raise EngineError(f"{self.backend} on {self.device} has no memory for an execution context")
+            raise OutOfMemory(f"{self.backend} on {self.device} has no memory for an execution context")
         if not context.set_optimization_profile_async(index, self._device.stream):
             raise EngineError(f"{self.backend} refuses optimization profile {index}")
         self._contexts[batch] = context
+        return context
+
+    def _new_context(self) -> Any:
+        """An execution context. All share one scratch memory, since calls take turns."""
+        if self._config is not None:
+            return self._plan.create_execution_context(self._config)
+        if not hasattr(self._plan, "device_memory_size_v2"):  # TensorRT 10.0
+            return self._plan.create_execution_context()
+        size = max(1, self._plan.device_memory_size_v2)
+        if self._scratch is None:
+            self._scratch = self._device.buffer((size,), np.dtype(np.uint8))
+        context = self._plan.create_execution_context(self._library.ExecutionContextAllocationStrategy.USER_MANAGED)
+        if context is not None:
+            context.set_device_memory(self._scratch.data_ptr(), size)
         return context
 
     def _profile(self, batch: int) -> int:
@@ -374,8 +406,12 @@ def _device() -> CudaDevice:
     return CudaDevice()
 
 
-def _runtime_config(plan: Any, kernels: Blob | None) -> tuple[Any, Any]:
-    """How to run, and the cache of kernels compiled earlier; both None where the library compiles none."""
+def _runtime_config(library: Any, plan: Any, kernels: Blob | None) -> tuple[Any, Any]:
+    """How to run, and the cache of kernels compiled earlier; both None where the library compiles none.
+
+    Kernels for a new shape are compiled in its first call, which warming up makes: otherwise generic ones would be
+    checked and timed, and others run later. The library then records its own CUDA graph per shape.
+    """
     if kernels is None or not hasattr(plan, "create_runtime_config"):
         return None, None
     config: Any = plan.create_runtime_config()
@@ -385,6 +421,10 @@ def _runtime_config(plan: Any, kernels: Blob | None) -> tuple[Any, Any]:
     if (stored := kernels.read()) and not compiled.deserialize(stored):
         log.info("%s: kernels compiled earlier do not fit this driver or GPU any more", kernels.name)
     config.set_runtime_cache(compiled)
+    if hasattr(config, "dynamic_shapes_kernel_specialization_strategy"):
+        config.dynamic_shapes_kernel_specialization_strategy = library.DynamicShapesKernelSpecializationStrategy.EAGER
+    if hasattr(config, "cuda_graph_strategy"):
+        config.cuda_graph_strategy = library.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
     return config, compiled
 
 
@@ -426,7 +466,7 @@ def _key(backend: str, version: str, network: Network, precision: str, device: D
         shapes=f"batches {PROFILES}",
         precision=precision,
         backend=backend,
-        version=version,
+        version=f"{version}, graphs as of {GRAPHS}",
         device=device.name,
         capability=device.capability,
         driver=device.driver,

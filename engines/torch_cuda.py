@@ -5,6 +5,7 @@ It needs no build and runs on every NVIDIA GPU that torch supports: the fallback
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 PRECISIONS = ("f16", "f32")
 EAGER = "torch_eager_"
 
+_FLAGS = threading.Lock()
+
 
 class TorchCuda:
     """The backend."""
@@ -39,10 +42,10 @@ class TorchCuda:
         return PRECISIONS
 
     def load(self, network: Network, precision: str, *, threads: int | None, cache: Cache) -> Engine:
-        del threads, cache  # nothing runs on the processor, nothing is compiled ahead
+        del threads  # nothing runs on the processor
         if precision not in PRECISIONS:
             raise BackendUnavailable(f"torch_cuda computes in {PRECISIONS}, not in {precision}")
-        return TorchCudaEngine(network, precision, _device())
+        return TorchCudaEngine(network, precision, _device(), cache)
 
 
 class TorchCudaEngine(CudaEngine):
@@ -52,21 +55,24 @@ class TorchCudaEngine(CudaEngine):
         network: the ONNX file, in float32.
         precision: "f16" or "f32".
         device: where it runs.
+        cache: remembers which nodes overflow in FP16; None to measure them each time.
     """
 
     backend = TorchCuda.name
 
-    def __init__(self, network: Network, precision: str, device: Device) -> None:
+    def __init__(self, network: Network, precision: str, device: Device, cache: Cache | None = None) -> None:
         super().__init__(device)
         self.precision = precision
-        self._module, self.inputs, self.outputs = _module(network, precision)
+        self._module, self.inputs, self.outputs = _module(network, precision, cache)
         only_batch_is_free(network, self.inputs)
         self._torch = load_torch()
         self._last = self._torch.channels_last
-        self._module.to(device=device.buffer((1,), np.dtype(np.float32)).device)
-        for buffer in self._module.buffers():
-            if buffer.dim() == 4:
-                buffer.data = buffer.contiguous(memory_format=self._last)
+        with self._errors():
+            self._module.to(device=device.buffer((1,), np.dtype(np.float32)).device)
+            for buffer in self._module.buffers():
+                if buffer.dim() == 4:
+                    buffer.data = buffer.contiguous(memory_format=self._last)
+            device.follow()  # the weights are laid out on this thread's stream
 
     def _slot(self, batch: int) -> Slot:
         inputs = {spec.name: self._device.buffer(spec.sized(batch), spec.dtype) for spec in self.inputs}
@@ -87,7 +93,8 @@ class TorchCudaEngine(CudaEngine):
             value.contiguous(memory_format=self._last) if value.dim() == 4 else value for value in inputs.values()
         ]
         # TF32 would round FP32 to 10 bits of mantissa; benchmarking picks the fastest kernels for these fixed shapes.
-        with self._torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
+        # The flags are the process's: without turns, one engine would restore them while another is captured.
+        with _FLAGS, self._torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
             return self._module(*values)
 
 
@@ -129,17 +136,22 @@ class TorchEager(Engine):
         return {name: result.cpu().numpy() for name, result in results.items()}
 
 
-def _module(network: Network, precision: str) -> tuple[OnnxModule, tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+def _module(
+    network: Network, precision: str, cache: Cache | None = None
+) -> tuple[OnnxModule, tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     """The network as a module, with what it takes and gives."""
     import onnx  # noqa: PLC0415
 
-    from engines.half import sides, to_half  # noqa: PLC0415
+    from engines import half  # noqa: PLC0415
     from engines.onnx_module import OnnxModule  # noqa: PLC0415
 
     model = onnx.load(str(network.path))
-    inputs, outputs = sides(model)
+    inputs, outputs = half.sides(model)
     try:
-        module = OnnxModule(to_half(model) if precision == "f16" else model)
+        if precision == "f16":
+            only_batch_is_free(network, inputs)
+            model = half.to_half(model, nodes=half.measured(network, cache))
+        module = OnnxModule(model)
     except EngineError as error:
         raise EngineError(f"{network.path}: {error}") from error
     return module.eval(), inputs, outputs

@@ -30,6 +30,7 @@ class HostDevice:
     def __init__(self) -> None:
         self.captures = 0
         self.replays = 0
+        self.followed = 0
 
     def buffer(self, shape, dtype):
         return torch.zeros(shape, dtype=torch_dtype(dtype))
@@ -38,6 +39,9 @@ class HostDevice:
 
     def active(self):
         return nullcontext()
+
+    def follow(self) -> None:
+        self.followed += 1
 
     def capture(self, launch: Launch) -> Launch:
         self.captures += 1
@@ -61,6 +65,7 @@ class _Context:
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.addresses: dict[str, int] = {}
         self.profile: int | None = None
+        self.memory: tuple[int, int] | None = None
 
     def set_optimization_profile_async(self, index: int, stream: int) -> bool:
         assert stream == HostDevice.stream
@@ -72,12 +77,23 @@ class _Context:
         self.shapes[name] = tuple(shape)
         return all(a <= b <= c for a, b, c in zip(low, shape, high, strict=True))
 
+    def set_device_memory(self, memory: int, size: int) -> None:
+        assert size >= self.engine.device_memory_size_v2
+        self.memory = (memory, size)
+
+    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+        (batch,) = {shape[0] for shape in self.shapes.values()}
+        return tuple(batch if size < 0 else size for size in self.engine.get_tensor_shape(name))
+
     def set_tensor_address(self, name: str, address: int) -> bool:
         self.addresses[name] = address
         return True
 
     def execute_async_v3(self, stream: int) -> bool:
         assert stream == HostDevice.stream
+        assert self.memory is not None or not self.engine.shares
+        if self.engine.library.refuses:
+            return False
         session = self.engine.session
         inputs = {}
         for value in session.get_inputs():
@@ -95,6 +111,7 @@ class _Plan:
 
     def __init__(self, library: TensorRt, plan: bytes) -> None:
         header, graph = plan.split(b"\n", 1)
+        self.shares = False
         self.library, self.header = library, json.loads(header)
         self.load(graph)
 
@@ -129,9 +146,17 @@ class _Plan:
             return [list(self.get_tensor_shape(name))] * 3
         return self.header["profiles"][index][name]
 
-    def create_execution_context(self) -> _Context:
+    @property
+    def device_memory_size_v2(self) -> int:
+        return 1000
+
+    def create_execution_context(self, strategy: int) -> _Context | None:
+        assert strategy == self.library.ExecutionContextAllocationStrategy.USER_MANAGED
+        self.shares = True
         self.library.contexts += 1
-        return _Context(self)
+        context = None if self.library.contexts > self.library.most_contexts else _Context(self)
+        self.library.made.append(context)
+        return context
 
 
 class TensorRt:
@@ -140,7 +165,8 @@ class TensorRt:
     __name__ = "tensorrt"
     NetworkDefinitionCreationFlag = IntEnum("NetworkDefinitionCreationFlag", {"STRONGLY_TYPED": 1})
     TensorIOMode = IntEnum("TensorIOMode", {"NONE": 0, "INPUT": 1, "OUTPUT": 2})
-    BuilderFlag = IntEnum("BuilderFlag", {"REFIT": 2})
+    BuilderFlag = IntEnum("BuilderFlag", {"REFIT": 4, "TF32": 6})
+    ExecutionContextAllocationStrategy = IntEnum("Strategy", {"STATIC": 0, "ON_PROFILE_CHANGE": 1, "USER_MANAGED": 2})
 
     class IProgressMonitor:
         pass
@@ -152,7 +178,10 @@ class TensorRt:
         self.__version__ = version
         self.builds: list[SimpleNamespace] = []
         self.contexts = 0
+        self.most_contexts = 1000  # that it has memory for
+        self.made: list[_Context | None] = []
         self.fails = False
+        self.refuses = False  # to start
 
     @staticmethod
     def nptype(kind: str) -> type:
@@ -208,7 +237,9 @@ class TensorRt:
         return network
 
     def _config(self) -> SimpleNamespace:
-        config = SimpleNamespace(profiles=[], flags=[], timing=None, progress_monitor=None)
+        config = SimpleNamespace(profiles=[], flags=[self.BuilderFlag.TF32], timing=None, progress_monitor=None)
+        config.clear_flag = config.flags.remove
+        config.get_timing_cache = lambda: config.timing
         config.add_optimization_profile = config.profiles.append
         config.set_flag = config.flags.append
         config.create_timing_cache = lambda data: SimpleNamespace(serialize=lambda: b"timed " + data[:40])
@@ -254,11 +285,15 @@ class TensorRtRtx(TensorRt):
 
     __name__ = "tensorrt_rtx"
     ComputeCapability = IntEnum("ComputeCapability", {"SM89": 1, "SM120": 2})
+    DynamicShapesKernelSpecializationStrategy = IntEnum("Specialization", {"LAZY": 0, "EAGER": 1, "NONE": 2})
+    CudaGraphStrategy = IntEnum("CudaGraphStrategy", {"DISABLED": 0, "WHOLE_GRAPH_CAPTURE": 1})
 
     def __init__(self) -> None:
         super().__init__("1.7.1")
+        self.configs: list[SimpleNamespace] = []
         self.kernels = b""  # what was given back to it
         self.capturable = True
+        self.records = True  # CUDA graphs, by itself: from version 1.2 on
 
     def _deserialize(self, logger, plan: bytes) -> _Plan | None:
         made = super()._deserialize(logger, plan)
@@ -270,6 +305,10 @@ class TensorRtRtx(TensorRt):
 
             kernels = SimpleNamespace(serialize=lambda: b"kernels of " + plan[:9], deserialize=deserialize)
             config = SimpleNamespace(create_runtime_cache=lambda: kernels, cache=None)
+            config.dynamic_shapes_kernel_specialization_strategy = 0
+            if self.records:
+                config.cuda_graph_strategy = 0
+            self.configs.append(config)
             config.set_runtime_cache = lambda cache: setattr(config, "cache", cache) or True
             return config
 

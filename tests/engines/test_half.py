@@ -5,9 +5,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from engines import half as halves
 from engines import parity
 from engines.cache import Cache
-from engines.half import overflowing, to_half
+from engines.half import measured, overflowing, to_half
 from engines.network import open_network
 from engines.onnxruntime import OnnxRuntime
 
@@ -97,6 +98,40 @@ def test_sums_of_squares_and_epsilons_stay_full(tmp_path):
     }
 
 
+def test_sums_of_squares_by_matrix_product_stay_full(tmp_path):
+    """Demodulation in the form that scales activations: squares of styles times constant energies of weights."""
+    generator = np.random.default_rng(3)
+    nodes = [
+        helper.make_node("Mul", ["style", "style"], ["squares"], "square"),
+        helper.make_node("MatMul", ["squares", "energies"], ["sum"], "sum"),
+        helper.make_node("Add", ["sum", "epsilon"], ["safe"], "epsilon"),
+        helper.make_node("Sqrt", ["safe"], ["norm"], "norm"),
+        helper.make_node("MatMul", ["style", "weight"], ["product"], "product"),
+        helper.make_node("Div", ["product", "norm"], ["out"], "divide"),
+    ]
+    weight = generator.standard_normal((8, 4)).astype(np.float32) * np.float32(1e-4)  # squares vanish in float16
+    weights = {"weight": weight, "energies": np.square(weight), "epsilon": np.float32(1e-12)}
+    model = build(nodes, [("style", FULL, (1, 8))], [("out", FULL, (1, 4))], weights)
+    types = kinds(to_half(model))
+    assert {name: types[name] for name in ("square", "sum", "product")} == {
+        "square": FULL,
+        "sum": FULL,
+        "product": HALF,
+    }
+    style = generator.standard_normal((1, 8)).astype(np.float32)
+    have, want = (run(one, tmp_path, {"style": style})["out"] for one in (to_half(model), model))
+    np.testing.assert_allclose(have, want, atol=1e-2)
+
+
+@pytest.mark.parametrize(("variance", "kind"), [(1e-6, FULL), (1e-2, HALF)])
+def test_a_normalisation_by_vanishing_variances_stays_full(variance, kind):
+    weights = {name: np.ones(4, np.float32) for name in ("scale", "bias", "mean")}
+    weights["variance"] = np.full(4, variance, np.float32)
+    node = helper.make_node("BatchNormalization", ["x", "scale", "bias", "mean", "variance"], ["y"], "norm")
+    model = build([node], [("x", FULL, (1, 4, 2, 2))], [("y", FULL, (1, 4, 2, 2))], weights)
+    assert kinds(to_half(model))["norm"] == kind
+
+
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 300.0])
 def test_demodulation_survives_small_and_large_styles(tmp_path, scale):
     style = np.random.default_rng(2).standard_normal((1, 8)).astype(np.float32) * np.float32(scale)
@@ -131,6 +166,14 @@ def test_what_overflows_is_found_by_measuring(tmp_path):
     assert found == {"big", "squash"}
     types = kinds(to_half(onnx.load(network.path), nodes=found))
     assert (types["big"], types["squash"], types["after"]) == (FULL, FULL, HALF)
+
+
+def test_what_was_measured_is_remembered(monkeypatch, tmp_path, network):
+    cache, path = Cache(tmp_path / "cache"), open_network(network())
+    found = [{"conv0"}]
+    monkeypatch.setattr(halves, "overflowing", lambda network, samples: found.pop())
+    assert measured(path, cache) == {"conv0"}
+    assert measured(path, cache) == {"conv0"}  # it would fail to measure again
 
 
 def test_resize_keeps_its_scales_in_float32(tmp_path):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -77,6 +80,35 @@ def test_the_build_is_strongly_typed_with_profiles_for_one_and_for_many(network,
     assert shapes == [[1, 1, 1], [2, 4, 8]]
     kinds = {tensor.data_type for tensor in onnx.load_from_string(build.network.graph).graph.initializer}
     assert kinds == {onnx.TensorProto.FLOAT16}
+    assert library.BuilderFlag.TF32 not in build.config.flags  # what is in FP32 is there for its mantissa
+
+
+def test_contexts_share_one_scratch_memory(engine, library):
+    for batch in (1, 2, 4):
+        engine.run(image(batch))
+    assert len(library.made) == 3
+    assert len({context.memory for context in library.made}) == 1
+
+
+def test_no_memory_for_a_context_means_a_smaller_batch(engine, library):
+    library.most_contexts = 1
+    assert engine.run(image())["out"].shape == (1, 4, 16, 16)
+    with pytest.raises(OutOfMemory, match="no memory for an execution context"):
+        engine.run(image(2))
+    assert engine.run(image())["out"].shape == (1, 4, 16, 16)
+
+
+def test_a_refusal_to_start_looks_for_a_lost_device(monkeypatch, engine, library, device):
+    library.refuses = True
+    with pytest.raises(EngineError, match=r"tensorrt on .* could not start"):
+        engine.run(image())
+
+    def lost():
+        raise torch.AcceleratorError("CUDA error: unspecified launch failure")
+
+    monkeypatch.setattr(device, "synchronize", lost)
+    with pytest.raises(DeviceLost, match="restart the server"):
+        engine.run(image())
 
 
 def test_sizes_are_captured_once_and_then_replayed(engine, library, device):
@@ -163,8 +195,18 @@ def test_rtx_gets_the_kernels_back_that_it_compiled(network, rtx, device, cache)
     assert rtx.builds[0].config.timing is None
 
 
-def test_rtx_runs_without_a_graph_while_it_cannot_be_captured(network, rtx, device, cache):
-    rtx.capturable = False
+def test_rtx_compiles_for_each_shape_at_once_and_records_its_own_graphs(network, rtx, device, cache):
+    path = network()
+    engine = tensorrt.TensorRt("tensorrt_rtx").load(open_network(path), "f16", threads=None, cache=cache)
+    np.testing.assert_allclose(engine.run(image(2))["out"], reference(path, image(2)), atol=5e-3)
+    (config,) = rtx.configs
+    assert config.dynamic_shapes_kernel_specialization_strategy.name == "EAGER"
+    assert config.cuda_graph_strategy.name == "WHOLE_GRAPH_CAPTURE"
+    assert (device.captures, device.replays) == (0, 0)  # a graph in a graph would be refused
+
+
+def test_an_older_rtx_runs_without_a_graph_while_it_cannot_be_captured(network, rtx, device, cache):
+    rtx.records = rtx.capturable = False
     path = network()
     engine = tensorrt.TensorRt("tensorrt_rtx").load(open_network(path), "f16", threads=None, cache=cache)
     np.testing.assert_allclose(engine.run(image(2))["out"], reference(path, image(2)), atol=5e-3)
@@ -206,6 +248,21 @@ def test_tensors_stay_on_the_device(network, library, device, cache):
     engine.run_tensors({"image": given * 3})
     torch.testing.assert_close(first, kept)  # nobody writes to what was given away
     np.testing.assert_allclose(first.numpy(), reference(path, image(2)), atol=5e-3)
+    assert device.followed == 2  # what the caller has issued is done before the network reads it
+    assert not first.is_inference()  # the caller may go on with it
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({}, r"expected inputs \['image'\], got \[\]"),
+        ({"image": torch.zeros(2, 1, 16, 16)}, r"float32 \(None, 3, 16, 16\), got torch.float32 \(2, 1, 16, 16\)"),
+        ({"image": torch.zeros(1, 3, 16, 16).half()}, "expected float32 .*, got torch.float16"),
+    ],
+)
+def test_wrong_tensors_name_expected_and_given(engine, inputs, message):
+    with pytest.raises(InputMismatch, match=message):
+        engine.run_tensors(inputs)
 
 
 def test_many_threads_get_their_own_results(network, library, device, cache):
@@ -223,11 +280,24 @@ def test_many_threads_get_their_own_results(network, library, device, cache):
         assert max(pool.map(call, range(6))) < 5e-3
 
 
+def coded(code: int) -> torch.AcceleratorError:
+    """CUDA's own error as torch raises it."""
+    error = torch.AcceleratorError(f"CUDA error {code}")
+    error.error_code = code
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "ours", "message"),
     [
         (torch.OutOfMemoryError("tried to allocate 2 GiB"), OutOfMemory, "tried to allocate 2 GiB"),
         (torch.AcceleratorError("CUDA error: unspecified launch failure"), DeviceLost, "the device failed, restart"),
+        (coded(700), DeviceLost, "the device failed, restart"),  # illegal address
+        (coded(2), OutOfMemory, "CUDA error 2"),  # of a graph, or of pinned memory
+        (coded(900), EngineError, "cannot be captured into a CUDA graph"),
+        (coded(209), EngineError, "failed: CUDA error 209"),  # no kernels for this GPU
+        (RuntimeError("expected scalar type Half"), EngineError, "a stand-in .* failed: expected scalar type Half"),
+        (EngineError("ours already"), EngineError, "^ours already$"),
     ],
 )
 def test_errors_of_cuda_are_told_apart(monkeypatch, engine, error, ours, message):
@@ -235,8 +305,65 @@ def test_errors_of_cuda_are_told_apart(monkeypatch, engine, error, ours, message
         raise error
 
     monkeypatch.setattr(standins.HostDevice, "capture", fail)
-    with pytest.raises(ours, match=message):
+    with pytest.raises(ours, match=message) as raised:
         engine.run(image())
+    assert type(raised.value) is ours
+
+
+def test_what_ran_out_of_memory_holds_none(monkeypatch, engine):
+    kept = []
+
+    def fail(*_):
+        large = torch.zeros(1000)
+        kept.append(weakref.ref(large))
+        raise torch.OutOfMemoryError("tried to allocate 2 GiB")
+
+    monkeypatch.setattr(standins.HostDevice, "capture", fail)
+    with pytest.raises(OutOfMemory) as raised:
+        engine.run(image())
+    assert raised.value.__cause__ is not None
+    assert kept[0]() is None
+
+
+class TorchOfStreams:
+    """The part of torch that hands out streams: the same few in turn."""
+
+    def __init__(self) -> None:
+        self.turn = itertools.count()
+        self.cuda = SimpleNamespace(
+            is_available=lambda: True,
+            get_device_properties=lambda index: SimpleNamespace(name="a GPU", major=9, minor=0),
+            Stream=lambda priority: SimpleNamespace(cuda_stream=1000 * -priority + next(self.turn) % cuda.STREAMS),
+        )
+
+
+@pytest.fixture
+def streams(monkeypatch):
+    torch_of_streams = TorchOfStreams()
+    monkeypatch.setattr(cuda, "find_driver", lambda: None)
+    monkeypatch.setattr(cuda, "load_torch", lambda: torch_of_streams)
+    monkeypatch.setattr(cuda, "_driver", lambda: "580.1")
+    monkeypatch.setattr(cuda, "_TAKEN", set())
+    return torch_of_streams
+
+
+def test_no_two_engines_share_a_stream(streams):
+    devices = [cuda.CudaDevice() for _ in range(2 * cuda.STREAMS)]
+    assert next(streams.turn) == 0  # a device that only tells its name takes none
+    assert len({device.stream for device in devices}) == 2 * cuda.STREAMS
+    with pytest.raises(EngineError, match="64 networks are on the GPU"):
+        _ = cuda.CudaDevice().stream
+    free = devices.pop().stream
+    assert cuda.CudaDevice().stream == free
+
+
+def test_a_gpu_that_cannot_be_used_is_said(streams):
+    def busy(index):
+        raise RuntimeError("CUDA-capable device(s) is/are busy or unavailable")
+
+    streams.cuda.get_device_properties = busy
+    with pytest.raises(BackendUnavailable, match=r"cannot be used: .* busy"):
+        cuda.CudaDevice()
 
 
 def test_a_missing_driver_is_said_before_anything_heavy_is_imported(monkeypatch):

@@ -13,10 +13,11 @@ torch = pytest.importorskip("torch", reason="needs torch, which this engine is m
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from torch.utils._pytree import tree_leaves  # noqa: E402
 
-from engines.base import BackendUnavailable, EngineError  # noqa: E402
+from engines.base import BackendUnavailable, EngineError, OutOfMemory  # noqa: E402
+from engines.cache import Cache  # noqa: E402
 from engines.cuda import CudaDevice  # noqa: E402
 from engines.half import to_half  # noqa: E402
-from engines.network import embedded, open_network  # noqa: E402
+from engines.network import embedded, open_network, range_property  # noqa: E402
 from engines.onnx_module import OnnxModule  # noqa: E402
 from engines.onnxruntime import OnnxRuntime  # noqa: E402
 from engines.parity import draw  # noqa: E402
@@ -249,6 +250,37 @@ def test_weights_and_work_are_half(network):
         for buffer in engine._module.buffers()
         if buffer.dim() == 4
     )
+
+
+def test_what_overflows_stays_full(tmp_path):
+    """A network whose sums leave the range of float16, for the inputs that its file tells of."""
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["big"]), helper.make_node("Mul", ["big", "small"], ["y"])],
+        "large",
+        [value("x", TensorProto.FLOAT, ["batch", 8])],
+        [value("y", TensorProto.FLOAT, ["batch", 8])],
+        [
+            numpy_helper.from_array(np.full((8, 8), 200, np.float32), "w"),
+            numpy_helper.from_array(np.float32(1e-4), "small"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
+    key, text = range_property("x", 0, 500)
+    model.metadata_props.add(key=key, value=text)
+    onnx.save(model, tmp_path / "large.onnx")
+    engine = TorchCudaEngine(open_network(tmp_path / "large.onnx"), "f16", HostDevice(), Cache(tmp_path / "cache"))
+    result = engine.run({"x": np.full((1, 8), 500, np.float32)})["y"]
+    np.testing.assert_allclose(result, 80, rtol=1e-2)
+
+
+def test_a_gpu_without_room_for_the_weights_is_said(monkeypatch, network):
+    def full(*_):
+        raise torch.OutOfMemoryError("tried to allocate 2 GiB")
+
+    monkeypatch.setattr(HostDevice, "buffer", full)
+    with pytest.raises(OutOfMemory, match=r"torch_cuda on a stand-in .* 2 GiB"):
+        TorchCudaEngine(open_network(network()), "f32", HostDevice())
 
 
 def test_results_belong_to_the_caller(network):
