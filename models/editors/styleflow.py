@@ -46,12 +46,29 @@ ATTRIBUTES = {
 """Conditions 9 to 16, in order."""
 
 LIGHT_ROWS = (7, 11)
+"""First and last row of W+ that another light may touch."""
+
+LIGHT_SAMPLES = {
+    "light_left": 8,
+    "light_right": 33,
+    "light_below": 641,
+    "light_above": 547,
+    "light_off": 28,
+    "light_front": 34,
+}
+"""Control -> row of the authors' `light.npy` whose light it is."""
 
 CONDITIONS = LIGHTS + len(ATTRIBUTES)
 
 
+MOST_SAMPLE = max(LIGHT_SAMPLES.values())
+
+
 class StyleFlowControls(Controls):
-    """Target of each attribute; what is not set stays. The face's own yaw and pitch are measured, the rest assumed."""
+    """Target of each attribute; what is not set stays. The face's own yaw and pitch are measured, the rest assumed.
+
+    Lights are shares of six published ones, added to the face's own light.
+    """
 
     gender: float | None = Field(None, ge=0, le=1, title="Female to male")
     glasses: float | None = Field(None, ge=0, le=1, title="Glasses")
@@ -61,6 +78,12 @@ class StyleFlowControls(Controls):
     beard: float | None = Field(None, ge=0, le=1, title="Beard")
     age: float | None = Field(None, ge=0, le=65, title="Age", json_schema_extra={"unit": "years"})
     expression: float | None = Field(None, ge=0, le=1, title="Expression")
+    light_left: float = Field(0.0, ge=0, le=1, title="Light from the left")
+    light_right: float = Field(0.0, ge=0, le=1, title="Light from the right")
+    light_below: float = Field(0.0, ge=0, le=1, title="Light from below")
+    light_above: float = Field(0.0, ge=0, le=1, title="Light from above")
+    light_off: float = Field(0.0, ge=0, le=1, title="Hardly any light")
+    light_front: float = Field(0.0, ge=0, le=1, title="Light from the front")
     detail: Literal["delta", "full"] = Field("delta", title="Detail")
 
 
@@ -84,9 +107,13 @@ class StyleFlow(Editor):
         encoder: engine of an encoder into W+ of the FFHQ StyleGAN2 (e4e), input "image", output "w_plus".
         generator: engine of that StyleGAN2, input "w_plus" of any batch, output "image".
         flow: engine of `Relabel`, inputs "w", "condition" and "wanted", output "edited".
-        light: (9,) the lighting taken for the face's own.
+        lights: (N, 9) the lights of the authors' samples (`light.npy`). A face's own is taken for their mean; six of
+            them (`LIGHT_SAMPLES`) are what the controls ask for. None: no light can be asked for.
         attributes: reads the eight attributes of a face, (8,) in the order of `ATTRIBUTES`; None assumes them.
         size: side of the crop; by default the generator's, at most 512.
+
+    Raises:
+        ValueError: the lights are something else.
     """
 
     name = "styleflow"
@@ -100,7 +127,7 @@ class StyleFlow(Editor):
         encoder: Engine,
         generator: Engine,
         flow: Engine,
-        light: Floats | None = None,
+        lights: Floats | None = None,
         attributes: Callable[[Crop], Floats] | None = None,
         *,
         size: int | None = None,
@@ -109,7 +136,10 @@ class StyleFlow(Editor):
         self._encoder = encoder
         self._generator = generator
         self._flow = flow
-        self._light = np.zeros(LIGHTS, np.float32) if light is None else light
+        if lights is not None and (lights.ndim != 2 or lights.shape[1] != LIGHTS or len(lights) <= MOST_SAMPLE):
+            raise ValueError(f"lights of shape {lights.shape} are not the authors' samples")
+        self._light = np.zeros(LIGHTS, np.float32) if lights is None else lights.mean(0, dtype=np.float32)
+        self._presets = None if lights is None else lights[list(LIGHT_SAMPLES.values())]
         self._attributes = attributes or assumed_attributes
 
     def encode(self, crop: Crop) -> Latent:
@@ -118,18 +148,30 @@ class StyleFlow(Editor):
         return np.concatenate([self._light, self._attributes(crop), w, [0]]).astype(np.float32)
 
     def steer(self, latent: Latent, controls: StyleFlowControls) -> Latent:
-        """Change one attribute after the other, each in its own rows of W+, as the authors do."""
+        """Change the light, then one attribute after the other, each in its own rows of W+, as the authors do.
+
+        Raises:
+            ValueError: a light is asked for and the published ones are not there.
+        """
         features = self._flow.inputs[0].shape[-1]
         condition, w = latent[:CONDITIONS], latent[CONDITIONS:-1].reshape(-1, features or 1)
+        shares = np.array([getattr(controls, name) for name in LIGHT_SAMPLES], np.float32)
+        if shares.any():
+            if self._presets is None:
+                raise ValueError("the published lights (light.npy) are not there")
+            condition, w = self._under(condition, w, light_condition(condition, self._presets, shares), LIGHT_ROWS)
         for name, attribute in ATTRIBUTES.items():
             target = getattr(controls, name)
             current = float(condition[LIGHTS + list(ATTRIBUTES).index(name)])
             if target is None or target == current:
                 continue
             wanted = target_condition(condition, name, current, target)
-            edited = self._flow.run({"w": w[None], "condition": condition[None], "wanted": wanted[None]})["edited"][0]
-            w, condition = keep_rows(edited, w, attribute.rows), wanted
+            condition, w = self._under(condition, w, wanted, attribute.rows)
         return np.concatenate([condition, w.ravel(), [controls.detail == "full"]]).astype(np.float32)
+
+    def _under(self, condition: Floats, w: Floats, wanted: Floats, rows: tuple[int, int]) -> tuple[Floats, Floats]:
+        edited = self._flow.run({"w": w[None], "condition": condition[None], "wanted": wanted[None]})["edited"][0]
+        return wanted, keep_rows(edited, w, rows)
 
     def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
         """What changes between the drawings of the two latents, or the second drawing itself."""

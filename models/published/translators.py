@@ -276,24 +276,33 @@ def _styleflow() -> Entry:
         6_800_000,
         urls=(github("RameenAbdal/StyleFlow", "flow_weight/modellarge10k.pt"),),
     )
+    lights = Weights(
+        folder / "light.npy",
+        CC_BY_NC_SA,
+        origin,
+        36_128,
+        "cfe21f120329fdf4caa028ef30e0621149da28da300a2a54021d570352b89b3c",
+        urls=(github("RameenAbdal/StyleFlow", "data/light.npy"),),
+    )
     network = folder / "flow.onnx"
 
     def load(load_engine: LoadEngine) -> Editor:
-        from models.editors.styleflow import StyleFlow  # noqa: PLC0415
+        from models.editors.styleflow import LIGHTS, StyleFlow  # noqa: PLC0415
 
         encoder, generator = map(load_engine, E4E_NETWORKS)
-        return StyleFlow(encoder, generator, load_engine(network))
+        samples = np.load(lights.path, allow_pickle=False).reshape(-1, LIGHTS)
+        return StyleFlow(encoder, generator, load_engine(network), samples)
 
     return Entry(
         "styleflow",
         "Attributes",
-        "Age, baldness, beard, expression, glasses or pose; what you do not touch stays as it is. "
+        "Age, baldness, beard, expression, glasses, pose or light; what you do not touch stays as it is. "
         "Of your own attributes it measures the pose alone and assumes the rest.",
         controls_of("styleflow", "StyleFlowControls"),
         load,
-        (flow, E4E),
+        (flow, lights, E4E),
         (Preset("Old", {"age": 65}), Preset("Bald", {"baldness": 0.8}), Preset("Beard", {"beard": 0.8})),
-        (network, *E4E_NETWORKS),
+        (network, lights.path, *E4E_NETWORKS),
         conversion(("styleflow", flow.path, folder), ("e4e", E4E.path, E4E.path.parent)),
         needs_gpu=True,
     )

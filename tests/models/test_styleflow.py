@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from models import styleflow
@@ -105,12 +106,13 @@ class Drawing(torch.nn.Module):
         return w_plus.mean(1)[:, :3, None, None].expand(-1, 3, 64, 64)
 
 
-def make_editor() -> StyleFlow:
+def make_editor(lights: NDArray[np.float32] | None = None) -> StyleFlow:
     inputs = {"w": (18, FEATURES), "condition": (CONDITIONS,), "wanted": (CONDITIONS,)}
     return StyleFlow(
         TorchEngine(Codes(), {"image": (3, 32, 32)}, ("w_plus",)),
         TorchEngine(Drawing(), {"w_plus": (18, FEATURES)}, ("image",)),
         TorchEngine(Relabel(small_flow()), inputs, ("edited",)),
+        lights,
         size=32,
     )
 
@@ -131,6 +133,39 @@ def test_editor_changes_one_attribute_in_its_rows() -> None:
     drawn = editor.render(crop, latent, editor.steer(latent, StyleFlowControls(glasses=1.0, detail="full")))
     assert drawn.image is not None
     assert drawn.image.shape == (32, 32, 3)
+
+
+def published_lights() -> NDArray[np.float32]:
+    return np.random.default_rng(1).normal(size=(700, LIGHTS)).astype(np.float32)
+
+
+def test_another_light_moves_its_rows_from_the_mean_light() -> None:
+    lights = published_lights()
+    editor = make_editor(lights)
+    latent = editor.encode(face_crop(32))
+    np.testing.assert_allclose(latent[:LIGHTS], lights.mean(0), atol=1e-6)
+    steered = editor.steer(latent, StyleFlowControls(light_left=0.25, light_above=0.5))
+    mean = lights.mean(0)
+    wanted = mean + 0.25 * (lights[8] - mean) + 0.5 * (lights[547] - mean)
+    flow = Relabel(small_flow())
+    w = torch.from_numpy(latent[CONDITIONS:-1]).reshape(1, 18, FEATURES)
+    condition = torch.from_numpy(latent[None, :CONDITIONS].copy())
+    lit = condition.clone()
+    lit[0, :LIGHTS] = torch.from_numpy(wanted)
+    with torch.inference_mode():
+        edited = flow(w, condition, lit)[0].numpy()
+    before, after = w[0].numpy(), steered[CONDITIONS:-1].reshape(18, FEATURES)
+    np.testing.assert_allclose(after[7:12], edited[7:12], atol=1e-5)
+    np.testing.assert_array_equal(np.delete(after, range(7, 12), 0), np.delete(before, range(7, 12), 0))
+    assert abs(after - before).max() > 1e-3
+
+
+def test_a_light_without_the_published_ones_is_refused() -> None:
+    editor = make_editor()
+    with pytest.raises(ValueError, match=r"light\.npy"):
+        editor.steer(editor.encode(face_crop(32)), StyleFlowControls(light_front=1.0))
+    with pytest.raises(ValueError, match="not the authors"):
+        make_editor(np.zeros((34, LIGHTS), np.float32))
 
 
 def test_several_attributes_are_changed_in_turn() -> None:

@@ -34,7 +34,7 @@ from models import (
     stylegan1,
     stylegan2,
 )
-from models.editors.styleflow import CONDITIONS
+from models.editors.styleflow import CONDITIONS, LIGHTS
 from models.entry import Entry, weights_folder
 from models.latents import Components, Direction, save, save_components
 
@@ -192,6 +192,10 @@ def _alae(path: Path) -> None:
     torch.save({"models": models, "auxiliary": {"epoch": 157}}, path)
 
 
+def _lights(path: Path) -> None:
+    np.save(path, np.random.default_rng(0).normal(size=(1000, 1, LIGHTS, 1, 1)).astype(np.float32))
+
+
 def _vector(path: Path) -> None:
     """A direction: ALAE's are used as they are, the others pass through `_direction`."""
     if path.parent.name == "alae":
@@ -268,4 +272,5 @@ _WRITERS: Mapping[str, Callable[[Path], None]] = {
     "couplegenerator/variables.npz": _couple,
     "alae/model_157.pth": _alae,
     "styleflow/modellarge10k.pt": _bare(styleflow.Flow),
+    "styleflow/light.npy": _lights,
 }
