@@ -13,7 +13,6 @@ from aiortc.exceptions import InvalidAccessError, OperationError
 
 from signaling import ice, offers, transport
 from signaling.settings import ServerSettings
-from signaling.transport.decoders import DecoderStop
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +32,7 @@ class Peer:
         self.bytes_in = 0
         self.bytes_out = 0
         self._settings = settings
-        self._decoders: list[DecoderStop] = []
+        self._tuned = transport.Tuned()
         self._packets_in = 0
         self._heard_at = self._answered_at = time.monotonic()
 
@@ -60,11 +59,16 @@ class Peer:
         sound = audio()
         if sound is not None:
             connection.addTrack(sound)
-        self._decoders = transport.tune(connection, self._settings)
+        self._tuned = transport.tune(connection, self._settings)
         ice.offer_addresses(connection, self._settings)
         await connection.setLocalDescription(await connection.createAnswer())
         self._heard_at = self._answered_at = time.monotonic()
         return ice.advertise(connection.localDescription.sdp, self._settings.advertised_address)
+
+    @property
+    def oversized(self) -> tuple[int, int] | None:
+        """Width and height of a frame that was not decoded, as it is larger than the server takes."""
+        return next((buffer.oversized for buffer in self._tuned.incoming if buffer.oversized is not None), None)
 
     @property
     def connected(self) -> bool:
@@ -89,7 +93,7 @@ class Peer:
         try:
             async with asyncio.timeout(CLOSE_S):
                 await self.connection.close()
-                await asyncio.gather(*(decoder.wait() for decoder in self._decoders))
+                await asyncio.gather(*(decoder.wait() for decoder in self._tuned.decoders))
         except TimeoutError:
             logger.warning("closing a connection took more than %g s", CLOSE_S)
 

@@ -136,8 +136,11 @@ class Session:
     def _tick(self, now: float) -> None:
         assert self._video is not None
         lost = self._peer.check(now)
+        oversized = self._peer.oversized
         if lost is not None:
             self.end(lost)
+        elif oversized is not None:
+            self.end("error", str(FrameTooLarge(*oversized)))
         elif not self._peer.connected:
             self._video.last_frame_at = now
         elif now - self._video.last_frame_at > self._settings.idle_timeout:

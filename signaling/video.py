@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 class FrameTooLarge(Exception):
     """The peer sends larger frames than the server takes."""
 
+    def __init__(self, width: int, height: int) -> None:
+        super().__init__(f"{width}x{height} frames are too large for this server")
+
 
 class EditedTrack(MediaStreamTrack):  # type: ignore[misc]
     """The way back: hands over the newest edited frame, with the timestamp it came with."""
@@ -156,7 +159,7 @@ class VideoFilter:
             except MediaStreamError:
                 return
             if frame.width * frame.height > self._max_pixels:
-                raise FrameTooLarge(f"{frame.width}x{frame.height} frames are too large for this server")
+                raise FrameTooLarge(frame.width, frame.height)
             self.last_frame_at = time.monotonic()
             self.received.count()
             self._slot.put((frame, time.perf_counter()))

@@ -8,6 +8,7 @@ for: then calls still work, slower.
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, field
 from importlib.metadata import version
 
 from aiortc import RTCPeerConnection, RTCRtpSender, RTCRtpTransceiver
@@ -18,13 +19,26 @@ from signaling.transport.bitrate import bitrates
 from signaling.transport.decoders import DecoderStop
 from signaling.transport.encoders import MACROBLOCK_PIXELS, h264_level, use_encoder
 from signaling.transport.handshake import leave_quietly
-from signaling.transport.jitter import release_on_marker
+from signaling.transport.jitter import FrameBuffer, release_on_marker
 from signaling.transport.uplink import keep_floor
 
 logger = logging.getLogger(__name__)
 
 WRITTEN_FOR = "1.16."
 CONSTRAINED_BASELINE = "42e01f"
+
+
+@dataclass
+class Tuned:
+    """What a mended connection lets us see.
+
+    Attributes:
+        decoders: to wait for after the connection was closed.
+        incoming: the buffers of the videos that come in.
+    """
+
+    decoders: list[DecoderStop] = field(default_factory=list)
+    incoming: list[FrameBuffer] = field(default_factory=list)
 
 
 def supported(installed: str) -> bool:
@@ -46,33 +60,31 @@ def codec_preferences(codec: str) -> list[RTCRtpCodecCapability]:
     return sorted(RTCRtpSender.getCapabilities("video").codecs, key=rank)
 
 
-def tune(connection: RTCPeerConnection, settings: ServerSettings, installed: str | None = None) -> list[DecoderStop]:
+def tune(connection: RTCPeerConnection, settings: ServerSettings, installed: str | None = None) -> Tuned:
     """Mend a peer connection. Call it when the offer was applied, before the answer is made.
 
     Args:
         connection: codecs are negotiated, nothing has started.
         settings: bitrates, encoder preset, largest frame.
         installed: aiortc's version; looked up when None.
-
-    Returns:
-        To wait for after the connection was closed.
     """
     installed = version("aiortc") if installed is None else installed
     if not supported(installed):
         logger.warning("aiortc %s is not %sx: streams run without our transport fixes, slower", installed, WRITTEN_FOR)
-        return []
+        return Tuned()
     leave_quietly(connection)
-    stops = []
+    tuned = Tuned()
     for transceiver in connection.getTransceivers():
-        stops.append(DecoderStop(transceiver.receiver))
+        tuned.decoders.append(DecoderStop(transceiver.receiver))
         if transceiver.kind == "video" and transceiver._codecs:
-            _tune_video(transceiver, settings)
-    return stops
+            tuned.incoming.append(_tune_video(transceiver, settings))
+    return tuned
 
 
-def _tune_video(transceiver: RTCRtpTransceiver, settings: ServerSettings) -> None:
+def _tune_video(transceiver: RTCRtpTransceiver, settings: ServerSettings) -> FrameBuffer:
     codecs = transceiver._codecs
-    release_on_marker(transceiver.receiver, {codec.payloadType: codec.name for codec in codecs})
+    names = {codec.payloadType: codec.name for codec in codecs}
+    buffer = release_on_marker(transceiver.receiver, names, settings.max_frame_pixels)
     keep_floor(transceiver.receiver, settings.min_bitrate)
     use_encoder(transceiver.sender, codecs[0].name, settings.h264_preset, settings.min_bitrate, settings.max_bitrate)
     start = bitrates(1280, 720, settings.min_bitrate, settings.max_bitrate).start
@@ -86,3 +98,4 @@ def _tune_video(transceiver: RTCRtpTransceiver, settings: ServerSettings) -> Non
             level = h264_level(settings.max_frame_pixels // MACROBLOCK_PIXELS)
             profile = str(codec.parameters["profile-level-id"])[:4]
             codec.parameters["profile-level-id"] = f"{profile}{level:02x}"
+    return buffer

@@ -17,6 +17,7 @@ from aiortc import RTCRtpReceiver
 from aiortc.rtp import RtpPacket
 
 from signaling.transport.decoders import empty
+from signaling.transport.sizes import Unreadable, coded_size, too_large
 
 logger = logging.getLogger(__name__)
 
@@ -42,10 +43,16 @@ class FrameBuffer:
 
     Args:
         codecs: codec name ("VP8", "H264") per RTP payload type, to recognise key frames.
+        max_pixels: larger frames are not released: a decoder would make room for them.
+
+    Attributes:
+        oversized: (width, height) of a frame that was too large; None as long as there was none.
     """
 
-    def __init__(self, codecs: Mapping[int, str]) -> None:
+    def __init__(self, codecs: Mapping[int, str], max_pixels: int) -> None:
         self._codecs = codecs
+        self._max_pixels = max_pixels
+        self.oversized: tuple[int, int] | None = None
         self._packets: dict[int, RtpPacket] = {}
         self._ready: deque[ReadyFrame] = deque()
         self._start: int | None = None  # sequence number of the first packet of the frame being put together
@@ -128,7 +135,21 @@ class FrameBuffer:
             if patient and not is_keyframe(packets, self._codecs.get(packets[0].payload_type, ""), whole):
                 return
             self._broken_since = None
-        self._ready.append(ReadyFrame(packets))
+        frame = ReadyFrame(packets)
+        if self._decodable(frame):
+            self._ready.append(frame)
+        else:
+            self._break(timestamp)
+
+    def _decodable(self, frame: ReadyFrame) -> bool:
+        try:
+            size = coded_size(frame.data, self._codecs.get(frame.payload_type, ""))
+        except Unreadable:
+            return False
+        if size is None or not too_large(size, self._max_pixels):
+            return True
+        self.oversized = size
+        return False
 
     def _skip_loss(self) -> None:
         """Give up on the packet at `_end` when what came after it is too much later."""
@@ -168,7 +189,7 @@ class ReadyFrame:
         self.payload_type: int = packets[0].payload_type
 
 
-def release_on_marker(receiver: RTCRtpReceiver, codecs: Mapping[int, str]) -> None:
+def release_on_marker(receiver: RTCRtpReceiver, codecs: Mapping[int, str], max_pixels: int) -> FrameBuffer:
     """Give a video receiver that has not started a `FrameBuffer` for a jitter buffer, and its decoder a bounded queue.
 
     aiortc queues frames without end for a decoder that cannot keep up: the delay grows for as long as the call lasts.
@@ -176,8 +197,9 @@ def release_on_marker(receiver: RTCRtpReceiver, codecs: Mapping[int, str]) -> No
     Args:
         receiver: of a video transceiver.
         codecs: codec name per RTP payload type.
+        max_pixels: larger frames are not decoded.
     """
-    buffer = FrameBuffer(codecs)
+    buffer = FrameBuffer(codecs, max_pixels)
     handle = receiver._handle_rtp_packet
 
     waiting: queue.Queue[object] = receiver._RTCRtpReceiver__decoder_queue
@@ -195,6 +217,7 @@ def release_on_marker(receiver: RTCRtpReceiver, codecs: Mapping[int, str]) -> No
 
     receiver._RTCRtpReceiver__jitter_buffer = buffer
     receiver._handle_rtp_packet = handle_all
+    return buffer
 
 
 def is_keyframe(packets: list[RtpPacket], codec: str, whole: bool) -> bool:

@@ -121,7 +121,7 @@ async def test_a_full_server_says_when_to_come_back(serve: Any) -> None:
         assert codes == [201, 201, 503, 503]
         full = next(answer for answer in answers if answer.status_code == 503)
         assert int(full.headers["retry-after"]) > 0
-        assert "full" in full.json()["detail"]
+        assert "all 2 sessions are taken" in full.json()["detail"]
         assert len(server.runtime.pipelines) == 2  # no work was done for those sent away
         in_use = next(peer for peer, answer in zip(peers, answers, strict=True) if answer.status_code == 201)
         await server.http.delete(in_use.location)

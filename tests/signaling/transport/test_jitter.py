@@ -17,6 +17,7 @@ from signaling.transport.jitter import CAPACITY, MAX_WAITING, FrameBuffer, is_ke
 VP8, H264 = 97, 99
 CODECS = {VP8: "VP8", H264: "H264"}
 STEP = 3000
+PIXELS = 1920 * 1088
 
 
 def vp8(
@@ -60,7 +61,7 @@ def play(buffer: Any, packets: Iterable[RtpPacket]) -> list[tuple[int, int, bool
 
 
 def test_a_frame_leaves_with_its_last_packet() -> None:
-    assert play(FrameBuffer(CODECS), frames(4)) == [(2, 0, False), (5, 1, False), (8, 2, False), (11, 3, False)]
+    assert play(FrameBuffer(CODECS, PIXELS), frames(4)) == [(2, 0, False), (5, 1, False), (8, 2, False), (11, 3, False)]
     # aiortc's own buffer keeps each frame until the next one begins
     assert play(JitterBuffer(512, is_video=True), frames(4)) == [(3, 0, False), (6, 1, False), (9, 2, False)]
 
@@ -69,13 +70,13 @@ def test_a_frame_without_marker_leaves_with_the_next_one() -> None:
     stream = frames(3)
     for packet in stream:
         packet.marker = 0
-    assert [frame for _, frame, _ in play(FrameBuffer(CODECS), stream)] == [0, 1]
+    assert [frame for _, frame, _ in play(FrameBuffer(CODECS, PIXELS), stream)] == [0, 1]
 
 
 def test_disorder_is_mended_and_data_is_whole() -> None:
     stream = frames(3)
     stream[3], stream[4], stream[5] = stream[5], stream[3], stream[4]
-    buffer = FrameBuffer(CODECS)
+    buffer = FrameBuffer(CODECS, PIXELS)
     out = [frame for packet in stream for frame in (buffer.add(packet)[1],) if frame is not None]
     assert [frame.data for frame in out] == [
         b"\x00\x00" + b"\x00" * 2,
@@ -88,7 +89,7 @@ def test_after_a_retransmission_all_waiting_frames_leave_at_once() -> None:
     stream = frames(8, packets=1)
     lost = stream.pop(2)
     stream.insert(6, lost)
-    assert [(i, frame) for i, frame, _ in play(FrameBuffer(CODECS), stream)][2:] == [
+    assert [(i, frame) for i, frame, _ in play(FrameBuffer(CODECS, PIXELS), stream)][2:] == [
         (6, 2), (6, 3), (6, 4), (6, 5), (6, 6), (7, 7),
     ]  # fmt: skip
     # aiortc's own buffer lets one frame out for each packet that comes in, and stays behind for ever
@@ -99,13 +100,13 @@ def test_sequence_numbers_and_timestamps_wrap() -> None:
     stream = frames(40, start=65536 - 50)
     for packet in stream:
         packet.timestamp = (packet.timestamp + (1 << 32) - 20 * STEP) % (1 << 32)
-    assert len(play(FrameBuffer(CODECS), stream)) == 40
+    assert len(play(FrameBuffer(CODECS, PIXELS), stream)) == 40
 
 
 def test_a_lost_packet_costs_a_key_frame_and_nothing_broken_is_shown() -> None:
     stream = frames(60, key_every=40)
     del stream[3 * 10 + 1]
-    events = play(FrameBuffer(CODECS), stream)
+    events = play(FrameBuffer(CODECS, PIXELS), stream)
     shown = [frame for _, frame, _ in events if frame >= 0]
     assert shown == [*range(10), *range(40, 60)]
     asked = [stream[i].timestamp // STEP for i, _, ask in events if ask]
@@ -116,7 +117,7 @@ def test_a_lost_packet_costs_a_key_frame_and_nothing_broken_is_shown() -> None:
 def test_a_sender_that_ignores_requests_is_shown_broken_in_the_end() -> None:
     stream = frames(200)
     del stream[3 * 10 + 1]
-    shown = [frame for _, frame, _ in play(FrameBuffer(CODECS), stream) if frame >= 0]
+    shown = [frame for _, frame, _ in play(FrameBuffer(CODECS, PIXELS), stream) if frame >= 0]
     assert shown[:10] == list(range(10))
     assert 100 <= shown[10] <= 105
     assert shown[-1] == 199
@@ -124,14 +125,14 @@ def test_a_sender_that_ignores_requests_is_shown_broken_in_the_end() -> None:
 
 @pytest.mark.parametrize("missing", [1, 2, 50])
 def test_a_stream_that_is_met_in_the_middle_waits_for_a_key_frame(missing: int) -> None:
-    events = play(FrameBuffer(CODECS), frames(60, key_every=30)[missing:])
+    events = play(FrameBuffer(CODECS, PIXELS), frames(60, key_every=30)[missing:])
     assert [frame for _, frame, _ in events if frame >= 0] == [*range(30, 60)]
     assert events[0][2]
 
 
 def test_padding_is_not_a_frame() -> None:
     stream = [vp8(0, 0, key=True), padding(1, 0), padding(2, 0), vp8(3, 1), vp8(4, 2)]
-    assert [frame for _, frame, _ in play(FrameBuffer(CODECS), stream)] == [0, 1, 2]
+    assert [frame for _, frame, _ in play(FrameBuffer(CODECS, PIXELS), stream)] == [0, 1, 2]
 
 
 def test_a_sender_that_starts_anew_is_followed() -> None:
@@ -140,22 +141,22 @@ def test_a_sender_that_starts_anew_is_followed() -> None:
         packet.timestamp += 2_000_000_000
     for packet in stream[30:]:
         packet.timestamp += 1_000_000_000
-    assert len([frame for _, frame, _ in play(FrameBuffer(CODECS), stream) if frame >= 0]) == 15
+    assert len([frame for _, frame, _ in play(FrameBuffer(CODECS, PIXELS), stream) if frame >= 0]) == 15
 
 
 def test_late_and_repeated_packets_are_ignored() -> None:
     stream = frames(100)
     stream[240:240] = [*stream[20:30], stream[1], stream[238]]
-    assert [frame for _, frame, _ in play(FrameBuffer(CODECS), stream)] == [*range(100)]
+    assert [frame for _, frame, _ in play(FrameBuffer(CODECS, PIXELS), stream)] == [*range(100)]
 
 
 def test_a_key_frame_of_any_size_passes() -> None:
     stream = frames(3, packets=700)
-    assert [frame for _, frame, _ in play(FrameBuffer(CODECS), stream)] == [0, 1, 2]
+    assert [frame for _, frame, _ in play(FrameBuffer(CODECS, PIXELS), stream)] == [0, 1, 2]
 
 
 def test_memory_is_bounded_when_a_hole_stays_open() -> None:
-    buffer = FrameBuffer(CODECS)
+    buffer = FrameBuffer(CODECS, PIXELS)
     buffer.add(vp8(0, 0, key=True))
     for number in range(2, 20_000):
         packet = vp8(number, 1)  # one endless frame: time never moves on
@@ -206,7 +207,7 @@ async def test_a_decoder_that_cannot_keep_up_starts_again_at_a_key_frame() -> No
         VP8: RTCRtpCodecParameters(mimeType="video/VP8", clockRate=90000, payloadType=VP8)
     }
     waiting = receiver._RTCRtpReceiver__decoder_queue
-    release_on_marker(receiver, CODECS)
+    release_on_marker(receiver, CODECS, PIXELS)
     longest = 0
     for packet in frames(115, key_every=100):
         await receiver._handle_rtp_packet(packet, arrival_time_ms=0)
