@@ -261,7 +261,7 @@ class BatchedEngine(Engine):
         """Run once for each batch size that engines prepare for, so that no call pays for it later."""
         rows = 2
         while rows <= self._planner.largest:
-            self._engine.run({spec.name: np.zeros(spec.sized(rows), spec.dtype) for spec in self.inputs})
+            self._in_parts({spec.name: np.zeros(spec.sized(rows), spec.dtype) for spec in self.inputs}, rows)
             rows *= 2
         self._engine.warm_up()
 
@@ -336,19 +336,11 @@ class BatchedEngine(Engine):
             return None
 
     def _answer(self, batch: Sequence[Ticket]) -> None:
-        """Run a batch and hand out the results; one that is too large for the memory is halved, and stays so."""
+        """Run a batch and hand out the results."""
         start = self._clock()
         try:
-            results = self._split(batch, self._engine.run(self._joined(batch)))
-        except OutOfMemory as error:
-            if len(batch) == 1:
-                _fail(batch, error)
-                return
-            half = len(batch) // 2
-            self._planner.largest = max(1, sum(ticket.rows for ticket in batch[:half]))
-            log.warning("out of memory; batches are now of at most %d rows (%s)", self._planner.largest, error)
-            self._answer(batch[:half])
-            self._answer(batch[half:])
+            rows = sum(ticket.rows for ticket in batch)
+            results = self._split(batch, self._in_parts(self._joined(batch), rows))
         except DeviceLost as error:
             log.error("%s", error)
             with self._changed:
@@ -360,6 +352,27 @@ class BatchedEngine(Engine):
             self._measure(batch, start, self._clock())
             for ticket, result in zip(batch, results, strict=True):
                 ticket.result.set_result(result)
+
+    def _in_parts(self, inputs: Mapping[str, Array], rows: int) -> dict[str, Array]:
+        """Run rows together, or in halves where the memory does not hold them; no batch is as large again.
+
+        Raises:
+            OutOfMemory: there is no memory for one row.
+        """
+        if rows <= self._planner.largest:
+            try:
+                return self._engine.run(inputs)
+            except (OutOfMemory, MemoryError) as error:
+                if rows == 1:
+                    raise
+                self._planner.largest = (rows + 1) // 2
+                log.warning("out of memory; batches are now of at most %d rows (%s)", self._planner.largest, error)
+        first = (rows + 1) // 2
+        parts = [
+            self._in_parts({name: value[part] for name, value in inputs.items()}, count)
+            for part, count in ((slice(first), first), (slice(first, None), rows - first))
+        ]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _joined(self, batch: Sequence[Ticket]) -> dict[str, Array]:
         if len(batch) == 1:
@@ -412,6 +425,9 @@ def _fail(tickets: Sequence[Ticket], error: Exception) -> None:
 
 def _own(error: Exception) -> Exception:
     """A copy for one caller: an exception raised in several threads would collect the traceback of all of them."""
-    mine = copy.copy(error)
+    try:
+        mine = copy.copy(error)
+    except Exception:  # a constructor that wants more than the exception keeps; the caller waits all the same
+        mine = EngineError(f"{type(error).__name__}: {error}")
     mine.__cause__ = error.__cause__
     return mine.with_traceback(None)

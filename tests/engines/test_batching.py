@@ -177,6 +177,7 @@ class Doubler(Engine):
         self.gate.set()
         self.entered = threading.Semaphore(0)
         self.error: Exception | None = None
+        self.memory_error = False
         self.closed = False
         if fixed:
             self.outputs = (TensorSpec("out", (1, 3), np.dtype(np.float32)),)
@@ -187,6 +188,8 @@ class Doubler(Engine):
         self.sizes.append(len(inputs["x"]))
         if self.error is not None:
             raise self.error
+        if self.memory_error and len(inputs["x"]) > 1:
+            raise MemoryError
         if len(inputs["x"]) > self.memory:
             raise OutOfMemory(f"no memory for {len(inputs['x'])} rows")
         return {"out": inputs["x"] * 2 + inputs["y"][:, None]}
@@ -328,6 +331,57 @@ def test_out_of_memory_falls_back_to_smaller_batches(caplog):
     inner = Doubler(memory=0)
     with BatchedEngine(inner) as engine, pytest.raises(OutOfMemory):
         call(engine, 1.0)
+
+
+def test_one_large_request_falls_back_to_smaller_batches_too():
+    inner = Doubler(memory=3)
+    with BatchedEngine(inner) as engine:
+        inputs = {"x": np.arange(21, dtype=np.float32).reshape(7, 3), "y": np.arange(7, dtype=np.float32)}
+        for _ in range(2):
+            result = engine.run(inputs)["out"]
+            np.testing.assert_array_equal(result, inputs["x"] * 2 + inputs["y"][:, None])
+    assert inner.sizes == [7, 4, 2, 2, 2, 1, 2, 2, 2, 1]
+
+
+def test_more_rows_than_a_batch_holds_are_run_in_parts():
+    inner = Doubler()
+    with BatchedEngine(inner, largest=8) as engine:
+        assert call(engine, 1.0, rows=20).shape == (20, 3)
+    assert inner.sizes == [5, 5, 5, 5]
+
+
+def test_a_host_without_memory_falls_back_too():
+    inner = Doubler()
+    inner.memory_error = True
+    with BatchedEngine(inner) as engine:
+        assert call(engine, 1.0, rows=2).tolist() == [[2.5] * 3] * 2
+    assert inner.sizes == [2, 1, 1]
+
+
+def test_warming_up_ends_where_the_memory_does():
+    inner = Doubler(memory=2)
+    with BatchedEngine(inner, largest=8) as engine:
+        engine.warm_up()
+        assert inner.sizes == [2, 4, 2, 2, 1]
+        inner.sizes.clear()
+        assert call(engine, 1.0, rows=4).shape == (4, 3)
+        assert inner.sizes == [2, 2]
+
+
+class Unlike(Exception):
+    """An exception that cannot be copied: its constructor takes other arguments than it keeps."""
+
+    def __init__(self, code: int, words: str) -> None:
+        super().__init__(f"{words} ({code})")
+
+
+def test_an_error_that_cannot_be_copied_reaches_everybody():
+    inner = Doubler()
+    inner.error = Unlike(7, "the library failed")
+    with BatchedEngine(inner, late=60.0) as engine, ThreadPoolExecutor(8) as pool:
+        for future in held(inner, engine, pool, 4):
+            with pytest.raises(EngineError, match=r"Unlike: the library failed \(7\)"):
+                future.result(10)
 
 
 def test_an_error_of_one_batch_ends_nothing_else():
