@@ -138,9 +138,15 @@ class Engine(ABC):
 
 
 class Backend(Protocol):
-    """A library that compiles networks. Importing its module imports nothing heavy; `probe` does."""
+    """A library that compiles networks. Importing its module imports nothing heavy; `probe` does.
+
+    Attributes:
+        name: as `engines.select.load` takes it.
+        builds_long: whether compiling takes minutes: the first precision that is right is then taken, untimed.
+    """
 
     name: str
+    builds_long: bool
 
     def probe(self) -> str:
         """The device it would run on, in words.

@@ -34,6 +34,7 @@ class OnnxRuntime:
     """The backend: CPU in f32 everywhere; CoreML (macOS) or DirectML (Windows) in f16 where the package has them."""
 
     name = "onnxruntime"
+    builds_long = False
 
     def probe(self) -> str:
         runtime = _library()

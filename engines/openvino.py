@@ -32,6 +32,7 @@ class OpenVino:
     """The backend for x86 and Arm processors."""
 
     name = "openvino"
+    builds_long = False
 
     def probe(self) -> str:
         return f"OpenVINO {_library().__version__} on {_core().get_property(DEVICE, 'FULL_DEVICE_NAME')}"

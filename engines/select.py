@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from engines import parity
-from engines.base import Array, Backend, BackendUnavailable, Engine, EngineError
+from engines.base import Array, Backend, BackendUnavailable, DeviceLost, Engine, EngineError
 from engines.cache import Cache, Key
 from engines.network import Network, open_network
 from engines.onnxruntime import OnnxRuntime
@@ -150,18 +153,27 @@ def _fastest_correct(backend: Backend, job: _Job, notes: list[str]) -> Engine:
     rejected: list[str] = []
     measured: dict[str, object] = {}
     for name in wanted:
-        engine = job.load(backend, name)
-        verdict = _verdict(engine, job)
+        try:
+            engine, verdict = _judged(backend, name, job)
+        except EngineError as error:
+            if job.precision != "auto" or isinstance(error, (BackendUnavailable, DeviceLost)):
+                raise
+            rejected.append(f"{backend.name} in {name}: {error}")
+            log.warning("%s: %s", job.network.name, rejected[-1])
+            continue
         if not verdict.holds:
             rejected.append(f"{backend.name} in {name}: {verdict}")
             log.warning("%s: %s", job.network.name, rejected[-1])
             engine.close()
             continue
-        milliseconds = parity.best_ms(engine, parity.draw(engine.inputs, parity.SEED)) if len(wanted) > 1 else 0.0
+        alone = len(wanted) == 1 or backend.builds_long
+        milliseconds = 0.0 if alone else parity.best_ms(engine, parity.draw(engine.inputs, parity.SEED))
         passed.append((engine, milliseconds))
         measured[name] = {"parity": verdict.to_json(), "ms": milliseconds}
+        if backend.builds_long:
+            break
     if not passed:
-        raise EngineError(f"{job.network.path}: computed wrongly; " + "; ".join(rejected))
+        raise EngineError(f"{job.network.path}: no precision is right; " + "; ".join(rejected))
     best = _fastest(passed)
     for engine, milliseconds in passed:
         if engine is not best:
@@ -171,6 +183,15 @@ def _fastest_correct(backend: Backend, job: _Job, notes: list[str]) -> Engine:
     facts = {"precision": best.precision, "measured": measured, "notes": rejected}
     job.cache.put(key, job.network.name, b"", facts)
     return best
+
+
+def _judged(backend: Backend, precision: str, job: _Job) -> tuple[Engine, parity.Parity]:
+    engine = job.load(backend, precision)
+    try:
+        return engine, _verdict(engine, job)
+    except BaseException:
+        engine.close()
+        raise
 
 
 def _fastest(passed: list[tuple[Engine, float]]) -> Engine:
@@ -209,7 +230,7 @@ def _choice_key(backend: Backend, job: _Job, precisions: tuple[str, ...]) -> Key
     """The key of a remembered choice among precisions. A device in words includes version and processor or GPU."""
     return Key(
         network=job.network.sha256 + (f" and {quantized.sha256}" if (quantized := job.network.quantized) else ""),
-        shapes=f"compared on {len(job.samples)} given inputs, {job.tolerance or 'usual tolerance'}",
+        shapes=f"compared on {_digest(job.samples)}, {job.tolerance or 'usual tolerance'}",
         precision="choice",
         backend=backend.name,
         version=REFERENCE.probe(),
@@ -217,3 +238,13 @@ def _choice_key(backend: Backend, job: _Job, precisions: tuple[str, ...]) -> Key
         capability=" ".join(precisions),
         driver=f"{job.threads or 'all'} threads",
     )
+
+
+def _digest(samples: Sequence[Mapping[str, Array]]) -> str:
+    """Names the given inputs: others may lead to another choice."""
+    digest = hashlib.sha256()
+    for sample in samples:
+        for name, value in sorted(sample.items()):
+            digest.update(f"{name} {value.dtype} {value.shape}".encode())
+            digest.update(np.ascontiguousarray(value).tobytes())
+    return f"{len(samples)} given inputs {digest.hexdigest()[:16]}" if samples else "no given inputs"

@@ -34,6 +34,8 @@ class TensorRt:
         module: "tensorrt" or "tensorrt_rtx".
     """
 
+    builds_long = True
+
     def __init__(self, module: str) -> None:
         self.name = self.module = module
 

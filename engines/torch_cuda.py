@@ -31,6 +31,7 @@ class TorchCuda:
     """The backend."""
 
     name = "torch_cuda"
+    builds_long = False
 
     def probe(self) -> str:
         device = _device()

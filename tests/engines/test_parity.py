@@ -54,6 +54,16 @@ def test_the_tolerance_decides(factor, holds):
     assert compare(Scaled(factor), Scaled(), tolerance=Tolerance(1e-3, 1)).holds is holds
 
 
+def test_another_shape_is_infinitely_far():
+    class Cut(Scaled):
+        def _run(self, inputs):
+            return {name: value[:, :1] for name, value in super()._run(inputs).items()}
+
+    verdict = compare(Cut(), Scaled())
+    assert (verdict.relative_l2, verdict.worst) == (float("inf"), float("inf"))
+    assert not verdict.holds
+
+
 def test_zeros_want_zeros():
     zero = Scaled(0.0)
     assert compare(zero, zero).relative_l2 == 0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engines import select
-from engines.base import BackendUnavailable, EngineError
+from engines.base import BackendUnavailable, EngineError, OutOfMemory
 from engines.cuda import find_driver
 from engines.network import PROJECT
 from engines.onnxruntime import OnnxRuntime, OnnxRuntimeEngine
@@ -127,6 +127,58 @@ def test_a_network_that_one_backend_cannot_compile_goes_to_the_next(monkeypatch,
     assert engine.backend == "onnxruntime"
     assert "MaxUnpool is not supported" in engine.notes[0]
     assert "MaxUnpool is not supported" in caplog.text
+
+
+def test_a_precision_that_does_not_build_falls_back_to_the_next(monkeypatch, network, cache_dir, caplog):
+    class Picky(Wrong):
+        def load(self, network, precision, *, threads, cache):
+            if precision == "f16":
+                raise EngineError("no kernel for a convolution in half")
+            return super().load(network, precision, threads=threads, cache=cache)
+
+    use(monkeypatch, Picky(f16=1.0, f32=1.0))
+    engine = load(network(), cache_dir=cache_dir)
+    assert engine.precision == "f32"
+    assert engine.notes == ("wrong in f16: no kernel for a convolution in half",)
+    assert "no kernel for a convolution in half" in caplog.text
+    with pytest.raises(EngineError, match="no kernel"):
+        load(network(), precision="f16", cache_dir=cache_dir)
+
+
+def test_an_engine_that_fails_its_comparison_is_closed(monkeypatch, network, cache_dir):
+    closed = []
+
+    class Failing(Wrong):
+        def load(self, network, precision, *, threads, cache):
+            engine = super().load(network, precision, threads=threads, cache=cache)
+
+            def fail(inputs):
+                raise OutOfMemory("no memory for a call")
+
+            engine._run, engine.close = fail, lambda: closed.append(precision)
+            return engine
+
+    use(monkeypatch, Failing(f16=1.0, f32=1.0), OnnxRuntime())
+    assert load(network(), cache_dir=cache_dir).backend == "onnxruntime"
+    assert closed == ["f16", "f32"]
+
+
+def test_what_takes_minutes_is_built_once(monkeypatch, network, cache_dir):
+    backend = Wrong(f16=1.0, f32=1.0)
+    backend.builds_long = True
+    use(monkeypatch, backend)
+    monkeypatch.setattr(select.parity, "best_ms", lambda engine, inputs: pytest.fail("timed"))
+    assert load(network(), cache_dir=cache_dir).precision == "f16"
+    assert backend.loaded == ["f16"]
+
+
+def test_other_given_inputs_are_another_choice(monkeypatch, network, cache_dir):
+    backend = Wrong(f32=1.0)
+    use(monkeypatch, backend)
+    path = network()
+    for value in (0, 1, 0):
+        load(path, cache_dir=cache_dir, samples=[{"image": np.full((1, 3, 16, 16), value, np.float32)}])
+    assert len(list(cache_dir.iterdir())) == 2
 
 
 def test_a_wrong_precision_that_was_asked_for_is_an_error(monkeypatch, network, cache_dir):
