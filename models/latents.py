@@ -14,8 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+from zipfile import BadZipFile
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
@@ -26,6 +28,10 @@ EXTREMES = 0.02
 
 TRAINING_SHARE = 0.7
 """Share of those that the hyperplane sees; the rest measures it."""
+
+
+LEAST_REST = 0.01
+"""Share of a direction that must be left when others are held fixed: less is what no fit is sure of."""
 
 
 class LatentError(ValueError):
@@ -130,16 +136,18 @@ def conditioned(primal: Direction, *held: Direction) -> Direction:
         held: what to hold fixed.
 
     Raises:
-        LatentError: they belong to different generators, or nothing is left of `primal`.
+        LatentError: they belong to different generators or are of different lengths, or nothing is left of `primal`.
     """
     for other in held:
         other.require(primal.generator, primal.space)
+        if other.vector.shape != primal.vector.shape:
+            raise LatentError(f"{other.name!r} is {other.vector.shape}, {primal.name!r} {primal.vector.shape}")
     basis = np.stack([other.vector.ravel() for other in held]).astype(np.float64)
     vector = primal.vector.ravel().astype(np.float64)
     weights, *_ = np.linalg.lstsq(basis.T, vector, rcond=None)
     rest = vector - weights @ basis
     length = float(np.linalg.norm(rest))
-    if length < 1e-6 * np.linalg.norm(vector):
+    if length < LEAST_REST * np.linalg.norm(vector):
         raise LatentError(f"nothing of {primal.name!r} is left when {', '.join(o.name for o in held)} is held fixed")
     return replace(primal, vector=(rest / length).reshape(primal.vector.shape).astype(np.float32), intercept=0.0)
 
@@ -250,28 +258,34 @@ def fit_boundary(
         latents: (N, D).
         scores: (N,), higher means more of the attribute.
         template: name, generator and space of the result; its vector is not read.
-        extremes: share of the samples taken from each end.
-        seed: of the split into fitted and held-out samples.
+        extremes: share of the samples taken from each end, up to half.
+        seed: of the split into fitted and held-out samples, and of the solver.
 
     Returns:
         The unit normal pointing to high scores, with its intercept.
 
     Raises:
-        LatentError: too few samples, or scores and latents do not match.
+        LatentError: too few samples, all of one score or not finite, or scores and latents do not match.
     """
     from sklearn.svm import LinearSVC  # only training needs it  # noqa: PLC0415
 
     if scores.shape != latents.shape[:1] or latents.ndim != 2:
         raise LatentError(f"latents {latents.shape} need scores {latents.shape[:1]}, not {scores.shape}")
+    if not (np.isfinite(latents).all() and np.isfinite(scores).all()):
+        raise LatentError("latents and scores must be finite: leave out the samples that nothing could score")
+    if not 0 < extremes <= 0.5:
+        raise LatentError(f"{extremes} of the samples at each end: at most half can lie there")
     count = int(len(scores) * extremes)
     if count < 10:
         raise LatentError(f"{len(scores)} samples give {count} at each end; at least 10 are needed")
     order = np.argsort(scores, kind="stable")
+    if scores[order[count - 1]] >= scores[order[-count]]:
+        raise LatentError(f"the {count} highest scores are the lowest as well: nothing tells these samples apart")
     chosen = np.concatenate([order[-count:], order[:count]])
     labels = np.repeat([1, 0], count)
     shuffled = np.random.default_rng(seed).permutation(2 * count)
     fitted, held = np.split(shuffled, [int(2 * count * TRAINING_SHARE)])
-    machine = LinearSVC(dual="auto").fit(latents[chosen[fitted]], labels[fitted])
+    machine = LinearSVC(dual="auto", random_state=seed).fit(latents[chosen[fitted]], labels[fitted])
     normal = machine.coef_[0]
     length = float(np.linalg.norm(normal))
     boundary = replace(
@@ -300,7 +314,7 @@ def load(path: str | Path) -> Direction:
     Raises:
         LatentError: the file is something else.
     """
-    with np.load(path, allow_pickle=False) as file:
+    with _archive(path) as file:
         if not {"vector", "name", "generator", "space"} <= set(file.files) or file["space"].item() not in SPACES:
             raise LatentError(f"{path} is no direction; published vectors come in through models.directions")
         rows = tuple(map(int, file["rows"]))
@@ -326,7 +340,7 @@ def load_components(path: str | Path) -> Components:
     Raises:
         LatentError: the file is something else.
     """
-    with np.load(path, allow_pickle=False) as file:
+    with _archive(path) as file:
         if not {"mean", "vectors", "deviations", "generator"} <= set(file.files):
             raise LatentError(f"{path} holds no components; published ones come in through models.directions")
         mean, vectors, deviations = (file[name].astype(np.float32) for name in ("mean", "vectors", "deviations"))
@@ -334,6 +348,31 @@ def load_components(path: str | Path) -> Components:
 
 
 SPACES: tuple[Space, ...] = ("Z", "W", "W+")
+
+
+def _archive(path: str | Path) -> NpzFile:
+    """An .npz file, opened.
+
+    Raises:
+        LatentError: it is something else.
+    """
+    try:
+        file = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, BadZipFile) as error:
+        raise LatentError(f"{path} is no .npz file: {error}") from error
+    if not isinstance(file, NpzFile):
+        raise LatentError(f"{path} is a bare array, which does not say whose it is; `fit` and models.directions do")
+    return file
+
+
+def _samples(path: Path) -> NDArray[Any]:
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, BadZipFile) as error:
+        raise LatentError(f"{path} is no .npy file of numbers: {error}") from error
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiub":
+        raise LatentError(f"{path} is no .npy file of numbers")
+    return values
 
 
 def _vector(values: NDArray[Any], origin: object) -> Floats:
@@ -360,8 +399,8 @@ def main(argv: Sequence[str]) -> int:
     template = Direction(options.name, np.zeros(1, np.float32), options.generator, options.space)
     try:
         result = fit_boundary(
-            np.load(options.latents, allow_pickle=False),
-            np.load(options.scores, allow_pickle=False).ravel(),
+            _samples(options.latents),
+            _samples(options.scores).ravel(),
             template,
             options.extremes,
         )
@@ -370,7 +409,9 @@ def main(argv: Sequence[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     save(options.output, boundary)
-    print(f"{options.output}: {result.samples} samples, {result.accuracy:.1%} of the held-out ones on their side")
+    kept = float(boundary.vector @ result.boundary.vector)
+    held = f"; held off {len(options.hold)} others, cosine {kept:.2f} with what was fitted" if options.hold else ""
+    print(f"{options.output}: {result.samples} samples, {result.accuracy:.1%} of the held-out ones on their side{held}")
     return 0
 
 

@@ -141,6 +141,27 @@ def test_fit_finds_the_hyperplane() -> None:
     assert np.corrcoef(sides, scores)[0, 1] > 0.9
 
 
+def test_fits_of_the_same_samples_are_the_same() -> None:
+    w = code(2000, 512)  # more dimensions than samples: the solver draws their order
+    first, again = (fit_boundary(w, w[:, 0], direction(0)).boundary for _ in range(2))
+    assert_array_equal(first.vector, again.vector)
+    with pytest.raises(LatentError, match="nothing of"):
+        conditioned(first, again)
+
+
+@pytest.mark.parametrize(
+    ("scores", "extremes", "message"),
+    [
+        (np.full(4000, np.nan), 0.02, "finite"),
+        (np.linspace(0, 1, 4000), 0.6, "at most half"),
+        (np.linspace(0, 1, 4000) > 0.999, 0.02, "nothing tells these samples apart"),
+    ],
+)
+def test_samples_that_tell_nothing_are_refused(scores: np.ndarray, extremes: float, message: str) -> None:
+    with pytest.raises(LatentError, match=message):
+        fit_boundary(code(4000, 8), scores, direction(0), extremes)
+
+
 def test_fit_needs_samples() -> None:
     template = Direction("bald", np.zeros(1, np.float32), "toy")
     with pytest.raises(LatentError, match="at least 10"):
@@ -172,6 +193,23 @@ def test_directions_of_other_generators_are_not_held(tmp_path: Path) -> None:
     arguments += ["--generator", "toy", "--hold", str(tmp_path / "age.npz"), "--output", str(tmp_path / "bald.npz")]
     assert latents.main(arguments) == 1
     assert not (tmp_path / "bald.npz").exists()
+
+
+@pytest.mark.parametrize("held", ["bare.npy", "objects.npy", "junk.npz", "longer.npz"])
+def test_the_command_says_what_a_foreign_file_is(tmp_path: Path, capsys: pytest.CaptureFixture[str], held: str) -> None:
+    w, scores, _ = labelled()
+    np.save(tmp_path / "w.npy", w)
+    np.save(tmp_path / "s.npy", scores)
+    np.save(tmp_path / "bare.npy", w[0])
+    np.save(tmp_path / "objects.npy", np.array([{}], dtype=object))
+    (tmp_path / "junk.npz").write_bytes(b"junk")
+    latents.save(tmp_path / "longer.npz", Direction("age", np.ones(w.shape[1] + 1, np.float32), "toy"))
+    arguments = ["fit", "--latents", str(tmp_path / "w.npy"), "--scores", str(tmp_path / "s.npy"), "--name", "bald"]
+    arguments += ["--generator", "toy", "--output", str(tmp_path / "bald.npz"), "--hold", str(tmp_path / held)]
+    assert latents.main(arguments) == 1
+    assert capsys.readouterr().err.startswith("error: ")
+    arguments[arguments.index("--latents") + 1] = str(tmp_path / held)
+    assert latents.main(arguments[:-2]) == 1
 
 
 @pytest.mark.parametrize("values", [np.zeros(4), np.full(4, np.nan), np.ones((2, 2, 2))])
