@@ -15,6 +15,7 @@ from pathlib import Path
 
 from engines import select
 from engines.base import EngineError
+from engines.cache import write_whole
 from engines.network import EMBEDDED, embedded, open_network
 
 
@@ -54,8 +55,11 @@ def _build_for(path: Path, options: argparse.Namespace) -> None:
     for capability in options.capability:
         built = build(library, open_network(path), precision, capability=capability)
         target = options.out / f"{path.stem}.sm{capability.replace('.', '')}.{precision}.plan"
-        options.out.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(built.plan)
+        try:
+            options.out.mkdir(parents=True, exist_ok=True)
+            write_whole(target, [built.plan])
+        except OSError as error:
+            raise EngineError(f"{target}: not written: {error.strerror or error}") from error
         print(f"{target}: {len(built.plan)} bytes, tensorrt_rtx {library.__version__}")
 
 

@@ -14,7 +14,8 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 
 MAGIC = b"latentcam engine 1\n"
 SUFFIX = ".engine"
+PART = ".part"  # of files being written
+ABANDONED_S = 3600.0  # a part older than this belongs to a process that died
 DEFAULT_LIMIT = 8 << 30  # bytes
 HEADER_LIMIT = 1 << 16  # bytes
 
@@ -124,7 +127,7 @@ class Cache:
         }
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _write(path, [MAGIC, json.dumps(header).encode() + b"\n", payload])
+            write_whole(path, [MAGIC, json.dumps(header).encode() + b"\n", payload])
         except OSError as error:
             log.warning("%s: not stored (%s); the next start builds it again", path, error.strerror or error)
             return None
@@ -145,6 +148,10 @@ class Cache:
             log.info("%s: built again for %s: %s", name, key.backend, "; ".join(key.changes(newest["key"])))
 
     def _evict(self, keep: Path) -> None:
+        for part in self.folder.glob(f".*{PART}"):
+            with contextlib.suppress(OSError):
+                if time.time() - part.stat().st_mtime > ABANDONED_S:
+                    part.unlink()
         entries = []
         for path in self.folder.glob(f"*{SUFFIX}"):
             with contextlib.suppress(OSError):
@@ -202,9 +209,13 @@ def _read_header(path: Path) -> dict[str, Any]:
     return header
 
 
-def _write(path: Path, parts: list[bytes]) -> None:
-    """Write a file that appears whole or not at all."""
-    handle, temporary = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
+def write_whole(path: Path, parts: Iterable[bytes]) -> None:
+    """Write a file that appears whole or not at all; an older one of its name then stays as it was.
+
+    Raises:
+        OSError: it cannot be written, as on a full disk.
+    """
+    handle, temporary = tempfile.mkstemp(prefix=".", suffix=PART, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.writelines(parts)

@@ -24,7 +24,7 @@ from onnx import helper, numpy_helper
 
 from engines import parity
 from engines.base import Array, EngineError
-from engines.cache import Cache
+from engines.cache import Cache, write_whole
 from engines.half import prepare
 from engines.network import QUANTIZED_FROM, Network, open_network, quantized_path
 from engines.onnxruntime import OnnxRuntime
@@ -92,9 +92,7 @@ def quantize(network: Network, samples: Sequence[Sample], tolerance: parity.Tole
         if held.holds:
             rewritten.metadata_props.add(key=QUANTIZED_FROM, value=network.sha256)
             path = quantized_path(network.path)
-            part = path.with_name(f".{path.name}.part")
-            onnx.save(rewritten, str(part))
-            part.replace(path)
+            write_whole(path, [rewritten.SerializeToString()])
             return Quantized(path, len(chosen), tuple(name for name in layers if name not in chosen), held)
         chosen.pop()
     raise EngineError(f"{network.path}: int8 costs too much: {held}")

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import errno
+import os
+from types import SimpleNamespace
+
 import pytest
 
-from engines import build, select
+from engines import build, select, tensorrt
 from engines.onnxruntime import OnnxRuntime
 
 
@@ -35,6 +39,26 @@ def test_nothing_to_do_is_said(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(build, "embedded", list)
     assert build.main(["--all"]) == 2
     assert "no network given" in capsys.readouterr().err
+
+
+def test_a_full_disk_leaves_the_old_engine(network, tmp_path, capsys, monkeypatch):
+    """With a stand-in for TensorRT for RTX: what is tested is the writing."""
+    monkeypatch.setattr(tensorrt, "load_library", lambda name: SimpleNamespace(__version__="1.0"))
+    monkeypatch.setattr(tensorrt, "build", lambda *_, **__: tensorrt.Built(b"new plan", b""))
+    old = tmp_path / "small.sm86.f16.plan"
+    old.write_bytes(b"old plan")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as context:
+        context.setattr(os, "fsync", full)
+        assert build.main([str(network()), "--for", "8.6", "--out", str(tmp_path)]) == 1
+    assert "small.sm86.f16.plan: not written: No space left on device" in capsys.readouterr().err
+    assert old.read_bytes() == b"old plan"
+    assert not list(tmp_path.glob(".*"))
+    assert build.main([str(network()), "--for", "8.6", "--out", str(tmp_path)]) == 0
+    assert old.read_bytes() == b"new plan"
 
 
 def test_engines_are_built_for_gpus_that_are_not_here(network, tmp_path, capsys):

@@ -99,6 +99,16 @@ def test_a_full_disk_leaves_the_old_entry(cache, caplog, monkeypatch):
     assert list(cache.folder.iterdir()) == [path]
 
 
+def test_what_a_dead_process_left_half_written_goes(cache):
+    cache.put(KEY, "net", b"old")
+    dead, alive = cache.folder / ".dead.part", cache.folder / ".alive.part"
+    for part in (dead, alive):
+        part.write_bytes(b"half an engine")
+    os.utime(dead, (1000, 1000))
+    cache.put(KEY, "net", b"new")
+    assert (dead.exists(), alive.exists()) == (False, True)
+
+
 def test_a_folder_that_cannot_be_made_is_no_failure(tmp_path, caplog):
     (tmp_path / "file").write_text("")
     cache = Cache(tmp_path / "file" / "cache")
