@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from engines.base import BackendUnavailable
+from engines.base import BackendUnavailable, EngineError
 from engines.cuda import CudaDevice, load_torch
 from engines.network import Network
 from engines.tensorrt import PROFILES, Blob, TensorRt
 
+NEWEST = 10  # major version of TensorRT
 WORKSPACE = 1 << 30  # bytes; its own default of 32 MiB rules out the fast kernels
 
 
@@ -28,6 +29,10 @@ class Torch2Trt(TensorRt):
         return words
 
     def _version(self, library: Any) -> str:
+        if int(library.__version__.split(".")[0]) > NEWEST:
+            raise BackendUnavailable(
+                f"torch2trt asks for FP16 by a flag that tensorrt {library.__version__} has no more"
+            )
         return f"{getattr(_library(), '__version__', 'unversioned')} with tensorrt {library.__version__}"
 
     def _build(self, library: Any, network: Network, precision: str, timings: Blob) -> bytes:
@@ -65,19 +70,22 @@ def build(network: Network, precision: str) -> bytes:
     examples = [
         torch.zeros(shape, dtype=kind, device=target()) for shape, kind in zip(shapes(usual), kinds, strict=True)
     ]
-    with torch.inference_mode():
-        converted = _library().torch2trt(
-            module,
-            examples,
-            input_names=[spec.name for spec in inputs],
-            output_names=[spec.name for spec in outputs],
-            fp16_mode=precision == "f16",
-            max_workspace_size=WORKSPACE,
-            min_shapes=shapes(PROFILES[0][0]),
-            opt_shapes=shapes(usual),
-            max_shapes=shapes(PROFILES[-1][-1]),
-        )
-    return bytes(converted.engine.serialize())
+    try:
+        with torch.inference_mode():
+            converted = _library().torch2trt(
+                module,
+                examples,
+                input_names=[spec.name for spec in inputs],
+                output_names=[spec.name for spec in outputs],
+                fp16_mode=precision == "f16",
+                max_workspace_size=WORKSPACE,
+                min_shapes=shapes(PROFILES[0][0]),
+                opt_shapes=shapes(usual),
+                max_shapes=shapes(PROFILES[-1][-1]),
+            )
+        return bytes(converted.engine.serialize())
+    except Exception as error:  # what it does not know, it stumbles over somewhere inside, in no way of its own
+        raise EngineError(f"{network.path}: torch2trt cannot convert it: {error!r}") from error
 
 
 def target() -> str:

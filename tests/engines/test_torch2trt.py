@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("torch", reason="needs torch, which torch2trt converts from")
 
 from engines import tensorrt, torch2trt
-from engines.base import BackendUnavailable
+from engines.base import BackendUnavailable, EngineError
 from engines.cache import Cache
 from engines.network import open_network
 from engines.onnxruntime import OnnxRuntime
@@ -21,6 +21,7 @@ from . import standins
 @pytest.fixture
 def converter(monkeypatch):
     converter, library = standins.Torch2Trt(), standins.TensorRt()
+    converter.library = library
     monkeypatch.setitem(sys.modules, "torch2trt", converter)
     monkeypatch.setattr(tensorrt, "load_library", lambda name: library)
     monkeypatch.setattr(tensorrt, "_device", standins.HostDevice)
@@ -55,3 +56,18 @@ def test_its_absence_is_said(monkeypatch, converter):
     monkeypatch.setitem(sys.modules, "torch2trt", None)
     with pytest.raises(BackendUnavailable, match="torch2trt does not load"):
         torch2trt.Torch2Trt().probe()
+
+
+def test_a_tensorrt_that_it_cannot_work_with_is_said(converter):
+    converter.library.__version__ = "11.4.1"
+    with pytest.raises(BackendUnavailable, match=r"tensorrt 11\.4\.1 has no more"):
+        torch2trt.Torch2Trt().probe()
+
+
+def test_what_it_cannot_convert_is_said(monkeypatch, network, converter, tmp_path):
+    def stumble(*_, **__):
+        raise AttributeError("'Tensor' object has no attribute '_trt'")
+
+    monkeypatch.setattr(converter, "torch2trt", stumble)
+    with pytest.raises(EngineError, match=r"small\.onnx: torch2trt cannot convert it: AttributeError.*_trt"):
+        torch2trt.Torch2Trt().load(open_network(network()), "f16", threads=None, cache=Cache(tmp_path / "cache"))
