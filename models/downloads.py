@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from models.entry import Entry, Weights
-from models.fetch import Cancelled, FetchError, LicenceNotAccepted, Report, fetch_entry
+from models.fetch import Cancelled, FetchError, LicenceNotAccepted, Report, fetch_entry, require_addresses
 
 log = logging.getLogger(__name__)
 
@@ -199,10 +199,6 @@ def convert_apart(entry: Entry, cancelled: threading.Event) -> None:
 
 def _require_possible(entry: Entry, own_converter: bool) -> None:
     """Raise if something is missing that no download gives, before gigabytes are spent on the rest."""
-    for weights in entry.missing:
-        if not weights.urls:
-            raise FetchError(
-                f"{weights.path.name} cannot be downloaded: {weights.origin}. Put it at {weights.path}, then try again."
-            )
+    require_addresses(entry)
     if entry.convert is not None and entry.unconverted and not own_converter and find_spec("torch") is None:
         raise FetchError("making networks of these weights takes PyTorch on the server: pip install torch, then again")

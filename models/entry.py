@@ -112,10 +112,11 @@ class Entry:
 
     @property
     def size(self) -> int:
-        """Bytes of all its files, 0 if unknown; files of one archive count once."""
+        """Bytes of all its files, 0 if unknown; files of one archive count once, those the user brings when there."""
         sizes = {
             weights.urls or weights.path: weights.size or (weights.path.stat().st_size if weights.path.is_file() else 0)
             for weights in self.weights
+            if weights.urls or weights.size or weights.path.is_file()
         }
         return sum(sizes.values()) if all(sizes.values()) else 0
 

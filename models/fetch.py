@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 from models.catalog import UnknownEditor, entry
 from models.entry import Entry, Weights
+from models.latents import LatentError
 
 log = logging.getLogger(__name__)
 
@@ -125,14 +126,36 @@ def _fetch(weights: Weights, accept_licence: bool, report: Report, client: httpx
 def fetch_entry(
     editor: Entry, *, accept_licence: bool, report: Callable[[Weights], Report] | None = None
 ) -> list[Fetched]:
-    """Get every file of an editor; see `fetch`. Archives are removed when all their files are out."""
+    """Get every file that an editor lacks, and check those that are there; see `fetch`.
+
+    A file whose networks have been made is not fetched again. Archives are removed when all their files are out.
+
+    Raises:
+        LicenceNotAccepted, FetchError: see `fetch`; before anything is downloaded where a file has no address.
+    """
+    require_addresses(editor)
+    missing = editor.missing
     fetched = [
         fetch(weights, accept_licence=accept_licence, report=report(weights) if report else None)
         for weights in editor.weights
+        if weights in missing or weights.path.is_file()
     ]
     for archive in {_archive(weights) for weights in editor.weights if weights.member}:
         archive.unlink(missing_ok=True)
     return fetched
+
+
+def require_addresses(editor: Entry) -> None:
+    """Raise if an editor lacks a file that no download gives, before gigabytes are spent on the rest.
+
+    Raises:
+        FetchError: there is one; the message says where it comes from and where to put it.
+    """
+    for weights in editor.missing:
+        if not weights.urls:
+            raise FetchError(
+                f"{weights.path.name} cannot be downloaded: {weights.origin}. Put it at {weights.path}, then try again."
+            )
 
 
 def _present(weights: Weights) -> Fetched:
@@ -403,25 +426,34 @@ def main(argv: Sequence[str]) -> int:
         print("Nothing fetched. If you accept the licence, run this again with --accept-licence.", file=sys.stderr)
         return 2
     try:
-        for fetched in fetch_entry(editor, accept_licence=True, report=_bar):
+        for fetched in fetch_entry(editor, accept_licence=options.accept_licence, report=_bar):
             note = "no official hash is published: this one is recorded and kept to" if fetched.first_use else "checked"
             print(f"{fetched.path}: sha256 {fetched.sha256} ({note})")
     except FetchError as error:
         print(error, file=sys.stderr)
         return 1
-    if editor.convert and not options.no_convert:
-        return _convert(editor)
+    if editor.convert is None or options.no_convert:
+        return 0
+    # Checkpoints may be deleted once their networks are made.
+    if editor.unconverted or all(weights.path.is_file() for weights in editor.weights):
+        return _convert(editor, editor.convert)
+    print(f"{editor.name} is ready")
     return 0
 
 
-def _convert(editor: Entry) -> int:
+def _convert(editor: Entry, convert: Callable[[], None]) -> int:
     try:
-        assert editor.convert is not None
-        editor.convert()
+        from engines.base import EngineError  # noqa: PLC0415
+        from models.checkpoints import CheckpointError  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         print("To make networks of the weights, PyTorch is needed: pip install torch, then run this again.")
+        return 1
+    try:
+        convert()
+    except (CheckpointError, EngineError, LatentError) as error:
+        print(f"error: {error}", file=sys.stderr)
         return 1
     print(f"{editor.name} is ready: " + ", ".join(network.name for network in editor.networks))
     return 0

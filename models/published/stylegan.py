@@ -127,6 +127,7 @@ def _checkpoint(name: str, file: str, repository: str, identifier: str, size: in
 
 
 EDITS = "Age, smile and pose along directions, and finer edits along principal components of the generator."
+RESTYLE_SIZE = 944_000_000  # its tensors; no source states the files' sizes
 RESTYLE = "yuval-alaluf/restyle-encoder"
 INVERTERS = (
     Inverter("e4e", "StyleGAN2 by e4e", EDITS, E4E, "e4e"),
@@ -147,14 +148,18 @@ INVERTERS = (
         "restyle-e4e",
         "StyleGAN2 by ReStyle over e4e",
         f"{EDITS} Refined in several rounds.",
-        _checkpoint("restyle-e4e", "restyle_e4e_ffhq_encode.pt", RESTYLE, "1e2oXVeBPXMQoUoC_4TNwAWpOPpSEhE_e"),
+        _checkpoint(
+            "restyle-e4e", "restyle_e4e_ffhq_encode.pt", RESTYLE, "1e2oXVeBPXMQoUoC_4TNwAWpOPpSEhE_e", RESTYLE_SIZE
+        ),
         "restyle",
     ),
     Inverter(
         "restyle-psp",
         "StyleGAN2 by ReStyle over pSp",
         f"{EDITS} Refined in several rounds.",
-        _checkpoint("restyle-psp", "restyle_psp_ffhq_encode.pt", RESTYLE, "1sw6I2lRIB0MpuJkpc8F5BJiSZrc0hjfE"),
+        _checkpoint(
+            "restyle-psp", "restyle_psp_ffhq_encode.pt", RESTYLE, "1sw6I2lRIB0MpuJkpc8F5BJiSZrc0hjfE", RESTYLE_SIZE
+        ),
         "restyle",
     ),
 )

@@ -65,6 +65,9 @@ def _stargan_files(folder: Path, key: str, archive: str, origin: str, licence: s
     )
 
 
+LATS_MIRROR = "https://grail.cs.washington.edu/projects/lifespan_age_transformation_synthesis/pretrained_models"
+
+
 def _lats() -> Entry:
     folder = weights_folder() / "lats"
     networks = {model: folder / model / "ageing.onnx" for model in ("male", "female")}
@@ -74,7 +77,7 @@ def _lats() -> Entry:
             CC_BY_NC_SA,
             "github.com/royorel/Lifespan_Age_Transformation_Synthesis",
             size,
-            urls=(drive(identifier),),
+            urls=(drive(identifier), f"{LATS_MIRROR}/{model}s_model.zip"),
             md5=md5,
             member="latest_net_g_running.pth",
         )
@@ -177,6 +180,7 @@ def _starganv2() -> Entry:
         folder / "100000_nets_ema.ckpt",
         CC_BY_NC,
         "github.com/clovaai/stargan-v2",
+        290_000_000,  # its tensors; no source states the file's size
         urls=(dropbox("96fmei6c93o8b8t", "100000_nets_ema.ckpt"),),
     )
     networks = tuple(folder / name for name in ("generator.onnx", "mapping.onnx", "style_encoder.onnx"))
@@ -224,6 +228,7 @@ def _alae() -> Entry:
         folder / "model_157.pth",
         "Apache-2.0",
         origin,
+        430_000_000,  # its networks and their averages; no source states the file's size
         urls=(
             "https://alaeweights.s3.us-east-2.amazonaws.com/ffhq/model_157.pth",
             drive("18BzFYKS3icFd1DQKKTeje7CKbEKXPVug"),

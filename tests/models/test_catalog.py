@@ -125,8 +125,11 @@ def test_files_of_one_archive_count_once(tmp_path: Path) -> None:
     urls = ("https://example.test/a.zip",)
     files = [Weights(tmp_path / name, "CC0-1.0", "a test", 500, urls=urls, member=name) for name in ("a", "b")]
     alone = Weights(tmp_path / "c", "CC0-1.0", "a test", 100)
-    row = Entry("test", "Test", "A test.", lambda: Controls, lambda load: None, (*files, alone))  # type: ignore[arg-type, return-value]
+    own = Weights(tmp_path / "d", "your own", "a test")
+    row = Entry("test", "Test", "A test.", lambda: Controls, lambda load: None, (*files, alone, own))  # type: ignore[arg-type, return-value]
     assert row.size == 600
+    own.path.write_bytes(b"1234")
+    assert row.size == 604
 
 
 def test_the_folder_of_weights_can_be_moved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
 from models import catalog, fetch
+from models.checkpoints import CheckpointError
 from models.entry import Entry, Weights
 from models.fetch import FetchError, LicenceNotAccepted
 from tests.file_server import DATA, SHA256, Server, listening
@@ -304,3 +306,36 @@ def test_command_line(
     server.status = [404]
     (tmp_path / "net" / "weights.bin").unlink()
     assert fetch.main(["test", "--accept-licence"]) == 1
+
+
+def test_files_that_nobody_sends_are_asked_for_before_the_others_come(tmp_path: Path, server: Server) -> None:
+    own = Weights(tmp_path / "mine.pth", "your own", "your own training")
+    with pytest.raises(FetchError, match=r"mine\.pth cannot be downloaded: your own training"):
+        fetch.fetch_entry(entry(weights(tmp_path, server), own), accept_licence=True)
+    assert server.ranges == []
+
+
+def test_what_networks_were_made_of_may_be_deleted(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = tmp_path / "network.onnx"
+    network.touch()
+    made: list[str] = []
+    row = replace(entry(weights(tmp_path, server)), networks=(network,), convert=lambda: made.append("again"))
+    monkeypatch.setitem(catalog.ENTRIES, "test", row)
+    assert fetch.main(["test"]) == 0
+    assert "test is ready" in capsys.readouterr().out
+    assert server.ranges == []
+    assert made == []
+
+
+def test_a_file_that_cannot_be_converted_is_said_in_a_line(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def convert() -> None:
+        raise CheckpointError("weights.bin is damaged")
+
+    row = replace(entry(weights(tmp_path, server)), networks=(tmp_path / "network.onnx",), convert=convert)
+    monkeypatch.setitem(catalog.ENTRIES, "test", row)
+    assert fetch.main(["test", "--accept-licence"]) == 1
+    assert "error: weights.bin is damaged" in capsys.readouterr().err
