@@ -50,6 +50,7 @@ def main(arguments: list[str]) -> int:
         create_app(settings, runtime),
         host=settings.host,
         port=settings.port,
+        root_path=settings.root_path,
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
         log_level="warning",

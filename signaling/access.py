@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import ipaddress
 import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.datastructures import Address, Headers, MutableHeaders
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from signaling.settings import ServerSettings, is_loopback
 
@@ -34,8 +35,17 @@ def host_name(netloc: str) -> str:
         return ""
 
 
+# Fetch standard, section 3.3: what a page of another origin may ask for and read. There are no cookies to share.
+PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, POST, DELETE",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type",
+    "Access-Control-Max-Age": "600",
+}
+READABLE_HEADERS = "Link, Location, Retry-After"
+
+
 class OriginGuard:
-    """ASGI middleware that keeps other web pages out.
+    """ASGI middleware that keeps other web pages out, and lets those in that are allowed (CORS).
 
     A browser sends `Origin` with every request that can change something. It must be this server's own (the `Host`
     header) or an allowed one; requests without it come from other programs and pass. A server that listens on this
@@ -51,10 +61,17 @@ class OriginGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            refusal = self.refusal(Headers(scope=scope))
+            headers = Headers(scope=scope)
+            refusal = self.refusal(headers)
             if refusal is not None:
                 await PlainTextResponse(refusal, status_code=403)(scope, receive, send)
                 return
+            origin = headers.get("origin", "")
+            if origin.lower() in self._allowed:
+                send = _readable_by(origin, send)
+                if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
+                    await Response(status_code=204, headers=PREFLIGHT)(scope, receive, send)
+                    return
         await self._app(scope, receive, send)
 
     def refusal(self, headers: Headers) -> str | None:
@@ -67,6 +84,20 @@ class OriginGuard:
         if origin is None or origin.lower() in self._allowed or urlsplit(origin.lower()).netloc == host:
             return None
         return f"pages of {origin!r} may not use this server (setting allowed_origins)\n"
+
+
+def _readable_by(origin: str, send: Send) -> Send:
+    """Let a page of this origin read the response."""
+
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers["Access-Control-Allow-Origin"] = origin
+            headers["Access-Control-Expose-Headers"] = READABLE_HEADERS
+            headers.add_vary_header("Origin")
+        await send(message)
+
+    return send_with_headers
 
 
 class TokenBucket:
@@ -90,6 +121,19 @@ class TokenBucket:
         return (1 - self._level) / self._rate
 
 
+def client_name(address: Address | None) -> str:
+    """Whom to count: an IPv4 address, or the 64 bits of an IPv6 address that a network gives to one customer."""
+    if address is None:
+        return ""
+    try:
+        ip = ipaddress.ip_address(address.host.partition("%")[0])
+    except ValueError:
+        return address.host
+    if ip.version == 4:
+        return str(ip)
+    return str(ip.ipv4_mapped or ipaddress.ip_network((ip, 64), strict=False))
+
+
 class RateLimit:
     """One `TokenBucket` per client, for a bounded number of clients: the one not seen longest is forgotten."""
 
@@ -101,7 +145,7 @@ class RateLimit:
         self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
 
     def take(self, client: str) -> float:
-        """Take one event for a client (an IP address). Returns 0, or the seconds to wait."""
+        """Take one event for a client (see `client_name`). Returns 0, or the seconds to wait."""
         bucket = self._buckets.pop(client, None) or TokenBucket(self._rate, self._burst, self._clock)
         self._buckets[client] = bucket
         if len(self._buckets) > self._clients:

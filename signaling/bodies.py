@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import HTTPException, Request
+
+PATIENCE_S = 30.0  # for a body to come in
 
 
 async def read_body(request: Request, limit: int, what: str) -> bytes:
@@ -14,15 +18,19 @@ async def read_body(request: Request, limit: int, what: str) -> bytes:
         what: what it is, for the message: "a photo".
 
     Raises:
-        HTTPException: 413.
+        HTTPException: 413, or 408 if it does not come within `PATIENCE_S`.
     """
     declared = request.headers.get("content-length", "")
     body = bytearray()
     if not (declared.isdecimal() and int(declared) > limit):
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit:
-                break
-        else:
-            return bytes(body)
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                async for chunk in request.stream():
+                    body += chunk
+                    if len(body) > limit:
+                        break
+                else:
+                    return bytes(body)
+        except TimeoutError as error:
+            raise HTTPException(408, f"{what} did not come within {PATIENCE_S:g} s") from error
     raise HTTPException(413, f"{what} has at most {limit} bytes")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
 from engines.base import EngineError
-from signaling.access import RateLimit
+from signaling.access import RateLimit, client_name
 from signaling.bodies import read_body
 from signaling.whip import FirstSettings, first_settings, require_token
 from stream.settings import SettingsError
@@ -46,7 +46,7 @@ def router() -> APIRouter:
     turns = asyncio.Semaphore(AT_ONCE)
 
     async def job(request: Request, work: Callable[[bytes], Any]) -> Any:
-        wait = rate.take(request.client.host if request.client else "")
+        wait = rate.take(client_name(request.client))
         if wait:
             raise HTTPException(429, "too many photos", {"Retry-After": str(math.ceil(wait))})
         data = await read_body(request, MAX_BYTES, "a photo")

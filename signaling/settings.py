@@ -19,6 +19,7 @@ from pydantic_settings import (
 )
 
 DEFAULT_FILE = Path("latentcam.toml")
+SHORTEST_TOKEN = 12  # characters; shorter ones can be guessed over the network
 
 
 class IceServer(BaseModel):
@@ -50,6 +51,11 @@ class ServerSettings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="address that HTTP listens on")
     port: int = Field(8080, ge=0, le=65535, description="port that HTTP listens on; 0 takes a free one")
+    root_path: str = Field(
+        "",
+        pattern="^(/[A-Za-z0-9._~-]+)*$",
+        description="path that a reverse proxy takes off before it passes requests on",
+    )
     token: SecretStr | None = Field(None, description="bearer token that clients must send")
     tls_cert: FilePath | None = Field(None, description="certificate chain, PEM")
     tls_key: FilePath | None = Field(None, description="private key, PEM")
@@ -89,6 +95,17 @@ class ServerSettings(BaseSettings):
     backend: str = Field("auto", description="engine backend, auto takes the fastest that works here")
     precision: str = Field("auto", description="engine precision")
     threads: int | None = Field(None, ge=1, description="CPU threads per engine")
+
+    @field_validator("token")
+    @classmethod
+    def _hard_to_guess(cls, token: SecretStr | None) -> SecretStr | None:
+        secret = "" if token is None else token.get_secret_value()
+        if token is not None and not (len(secret) >= SHORTEST_TOKEN and secret.isascii() and secret.isprintable()):
+            raise ValueError(
+                f"a token has at least {SHORTEST_TOKEN} plain characters; "
+                "python -c 'import secrets; print(secrets.token_urlsafe())' makes one"
+            )
+        return token
 
     @field_validator("bind_addresses", mode="before")
     @classmethod

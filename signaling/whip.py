@@ -10,7 +10,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
 from signaling import ice, offers
-from signaling.access import RateLimit, token_matches
+from signaling.access import RateLimit, client_name, token_matches
+from signaling.bodies import read_body
 from signaling.sessions import NameTaken, ServerFull, Sessions
 from signaling.settings import ServerSettings
 from stream.settings import SettingsError
@@ -60,7 +61,7 @@ class OfferLimit:
         Raises:
             HTTPException: 429.
         """
-        wait = self._limit.take(request.client.host if request.client else "")
+        wait = self._limit.take(client_name(request.client))
         if wait:
             raise HTTPException(429, "too many offers", {"Retry-After": str(math.ceil(wait))})
 
@@ -155,16 +156,12 @@ async def read_sdp(request: Request, limit: OfferLimit) -> str:
     """The body of a POST, no more of it than an offer may have.
 
     Raises:
-        HTTPException: 429, 415, 413, or 400 if it is not text.
+        HTTPException: 429, 415, 413, 408, or 400 if it is not text.
     """
     limit.check(request)
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != SDP:
         raise HTTPException(415, f"the body must be {SDP}", {"Accept-Post": SDP})
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > offers.MAX_BYTES:
-            raise HTTPException(413, f"an offer has at most {offers.MAX_BYTES} bytes")
+    body = await read_body(request, offers.MAX_BYTES, "an offer")
     try:
         return body.decode()
     except UnicodeDecodeError as error:

@@ -109,6 +109,24 @@ def test_it_says_where_it_is_and_ends_on_ctrl_c_with_a_peer_connected() -> None:
         assert "Traceback" not in process.stdout.read()
 
 
+def test_behind_a_proxy_under_a_path_sessions_are_where_their_location_says() -> None:
+    async def offer() -> str:
+        peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        peer.addTransceiver("video")
+        await peer.setLocalDescription(await peer.createOffer())
+        await peer.close()
+        return peer.localDescription.sdp
+
+    with running("--root-path", "/cam/live") as (_, url):  # which the proxy takes off
+        assert httpx.get(f"{url}/").status_code == 200
+        assert httpx.get(f"{url}/app.js").status_code == 200
+        response = httpx.post(f"{url}/whip", content=asyncio.run(offer()), headers={"content-type": "application/sdp"})
+        assert response.status_code == 201
+        location = response.headers["location"]
+        assert location.startswith("/cam/live/whip/")
+        assert httpx.delete(url + location.removeprefix("/cam/live")).status_code == 200
+
+
 def test_it_speaks_tls(tmp_path: Path) -> None:
     certificate, key = tmp_path / "c.pem", tmp_path / "k.pem"
     made = subprocess.run(

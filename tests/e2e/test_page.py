@@ -153,13 +153,13 @@ def test_full_server_lets_in_when_a_place_is_free(browser: Browser, tmp_path: Pa
 
 
 def test_token(browser: Browser, tmp_path: Path) -> None:
-    with Service("--token", "open sesame", log=tmp_path / "log.txt") as service, fresh_page(browser) as page:
+    with Service("--token", "open sesame, please", log=tmp_path / "log.txt") as service, fresh_page(browser) as page:
         page.goto(service.url)
         expect(page.locator("#state-title")).to_have_text("This server asks for a token")
         page.get_by_label("Access token").fill("wrong")
         page.keyboard.press("Enter")
         expect(page.locator("#state-title")).to_have_text("That token was not accepted")
-        page.goto(service.url + "/?autostart=1#token=open%20sesame")
+        page.goto(service.url + "/?autostart=1#token=open%20sesame,%20please")
         page.reload()
         expect(page.locator("body")).to_have_attribute("data-state", "live")
         assert "sesame" not in page.url

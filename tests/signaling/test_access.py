@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.datastructures import Headers
+from starlette.datastructures import Address, Headers
 
-from signaling.access import OriginGuard, RateLimit, TokenBucket, host_name, token_matches
+from signaling.access import OriginGuard, RateLimit, TokenBucket, client_name, host_name, token_matches
 from signaling.settings import ServerSettings
 
 
@@ -62,13 +62,26 @@ def test_a_local_server_serves_its_own_page_only(headers: dict[str, str], passes
 
 
 def test_a_public_server_goes_by_its_own_name() -> None:
-    settings = ServerSettings(host="0.0.0.0", token="t", tls_cert=Path(__file__), tls_key=Path(__file__))  # type: ignore[arg-type]
+    settings = ServerSettings(host="0.0.0.0", token="a secret token", tls_cert=Path(__file__), tls_key=Path(__file__))  # type: ignore[arg-type]
     assert refusal(settings, host="any.name:1", origin="https://any.name:1") is None
     assert refusal(settings, host="any.name:1", origin="https://other.name") is not None
 
 
 def test_host_names() -> None:
     assert [host_name(netloc) for netloc in ("A.b:1", "[::1]:2", "", "a.b.", "[")] == ["a.b", "::1", "", "a.b", ""]
+
+
+def test_an_ipv6_network_counts_as_one_client() -> None:
+    hosts = ("192.0.2.1", "::ffff:192.0.2.1", "2001:db8:0:1::5", "2001:db8:0:1:ffff::9", "2001:db8:0:2::5", "a name")
+    assert [client_name(Address(host, 1)) for host in hosts] == [
+        "192.0.2.1",
+        "192.0.2.1",
+        "2001:db8:0:1::/64",
+        "2001:db8:0:1::/64",
+        "2001:db8:0:2::/64",
+        "a name",
+    ]
+    assert client_name(None) == ""
 
 
 def test_a_bucket_fills_again() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -74,6 +76,39 @@ async def test_foreign_pages_and_names_are_refused(serve: Any) -> None:
             response = await server.http.get("/capabilities", headers=headers)
             assert response.status_code == 403
             assert "evil.example" in response.text
+
+
+async def test_an_allowed_page_of_another_origin_can_call_and_read(serve: Any) -> None:
+    page = {"origin": "https://cam.example.org"}
+    async with serve(allowed_origins=["https://cam.example.org"]) as server:
+        asked = {**page, "access-control-request-method": "POST", "access-control-request-headers": "content-type"}
+        preflight = await server.http.options("/whip", headers=asked)
+        assert preflight.status_code == 204
+        assert "POST" in preflight.headers["access-control-allow-methods"]
+        assert "content-type" in preflight.headers["access-control-allow-headers"].lower()
+        peer = server.peer()
+        answer = await peer.call(page)
+        assert answer.status_code == 201
+        for response in (preflight, answer, await server.http.get("/capabilities", headers=page)):
+            assert response.headers["access-control-allow-origin"] == "https://cam.example.org"
+            assert "origin" in response.headers["vary"].lower()
+        assert "location" in answer.headers["access-control-expose-headers"].lower()
+        for origin in ({}, {"origin": "http://127.0.0.1:8080"}, {"origin": "https://evil.example"}):
+            response = await server.http.get("/capabilities", headers=origin)
+            assert "access-control-allow-origin" not in response.headers
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("signaling.bodies.PATIENCE_S", 0.01)
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"v=0\r\n"
+        await asyncio.sleep(60)
+
+    async with serve() as server:
+        for path, kind in (("/whip", "application/sdp"), ("/photos?editor=embedded", "image/jpeg")):
+            response = await server.http.post(path, content=slow(), headers={"content-type": kind})
+            assert response.status_code == 408
 
 
 async def test_it_can_be_mounted_into_another_app(serve: Any) -> None:

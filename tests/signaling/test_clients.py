@@ -23,7 +23,7 @@ import sys, time
 from fractions import Fraction
 import av, numpy as np
 url, certificate, key = sys.argv[1:]
-options = {"cert_file": certificate, "key_file": key, "whip_flags": "dtls_active", "authorization": "secret"}
+options = {"cert_file": certificate, "key_file": key, "whip_flags": "dtls_active", "authorization": "a secret token"}
 with av.open(url, "w", format="whip", options=options) as out:
     stream = out.add_stream("libx264", rate=30, options={"tune": "zerolatency", "preset": "ultrafast", "bf": "0"})
     stream.width, stream.height, stream.pix_fmt, stream.profile = 320, 240, "yuv420p", "Baseline"
@@ -38,7 +38,7 @@ with av.open(url, "w", format="whip", options=options) as out:
 @pytest.mark.skipif("whip" not in av.formats_available, reason="this FFmpeg has no WHIP")
 async def test_ffmpeg_sends(serve: Any, until: Any, tmp_path: Path) -> None:
     certificate, key = self_signed(tmp_path)
-    async with serve(token="secret") as server:
+    async with serve(token="a secret token") as server:
         web = uvicorn.Server(uvicorn.Config(server.app, port=0, lifespan="off", log_level="warning"))
         serving = asyncio.create_task(web.serve())
         await until(lambda: web.started)

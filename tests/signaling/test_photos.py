@@ -53,7 +53,7 @@ async def test_what_is_refused(serve: Any, monkeypatch: pytest.MonkeyPatch) -> N
         assert (await post("/photos", params={"editor": "../x"}, content=JPEG)).status_code == 422
         foreign = await post("/strip", content=JPEG, headers={"origin": "https://evil.test"})
         assert foreign.status_code == 403
-    async with serve(token="secret") as server:
+    async with serve(token="a secret token") as server:
         assert (await server.http.post("/strip", content=JPEG)).status_code == 401
         assert (await server.http.post("/photos", params={"editor": "hair"}, content=JPEG)).status_code == 401
 

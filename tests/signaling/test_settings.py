@@ -48,15 +48,15 @@ def test_other_addresses_need_a_token_and_tls_or_a_word(host: str, tmp_path: Pat
     with pytest.raises(ValidationError, match="needs a token and TLS"):
         ServerSettings.load(["--host", host])
     with pytest.raises(ValidationError, match="needs a token and TLS"):
-        ServerSettings.load(["--host", host, "--token", "t"])
+        ServerSettings.load(["--host", host, "--token", "a secret token"])
     assert ServerSettings.load(["--host", host, "--insecure"]).host == host
     certificate = tmp_path / "c.pem"
     certificate.touch()
     tls = ["--tls-cert", str(certificate), "--tls-key", str(certificate)]
-    safe = ServerSettings.load(["--host", host, "--token", "t", *tls])
+    safe = ServerSettings.load(["--host", host, "--token", "a secret token", *tls])
     assert safe.url.startswith("https://")
     assert not safe.loopback
-    assert "token='t'" not in repr(safe)
+    assert "a secret token" not in repr(safe)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +68,11 @@ def test_other_addresses_need_a_token_and_tls_or_a_word(host: str, tmp_path: Pat
         (["--bind-addresses", "home"], "home"),
         (["--advertised-address", "my.house"], "my.house"),
         (["--ice-servers", '[{"urls": ["http://x"]}]'], "stun:, stuns:, turn: or turns:"),
+        (["--token", ""], "at least 12"),
+        (["--token", "short"], "at least 12"),
+        (["--token", "line\nbreaks are not for headers"], "plain"),
+        (["--root-path", "cam"], "root_path"),
+        (["--root-path", "/cam/"], "root_path"),
         (["--tls-cert", __file__], "both a certificate"),
         (["--tls-cert", "nowhere.pem"], "tls_cert"),
         (["--min-bitrate", "900000", "--max-bitrate", "800000"], "min_bitrate"),

@@ -74,11 +74,11 @@ async def test_what_is_refused(serve: Any, row: Entry, files: Server) -> None:
 
 
 async def test_a_token_is_asked_for(serve: Any, row: Entry) -> None:
-    async with serve(token="secret") as server:
+    async with serve(token="a secret token") as server:
         use(server, row)
         for method in ("GET", "POST", "DELETE"):
             assert (await server.http.request(method, "/weights/net")).status_code == 401
-        allowed = {"authorization": "Bearer secret"}
+        allowed = {"authorization": "Bearer a secret token"}
         assert (await server.http.get("/weights/net", headers=allowed)).status_code == 200
 
 

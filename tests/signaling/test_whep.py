@@ -122,5 +122,5 @@ async def test_a_name_is_used_once(serve: Any, until: Any) -> None:
 
 
 async def test_viewers_need_the_token(serve: Any) -> None:
-    async with serve(token="secret") as server:
+    async with serve(token="a secret token") as server:
         assert (await Player(server).call("a")).status_code == 401

@@ -175,13 +175,13 @@ async def test_mangled_offers_never_break_the_server(serve: Any, monkeypatch: py
 
 
 async def test_a_token_is_asked_for(serve: Any) -> None:
-    async with serve(token="secret") as server:
+    async with serve(token="a secret token") as server:
         peer = server.peer()
-        for header in ({}, {"authorization": "Bearer wrong"}, {"authorization": "secret"}):
+        for header in ({}, {"authorization": "Bearer wrong"}, {"authorization": "a secret token"}):
             response = await peer.http.post("/whip", content="v=0", headers={**SDP, **header})
             assert response.status_code == 401
             assert response.headers["www-authenticate"] == "Bearer"
-        right = {"authorization": "Bearer secret"}
+        right = {"authorization": "Bearer a secret token"}
         assert (await peer.call(right)).status_code == 201
         assert (await server.http.delete(peer.location)).status_code == 401
         assert (await server.http.get("/capabilities")).status_code == 401
