@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import logging
+import random
 import re
+import socket
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from aioice.ice import Connection
+from aioice.candidate import Candidate, candidate_foundation, candidate_priority
+from aioice.ice import Connection, StunProtocol
+from aioice.turn import UDP_SOCKET_BUFFER_SIZE
 from aiortc import RTCConfiguration, RTCIceServer, RTCIceTransport, RTCPeerConnection
 
 from signaling.settings import IceServer, ServerSettings
+
+logger = logging.getLogger(__name__)
 
 HOST_CANDIDATE = re.compile(r"^(a=candidate:\S+ \d+ \S+ \d+) (\S+) (\d+ typ host)", re.MULTILINE)
 
@@ -44,7 +52,7 @@ def offer_addresses(connection: RTCPeerConnection, settings: ServerSettings) -> 
 
     Args:
         connection: its ICE transports have not gathered yet.
-        settings: `bind_addresses`, `loopback`.
+        settings: `bind_addresses`, `loopback`, `media_ports`.
     """
     for transport in transports(connection):
         _gather_from(transport.iceGatherer._connection, settings)
@@ -92,6 +100,37 @@ def _gather_from(connection: Connection, settings: ServerSettings) -> None:
     gather = connection.get_component_candidates
 
     async def from_chosen(component: int, addresses: list[str], timeout: int = 5) -> Any:
-        return await gather(component, chosen_addresses(addresses, settings), timeout)
+        chosen, ports = chosen_addresses(addresses, settings), settings.ports
+        if ports is None:
+            return await gather(component, chosen, timeout)
+        hosts = [await _bind(connection, component, address, ports) for address in chosen]
+        relayed = await gather(component, [], timeout)  # a STUN server is not asked: who sets ports knows his address
+        return [candidate for candidate in hosts if candidate is not None] + relayed
 
     connection.get_component_candidates = from_chosen  # type: ignore[method-assign]
+
+
+async def _bind(connection: Connection, component: int, address: str, ports: range) -> Candidate | None:
+    """A host candidate on a free port of a range, which aioice has no setting for; None if there is none."""
+    for port in random.sample(ports, len(ports)):
+        try:
+            transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
+                lambda: StunProtocol(connection), local_addr=(address, port)
+            )
+        except OSError:
+            continue
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_SOCKET_BUFFER_SIZE)
+        host, bound = transport.get_extra_info("sockname")[:2]
+        protocol.local_candidate = Candidate(
+            foundation=candidate_foundation("host", "udp", host),
+            component=component,
+            transport="udp",
+            priority=candidate_priority(component, "host"),
+            host=host,
+            port=bound,
+            type="host",
+        )
+        connection._protocols.append(protocol)
+        return protocol.local_candidate
+    logger.warning("no UDP port of %d-%d is free on %s (setting media_ports)", ports[0], ports[-1], address)
+    return None

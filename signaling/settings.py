@@ -76,6 +76,11 @@ class ServerSettings(BaseSettings):
     bind_addresses: Annotated[list[str], NoDecode] = Field(
         [], description="local addresses for media, comma separated; all of this machine's when empty"
     )
+    media_ports: str | None = Field(
+        None,
+        pattern="^[0-9]{1,5}-[0-9]{1,5}$",
+        description="UDP ports for media, first-last; any free one when not set",
+    )
     advertised_address: str | None = Field(
         None, description="public address that media ports are reachable at (1:1 NAT)"
     )
@@ -122,6 +127,15 @@ class ServerSettings(BaseSettings):
     def _address(cls, value: str | None) -> str | None:
         return None if value is None else str(ipaddress.ip_address(value))
 
+    @field_validator("media_ports")
+    @classmethod
+    def _ports(cls, value: str | None) -> str | None:
+        if value is not None:
+            first, last = map(int, value.split("-"))
+            if not 1024 <= first <= last <= 65535:
+                raise ValueError("ports go from 1024 to 65535, the first before the last")
+        return value
+
     @model_validator(mode="after")
     def _safe(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):
@@ -139,6 +153,14 @@ class ServerSettings(BaseSettings):
     def local(self) -> bool:
         """Whether HTTP listens on this machine only."""
         return is_loopback(self.host)
+
+    @property
+    def ports(self) -> range | None:
+        """UDP ports that media may use; None for any."""
+        if self.media_ports is None:
+            return None
+        first, last = map(int, self.media_ports.split("-"))
+        return range(first, last + 1)
 
     @property
     def loopback(self) -> bool:

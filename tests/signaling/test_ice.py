@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from typing import Any
 
 import pytest
@@ -51,6 +53,29 @@ async def test_loopback_is_gathered_when_wanted(loopback: bool) -> None:
     await connection.setLocalDescription(await connection.createOffer())
     assert (" 127.0.0.1 " in connection.localDescription.sdp) is loopback
     await connection.close()
+
+
+@pytest.mark.anyio
+async def test_media_stays_on_its_ports(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        first = port - 2 if port > 60000 else port
+        settings = ServerSettings(bind_addresses="127.0.0.1", media_ports=f"{first}-{first + 2}")  # type: ignore[arg-type]
+        connections, sdps = [], []
+        for _ in range(3):
+            connection = RTCPeerConnection(ice.configuration([]))
+            connection.createDataChannel("control")
+            ice.offer_addresses(connection, settings)
+            await connection.setLocalDescription(await connection.createOffer())
+            connections.append(connection)
+            sdps.append(connection.localDescription.sdp)
+        found = [int(number) for sdp in sdps for number in re.findall(r"127\.0\.0\.1 (\d+) typ host", sdp)]
+        assert set(found) <= set(range(first, first + 3)) - {port}
+        assert len(found) == len(set(found)) > 0
+        assert "media_ports" in caplog.text, "three peers do not fit on two ports"
+        for connection in connections:
+            await connection.close()
 
 
 def test_the_advertised_address_replaces_those_of_its_family() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import pytest
@@ -42,6 +43,16 @@ async def test_peers_do_not_touch_one_another(serve: Any) -> None:
         workers = [pipeline.threads for pipeline in server.runtime.pipelines]
         assert [len(threads) for threads in workers] == [1, 1, 1]
         assert len(set.union(*workers)) == 3
+
+
+async def test_video_runs_on_the_ports_that_are_set(serve: Any) -> None:
+    async with serve(media_ports="40000-49999") as server:
+        peer = server.peer()
+        await peer.call()
+        await peer.until(lambda: len(peer.frames) > 3)
+        ports = [int(port) for port in re.findall(r"a=candidate:.* (\d+) typ host", peer.answer)]
+        assert ports
+        assert all(40000 <= port <= 49999 for port in ports)
 
 
 async def test_the_camera_may_turn_and_change_its_resolution(serve: Any, Camera: Any) -> None:
