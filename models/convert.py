@@ -23,6 +23,7 @@ from models import (
     directions,
     encoders,
     hairmapper,
+    latents,
     mobilestylegan,
     pickles,
     sam,
@@ -32,6 +33,7 @@ from models import (
 from models.checkpoints import CheckpointError, UnsafeCheckpoint, load_state, tensors_in
 from models.convert_translators import write
 from models.latents import LatentError
+from models.published.stylegan import GENERATOR, SEMANTICS
 
 LARGEST_PICTURE = 512
 """Side at which StyleGAN2's and MobileStyleGAN's pictures are taken: both have them at every resolution, and the
@@ -63,16 +65,19 @@ class Removal(nn.Module):
 
 
 def inverter(file: Path, to: Path) -> None:
-    """pSp, e4e, ReStyle: encoder.onnx, image -> w_plus; generator.onnx, w_plus -> image."""
+    """pSp, e4e, ReStyle: encoder.onnx, image -> w_plus; generator.onnx, w_plus -> image; its semantics."""
     found = encoders.load_inverter(file)
     write_generator(found.generator, to)
+    write_semantics(found.generator, to)
     write(found.network(), {"image": _faces()}, ["w_plus"], to / "encoder.onnx")
 
 
 def generator2(file: Path, to: Path) -> None:
-    """A StyleGAN2 of any known program: generator.onnx, w_plus -> image; average.npy, the average w, if it has one."""
+    """A StyleGAN2 of any known program: generator.onnx, w_plus -> image; its semantics; average.npy, if it has one."""
     state, average = dialects.read_stylegan2(file)
-    write_generator(stylegan2.load_generator(state), to)
+    generator = stylegan2.load_generator(state)
+    write_generator(generator, to)
+    write_semantics(generator, to)
     if average is not None:
         np.save(to / "average.npy", average.numpy())
 
@@ -132,6 +137,23 @@ def write_generator(generator: stylegan2.Generator, to: Path) -> None:
     """Export a StyleGAN2 as generator.onnx, up to `LARGEST_PICTURE`."""
     example = {"w_plus": torch.randn(1, generator.rows, generator.style_dim)}
     write(Picture(generator), example, ["image"], to / "generator.onnx")
+
+
+def write_semantics(generator: stylegan2.Generator, to: Path) -> None:
+    """Write a StyleGAN2's first semantics by SeFa as directions semantic_1.npz, semantic_2.npz, ...
+
+    Over all layers but the later RGB ones, as rosinality's closed-form factorisation takes them. Factorisation leaves
+    the sign open: the largest entry is made positive.
+    """
+    layers = [
+        parameter.numpy()
+        for name, parameter in generator.named_parameters()
+        if name.endswith("modulation.weight") and not name.startswith("to_rgbs.")
+    ]
+    vectors, _ = latents.semantics(layers)
+    for name, vector in zip(SEMANTICS, vectors, strict=False):
+        sign = np.sign(vector[np.abs(vector).argmax()])
+        latents.save(to / f"{name}.npz", latents.Direction(name, sign * vector, GENERATOR))
 
 
 def _faces() -> Tensor:

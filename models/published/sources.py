@@ -57,12 +57,26 @@ class Conversion:
         for system, file, to in self.jobs:
             to.mkdir(parents=True, exist_ok=True)
             stamp, facts = to / f".{system}.{file.name}", f"{file.stat().st_size} {file.stat().st_mtime_ns}"
-            if stamp.is_file() and stamp.read_text() == facts and any(to.glob("*.onnx")):
+            if _still_there(stamp, facts):
                 continue
+            before = _files(to)
             CONVERTERS[system](file, to)
-            stamp.write_text(facts)
+            made = sorted(name for name, changed in _files(to).items() if changed != before.get(name))
+            stamp.write_text("\n".join([facts, *made]))
         if self.after:
             self.after()
+
+
+def _files(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if path.is_file()}
+
+
+def _still_there(stamp: Path, facts: str) -> bool:
+    """Whether a stamp is of this very file, and all that was made of it is there."""
+    if not stamp.is_file():
+        return False
+    noted, *made = stamp.read_text().split("\n")
+    return noted == facts and bool(made) and all((stamp.parent / name).is_file() for name in made)
 
 
 def conversion(*jobs: tuple[str, Path, Path], after: Callable[[], None] | None = None) -> Conversion:

@@ -91,6 +91,9 @@ DIRECTIONS = E4E_DIRECTIONS | SEEPRETTYFACE_DIRECTIONS
 """Whatever moves the FFHQ StyleGAN2; it serves every encoder into its W+."""
 CONVERTED = {name: file.path.with_suffix(".npz") for name, file in DIRECTIONS.items()}
 
+SEMANTICS = tuple(f"semantic_{number}" for number in range(1, 6))
+"""What changes a generator's styles most (SeFa). Its weights tell, so each generator has its own; nobody named them."""
+
 REACH, SEEPRETTYFACE_REACH = 5.0, 12.0
 """Lengths of a direction at a slider's ends, as far as its authors go."""
 
@@ -168,9 +171,10 @@ INVERTERS = (
 def _latent(inverter: Inverter) -> Entry:
     folder = inverter.file.path.parent
     networks = (folder / "encoder.onnx", folder / "generator.onnx")
+    semantics = _semantics(folder)
 
     def load(load_engine: LoadEngine) -> Editor:
-        return _latent_editor(inverter.name, load_engine, networks)
+        return _latent_editor(inverter.name, load_engine, networks, semantics)
 
     return Entry(
         inverter.name,
@@ -180,7 +184,7 @@ def _latent(inverter: Inverter) -> Entry:
         load,
         (inverter.file, *DIRECTIONS.values()),
         (Preset("Smile", {"smile": 0.6}), Preset("Older", {"age": 0.8}), Preset("White hair", {"white_hair": 1.0})),
-        (*networks, *CONVERTED.values()),
+        (*networks, *semantics.values(), *CONVERTED.values()),
         conversion((inverter.system, inverter.file.path, folder), after=_convert_directions),
         needs_gpu=True,
     )
@@ -196,9 +200,10 @@ def _mobile() -> Entry:
         md5="8de24b4d08049c32dbec8beca5ed2074",
     )
     networks = (E4E_NETWORKS[0], folder / "generator.onnx")
+    semantics = _semantics(E4E.path.parent)  # of the generator that it was taught by
 
     def load(load_engine: LoadEngine) -> Editor:
-        return _latent_editor("mobilestylegan", load_engine, networks)
+        return _latent_editor("mobilestylegan", load_engine, networks, semantics)
 
     return Entry(
         "mobilestylegan",
@@ -208,7 +213,7 @@ def _mobile() -> Entry:
         load,
         (file, E4E, *DIRECTIONS.values()),
         (Preset("Smile", {"smile": 0.6}), Preset("Older", {"age": 0.8})),
-        (*networks, *CONVERTED.values()),
+        (*networks, *semantics.values(), *CONVERTED.values()),
         conversion(
             ("mobilestylegan", file.path, folder), ("e4e", E4E.path, E4E.path.parent), after=_convert_directions
         ),
@@ -224,9 +229,10 @@ def _own_generator() -> Entry:
         "github.com/genforce/genforce (stylegan2_ffhq1024.pth), github.com/mchong6/JoJoGAN, your own training, ...",
     )
     networks = (E4E_NETWORKS[0], folder / "generator.onnx")
+    semantics = _semantics(folder)
 
     def load(load_engine: LoadEngine) -> Editor:
-        return _latent_editor("stylegan2", load_engine, networks)
+        return _latent_editor("stylegan2", load_engine, networks, semantics)
 
     return Entry(
         "stylegan2",
@@ -236,7 +242,7 @@ def _own_generator() -> Entry:
         load,
         (file, E4E, *DIRECTIONS.values()),
         (Preset("Smile", {"smile": 0.6}), Preset("Older, as it is drawn", {"age": 0.8, "detail": "full"})),
-        (*networks, *CONVERTED.values()),
+        (*networks, *semantics.values(), *CONVERTED.values()),
         conversion(("stylegan2", file.path, folder), ("e4e", E4E.path, E4E.path.parent), after=_convert_directions),
         needs_gpu=True,
     )
@@ -345,14 +351,23 @@ def entries() -> tuple[Entry, ...]:
     return (*map(_latent, INVERTERS), _mobile(), _own_generator(), _sam(), _hairmapper(), _babygan())
 
 
-def _latent_editor(name: str, load_engine: LoadEngine, networks: tuple[Path, ...]) -> Editor:
+def _semantics(folder: Path) -> dict[str, Path]:
+    """Control -> file of the semantics of the generator in a folder."""
+    return {name: folder / f"{name}.npz" for name in SEMANTICS}
+
+
+def _latent_editor(
+    name: str, load_engine: LoadEngine, networks: tuple[Path, ...], semantics: Mapping[str, Path]
+) -> Editor:
     from models import latents  # noqa: PLC0415
-    from models.editors.latent import LatentEditor  # noqa: PLC0415
+    from models.editors.latent import LatentEditor, Slider  # noqa: PLC0415
 
     ways = {way: latents.load(path) for way, path in CONVERTED.items() if way != PCA}
     components = latents.load_components(CONVERTED[PCA])
     encoder, generator = map(load_engine, networks)
-    return LatentEditor(encoder, generator, GENERATOR, _sliders(ways, components), ways, name=name)
+    sliders = _sliders(ways, components)
+    sliders |= {way: Slider(latents.load(path), REACH, _title(way)) for way, path in semantics.items()}
+    return LatentEditor(encoder, generator, GENERATOR, sliders, ways, name=name)
 
 
 def _latent_controls() -> type[Controls]:
@@ -362,7 +377,11 @@ def _latent_controls() -> type[Controls]:
     ways = [name for name in CONVERTED if name != PCA]
     both_ways = {name: (TITLES.get(name, ""), True) for name in ways}
     one_way = {name: ("", False) for name in GANSPACE_FFHQ if name not in ways}
-    return latent_controls(both_ways | one_way, ways)
+    return latent_controls(both_ways | one_way | {name: (_title(name), True) for name in SEMANTICS}, ways)
+
+
+def _title(semantic: str) -> str:
+    return f"Semantic {semantic.rpartition('_')[2]} of this generator"
 
 
 def _sliders(ways: Mapping[str, Direction], components: Components) -> dict[str, Slider | CoordinateSlider]:

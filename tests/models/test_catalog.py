@@ -76,7 +76,8 @@ def test_what_has_been_converted_is_not_converted_again(monkeypatch: pytest.Monk
 
     def make_network(file: Path, to: Path) -> None:
         done.append(file)
-        (to / "net.onnx").touch()
+        for name in ("net.onnx", "semantic.npz"):
+            (to / name).touch()
 
     monkeypatch.setattr(convert, "CONVERTERS", {"one": make_network})
     file = tmp_path / "net.pt"
@@ -90,6 +91,10 @@ def test_what_has_been_converted_is_not_converted_again(monkeypatch: pytest.Monk
     (tmp_path / "to" / "net.onnx").unlink()
     job()
     assert done.count(file) == 3
+    (tmp_path / "to" / "semantic.npz").unlink()
+    job()
+    job()
+    assert done.count(file) == 4
 
 
 def make(folder: Path, **facts: object) -> Entry:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from engines.select import load
-from models import convert, encoders
+from models import convert, encoders, latents
 from models.encoders import GradualStyleEncoder, ProgressiveBackboneEncoder
 from models.hairmapper import LevelMapper
 from models.mobilestylegan import Student
@@ -58,6 +58,15 @@ def test_inverters(tmp_path: Path, system: str, encoder: type[GradualStyleEncode
         picture = inverter.generator(want)
     np.testing.assert_allclose(codes, want.numpy(), atol=1e-3)
     np.testing.assert_allclose(run(tmp_path / "generator.onnx", w_plus=codes), picture.numpy(), atol=2e-2)
+    first, second = (latents.load(tmp_path / f"semantic_{i}.npz").require("stylegan2-ffhq", "W+") for i in (1, 2))
+    assert first.vector @ second.vector == pytest.approx(0, abs=1e-5)
+    assert gain(inverter.generator, first.vector) > gain(inverter.generator, second.vector) > 0
+
+
+def gain(generator: Generator2, way: np.ndarray) -> float:
+    """How much a step along a way of W changes the styles of all layers but the later RGB ones."""
+    layers = [generator.conv1, generator.to_rgb1, *generator.convs]
+    return sum(float(np.square(layer.conv.modulation.weight.detach().numpy() @ way).sum()) for layer in layers)
 
 
 def test_sam(tmp_path: Path) -> None:
