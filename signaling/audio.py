@@ -32,16 +32,30 @@ class DelayedAudio(MediaStreamTrack):  # type: ignore[misc]
         self._video_delay = video_delay
         self._frames: deque[tuple[float, av.AudioFrame]] = deque(maxlen=MAX_FRAMES)
         self._arrived = asyncio.Event()
+        self._listeners: set[DelayedAudio] = set()
+
+    def listen(self) -> DelayedAudio:
+        """The same sound for a viewer, until it is stopped."""
+        track = DelayedAudio(self._source, self._video_delay)
+        self._listeners.add(track)
+        track.on("ended", lambda: self._listeners.discard(track))
+        return track
 
     async def run(self) -> None:
-        """Take in sound until the source ends."""
+        """Take in sound, for listeners too, until the source ends."""
         try:
             while True:
                 frame = await self._source.recv()
-                self._frames.append((time.monotonic(), frame))
-                self._arrived.set()
+                now = time.monotonic()
+                for track in (self, *self._listeners):
+                    track._put(now, frame)
         except MediaStreamError:
-            self.stop()
+            for track in (self, *self._listeners):
+                track.stop()
+
+    def _put(self, now: float, frame: av.AudioFrame) -> None:
+        self._frames.append((now, frame))
+        self._arrived.set()
 
     async def recv(self) -> av.AudioFrame:
         """Wait for the next frame to be due.

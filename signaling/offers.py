@@ -28,7 +28,7 @@ def read_offer(sdp: str, directions: Collection[str] = ("sendrecv", "sendonly"))
 
     Args:
         sdp: session description (RFC 8866) from a stranger, at most `MAX_BYTES`.
-        directions: what the video may be; by default the peer sends it.
+        directions: what the video may be, and the audio unless it is inactive; by default the peer sends it.
 
     Returns:
         The same offer, for `RTCPeerConnection.setRemoteDescription`.
@@ -94,5 +94,6 @@ def _check_media(offer: SessionDescription, directions: Collection[str]) -> None
             raise BadOffer(f"the {media.kind} section has no DTLS fingerprint or setup (a=fingerprint, a=setup)")
         if media.kind != "application" and not media.rtcp_mux:
             raise BadOffer(f"the {media.kind} section does not multiplex RTCP (a=rtcp-mux)")
-        if media.kind == "video" and media.direction not in directions:
-            raise BadOffer(f"the video is {media.direction}: offer {' or '.join(directions)} here")
+        allowed = {"video": directions, "audio": (*directions, "inactive")}.get(media.kind)
+        if allowed is not None and media.direction not in allowed:
+            raise BadOffer(f"the {media.kind} is {media.direction}: offer {' or '.join(directions)} here")

@@ -44,7 +44,7 @@ class Peer:
         Args:
             offer: from `offers.read_offer`.
             video: sent to the peer, if it wants to receive.
-            audio: called when the peer's own tracks are known; gives the sound to send, if any.
+            audio: called when the peer's own tracks are known; gives the sound to send, if any and if it is asked for.
 
         Raises:
             BadOffer: no common codec, or another thing that only negotiation finds.
@@ -57,7 +57,7 @@ class Peer:
         except (ValueError, OperationError, InvalidAccessError) as error:
             raise offers.BadOffer(str(error)) from error
         sound = audio()
-        if sound is not None:
+        if sound is not None and any(one.kind == "audio" for one in connection.getTransceivers()):
             connection.addTrack(sound)
         self._tuned = transport.tune(connection, self._settings)
         ice.offer_addresses(connection, self._settings)

@@ -119,6 +119,10 @@ class Session:
         """The edited video for a viewer; None before the session is answered."""
         return self._video.watch() if self._video is not None else None
 
+    def listen(self) -> DelayedAudio | None:
+        """The sound for a viewer; None if this session has none."""
+        return self._audio.listen() if self._audio is not None else None
+
     def end(self, reason: Reason, detail: str | None = None) -> None:
         """End the session soon. Only the first reason counts."""
         if not self._ended.done():
@@ -264,7 +268,7 @@ class Sessions:
         return session.id, answer
 
     async def watch(self, stream: str, offer: str) -> tuple[str, str]:
-        """Show a session's edited video to a viewer.
+        """Show a session's edited video to a viewer, with its sound if the viewer asks for it.
 
         Args:
             stream: a session's name.
@@ -282,9 +286,9 @@ class Sessions:
             raise ServerFull
         session = self._sender(stream)
         track = session.watch() if session is not None else None
-        if track is None:
+        if session is None or track is None:
             raise NoSuchStream
-        viewer = Viewer(secrets.token_urlsafe(16), track, self._settings)
+        viewer = Viewer(secrets.token_urlsafe(16), track, session.listen(), self._settings)
         self._viewers[viewer.id] = viewer
         try:
             answer = await viewer.answer(offer)

@@ -1,10 +1,11 @@
-"""Viewers: peers that only watch the edited video of somebody else's session."""
+"""Viewers: peers that only watch and hear somebody else's session."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 
+from signaling.audio import DelayedAudio
 from signaling.peer import Peer
 from signaling.settings import ServerSettings
 from signaling.video import EditedTrack
@@ -18,12 +19,14 @@ class Viewer:
     Args:
         id: unguessable; whoever knows it may end the viewing.
         track: from the session's `VideoFilter.watch`; stopped in the end.
+        sound: from the session's `DelayedAudio.listen`, if it has sound; stopped in the end.
         settings: the server's.
     """
 
-    def __init__(self, id: str, track: EditedTrack, settings: ServerSettings) -> None:
+    def __init__(self, id: str, track: EditedTrack, sound: DelayedAudio | None, settings: ServerSettings) -> None:
         self.id = id
         self._track = track
+        self._sound = sound
         self._peer = Peer(settings)
 
     async def answer(self, offer: str) -> str:
@@ -35,7 +38,7 @@ class Viewer:
         Raises:
             BadOffer: no common codec, or another thing that only negotiation finds.
         """
-        return await self._peer.answer(offer, self._track)
+        return await self._peer.answer(offer, self._track, lambda: self._sound)
 
     async def run(self) -> None:
         """Serve the peer until it leaves, is told to, or the session it watches ends. Call it once, after `answer`."""
@@ -52,4 +55,6 @@ class Viewer:
     async def close(self) -> None:
         """Free the connection."""
         self._track.stop()
+        if self._sound is not None:
+            self._sound.stop()
         await self._peer.close()

@@ -25,7 +25,10 @@ def router() -> APIRouter:
 
     @routes.post("", status_code=201, response_class=Response, openapi_extra=SDP_BODY)
     async def offer(request: Request, stream: StreamName) -> Response:
-        """Offer to receive the video that was sent to `POST /whip?stream=NAME`. The answer holds all ICE candidates."""
+        """Offer to receive the video, and the sound, that was sent to `POST /whip?stream=NAME`.
+
+        The answer holds all ICE candidates.
+        """
         sessions: Sessions = request.app.state.sessions
         sdp = await read_sdp(request, limit)
         try:

@@ -28,6 +28,7 @@ async function watchOnce(video, { url, iceServers, token }) {
   const peer = { pc, resource: null };
   try {
     const { receiver } = pc.addTransceiver("video", { direction: "recvonly" });
+    const { receiver: sound } = pc.addTransceiver("audio", { direction: "recvonly" });
     if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
     await pc.setLocalDescription();
     await gathered(pc);
@@ -35,11 +36,23 @@ async function watchOnce(video, { url, iceServers, token }) {
     const location = response.headers.get("Location");
     peer.resource = location ? new URL(location, url) : null;
     await pc.setRemoteDescription({ type: "answer", sdp: await response.text() });
-    video.srcObject = new MediaStream([receiver.track]);
+    video.srcObject = new MediaStream([receiver.track, sound.track]);
+    play(video);
     await ended(pc);
   } finally {
     close(peer, token);
     video.srcObject = null;
+  }
+}
+
+/** With sound, where the browser lets a page start with it: OBS does, others want a click first. */
+async function play(video) {
+  video.muted = false;
+  try {
+    await video.play();
+  } catch {
+    video.muted = true;
+    await video.play().catch(() => {});
   }
 }
 

@@ -54,6 +54,8 @@ def test_a_hair_colour_from_a_photo(page: Page, service: Service, tmp_path: Path
 def test_obs_shows_the_running_session(page: Page, service: Service, browser: Browser) -> None:
     go_live(page, service.url)
     page.locator("#fold-camera summary").click()
+    page.locator("label[for=sound]").click()
+    expect(page.locator("body")).to_have_attribute("data-state", "live")
     page.locator("label[for=output]").click()
     address = page.locator("#output-address").input_value()
     with fresh_page(browser) as output:
@@ -61,6 +63,10 @@ def test_obs_shows_the_running_session(page: Page, service: Service, browser: Br
         output.goto(address)
         output.wait_for_function("() => document.getElementById('edited').videoWidth >= 320")
         assert np.isclose(output.evaluate("() => document.getElementById('edited').clientHeight"), 800, atol=2)
+        output.wait_for_function(
+            "() => document.getElementById('edited').srcObject.getAudioTracks().some((track) => !track.muted)"
+        )
+        assert output.evaluate("getComputedStyle(document.getElementById('flip')).transform") == "none"
         # The session goes on under the same name when it was lost.
         page.reload()
         output.wait_for_function("() => document.getElementById('edited').srcObject === null")

@@ -21,19 +21,23 @@ SDP = {"content-type": "application/sdp"}
 class Player:
     """A WHEP client."""
 
-    def __init__(self, server: Any) -> None:
+    def __init__(self, server: Any, audio: str = "") -> None:
         self.http = server.http
         server.peers.append(self)  # which closes it in the end
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.connection.addTransceiver("video", direction="recvonly")
-        self.connection.on("track", lambda track: setattr(self, "task", asyncio.create_task(self._keep(track))))
+        if audio:
+            self.connection.addTransceiver("audio", direction=audio)
+        self.connection.on("track", lambda track: self.tasks.append(asyncio.create_task(self._keep(track))))
+        self.tasks: list[Any] = []
         self.frames: list[Any] = []
+        self.sounds: list[Any] = []
         self.location = ""
 
     async def _keep(self, track: Any) -> None:
         try:
             while True:
-                self.frames.append(await track.recv())
+                (self.frames if track.kind == "video" else self.sounds).append(await track.recv())
         except MediaStreamError:
             pass
 
@@ -79,6 +83,41 @@ async def test_viewers_see_what_a_sender_that_does_not_watch_sends(serve: Any, u
 
         await server.http.delete(sender.location)
         await until(lambda: server.viewers == 0 and server.sessions == 0)
+
+
+async def test_viewers_hear_what_is_sent(serve: Any, until: Any) -> None:
+    async with serve() as server:
+        sender = server.peer(audio=True)
+        assert (await sender.call(stream="a")).status_code == 201
+        viewers = [Player(server, audio="recvonly"), Player(server, audio="recvonly"), Player(server)]
+        assert [(await viewer.call("a")).status_code for viewer in viewers] == [201, 201, 201]
+        for listener in (sender, *viewers[:2]):
+            await until(lambda listener=listener: len(listener.sounds) > 10)
+        await until(lambda: viewers[2].frames)
+        (session,) = server.app.state.sessions._sessions.values()
+        assert len(session._audio._listeners) == 3
+        await server.http.delete(viewers[0].location)
+        await until(lambda: server.viewers == 2)
+        assert len(session._audio._listeners) == 2
+        count = len(viewers[1].sounds)
+        await until(lambda: len(viewers[1].sounds) > count + 10)
+
+
+async def test_a_session_without_sound_can_be_watched_by_who_asks_for_it(serve: Any, until: Any) -> None:
+    async with serve() as server:
+        await server.peer().call(stream="a")
+        viewer = Player(server, audio="recvonly")
+        assert (await viewer.call("a")).status_code == 201
+        await until(lambda: viewer.frames)
+
+
+async def test_viewers_may_not_send(serve: Any) -> None:
+    """Nobody would take in what they send, and it would pile up."""
+    async with serve() as server:
+        await server.peer().call(stream="a")
+        refused = await Player(server, audio="sendrecv").call("a")
+        assert refused.status_code == 400
+        assert "audio is sendrecv" in refused.json()["detail"]
 
 
 async def test_a_viewer_that_hangs_up_gives_its_place_back(serve: Any, until: Any) -> None:
