@@ -140,6 +140,19 @@ def under(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
 
 
+def report_rest(state: Mapping[str, Tensor], prefixes: Iterable[str], origin: str) -> None:
+    """Log the keys of a system that belong to none of its networks; `build` reports those within a network.
+
+    Args:
+        state: all tensors of the system.
+        prefixes: of the keys of its networks, and of what is known to be of no use.
+        origin: names the file.
+    """
+    rest = [key for key in state if not key.startswith(tuple(prefixes))]
+    if rest:
+        log.warning("%s: %d keys belong to no network here: %s", origin, len(rest), _listing(rest))
+
+
 def load_into(
     module: nn.Module,
     state: Mapping[str, Tensor],

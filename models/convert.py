@@ -30,7 +30,7 @@ from models import (
     stylegan1,
     stylegan2,
 )
-from models.checkpoints import CheckpointError, UnsafeCheckpoint, load_state, tensors_in
+from models.checkpoints import CheckpointError, UnsafeCheckpoint, load_state, report_rest, tensors_in
 from models.convert_translators import write
 from models.latents import LatentError
 from models.published.stylegan import GENERATOR, SEMANTICS
@@ -109,6 +109,7 @@ def mobile(file: Path, to: Path) -> None:
         state = load_state(file, "state_dict")
     except UnsafeCheckpoint:  # PyTorch Lightning keeps its hyperparameters beside the tensors
         state = tensors_in(pickles.read_torch(file), "state_dict", origin=str(file))
+    report_rest(state, mobilestylegan.PARTS, str(file))
     student = mobilestylegan.load_student(state)
     example = {"w_plus": torch.randn(1, 18, mobilestylegan.STYLE_DIM)}
     write(mobilestylegan.FixedNoise(student, LARGEST_PICTURE), example, ["image"], to / "generator.onnx")

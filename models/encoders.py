@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.checkpoints import CheckpointError, build, read, tensors_in, under
+from models.checkpoints import CheckpointError, build, read, report_rest, tensors_in, under
 from models.stylegan2 import EqualLinear, Generator, load_generator
 
 STAGES = ((64, 64, 3), (64, 128, 4), (128, 256, 14), (256, 512, 3))
@@ -309,6 +309,7 @@ def load_inverter(path: str | Path) -> Inverter:
     """
     saved = read(path)
     state = tensors_in(saved, "state_dict", origin=str(path))
+    report_rest(state, ("encoder.", "decoder."), str(path))
     options = dict(saved.get("opts") or {})
     generator = load_generator(state, prefix="decoder.")
     average = saved.get("latent_avg")

@@ -24,6 +24,9 @@ STYLE_DIM = 512
 ROWS = 23
 """Rows of a full code: one for the first convolution, three a block, one that nothing reads."""
 
+PARTS = ("student.", "mapping_net.", "synthesis_net.", "loss.", "inception.", "style_mean")
+"""Beginnings of the keys of a checkpoint: the student, and what trained it."""
+
 IGNORED = ("*idwt.*", "device_info")
 """Keys of the files that hold the Haar wavelet and a placeholder."""
 

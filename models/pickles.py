@@ -79,7 +79,7 @@ def read_torch(path: str | Path) -> Any:
         CheckpointError: no zip of torch.save, or damaged.
     """
     path = Path(path)
-    if not zipfile.is_zipfile(path):
+    if not zipfile.is_zipfile(path) or _is_torchscript(path):  # torch would start to build a TorchScript program
         raise CheckpointError(f"{path} is no zip file of torch.save")
     try:
         return torch.load(path, map_location="cpu", weights_only=False, pickle_module=_INERT_PICKLE)
@@ -182,6 +182,11 @@ def _replay(path: Path) -> Any:
             return _Replayer(file, encoding="latin1").load()
     except DAMAGE as error:
         raise CheckpointError(f"{path} is damaged or no pickle: {error}") from error
+
+
+def _is_torchscript(path: Path) -> bool:
+    with zipfile.ZipFile(path) as archive:
+        return any(name.rpartition("/")[2] == "constants.pkl" for name in archive.namelist())
 
 
 def _module_tensors(module: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:

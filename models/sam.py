@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from models.checkpoints import CheckpointError, read, tensors_in
+from models.checkpoints import CheckpointError, read, report_rest, tensors_in
 from models.encoders import FromAverage, GradualStyleEncoder, load_encoder
 from models.stylegan2 import Generator, load_generator
 
@@ -78,6 +78,7 @@ def load(path: str | Path) -> Sam:
     """
     saved = read(path)
     state = tensors_in(saved, "state_dict", origin=str(path))
+    report_rest(state, ("encoder.", "pretrained_encoder.", "decoder."), str(path))
     if not isinstance(saved.get("latent_avg"), Tensor):
         raise CheckpointError(f"{path} has no latent_avg")
     return assemble(state, saved["latent_avg"])

@@ -10,7 +10,16 @@ import pytest
 import torch
 from torch import nn
 
-from models.checkpoints import CheckpointError, UnsafeCheckpoint, build, load_into, load_state, pickle_imports, read
+from models.checkpoints import (
+    CheckpointError,
+    UnsafeCheckpoint,
+    build,
+    load_into,
+    load_state,
+    pickle_imports,
+    read,
+    report_rest,
+)
 
 
 def small() -> nn.Module:
@@ -70,6 +79,14 @@ def test_extra_keys_are_reported_not_fatal() -> None:
     report = load_into(small(), state, prefix="g.", ignored=["loss.*"])
     assert report.usable
     assert report.extra == ("note",)
+
+
+def test_keys_of_no_network_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    report_rest({"g.w": torch.zeros(1), "face_pool.w": torch.zeros(1)}, ("g.", "d."), "a.pt")
+    (record,) = caplog.records
+    assert record.getMessage() == "a.pt: 1 keys belong to no network here: face_pool.w"
+    report_rest({"g.w": torch.zeros(1)}, ("g.",), "a.pt")
+    assert len(caplog.records) == 1
 
 
 def test_build_fills_a_meta_module_and_zeros_optional_buffers() -> None:

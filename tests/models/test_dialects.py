@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -286,6 +287,10 @@ def test_lightning_files_are_read_without_running_them(tmp_path: Path) -> None:
     assert not target.exists()
     with pytest.raises(CheckpointError, match="no zip file"):
         read_torch(tmp_path / "b.ckpt")
+    with zipfile.ZipFile(tmp_path / "a.ckpt", "a") as archive:
+        archive.writestr("a/constants.pkl", b"")  # TorchScript's mark
+    with pytest.raises(CheckpointError, match="no zip file"):
+        read_torch(tmp_path / "a.ckpt")
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x04K", b"hello", b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x7f"])
