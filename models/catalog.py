@@ -41,6 +41,18 @@ def _embedded(load_engine: LoadEngine) -> Editor:
     return load(load_engine, EMBEDDED)
 
 
+def _child_controls() -> type[Controls]:
+    from models.child import ChildControls  # noqa: PLC0415
+
+    return ChildControls
+
+
+def _child(load_engine: LoadEngine) -> Editor:
+    from models.child import load  # noqa: PLC0415
+
+    return load(load_engine, EMBEDDED)
+
+
 def _hair_controls() -> type[Controls]:
     from models.hair import HairControls  # noqa: PLC0415
 
@@ -88,6 +100,17 @@ ENTRIES: dict[str, Entry] = {
                 Preset("Red", {"colour": "red", "amount": 1.0}),
                 Preset("Black", {"colour": "black", "amount": 1.0}),
                 Preset("Grey", {"colour": "grey", "amount": 1.0}),
+            ),
+        ),
+        Entry(
+            "child",
+            "Child of two",
+            "What a child of yours and of a second parent's photo might look like. Ships with Latentcam.",
+            _child_controls,
+            _child,
+            tuple(
+                Weights(EMBEDDED / name, "MIT", OWN)
+                for name in ("editor_reader.onnx", "editor_tables.npz", "segmenter.onnx")
             ),
         ),
         *entries(),

@@ -124,9 +124,7 @@ class EmbeddedEditor(Editor):
             ValueError: the crop has no mesh.
         """
         fit = self._fit(crop)
-        head = head_picture(crop.image, fit)
-        read = self._reader.run({"head": _planes(head)})["attributes"][0].copy()
-        read[list(PROBABILITIES)] = 1 / (1 + np.exp(-read[list(PROBABILITIES)]))
+        read = read_attributes(self._reader, crop.image, fit)
         texture = self._space.unwrap(crop.image, fit)
         hidden = covered(crop, fit)
         skin = skin_tone(texture, hidden)
@@ -141,7 +139,7 @@ class EmbeddedEditor(Editor):
         older = np.float32(showing(skin)) * (self._skin.older(texture, male) + folds[..., None])
         ways = (remembered(change) for change in (older, self._skin.younger(texture, male)))
         hair = 0.0 if crop.masks is None else hair_light(crop.image, crop.masks.hair)
-        parts = [np.clip(read, 0, 1), self._scalp.light(texture, hidden), skin, [hair], *ways]
+        parts: list[Any] = [read, self._scalp.light(texture, hidden), skin, [hair], *ways]
         return np.concatenate(parts).astype(np.float32, copy=False)
 
     def steer(self, latent: Latent, controls: EmbeddedControls) -> Latent:
@@ -228,6 +226,19 @@ class EmbeddedEditor(Editor):
         if crop.mesh is None:
             raise ValueError("the embedded editor needs the face mesh")
         return self._space.fit(crop.mesh)
+
+
+def read_attributes(reader: Engine, image: NDArray[np.uint8], fit: Fit) -> Floats:
+    """What a face looks like: (8,) float32 of 0..1, at the places that this module names.
+
+    Args:
+        reader: the reader.
+        image: (S, S, 3) uint8 RGB, the crop.
+        fit: where the face is.
+    """
+    read = reader.run({"head": _planes(head_picture(image, fit))})["attributes"][0].copy()
+    read[list(PROBABILITIES)] = 1 / (1 + np.exp(-read[list(PROBABILITIES)]))
+    return np.asarray(np.clip(read, 0, 1), np.float32)
 
 
 def load(load_engine: Callable[[Path], Engine], folder: Path) -> EmbeddedEditor:

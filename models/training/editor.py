@@ -32,6 +32,8 @@ from models.training.statistics import (
     ageing_shape,
     brow_field,
     common_folds,
+    face_taper,
+    fleeting_modes,
     lip_field,
     scalp_tables,
     skin_field,
@@ -78,6 +80,7 @@ def main(argv: list[str]) -> int:
     export_reader(reader, options.out)
     glasses = _once(options.work / "glasses.npz", lambda: {"glasses": read_glasses(faces, space, reader)})["glasses"]
     tables |= _once(options.work / "ageing.npz", lambda: measure_ageing(faces, space, textures, rows, glasses))
+    tables |= _once(options.work / "identity.npz", lambda: identity_tables(faces, space, adults))
     tables |= _once(options.work / "smile.npz", lambda: smile_tables(faces, space, textures, adults))
     write_tables(tables, options.out)
 
@@ -124,6 +127,15 @@ def smile_tables(faces: FaceSet, space: FaceSpace, textures: NDArray[np.uint8], 
     """The tables of `models.smile.Smile`."""
     shape, skin = smile_trends(faces, space, textures, rows)
     return {"smile_shape": shape.astype(np.float16), "smile_skin": skin.astype(np.float16)}
+
+
+def identity_tables(faces: FaceSet, space: FaceSpace, rows: NDArray[np.int64]) -> Tables:
+    """The tables of `models.child.Identity`."""
+    modes = fleeting_modes(faces, space, rows)
+    return {
+        "fleeting_modes": modes.astype(np.float16),
+        "face_taper": np.round(face_taper(space) * 255).astype(np.uint8),
+    }
 
 
 def unwrapped(faces: FaceSet, space: FaceSpace, path: Path) -> NDArray[np.uint8]:

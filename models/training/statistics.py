@@ -79,6 +79,13 @@ def lip_field(space: FaceSpace) -> Floats:
     return np.asarray(cv2.GaussianBlur(lips, (0, 0), 2))
 
 
+def face_taper(space: FaceSpace) -> Floats:
+    """1 on the face, 0 well outside, on the lattice."""
+    face = cv2.dilate(_polygons(space, [tuple(range(VERTICES))]), np.ones((21, 21), np.uint8))
+    taper = cv2.resize(cv2.GaussianBlur(face, (0, 0), 7), space.corners.shape[:2], interpolation=cv2.INTER_AREA)
+    return np.asarray(np.clip(taper * 1.1 - 0.1, 0, 1))
+
+
 def people(faces: FaceSet, rows: Rows, sex: str, ages: tuple[float, float]) -> Rows:
     """Frontal people without hat or glasses of one sex and age."""
     labels = faces.labels
@@ -159,7 +166,7 @@ def ageing_shape(faces: FaceSet, space: FaceSpace, rows: Rows) -> tuple[Floats, 
     Returns:
         Twice (2, 64, 64, 2) float32, texture pixels on the lattice, symmetrical and emphasised.
     """
-    taper = _taper(space)
+    taper = face_taper(space)
     mouth = cv2.resize(cv2.GaussianBlur(lip_field(space), (0, 0), 4), taper.shape, interpolation=cv2.INTER_AREA)
     taper *= SHAPE_EMPHASIS - (SHAPE_EMPHASIS - MOUTH_EMPHASIS) * mouth
     found: list[list[Floats]] = [[], []]
@@ -213,8 +220,25 @@ def smile_trends(faces: FaceSet, space: FaceSpace, textures: NDArray[np.uint8], 
         shapes.append(trend(faces, chosen, (_on_skull(space, mesh[row]) for row in chosen)).smile)
         skin = trend(faces, chosen, (_relative(textures[row]) for row in chosen)).smile
         skins.append(_without_light(_symmetrical(skin)))
-    shape = _on_lattice(space, np.mean(shapes, axis=0)) * _taper(space)[..., None]
+    shape = _on_lattice(space, np.mean(shapes, axis=0)) * face_taper(space)[..., None]
     return np.asarray(shape, np.float32), np.mean(skins, axis=0)
+
+
+def fleeting_modes(faces: FaceSet, space: FaceSpace, rows: Rows) -> Floats:
+    """How expressions and the head's turn move the mesh, whoever's it is.
+
+    Returns:
+        (6, 468, 2) float32, orthonormal.
+    """
+    labels = faces.labels
+    rows = rows[np.isfinite(labels["yaw"][rows]) & np.isfinite(labels["pitch"][rows])]
+    yaw = labels["yaw"][rows] / 20
+    fleeting = [labels["smile"], labels["mouth_open"], labels["eyes_closed"], labels["pitch"] / 15]
+    columns = [np.ones(len(rows)), labels["age"][rows] / AGEING_YEARS, labels["sex"][rows] == "M"]
+    inputs = np.stack([*columns, yaw, np.abs(yaw), *(x[rows] for x in fleeting)], 1).astype(np.float64)
+    meshes = np.stack([_on_skull(space, faces.mesh[row]).ravel() for row in rows])
+    weights = _ridge(inputs, meshes, 1.0)[len(columns) :]
+    return np.asarray(np.linalg.qr(weights.T)[0].T.reshape(-1, VERTICES, 2), np.float32)
 
 
 def folds(texture: NDArray[np.uint8]) -> Floats:
@@ -382,13 +406,6 @@ def _ridge(inputs: NDArray[Any], outputs: NDArray[Any], strength: float) -> Floa
     penalty = np.eye(inputs.shape[1]) * strength
     penalty[0, 0] = 0
     return np.asarray(np.linalg.solve(inputs.T @ inputs + penalty, inputs.T @ outputs), np.float32)
-
-
-def _taper(space: FaceSpace) -> Floats:
-    """1 on the face, 0 well outside, on the lattice."""
-    face = cv2.dilate(_polygons(space, [tuple(range(VERTICES))]), np.ones((21, 21), np.uint8))
-    taper = cv2.resize(cv2.GaussianBlur(face, (0, 0), 7), space.corners.shape[:2], interpolation=cv2.INTER_AREA)
-    return np.asarray(np.clip(taper * 1.1 - 0.1, 0, 1))
 
 
 def _on_lattice(space: FaceSpace, moved: Floats) -> Floats:

@@ -15,7 +15,7 @@ from skimage import data
 
 from models.editor import Controls
 from stream import photos
-from stream.files import main
+from stream.files import main, still
 from stream.frame import Image
 from stream.photos import PhotoError
 from stream.runtime import Runtime, RuntimeSettings
@@ -109,6 +109,19 @@ def test_the_dye_of_a_photo(runtime: Runtime, portrait: Image) -> None:
     red, green, blue = (int(controls["custom"][i : i + 2], 16) for i in (1, 3, 5))
     assert 150 > red > green > blue, "her hair is brown"
     assert runtime.changed(Settings(), {"editor": "hair", "controls": controls}).controls["colour"] == "custom"
+
+
+def test_the_second_parent_of_a_photo(runtime: Runtime, portrait: Image) -> None:
+    darker = (portrait * 0.6).astype(np.uint8)
+    controls = photos.controls_of_photo(runtime, "child", darker)
+    settings = runtime.changed(Settings(), {"editor": "child", "controls": {**controls, "age": None}})
+    shown = still(portrait, runtime.pipeline(), settings)
+    assert shown.edited
+    box = next(face.box for face in shown.faces if face.id in shown.edited).astype(int)
+    face = np.s_[box[1] : box[3], box[0] : box[2]]
+    assert shown.image[face].mean() < portrait[face].mean() - 5
+    with pytest.raises(SettingsError, match="choose it again"):
+        runtime.changed(settings, {"controls": {"photo": "0123"}})
 
 
 def test_what_takes_no_photo_says_so(runtime: Runtime, portrait: Image) -> None:
