@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 
 from engines.base import Array, EngineError
-from engines.network import range_property
+from engines.network import PRECISE, range_property
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -34,7 +34,8 @@ def export(
     """Write a module's network and show that it computes what the module does.
 
     Only what leads to the named outputs is kept, what is constant is computed now, shapes are those of the example
-    except the batch. The file appears whole or not at all.
+    except the batch. The file appears whole or not at all. A network without pictures (latents in, latents out: mapping
+    networks, flows) asks to be run in FP32: it costs next to nothing, and what it loses is the edit.
 
     Args:
         module: called with the example's values in their order; returns one tensor per output, or one alone. It is put
@@ -83,6 +84,11 @@ def export(
     return error
 
 
+def _has_picture(model: onnx.ModelProto) -> bool:
+    """Whether an input or output has rows and columns."""
+    return any(len(value.type.tensor_type.shape.dim) >= 4 for value in (*model.graph.input, *model.graph.output))
+
+
 def fold(path: Path, ranges: Mapping[str, tuple[float, float]] | None = None) -> None:
     """Compute what is constant, drop what leads to no output, pin the versions and check the result, in place.
 
@@ -107,6 +113,8 @@ def fold(path: Path, ranges: Mapping[str, tuple[float, float]] | None = None) ->
     del model.metadata_props[:]
     for key, value in (range_property(name, *limits) for name, limits in (ranges or {}).items()):
         model.metadata_props.add(key=key, value=value)
+    if not _has_picture(model):
+        model.metadata_props.add(key=PRECISE, value="1")
     used = {node.domain for node in model.graph.node}
     opsets = [opset for opset in model.opset_import if opset.domain in used]
     del model.opset_import[:]

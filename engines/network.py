@@ -27,6 +27,7 @@ GRAPHS = "2"
 
 LONGEST_PROPERTY = 1 << 16  # bytes
 RANGE_PREFIX = "latentcam:range:"
+PRECISE = "latentcam:precise"  # "1" where rounding costs more than it saves: to be run in FP32
 QUANTIZED_FROM = "latentcam:quantized_from"  # sha256 of the network that an int8 version was made from
 
 
@@ -38,7 +39,7 @@ class Network:
         path: where it lies.
         sha256: of its bytes, in hex.
         size: bytes.
-        properties: its metadata, see `range_property` and `QUANTIZED_FROM`.
+        properties: its metadata, see `range_property`, `PRECISE` and `QUANTIZED_FROM`.
         quantized: the same network in int8, where `engines.quantize` has put one beside it.
     """
 
@@ -51,6 +52,11 @@ class Network:
     @property
     def name(self) -> str:
         return self.path.stem
+
+    @property
+    def precise(self) -> bool:
+        """Whether the file asks to be run in FP32."""
+        return self.properties.get(PRECISE) == "1"
 
     def broken(self, reason: object) -> EngineError:
         """The error for a file that a library refuses: names the file, the reason and what mends it."""

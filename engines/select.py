@@ -71,7 +71,7 @@ def load(
         path: an ONNX file.
         backend: "auto" for the first of `BACKENDS` that works, or the name of one, whose absence is then an error.
         precision: "auto", or one of the backend's ("f32", "bf16", "f16", "int8"); one that fails its comparison is then
-            an error.
+            an error. "auto" is FP32 for networks that ask for it, see `engines.network.PRECISE`.
         threads: processor threads one call may use; None for the library's choice.
         cache_dir: where compiled networks are kept; None for the user's cache folder.
         samples: real inputs for the comparison, besides random ones.
@@ -143,7 +143,7 @@ def _candidates(name: str) -> tuple[Backend, ...]:
 
 
 def _fastest_correct(backend: Backend, job: _Job, notes: list[str]) -> Engine:
-    wanted = backend.precisions(job.network) if job.precision == "auto" else (job.precision,)
+    wanted = _wanted(backend, job)
     key = _choice_key(backend, job, wanted)
     choice = job.cache.get(key, job.network.name)
     if choice is not None and choice.facts.get("precision") in wanted:
@@ -183,6 +183,14 @@ def _fastest_correct(backend: Backend, job: _Job, notes: list[str]) -> Engine:
     facts = {"precision": best.precision, "measured": measured, "notes": rejected}
     job.cache.put(key, job.network.name, b"", facts)
     return best
+
+
+def _wanted(backend: Backend, job: _Job) -> tuple[str, ...]:
+    """The precisions to try."""
+    if job.precision != "auto":
+        return (job.precision,)
+    known = backend.precisions(job.network)
+    return ("f32",) if job.network.precise and "f32" in known else known
 
 
 def _judged(backend: Backend, precision: str, job: _Job) -> tuple[Engine, parity.Parity]:

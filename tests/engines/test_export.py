@@ -56,6 +56,14 @@ def test_a_module_becomes_a_file_that_computes_the_same(tmp_path):
     torch.testing.assert_close(torch.from_numpy(result["mean"]), want[1], atol=1e-5, rtol=1e-4)
 
 
+def test_a_network_without_pictures_asks_for_fp32(tmp_path):
+    latents = {"w": torch.randn(1, 18, 16, generator=torch.Generator().manual_seed(1))}
+    export(torch.nn.Linear(16, 16), latents, ["moved"], tmp_path / "mapper.onnx")
+    export(Modulated(), example(), ["out", "mean"], tmp_path / "modulated.onnx")
+    assert open_network(tmp_path / "mapper.onnx").precise
+    assert not open_network(tmp_path / "modulated.onnx").precise
+
+
 def test_versions_are_pinned_constants_folded_and_the_unused_is_gone(tmp_path):
     path = tmp_path / "modulated.onnx"
     export(Modulated(), example(), ["out", "mean"], path)

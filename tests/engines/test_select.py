@@ -5,12 +5,13 @@ import subprocess
 import sys
 
 import numpy as np
+import onnx
 import pytest
 
 from engines import select
 from engines.base import BackendUnavailable, EngineError, OutOfMemory
 from engines.cuda import find_driver
-from engines.network import PROJECT
+from engines.network import PRECISE, PROJECT
 from engines.onnxruntime import OnnxRuntime, OnnxRuntimeEngine
 from engines.parity import Tolerance
 from engines.select import available, load
@@ -224,6 +225,18 @@ def test_a_tighter_tolerance_is_another_choice(monkeypatch, network, cache_dir):
     assert load(path, cache_dir=cache_dir).precision == "f16"
     assert load(path, cache_dir=cache_dir, tolerance=Tolerance(1e-4, 1e-4)).precision == "f32"
     assert load(path, cache_dir=cache_dir).precision == "f16"
+
+
+def test_a_network_that_asks_for_fp32_gets_it(monkeypatch, network, cache_dir):
+    backend = Wrong(f16=1.0, f32=1.0)
+    use(monkeypatch, backend)
+    path = network()
+    model = onnx.load(path)
+    model.metadata_props.add(key=PRECISE, value="1")
+    onnx.save(model, path)
+    assert load(path, cache_dir=cache_dir).precision == "f32"
+    assert backend.loaded == ["f32"]
+    assert load(path, precision="f16", cache_dir=cache_dir).precision == "f16"  # unless one insists
 
 
 def test_another_network_is_another_choice(monkeypatch, network, cache_dir):
