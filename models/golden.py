@@ -99,7 +99,7 @@ class Golden:
         """Open one `<system>.npz`.
 
         The seed is, in this order, an array `seed` in the file, a number at the end of its name (`sam_seed7.npz`), the
-        README's, or the table's.
+        README's, one in the folder's name, or the table's.
 
         Args:
             file: the outputs.
@@ -116,7 +116,8 @@ class Golden:
         table = next(filter(Path.is_file, places), None)
         if table is None:
             raise GoldenError(f"{places[-1]}: no such file; --keys names the folder with the rules")
-        header, *lines = (line for line in table.read_text().splitlines() if line.strip())
+        lines = [line for line in table.read_text().splitlines() if line.strip()]
+        header = lines.pop(0) if lines and lines[0].startswith("key\t") else ""
         with np.load(file, allow_pickle=False) as archive:
             outputs = {name: archive[name] for name in archive.files}
         table_seed = _number(r"seed(\d+)", header)
@@ -280,9 +281,10 @@ def _number(pattern: str, text: str) -> int | None:
 def _named_seed(folder: Path, otherwise: int | None) -> int:
     for readme in sorted(folder.glob("*")):
         if fnmatchcase(readme.name.lower(), "readme*") and readme.is_file():
-            seed = _number(r"(?i)\bseed\W{0,3}(\d+)", readme.read_text(errors="replace"))
+            seed = _number(r"(?i)\bseed(?:\s+is)?\W{0,4}(\d+)", readme.read_text(errors="replace"))
             if seed is not None:
                 return seed
-    if otherwise is None:
-        raise GoldenError(f"{folder}: neither its README nor its tables name a seed")
-    return otherwise
+    named = _number(r"(?i)seed[-_]?(\d+)", folder.resolve().name)
+    if named is None and otherwise is None:
+        raise GoldenError(f"{folder}: neither its README, its name nor its tables name a seed")
+    return named if named is not None else otherwise or 0

@@ -106,6 +106,24 @@ def test_the_file_itself_may_name_the_seed(tmp_path: Path, stored: dict[str, obj
     assert_array_equal(golden.array("w"), fill("w", Rule((4, 2), "lin", 0, 1, None), 9))
 
 
+@pytest.mark.parametrize(
+    ("folder", "readme", "seed"),
+    [("set", "# Golden data\n\nThe seed is 21.", 21), ("parity_seed8", "", 8), ("parity_seed8", "SEED = 4", 4)],
+)
+def test_where_else_a_seed_may_stand(tmp_path: Path, folder: str, readme: str, seed: int) -> None:
+    (tmp_path / folder).mkdir()
+    file = make_set(tmp_path / folder, 0)
+    (tmp_path / folder / "README.md").write_text(readme)
+    assert Golden.load(file).seed == seed
+
+
+def test_a_table_without_a_header_loses_no_row(tmp_path: Path) -> None:
+    file = make_set(tmp_path, 7)
+    table = tmp_path / "keys" / "toy.tsv"
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[1:]))
+    assert list(Golden.load(file).state()) == ["w"]
+
+
 def test_its_name_may_name_the_seed(tmp_path: Path) -> None:
     make_set(tmp_path, 7).rename(tmp_path / "toy_seed12.npz")
     golden = Golden.load(tmp_path / "toy_seed12.npz")
