@@ -85,7 +85,8 @@ class ServerSettings(BaseSettings):
         None, description="public address that media ports are reachable at (1:1 NAT)"
     )
     loopback_candidates: bool | None = Field(
-        None, description="offer loopback addresses for media; on when HTTP listens on a loopback address"
+        None,
+        description="offer loopback addresses for media; on when HTTP listens on a loopback address",
     )
 
     codec: Literal["h264", "vp8"] = Field("h264", description="preferred video codec; H264 is cheaper to encode")
@@ -94,7 +95,8 @@ class ServerSettings(BaseSettings):
     max_bitrate: int = Field(6_000_000, ge=50_000, description="ceiling of the video sent and asked for, bit/s")
 
     fetch: bool | None = Field(
-        None, description="let clients download weights to this server; on when only this machine may use it"
+        None,
+        description="let clients download weights to this server; on when only this machine may use it",
     )
     pack: str = Field("embedded", description="face pack: embedded, an InsightFace pack's name, or a directory")
     backend: str = Field("auto", description="engine backend, auto takes the fastest that works here")
@@ -212,7 +214,10 @@ class ServerSettings(BaseSettings):
                 file_secret_settings: PydanticBaseSettingsSource,
             ) -> tuple[PydanticBaseSettingsSource, ...]:
                 flags: CliSettingsSource[object] = CliSettingsSource(
-                    settings_cls, cli_parse_args=list(arguments), cli_implicit_flags=True
+                    settings_cls,
+                    cli_parse_args=list(arguments),
+                    cli_implicit_flags=True,
+                    cli_hide_none_type=True,  # or what may be None gets no --no-... flag
                 )
                 named = flags().get("config") or os.environ.get("LATENTCAM_CONFIG")
                 if named and not Path(named).is_file():

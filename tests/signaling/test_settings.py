@@ -43,6 +43,20 @@ def test_lists_are_easy_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.ice_servers[0].credential == "c"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "fetch", "loopback"),
+    [
+        ([], None, None),
+        (["--fetch"], True, None),
+        (["--no-fetch", "--loopback-candidates"], False, True),
+        (["--no-loopback-candidates"], None, False),
+    ],
+)
+def test_flags_of_what_is_decided_by_itself(arguments: list[str], fetch: bool | None, loopback: bool | None) -> None:
+    settings = ServerSettings.load(arguments)
+    assert (settings.fetch, settings.loopback_candidates) == (fetch, loopback)
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "cam.example.org"])
 def test_other_addresses_need_a_token_and_tls_or_a_word(host: str, tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="needs a token and TLS"):
