@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 DRIVER_FILE = Path("/proc/driver/nvidia/version")
 
+DRIVER_VERSION_SIZE = 80  # NVML_SYSTEM_DRIVER_VERSION_BUFFER_SIZE
+
 Launch = Callable[[], None]
 
 # Codes of cudaError_t (CUDA runtime API, "Data types") that torch passes on.
@@ -388,6 +390,18 @@ def _driver() -> str:
     """Version of the kernel's NVIDIA driver, or what is known instead."""
     try:
         first = DRIVER_FILE.read_text().splitlines()[0]
-    except OSError:
-        return f"for CUDA {load_torch().version.cuda}"
+    except OSError:  # Windows and WSL have none
+        return _managed_driver() or f"for CUDA {load_torch().version.cuda}"
     return next((word for word in first.split() if word[:1].isdigit()), first)
+
+
+def _managed_driver() -> str:
+    """The driver's version from the management library that comes with it (NVML API reference); empty without one."""
+    try:
+        library = ctypes.CDLL("nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1")
+    except OSError:
+        return ""
+    version = ctypes.create_string_buffer(DRIVER_VERSION_SIZE)
+    if library.nvmlInit_v2() or library.nvmlSystemGetDriverVersion(version, DRIVER_VERSION_SIZE):
+        return ""
+    return version.value.decode()

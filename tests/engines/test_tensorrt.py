@@ -376,6 +376,21 @@ def test_a_missing_driver_is_said_before_anything_heavy_is_imported(monkeypatch)
         tensorrt.TensorRt("tensorrt").probe()
 
 
+def test_the_driver_tells_its_version_where_there_is_no_file_of_it(monkeypatch, tmp_path):
+    def version(buffer, size):
+        buffer.value = b"581.29"
+        return 0
+
+    nvml = SimpleNamespace(nvmlInit_v2=lambda: 0, nvmlSystemGetDriverVersion=version)
+    monkeypatch.setattr(cuda, "DRIVER_FILE", tmp_path / "version")
+    monkeypatch.setattr(cuda.ctypes, "CDLL", lambda name: nvml)
+    assert cuda._driver() == "581.29"
+    nvml.nvmlInit_v2 = lambda: 9  # the driver is not loaded
+    assert cuda._driver() == f"for CUDA {torch.version.cuda}"
+    (tmp_path / "version").write_text("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.82.07  Release\n")
+    assert cuda._driver() == "580.82.07"
+
+
 def test_a_torch_without_cuda_is_said(monkeypatch):
     if torch.version.cuda is not None:
         pytest.skip("this torch has CUDA")
