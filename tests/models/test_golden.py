@@ -106,6 +106,15 @@ def test_the_file_itself_may_name_the_seed(tmp_path: Path, stored: dict[str, obj
     assert_array_equal(golden.array("w"), fill("w", Rule((4, 2), "lin", 0, 1, None), 9))
 
 
+@pytest.mark.parametrize(("offset", "passes"), [(1e-7, True), (1e-4, False)])
+def test_a_mean_at_zero_is_measured_by_the_deviation(tmp_path: Path, offset: float, passes: bool) -> None:
+    picture = np.random.default_rng(0).normal(size=(1, 3, 64, 64))
+    picture -= picture.mean()
+    golden = Golden.load(make_set(tmp_path, 7, out_mean=np.float64(1e-9)))
+    (comparison,) = golden.compare_image("out", picture + offset)
+    assert comparison.passed == passes
+
+
 @pytest.mark.parametrize(
     ("folder", "readme", "seed"),
     [("set", "# Golden data\n\nThe seed is 21.", 21), ("parity_seed8", "", 8), ("parity_seed8", "SEED = 4", 4)],
