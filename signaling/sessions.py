@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from aiortc import MediaStreamTrack, RTCDataChannel
 
+from engines.base import DeviceLost
 from signaling import control
 from signaling.audio import DelayedAudio
 from signaling.channel import ControlChannel
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 TICK_S = 0.1
 SHUTDOWN_S = 0.9  # most time given to closing all of them when the server stops
 
+LOST = "the server's graphics processor has failed: its operator has to restart the server"
 Reason = Literal["deleted", "gone", "camera ended", "never connected", "idle", "error", "shutdown"]
 
 
@@ -207,7 +209,8 @@ class Session:
             self.end("error", str(error))
         else:
             logger.error("session %s: the pipeline failed", self.name, exc_info=error)
-            self.end("error", "the server could not process the video")
+            lost = isinstance(error, DeviceLost)
+            self.end("error", LOST if lost else "the server could not process the video")
 
     def _say_bye(self, reason: Reason) -> None:
         if self._channel is not None and reason in ("idle", "shutdown", "error"):

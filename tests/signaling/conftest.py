@@ -55,8 +55,8 @@ class FakePipeline:
     ) -> tuple[av.VideoFrame, Output]:
         assert not self.closed
         self.threads.add(threading.get_ident())
-        if self.runtime.fails:
-            raise RuntimeError("the device is gone")
+        if self.runtime.fails is not None:
+            raise self.runtime.fails
         time.sleep(self.runtime.work_s)
         self.sizes.append((frame.width, frame.height))
         box = np.float32([0, 0, frame.width / 2, frame.height])
@@ -82,7 +82,7 @@ class FakeRuntime:
 
     def __init__(self) -> None:
         self.work_s = 0.0
-        self.fails = False
+        self.fails: Exception | None = None  # what the pipelines raise
         self.pipelines: list[FakePipeline] = []
 
     def editors(self) -> list[FakeEditor]:

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from aiortc import RTCRtpSender
 
+from engines.base import DeviceLost
+
 pytestmark = pytest.mark.anyio
 
 
@@ -153,14 +155,25 @@ async def test_a_slow_pipeline_drops_frames_and_keeps_no_queue(serve: Any) -> No
         assert stats["server_ms"]["p95"] < 3 * 150 + 200  # one at work, one waiting
 
 
-async def test_a_failing_pipeline_ends_its_session_with_a_word(serve: Any, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (RuntimeError("the device is gone"), "the server could not process the video"),
+        (DeviceLost("the device is gone"), "the server's graphics processor has failed"),
+    ],
+)
+async def test_a_failing_pipeline_ends_its_session_with_a_word(
+    serve: Any, caplog: pytest.LogCaptureFixture, error: Exception, said: str
+) -> None:
     async with serve() as server:
         peer = server.peer()
         await peer.call()
         await peer.message("hello")
         await peer.until(lambda: len(peer.frames) > 3)
-        server.runtime.fails = True
-        assert (await peer.message("bye"))["reason"] == "error"
+        server.runtime.fails = error
+        bye = await peer.message("bye")
+        assert bye["reason"] == "error"
+        assert said in bye["detail"]
         await gone(server, peer)
         assert "the device is gone" in caplog.text
 
