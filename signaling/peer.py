@@ -74,13 +74,15 @@ class Peer:
     def connected(self) -> bool:
         return bool(self.connection.connectionState == "connected")
 
-    def check(self, now: float) -> Literal["gone", "never connected"] | None:
+    def check(self, now: float) -> Literal["gone", "never connected", "flooding"] | None:
         """Count what came and went, and tell whether the peer is lost. Call it now and then.
 
         Args:
             now: `time.monotonic`.
         """
         self._count(now)
+        if self._overrun():
+            return "flooding"
         match self.connection.connectionState:
             case "failed" | "closed":
                 return "gone"
@@ -96,6 +98,11 @@ class Peer:
                 await asyncio.gather(*(decoder.wait() for decoder in self._tuned.decoders))
         except TimeoutError:
             logger.warning("closing a connection took more than %g s", CLOSE_S)
+
+    def _overrun(self) -> bool:
+        """Whether pieces of data channel messages fill their window: aiortc piles up what comes on top of it."""
+        sctp = self.connection.sctp
+        return sctp is not None and sctp._advertised_rwnd <= 0
 
     def _count(self, now: float) -> None:
         """Read the counters of the one transport that everything is bundled on."""

@@ -32,7 +32,7 @@ TICK_S = 0.1
 SHUTDOWN_S = 0.9  # most time given to closing all of them when the server stops
 
 LOST = "the server's graphics processor has failed: its operator has to restart the server"
-Reason = Literal["deleted", "gone", "camera ended", "never connected", "idle", "error", "shutdown"]
+Reason = Literal["deleted", "gone", "camera ended", "never connected", "flooding", "idle", "error", "shutdown"]
 
 
 class ServerFull(Exception):

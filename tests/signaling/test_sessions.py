@@ -178,6 +178,16 @@ async def test_a_failing_pipeline_ends_its_session_with_a_word(
         assert "the device is gone" in caplog.text
 
 
+async def test_a_message_without_end_ends_the_session(serve: Any) -> None:
+    async with serve() as server:
+        peer = server.peer()
+        await peer.call()
+        await peer.message("hello")
+        peer.connection.sctp._remote_max_message_size = 1 << 30  # which a hostile peer does not ask for
+        peer.channel.send("x" * (4 << 20))
+        await gone(server, peer)
+
+
 async def test_too_large_a_picture_ends_the_session_with_a_word(serve: Any, Camera: Any) -> None:
     async with serve(max_frame_pixels=400 * 300) as server:
         peer = server.peer(Camera((320, 240)))
