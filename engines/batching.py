@@ -383,6 +383,11 @@ class BatchedEngine(Engine):
         if len(batch) == 1:
             return [dict(results)]
         ends = np.cumsum([ticket.rows for ticket in batch])
+        for name, value in results.items():
+            if len(value) != ends[-1]:  # whose rows are whose cannot be known
+                raise EngineError(
+                    f"output {name!r} has {len(value)} rows for a batch of {ends[-1]}: it is not one of rows"
+                )
         # Copies, so that one caller's result neither keeps the whole batch in memory nor can reach another's.
         return [
             {name: value[end - ticket.rows : end].copy() for name, value in results.items()}

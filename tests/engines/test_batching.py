@@ -251,6 +251,18 @@ def test_requests_that_wait_run_together():
     assert all(result.base is None for result in results)  # nobody holds a part of another's memory
 
 
+def test_rows_that_belong_to_nobody_are_given_to_nobody():
+    inner = Doubler()
+    inner_run = inner._run
+    inner._run = lambda inputs: {"out": np.repeat(inner_run(inputs)["out"], 7, 0)}  # boxes, say, of all pictures
+    with BatchedEngine(inner, late=60.0) as engine, ThreadPoolExecutor(8) as pool:
+        first, *others = held(inner, engine, pool, 4)
+        assert first.result(10).shape == (7, 3)
+        for future in others:
+            with pytest.raises(EngineError, match="21 rows for a batch of 3"):
+                future.result(10)
+
+
 def test_figures_tell_what_a_session_got():
     inner = Doubler()
     with BatchedEngine(inner, late=60.0) as engine, ThreadPoolExecutor(8) as pool:
