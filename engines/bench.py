@@ -156,19 +156,26 @@ def measure(network: Network, settings: Settings) -> list[Row]:
         engines += [TorchEager(network, settings.threads, target) for target in targets]
     reference = select.REFERENCE.load(network, "f32", threads=settings.threads, cache=settings.cache)
     inputs = parity.draw(reference.inputs, parity.SEED, settings.batch)
-    times: dict[int, list[float]] = {index: [] for index in range(len(engines))}
-    calls = [_call_of(engine, inputs, on_gpu=settings.on_gpu) for engine in engines]
-    for call in calls:
-        call()
+    running = []
+    for engine in engines:
+        try:
+            call = _call_of(engine, inputs, on_gpu=settings.on_gpu)
+            call()
+            running.append((engine, call))
+        except EngineError as error:  # such as no memory for this batch: the others are measured all the same
+            print(f"{network.name}: not measured with {engine.backend} in {engine.precision}: {error}", file=sys.stderr)
+            engine.close()
+    calls = [call for _, call in running]
+    times: dict[int, list[float]] = {index: [] for index in range(len(running))}
     while pending := [index for index, taken in times.items() if sum(taken) < settings.seconds]:
         for index in pending:
             times[index] += [_seconds(calls[index]) for _ in range(TURN)]
     gflop = count_flop(network, settings.batch) / 1e9
     rows = []
-    for index, engine in enumerate(engines):
+    for index, (engine, _) in enumerate(running):
         milliseconds = np.array(times[index]) * 1e3
         p50, p95, p99 = (float(value) for value in np.percentile(milliseconds, (50, 95, 99)))
-        error = parity.compare(engine, reference)
+        distance = parity.compare(engine, reference)
         rows.append(
             Row(
                 network=network.path.name,
@@ -182,8 +189,8 @@ def measure(network: Network, settings: Settings) -> list[Row]:
                 gflop=gflop,
                 rate=gflop / p50 * 1e3,
                 share=None,
-                relative_l2=error.relative_l2,
-                worst=error.worst,
+                relative_l2=distance.relative_l2,
+                worst=distance.worst,
             )
         )
         engine.close()

@@ -203,9 +203,10 @@ class CudaEngine(Engine):
     def to_device(self, inputs: Mapping[str, Array]) -> dict[str, Tensor]:
         """Copies of the inputs on the GPU, for `run_tensors`."""
         torch = load_torch()
-        tensors = {name: self._device.buffer(value.shape, value.dtype) for name, value in inputs.items()}
-        for name, tensor in tensors.items():
-            tensor.copy_(torch.from_numpy(np.ascontiguousarray(inputs[name])))
+        with self._errors():
+            tensors = {name: self._device.buffer(value.shape, value.dtype) for name, value in inputs.items()}
+            for name, tensor in tensors.items():
+                tensor.copy_(torch.from_numpy(np.ascontiguousarray(inputs[name])))
         return tensors
 
     def run_tensors(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from engines import bench, select
+from engines.base import OutOfMemory
 from engines.graph import count_flop
 from engines.network import open_network
 from engines.onnxruntime import OnnxRuntime
@@ -146,6 +147,30 @@ def test_networks_of_one_frame_are_added_up_and_compared_with_eager_mode_on_a_gp
     assert f"torch_eager_cpu f32: {sum(eager):.2f} ms\n" in printed
     faster = sum(eager) / sum(half)
     assert f"torch_cuda f16: {sum(half):.2f} ms, {faster:.1f} x torch_eager_cpu" in printed
+
+
+def test_an_engine_that_fails_does_not_end_the_others(network, tmp_path, capsys, monkeypatch):
+    class Full(OnnxRuntime):
+        name = "full"
+
+        def load(self, network, precision, *, threads, cache):
+            engine = super().load(network, precision, threads=threads, cache=cache)
+            engine.backend = self.name
+
+            def fail(inputs):
+                raise OutOfMemory("no memory for 4 rows")
+
+            if network.name == "a":
+                engine._run = fail
+            return engine
+
+    monkeypatch.setattr(bench, "PEAK_SIDE", 32)
+    monkeypatch.setattr(select, "BACKENDS", (Full(), OnnxRuntime()))
+    assert bench.main([str(network("a")), "--seconds", "0.01", "--cache", str(tmp_path / "cache")]) == 0
+    printed = capsys.readouterr()
+    assert "a: not measured with full in f32: no memory for 4 rows" in printed.err
+    assert "| a.onnx | onnxruntime | f32 |" in printed.out
+    assert "| a.onnx | full |" not in printed.out
 
 
 def test_a_broken_file_is_named(tmp_path, capsys, monkeypatch):
