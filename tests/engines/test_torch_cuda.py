@@ -10,9 +10,6 @@ from onnx import TensorProto, helper, numpy_helper
 
 torch = pytest.importorskip("torch", reason="needs torch, which this engine is made of")
 
-from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
-from torch.utils._pytree import tree_leaves  # noqa: E402
-
 from engines.base import BackendUnavailable, EngineError, OutOfMemory  # noqa: E402
 from engines.cache import Cache  # noqa: E402
 from engines.cuda import CudaDevice  # noqa: E402
@@ -23,6 +20,7 @@ from engines.onnxruntime import OnnxRuntime  # noqa: E402
 from engines.parity import draw  # noqa: E402
 from engines.torch_cuda import TorchCuda, TorchCudaEngine, TorchEager  # noqa: E402
 
+from .captured import assert_nothing_leaves_the_device  # noqa: E402
 from .conftest import IR, OPSET  # noqa: E402
 from .standins import HostDevice  # noqa: E402
 
@@ -134,33 +132,6 @@ def one(operator, constants, version, attributes) -> tuple[onnx.ModelProto, list
         tensors,
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=IR), results
-
-
-class OneDevice(TorchDispatchMode):
-    """Fails where tensors of the host meet others, or are copied: what a CUDA graph cannot capture."""
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **(kwargs or {}))
-        tensors = [value for value in tree_leaves((args, kwargs, result)) if isinstance(value, torch.Tensor)]
-        assert len({tensor.device.type for tensor in tensors}) <= 1, f"{function} copies or mixes"
-        return result
-
-
-def assert_nothing_leaves_the_device(model: onnx.ModelProto, batch: int = 1) -> None:
-    """Run a network on torch's device "meta", which computes shapes only but is not the host, as a GPU is."""
-    module = OnnxModule(model).to("meta")
-    shapes = {value.name: value.type.tensor_type.shape.dim for value in model.graph.input}
-    inputs = [
-        torch.empty(
-            [dim.dim_value or (320 if place else batch) for place, dim in enumerate(shapes[name])], device="meta"
-        )
-        for name in module.names
-    ]
-    first = module(*inputs)
-    with OneDevice():
-        second = module(*inputs)
-    assert [value.shape for value in second] == [value.shape for value in first]
-    assert {value.device.type for value in second} == {"meta"}
 
 
 @pytest.mark.parametrize(("operator", "constants", "version", "attributes"), CASES)
