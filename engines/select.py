@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from engines import parity
-from engines.base import Array, Backend, BackendUnavailable, DeviceLost, Engine, EngineError
+from engines.base import Array, Backend, BackendUnavailable, DeviceLost, Engine, EngineError, OutOfMemory
 from engines.cache import Cache, Key
 from engines.network import Network, open_network
 from engines.onnxruntime import OnnxRuntime
@@ -36,6 +36,7 @@ REFERENCE = OnnxRuntime()
 
 # A lower precision must be this much faster than the next to be worth its error.
 WORTH_IT = 0.95
+LONGEST_NOTE = 500  # characters; a library's refusal may name every node
 
 
 class Availability(NamedTuple):
@@ -152,14 +153,16 @@ def _fastest_correct(backend: Backend, job: _Job, notes: list[str]) -> Engine:
     passed: list[tuple[Engine, float]] = []
     rejected: list[str] = []
     measured: dict[str, object] = {}
+    lasting = True
     for name in wanted:
         try:
             engine, verdict = _judged(backend, name, job)
         except EngineError as error:
             if job.precision != "auto" or isinstance(error, (BackendUnavailable, DeviceLost)):
                 raise
-            rejected.append(f"{backend.name} in {name}: {error}")
-            log.warning("%s: %s", job.network.name, rejected[-1])
+            rejected.append(f"{backend.name} in {name}: {error}"[:LONGEST_NOTE])
+            log.warning("%s: %s in %s: %s", job.network.name, backend.name, name, error)
+            lasting = lasting and not isinstance(error, OutOfMemory)
             continue
         if not verdict.holds:
             rejected.append(f"{backend.name} in {name}: {verdict}")
@@ -180,8 +183,9 @@ def _fastest_correct(backend: Backend, job: _Job, notes: list[str]) -> Engine:
             rejected.append(f"{backend.name} in {engine.precision}: {milliseconds:.2f} ms a call")
             engine.close()
     notes.extend(rejected)
-    facts = {"precision": best.precision, "measured": measured, "notes": rejected}
-    job.cache.put(key, job.network.name, b"", facts)
+    if lasting:  # what has no memory now may have some at the next start
+        facts = {"precision": best.precision, "measured": measured, "notes": rejected}
+        job.cache.put(key, job.network.name, b"", facts)
     return best
 
 

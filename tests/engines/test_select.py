@@ -146,6 +146,24 @@ def test_a_precision_that_does_not_build_falls_back_to_the_next(monkeypatch, net
         load(network(), precision="f16", cache_dir=cache_dir)
 
 
+@pytest.mark.parametrize(("error", "tries"), [(EngineError("unknown layer"), 1), (OutOfMemory("8 GiB wanted"), 2)])
+def test_a_lack_of_memory_is_not_remembered(monkeypatch, network, cache_dir, error, tries):
+    tried = []
+
+    class Failing(Wrong):
+        def load(self, network, precision, *, threads, cache):
+            if precision == "f16":
+                tried.append(precision)
+                raise error
+            return super().load(network, precision, threads=threads, cache=cache)
+
+    use(monkeypatch, Failing(f16=1.0, f32=1.0))
+    path = network()
+    for _ in range(2):
+        assert load(path, cache_dir=cache_dir).precision == "f32"
+    assert len(tried) == tries
+
+
 def test_an_engine_that_fails_its_comparison_is_closed(monkeypatch, network, cache_dir):
     closed = []
 
