@@ -77,7 +77,9 @@ class ChildControls(Controls):
         json_schema_extra={"format": "photo", "photo": "Choose a photo…"},
     )
     genes: float = Field(0.5, ge=0, le=1, title="Share of the second parent", json_schema_extra={"step": 0.01})
-    age: float | None = Field(15.0, ge=YOUNGEST, le=40, title="Child's age", json_schema_extra={"unit": "years"})
+    age: float | None = Field(
+        15.0, ge=YOUNGEST, le=40, title="Child's age", json_schema_extra={"unit": "years", "step": 1}
+    )
 
     def neutral(self) -> bool:
         """No second parent."""

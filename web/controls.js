@@ -203,7 +203,11 @@ function drawPhoto(field, onChange, onPhoto) {
   pick.id = `control-${field.name}`;
   const row = frame(field, onChange, { labelFor: pick.id, after: [pick] });
   finish(row, pick);
-  return { ...row, show: (value) => (pick.textContent = value ? "Another photo…" : field.photo) };
+  const show = (value) => {
+    pick.textContent = value ? "Another photo…" : field.photo;
+    pick.setAttribute("aria-label", `${field.title}: ${pick.textContent}`);
+  };
+  return { ...row, show };
 }
 
 function photoButton(field, onPhoto) {

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 from skimage import data
 
 from tests.e2e.conftest import fresh_page
-from tests.e2e.driver import go_live
+from tests.e2e.driver import go_live, wait_until_edited
 from tests.e2e.service import Service
 
 
@@ -27,9 +27,9 @@ def test_a_strip_of_the_camera_to_save(page: Page, service: Service, tmp_path: P
     assert strip.shape[1] > 2 * strip.shape[0]
 
 
-def choose(page: Page, photo: Path) -> None:
+def choose(page: Page, photo: Path, button: str = "From a photo…") -> None:
     with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="From a photo…").click()
+        page.get_by_role("button", name=button).click()
     chooser.value.set_files(photo)
 
 
@@ -49,6 +49,20 @@ def test_a_hair_colour_from_a_photo(page: Page, service: Service, tmp_path: Path
     expect(page.locator("#control-colour")).to_have_value("custom")
     expect(row.locator(".error")).to_be_empty()
     assert colour.input_value() != before
+
+
+def test_a_second_parent_from_a_photo(page: Page, service: Service, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "photo.png"), data.astronaut()[..., ::-1] // 2)
+    cv2.imwrite(str(tmp_path / "nobody.png"), data.coffee())
+    go_live(page, service.url)
+    page.locator("#picker summary").click()
+    page.get_by_role("radio", name="Child of two").click()
+    row = page.locator(".control[data-name=photo]")
+    choose(page, tmp_path / "nobody.png", "Second parent: Choose a photo…")
+    expect(row.get_by_role("alert")).to_contain_text("no face")
+    choose(page, tmp_path / "photo.png", "Second parent: Choose a photo…")
+    expect(row.locator(".error")).to_be_empty()
+    wait_until_edited(page)
 
 
 def test_obs_shows_the_running_session(page: Page, service: Service, browser: Browser) -> None:
