@@ -174,6 +174,7 @@ async function loadCapabilities() {
     return false;
   }
   $("version").textContent = `Latentcam ${page.capabilities.version ?? ""}`.trim();
+  delete $("panel").dataset.empty;
   const ready = page.capabilities.editors.filter(({ state }) => state === "ready");
   useEditor(ready.find(({ name }) => name === page.wanted.editor) ?? ready[0] ?? null);
   return true;

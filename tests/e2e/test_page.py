@@ -156,6 +156,8 @@ def test_token(browser: Browser, tmp_path: Path) -> None:
     with Service("--token", "open sesame, please", log=tmp_path / "log.txt") as service, fresh_page(browser) as page:
         page.goto(service.url)
         expect(page.locator("#state-title")).to_have_text("This server asks for a token")
+        expect(page.get_by_label("Access token")).to_be_focused()
+        expect(page.get_by_role("button", name="Save current")).to_be_hidden()
         page.get_by_label("Access token").fill("wrong")
         page.keyboard.press("Enter")
         expect(page.locator("#state-title")).to_have_text("That token was not accepted")
