@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 LARGEST = 8  # rows of one batch: the largest that the GPU profiles are built for
 WAIT_S = 0.004  # longest time a request waits for company while the engine is idle
+WARM_S = 1.0  # a batch that takes longer is not worth preparing for
 LATE_S = 0.1  # a request older than this is worth nothing: three newer frames have come
 PENDING = 8  # requests one session may have waiting: the faces of one picture
 FORGET_S = 10.0  # a session silent for this long has left
@@ -258,10 +259,14 @@ class BatchedEngine(Engine):
             self._figures.pop(name, None)
 
     def warm_up(self) -> None:
-        """Run once for each batch size that engines prepare for, so that no call pays for it later."""
+        """Run the batch sizes that engines prepare for, so that no call pays for it, but for those that take long."""
+        self._in_parts(self._zeros(1), 1)
+        start = self._clock()
+        self._in_parts(self._zeros(1), 1)  # without what the first call did besides
+        seconds = self._clock() - start
         rows = 2
-        while rows <= self._planner.largest:
-            self._in_parts({spec.name: np.zeros(spec.sized(rows), spec.dtype) for spec in self.inputs}, rows)
+        while rows <= self._planner.largest and rows * seconds <= WARM_S:
+            self._in_parts(self._zeros(rows), rows)
             rows *= 2
         self._engine.warm_up()
 
@@ -292,6 +297,9 @@ class BatchedEngine(Engine):
         if at_once:
             self._carry_out([ticket])
         return ticket.result.result()
+
+    def _zeros(self, rows: int) -> dict[str, Array]:
+        return {spec.name: np.zeros(spec.sized(rows), spec.dtype) for spec in self.inputs}
 
     def _take_at_once(self) -> bool:
         """Whether the only request there is shall not wait for company; it is then no longer queued."""

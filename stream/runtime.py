@@ -109,8 +109,6 @@ class Runtime:
             log.info("not used here: %s; %s", ", ".join(backends), reason)
         runtime = cls(settings or RuntimeSettings())
         runtime.editor(Settings().editor)
-        for engine in runtime._engines.values():
-            engine.warm_up()
         return runtime
 
     def editors(self) -> list[EditorInfo]:
@@ -221,7 +219,9 @@ class Runtime:
                     threads=self._settings.threads or least,
                     cache_dir=self._settings.cache_dir,
                 )
-                self._engines[path] = BatchedEngine(engine, late=late)
+                shared = BatchedEngine(engine, late=late)
+                shared.warm_up()  # here and not in somebody's stream
+                self._engines[path] = shared
             return self._engines[path]
 
     def _controls_model(self, name: str) -> type[Controls]:

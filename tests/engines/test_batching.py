@@ -374,7 +374,7 @@ def test_warming_up_ends_where_the_memory_does():
     inner = Doubler(memory=2)
     with BatchedEngine(inner, largest=8) as engine:
         engine.warm_up()
-        assert inner.sizes == [2, 4, 2, 2, 1]
+        assert inner.sizes == [1, 1, 2, 4, 2, 2, 1]
         inner.sizes.clear()
         assert call(engine, 1.0, rows=4).shape == (4, 3)
         assert inner.sizes == [2, 2]
@@ -453,12 +453,26 @@ def test_warming_up_runs_every_size_that_engines_prepare_for():
     inner = Doubler()
     with BatchedEngine(inner, largest=8) as engine:
         engine.warm_up()
-        assert inner.sizes == [2, 4, 8, 1]
+        assert inner.sizes == [1, 1, 2, 4, 8, 1]
         assert engine.figures(threading.get_ident()) == Figures()
     inner = Doubler(fixed=True)
     with BatchedEngine(inner) as engine:
         engine.warm_up()
-        assert inner.sizes == [1]
+        assert inner.sizes == [1, 1, 1]
+
+
+def test_warming_up_leaves_out_what_takes_seconds():
+    inner, now = Doubler(), [0.0]
+    inner_run = inner._run
+
+    def slow(inputs):
+        now[0] += 0.3 * len(inputs["x"])
+        return inner_run(inputs)
+
+    inner._run = slow
+    with BatchedEngine(inner, largest=8, clock=lambda: now[0]) as engine:
+        engine.warm_up()
+    assert inner.sizes == [1, 1, 2, 1]
 
 
 def test_calls_outside_a_session_belong_to_their_thread():
