@@ -21,7 +21,7 @@ from pydantic import Field
 from engines.base import Engine
 from models.ageing import COLOUR_SIZE, GROWN, REMEMBERED, Ageing, recalled, remembered, strength_of
 from models.editor import Controls, Crop, CropSpec, Edit, Editor, Latent
-from models.embedded_editor import AGE, GLASSES, MALE, READER, TABLES, read_attributes
+from models.embedded_editor import AGE, GLASSES, MALE, READER, read_attributes, read_tables
 from models.face_drawing import Canvas, continued, covered, visible
 from models.face_space import SIZE, VERTICES, YAW_MODE, FaceSpace, Fit
 from models.references import References
@@ -63,6 +63,8 @@ ASIDE, MOST_ASIDE = (1.0, 3.0), 2.0
 """Between these turns of the head, in units of the yaw mode (10 and 30 degrees), the child fades; how far a photo may
 be turned.
 """
+GROWN_BACK = 0.7
+"""Share of the change of shape that is drawn: the whole of it, from the parents' age to a child's, bends the collar."""
 YOUNGEST = 10.0
 """Faces below 15 follow the change from 25 to 15 further."""
 
@@ -228,7 +230,7 @@ class Child(Editor):
         frontal = np.float32(1 - float(smoothstep(np.abs(fit.modes[YAW_MODE]), *ASIDE)))
         moves = self._identity.moves(self._space, steered[SHAPE] - latent[SHAPE])
         growth, youth = float(steered[GROWTH]), float(steered[YOUTH])
-        moves = moves + self._ageing.moves(float(steered[MALENESS]), growth, youth)
+        moves = moves + np.float32(GROWN_BACK) * self._ageing.moves(float(steered[MALENESS]), growth, youth)
         change = recalled(steered[DETAIL] - latent[DETAIL] + steered[YOUNGER])
         change = change + (steered[TONE] - latent[TONE])
         flow, delta, mask = self._canvas.draw(self._space, fit, crop, moves=moves * frontal, change=change * frontal)
@@ -268,8 +270,7 @@ def load(load_engine: Callable[[Path], Engine], folder: Path) -> Child:
         FileNotFoundError: a file of the pack is missing.
         ValueError: its tables do not fit this version.
     """
-    with np.load(folder / TABLES, allow_pickle=False) as file:
-        tables: dict[str, NDArray[Any]] = {name: file[name] for name in file.files}
+    tables = read_tables(folder)
     ageing = Ageing.from_tables(tables)
     identity = Identity.from_tables(tables)
     everywhere = continued(np.repeat(identity.taper[..., None], 2, axis=-1))

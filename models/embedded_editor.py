@@ -241,6 +241,16 @@ def read_attributes(reader: Engine, image: NDArray[np.uint8], fit: Fit) -> Float
     return np.asarray(np.clip(read, 0, 1), np.float32)
 
 
+def read_tables(folder: Path) -> dict[str, NDArray[Any]]:
+    """The embedded pack's statistics.
+
+    Raises:
+        FileNotFoundError: the file is missing.
+    """
+    with np.load(folder / TABLES, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
 def load(load_engine: Callable[[Path], Engine], folder: Path) -> EmbeddedEditor:
     """Load the editor.
 
@@ -252,8 +262,7 @@ def load(load_engine: Callable[[Path], Engine], folder: Path) -> EmbeddedEditor:
         FileNotFoundError: a file of the pack is missing.
         ValueError: its tables do not fit this version.
     """
-    with np.load(folder / TABLES, allow_pickle=False) as file:
-        tables: dict[str, NDArray[Any]] = {name: file[name] for name in file.files}
+    tables = read_tables(folder)
     ageing, smile = Ageing.from_tables(tables), Smile.from_tables(tables)
     return EmbeddedEditor(
         load_engine(folder / READER),
