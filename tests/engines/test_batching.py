@@ -126,9 +126,10 @@ def test_a_session_overtakes_its_own_oldest_requests():
     assert overtaken == tickets[:2]
 
 
-def test_load_above_capacity_lowers_every_rate_evenly():
+@pytest.mark.parametrize("late", [LATE_S, 0.3])
+def test_load_above_capacity_lowers_every_rate_evenly(late):
     """20 sessions at 30 fps, one asking four times as much, on an engine that does 4 rows in 20 ms: a third of it."""
-    planner, now, free_at = Planner(largest=4, late=0.3), 0.0, 0.0
+    planner, now, free_at = Planner(largest=4, late=late), 0.0, 0.0
     served: Counter[str] = Counter()
     waiting: Counter[str] = Counter()
     arrivals = sorted(
@@ -147,8 +148,8 @@ def test_load_above_capacity_lowers_every_rate_evenly():
             planner.add(ticket(name, now))
             waiting[name] += 1
     others = [served[f"s{index}"] for index in range(1, 20)]
-    assert min(others) > 0.8 * max(others)
-    assert served["s0"] <= 1.3 * max(others)
+    assert min(others) > 0.9 * max(others)
+    assert served["s0"] <= 1.1 * max(others)
     assert 900 < served.total() <= 1010  # the engine was kept busy: 5 s of 200 rows each
 
 
