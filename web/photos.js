@@ -3,6 +3,7 @@
 import { authorization, reasonOf } from "./connection.js";
 import { make } from "./controls.js";
 import { save } from "./recorder.js";
+import { sentence } from "./states.js";
 
 const LONGEST = 1280;
 const QUALITY = 0.92;
@@ -62,7 +63,7 @@ export async function showStrip(dialog, camera, { settings, control, token }) {
 
 /** @returns {string} an error for people. */
 export function wordsOf(error) {
-  return error instanceof TypeError || error.name === "TimeoutError" ? "The server does not answer." : error.message;
+  return error instanceof TypeError || error.name === "TimeoutError" ? "The server does not answer." : sentence(error.message);
 }
 
 async function post(path, query, photo, token) {

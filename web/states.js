@@ -62,7 +62,8 @@ export function stateWords(name, { reason = "", seconds = 0, host = "" } = {}) {
   return { action: "", note: name === "start" ? "Nothing is sent before you press the button." : "", busy: false, ...words };
 }
 
-function sentence(text) {
+/** @returns {string} a reason in the server's words, from a capital letter to a full stop. */
+export function sentence(text) {
   if (!text) return "";
   const begun = text.charAt(0).toUpperCase() + text.slice(1);
   return /[.!?]$/.test(begun) ? begun : `${begun}.`;

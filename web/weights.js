@@ -2,6 +2,7 @@
 
 import { authorization, reasonOf } from "./connection.js";
 import { make } from "./controls.js";
+import { sentence } from "./states.js";
 
 const POLL_MS = 700;
 const HOSTS = ["github.com/", "huggingface.co/"];
@@ -24,7 +25,7 @@ export function setUpWeights(dialog, { token, onReady }) {
   const act = (method, body) =>
     ask(method, body).then(show, (error) => {
       const line = dialog.querySelector("[role=alert]");
-      if (line) line.textContent = error instanceof TypeError ? "The server does not answer." : error.message;
+      if (line) line.textContent = error instanceof TypeError ? "The server does not answer." : sentence(error.message);
     });
   const poll = () => {
     clearTimeout(timer);
@@ -58,7 +59,7 @@ export function setUpWeights(dialog, { token, onReady }) {
 
 function contents(told, accepted, { start, cancel, close }) {
   const { progress } = told;
-  const error = make("p", { className: "error", role: "alert", textContent: progress.phase === "failed" ? progress.error : "" });
+  const error = make("p", { className: "error", role: "alert", textContent: progress.phase === "failed" ? sentence(progress.error) : "" });
   const head = make("h2", { textContent: told.title });
   const list = make("ul", { className: "files" });
   list.append(...told.files.map(fileLine));
