@@ -139,7 +139,7 @@ def build(
         EngineError: the library cannot parse or build the network; the message names the node.
     """
     logger = logger_of(library)
-    builder = library.Builder(logger)
+    builder = _started(library, "Builder")
     definition = builder.create_network(_strongly_typed(library))
     parse(library, definition, network, graph_of(network, precision, keep))
     config = builder.create_builder_config()
@@ -433,10 +433,24 @@ def _runtime_config(library: Any, plan: Any, kernels: Blob | None) -> tuple[Any,
 def deserialized(library: Any, plan: bytes) -> Any:
     """The engine, or None where the library refuses it (made for another GPU or version)."""
     logger = logger_of(library)
-    engine = library.Runtime(logger).deserialize_cuda_engine(plan)
+    engine = _started(library, "Runtime").deserialize_cuda_engine(plan)
     if engine is None:
         log.warning("%s refuses a compiled network: %s", library.__name__, logger.last)
     return engine
+
+
+def _started(library: Any, kind: str) -> Any:
+    """The library's builder or runtime.
+
+    Raises:
+        BackendUnavailable: the library does not get along with the GPU's driver.
+    """
+    logger = logger_of(library)
+    try:
+        return getattr(library, kind)(logger)
+    except (TypeError, RuntimeError) as error:  # its bindings say the first of an object that was not made
+        reason = f"{library.__name__} {library.__version__} cannot start here: {logger.last}"
+        raise BackendUnavailable(reason) from error
 
 
 def _strongly_typed(library: Any) -> int:

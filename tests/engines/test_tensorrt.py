@@ -170,6 +170,17 @@ def test_a_failed_build_says_why(network, library, device, cache):
         load(network(), cache)
 
 
+@pytest.mark.parametrize("kind", ["Builder", "Runtime"])
+def test_a_library_that_does_not_get_along_with_the_driver_is_said(monkeypatch, network, library, device, cache, kind):
+    def refuse(logger):
+        logger.log(library.ILogger.Severity.ERROR, "CUDA initialization failure with error: 35")
+        raise TypeError("factory function returned nullptr")
+
+    monkeypatch.setattr(library, kind, refuse)
+    with pytest.raises(BackendUnavailable, match=r"tensorrt 10\.16\.0 cannot start here: CUDA init.* error: 35"):
+        load(network(), cache)
+
+
 def test_progress_shows_the_outermost_phase_only(network, library, device, cache, caplog):
     with caplog.at_level("INFO", "engines.tensorrt"):
         load(network(), cache)
