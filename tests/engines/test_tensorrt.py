@@ -170,8 +170,9 @@ def test_a_failed_build_says_why(network, library, device, cache):
         load(network(), cache)
 
 
+@pytest.mark.usefixtures("device")
 @pytest.mark.parametrize("kind", ["Builder", "Runtime"])
-def test_a_library_that_does_not_get_along_with_the_driver_is_said(monkeypatch, network, library, device, cache, kind):
+def test_a_library_that_does_not_get_along_with_the_driver_is_said(monkeypatch, network, library, cache, kind):
     def refuse(logger):
         logger.log(library.ILogger.Severity.ERROR, "CUDA initialization failure with error: 35")
         raise TypeError("factory function returned nullptr")
