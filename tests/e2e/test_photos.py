@@ -59,7 +59,7 @@ def test_a_second_parent_from_a_photo(page: Page, service: Service, tmp_path: Pa
     page.get_by_role("radio", name="Child of two").click()
     row = page.locator(".control[data-name=photo]")
     choose(page, tmp_path / "nobody.png", "Second parent: Choose a photo…")
-    expect(row.get_by_role("alert")).to_contain_text("no face")
+    expect(row.get_by_role("alert")).to_contain_text("No face")
     choose(page, tmp_path / "photo.png", "Second parent: Choose a photo…")
     expect(row.locator(".error")).to_be_empty()
     wait_until_edited(page)
