@@ -11,7 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.checkpoints import CheckpointError, build
+from models.checkpoints import CheckpointError, build, parts_under, shape_of
+
+MOST_LAYERS = 11
+"""Of any model: 4096 pixels."""
 
 FUSED_SIDE = 128
 """From this side on the strided convolutions carry the resampling themselves."""
@@ -269,11 +272,12 @@ def config_of(encoder: Mapping[str, Tensor]) -> Config:
     Raises:
         CheckpointError: it is not the state of an encoder.
     """
-    first, style = encoder.get("from_rgb.0.from_rgb.weight"), encoder.get("encode_block.0.style_1.weight")
-    if first is None or style is None:
-        raise CheckpointError("not the encoder of a StyleALAE: from_rgb.0 or encode_block.0 is missing")
-    layers = sum(key.endswith("conv_1.weight") for key in encoder)
-    return Config(layers, first.shape[0], style.shape[0])
+    layers = min(parts_under(encoder, "encode_block."), MOST_LAYERS)
+    if not layers:
+        raise CheckpointError("not the encoder of a StyleALAE: it has no encode_block")
+    width, *_ = shape_of(encoder, "from_rgb.0.from_rgb.weight", (FFHQ.width, 3, 1, 1))
+    latent, _ = shape_of(encoder, "encode_block.0.style_1.weight", (FFHQ.latent, 2 * FFHQ.width))
+    return Config(layers, width, latent)
 
 
 def decoder_config(decoder: Mapping[str, Tensor]) -> Config:
@@ -282,12 +286,12 @@ def decoder_config(decoder: Mapping[str, Tensor]) -> Config:
     Raises:
         CheckpointError: it is not the state of a decoder.
     """
-    layers = sum(key.startswith("to_rgb.") and key.endswith(".weight") for key in decoder)
-    last = decoder.get(f"to_rgb.{layers - 1}.to_rgb.weight")
-    style = decoder.get("decode_block.0.style_1.weight")
-    if last is None or style is None:
-        raise CheckpointError("not the decoder of a StyleALAE: to_rgb or decode_block.0 is missing")
-    return Config(layers, last.shape[1], style.shape[1])
+    layers = min(parts_under(decoder, "to_rgb."), MOST_LAYERS)
+    if not layers:
+        raise CheckpointError("not the decoder of a StyleALAE: it has no to_rgb")
+    _, width, *_ = shape_of(decoder, f"to_rgb.{layers - 1}.to_rgb.weight", (3, FFHQ.width, 1, 1))
+    _, latent = shape_of(decoder, "decode_block.0.style_1.weight", (2 * FFHQ.latent, FFHQ.latent))
+    return Config(layers, width, latent)
 
 
 def load_encoder(state: Mapping[str, Tensor], config: Config) -> Encoder:
@@ -314,9 +318,9 @@ def load_mapping(state: Mapping[str, Tensor]) -> MappingNetwork:
     Raises:
         CheckpointError: keys are missing or mis-shaped.
     """
-    layers = sum(key.endswith(".fc.weight") for key in state)
-    last = state.get("map_blocks.0.fc.weight", torch.empty(512, 512, device="meta"))
-    return build(lambda: MappingNetwork(last.shape[0], layers), state)
+    layers = parts_under(state, "map_blocks.")
+    latent, _ = shape_of(state, "map_blocks.0.fc.weight", (FFHQ.latent, FFHQ.latent))
+    return build(lambda: MappingNetwork(latent, layers), state)
 
 
 class FixedNoise(nn.Module):

@@ -11,6 +11,7 @@ import io
 import logging
 import pickle
 import pickletools
+import re
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -151,6 +152,30 @@ def report_rest(state: Mapping[str, Tensor], prefixes: Iterable[str], origin: st
     rest = [key for key in state if not key.startswith(tuple(prefixes))]
     if rest:
         log.warning("%s: %d keys belong to no network here: %s", origin, len(rest), _listing(rest))
+
+
+def shape_of(state: Mapping[str, Tensor], key: str, usual: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a tensor that tells the size of a network.
+
+    Args:
+        state: tensors by key.
+        key: of the tensor.
+        usual: its shape in the published network.
+
+    Returns:
+        Its shape; the usual one where it is missing, empty or of another rank, so that loading says so.
+    """
+    shape = tuple(state[key].shape) if key in state else ()
+    return shape if len(shape) == len(usual) and all(shape) else usual
+
+
+def parts_under(state: Mapping[str, Tensor], prefix: str) -> int:
+    """How many parts "<prefix>0", "<prefix>1", ... a network has: one more than the highest number in its keys.
+
+    A part of which a key is missing counts, so that loading names the key. At most the number of keys.
+    """
+    found = (re.match(rf"{re.escape(prefix)}(\d+)(?:\.|$)", key) for key in state)
+    return min(max((int(match[1]) + 1 for match in found if match), default=0), len(state))
 
 
 def load_into(

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from engines.export import export
 from models import alae, encoders, fran, lats, pix2pix, stargan, starganv2, styleflow
-from models.checkpoints import load_state, read, tensors_in
+from models.checkpoints import CheckpointError, load_state, read, tensors_in
 from models.editors.lats import AGE_CLASSES
 from models.editors.pix2pix import DROPOUT_SIDES
 from models.editors.starganv2 import LATENT, STYLE
@@ -87,7 +87,9 @@ def autoencoder(file: Path, to: Path) -> None:
     decoder = alae.FixedNoise(alae.load_decoder(tensors_in(saved, "models/generator_s"), config))
     alae.freeze(decoder)
     write(decoder, {"w": torch.randn(1, 2 * config.layers, config.latent)}, ["image"], to / "decoder.onnx")
-    average = tensors_in(saved, "models/dlatent_avg")["buff"]
+    average = tensors_in(saved, "models/dlatent_avg").get("buff")
+    if average is None or average.ndim != 2 or average.shape[1] != config.latent:
+        raise CheckpointError(f"{file}: dlatent_avg/buff is not (rows, {config.latent})")
     np.save(to / "average.npy", average[0].float().numpy())
 
 

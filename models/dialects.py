@@ -8,8 +8,9 @@ transposed convolution differently.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,22 +60,22 @@ def read_stylegan1(path: str | Path) -> State:
     try:
         state = tensors_in(read(path), CONTAINERS, origin=str(path))
     except UnsafeCheckpoint:
-        return from_tensorflow1(read_tensorflow(path))
+        return _renamed(from_tensorflow1, read_tensorflow(path))
     return stylegan1_state(state)
 
 
 def stylegan2_state(state: Mapping[str, Tensor]) -> tuple[State, Tensor | None]:
     """A StyleGAN2's state with rosinality's keys, whichever of the PyTorch programs named them, and its average w."""
     if "mapping.dense0.weight" in state:
-        return from_genforce2(state), state.get("truncation.w_avg")
+        return _renamed(from_genforce2, state), state.get("truncation.w_avg")
     if "synthesis.b4.const" in state:
-        return from_ada(state), state.get("mapping.w_avg")
+        return _renamed(from_ada, state), state.get("mapping.w_avg")
     return {key: value for key, value in state.items() if key != "latent_avg"}, state.get("latent_avg")
 
 
 def stylegan1_state(state: Mapping[str, Tensor]) -> State:
     """A StyleGAN's state with InterFaceGAN's keys, whether InterFaceGAN or GenForce named them."""
-    return from_genforce1(state) if "mapping.dense0.weight" in state else dict(state)
+    return _renamed(from_genforce1, state) if "mapping.dense0.weight" in state else dict(state)
 
 
 def load_any(path: str | Path) -> tuple[Stylegan, Tensor]:
@@ -240,8 +241,22 @@ def _stylegan2_pickle(path: str | Path) -> tuple[State, Tensor | None]:
     except CheckpointError:
         variables = read_tensorflow(path)
         average = variables.get("dlatent_avg")
-        return from_tensorflow2(variables), None if average is None else torch.from_numpy(np.array(average))
-    return from_ada(state), state.get("mapping.w_avg")
+        return _renamed(from_tensorflow2, variables), None if average is None else torch.from_numpy(np.array(average))
+    return _renamed(from_ada, state), state.get("mapping.w_avg")
+
+
+def _renamed(rename: Callable[[Mapping[str, Any]], State], theirs: Mapping[str, Any]) -> State:
+    """Another program's state under our keys.
+
+    Raises:
+        CheckpointError: keys are missing, or a tensor has another rank than that program's.
+    """
+    try:
+        return rename(theirs)
+    except (RuntimeError, IndexError, ValueError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"this is no generator of a known program: a tensor is mis-shaped ({error})") from error
 
 
 def _modulated(target: str, weight: Tensor, style: Tensor, bias: Tensor) -> State:

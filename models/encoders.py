@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.checkpoints import CheckpointError, build, read, report_rest, tensors_in, under
+from models.checkpoints import CheckpointError, build, parts_under, read, report_rest, shape_of, tensors_in, under
 from models.stylegan2 import EqualLinear, Generator, load_generator
 
 STAGES = ((64, 64, 3), (64, 128, 4), (128, 256, 14), (256, 512, 3))
@@ -296,9 +296,9 @@ def load_encoder(state: Mapping[str, Tensor], kind: str, prefix: str = "encoder.
     if kind not in ENCODERS:
         raise CheckpointError(f"no encoder of type {kind!r}; there are {', '.join(ENCODERS)}")
     own = under(state, prefix)
-    first = own.get("input_layer.0.weight", torch.empty(64, 3, 3, 3, device="meta"))
-    rows = sum(key.startswith("styles.") and key.endswith(".linear.weight") for key in own)
-    return build(lambda: ENCODERS[kind](rows or 18, first.shape[1]), own, optional=COUNTERS)
+    first = shape_of(own, "input_layer.0.weight", (64, 3, 3, 3))
+    rows = parts_under(own, "styles.")
+    return build(lambda: ENCODERS[kind](rows or 18, first[1]), own, optional=COUNTERS)
 
 
 def load_inverter(path: str | Path) -> Inverter:
@@ -310,7 +310,8 @@ def load_inverter(path: str | Path) -> Inverter:
     saved = read(path)
     state = tensors_in(saved, "state_dict", origin=str(path))
     report_rest(state, ("encoder.", "decoder."), str(path))
-    options = dict(saved.get("opts") or {})
+    options = saved.get("opts")
+    options = dict(options) if isinstance(options, Mapping) else {}
     generator = load_generator(state, prefix="decoder.")
     average = saved.get("latent_avg")
     if average is None or not options.get("start_from_latent_avg", True):
@@ -318,9 +319,22 @@ def load_inverter(path: str | Path) -> Inverter:
     return Inverter(
         encoder=load_encoder(state, str(options.get("encoder_type", "GradualStyleEncoder"))),
         generator=generator,
-        average=average.expand(generator.rows, -1),
+        average=average_of(average, generator, str(path)),
         options=options,
     )
+
+
+def average_of(saved: Any, generator: Generator, origin: str) -> Tensor:
+    """A checkpoint's `latent_avg`, (rows, D) or (D,), as (rows, D) of its generator.
+
+    Raises:
+        CheckpointError: it is something else.
+    """
+    wanted = (generator.rows, generator.style_dim)
+    if not isinstance(saved, Tensor) or tuple(saved.shape) not in (wanted, (1, *wanted), wanted[1:], (1, wanted[1])):
+        found = tuple(saved.shape) if isinstance(saved, Tensor) else type(saved).__name__
+        raise CheckpointError(f"{origin}: latent_avg is {found}, the generator takes {wanted}")
+    return saved.reshape(-1, wanted[1]).float().expand(wanted)
 
 
 def _progressive(heads: list[Tensor]) -> Tensor:

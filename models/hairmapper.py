@@ -82,6 +82,9 @@ def load(path: str | Path) -> HairMapper:
     """
     saved = read(path)
     state = tensors_in(saved, "state_dict", origin=str(path))
-    if "alpha" not in saved:
+    alpha = saved.get("alpha")
+    if isinstance(alpha, Tensor) and alpha.numel() == 1:
+        alpha = alpha.item()
+    if not isinstance(alpha, int | float):
         raise CheckpointError(f"{path} has no alpha, the strength of the edit")
-    return HairMapper(build(LevelMapper, state, ignored=UNUSED), float(saved["alpha"]))
+    return HairMapper(build(LevelMapper, state, ignored=UNUSED), float(alpha))

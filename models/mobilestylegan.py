@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.checkpoints import build
+from models.checkpoints import build, parts_under, shape_of
 from models.stylegan2 import LEAK, LR_MULTIPLIER, MappingLayer, PixelNorm
 
 WIDTH = (512, 512, 512, 512, 512, 256, 128, 64)
@@ -245,9 +245,12 @@ def load_student(state: Mapping[str, Tensor], prefix: str = "student.") -> Stude
     Raises:
         CheckpointError: keys are missing or mis-shaped.
     """
-    biases = (f"{prefix}conv1.bias", *(f"{prefix}layers.{index}.conv1.bias" for index in range(len(WIDTH) - 1)))
-    width = [state[key].shape[1] for key in biases if key in state]
-    return build(lambda: Student(width or WIDTH), state, prefix=prefix, ignored=IGNORED)
+    blocks = min(parts_under(state, f"{prefix}layers."), len(WIDTH) - 1)
+    keys = (f"{prefix}conv1.bias", *(f"{prefix}layers.{index}.conv1.bias" for index in range(blocks)))
+    shapes = [shape_of(state, key, (1, usual, 1, 1)) for key, usual in zip(keys, WIDTH, strict=False)]
+    return build(
+        lambda: Student([shape[1] for shape in shapes] if blocks else WIDTH), state, prefix=prefix, ignored=IGNORED
+    )
 
 
 def load_mapping(state: Mapping[str, Tensor], prefix: str = "mapping_net.") -> MappingNetwork:

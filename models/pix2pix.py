@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.checkpoints import build
+from models.checkpoints import build, shape_of
 
 LEVELS = 8
 
@@ -191,10 +191,10 @@ def load_reference(state: Mapping[str, Tensor], norm: Norm = "batch moments") ->
         CheckpointError: keys are missing or mis-shaped.
     """
     renamed = {rename_reference_key(key) or key: value for key, value in state.items()}
-    first = renamed.get("down.0.weight", torch.empty(64, 3, 4, 4, device="meta"))
-    last = renamed.get("up.0.weight", torch.empty(128, 3, 4, 4, device="meta"))
+    width, inputs, *_ = shape_of(renamed, "down.0.weight", (64, 3, 4, 4))
+    _, outputs, *_ = shape_of(renamed, "up.0.weight", (128, 3, 4, 4))
     return build(
-        lambda: UNet(inputs=first.shape[1], outputs=last.shape[1], width=first.shape[0], norm=norm),
+        lambda: UNet(inputs=inputs, outputs=outputs, width=width, norm=norm),
         renamed,
         optional=UNUSED_KEYS,
         ignored=UNUSED_KEYS,

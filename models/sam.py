@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from models.checkpoints import CheckpointError, read, report_rest, tensors_in
-from models.encoders import FromAverage, GradualStyleEncoder, load_encoder
+from models.encoders import FromAverage, GradualStyleEncoder, average_of, load_encoder
 from models.stylegan2 import Generator, load_generator
 
 OLDEST = 100.0
@@ -81,4 +81,6 @@ def load(path: str | Path) -> Sam:
     report_rest(state, ("encoder.", "pretrained_encoder.", "decoder."), str(path))
     if not isinstance(saved.get("latent_avg"), Tensor):
         raise CheckpointError(f"{path} has no latent_avg")
-    return assemble(state, saved["latent_avg"])
+    sam = assemble(state, saved["latent_avg"])
+    sam.identity.average = average_of(saved["latent_avg"], sam.generator, str(path))
+    return sam

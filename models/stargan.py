@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
-from models.checkpoints import build
+from models.checkpoints import build, parts_under, shape_of
 from models.editors.stargan import CELEBA_DOMAINS
 
 UNUSED_KEYS = ("*.running_mean", "*.running_var", "*.num_batches_tracked")
 """Keys of the checkpoints that inference never reads: the authors test in training mode, so that InstanceNorm uses the
 statistics of the picture before it. A network that reads the stored statistics draws a different picture."""
+
+
+MOST_LAYERS = 10
+"""Halvings that any discriminator makes."""
 
 
 class ResidualBlock(nn.Module):
@@ -123,12 +128,9 @@ def load_generator(state: Mapping[str, Tensor]) -> Generator:
     Raises:
         CheckpointError: keys are missing or mis-shaped.
     """
-    first = state.get("main.0.weight")
-    if first is None or first.ndim != 4:
-        return build(lambda: Generator(CELEBA_DOMAINS.size), state, ignored=UNUSED_KEYS)
-    width, domains = first.shape[0], first.shape[1] - 3
-    blocks = sum(key.startswith("main.") and key.endswith(".main.0.weight") for key in state)
-    return build(lambda: Generator(domains, width, blocks), state, ignored=UNUSED_KEYS)
+    width, inputs, *_ = shape_of(state, "main.0.weight", (64, 3 + CELEBA_DOMAINS.size, 7, 7))
+    blocks = len({key.split(".")[1] for key in state if re.match(r"main\.\d+\.main\.", key)})
+    return build(lambda: Generator(max(inputs - 3, 0), width, blocks), state, ignored=UNUSED_KEYS)
 
 
 def load_discriminator(state: Mapping[str, Tensor]) -> Discriminator:
@@ -137,11 +139,10 @@ def load_discriminator(state: Mapping[str, Tensor]) -> Discriminator:
     Raises:
         CheckpointError: keys are missing or mis-shaped.
     """
-    first, last = state.get("main.0.weight"), state.get("conv2.weight")
-    if first is None or last is None or first.ndim != 4 or last.ndim != 4:
-        return build(lambda: Discriminator(128, CELEBA_DOMAINS.size), state)
-    layers = sum(key.startswith("main.") and key.endswith(".weight") for key in state)
-    return build(lambda: Discriminator(last.shape[-1] << layers, last.shape[0], first.shape[0], layers), state)
+    width, *_ = shape_of(state, "main.0.weight", (64, 3, 4, 4))
+    domains, *_, side = shape_of(state, "conv2.weight", (CELEBA_DOMAINS.size, 2048, 2, 2))
+    layers = min((parts_under(state, "main.") + 1) // 2, MOST_LAYERS)  # a convolution, an activation, ...
+    return build(lambda: Discriminator(side << layers, domains, width, layers), state)
 
 
 class LabelReader(nn.Module):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.checkpoints import CheckpointError, build
+from models.checkpoints import build, parts_under, shape_of
 from models.editors.starganv2 import DOMAINS, LATENT, STYLE
 
 MAX_CHANNELS = 512
@@ -212,29 +212,30 @@ def load_generator(state: Mapping[str, Tensor]) -> Generator:
     Raises:
         CheckpointError: keys are missing or mis-shaped.
     """
-    first = _at(state, "from_rgb.weight")
-    size = FIRST_LAYER // first.shape[0]
-    style = _at(state, "decode.0.norm1.fc.weight").shape[1]
-    blocks = sum(key.startswith("encode.") and key.endswith(".conv1.weight") for key in state)
+    size = _side(shape_of(state, "from_rgb.weight", (64, 3, 3, 3)))
+    _, style = shape_of(state, "decode.0.norm1.fc.weight", (2 * MAX_CHANNELS, STYLE))
+    blocks = parts_under(state, "encode.")
     high_pass = 1.0 if blocks > int(math.log2(size)) - 2 else 0.0
     return build(lambda: Generator(size, high_pass, style), state, optional=["hpf.filter"])
 
 
 def load_mapping(state: Mapping[str, Tensor]) -> MappingNetwork:
     """The mapping of a checkpoint's `mapping_network`, ready to run. Errors as in `load_generator`."""
-    latent, style = _at(state, "shared.0.weight").shape[1], _at(state, "unshared.0.6.weight").shape[0]
-    domains = sum(key.startswith("unshared.") and key.endswith(".6.weight") for key in state)
+    _, latent = shape_of(state, "shared.0.weight", (MAX_CHANNELS, LATENT))
+    style, _ = shape_of(state, "unshared.0.6.weight", (STYLE, MAX_CHANNELS))
+    domains = parts_under(state, "unshared.")
     return build(lambda: MappingNetwork(domains, latent, style), state)
 
 
 def load_style_encoder(state: Mapping[str, Tensor]) -> StyleEncoder:
     """The style encoder of a checkpoint's `style_encoder`, ready to run. Errors as in `load_generator`."""
-    size, style = FIRST_LAYER // _at(state, "shared.0.weight").shape[0], _at(state, "unshared.0.weight").shape[0]
-    domains = sum(key.startswith("unshared.") and key.endswith(".weight") for key in state)
+    size = _side(shape_of(state, "shared.0.weight", (64, 3, 3, 3)))
+    style, _ = shape_of(state, "unshared.0.weight", (STYLE, MAX_CHANNELS))
+    domains = parts_under(state, "unshared.")
     return build(lambda: StyleEncoder(size, domains, style), state)
 
 
-def _at(state: Mapping[str, Tensor], key: str) -> Tensor:
-    if key not in state:
-        raise CheckpointError(f"not of StarGAN v2: {key} is missing")
-    return state[key]
+def _side(first: tuple[int, ...]) -> int:
+    """Side of the pictures, from the shape of the first layer; 256 where no network has such a layer."""
+    size = FIRST_LAYER // first[0]
+    return size if size >= 2 * SKIP_SIDES[0] and size * first[0] == FIRST_LAYER else 256

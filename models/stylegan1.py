@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.checkpoints import build, under
+from models.checkpoints import build, parts_under, shape_of, under
+from models.stylegan2 import MOST_LEVELS
 
 CONSTANTS = ("truncation.truncation", "synthesis.lod", "*.blur.kernel")
 """Keys that checkpoints carry and the network builds itself."""
@@ -309,17 +310,17 @@ def load_generator(state: Mapping[str, Tensor], prefix: str = "") -> Generator:
         CheckpointError: keys are missing or mis-shaped.
     """
     own = under(state, prefix)
-    levels = sum(key.startswith("synthesis.output") and key.endswith(".conv.weight") for key in own)
+    levels = min(parts_under(own, "synthesis.output"), MOST_LEVELS + 1)
     size = 2 ** (levels + 1)
-    first = own.get("synthesis.layer0.epilogue.bias", torch.empty(512, device="meta"))
-    last = own.get(f"synthesis.output{levels - 1}.bias", torch.empty(3, device="meta"))
-    last = own.get(f"synthesis.layer{2 * levels - 1}.epilogue.bias", last)
+    (first,) = shape_of(own, "synthesis.layer0.epilogue.bias", (512,))
+    (last,) = shape_of(own, f"synthesis.layer{2 * levels - 1}.epilogue.bias", (16,))
+    (style,) = shape_of(own, "truncation.w_avg", (512,))
     return build(
         lambda: Generator(
             size,
-            style_dim=own["truncation.w_avg"].shape[0] if "truncation.w_avg" in own else 512,
-            max_channels=first.shape[0],
-            base_channels=last.shape[0] * size,
+            style_dim=style,
+            max_channels=first,
+            base_channels=last * size,
         ),
         own,
         optional=CONSTANTS,

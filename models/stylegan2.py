@@ -15,10 +15,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.checkpoints import build, under
+from models.checkpoints import build, parts_under, shape_of, under
 
 CONSTANTS = ("*.kernel",)
 """Keys that checkpoints carry and the network builds itself: the blur kernels."""
+
+MOST_LEVELS = 10
+"""Doublings of a 4-pixel picture that any generator makes: 4096 pixels."""
 
 LEAK = 0.2
 LR_MULTIPLIER = 0.01
@@ -281,19 +284,19 @@ def load_generator(state: Mapping[str, Tensor], prefix: str = "") -> Generator:
         CheckpointError: keys are missing or mis-shaped.
     """
     own = under(state, prefix)
-    levels = sum(key.startswith("to_rgbs.") and key.endswith(".conv.weight") for key in own)
-    depth = sum(key.startswith("style.") and key.endswith(".weight") for key in own)
-    first = own.get("conv1.conv.weight", torch.empty(1, 512, 512, 3, 3, device="meta"))
-    last = own.get(f"to_rgbs.{levels - 1}.conv.weight", torch.empty(1, 3, 32, 1, 1, device="meta"))
-    rows_of_w = own.get("style.1.weight", torch.empty(512, 512, device="meta"))
+    levels = min(parts_under(own, "to_rgbs."), MOST_LEVELS)
+    depth = max(parts_under(own, "style.") - 1, 0)  # after the normalisation, which has no weights
+    first = shape_of(own, "conv1.conv.weight", (1, 512, 512, 3, 3))
+    last = shape_of(own, f"to_rgbs.{levels - 1}.conv.weight", (1, 3, 32, 1, 1))
+    style = shape_of(own, "style.1.weight", (512, 512))
     size = 2 ** (levels + 2)
     return build(
         lambda: Generator(
             size,
-            style_dim=rows_of_w.shape[1],
+            style_dim=style[1],
             mapping_layers=depth,
-            channel_multiplier=last.shape[2] * size / 16384,
-            max_channels=first.shape[1],
+            channel_multiplier=last[2] * size / 16384,
+            max_channels=first[1],
         ),
         own,
         optional=CONSTANTS,
