@@ -62,7 +62,7 @@ class TensorRt:
         if plan is None:
             # Timings of layers serve every network on the same device and version.
             timings = Blob(cache, replace(key, network="any", precision="timing"), self.name)
-            payload = self._build(library, network, precision, timings)
+            payload = self._build(library, network, precision, timings, device)
             cache.put(key, network.name, payload)
             plan = deserialized(library, payload)
         if plan is None:
@@ -72,8 +72,11 @@ class TensorRt:
     def _version(self, library: Any) -> str:
         return str(library.__version__)
 
-    def _build(self, library: Any, network: Network, precision: str, timings: Blob) -> bytes:
-        built = build(library, network, precision, timing=timings.read() if _has_timing_cache(library) else b"")
+    def _build(self, library: Any, network: Network, precision: str, timings: Blob, device: Device) -> bytes:
+        timing = timings.read() if _has_timing_cache(library) else b""
+        # TensorRT for RTX builds for GPUs from Ampere on unless told; a Turing GPU would refuse what it gets.
+        capability = device.capability if self.module == "tensorrt_rtx" else None
+        built = build(library, network, precision, capability=capability, timing=timing)
         timings.write(built.timing)
         return built.plan
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from engines.base import BackendUnavailable, EngineError
-from engines.cuda import CudaDevice, load_torch
+from engines.cuda import CudaDevice, Device, load_torch
 from engines.network import Network
 from engines.tensorrt import PROFILES, Blob, TensorRt
 
@@ -35,8 +35,8 @@ class Torch2Trt(TensorRt):
             )
         return f"{getattr(_library(), '__version__', 'unversioned')} with tensorrt {library.__version__}"
 
-    def _build(self, library: Any, network: Network, precision: str, timings: Blob) -> bytes:
-        del timings  # it keeps none
+    def _build(self, library: Any, network: Network, precision: str, timings: Blob, device: Device) -> bytes:
+        del timings, device  # it keeps none, and builds for the GPU that is here
         return build(network, precision)
 
 

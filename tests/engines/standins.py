@@ -284,7 +284,7 @@ class TensorRtRtx(TensorRt):
     """The module `tensorrt_rtx`: compiles kernels when a context runs first, and can keep them."""
 
     __name__ = "tensorrt_rtx"
-    ComputeCapability = IntEnum("ComputeCapability", {"SM89": 1, "SM120": 2})
+    ComputeCapability = IntEnum("ComputeCapability", {"SM75": 75, "SM89": 89, "SM120": 120})
     DynamicShapesKernelSpecializationStrategy = IntEnum("Specialization", {"LAZY": 0, "EAGER": 1, "NONE": 2})
     CudaGraphStrategy = IntEnum("CudaGraphStrategy", {"DISABLED": 0, "WHOLE_GRAPH_CAPTURE": 1})
 
@@ -294,6 +294,12 @@ class TensorRtRtx(TensorRt):
         self.kernels = b""  # what was given back to it
         self.capturable = True
         self.records = True  # CUDA graphs, by itself: from version 1.2 on
+
+    def _config(self) -> SimpleNamespace:
+        config = super()._config()
+        config.capabilities = {}
+        config.set_compute_capability = lambda value, index: config.capabilities.update({index: value}) or True
+        return config
 
     def _deserialize(self, logger, plan: bytes) -> _Plan | None:
         made = super()._deserialize(logger, plan)

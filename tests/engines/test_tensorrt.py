@@ -207,6 +207,14 @@ def test_rtx_gets_the_kernels_back_that_it_compiled(network, rtx, device, cache)
     assert rtx.builds[0].config.timing is None
 
 
+@pytest.mark.parametrize("capability", ["7.5", "8.9"])
+def test_rtx_builds_for_the_gpu_that_is_here(network, rtx, device, cache, capability):
+    device.capability = capability
+    tensorrt.TensorRt("tensorrt_rtx").load(open_network(network()), "f16", threads=None, cache=cache)
+    config = rtx.builds[0].config
+    assert (config.num_compute_capabilities, config.capabilities) == (1, {0: tensorrt.capability_of(rtx, capability)})
+
+
 def test_rtx_compiles_for_each_shape_at_once_and_records_its_own_graphs(network, rtx, device, cache):
     path = network()
     engine = tensorrt.TensorRt("tensorrt_rtx").load(open_network(path), "f16", threads=None, cache=cache)
