@@ -12,6 +12,7 @@ import logging
 import pickle
 import pickletools
 import re
+import struct
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,12 @@ from torch import Tensor, nn
 log = logging.getLogger(__name__)
 
 M = TypeVar("M", bound=nn.Module)
+
+DAMAGE = (
+    *(pickle.UnpicklingError, struct.error, EOFError, OSError, RuntimeError, MemoryError, OverflowError),
+    *(ValueError, TypeError, AttributeError, IndexError, KeyError, UnicodeDecodeError, zipfile.BadZipFile),
+)
+"""What reading a damaged or malicious file may raise."""
 
 SHOWN_KEYS = 8
 """How many keys of each kind a message lists before it counts the rest."""
@@ -100,7 +107,7 @@ def read(path: str | Path) -> Any:
         raise _refusal(path, "it is neither of the formats of torch.save")
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, IndexError, OSError) as error:
+    except DAMAGE as error:
         raise _refusal(path, str(error)) from error
 
 
@@ -279,7 +286,7 @@ def pickle_imports(path: str | Path) -> tuple[str, ...]:
                     found.add(".".join(strings[-2:]))
                 elif isinstance(argument, str):
                     strings.append(argument)
-    except (ValueError, IndexError, KeyError):
+    except DAMAGE:
         pass  # a damaged tail, or the storages: what came before still counts
     return tuple(sorted(name for name in found if not name.startswith(("torch.", "collections.OrderedDict"))))
 

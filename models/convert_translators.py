@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from engines.export import export
 from models import alae, encoders, fran, lats, pix2pix, stargan, starganv2, styleflow
-from models.checkpoints import CheckpointError, load_state, read, tensors_in
+from models.checkpoints import DAMAGE, CheckpointError, load_state, read, tensors_in
 from models.editors.lats import AGE_CLASSES
 from models.editors.pix2pix import DROPOUT_SIDES
 from models.editors.starganv2 import LATENT, STYLE
@@ -57,8 +57,13 @@ def other_half(file: Path, to: Path) -> None:
 
 def couple(file: Path, to: Path) -> None:
     """CoupleGenerator's variables in an .npz: AtoB.onnx, image and dropout -> translated."""
-    with np.load(file, allow_pickle=False) as arrays:
-        state = pix2pix.from_tensorflow({name.removesuffix(":0"): arrays[name] for name in arrays.files})
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            state = pix2pix.from_tensorflow({name.removesuffix(":0"): arrays[name] for name in arrays.files})
+    except KeyError as error:
+        raise CheckpointError(f"{file} lacks {error}, a variable of CoupleGenerator") from error
+    except DAMAGE as error:
+        raise CheckpointError(f"{file} is no .npz of CoupleGenerator's variables: {error}") from error
     _write_unet(pix2pix.load_couple_generator(state), 512, to)
 
 

@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models import checkpoints
 from models.checkpoints import CheckpointError
 
 LARGEST_FILE = 4 << 30
@@ -87,10 +88,7 @@ def read_torch(path: str | Path) -> Any:
         raise CheckpointError(f"{path} is damaged: {error}") from error
 
 
-DAMAGE = (
-    *(pickle.UnpicklingError, EOFError, ValueError, TypeError, IndexError, KeyError, AttributeError),
-    *(RuntimeError, MemoryError, OverflowError, UnicodeDecodeError, ImportError),
-)
+DAMAGE = (*checkpoints.DAMAGE, ImportError)
 """What a damaged or malicious pickle may raise while it is replayed."""
 
 

@@ -310,7 +310,7 @@ def load_generator(state: Mapping[str, Tensor], prefix: str = "") -> Generator:
         CheckpointError: keys are missing or mis-shaped.
     """
     own = under(state, prefix)
-    levels = min(parts_under(own, "synthesis.output"), MOST_LEVELS + 1)
+    levels = min(parts_under(own, "synthesis.output"), MOST_LEVELS + 1) or 9  # of the published one, of 1024 pixels
     size = 2 ** (levels + 1)
     (first,) = shape_of(own, "synthesis.layer0.epilogue.bias", (512,))
     (last,) = shape_of(own, f"synthesis.layer{2 * levels - 1}.epilogue.bias", (16,))

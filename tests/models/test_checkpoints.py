@@ -116,7 +116,7 @@ def test_plain_pickle_is_refused(tmp_path: Path) -> None:
     assert pickle_imports(tmp_path / "a.pkl")
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04broken", b"\x80\x02"])
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04broken", b"\x80\x02", b"\x80\x02junk"])
 def test_damaged_files(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.pt").write_bytes(content)
     with pytest.raises(CheckpointError, match=r"a\.pt"):

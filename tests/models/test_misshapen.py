@@ -6,11 +6,25 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models import alae, dialects, encoders, hairmapper, mobilestylegan, sam, stargan, starganv2, stylegan1, stylegan2
+from models import (
+    alae,
+    convert,
+    dialects,
+    encoders,
+    hairmapper,
+    mobilestylegan,
+    sam,
+    stargan,
+    starganv2,
+    stylegan1,
+    stylegan2,
+)
 from models.checkpoints import CheckpointError, parts_under, shape_of
 from models.encoders import load_encoder
 
@@ -110,6 +124,33 @@ def test_averages_that_do_not_fit(tmp_path: Path, average: object) -> None:
     for load in (encoders.load_inverter, sam.load):
         with pytest.raises(CheckpointError, match="latent_avg"):
             load(tmp_path / "a.pt")
+
+
+FOREIGN: Mapping[str, Callable[[Path], object]] = {
+    "list": lambda path: torch.save([1, 2], path),
+    "tensor": lambda path: torch.save(torch.zeros(3), path),
+    "other network": lambda path: torch.save({"state_dict": {"a": torch.zeros(1)}, "opts": 5, "latent_avg": [1]}, path),
+    "arrays": lambda path: save_arrays(path, a=np.zeros(3)),
+    "objects": lambda path: save_arrays(path, a=np.array([{}], dtype=object)),
+    "truncated": lambda path: path.write_bytes(b"\x80\x02junk"),
+    "empty": Path.touch,
+}
+
+
+def save_arrays(path: Path, **arrays: NDArray[Any]) -> None:
+    with path.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+@pytest.mark.parametrize("system", sorted(convert.CONVERTERS))
+def test_a_foreign_file_is_refused_in_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], system: str, kind: str
+) -> None:
+    FOREIGN[kind](tmp_path / "file.pt")
+    assert convert.main([system, str(tmp_path / "file.pt"), "--to", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().err.startswith("error: ")
+    assert not list((tmp_path / "out").iterdir())
 
 
 @pytest.mark.parametrize("alpha", ["much", [1.0], None, torch.zeros(2)])
