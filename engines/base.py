@@ -82,6 +82,7 @@ class Engine(ABC):
         inputs: what `run` takes.
         outputs: what `run` returns.
         notes: why faster choices were passed over, one sentence each.
+        built: whether it was built now, by a builder that may decide otherwise each time, and not taken from the cache.
     """
 
     backend: str
@@ -90,6 +91,7 @@ class Engine(ABC):
     outputs: tuple[TensorSpec, ...]
     device: str = ""
     notes: tuple[str, ...] = ()
+    built: bool = False
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Run the network once.

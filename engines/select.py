@@ -148,8 +148,12 @@ def _fastest_correct(backend: Backend, job: _Job, notes: list[str]) -> Engine:
     key = _choice_key(backend, job, wanted)
     choice = job.cache.get(key, job.network.name)
     if choice is not None and choice.facts.get("precision") in wanted:
-        notes.extend(choice.facts.get("notes", []))
-        return job.load(backend, choice.facts["precision"])
+        engine = job.load(backend, choice.facts["precision"])
+        if not engine.built:
+            notes.extend(choice.facts.get("notes", []))
+            return engine
+        engine.close()  # what was judged is gone from the cache: another has to be judged
+        job.cache.put(key, job.network.name, b"", {})
     passed: list[tuple[Engine, float]] = []
     rejected: list[str] = []
     measured: dict[str, object] = {}

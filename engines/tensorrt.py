@@ -59,7 +59,8 @@ class TensorRt:
         kernels = Blob(cache, replace(key, precision=f"{precision}-kernels"), network.name)
         entry = cache.get(key, network.name)
         plan = deserialized(library, entry.payload) if entry is not None else None
-        if plan is None:
+        built = plan is None
+        if built:
             # Timings of layers serve every network on the same device and version.
             timings = Blob(cache, replace(key, network="any", precision="timing"), self.name)
             payload = self._build(library, network, precision, timings, device)
@@ -67,7 +68,9 @@ class TensorRt:
             plan = deserialized(library, payload)
         if plan is None:
             raise EngineError(f"{network.path}: {self.name} does not load what it built; its log has the reason")
-        return TensorRtEngine(self.name, library, plan, precision, device, kernels=kernels)
+        engine = TensorRtEngine(self.name, library, plan, precision, device, kernels=kernels)
+        engine.built = built
+        return engine
 
     def _version(self, library: Any) -> str:
         return str(library.__version__)

@@ -236,6 +236,23 @@ def test_the_choice_is_remembered(monkeypatch, network, cache_dir):
     assert b'"relative_l2"' in entry.read_bytes()  # the verdict is stored beside it
 
 
+def test_an_engine_that_had_to_be_built_again_is_judged_again(monkeypatch, network, cache_dir):
+    class Rebuilt(Wrong):
+        def load(self, network, precision, *, threads, cache):
+            engine = super().load(network, precision, threads=threads, cache=cache)
+            engine.built = len(self.loaded) in (1, 2)  # and the second one is wrong
+            self.factors["f16"] = 1.5 if len(self.loaded) == 1 else self.factors["f16"]
+            return engine
+
+    backend = Rebuilt(f16=1.0)
+    use(monkeypatch, backend, OnnxRuntime())
+    path = network()
+    assert load(path, cache_dir=cache_dir).backend == "wrong"
+    for _ in range(2):
+        assert load(path, cache_dir=cache_dir).backend == "onnxruntime"
+    assert backend.loaded == ["f16"] * 4
+
+
 def test_a_tighter_tolerance_is_another_choice(monkeypatch, network, cache_dir):
     use(monkeypatch, Wrong(f16=1.001, f32=1.0))
     monkeypatch.setattr(select.parity, "best_ms", lambda engine, inputs: {"f16": 1.0, "f32": 2.0}[engine.precision])

@@ -136,10 +136,9 @@ def test_a_fixed_network_has_no_profiles(network, library, device, cache):
 
 def test_the_second_start_takes_it_from_the_cache(network, library, device, cache):
     path = network()
-    first = load(path, cache).run(image())["out"]
-    second = load(path, cache).run(image())["out"]
-    assert len(library.builds) == 1
-    np.testing.assert_array_equal(first, second)
+    first, second = load(path, cache), load(path, cache)
+    assert (first.built, second.built, len(library.builds)) == (True, False, 1)
+    np.testing.assert_array_equal(first.run(image())["out"], second.run(image())["out"])
 
 
 def test_another_driver_or_version_builds_again_with_the_old_timings(network, library, device, cache, caplog):
