@@ -44,6 +44,10 @@ class AlaeControls(Controls):
     glasses: float = Field(0.0, ge=-40, le=40, title="Glasses")
     detail: Literal["delta", "full"] = Field("delta", title="Detail")
 
+    def neutral(self) -> bool:
+        """No slider is off its middle, whatever the detail."""
+        return self.model_copy(update={"detail": "delta"}) == type(self)()
+
 
 class Alae(Editor):
     """StyleALAE as a live editor. Its latent is W and a last number, the share of the drawing that replaces the camera.

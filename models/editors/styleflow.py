@@ -86,6 +86,10 @@ class StyleFlowControls(Controls):
     light_front: float = Field(0.0, ge=0, le=1, title="Light from the front")
     detail: Literal["delta", "full"] = Field("delta", title="Detail")
 
+    def neutral(self) -> bool:
+        """No slider is off its middle, whatever the detail."""
+        return self.model_copy(update={"detail": "delta"}) == type(self)()
+
 
 ASSUMED = {
     "gender": 0.5,

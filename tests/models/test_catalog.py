@@ -37,6 +37,14 @@ def test_controls_start_neutral_and_presets_move_them(row: Entry) -> None:
 
 
 @pytest.mark.parametrize("row", ROWS)
+def test_the_detail_alone_changes_nothing(row: Entry) -> None:
+    model = row.controls()
+    if "detail" not in model.model_fields:
+        return
+    assert all(model(detail=detail).neutral() for detail in ("delta", "full"))
+
+
+@pytest.mark.parametrize("row", ROWS)
 def test_rows_say_where_weights_come_from(row: Entry) -> None:
     assert 0 < len(row.name) <= 64
     assert row.title
