@@ -46,7 +46,7 @@ WIDTH, HEIGHT = 384, 288
 FACE = np.s_[105:195, 155:230]
 BACKGROUND = np.s_[:, :60]
 
-PUBLISHED = [name for name in catalog.ENTRIES if name not in ("embedded", "hair")]
+PUBLISHED = [name for name, row in catalog.ENTRIES.items() if row.convert is not None]
 CONTROLS: Mapping[str, Mapping[str, Any]] = {"stargan-both": {"blond_hair": 1.0, "happy": 1.0}}
 """What to set where a row has no presets."""
 
