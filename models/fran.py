@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.checkpoints import build
+from models.checkpoints import build, shape_of
 
 
 class BlurPool(nn.Module):
@@ -107,9 +107,10 @@ class UNet(nn.Module):
 
 
 def load_network(state: Mapping[str, Tensor]) -> UNet:
-    """The network of the published state dict, ready to run.
+    """The network of the published state dict, as wide as its weights, ready to run.
 
     Raises:
         CheckpointError: keys are missing or mis-shaped.
     """
-    return build(UNet, state, optional=["*.filt"])
+    width, *_ = shape_of(state, "init_conv.0.weight", (64, 5, 3, 3))
+    return build(lambda: UNet(width), state, optional=["*.filt"])

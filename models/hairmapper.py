@@ -5,13 +5,14 @@ A small network reads each coarse row of the code and says how that row changes 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from models.checkpoints import CheckpointError, build, read, tensors_in
+from models.checkpoints import CheckpointError, build, parts_under, read, shape_of, tensors_in
 from models.stylegan2 import LR_MULTIPLIER, MappingLayer
 
 ROWS = 8
@@ -87,4 +88,15 @@ def load(path: str | Path) -> HairMapper:
         alpha = alpha.item()
     if not isinstance(alpha, int | float):
         raise CheckpointError(f"{path} has no alpha, the strength of the edit")
-    return HairMapper(build(LevelMapper, state, ignored=UNUSED), float(alpha))
+    return HairMapper(load_mapper(state), float(alpha))
+
+
+def load_mapper(state: Mapping[str, Tensor]) -> LevelMapper:
+    """The mapper of a state dict, as deep and wide as its weights, ready to run.
+
+    Raises:
+        CheckpointError: keys are missing or mis-shaped.
+    """
+    style_dim, _ = shape_of(state, "structure_mapping.fc0.weight", (512, 512))
+    layers = parts_under(state, "structure_mapping.fc") or 8
+    return build(lambda: LevelMapper(style_dim, layers), state, ignored=UNUSED)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.checkpoints import build
+from models.checkpoints import build, shape_of
 from models.editors.lats import AGE_CLASSES
 
 CODE_PER_CLASS = 50
@@ -213,12 +213,14 @@ class Generator(nn.Module):
 
 
 def load_generator(state: Mapping[str, Tensor]) -> Generator:
-    """The generator of a `latest_net_g_running.pth`, ready to run.
+    """The generator of a `latest_net_g_running.pth`, as wide as its weights, ready to run.
 
     Raises:
         CheckpointError: keys are missing or mis-shaped.
     """
-    return build(Generator, state, ignored=UNUSED_KEYS)
+    width, *_ = shape_of(state, "id_encoder.encoder.1.conv.weight_orig", (64, 3, 7, 7))
+    latent, _ = shape_of(state, "decoder.mlp.model.1.linear.weight_orig", (256, CODE_PER_CLASS * len(AGE_CLASSES)))
+    return build(lambda: Generator(width, latent), state, ignored=UNUSED_KEYS)
 
 
 class Ageing(nn.Module):

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from models.checkpoints import build
+from models.checkpoints import build, parts_under, shape_of
 from models.editors.styleflow import CONDITIONS
+
+VELOCITY = "chain.1.odefunc.diffeq."
 
 UNUSED_KEYS = ("*.step", "*._num_evals")
 """Keys that only training reads."""
@@ -201,12 +203,16 @@ def _weighted(weights: tuple[float, ...], slopes: list[Tensor]) -> Tensor:
 
 
 def load_flow(state: Mapping[str, Tensor]) -> Flow:
-    """The flow of `modellarge10k.pt`, ready to run.
+    """The flow of `modellarge10k.pt` or one with other layers, all as wide as the codes, ready to run.
 
     Raises:
         CheckpointError: keys are missing or mis-shaped.
     """
-    return build(Flow, state, ignored=UNUSED_KEYS)
+    layers = f"{VELOCITY}layers."
+    (features,) = shape_of(state, "chain.0.weight", (512,))
+    _, context = shape_of(state, f"{layers}0._hyper_bias.weight", (512, 1 + CONDITIONS))
+    depth = parts_under(state, layers) or 6
+    return build(lambda: Flow(features, context - 1, depth), state, ignored=UNUSED_KEYS)
 
 
 STEPS = 4

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from models.checkpoints import build
 from models.golden import Comparison, Golden
-from models.hairmapper import ROWS, UNUSED, HairMapper, LevelMapper, remix
+from models.hairmapper import ROWS, HairMapper, load_mapper, remix
 
 
 def hairmapper(golden: Golden) -> Iterator[Comparison]:
-    mapper = build(LevelMapper, golden.state(), ignored=UNUSED)
+    mapper = load_mapper(golden.state())
     network = HairMapper(mapper, float(golden.stored("alpha")))
     codes = golden.input("w_plus")
     yield golden.compare("delta", mapper(codes[:, :ROWS]))

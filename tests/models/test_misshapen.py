@@ -17,11 +17,14 @@ from models import (
     convert,
     dialects,
     encoders,
+    fran,
     hairmapper,
+    lats,
     mobilestylegan,
     sam,
     stargan,
     starganv2,
+    styleflow,
     stylegan1,
     stylegan2,
 )
@@ -47,6 +50,10 @@ SYSTEMS: Mapping[str, tuple[Callable[[], nn.Module], Callable[[Mapping[str, Tens
     "alae decoder": (lambda: alae.Decoder(ALAE), lambda state: alae.load_decoder(state, alae.decoder_config(state))),
     "alae mapping": (lambda: alae.MappingNetwork(8, 2), alae.load_mapping),
     "encoder": (lambda: encoders.Encoder4Editing(ROWS), lambda state: load_encoder(state, "Encoder4Editing", "")),
+    "fran": (lambda: fran.UNet(2), fran.load_network),
+    "hairmapper": (lambda: hairmapper.LevelMapper(8, 2), hairmapper.load_mapper),
+    "lats": (lambda: lats.Generator(8, 16), lats.load_generator),
+    "styleflow": (lambda: styleflow.Flow(8, 3, 2), styleflow.load_flow),
     "mobilestylegan": (lambda: mobilestylegan.Student((8, 8)), lambda state: mobilestylegan.load_student(state, "")),
     "stargan": (lambda: stargan.Generator(3, 4, 1), stargan.load_generator),
     "stargan labels": (lambda: stargan.Discriminator(64, 3, 2), stargan.load_discriminator),
@@ -56,7 +63,23 @@ SYSTEMS: Mapping[str, tuple[Callable[[], nn.Module], Callable[[Mapping[str, Tens
     "stylegan1": (lambda: stylegan1.Generator(16, 16, 16, 256), stylegan1.load_generator),
     "stylegan2": (stylegan_2, stylegan2.load_generator),
 }
-SIZING = ("from_rgb", "style_1", "to_rgb", "fc.weight", "input_layer.0", "bias", "conv1", "main.0", "conv2", "shared.0")
+SIZING = (
+    "init_conv",
+    "fc0",
+    "mlp.model",
+    "layers.",
+    "chain.0.",
+    "from_rgb",
+    "style_1",
+    "to_rgb",
+    "fc.weight",
+    "input_layer.0",
+    "bias",
+    "conv1",
+    "main.0",
+    "conv2",
+    "shared.0",
+)
 """Parts of keys whose shapes tell how large a network is."""
 CONSTANTS = ("kernel", "blur.weight", "num_batches_tracked")
 """Keys that a file may lack."""
