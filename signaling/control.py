@@ -124,7 +124,8 @@ class FaceSeen(BaseModel):
 
 class Stats(ToClient):
     """Rates a second, delays in milliseconds, bitrates in bit/s. `server_ms` is from decoder to encoder; `reduced` says
-    what is left out to keep up with the camera, and is empty when nothing is.
+    what is left out to keep up with the camera, and is empty when nothing is. `edits_dropped` counts edits and readings
+    that came to nothing because other sessions kept the engines busy.
     """
 
     type: Literal["stats"] = "stats"
@@ -133,6 +134,7 @@ class Stats(ToClient):
     received: int
     dropped: int
     edited: int
+    edits_dropped: int = 0
     faces: list[FaceSeen]
     size: tuple[int, int] | None
     stages: dict[str, Percentiles]

@@ -162,6 +162,7 @@ class Session:
             received=video.frames,
             dropped=video.dropped,
             edited=video.edited,
+            edits_dropped=video.edits_dropped,
             faces=[_seen(face.id, face.box, video.size) for face in output.faces] if output and video.size else [],
             size=video.size,
             stages=video.stages.all(),

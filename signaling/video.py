@@ -93,6 +93,7 @@ class VideoFilter:
         self.size: tuple[int, int] | None = None
         self.last_output: Output | None = None
         self.edited = 0
+        self.edits_dropped = 0
         self.last_frame_at = time.monotonic()
         self._pipeline = pipeline
         self._max_pixels = max_pixels
@@ -177,6 +178,7 @@ class VideoFilter:
         self.size = (frame.width, frame.height)
         self.last_output = output
         self.edited += bool(output.edited)
+        self.edits_dropped += output.trace.edits_dropped
         for stage, ms in output.trace.ms.items():
             self.stages.add(stage, ms)
         for track in [self.output, *self._watchers]:

@@ -71,10 +71,12 @@ class Trace:
     Attributes:
         ms: milliseconds per stage of `STAGES`; a stage that did not run is missing.
         detected: whether the face detector ran on this frame.
+        edits_dropped: readings and edits that came to nothing because the engines were busy with other sessions.
     """
 
     ms: dict[str, float] = field(default_factory=dict)
     detected: bool = False
+    edits_dropped: int = 0
 
     @property
     def total_ms(self) -> float:

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import av
@@ -252,7 +252,7 @@ class Pipeline:
         """A new edit, or the last one where none is due, or the engines are too busy; None before the first."""
         if steady.making is not None and (steady.making.done() or not work.level.background):
             making, steady.making = steady.making, None
-            with suppress(Dropped):
+            with _unless_busy(work.trace):
                 steady.made = making.result()
         steady.carried += 1
         last = steady.made
@@ -266,7 +266,7 @@ class Pipeline:
             # what it costs does not delay this frame: it gets a trace of its own
             steady.making = self._beside.submit(self._make, crop, steady, replace(work, trace=Trace()))
             return last
-        with suppress(Dropped):
+        with _unless_busy(work.trace):
             steady.made = self._make(crop, steady, work)
         return steady.made
 
@@ -294,7 +294,7 @@ class Pipeline:
         every = work.editor.encode_seconds * work.level.read_slower
         if steady.reading is not None and steady.reading.done():
             reading, steady.reading = steady.reading, None
-            with suppress(Dropped):
+            with _unless_busy(work.trace):
                 steady.read = reading.result()
         if steady.read is None or (steady.reading is None and work.now - steady.read_at >= every):
             if steady.read is None or not every or self._beside is None or work.level.background:
@@ -371,6 +371,15 @@ class Pipeline:
             yield
         finally:
             trace.ms[stage] = trace.ms.get(stage, 0.0) + 1e3 * (self._clock() - started)
+
+
+@contextmanager
+def _unless_busy(trace: Trace) -> Iterator[None]:
+    """Go on with what there is when an engine is too busy, and count it."""
+    try:
+        yield
+    except Dropped:
+        trace.edits_dropped += 1
 
 
 def _encode(crop: Crop, editor: Editor, controls: Controls) -> Latent:

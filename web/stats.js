@@ -124,6 +124,7 @@ function figuresOf(browser, server) {
     ["Up", `${number(browser.upBps && browser.upBps / 1e6, 2)} Mb/s`],
     ["Down", `${number(browser.downBps && browser.downBps / 1e6, 2)} Mb/s`],
     ["Dropped by the server", number(server?.dropped, 0)],
+    ["Edits others left no time for", number(server?.edits_dropped, 0)],
     ["Dropped here", `${browser.dropped}`],
     ["Packets lost", `${browser.lost}`],
     ["Left out to keep up", server?.reduced || "nothing"],

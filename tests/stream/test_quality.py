@@ -186,12 +186,14 @@ def test_a_busy_engine_leaves_the_last_edit_which_follows_the_face(
     editor.busy = True
     (output,) = run(live, world, tint, range(1))
     assert not output.edited  # there is none yet
+    assert output.trace.edits_dropped == 1
     editor.busy = False
     run(live, world, tint, range(1, 3))
     editor.busy = True
     world.people[0].centre = (208, 124)
     (output,) = run(live, world, tint, range(3, 4))
     assert output.edited
+    assert output.trace.edits_dropped == 1
     change = (output.image.astype(int) - world.picture())[..., 2]
     rows, columns = np.nonzero(change > 20)
     assert abs(columns.mean() - 208) < 8
