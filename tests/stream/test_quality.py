@@ -153,6 +153,12 @@ def run(pipeline: Pipeline, world: World, settings: Settings, frames: range) -> 
     return outputs
 
 
+def drain(pipeline: Pipeline) -> None:
+    """Wait for what is being made beside the stream."""
+    assert pipeline._beside is not None
+    pipeline._beside.submit(int).result()
+
+
 def test_a_slow_live_stream_makes_fewer_edits_and_shows_all(
     live: Pipeline, world: World, editor: Counted, tint: Settings
 ) -> None:
@@ -228,8 +234,10 @@ def test_a_moved_control_is_seen_at_once(live: Pipeline, world: World, editor: C
     outputs = run(live, world, tint, range(80))
     assert "2nd frame" in outputs[-1].reduced
     other = tint.model_copy(update={"controls": TintControls(amount=0.2).model_dump()})
+    drain(live)
     before = editor.renders
     run(live, world, other, range(80, 81))
+    drain(live)
     assert editor.renders == before + 1
 
 
