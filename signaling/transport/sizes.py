@@ -8,6 +8,8 @@ START_CODE = b"\x00\x00\x01"  # ITU-T H.264, annex B
 SPS = 7
 WITH_CHROMA_FORMAT = {100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135}  # H.264 section 7.3.2.1.1
 LONGEST_CODE = 32  # leading zero bits of an Exp-Golomb code
+LONGEST_CYCLE = 255  # offsets of a parameter set (section 7.4.2.1.1)
+MOST_SETS = 8  # parameter sets of one frame; an encoder sends one or two
 MACROBLOCK = 16  # pixels; what is coded is a multiple of it, the picture may be smaller
 
 
@@ -45,11 +47,14 @@ def _vp8_sizes(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _h264_sizes(data: bytes) -> Iterator[tuple[int, int]]:
-    at = data.find(START_CODE)
+    at, sets = data.find(START_CODE), 0
     while at >= 0:
         start = at + len(START_CODE)
         at = data.find(START_CODE, start)
         if start < len(data) and data[start] & 0x1F == SPS:
+            sets += 1
+            if sets > MOST_SETS:
+                raise Unreadable(f"more than {MOST_SETS} sequence parameter sets in one frame")
             yield _sps_size(data[start + 1 : at if at >= 0 else None])
 
 
@@ -79,7 +84,10 @@ def _sps_size(sps: bytes) -> tuple[int, int]:
         bits.read(1)
         bits.code()
         bits.code()
-        for _ in range(bits.code()):
+        cycle = bits.code()
+        if cycle > LONGEST_CYCLE:
+            raise Unreadable(f"a sequence parameter set has {cycle} offsets")
+        for _ in range(cycle):
             bits.code()
     bits.code()
     bits.read(1)
@@ -97,17 +105,19 @@ def _skip_scaling_list(bits: _Bits, size: int) -> None:
 
 
 class _Bits:
-    """Reads bits, most significant first."""
+    """Reads bits, most significant first, each at the same cost however many there are: strangers send them."""
 
     def __init__(self, data: bytes) -> None:
-        self._value = int.from_bytes(data, "big")
-        self._left = 8 * len(data)
+        self._data = data
+        self._at = 0
 
     def read(self, count: int) -> int:
-        if count > self._left:
+        end = self._at + count
+        if end > 8 * len(self._data):
             raise Unreadable("a sequence parameter set is cut short")
-        self._left -= count
-        return (self._value >> self._left) & ((1 << count) - 1)
+        window = int.from_bytes(self._data[self._at // 8 : (end + 7) // 8], "big") >> (-end % 8)
+        self._at = end
+        return window & ((1 << count) - 1)
 
     def code(self) -> int:
         """An unsigned Exp-Golomb code (H.264 section 9.1); signed ones are as long."""

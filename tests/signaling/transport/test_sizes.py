@@ -57,6 +57,18 @@ def test_frames_between_have_no_size() -> None:
     assert coded_size(b"", "H264") is None
 
 
+def test_endless_lists_are_not_read() -> None:
+    order_1 = "01000010" + "0" * 16 + "1" + "1" + "010" + "1" + "1" + "1"  # up to the list of offsets
+    bits = order_1 + "0" * 20 + "1" * 21 + "1" * 30_000 * 8
+    endless = int(bits[: len(bits) // 8 * 8], 2).to_bytes(len(bits) // 8, "big")
+    with pytest.raises(Unreadable, match="offsets"):
+        coded_size(b"\x00\x00\x01\x67" + endless, "H264")
+    small = b"\x00\x00\x01\x67\x42\x00\x1f\xf4\x02\x80\x2d\xc8"
+    assert coded_size(small * 8, "H264") == (1280, 720)
+    with pytest.raises(Unreadable, match="more than 8"):
+        coded_size(small * 9, "H264")
+
+
 def test_the_edge_of_a_macroblock_does_not_count() -> None:
     assert not too_large((864, 480), 854 * 480)
     assert not too_large((1920, 1088), 1920 * 1080)
