@@ -24,7 +24,7 @@ from models.editor import Controls, Crop, CropSpec, Edit, Editor, Latent
 from models.embedded_editor import AGE, GLASSES, MALE, READER, read_attributes, read_tables
 from models.face_drawing import Canvas, continued, covered, visible
 from models.face_space import SIZE, VERTICES, YAW_MODE, FaceSpace, Fit
-from models.references import References
+from models.references import References, photo_field
 from models.scalp import LUMINANCE, SKIN_BOX, log_colour, smoothstep
 from models.skin import Skin
 
@@ -72,12 +72,7 @@ YOUNGEST = 10.0
 class ChildControls(Controls):
     """Genes: how much of the second parent. Without a photo there is no child."""
 
-    photo: str = Field(
-        "",
-        pattern="^[0-9a-f]{0,64}$",
-        title="Second parent",
-        json_schema_extra={"format": "photo", "photo": "Choose a photo…"},
-    )
+    photo: str = photo_field("Second parent")
     genes: float = Field(0.5, ge=0, le=1, title="Share of the second parent", json_schema_extra={"step": 0.01})
     age: float | None = Field(
         15.0, ge=YOUNGEST, le=40, title="Child's age", json_schema_extra={"unit": "years", "step": 1}

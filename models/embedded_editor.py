@@ -185,7 +185,7 @@ class EmbeddedEditor(Editor):
         fit = self._fit(crop)
         delta = flow = image = opacity = turned = None
         if years != 0 or smile != 0:
-            moves, change = self._face_changes(latent, steered)
+            moves, change = self._face_changes(latent, years, smile)
             flow, delta, support = self._canvas.draw(self._space, fit, crop, moves=moves, change=change)
             mask = np.maximum(mask, support)
         if crop.masks is not None and grey > 0:
@@ -211,13 +211,12 @@ class EmbeddedEditor(Editor):
             mask = np.maximum(mask, opacity > 0)
         return Edit(mask=mask.astype(np.float32), image=image, opacity=opacity, delta=delta, flow=flow)
 
-    def _face_changes(self, latent: Latent, steered: Latent) -> tuple[Floats, Floats]:
+    def _face_changes(self, latent: Latent, years: float, smile: float) -> tuple[Floats, Floats]:
         """What ageing and smiling do to the face, as `Canvas.draw` takes it."""
-        moves, change = self._smile.drawn(float(steered[SMILE] - latent[SMILE]))
-        years = float(steered[AGE] - latent[AGE]) * 100
+        moves, change = self._smile.drawn(smile)
         if years != 0:
-            strength = strength_of(years)
-            youth = youth_of(float(latent[AGE]) * 100, float(steered[AGE]) * 100)
+            strength, own = strength_of(years), float(latent[AGE]) * 100
+            youth = youth_of(own, own + years)
             moves = moves + self._ageing.moves(float(latent[MALE]), strength, youth)
             change = change + recalled(latent[OLDER if years > 0 else YOUNGER]) * np.float32(abs(strength))
         return moves, change

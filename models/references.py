@@ -5,11 +5,24 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
+from typing import Any
+
+from pydantic import Field
 
 from models.editor import Floats
 
 MOST = 64
 """Codes that are kept; the one not used longest goes first."""
+
+
+def photo_field(title: str) -> Any:
+    """A control that holds the id of what was read of a photo, "" for none; see `models.editor.Controls`."""
+    return Field(
+        "",
+        pattern="^[0-9a-f]{0,64}$",
+        title=title,
+        json_schema_extra={"format": "photo", "photo": "Choose a photo…"},
+    )
 
 
 class References:

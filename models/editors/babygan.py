@@ -13,18 +13,13 @@ from models.babygan import AGE_CENTRE, EDITED_ROWS, age_strength, child
 from models.editor import Controls, Crop, CropSpec, Edit, Editor, Floats, Latent
 from models.editors.latent import ENCODE_SECONDS, LATENT_SECONDS, Slider, crop_side, read_w_plus, rendered, unpack
 from models.latents import Direction, LatentError, move
-from models.references import References
+from models.references import References, photo_field
 
 
 class _BabyGanControls(Controls):
     """Genes: how much of the second parent; unset shows the camera. The age is the child's."""
 
-    photo: str = Field(
-        "",
-        pattern="^[0-9a-f]{0,64}$",
-        title="Second parent",
-        json_schema_extra={"format": "photo", "photo": "Choose a photo…"},
-    )
+    photo: str = photo_field("Second parent")
     genes: float | None = Field(None, ge=0.01, le=0.99, title="Child: share of the second parent")
     resemblance: Literal["both", "father", "mother"] = Field("both", title="Fine features from")
     age: float = Field(AGE_CENTRE, ge=10, le=50, title="Child's age", json_schema_extra={"unit": "years", "step": 1})

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from engines.base import Engine
 from models.editor import Controls, Crop, CropSpec, Edit, Editor, Floats, Latent
-from models.references import References
+from models.references import References, photo_field
 from models.translation import head_mask, to_image, to_network
 
 DOMAINS = ("female", "male")
@@ -24,12 +24,7 @@ class StarGanV2Controls(Controls):
 
     domain: Literal["own", "female", "male"] = Field("own", title="Domain")
     style: Literal["seed", "reference"] = Field("seed", title="Style from")
-    photo: str = Field(
-        "",
-        pattern="^[0-9a-f]{0,64}$",
-        title="Reference",
-        json_schema_extra={"format": "photo", "photo": "Choose a photo…"},
-    )
+    photo: str = photo_field("Reference")
     seed: int = Field(0, ge=0, le=9999, title="Style seed")
     strength: float = Field(1.0, ge=0, le=1, title="Strength")
 
