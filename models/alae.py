@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.checkpoints import CheckpointError, build, parts_under, shape_of
+from models.weights.checkpoints import CheckpointError, build, parts_under, shape_of
 
 MOST_LAYERS = 11
 """Of any model: 4096 pixels."""

@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from models.arrays import Floats
 from models.latents import Direction, move
 
-Floats = NDArray[np.float32]
 Resemblance = Literal["both", "father", "mother"]
 
 EDITED_ROWS = (0, 8)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from models.editor import Controls, Editor
+from models.embedded import EMBEDDED
 from models.entry import Entry, LoadEngine, Preset, Weights
 from models.published import entries
 
-__all__ = ["EMBEDDED", "ENTRIES", "Entry", "LoadEngine", "Preset", "UnknownEditor", "Weights", "entry"]
-
-EMBEDDED = Path(__file__).resolve().parent / "embedded"
+__all__ = ["ENTRIES", "Entry", "LoadEngine", "Preset", "UnknownEditor", "Weights", "entry"]
 
 
 class UnknownEditor(LookupError):
@@ -30,37 +28,37 @@ def entry(name: str) -> Entry:
 
 
 def _embedded_controls() -> type[Controls]:
-    from models.embedded_editor import EmbeddedControls  # noqa: PLC0415
+    from models.embedded.editor import EmbeddedControls  # noqa: PLC0415
 
     return EmbeddedControls
 
 
 def _embedded(load_engine: LoadEngine) -> Editor:
-    from models.embedded_editor import load  # noqa: PLC0415
+    from models.embedded.editor import load  # noqa: PLC0415
 
     return load(load_engine, EMBEDDED)
 
 
 def _child_controls() -> type[Controls]:
-    from models.child import ChildControls  # noqa: PLC0415
+    from models.embedded.child import ChildControls  # noqa: PLC0415
 
     return ChildControls
 
 
 def _child(load_engine: LoadEngine) -> Editor:
-    from models.child import load  # noqa: PLC0415
+    from models.embedded.child import load  # noqa: PLC0415
 
     return load(load_engine, EMBEDDED)
 
 
 def _hair_controls() -> type[Controls]:
-    from models.hair import HairControls  # noqa: PLC0415
+    from models.embedded.hair import HairControls  # noqa: PLC0415
 
     return HairControls
 
 
 def _hair(load_engine: LoadEngine) -> Editor:
-    from models.hair import Hair  # noqa: PLC0415
+    from models.embedded.hair import Hair  # noqa: PLC0415
 
     return Hair()
 

@@ -1,7 +1,7 @@
 """`python -m models.convert SYSTEM FILE --to DIR`: a published checkpoint as the networks its editor runs.
 
-Reads the authors' file (see `models.checkpoints`), exports what runs per frame as ONNX, checks each network against the
-torch module, and prints the keys that the file has beyond those. Needs torch; running the result does not.
+Reads the authors' file (see `models.weights.checkpoints`), exports what runs per frame as ONNX, checks each network
+against the torch module, and prints the keys that the file has beyond those. Needs torch; running the result does not.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from models import (
     hairmapper,
     latents,
     mobilestylegan,
-    pickles,
     sam,
     stylegan1,
     stylegan2,
 )
-from models.checkpoints import CheckpointError, UnsafeCheckpoint, load_state, report_rest, tensors_in
 from models.convert_translators import write
 from models.latents import LatentError
 from models.published.stylegan import GENERATOR, SEMANTICS
+from models.weights import pickles
+from models.weights.checkpoints import CheckpointError, UnsafeCheckpoint, load_state, report_rest, tensors_in
 
 LARGEST_PICTURE = 512
 """Side at which StyleGAN2's and MobileStyleGAN's pictures are taken: both have them at every resolution, and the
@@ -173,7 +173,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--to", type=Path, required=True, help="folder for the networks")
     options = parser.parse_args(argv)
     options.to.mkdir(parents=True, exist_ok=True)
-    logging.basicConfig(format="%(message)s")  # of `models.checkpoints`: which keys of the file nothing read
+    logging.basicConfig(format="%(message)s")  # of `models.weights.checkpoints`: which keys of the file nothing read
     torch.manual_seed(0)
     try:
         CONVERTERS[options.system](options.file, options.to)

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from engines.export import export
 from models import alae, encoders, fran, lats, pix2pix, stargan, starganv2, styleflow
-from models.checkpoints import DAMAGE, CheckpointError, load_state, read, tensors_in
 from models.editors.lats import AGE_CLASSES
 from models.editors.pix2pix import DROPOUT_SIDES
 from models.editors.starganv2 import LATENT, STYLE
 from models.editors.styleflow import CONDITIONS
+from models.weights.checkpoints import DAMAGE, CheckpointError, load_state, read, tensors_in
 
 
 def stargan_generator(file: Path, to: Path, side: int = 128) -> None:

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models import stylegan1, stylegan2
-from models.checkpoints import CheckpointError, UnsafeCheckpoint, read, tensors_in
-from models.pickles import read_ada, read_tensorflow
 from models.stylegan1 import FUSED_FROM
+from models.weights.checkpoints import CheckpointError, UnsafeCheckpoint, read, tensors_in
+from models.weights.pickles import read_ada, read_tensorflow
 
 State = dict[str, Tensor]
 Stylegan = stylegan1.Generator | stylegan2.Generator

@@ -155,6 +155,6 @@ def _values(path: Path) -> Any:
     if path.suffix == ".npy":
         values: NDArray[Any] = np.load(path, allow_pickle=False)
         return values
-    from models.checkpoints import read  # torch's format needs torch  # noqa: PLC0415
+    from models.weights.checkpoints import read  # torch's format needs torch  # noqa: PLC0415
 
     return read(path)

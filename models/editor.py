@@ -3,34 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float32]
-Latent = NDArray[np.float32]
-
-Convention = Literal["ffhq", "ffhq_lats", "celeba", "box"]
-
-
-@dataclass(frozen=True, slots=True)
-class CropSpec:
-    """How an editor wants its faces cut out.
-
-    Attributes:
-        convention: "ffhq", the quad of Karras et al. 2018 (eye distance x 2.0, eye to mouth x 1.8); "ffhq_lats", the
-            same with x 2.2 (Or-El et al. 2020); "celeba", the 178x178 centre of CelebA's aligned
-            pictures; "box", the upright square around the face box.
-        size: side of the crop in pixels.
-        margin: the convention's square is enlarged by this factor around its centre.
-    """
-
-    convention: Convention
-    size: int
-    margin: float = 1.0
+from models.arrays import Floats, Image, Latent
+from models.crops import CropSpec
 
 
 @dataclass(frozen=True, slots=True)

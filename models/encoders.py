@@ -17,8 +17,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.checkpoints import CheckpointError, build, parts_under, read, report_rest, shape_of, tensors_in, under
 from models.stylegan2 import EqualLinear, Generator, load_generator
+from models.weights.checkpoints import (
+    CheckpointError,
+    build,
+    parts_under,
+    read,
+    report_rest,
+    shape_of,
+    tensors_in,
+    under,
+)
 
 STAGES = ((64, 64, 3), (64, 128, 4), (128, 256, 14), (256, 512, 3))
 """The trunk: (channels in, channels out, units); the first unit of each stage halves the side."""
@@ -305,7 +314,7 @@ def load_inverter(path: str | Path) -> Inverter:
     """Open a checkpoint of pSp, e4e or ReStyle as its authors publish it.
 
     Raises:
-        CheckpointError: see `models.checkpoints.read`; or options or keys do not fit.
+        CheckpointError: see `models.weights.checkpoints.read`; or options or keys do not fit.
     """
     saved = read(path)
     state = tensors_in(saved, "state_dict", origin=str(path))

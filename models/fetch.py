@@ -444,7 +444,7 @@ def main(argv: Sequence[str]) -> int:
 def _convert(editor: Entry, convert: Callable[[], None]) -> int:
     try:
         from engines.base import EngineError  # noqa: PLC0415
-        from models.checkpoints import CheckpointError  # noqa: PLC0415
+        from models.weights.checkpoints import CheckpointError  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.checkpoints import build, shape_of
+from models.weights.checkpoints import build, shape_of
 
 
 class BlurPool(nn.Module):

@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from models.checkpoints import CheckpointError, build, parts_under, read, shape_of, tensors_in
 from models.stylegan2 import LR_MULTIPLIER, MappingLayer
+from models.weights.checkpoints import CheckpointError, build, parts_under, read, shape_of, tensors_in
 
 ROWS = 8
 """The mapper moves rows 0..7, the coarse ones."""
@@ -79,7 +79,7 @@ def load(path: str | Path) -> HairMapper:
     """Open `best_model.pt` of the authors: {"alpha", "state_dict"}.
 
     Raises:
-        CheckpointError: see `models.checkpoints.read`; or there is no alpha.
+        CheckpointError: see `models.weights.checkpoints.read`; or there is no alpha.
     """
     saved = read(path)
     state = tensors_in(saved, "state_dict", origin=str(path))

@@ -22,9 +22,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.checkpoints import CheckpointError
 from models.dialects import load_any
 from models.encoders import FACE_SIDE, Trunk, load_inverter
+from models.weights.checkpoints import CheckpointError
 
 Features = Callable[[Tensor], Sequence[Tensor]]
 """Face (N, 3, 256, 256) in [-1, 1] -> feature maps (N, C, H, W)."""

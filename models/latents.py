@@ -20,7 +20,8 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from models.arrays import Floats
+
 Space = Literal["Z", "W", "W+"]
 
 EXTREMES = 0.02

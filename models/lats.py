@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.checkpoints import build, shape_of
 from models.editors.lats import AGE_CLASSES
+from models.weights.checkpoints import build, shape_of
 
 CODE_PER_CLASS = 50
 """The age code of class i is 300 numbers, the i-th block of 50 one and the rest zero."""

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.checkpoints import build, parts_under, shape_of
 from models.stylegan2 import LEAK, LR_MULTIPLIER, MappingLayer, PixelNorm
+from models.weights.checkpoints import build, parts_under, shape_of
 
 WIDTH = (512, 512, 512, 512, 512, 256, 128, 64)
 """Channels at 4, 8, ... 512 px; the picture has twice the last side."""

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import torch
 
-from models.golden import Comparison, Golden, GoldenError
 from models.parity_checks import CHECKS, check_of
+from models.weights.golden import Comparison, Golden, GoldenError
 
 
 def check(golden: Golden) -> Iterator[Comparison]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.checkpoints import build, shape_of
+from models.weights.checkpoints import build, shape_of
 
 LEVELS = 8
 

@@ -7,9 +7,8 @@ the five points it tracks.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-Points = NDArray[np.float64]
+from models.arrays import Points
 
 FFHQ_MOUTH_FACTOR = 1.8
 LATS_MOUTH_FACTOR = 2.2

@@ -15,7 +15,8 @@ import numpy as np
 
 from engines import select
 from engines.base import EngineError
-from models.editor import Crop, Image
+from models.arrays import Image
+from models.editor import Crop
 from models.editors.starganv2 import StarGanV2, reference_styles
 from models.entry import weights_folder
 

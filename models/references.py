@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from models.editor import Floats
+from models.arrays import Floats
 
 MOST = 64
 """Codes that are kept; the one not used longest goes first."""

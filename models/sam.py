@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from models.checkpoints import CheckpointError, read, report_rest, tensors_in
 from models.encoders import FromAverage, GradualStyleEncoder, average_of, load_encoder
 from models.stylegan2 import Generator, load_generator
+from models.weights.checkpoints import CheckpointError, read, report_rest, tensors_in
 
 OLDEST = 100.0
 """Years at which the age plane is 1."""
@@ -74,7 +74,7 @@ def load(path: str | Path) -> Sam:
     """Open `sam_ffhq_aging.pt`.
 
     Raises:
-        CheckpointError: see `models.checkpoints.read` and `assemble`.
+        CheckpointError: see `models.weights.checkpoints.read` and `assemble`.
     """
     saved = read(path)
     state = tensors_in(saved, "state_dict", origin=str(path))

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from models.checkpoints import build, parts_under, shape_of
 from models.editors.stargan import CELEBA_DOMAINS
+from models.weights.checkpoints import build, parts_under, shape_of
 
 UNUSED_KEYS = ("*.running_mean", "*.running_var", "*.num_batches_tracked")
 """Keys of the checkpoints that inference never reads: the authors test in training mode, so that InstanceNorm uses the

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.checkpoints import build, parts_under, shape_of
 from models.editors.starganv2 import DOMAINS, LATENT, STYLE
+from models.weights.checkpoints import build, parts_under, shape_of
 
 MAX_CHANNELS = 512
 SKIP_SIDES = (32, 64, 128)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
-from models.checkpoints import build, parts_under, shape_of
 from models.editors.styleflow import CONDITIONS
+from models.weights.checkpoints import build, parts_under, shape_of
 
 VELOCITY = "chain.1.odefunc.diffeq."
 

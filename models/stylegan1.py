@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.checkpoints import build, parts_under, shape_of, under
 from models.stylegan2 import MOST_LEVELS
+from models.weights.checkpoints import build, parts_under, shape_of, under
 
 CONSTANTS = ("truncation.truncation", "synthesis.lod", "*.blur.kernel")
 """Keys that checkpoints carry and the network builds itself."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.checkpoints import build, parts_under, shape_of, under
+from models.weights.checkpoints import build, parts_under, shape_of, under
 
 CONSTANTS = ("*.kernel",)
 """Keys that checkpoints carry and the network builds itself: the blur kernels."""

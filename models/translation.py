@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.editor import Crop, Edit, Floats, Image
+from models.arrays import Floats, Image
+from models.editor import Crop, Edit
 
 BORDER = 0.06
 """Share of the crop's side over which every mask fades to its border."""

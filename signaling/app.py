@@ -16,7 +16,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models import catalog
-from models.downloads import Downloads
+from models.weights.downloads import Downloads
 from signaling import photos, weights, whep, whip
 from signaling.access import OriginGuard
 from signaling.sessions import Sessions

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Path, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from models.downloads import Downloads, Progress
 from models.entry import Entry
 from models.fetch import FetchError, LicenceNotAccepted
+from models.weights.downloads import Downloads, Progress
 from signaling.bodies import read_body
 from signaling.whip import require_token
 

@@ -16,11 +16,11 @@ import numpy as np
 
 from engines import select
 from engines.base import EngineError
-from models.editor import Convention, CropSpec
-from stream.alignment import cut, quad_of
-from stream.detection import Detector, PackError
-from stream.frame import Face, Image
-from stream.landmarks import Landmarks
+from models.arrays import Image
+from models.crops import Convention, CropSpec, cut, quad_of
+from models.face.detector import Detector, PackError
+from models.face.landmarks import Landmarks
+from stream.frame import Face
 from stream.runtime import LANDMARKS
 from stream.tracking import Tracker
 

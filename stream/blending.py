@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from models.arrays import Floats, Image
+from models.crops import Quad, crop_to_frame, frame_to_crop
 from models.editor import Edit
-from stream.alignment import Quad, crop_to_frame, frame_to_crop
-from stream.frame import Floats, Image, Region
+from stream.frame import Region
 
 FEATHER = 0.04
 # Rows that are blended at once: few enough for all intermediate pictures to stay in a core's cache.

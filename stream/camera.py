@@ -19,9 +19,10 @@ from typing import Any, Protocol
 import cv2
 
 from engines.base import EngineError
-from stream.detection import PackError
+from models.arrays import Image
+from models.face.detector import PackError
 from stream.files import controls_of_pairs
-from stream.frame import Frame, Image
+from stream.frame import Frame
 from stream.pipeline import Pipeline
 from stream.runtime import Runtime, RuntimeSettings
 from stream.settings import Settings, SettingsError

@@ -24,8 +24,9 @@ from av.video.reformatter import VideoReformatter
 from tqdm import tqdm
 
 from engines.base import EngineError
-from stream.detection import PackError
-from stream.frame import STAGES, Frame, Image, Output
+from models.arrays import Image
+from models.face.detector import PackError
+from stream.frame import STAGES, Frame, Output
 from stream.pipeline import Pipeline
 from stream.runtime import Runtime, RuntimeSettings
 from stream.settings import Settings, SettingsError

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
-Image = NDArray[np.uint8]
-Floats = NDArray[np.float32]
+from models.arrays import Floats, Image
 
 STAGES = ("convert", "track", "align", "segment", "encode", "render", "blend")
 

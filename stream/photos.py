@@ -9,12 +9,13 @@ from typing import Any
 import cv2
 import numpy as np
 
+from models.arrays import Image
+from models.crops import cut, quad_of, to_crop
 from models.editor import Controls, Crop, Editor, PhotoEditor
-from models.segmenter import Segmenter
+from models.face.segmenter import Segmenter
 from stream.align import PhotoError, read_photo
-from stream.alignment import cut, quad_of, to_crop
 from stream.files import still
-from stream.frame import Face, Image
+from stream.frame import Face
 from stream.runtime import Runtime
 from stream.settings import Settings, SettingsError
 from stream.strip import strip

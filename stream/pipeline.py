@@ -14,17 +14,18 @@ import cv2
 import numpy as np
 
 from engines.batching import Dropped, belong_to, session
-from models.editor import AimedEditor, Controls, Crop, Edit, Editor, Latent
-from models.segmenter import Segmenter
-from stream.alignment import Quad, cut, points5_of, quad_of, to_crop
+from models.arrays import Floats, Image, Latent
+from models.crops import Quad, cut, points5_of, quad_of, to_crop
+from models.editor import AimedEditor, Controls, Crop, Edit, Editor
+from models.face.segmenter import Segmenter
 from stream.blending import blend
-from stream.frame import Face, Floats, Frame, Image, Output, Region, Trace
-from stream.motion import MaskMean, Motion
-from stream.quality import LEVELS, Level, Quality
+from stream.filters import ExponentialMean, OneEuro
+from stream.flow import MaskMean, Motion
+from stream.frame import Face, Frame, Output, Region, Trace
+from stream.load import LEVELS, Level, Quality
 from stream.settings import Settings
-from stream.smoothing import ExponentialMean, OneEuro
 from stream.tracking import Tracker
-from stream.video import VideoConverter
+from stream.yuv import VideoConverter
 
 # Rise of the cutoff in Hz per crop side per second: a face moving a fifth of a side per second lags less than a frame.
 QUAD_BETA = 25.0

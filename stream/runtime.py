@@ -16,17 +16,18 @@ from engines.base import Engine
 from engines.batching import LATE_S, BatchedEngine
 from models import catalog
 from models.editor import Controls, Editor, PhotoEditor
-from models.segmenter import Segmenter
-from stream.detection import EMBEDDED_PACK, Detector
-from stream.landmarks import Landmarks
+from models.embedded import EMBEDDED, TRACKER
+from models.face.detector import Detector
+from models.face.landmarks import Landmarks
+from models.face.segmenter import Segmenter
 from stream.pipeline import Pipeline
 from stream.settings import Settings, SettingsError, checked
 from stream.tracking import Tracker
 
 log = logging.getLogger(__name__)
 
-LANDMARKS = EMBEDDED_PACK / "landmarks.onnx"
-SEGMENTER = catalog.EMBEDDED / "segmenter.onnx"
+LANDMARKS = TRACKER / "landmarks.onnx"
+SEGMENTER = EMBEDDED / "segmenter.onnx"
 
 
 class RuntimeSettings(BaseModel):
@@ -102,7 +103,7 @@ class Runtime:
         """Load the tracker, the segmenter and the default editor, and warm them up. Takes seconds.
 
         Raises:
-            stream.detection.PackError: the face pack cannot be loaded.
+            models.face.detector.PackError: the face pack cannot be loaded.
             engines.base.EngineError: a network is missing or damaged, or the named backend cannot run here.
         """
         for reason, backends in _missing().items():
@@ -211,7 +212,7 @@ class Runtime:
         with self._loading:
             if path not in self._engines:
                 # in the embedded networks, waking a second thread costs more than it saves
-                least = 1 if path.is_relative_to(catalog.EMBEDDED) else None
+                least = 1 if path.is_relative_to(EMBEDDED) else None
                 engine = select.load(
                     path,
                     backend=self._settings.backend,

@@ -39,7 +39,7 @@ class Settings(BaseModel):
             covers the time before the first face is found, so that no unedited face is ever shown.
         smoothing: 0 (none) to 1 (strong); how much the crop and the latent are steadied over time.
         badge: draw a small visible mark that the picture is edited.
-        quality: "auto" leaves out work that the machine has no time for (`stream.quality`), in live streams only;
+        quality: "auto" leaves out work that the machine has no time for (`stream.load`), in live streams only;
             "full" never does, and drops frames instead.
     """
 

@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 
 from engines.base import EngineError
+from models.arrays import Image
 from models.catalog import UnknownEditor
-from models.editor import Image
+from models.face.detector import PackError
 from stream.align import PhotoError, read_photo
-from stream.detection import PackError
 from stream.files import FileError, controls_of_pairs, still
 from stream.pipeline import Pipeline
 from stream.runtime import Runtime, RuntimeSettings

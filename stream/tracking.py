@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from stream.alignment import Quad, points5_of
-from stream.detection import MAX_FACES, Detection
-from stream.frame import Face, Floats, Image
-from stream.landmarks import region_of_box, region_of_mesh
+from models.arrays import Floats, Image
+from models.crops import Quad, points5_of
+from models.face.detector import MAX_FACES, Detection
+from models.face.landmarks import region_of_box, region_of_mesh
+from stream.frame import Face
 
 MIN_PRESENCE = 0.5
 MIN_TRUST = 0.45

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from engines.base import Engine
-from models.editor import Controls, Crop, CropSpec, Edit, Editor, Latent
+from models.arrays import Latent
+from models.crops import CropSpec
+from models.editor import Controls, Crop, Edit, Editor
 from models.translation import head_mask, redrawn, to_network
 
 DIRECTIONS = {

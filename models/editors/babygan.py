@@ -9,8 +9,10 @@ import numpy as np
 from pydantic import Field, create_model
 
 from engines.base import Engine
+from models.arrays import Floats, Latent
 from models.babygan import AGE_CENTRE, EDITED_ROWS, age_strength, child
-from models.editor import Controls, Crop, CropSpec, Edit, Editor, Floats, Latent
+from models.crops import CropSpec
+from models.editor import Controls, Crop, Edit, Editor
 from models.editors.latent import ENCODE_SECONDS, LATENT_SECONDS, Slider, crop_side, read_w_plus, rendered, unpack
 from models.latents import Direction, LatentError, move
 from models.references import References, photo_field

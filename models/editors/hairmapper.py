@@ -8,7 +8,9 @@ import numpy as np
 from pydantic import Field
 
 from engines.base import Engine
-from models.editor import Controls, Crop, CropSpec, Edit, Editor, Latent
+from models.arrays import Latent
+from models.crops import CropSpec
+from models.editor import Controls, Crop, Edit, Editor
 from models.editors.latent import ENCODE_SECONDS, LATENT_SECONDS, crop_side, read_w_plus, rendered, unpack
 
 

@@ -15,7 +15,9 @@ import numpy as np
 from pydantic import Field, create_model
 
 from engines.base import Engine
-from models.editor import Controls, Crop, CropSpec, Edit, Editor, Floats, Latent
+from models.arrays import Floats, Latent
+from models.crops import CropSpec
+from models.editor import Controls, Crop, Edit, Editor
 from models.latents import Components, Direction, LatentError, conditioned, move
 from models.translation import head_mask, redrawn, to_image, to_network
 

@@ -10,7 +10,9 @@ import numpy as np
 from pydantic import Field
 
 from engines.base import Engine
-from models.editor import Controls, Crop, CropSpec, Edit, Editor, Floats, Latent, Masks
+from models.arrays import Floats, Latent
+from models.crops import CropSpec
+from models.editor import Controls, Crop, Edit, Editor, Masks
 from models.translation import border_fade, to_image, to_network
 
 AGE_CLASSES = ("0-2", "3-6", "7-9", "15-19", "30-39", "50-69")

@@ -9,7 +9,9 @@ import numpy as np
 from pydantic import Field, create_model
 
 from engines.base import Engine
-from models.editor import Controls, Crop, CropSpec, Edit, Editor, Latent
+from models.arrays import Latent
+from models.crops import CropSpec
+from models.editor import Controls, Crop, Edit, Editor
 from models.translation import head_mask, to_image, to_network
 
 DROPOUT_SIDES = (4, 8, 16)

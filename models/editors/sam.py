@@ -8,7 +8,9 @@ import numpy as np
 from pydantic import Field
 
 from engines.base import Engine
-from models.editor import AimedEditor, Controls, Crop, CropSpec, Edit, Latent
+from models.arrays import Latent
+from models.crops import CropSpec
+from models.editor import AimedEditor, Controls, Crop, Edit
 from models.editors.latent import ENCODE_SECONDS, LATENT_SECONDS, crop_side, fitted, read_w_plus, rendered, unpack
 from models.translation import to_network
 

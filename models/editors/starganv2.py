@@ -8,7 +8,9 @@ import numpy as np
 from pydantic import Field
 
 from engines.base import Engine
-from models.editor import Controls, Crop, CropSpec, Edit, Editor, Floats, Latent
+from models.arrays import Floats, Latent
+from models.crops import CropSpec
+from models.editor import Controls, Crop, Edit, Editor
 from models.references import References, photo_field
 from models.translation import head_mask, to_image, to_network
 

@@ -10,7 +10,9 @@ import numpy as np
 from pydantic import Field
 
 from engines.base import Engine
-from models.editor import Controls, Crop, CropSpec, Edit, Editor, Floats, Latent
+from models.arrays import Floats, Latent
+from models.crops import CropSpec
+from models.editor import Controls, Crop, Edit, Editor
 from models.editors.latent import ENCODE_SECONDS, LATENT_SECONDS, crop_side, read_w_plus, rendered, unpack
 
 LIGHTS = 9

@@ -1,8 +1,9 @@
 """Which check belongs to which golden file.
 
-A check is a function `(golden: models.golden.Golden) -> Iterator[models.golden.Comparison]`: it builds the network from
-`golden.state()`, in the sizes that the shapes have, runs it on `golden.input(...)` and yields one comparison per stored
-array. What it compares follows the names of the arrays, so that other labels, ages, rounds and sizes need no new check.
+A check is a function `(golden: models.weights.golden.Golden) -> Iterator[models.weights.golden.Comparison]`: it builds
+the network from `golden.state()`, in the sizes that the shapes have, runs it on `golden.input(...)` and yields one
+comparison per stored array. What it compares follows the names of the arrays, so that other labels, ages, rounds and
+sizes need no new check.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import torch
 
 from models.alae import Config, config_of, decoder_config, load_decoder, load_encoder, load_mapping
 from models.editors.alae import coordinates, edit
-from models.golden import Comparison, Golden
+from models.weights.golden import Comparison, Golden
 
 ENCODER, DECODER, MAPPING = "models/discriminator_s/", "models/generator_s/", "models/mapping_fl_s/"
 

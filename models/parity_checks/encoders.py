@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from models.encoders import FromAverage, ReStyle, load_encoder
-from models.golden import Comparison, Golden
 from models.stylegan2 import load_generator
+from models.weights.golden import Comparison, Golden
 
 
 def encoder(golden: Golden) -> Iterator[Comparison]:

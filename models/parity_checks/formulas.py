@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from models.babygan import age_strength, child, grow
-from models.golden import Comparison, Golden
 from models.latents import Components, Direction, conditioned, move, to_distance
 from models.quads import LATS_MOUTH_FACTOR, alae_celeba_quad, ffhq_quad
+from models.weights.golden import Comparison, Golden
 
 TOLERANCE = 1e-5
 QUAD_TOLERANCE = 1e-9

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 
 from models.fran import load_network
-from models.golden import Comparison, Golden
+from models.weights.golden import Comparison, Golden
 
 
 def unet(golden: Golden) -> Iterator[Comparison]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from models.golden import Comparison, Golden
 from models.hairmapper import ROWS, HairMapper, load_mapper, remix
+from models.weights.golden import Comparison, Golden
 
 
 def hairmapper(golden: Golden) -> Iterator[Comparison]:

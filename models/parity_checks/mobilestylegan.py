@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from models.golden import Comparison, Golden
 from models.mobilestylegan import load_mapping, load_student
+from models.weights.golden import Comparison, Golden
 
 
 def mobilestylegan(golden: Golden) -> Iterator[Comparison]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from models.golden import Comparison, Golden
 from models.pix2pix import load_reference, norm_of
+from models.weights.golden import Comparison, Golden
 
 
 def unet(golden: Golden) -> Iterator[Comparison]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import torch
 
-from models.golden import Comparison, Golden
 from models.sam import assemble
+from models.weights.golden import Comparison, Golden
 
 
 def sam(golden: Golden) -> Iterator[Comparison]:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from models.golden import Comparison, Golden
 from models.latents import Direction, move, semantics
+from models.weights.golden import Comparison, Golden
 
 COSINE_TOLERANCE = 1e-4
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import torch
 
-from models.golden import Comparison, Golden
 from models.stargan import load_discriminator, load_generator
+from models.weights.golden import Comparison, Golden
 
 
 def generator(golden: Golden) -> Iterator[Comparison]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from models.golden import Comparison, Golden
 from models.starganv2 import load_generator, load_mapping, load_style_encoder
+from models.weights.golden import Comparison, Golden
 
 
 def starganv2(golden: Golden) -> Iterator[Comparison]:

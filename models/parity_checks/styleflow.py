@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.editors.styleflow import ATTRIBUTES, LIGHTS, keep_rows, target_condition
-from models.golden import Comparison, Golden
 from models.styleflow import load_flow
+from models.weights.golden import Comparison, Golden
 
 NAMES = {"bald": "baldness"}
 """Attributes that the files call by a shorter name."""

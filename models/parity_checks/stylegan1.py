@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from models.dialects import stylegan1_state
-from models.golden import Comparison, Golden
 from models.stylegan1 import load_generator
+from models.weights.golden import Comparison, Golden
 
 
 def generator(golden: Golden) -> Iterator[Comparison]:

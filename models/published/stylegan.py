@@ -10,7 +10,7 @@ import numpy as np
 
 from models.editor import Controls, Editor
 from models.entry import Entry, LoadEngine, Preset, Weights, weights_folder
-from models.published.sources import (
+from models.weights.sources import (
     E4E,
     E4E_NETWORKS,
     NVIDIA,

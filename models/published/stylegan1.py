@@ -9,7 +9,7 @@ import numpy as np
 
 from models.editor import Controls, Editor
 from models.entry import Entry, LoadEngine, Preset, Weights, weights_folder
-from models.published.sources import CC_BY_NC, conversion, drive, github, own_weights
+from models.weights.sources import CC_BY_NC, conversion, drive, github, own_weights
 
 GENERATOR = "stylegan1-ffhq"
 REACH = 3.0

@@ -8,7 +8,7 @@ import numpy as np
 
 from models.editor import Controls, Editor
 from models.entry import Entry, LoadEngine, Preset, Weights, weights_folder
-from models.published.sources import (
+from models.weights.sources import (
     CC_BY_NC,
     CC_BY_NC_SA,
     E4E,

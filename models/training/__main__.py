@@ -9,7 +9,7 @@ PARTS = ("tracker", "segmenter", "editor")
 
 
 def main(argv: list[str]) -> int:
-    """Hand over to `models.training.<part>.main`.
+    """Hand over to `models.training.<part>.train.main`.
 
     Args:
         argv: the part's name and its own options.
@@ -20,7 +20,7 @@ def main(argv: list[str]) -> int:
     if not argv or argv[0] not in PARTS:
         print(f"usage: python -m models.training {{{','.join(PARTS)}}} [options]", file=sys.stderr)
         return 2
-    part = import_module(f"models.training.{argv[0]}")
+    part = import_module(f"models.training.{argv[0]}.train")
     return int(part.main(argv[1:]) or 0)
 
 

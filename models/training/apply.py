@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from models.editor import Edit, Image
+from models.arrays import Image
+from models.editor import Edit
 
 
 def apply_edit(edit: Edit, camera: Image) -> Image:

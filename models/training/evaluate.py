@@ -1,15 +1,18 @@
-"""`python -m models.training.evaluate NAME ...` measures one part of the embedded pack and prints its table."""
+"""`python -m models.training.evaluate NAME ...` measures one part of the embedded pack and prints its table.
+
+What needs a video is measured by `python -m stream.evaluation`.
+"""
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
 
-PARTS = ("tracker", "segmenter", "editor")
+PARTS = ("segmenter", "editor")
 
 
 def main(argv: list[str]) -> int:
-    """Hand over to `models.training.evaluate_<part>.main`.
+    """Hand over to `models.training.<part>.evaluate.main`.
 
     Args:
         argv: the part's name and its own options.
@@ -20,7 +23,7 @@ def main(argv: list[str]) -> int:
     if not argv or argv[0] not in PARTS:
         print(f"usage: python -m models.training.evaluate {{{','.join(PARTS)}}} [options]", file=sys.stderr)
         return 2
-    part = import_module(f"models.training.evaluate_{argv[0]}")
+    part = import_module(f"models.training.{argv[0]}.evaluate")
     return int(part.main(argv[1:]) or 0)
 
 

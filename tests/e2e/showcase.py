@@ -14,7 +14,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from stream.frame import Frame, Image
+from models.arrays import Image
+from stream.frame import Frame
 from stream.runtime import Runtime
 from stream.settings import Settings
 from tests.e2e import fake_camera

@@ -11,9 +11,9 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, Playwright, expect
 
-from models.downloads import Downloads
 from models.editor import Controls
 from models.entry import Entry, Weights
+from models.weights.downloads import Downloads
 from signaling.app import create_app
 from signaling.settings import ServerSettings
 from stream.runtime import EditorInfo, EngineInfo

@@ -12,7 +12,7 @@ import pytest
 from models import catalog
 from models.editor import Controls
 from models.entry import Entry, Weights, has_gpu, weights_folder
-from models.published.sources import Conversion
+from models.weights.sources import Conversion
 
 ROWS = [pytest.param(row, id=row.name) for row in catalog.ENTRIES.values()]
 

@@ -13,7 +13,6 @@ from torch import nn
 from engines import select
 from engines.base import Engine
 from models import alae, fran, lats, pix2pix, stargan, starganv2, styleflow
-from models.checkpoints import CheckpointError
 from models.convert_translators import CONVERTERS
 from models.editor import Editor
 from models.editors.alae import Alae, AlaeControls
@@ -23,6 +22,7 @@ from models.editors.pix2pix import OtherHalf, OtherHalfControls
 from models.editors.stargan import CELEBA_DOMAINS, CelebaControls, StarGan
 from models.editors.starganv2 import StarGanV2, StarGanV2Controls
 from models.editors.styleflow import StyleFlow, StyleFlowControls
+from models.weights.checkpoints import CheckpointError
 from tests.models.translators import TorchEngine, face_crop
 
 CELEBA_KEYS = {"main.1.running_mean": torch.ones(4), "main.1.num_batches_tracked": torch.tensor(3)}

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from models import stylegan1, stylegan2
-from models.checkpoints import CheckpointError, load_into, load_state
 from models.dialects import (
     from_ada,
     from_genforce1,
@@ -26,7 +25,8 @@ from models.dialects import (
     read_stylegan1,
     read_stylegan2,
 )
-from models.pickles import read_ada, read_tensorflow, read_torch
+from models.weights.checkpoints import CheckpointError, load_into, load_state
+from models.weights.pickles import read_ada, read_tensorflow, read_torch
 from tests.models.translators import published_keys
 
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from models import encoders
-from models.checkpoints import CheckpointError
 from models.encoders import (
     BackboneEncoder,
     Encoder4Editing,
@@ -20,6 +19,7 @@ from models.encoders import (
     load_inverter,
 )
 from models.stylegan2 import Generator
+from models.weights.checkpoints import CheckpointError
 
 ROWS = 6
 

@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from models import catalog, fetch
-from models.checkpoints import CheckpointError
 from models.entry import Entry, Weights
 from models.fetch import FetchError, LicenceNotAccepted
+from models.weights.checkpoints import CheckpointError
 from tests.file_server import DATA, SHA256, Server, listening
 
 LATER = 1e9

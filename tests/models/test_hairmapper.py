@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.checkpoints import CheckpointError
 from models.hairmapper import UNUSED, LevelMapper, load, remix
+from models.weights.checkpoints import CheckpointError
 
 
 @pytest.fixture

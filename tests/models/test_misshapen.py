@@ -28,8 +28,8 @@ from models import (
     stylegan1,
     stylegan2,
 )
-from models.checkpoints import CheckpointError, parts_under, shape_of
 from models.encoders import load_encoder
+from models.weights.checkpoints import CheckpointError, parts_under, shape_of
 
 ALAE = alae.Config(3, 4, 8)
 ROWS, WIDTH = 6, 32

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from models import alae, mobilestylegan, parity, pix2pix, stargan, starganv2, stylegan1, stylegan2
-from models.golden import Golden, Rule, fill
 from models.parity import check
+from models.weights.golden import Golden, Rule, fill
 
 SYSTEMS = (
     "alae_celeba128",

@@ -10,7 +10,6 @@ import torch
 from pydantic import ValidationError
 from torch.nn import functional as F
 
-from models.checkpoints import CheckpointError
 from models.editor import Editor
 from models.editors.pix2pix import DROPOUT_SIDES, OtherHalf, OtherHalfControls
 from models.pix2pix import (
@@ -23,6 +22,7 @@ from models.pix2pix import (
     load_reference,
     rename_reference_key,
 )
+from models.weights.checkpoints import CheckpointError
 from tests.models.translators import TorchEngine, face_crop, published_keys
 
 

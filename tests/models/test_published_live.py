@@ -28,12 +28,13 @@ from engines.network import open_network
 from engines.onnxruntime import OnnxRuntime
 from engines.torch_cuda import TorchCudaEngine
 from models import catalog, latents
+from models.arrays import Image
 from models.babygan import child
 from models.editor import Editor
 from models.editors.babygan import follow
 from models.entry import Entry, LoadEngine, weights_folder
 from stream.files import main, process
-from stream.frame import Frame, Image
+from stream.frame import Frame
 from stream.runtime import Runtime, RuntimeSettings
 from stream.settings import Settings
 from tests.e2e import fake_camera

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from models import encoders
-from models.checkpoints import CheckpointError
 from models.encoders import GradualStyleEncoder
 from models.sam import load
 from models.stylegan2 import Generator
+from models.weights.checkpoints import CheckpointError
 
 ROWS = 6
 

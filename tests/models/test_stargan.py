@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from models.checkpoints import CheckpointError
 from models.editor import Editor
 from models.editors import stargan
 from models.editors.stargan import Domains, StarGan
 from models.stargan import UNUSED_KEYS, Discriminator, Generator, LabelReader, load_discriminator, load_generator
+from models.weights.checkpoints import CheckpointError
 from tests.models.translators import TorchEngine, assert_every_key, face_crop, published_keys
 
 ALL_DOMAINS = {

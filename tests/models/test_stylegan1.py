@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from models.checkpoints import CheckpointError
 from models.stylegan1 import Epilogue, FusedUpsamplingLayer, Generator, UpsamplingLayer, load_generator
+from models.weights.checkpoints import CheckpointError
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from models.checkpoints import CheckpointError
-from models.golden import Rule, fill
 from models.stylegan2 import Blur, Generator, ModulatedConv2d, Upsample, load_generator, truncate
+from models.weights.checkpoints import CheckpointError
+from models.weights.golden import Rule, fill
 
 GOLDEN_W = [-0.1650905, 0.4106919, 1.693865, 0.7551632, 1.648411, -0.04367136, 0.3442165, -0.2568535]
 

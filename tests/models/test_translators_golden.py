@@ -1,4 +1,4 @@
-"""A few figures of the reference implementations, eight of each: golden set SEED 0, see `models.golden`."""
+"""A few figures of the reference implementations, eight of each: golden set SEED 0, see `models.weights.golden`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from models.alae import MappingNetwork
 from models.editors.styleflow import CONDITIONS, LIGHTS
-from models.golden import Rule, fill
 from models.lats import Generator as LatsGenerator
 from models.stargan import Generator as StarGanGenerator
 from models.starganv2 import MappingNetwork as StyleMapping
 from models.styleflow import Flow
+from models.weights.golden import Rule, fill
 
 RuleOf = Callable[[str, tuple[int, ...]], tuple[str, float, float]]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from models.downloads import Downloads
 from models.editor import Controls
 from models.entry import Entry, Weights
+from models.weights.downloads import Downloads
 from signaling.settings import ServerSettings
 from tests.file_server import DATA, SHA256, Server, listening
 

@@ -11,10 +11,10 @@ import pytest
 from numpy.typing import NDArray
 from pydantic import Field
 
-from models.editor import Controls, Crop, CropSpec, Edit, Editor, Latent
-from stream.alignment import Quad
-from stream.detection import Detection
-from stream.frame import Floats, Image
+from models.arrays import Floats, Image, Latent
+from models.crops import CropSpec, Quad
+from models.editor import Controls, Crop, Edit, Editor
+from models.face.detector import Detection
 from stream.pipeline import Pipeline
 from stream.settings import Settings
 from stream.tracking import Tracker

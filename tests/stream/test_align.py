@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from skimage import data
 
-from models.editor import CropSpec
+from models.arrays import Image
+from models.crops import CropSpec
 from stream import align
 from stream.align import PhotoError
-from stream.frame import Image
 
 
 @pytest.fixture(scope="module")

@@ -2,10 +2,10 @@ import cv2
 import numpy as np
 import pytest
 
+from models.arrays import Floats, Image
+from models.crops import Quad, frame_to_crop
 from models.editor import Edit
-from stream.alignment import Quad, frame_to_crop
 from stream.blending import blend, border_feather, touched
-from stream.frame import Floats, Image
 from tests.stream.conftest import noise
 
 SIZE = 64

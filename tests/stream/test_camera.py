@@ -4,9 +4,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from models.arrays import Image
 from stream import camera
 from stream.camera import CameraError, run
-from stream.frame import Image
 from stream.pipeline import Pipeline
 from stream.settings import Settings
 from tests.stream.conftest import World

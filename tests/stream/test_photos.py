@@ -13,10 +13,10 @@ import pytest
 from pydantic import Field
 from skimage import data
 
+from models.arrays import Image
 from models.editor import Controls
 from stream import photos
 from stream.files import main, still
-from stream.frame import Image
 from stream.photos import PhotoError
 from stream.runtime import Runtime, RuntimeSettings
 from stream.settings import Settings, SettingsError

@@ -5,7 +5,8 @@ import av
 import numpy as np
 import pytest
 
-from models.editor import Crop, Latent
+from models.arrays import Latent
+from models.editor import Crop
 from stream.frame import Frame, Output
 from stream.pipeline import BLUR_DIVISOR, Pipeline, blurred
 from stream.settings import Settings

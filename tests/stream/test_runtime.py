@@ -14,8 +14,9 @@ import pytest
 from skimage import data
 
 from models import catalog
-from stream.detection import Detector, PackError
-from stream.frame import Frame, Image
+from models.arrays import Image
+from models.face.detector import Detector, PackError
+from stream.frame import Frame
 from stream.runtime import Runtime, RuntimeSettings
 from stream.settings import Settings, SettingsError
 from tests.stream.conftest import noise

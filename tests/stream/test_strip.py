@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.arrays import Image
 from stream.align import PhotoError
-from stream.frame import Image
 from stream.pipeline import Pipeline
 from stream.settings import Settings
 from stream.strip import CAPTION, TALLEST, main, strip

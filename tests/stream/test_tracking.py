@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from stream.alignment import Quad
-from stream.detection import Detection
-from stream.frame import Floats, Image
+from models.arrays import Floats, Image
+from models.crops import Quad
+from models.face.detector import Detection
 from stream.tracking import DETECT_EVERY_S, KEEP_LOST_S, PROOFS, WAIT_S, ReadLandmarks, Tracker, iou
 from tests.stream.conftest import Person, World
 

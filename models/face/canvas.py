@@ -1,0 +1,159 @@
+"""Changes of a face drawn on a crop: of its skin in the face's texture square, of its shape by a warp.
+
+The change of skin is a factor on the camera's own light, so it needs no texture when it is drawn. Shape moves on the
+square's lattice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.arrays import Floats
+from models.editor import Crop
+from models.embedded.scalp import LOG_OFFSET, smoothstep
+from models.face.texture_space import INVERSE_STEP, SIZE, STEP, YAW_MODE, Box, FaceSpace, Fit
+
+TURNED, TURNED_AWAY = (2.6, 4.0), 0.75
+"""Between these turns of the head (in units of the yaw mode, 26 to 40 degrees) so much of the change of skin goes: the
+texture of the far cheek is stretched from too few pixels.
+"""
+TOP_NODES, NECK_NODES = 7, 10
+"""Lattice nodes over which the change of shape fades: inside the square's upper edge and below its lower one."""
+LEAST_MOVE = 0.02
+"""Texture pixels below which a shape counts as still."""
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """What of a face may change at all.
+
+    Attributes:
+        skin: (192, 192) float32, where skin may change, in the texture square.
+        reach: (4, 2) float32, corners of what skin or shape may change, texture pixels.
+    """
+
+    skin: Floats
+    reach: Floats
+
+    @staticmethod
+    def from_tables(tables: dict[str, NDArray[Any]], *moves: Floats) -> Canvas:
+        """Take `ageing_skin` (x 255) from named arrays; `moves` are all that will be drawn, with the lattice last."""
+        skin = tables["ageing_skin"].astype(np.float32) / np.float32(255)
+        most = np.maximum.reduce([np.abs(each).max((*range(each.ndim - 3), -1)) for each in moves])
+        still = most < LEAST_MOVE
+        still[: SIZE // STEP] &= cv2.resize(skin, (SIZE // STEP, SIZE // STEP), interpolation=cv2.INTER_AREA) == 0
+        rows, columns = np.flatnonzero(~still.all(1)), np.flatnonzero(~still.all(0))
+        (x0, x1), (y0, y1) = ((ends[0] * STEP, (ends[-1] + 1) * STEP) for ends in (columns, rows))
+        return Canvas(skin, np.array([[x0, y0], [x1, y0], [x0, y1], [x1, y1]], np.float32))
+
+    def draw(
+        self, space: FaceSpace, fit: Fit, crop: Crop, *, moves: Floats, change: Floats
+    ) -> tuple[Floats, Floats, Floats]:
+        """Turn a change in the texture square into an edit of the crop.
+
+        Args:
+            space: the texture square.
+            fit: where the face is.
+            crop: the face; what its masks say is hidden keeps its look.
+            moves: (64 + `NECK_NODES`, 64, 2) float32, where the lattice's nodes go, texture pixels; see `continued`.
+            change: (192, 192, 3) float32, change of log colour.
+
+        Returns:
+            flow (S, S, 2) and delta (S, S, 3) as in `models.editor.Edit`, and where either may not be zero, (S, S)
+            float32 of 0 and 1.
+        """
+        size = len(crop.image)
+        flow, delta = np.zeros((size, size, 2), np.float32), np.zeros((size, size, 3), np.float32)
+        support = np.zeros((size, size), np.float32)
+        box = _around(self.reach @ fit.affine[:, :2].T + fit.affine[:, 2], size)
+        if box is None:
+            return flow, delta, support
+        part = (slice(box[1], box[3]), slice(box[0], box[2]))
+        extent = (box[2] - box[0], box[3] - box[1])
+
+        seen = facing(fit)
+        shown = moves * np.pad(seen, ((0, NECK_NODES), (0, 0)), "edge")[..., None]
+        where = space.to_texture(fit, box)
+        shift = _sample(shown, (where + np.float32(0.5)) * np.float32(1 / STEP) - np.float32(0.5))
+        drawn = where - shift
+        pushed = shift @ np.ascontiguousarray(fit.affine[:, :2].T)
+
+        turned = float(smoothstep(np.abs(fit.modes[YAW_MODE]), *TURNED))
+        weight = seen * (1 - smoothstep(covered(crop, fit, len(seen)), 0.25, 0.75))
+        weight = cv2.resize(weight, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR) * self.skin
+        weight *= np.float32(1 - TURNED_AWAY * turned)
+        gain = cv2.multiply(change, cv2.merge([weight, weight, weight]))
+        cv2.exp(gain, dst=gain)
+        cv2.subtract(gain, (1.0, 1.0, 1.0, 0.0), dst=gain)
+
+        both = cv2.resize(np.concatenate([drawn, pushed], axis=2), extent, interpolation=cv2.INTER_LINEAR)
+        factor = _sample(gain, np.ascontiguousarray(both[..., :2]))
+        np.negative(both[..., 2:], out=flow[part])
+        moved = _moved(crop.image, flow[part], box)
+        cv2.multiply(cv2.add(moved, (LOG_OFFSET,) * 3 + (0.0,), dtype=cv2.CV_32F), factor, dst=delta[part])
+        touched = (shift[..., 0] != 0) | (shift[..., 1] != 0) | (_sample(weight, drawn) > 0)
+        touched = cv2.dilate(touched.astype(np.float32), np.ones((3, 3), np.uint8))
+        support[part] = cv2.resize(touched, extent, interpolation=cv2.INTER_NEAREST)
+        return flow, delta, support
+
+
+def continued(moves: Floats) -> Floats:
+    """Moves of the lattice, (..., 64, 64, 2) float32, faded inside the square's upper edge and continued over the neck.
+
+    Without the neck's part, (..., `NECK_NODES`, 64, 2), the collar would break in a line.
+    """
+    top = smoothstep(np.arange(moves.shape[-3]), 0, TOP_NODES)
+    below = 1 - smoothstep(np.arange(NECK_NODES), -1, NECK_NODES)
+    neck = moves[..., -1:, :, :] * below[:, None, None]
+    return np.concatenate([moves * top[:, None, None], neck], axis=-3)
+
+
+def covered(crop: Crop, fit: Fit, size: int = SIZE) -> Floats:
+    """Where hair or something in front hides the skin, (size, size) float32 in the texture square."""
+    if crop.masks is None:
+        return np.zeros((size, size), np.float32)
+    in_front = np.maximum(crop.masks.hair, crop.masks.occluder)
+    scale = np.float32(len(in_front) / len(crop.image))
+    nodes = fit.nodes * scale + (scale - 1) / 2
+    hidden = cv2.remap(in_front, nodes, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.resize(hidden, (size, size), interpolation=cv2.INTER_LINEAR))
+
+
+def visible(fit: Fit) -> Floats:
+    """Where the texture square's skin faces the camera, (192, 192) float32: what turns away is left alone."""
+    return np.asarray(cv2.resize(facing(fit), (SIZE, SIZE), interpolation=cv2.INTER_LINEAR))
+
+
+def facing(fit: Fit) -> Floats:
+    """As `visible`, on the lattice."""
+    down, across = np.gradient(fit.nodes, axis=0), np.gradient(fit.nodes, axis=1)
+    area = across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0]
+    step = SIZE / area.shape[0]
+    share = area / (step * step * np.linalg.det(fit.affine[:, :2]))
+    return np.asarray(cv2.GaussianBlur(cv2.erode(smoothstep(share, 0.2, 0.5), np.ones((3, 3), np.uint8)), (0, 0), 1.5))
+
+
+def _around(points: Floats, size: int) -> Box | None:
+    """The part of a crop that holds some points, in whole steps of the inverse map; None where there is none."""
+    low = np.floor(points.min(0) / INVERSE_STEP - 1).astype(int) * INVERSE_STEP
+    high = np.ceil(points.max(0) / INVERSE_STEP + 1).astype(int) * INVERSE_STEP
+    last = size // INVERSE_STEP * INVERSE_STEP
+    (x0, y0), (x1, y1) = np.clip(low, 0, last), np.clip(high, 0, last)
+    return None if x1 <= x0 or y1 <= y0 else (int(x0), int(y0), int(x1), int(y1))
+
+
+def _moved(image: NDArray[np.uint8], flow: Floats, box: Box) -> NDArray[np.uint8]:
+    x, y = np.arange(box[0], box[2], dtype=np.float32), np.arange(box[1], box[3], dtype=np.float32)
+    where = np.empty(flow.shape, np.float32)
+    np.add(flow[..., 0], x, out=where[..., 0])
+    np.add(flow[..., 1], y[:, None], out=where[..., 1])
+    return np.asarray(cv2.remap(image, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
+def _sample(texture: Floats, where: Floats) -> Floats:
+    return np.asarray(cv2.remap(texture, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT))

@@ -1,0 +1,69 @@
+"""Write the embedded editor's files: two ONNX networks, checked against torch, and the tables of statistics."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from models.embedded.editor import AGER, READER, TABLES
+from models.face.texture_space import SIZE
+from models.training.editor.networks import READER_SIZE, Ager, Deepened, Reader
+
+OPSET = 18
+TOLERANCE = 2e-3
+"""Largest error allowed between torch and ONNX Runtime, relative to the largest output."""
+
+
+def export_reader(network: Reader, folder: Path) -> None:
+    """Write `editor_reader.onnx`: head (N, 3, 112, 112) -> attributes (N, 8)."""
+    head = torch.rand(1, 3, READER_SIZE, READER_SIZE) * 255
+    _export(network, {"head": head}, ["attributes"], folder / READER)
+
+
+def export_ager(network: Ager, folder: Path) -> None:
+    """Write `editor_ager.onnx`: texture, covered and male -> folds (N, 1, 192, 192)."""
+    example = {
+        "texture": torch.rand(1, 3, SIZE, SIZE) * 255,
+        "covered": torch.rand(1, 1, SIZE, SIZE),
+        "male": torch.rand(1, 1),
+    }
+    _export(Deepened(network), example, ["folds"], folder / AGER)
+
+
+def write_tables(tables: dict[str, NDArray[Any]], folder: Path) -> None:
+    """Write `editor_tables.npz`."""
+    with (folder / TABLES).open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **tables)
+
+
+def _export(network: nn.Module, example: dict[str, Tensor], outputs: list[str], path: Path) -> None:
+    network = network.cpu().float().eval()
+    part = path.with_suffix(".part.onnx")
+    with torch.no_grad():
+        wanted = network(*example.values())
+        torch.onnx.export(
+            network,
+            tuple(example.values()),
+            part,
+            input_names=list(example),
+            output_names=outputs,
+            dynamic_axes={name: {0: "batch"} for name in [*example, *outputs]},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    onnx.checker.check_model(onnx.load(part), full_check=True)
+    session = ort.InferenceSession(part, providers=["CPUExecutionProvider"])
+    given = session.run(outputs, {name: value.numpy() for name, value in example.items()})
+    for name, have, want in zip(outputs, given, [wanted] if isinstance(wanted, Tensor) else wanted, strict=True):
+        error = float(np.abs(have - want.numpy()).max() / max(float(want.abs().max()), 1e-3))
+        if error > TOLERANCE:
+            part.unlink()
+            raise RuntimeError(f"{path.name}: output {name!r} differs from torch by {error:.1e}")
+    part.replace(path)

@@ -1,0 +1,124 @@
+"""How the points of a face moved from one frame to the next, seen in the pixels.
+
+Landmarks of single frames shake by a pixel or two; the skin under them does not. Dense optical flow tells its motion to
+a fraction of a pixel, so that landmarks need only correct its drift, slowly (`stream.filters.OneEuro`). Masks are
+carried along in the same way.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from models.arrays import Floats, Image
+from models.editor import Masks
+
+PATCH = 96
+"""Side in pixels of the picture of the face in which motion is measured."""
+MARGIN = 1.3
+"""That picture over the longer side of the points' bounding box."""
+
+
+MASK_PATCH = 64
+"""Side in pixels of the crop in which the motion of masks is measured."""
+
+
+class Motion:
+    """Dense inverse search flow (Kroeger et al. 2016) around a face. Not for use by several threads at once."""
+
+    def __init__(self) -> None:
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        # the preset stops at a quarter of the resolution: brows and lips would slip by two pixels a frame
+        self._flow.setFinestScale(1)
+
+    def __call__(self, before: Image, now: Image, points: Floats) -> Floats:
+        """Measure a motion.
+
+        Args:
+            before: (H, W, 3) uint8 BGR, the frame that the points belong to.
+            now: (H, W, 3) uint8 BGR, a later frame.
+            points: (N, 2) float32, continuous frame coordinates.
+
+        Returns:
+            (N, 2) float32, how far each point has moved, pixels; zeros where the points have no extent.
+        """
+        low, high = points.min(0), points.max(0)
+        side = MARGIN * float((high - low).max())
+        if not np.isfinite(side) or side < 1:
+            return np.zeros_like(points)
+        scale = np.float32(PATCH / side)
+        shift = np.float32(PATCH / 2) - (low + high) / 2 * scale
+        # continuous coordinates have pixel centres at halves, OpenCV's maps at integers
+        to_patch = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]], np.float32)
+        to_patch[:, 2] += 0.5 * (scale - 1)
+        first, second = (_patch(image, to_patch) for image in (before, now))
+        flow = self._flow.calc(first, second, None)
+        where = (points * scale + shift - 0.5).astype(np.float32)
+        moved = cv2.remap(flow, where[None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
+        return np.asarray(moved / scale, np.float32)
+
+
+class MaskMean:
+    """A running mean of one face's masks that moves with the picture: hair sways, and its mask must not lag behind."""
+
+    def __init__(self, slow: float, quick: float) -> None:
+        """Make a mean; its first masks count in full.
+
+        Args:
+            slow: time constant of hair and person in seconds; 0 or less turns smoothing off.
+            quick: time constant of face and occluder: a hand must be seen at once.
+        """
+        self._slow, self._quick = slow, quick
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._means: tuple[Floats, Floats] | None = None
+        self._before: Image | None = None
+        self._time = -math.inf
+
+    def __call__(self, image: Image, masks: Masks, time: float) -> Masks:
+        """Add one sample.
+
+        Args:
+            image: (S, S, 3) uint8 RGB, the crop that the masks belong to.
+            masks: as the network read them.
+            time: seconds.
+
+        Returns:
+            The mean, of the same shape.
+        """
+        if self._slow <= 0:
+            return masks
+        now = cv2.merge([masks.hair, masks.person]), cv2.merge([masks.face, masks.occluder])
+        small = cv2.resize(image, (MASK_PATCH, MASK_PATCH), interpolation=cv2.INTER_AREA)
+        grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+        if self._before is None or self._means is None or self._means[0].shape != now[0].shape:
+            self._means = now
+        else:
+            side = len(now[0])
+            back = cv2.resize(self._flow.calc(grey, self._before, None), (side, side)) * np.float32(side / MASK_PATCH)
+            where = back + _indices(side)
+            step = max(time - self._time, 0.0)
+            slow, quick = (math.exp(-step / seconds) for seconds in (self._slow, self._quick))
+            self._means = _carried(self._means[0], where, slow, now[0]), _carried(self._means[1], where, quick, now[1])
+        self._before, self._time = grey, time
+        hair, person = cv2.split(self._means[0])
+        face, occluder = cv2.split(self._means[1])
+        return Masks(hair=hair, face=face, occluder=occluder, person=person)
+
+
+def _carried(mean: Floats, where: Floats, kept: float, now: Floats) -> Floats:
+    carried = cv2.remap(mean, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.addWeighted(carried, kept, now, 1 - kept, 0), np.float32)
+
+
+@lru_cache(maxsize=4)
+def _indices(side: int) -> Floats:
+    axis = np.arange(side, dtype=np.float32)
+    return np.stack(np.meshgrid(axis, axis), axis=-1)
+
+
+def _patch(image: Image, to_patch: Floats) -> Image:
+    patch = cv2.warpAffine(image, to_patch, (PATCH, PATCH), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.cvtColor(patch, cv2.COLOR_BGR2GRAY), np.uint8)

@@ -1,0 +1,190 @@
+"""Hair dye: neutral by default, on the colour asked for, with the hair's own structure, and nowhere else."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from models.editor import Crop, Edit, Editor, Masks
+from models.embedded.hair import PRESETS, Hair, HairControls, custom_lab, recolour
+
+SIZE, SIDE = 256, 160
+POINTS5 = np.array([[100, 130], [156, 130], [128, 160], [108, 190], [148, 190]], np.float32)
+
+
+def portrait(lightness: float, occluded: bool = False) -> Crop:
+    """A head of streaky hair with one highlight over a skin-coloured face, and its true masks."""
+    rng = np.random.default_rng(3)
+    lab = np.zeros((SIZE, SIZE, 3), np.float32)
+    lab[...] = (85, 0, 0)
+    rows, columns = np.mgrid[0:SIZE, 0:SIZE]
+    hair = (np.hypot(rows - 120, columns - 128) < 90) & (np.hypot(rows - 165, columns - 128) > 62) & (rows < 180)
+    face = (np.hypot(rows - 165, columns - 128) <= 62) & (rows < 240)
+    streaks = cv2.GaussianBlur(rng.normal(0, 1, (SIZE, SIZE)).astype(np.float32), (0, 0), sigmaX=1.5, sigmaY=25)
+    lab[hair] = np.stack([lightness + streaks / streaks.std() * 5, 4 + 0 * streaks, 6 + 0 * streaks], -1)[hair]
+    lab[40:50, 110:150, 0] = np.minimum(lightness + 45, 97)
+    lab[face] = (65, 14, 18)
+    image = np.clip(
+        cv2.cvtColor(np.clip(lab, (0, -100, -100), (100, 100, 100)).astype(np.float32), cv2.COLOR_LAB2RGB), 0, 1
+    )
+    hand = np.zeros((SIZE, SIZE), np.float32)
+    if occluded:
+        hand[:, 150:] = 1
+
+    def small(mask: np.ndarray) -> np.ndarray:
+        return cv2.resize(mask.astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+
+    masks = Masks(small(hair), small(face), small(hand), small(hair | face))
+    return Crop((image * 255).round().astype(np.uint8), POINTS5, None, masks)
+
+
+def bald() -> Crop:
+    crop = portrait(20)
+    assert crop.masks is not None
+    none = np.zeros_like(crop.masks.hair)
+    return Crop(crop.image, crop.points5, None, Masks(none, crop.masks.face, none, crop.masks.person))
+
+
+def dye(crop: Crop, **controls: object) -> Edit:
+    editor = Hair()
+    latent = editor.encode(crop)
+    return editor.render(crop, latent, editor.steer(latent, HairControls(**controls)))
+
+
+def dyed_lab(crop: Crop, edit: Edit) -> np.ndarray:
+    assert edit.delta is not None
+    image = np.clip(crop.image + edit.mask[..., None] * edit.delta, 0, 255).astype(np.float32) / 255
+    return cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
+
+
+def inner_hair(crop: Crop) -> np.ndarray:
+    assert crop.masks is not None
+    solid = cv2.erode(crop.masks.hair, np.ones((9, 9), np.uint8))
+    return cv2.resize(solid, (SIZE, SIZE)) > 0.95
+
+
+def test_is_an_editor_that_asks_for_masks() -> None:
+    assert isinstance(Hair(), Editor)
+    assert Hair().needs_masks
+    with pytest.raises(ValueError, match="masks"):
+        Hair().encode(Crop(np.zeros((8, 8, 3), np.uint8), POINTS5))
+
+
+@pytest.mark.parametrize("colour", [*PRESETS, "custom"])
+def test_no_amount_is_neutral_whatever_the_colour(colour: str) -> None:
+    assert HairControls(colour=colour).neutral()
+    assert not HairControls(colour=colour, amount=0.01).neutral()
+    assert dye(portrait(20), colour=colour, amount=0).mask.max() == 0
+
+
+@pytest.mark.parametrize("bad", [{"amount": 1.1}, {"colour": "green"}, {"custom": "blue"}, {"custom": "#12345"}])
+def test_other_controls_are_refused(bad: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="validation error"):
+        HairControls(**bad)
+
+
+@pytest.mark.parametrize("lightness", [12.0, 35.0, 70.0])
+@pytest.mark.parametrize("colour", list(PRESETS))
+def test_the_median_becomes_the_colour(lightness: float, colour: str) -> None:
+    crop = portrait(lightness)
+    median = np.median(dyed_lab(crop, dye(crop, colour=colour, amount=1.0))[inner_hair(crop)], axis=0)
+    # roots of bleached hair stay darker, so lightness may fall a little short
+    assert abs(median[0] - PRESETS[colour][0]) < 6
+    assert np.hypot(*(median[1:] - PRESETS[colour][1:])) < 6
+
+
+def test_own_colour() -> None:
+    crop = portrait(20)
+    median = np.median(
+        dyed_lab(crop, dye(crop, colour="custom", custom="#2a6fd6", amount=1.0))[inner_hair(crop)], axis=0
+    )
+    assert median[2] < -40
+
+
+@pytest.mark.parametrize(("lightness", "colour"), [(12.0, "blond"), (12.0, "white"), (70.0, "black"), (45.0, "red")])
+def test_strands_and_highlights_stay(lightness: float, colour: str) -> None:
+    crop = portrait(lightness)
+    where = inner_hair(crop)
+    before = cv2.cvtColor(crop.image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[..., 0]
+    after = dyed_lab(crop, dye(crop, colour=colour, amount=1.0))[..., 0]
+    where[:60] = False
+    order = [np.argsort(np.argsort(values[where])) for values in (before, after)]
+    assert np.corrcoef(*order)[0, 1] > 0.85
+    assert after[where].std() > 0.5 * before[where].std()
+    # the highlight stays the brightest part of the hair
+    assert after[45, 130] > np.percentile(after[where], 90)
+
+
+def test_half_the_amount_lies_between() -> None:
+    crop = portrait(12)
+    light = [
+        np.median(dyed_lab(crop, dye(crop, colour="blond", amount=amount))[inner_hair(crop)][:, 0])
+        for amount in (0.0, 0.25, 0.5, 0.75, 1.0)
+    ]
+    assert np.all(np.diff(light) > 5)
+
+
+def test_face_background_and_border_are_untouched() -> None:
+    edit = dye(portrait(12), colour="white", amount=1.0)
+    assert edit.mask[165:235, 100:156].max() < 0.02
+    assert edit.mask[250:, :].max() < 0.02
+    assert edit.mask[[0, -1]].max() == edit.mask[:, [0, -1]].max() == 0
+    assert edit.mask[60:95, 120:136].min() > 0.9
+
+
+def test_occluders_keep_the_cameras_pixels() -> None:
+    edit = dye(portrait(12, occluded=True), colour="white", amount=1.0)
+    assert edit.mask[:, 156:].max() == 0
+    assert edit.mask[70:90, 110:130].min() > 0.9
+
+
+def test_bald_heads_are_left_alone() -> None:
+    editor, crop = Hair(), bald()
+    latent = editor.encode(crop)
+    assert not latent.any()
+    assert dye(crop, colour="red", amount=1.0).mask.max() == 0
+
+
+def test_smoothed_statistics_of_another_frame_are_safe() -> None:
+    """Latents are smoothed over time: they need not belong to the crop they are rendered on."""
+    editor, crop = Hair(), portrait(12)
+    latent = np.array([97, -3, 40, 0.1, 10, 0.3], np.float32)
+    edit = editor.render(crop, latent, editor.steer(latent, HairControls(colour="black", amount=1.0)))
+    assert edit.delta is not None
+    assert np.isfinite(edit.delta).all()
+    assert np.isfinite(edit.mask).all()
+    edit = editor.render(bald(), latent, editor.steer(latent, HairControls(colour="black", amount=1.0)))
+    assert edit.mask.max() == 0
+
+
+def test_noise_is_not_amplified_when_bleaching() -> None:
+    """A still head of dark hair under camera noise: the dyed one may flicker at most a little more."""
+    rng = np.random.default_rng(0)
+    image = np.full((64, 64, 3), 30 / 255, np.float32)
+    latent = np.array([11.3, 0, 0, 6, 60, 0.3], np.float32)
+    steered = latent.copy()
+    steered[:3] = PRESETS["blond"]
+    roots = np.zeros((64, 64), np.float32)
+    frames = [np.clip(image + rng.normal(0, 2 / 255, image.shape), 0, 1).astype(np.float32) for _ in range(6)]
+    dyed = [recolour(frame, latent, steered, roots) for frame in frames]
+    to_lab = [[cv2.cvtColor(f, cv2.COLOR_RGB2LAB)[..., 0] for f in series] for series in (frames, dyed)]
+    before, after = (float(np.mean(np.abs(np.diff(np.stack(series), axis=0)))) for series in to_lab)
+    assert after < 1.3 * before
+
+
+def test_a_photo_gives_the_colour_of_its_hair() -> None:
+    colour = "#b5651d"
+    side = 64
+    y, x = np.mgrid[:side, :side]
+    hair = ((y < 24) & (x > 12) & (x < 52)).astype(np.float32)
+    nothing = np.zeros((side, side), np.float32)
+    image = np.full((256, 256, 3), 128, np.uint8)
+    image[:96, 52:208] = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    points = np.float32([[100, 120], [156, 120], [128, 150], [105, 180], [151, 180]])
+    photo = Crop(image, points, masks=Masks(hair, nothing, nothing, hair))
+    controls = HairControls(**Hair().controls_of_photo(photo))
+    assert (controls.colour, controls.amount) == ("custom", 1.0)
+    assert np.abs(np.subtract(custom_lab(controls.custom), custom_lab(colour))).max() < 1.5
+    with pytest.raises(ValueError, match="no hair"):
+        Hair().controls_of_photo(Crop(image, points, masks=Masks(nothing, nothing, nothing, nothing)))
