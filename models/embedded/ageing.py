@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import Floats
-from models.embedded.scalp import LUMINANCE
 from models.face.canvas import continued
+from models.face.imaging import LUMINANCE
 from models.face.texture_space import SIZE
 
 AGEING_YEARS = 45.0

@@ -24,9 +24,10 @@ from models.crops import CropSpec
 from models.editor import Controls, Crop, Edit, Editor
 from models.embedded.ageing import COLOUR_SIZE, GROWN, REMEMBERED, Ageing, recalled, remembered, strength_of
 from models.embedded.editor import AGE, GLASSES, MALE, READER, read_attributes, read_tables
-from models.embedded.scalp import LUMINANCE, SKIN_BOX, log_colour, smoothstep
+from models.embedded.scalp import SKIN_BOX
 from models.embedded.skin import Skin
 from models.face.canvas import Canvas, continued, covered, visible
+from models.face.imaging import LUMINANCE, log_colour, smoothstep
 from models.face.texture_space import SIZE, VERTICES, YAW_MODE, FaceSpace, Fit
 from models.references import References, photo_field
 

@@ -25,19 +25,12 @@ from models.crops import CropSpec
 from models.editor import Controls, Crop, Edit, Editor
 from models.embedded.ageing import REMEMBERED, Ageing, recalled, remembered, strength_of, youth_of
 from models.embedded.pigment import greyed, hair_light, pigmented
-from models.embedded.scalp import (
-    LIGHT_MODES,
-    ScalpModel,
-    head_map,
-    outline_features,
-    render_scalp,
-    skin_tone,
-    smoothstep,
-)
+from models.embedded.scalp import LIGHT_MODES, ScalpModel, head_map, outline_features, render_scalp, skin_tone
 from models.embedded.skin import Skin, showing
 from models.embedded.smile import Smile
 from models.face.canvas import Canvas, covered
 from models.face.head_space import head_picture
+from models.face.imaging import smoothstep
 from models.face.texture_space import FaceSpace, Fit
 
 READER, AGER, TABLES = "editor_reader.onnx", "editor_ager.onnx", "editor_tables.npz"

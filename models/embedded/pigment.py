@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from models.arrays import Floats
 from models.embedded.hair import strand_mask
-from models.embedded.scalp import LOG_OFFSET, LUMINANCE, smoothstep
+from models.face.imaging import LOG_OFFSET, LUMINANCE, smoothstep
 
 WHITE_TO_SKIN = 0.9
 """Luminance of white hair over that of the face's skin: as bright as the light allows."""

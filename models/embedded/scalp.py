@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import Floats
+from models.face.imaging import LOG_OFFSET, LUMINANCE, enlarge, fill, log_colour, smoothstep, three_channels
 from models.face.texture_space import SIZE, YAW_MODE, Fit
 
 CENTER = (96.0, 52.0)
@@ -33,9 +34,6 @@ SHADING_NOISE = 0.003
 HIDDEN = (0.25, 0.75)
 """Between these shares of cover skin counts as hidden."""
 SKIN_BOX = (slice(25, 150), slice(50, 142))
-LUMINANCE = np.array([0.3, 0.59, 0.11], np.float32)
-LOG_OFFSET = 16.0
-"""Added to 0..255 before the logarithm, so that noise in the dark stays small."""
 COARSE = 4
 """Crop pixels per pixel of the coarse maps."""
 HAIRLINE, TEMPLE_LINE = 0.54, 0.2
@@ -174,11 +172,6 @@ class HeadMap:
     hanging: Floats
 
 
-def log_colour(picture: NDArray[Any]) -> Floats:
-    """Logarithm of an RGB picture in 0..255."""
-    return np.asarray(np.log(picture.astype(np.float32) + LOG_OFFSET))
-
-
 def skin_tone(texture: NDArray[np.uint8], hidden: Floats) -> Floats:
     """Median log colour of a face's visible skin, (3,) float32.
 
@@ -284,23 +277,23 @@ def render_scalp(
     # the finest grain is left out: in dark hair it is noise, and would shake the edge
     fine_light, around = cv2.GaussianBlur(luminance, (0, 0), 0.8), cv2.GaussianBlur(luminance, (0, 0), 3.0)
     strands: Floats = np.clip((fine_light - around) / (around + np.float32(LOG_OFFSET)), -0.3, 0.3)
-    reveal = smoothstep(_enlarged(lost[box], half) - STRAND_ORDER * strands, -THINNING, THINNING)
-    reveal *= smoothstep(_enlarged(falls[box], half) + FALL_STRANDS * strands, -FALL_WIDTH, FALL_WIDTH)
+    reveal = smoothstep(enlarge(lost[box], half) - STRAND_ORDER * strands, -THINNING, THINNING)
+    reveal *= smoothstep(enlarge(falls[box], half) + FALL_STRANDS * strands, -FALL_WIDTH, FALL_WIDTH)
     hair_half = cv2.resize(hair, (size // 2, size // 2), interpolation=cv2.INTER_LINEAR)[_scaled(box, COARSE // 2)]
-    hair_half = cv2.multiply(hair_half, _enlarged(own[box], half))
+    hair_half = cv2.multiply(hair_half, enlarge(own[box], half))
     close = cv2.GaussianBlur(cv2.dilate(hair_half, np.ones((5, 5), np.uint8)), (0, 0), 1.2)
     wide = cv2.GaussianBlur(cv2.dilate(hair_half, np.ones((7, 7), np.uint8)), (0, 0), 1.4)
     under = smoothstep(cv2.GaussianBlur(_shaded(hair_coarse), (0, 0), 0.8), 0.1, 0.5) * (
         1 - smoothstep(head.clear, *FRINGED)
     )
-    on_head = _enlarged(reveal * np.maximum(smoothstep(close, 0.05, 0.45), _enlarged(under[box], half)), full)
-    off_head = _enlarged(reveal * np.maximum(smoothstep(wide, 0.04, 0.35), _enlarged(stray[box], half)), full)
-    inside = smoothstep(_enlarged(head.distance[box], full), -EDGE, EDGE)
+    on_head = enlarge(reveal * np.maximum(smoothstep(close, 0.05, 0.45), enlarge(under[box], half)), full)
+    off_head = enlarge(reveal * np.maximum(smoothstep(wide, 0.04, 0.35), enlarge(stray[box], half)), full)
+    inside = smoothstep(enlarge(head.distance[box], full), -EDGE, EDGE)
     opaque = off_head + inside * (on_head - off_head)
     cv2.threshold(opaque, 1 / 255, 0, cv2.THRESH_TOZERO, dst=opacity[fine])
 
-    skin_picture = cv2.multiply(_enlarged(scalp, full), _thrice(_grain(head.texture[box], full)))
-    blended = cv2.blendLinear(skin_picture, _enlarged(background, full), inside, 1 - inside)
+    skin_picture = cv2.multiply(enlarge(scalp, full), three_channels(_grain(head.texture[box], full)))
+    blended = cv2.blendLinear(skin_picture, enlarge(background, full), inside, 1 - inside)
     shown[fine] = cv2.add(blended, (0.0, 0.0, 0.0, 0.0), dtype=cv2.CV_8U)
     return shown, opacity
 
@@ -319,35 +312,6 @@ def loss_order(head: HeadMap) -> Floats:
     last = 0.76 + 0.26 * np.clip(depth / 0.8, 0, 1)
     # its kinks, enlarged, would make a saw of the hairline
     return np.asarray(cv2.GaussianBlur(np.minimum(np.maximum(front, crest), last), (0, 0), 1.0), np.float32)
-
-
-def smoothstep(x: NDArray[Any], low: float, high: float) -> Floats:
-    """Hermite step from 0 at `low` to 1 at `high`."""
-    t = np.clip((x - low) / (high - low), 0, 1)
-    return np.asarray(t * t * (3 - 2 * t), np.float32)
-
-
-def fill(picture: Floats, weight: Floats) -> Floats:
-    """Fill what is unknown from what surrounds it, coarse to fine (pull-push, Gortler et al. 1996).
-
-    Args:
-        picture: (H, W, 3) float32.
-        weight: (H, W) float32, 1 where the picture is known.
-    """
-    pictures, weights = [cv2.multiply(picture, _thrice(weight))], [weight]
-    while min(weights[-1].shape) > 3:
-        shape = ((weights[-1].shape[1] + 1) // 2, (weights[-1].shape[0] + 1) // 2)
-        smaller = cv2.resize(pictures[-1], shape, interpolation=cv2.INTER_AREA)
-        known = cv2.resize(weights[-1], shape, interpolation=cv2.INTER_AREA)
-        gain = 1 / np.maximum(known, 0.25)
-        pictures.append(cv2.multiply(smaller, _thrice(gain)))
-        weights.append(known * gain)
-    total = np.maximum(weights[-1].sum(), 1e-3)
-    filled = np.broadcast_to(pictures[-1].sum((0, 1)) / total, pictures[-1].shape).astype(np.float32)
-    for finer, known in zip(pictures[-1::-1], weights[-1::-1], strict=True):
-        filled = cv2.GaussianBlur(cv2.resize(filled, known.shape[::-1], interpolation=cv2.INTER_LINEAR), (0, 0), 1.0)
-        filled = cv2.add(finer, cv2.multiply(filled, _thrice(1 - known)))
-    return filled
 
 
 def _scalp_colour(
@@ -370,7 +334,7 @@ def _scalp_colour(
     own = cv2.resize(np.clip(error - usual, -0.5, 0.4).astype(np.float32), half, interpolation=cv2.INTER_AREA)
     local = cv2.resize(fill(own, cv2.resize(visible, half, interpolation=cv2.INTER_AREA)), coarse.shape[1::-1])
     trust = np.clip(cv2.GaussianBlur(visible, (0, 0), 6) * 4, 0, 1)
-    shade = expected + usual.astype(np.float32) + cv2.multiply(local, _thrice(trust))
+    shade = expected + usual.astype(np.float32) + cv2.multiply(local, three_channels(trust))
     return np.asarray(cv2.subtract(cv2.exp(shade), (LOG_OFFSET,) * 3 + (0.0,)))
 
 
@@ -464,17 +428,9 @@ def _scaled(box: tuple[slice, slice], factor: int) -> tuple[slice, slice]:
     return slice(rows.start * factor, rows.stop * factor), slice(columns.start * factor, columns.stop * factor)
 
 
-def _enlarged(x: Floats, extent: tuple[int, int]) -> Floats:
-    return np.asarray(cv2.resize(x, extent, interpolation=cv2.INTER_LINEAR), np.float32)
-
-
-def _thrice(x: Floats) -> Floats:
-    return np.asarray(cv2.merge([x, x, x]), np.float32)
-
-
 def _grain(texture: Floats, extent: tuple[int, int]) -> Floats:
     """Fine mottling that moves with the head, a factor of light, float32."""
-    where = _enlarged(texture + np.float32(GRAIN_SIZE / 2), extent)
+    where = enlarge(texture + np.float32(GRAIN_SIZE / 2), extent)
     return np.asarray(cv2.remap(_grain_pattern(), where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101))
 
 

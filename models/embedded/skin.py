@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import Floats
-from models.embedded.scalp import LUMINANCE, SKIN_BOX, log_colour, smoothstep
+from models.embedded.scalp import SKIN_BOX
+from models.face.imaging import LUMINANCE, log_colour, smoothstep
 
 COLOUR = 1.25
 """How much of the mean change of colour is drawn."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from models.arrays import Floats
 from models.editor import Crop
-from models.embedded.scalp import LOG_OFFSET, smoothstep
+from models.face.imaging import LOG_OFFSET, smoothstep
 from models.face.texture_space import INVERSE_STEP, SIZE, STEP, YAW_MODE, Box, FaceSpace, Fit
 
 TURNED, TURNED_AWAY = (2.6, 4.0), 0.75

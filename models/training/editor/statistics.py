@@ -12,16 +12,9 @@ from numpy.typing import NDArray
 
 from models.arrays import Floats, Rows
 from models.embedded.ageing import AGEING_YEARS
-from models.embedded.scalp import (
-    CENTER,
-    LIGHT_MODES,
-    LUMINANCE,
-    SKIN_BOX,
-    log_colour,
-    outline_features,
-    shading_of,
-)
+from models.embedded.scalp import CENTER, LIGHT_MODES, SKIN_BOX, outline_features, shading_of
 from models.embedded.skin import middle
+from models.face.imaging import LUMINANCE, log_colour
 from models.face.texture_space import SIZE, VERTICES, FaceSpace, Fit
 from models.training.data import SIZE as PORTRAIT
 from models.training.data import FaceSet

@@ -4,17 +4,8 @@ import pytest
 
 from models.embedded import EMBEDDED
 from models.embedded.editor import TABLES
-from models.embedded.scalp import (
-    BROWS,
-    ScalpModel,
-    fill,
-    head_map,
-    loss_order,
-    outline_features,
-    render_scalp,
-    skin_tone,
-    smoothstep,
-)
+from models.embedded.scalp import BROWS, ScalpModel, head_map, loss_order, outline_features, render_scalp, skin_tone
+from models.face.imaging import fill, smoothstep
 from models.face.texture_space import FaceSpace
 
 SIZE = 320

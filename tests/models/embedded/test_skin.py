@@ -3,8 +3,8 @@ import pytest
 
 from models.embedded import EMBEDDED
 from models.embedded.editor import TABLES
-from models.embedded.scalp import LUMINANCE
 from models.embedded.skin import DARK_GAIN, Skin, middle, showing
+from models.face.imaging import LUMINANCE
 
 
 @pytest.fixture(scope="module")
