@@ -24,8 +24,9 @@ from models.arrays import Floats, Latent
 from models.crops import CropSpec
 from models.editor import Controls, Crop, Edit, Editor
 from models.embedded.ageing import REMEMBERED, Ageing, recalled, remembered, strength_of, youth_of
+from models.embedded.hair_removal import remove_hair
 from models.embedded.pigment import greyed, hair_light, pigmented
-from models.embedded.scalp import LIGHT_MODES, ScalpModel, head_map, outline_features, render_scalp, skin_tone
+from models.embedded.scalp import LIGHT_MODES, ScalpModel, head_map, outline_features, skin_tone
 from models.embedded.skin import Skin, showing
 from models.embedded.smile import Smile
 from models.face.canvas import Canvas, covered
@@ -192,7 +193,7 @@ class EmbeddedEditor(Editor):
             mask = np.maximum(mask, turned[1])
         if crop.masks is not None and bald > 0:
             head = head_map(fit, self._scalp.radii(outline_features(fit)), size)
-            image, opacity = render_scalp(
+            image, opacity = remove_hair(
                 self._scalp,
                 crop.image,
                 hair=crop.masks.hair,
