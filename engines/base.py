@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from engines.cache import Cache
-    from engines.network import Network
+    from engines.onnx_file import Network
 
 Array = NDArray[Any]
 

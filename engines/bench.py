@@ -21,13 +21,13 @@ from pathlib import Path
 
 import numpy as np
 
-from engines import parity, select
+from engines import accuracy, select
+from engines.backends.cuda import CudaEngine, load_torch
+from engines.backends.torch_cuda import EAGER, TorchEager
 from engines.base import Array, Backend, Engine, EngineError
 from engines.cache import Cache
-from engines.cuda import CudaEngine, load_torch
-from engines.graph import count_flop
-from engines.network import EMBEDDED, PROJECT, Network, embedded, open_network
-from engines.torch_cuda import EAGER, TorchEager
+from engines.graph.flops import count_flop
+from engines.onnx_file import EMBEDDED, PROJECT, Network, embedded, open_network
 
 # Engines take turns of this many calls, so that a slow moment of the machine falls on all of them.
 TURN = 4
@@ -70,7 +70,7 @@ class Row:
         batch: rows of a call.
         calls: how many were timed.
         p50: milliseconds of a call, as are p95 and p99.
-        gflop: 1e9 operations in one call, see `engines.graph.count_flop`.
+        gflop: 1e9 operations in one call, see `engines.graph.flops.count_flop`.
         rate: GFLOP/s at the median.
         share: of the peak measured for this precision; None where none was.
         relative_l2: error against ONNX Runtime in FP32 on random inputs.
@@ -155,7 +155,7 @@ def measure(network: Network, settings: Settings) -> list[Row]:
         targets = ["cpu", "cuda"] if load_torch().cuda.is_available() else ["cpu"]
         engines += [TorchEager(network, settings.threads, target) for target in targets]
     reference = select.REFERENCE.load(network, "f32", threads=settings.threads, cache=settings.cache)
-    inputs = parity.draw(reference.inputs, parity.SEED, settings.batch)
+    inputs = accuracy.draw(reference.inputs, accuracy.SEED, settings.batch)
     running = []
     for engine in engines:
         try:
@@ -175,7 +175,7 @@ def measure(network: Network, settings: Settings) -> list[Row]:
     for index, (engine, _) in enumerate(running):
         milliseconds = np.array(times[index]) * 1e3
         p50, p95, p99 = (float(value) for value in np.percentile(milliseconds, (50, 95, 99)))
-        distance = parity.compare(engine, reference)
+        distance = accuracy.compare(engine, reference)
         rows.append(
             Row(
                 network=network.path.name,
@@ -203,9 +203,9 @@ def measure_peaks(settings: Settings) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         network = _write(Path(folder) / "matrix_products.onnx", _matrix_products())
         for engine in _engines(network, settings):
-            inputs = parity.draw(engine.inputs, parity.SEED)
-            runs = max(8, int(min(settings.seconds, 2.0) * 1e3 / max(parity.best_ms(engine, inputs, runs=2), 0.1)))
-            rate = count_flop(network) / 1e6 / parity.best_ms(engine, inputs, runs)
+            inputs = accuracy.draw(engine.inputs, accuracy.SEED)
+            runs = max(8, int(min(settings.seconds, 2.0) * 1e3 / max(accuracy.best_ms(engine, inputs, runs=2), 0.1)))
+            rate = count_flop(network) / 1e6 / accuracy.best_ms(engine, inputs, runs)
             peaks[engine.precision] = max(rate, peaks.get(engine.precision, 0.0))
             engine.close()
     return peaks
@@ -217,7 +217,7 @@ def measure_overheads(settings: Settings) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         network = _write(Path(folder) / "empty.onnx", _next_to_nothing())
         for engine in _engines(network, settings):
-            milliseconds = parity.best_ms(engine, parity.draw(engine.inputs, parity.SEED), runs=500)
+            milliseconds = accuracy.best_ms(engine, accuracy.draw(engine.inputs, accuracy.SEED), runs=500)
             overheads[f"{engine.backend} {engine.precision}"] = milliseconds
             engine.close()
     return overheads
@@ -343,7 +343,7 @@ def _write(path: Path, model: bytes) -> Network:
 
 
 def _matrix_products() -> bytes:
-    generator = np.random.default_rng(parity.SEED)
+    generator = np.random.default_rng(accuracy.SEED)
     weights = generator.standard_normal((PEAK_CHAIN, PEAK_SIDE, PEAK_SIDE)) / np.sqrt(PEAK_SIDE)
     names = ["x", *(f"product{index}" for index in range(PEAK_CHAIN - 1)), "y"]
     nodes = [("MatMul", [names[i], f"weight{i}"], [names[i + 1]]) for i in range(PEAK_CHAIN)]

@@ -16,7 +16,7 @@ from pathlib import Path
 from engines import select
 from engines.base import EngineError
 from engines.cache import write_whole
-from engines.network import EMBEDDED, embedded, open_network
+from engines.onnx_file import EMBEDDED, embedded, open_network
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,7 +48,7 @@ def _build_here(path: Path, options: argparse.Namespace) -> None:
 
 
 def _build_for(path: Path, options: argparse.Namespace) -> None:
-    from engines.tensorrt import build, load_library  # noqa: PLC0415
+    from engines.backends.tensorrt import build, load_library  # noqa: PLC0415
 
     library = load_library("tensorrt_rtx")
     precision = "f16" if options.precision == "auto" else options.precision

@@ -11,15 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engines import parity
+from engines import accuracy
+from engines.backends.onnxruntime import OnnxRuntime
+from engines.backends.openvino import OpenVino
+from engines.backends.tensorrt import TensorRt
+from engines.backends.torch2trt import Torch2Trt
+from engines.backends.torch_cuda import TorchCuda
 from engines.base import Array, Backend, BackendUnavailable, DeviceLost, Engine, EngineError, OutOfMemory
 from engines.cache import Cache, Key
-from engines.network import Network, open_network
-from engines.onnxruntime import OnnxRuntime
-from engines.openvino import OpenVino
-from engines.tensorrt import TensorRt
-from engines.torch2trt import Torch2Trt
-from engines.torch_cuda import TorchCuda
+from engines.onnx_file import Network, open_network
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def load(
     threads: int | None = None,
     cache_dir: Path | None = None,
     samples: Sequence[Mapping[str, Array]] = (),
-    tolerance: parity.Tolerance | None = None,
+    tolerance: accuracy.Tolerance | None = None,
 ) -> Engine:
     """Compile a network for this machine, or take it from the cache, once it is shown to compute what it should.
 
@@ -72,7 +72,7 @@ def load(
         path: an ONNX file.
         backend: "auto" for the first of `BACKENDS` that works, or the name of one, whose absence is then an error.
         precision: "auto", or one of the backend's ("f32", "bf16", "f16", "int8"); one that fails its comparison is then
-            an error. "auto" is FP32 for networks that ask for it, see `engines.network.PRECISE`.
+            an error. "auto" is FP32 for networks that ask for it, see `engines.onnx_file.PRECISE`.
         threads: processor threads one call may use; None for the library's choice.
         cache_dir: where compiled networks are kept; None for the user's cache folder.
         samples: real inputs for the comparison, besides random ones.
@@ -128,7 +128,7 @@ class _Job:
     threads: int | None
     cache: Cache
     samples: Sequence[Mapping[str, Array]]
-    tolerance: parity.Tolerance | None
+    tolerance: accuracy.Tolerance | None
 
     def load(self, backend: Backend, precision: str) -> Engine:
         return backend.load(self.network, precision, threads=self.threads, cache=self.cache)
@@ -174,7 +174,7 @@ def _fastest_correct(backend: Backend, job: _Job, notes: list[str]) -> Engine:
             engine.close()
             continue
         alone = len(wanted) == 1 or backend.builds_long
-        milliseconds = 0.0 if alone else parity.best_ms(engine, parity.draw(engine.inputs, parity.SEED))
+        milliseconds = 0.0 if alone else accuracy.best_ms(engine, accuracy.draw(engine.inputs, accuracy.SEED))
         passed.append((engine, milliseconds))
         measured[name] = {"parity": verdict.to_json(), "ms": milliseconds}
         if backend.builds_long:
@@ -201,7 +201,7 @@ def _wanted(backend: Backend, job: _Job) -> tuple[str, ...]:
     return ("f32",) if job.network.precise and "f32" in known else known
 
 
-def _judged(backend: Backend, precision: str, job: _Job) -> tuple[Engine, parity.Parity]:
+def _judged(backend: Backend, precision: str, job: _Job) -> tuple[Engine, accuracy.Parity]:
     engine = job.load(backend, precision)
     try:
         return engine, _verdict(engine, job)
@@ -219,27 +219,27 @@ def _fastest(passed: list[tuple[Engine, float]]) -> Engine:
     return best
 
 
-def _verdict(engine: Engine, job: _Job) -> parity.Parity:
+def _verdict(engine: Engine, job: _Job) -> accuracy.Parity:
     if (engine.backend, engine.precision) == (REFERENCE.name, "f32"):
-        return parity.Parity(0.0, 0.0, engine.outputs[0].name, 0, 0, parity.TOLERANCES["f32"])
+        return accuracy.Parity(0.0, 0.0, engine.outputs[0].name, 0, 0, accuracy.TOLERANCES["f32"])
     if engine.precision == "int8" and job.network.quantized is not None:
         return _int8_verdict(engine, job.network.quantized, job)
     with job.load(REFERENCE, "f32") as reference:
-        return parity.compare(engine, reference, job.samples, job.tolerance)
+        return accuracy.compare(engine, reference, job.samples, job.tolerance)
 
 
-def _int8_verdict(engine: Engine, quantized: Network, job: _Job) -> parity.Parity:
+def _int8_verdict(engine: Engine, quantized: Network, job: _Job) -> accuracy.Parity:
     """Whether this processor computes the int8 version as it is meant.
 
     What rounding costs was judged when the version was made, on real inputs: its ranges mean nothing for random ones.
     Given inputs are compared with FP32 all the same.
     """
     with REFERENCE.load_as_written(quantized, job.threads) as reference:
-        kernels = parity.compare(engine, reference, (), job.tolerance)
+        kernels = accuracy.compare(engine, reference, (), job.tolerance)
     if not job.samples or not kernels.holds:
         return kernels
     with job.load(REFERENCE, "f32") as reference:
-        return parity.compare(engine, reference, job.samples, job.tolerance, drawn=0)
+        return accuracy.compare(engine, reference, job.samples, job.tolerance, drawn=0)
 
 
 def _choice_key(backend: Backend, job: _Job, precisions: tuple[str, ...]) -> Key:

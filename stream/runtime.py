@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from engines import select
 from engines.base import Engine
-from engines.batching import LATE_S, BatchedEngine
+from engines.batching import BatchedEngine
+from engines.planner import LATE_S
 from models import catalog
 from models.editor import Controls, Editor, PhotoEditor
 from models.embedded import EMBEDDED, TRACKER
@@ -123,7 +124,7 @@ class Runtime:
                 network=path.name,
                 backend=engine.backend,
                 precision=engine.precision,
-                reasons=list(getattr(engine, "notes", ())),
+                reasons=list(engine.notes),
             )
             for path, engine in list(self._engines.items())
         ]

@@ -11,10 +11,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from engines import bench, select
+from engines.backends.onnxruntime import OnnxRuntime
 from engines.base import OutOfMemory
-from engines.graph import count_flop
-from engines.network import open_network
-from engines.onnxruntime import OnnxRuntime
+from engines.graph.flops import count_flop
+from engines.onnx_file import open_network
 
 from .conftest import IR, OPSET
 
@@ -131,7 +131,7 @@ def test_all_is_what_ships_and_what_is_published(made, network, tmp_path, monkey
 
 
 def test_networks_of_one_frame_are_added_up_and_compared_with_eager_mode_on_a_gpu(made, tmp_path, capsys, monkeypatch):
-    torch_cuda = pytest.importorskip("engines.torch_cuda")
+    torch_cuda = pytest.importorskip("engines.backends.torch_cuda")
     monkeypatch.setattr(select, "BACKENDS", (torch_cuda.TorchCuda(),))
     monkeypatch.setattr(torch_cuda, "_device", pytest.importorskip("tests.engines.standins").HostDevice)
     names = ["encoder", "generator"]

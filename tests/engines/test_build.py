@@ -6,8 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from engines import build, select, tensorrt
-from engines.onnxruntime import OnnxRuntime
+from engines import build, select
+from engines.backends import tensorrt
+from engines.backends.onnxruntime import OnnxRuntime
 
 
 @pytest.fixture(autouse=True)

@@ -9,11 +9,11 @@ import onnx
 import pytest
 
 from engines import select
+from engines.accuracy import Tolerance
+from engines.backends.cuda import find_driver
+from engines.backends.onnxruntime import OnnxRuntime, OnnxRuntimeEngine
 from engines.base import BackendUnavailable, EngineError, OutOfMemory
-from engines.cuda import find_driver
-from engines.network import PRECISE, PROJECT
-from engines.onnxruntime import OnnxRuntime, OnnxRuntimeEngine
-from engines.parity import Tolerance
+from engines.onnx_file import PRECISE, PROJECT
 from engines.select import available, load
 
 
@@ -186,7 +186,7 @@ def test_what_takes_minutes_is_built_once(monkeypatch, network, cache_dir):
     backend = Wrong(f16=1.0, f32=1.0)
     backend.builds_long = True
     use(monkeypatch, backend)
-    monkeypatch.setattr(select.parity, "best_ms", lambda engine, inputs: pytest.fail("timed"))
+    monkeypatch.setattr(select.accuracy, "best_ms", lambda engine, inputs: pytest.fail("timed"))
     assert load(network(), cache_dir=cache_dir).precision == "f16"
     assert backend.loaded == ["f16"]
 
@@ -255,7 +255,7 @@ def test_an_engine_that_had_to_be_built_again_is_judged_again(monkeypatch, netwo
 
 def test_a_tighter_tolerance_is_another_choice(monkeypatch, network, cache_dir):
     use(monkeypatch, Wrong(f16=1.001, f32=1.0))
-    monkeypatch.setattr(select.parity, "best_ms", lambda engine, inputs: {"f16": 1.0, "f32": 2.0}[engine.precision])
+    monkeypatch.setattr(select.accuracy, "best_ms", lambda engine, inputs: {"f16": 1.0, "f32": 2.0}[engine.precision])
     path = network()
     assert load(path, cache_dir=cache_dir).precision == "f16"
     assert load(path, cache_dir=cache_dir, tolerance=Tolerance(1e-4, 1e-4)).precision == "f32"
@@ -286,7 +286,7 @@ def test_the_fastest_that_passes_stays(monkeypatch, network, cache_dir):
     use(monkeypatch, Wrong(f16=1.0, f32=1.0))
     for times, want in [((1.0, 2.0), "f16"), ((2.0, 1.0), "f32"), ((1.0, 1.04), "f32"), ((1.0, 1.2), "f16")]:
         taken = iter(times)
-        monkeypatch.setattr(select.parity, "best_ms", lambda engine, inputs, taken=taken: next(taken))
+        monkeypatch.setattr(select.accuracy, "best_ms", lambda engine, inputs, taken=taken: next(taken))
         engine = load(network(), cache_dir=cache_dir / f"{times}")
         assert engine.precision == want
         assert "ms a call" in engine.notes[0]

@@ -6,14 +6,14 @@ import numpy as np
 import onnx
 import pytest
 
-from engines import quantize as tool
 from engines import select
+from engines.accuracy import Tolerance
+from engines.backends.onnxruntime import OnnxRuntime
+from engines.backends.openvino import OpenVino, OpenVinoEngine
 from engines.base import EngineError
-from engines.network import embedded, open_network, quantized_path
-from engines.onnxruntime import OnnxRuntime
-from engines.openvino import OpenVino, OpenVinoEngine
-from engines.parity import Tolerance
-from engines.quantize import quantize
+from engines.graph import quantize as tool
+from engines.graph.quantize import quantize
+from engines.onnx_file import embedded, open_network, quantized_path
 
 
 def samples(count: int = 8, size: int = 16) -> list[dict[str, np.ndarray]]:
@@ -111,7 +111,7 @@ def test_openvino_offers_int8_only_where_there_is_one(path, tmp_path, monkeypatc
     quantize(open_network(path), samples())
     if "int8" not in backend.precisions(open_network(path)):
         pytest.skip("this processor has no int8")
-    monkeypatch.setattr(select.parity, "best_ms", lambda engine, inputs: {"int8": 1.0}.get(engine.precision, 2.0))
+    monkeypatch.setattr(select.accuracy, "best_ms", lambda engine, inputs: {"int8": 1.0}.get(engine.precision, 2.0))
     for given in ((), samples(2)):
         engine = select.load(path, backend="openvino", threads=1, cache_dir=tmp_path / "cache", samples=given)
         assert engine.precision == "int8"

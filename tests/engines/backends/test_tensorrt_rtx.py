@@ -7,9 +7,9 @@ from pathlib import Path
 import onnx
 import pytest
 
+from engines.backends.tensorrt import build, capability_of, graph_of, load_library, logger_of, parse
 from engines.base import FREE_SIDE, BackendUnavailable, EngineError
-from engines.network import Network, embedded, open_network
-from engines.tensorrt import build, capability_of, graph_of, load_library, logger_of, parse
+from engines.onnx_file import Network, embedded, open_network
 
 rtx = pytest.importorskip("tensorrt_rtx", reason="needs the optional package tensorrt-rtx-cu13")
 
@@ -100,7 +100,7 @@ def test_every_embedded_network_is_built(path, tmp_path):
 
 
 def test_progress_is_logged(network, caplog):
-    with caplog.at_level("INFO", "engines.tensorrt"):
+    with caplog.at_level("INFO", "engines.backends.tensorrt"):
         build(rtx, open_network(network()), "f16", capability="8.9")
     steps = [record.getMessage() for record in caplog.records if " of " in record.getMessage()]
     assert len(steps) > 1

@@ -5,13 +5,13 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs torch, which only exporting uses")
 
+from engines.accuracy import draw  # noqa: E402
+from engines.backends.onnxruntime import OnnxRuntime  # noqa: E402
 from engines.base import EngineError  # noqa: E402
 from engines.cache import Cache  # noqa: E402
-from engines.export import IR_VERSION, OPSET, export  # noqa: E402
-from engines.half import sides  # noqa: E402
-from engines.network import open_network, told_range  # noqa: E402
-from engines.onnxruntime import OnnxRuntime  # noqa: E402
-from engines.parity import draw  # noqa: E402
+from engines.graph.export import IR_VERSION, OPSET, export  # noqa: E402
+from engines.graph.half import sides  # noqa: E402
+from engines.onnx_file import open_network, told_range  # noqa: E402
 
 
 class Modulated(torch.nn.Module):

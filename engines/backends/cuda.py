@@ -31,7 +31,7 @@ from engines.base import (
     OutOfMemory,
     TensorSpec,
 )
-from engines.network import Network
+from engines.onnx_file import Network
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,4 +1,6 @@
-"""An int8 version of a network, put beside it where the error allows: `python -m engines.quantize NETWORK SAMPLES.npz`.
+"""An int8 version of a network, put beside it where the error allows.
+
+`python -m engines.graph.quantize NETWORK SAMPLES.npz`
 
 Weights are rounded to int8 per output channel, activations to uint8 per tensor (Jacob et al. 2018, arXiv:1712.05877),
 in the ONNX form that runtimes compile to integer kernels: QuantizeLinear and DequantizeLinear around each product.
@@ -22,12 +24,12 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from engines import parity
+from engines import accuracy
+from engines.backends.onnxruntime import OnnxRuntime
 from engines.base import Array, EngineError
 from engines.cache import Cache, write_whole
-from engines.half import prepare
-from engines.network import QUANTIZED_FROM, Network, open_network, quantized_path
-from engines.onnxruntime import OnnxRuntime
+from engines.graph.half import prepare
+from engines.onnx_file import QUANTIZED_FROM, Network, open_network, quantized_path
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +58,10 @@ class Quantized:
     path: Path
     layers: int
     kept: tuple[str, ...]
-    parity: parity.Parity
+    parity: accuracy.Parity
 
 
-def quantize(network: Network, samples: Sequence[Sample], tolerance: parity.Tolerance | None = None) -> Quantized:
+def quantize(network: Network, samples: Sequence[Sample], tolerance: accuracy.Tolerance | None = None) -> Quantized:
     """Write the int8 version of a network beside it.
 
     Args:
@@ -73,7 +75,7 @@ def quantize(network: Network, samples: Sequence[Sample], tolerance: parity.Tole
     """
     if len(samples) < FEWEST:
         raise EngineError(f"{network.path}: {len(samples)} samples are too few to quantize with, {FEWEST} is the least")
-    allowed = tolerance or parity.TOLERANCES["int8"]
+    allowed = tolerance or accuracy.TOLERANCES["int8"]
     judges = list(samples[::HELD_OUT])
     teachers = [sample for index, sample in enumerate(samples) if index % HELD_OUT]
     model = prepare(onnx.load(str(network.path)))
@@ -194,8 +196,8 @@ def _weight(tensor: onnx.TensorProto, node: onnx.NodeProto, constants: dict[str,
 
 
 def _error(
-    network: Network, model: onnx.ModelProto, samples: Sequence[Sample], allowed: parity.Tolerance
-) -> parity.Parity:
+    network: Network, model: onnx.ModelProto, samples: Sequence[Sample], allowed: accuracy.Tolerance
+) -> accuracy.Parity:
     """The error of a rewritten model against its network."""
     part = network.path.with_name(f".{network.path.stem}.trial.onnx")
     cache, runtime = Cache(), OnnxRuntime()
@@ -203,14 +205,16 @@ def _error(
         onnx.save(model, str(part))
         engine = runtime.load(open_network(part), "f32", threads=None, cache=cache)
         reference = runtime.load(network, "f32", threads=None, cache=cache)
-        return parity.compare(engine, reference, samples, allowed, drawn=0)
+        return accuracy.compare(engine, reference, samples, allowed, drawn=0)
     finally:
         part.unlink(missing_ok=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m engines.quantize", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m engines.graph.quantize",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("network", type=Path, help="ONNX file in float32")
     parser.add_argument("samples", type=Path, help="npz with one array per input: real inputs, stacked on a first axis")

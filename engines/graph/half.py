@@ -18,10 +18,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from engines import parity
+from engines import accuracy
 from engines.base import Array, EngineError, TensorSpec
 from engines.cache import Cache, Key
-from engines.network import GRAPHS, Network, told_range
+from engines.onnx_file import GRAPHS, Network, told_range
 
 LARGEST = 65504.0
 SMALLEST_NORMAL = 2.0**-14
@@ -102,7 +102,7 @@ def measured(network: Network, cache: Cache | None = None) -> set[str]:
     """`overflowing` on the inputs that parity checks draw, remembered in the cache."""
     key = Key(
         network=network.sha256,
-        shapes=f"{parity.RANDOM_SAMPLES} drawn inputs",
+        shapes=f"{accuracy.RANDOM_SAMPLES} drawn inputs",
         precision="f16-overflow",
         backend="half",
         version=GRAPHS,
@@ -113,7 +113,7 @@ def measured(network: Network, cache: Cache | None = None) -> set[str]:
     if cache is not None and (entry := cache.get(key, network.name)) is not None:
         return set(json.loads(entry.payload))
     inputs, _ = sides(onnx.load(str(network.path), load_external_data=False))
-    samples = (parity.draw(inputs, parity.SEED + index) for index in range(parity.RANDOM_SAMPLES))
+    samples = (accuracy.draw(inputs, accuracy.SEED + index) for index in range(accuracy.RANDOM_SAMPLES))
     found = overflowing(network, samples)
     if cache is not None:
         cache.put(key, network.name, json.dumps(sorted(found)).encode())

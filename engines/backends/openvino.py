@@ -15,7 +15,7 @@ import numpy as np
 
 from engines.base import Array, BackendUnavailable, Engine, EngineError, TensorSpec
 from engines.cache import Cache, Key
-from engines.network import Network
+from engines.onnx_file import Network
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """TensorRT 10 and 11, and TensorRT for RTX: three libraries with nearly one API, used by one set of functions.
 
-All networks are strongly typed: FP16 is decided in the graph (`engines.half`), since TensorRT 11 has no other way.
+All networks are strongly typed: FP16 is decided in the graph (`engines.graph.half`): TensorRT 11 has no other way.
 Building with TensorRT needs the GPU; TensorRT for RTX builds for any GPU on any machine and finishes on the user's.
 """
 
@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from engines.backends.cuda import CudaDevice, CudaEngine, Device, Slot, only_batch_is_free
 from engines.base import BackendUnavailable, Engine, EngineError, OutOfMemory, TensorSpec
 from engines.cache import Cache, Key
-from engines.cuda import CudaDevice, CudaEngine, Device, Slot, only_batch_is_free
-from engines.network import GRAPHS, Network
+from engines.onnx_file import GRAPHS, Network
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ def build(
         capability: compute capability to build for, such as "8.9"; None for this machine's GPU. TensorRT for RTX only.
         timing: a timing cache of an earlier build.
         refittable: whether `refit` may later replace the weights, for a little speed.
-        keep: regular expressions of nodes that stay in FP32, see `engines.half.to_half`.
+        keep: regular expressions of nodes that stay in FP32, see `engines.graph.half.to_half`.
 
     Raises:
         EngineError: the library cannot parse or build the network; the message names the node.
@@ -181,7 +181,7 @@ def graph_of(network: Network, precision: str, keep: Sequence[str] = ()) -> byte
     """The serialized ONNX graph in the precision asked for; what overflows on random inputs stays in FP32."""
     import onnx  # noqa: PLC0415
 
-    from engines import half  # noqa: PLC0415
+    from engines.graph import half  # noqa: PLC0415
 
     model = onnx.load(str(network.path))
     inputs, _ = half.sides(model)

@@ -5,14 +5,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from engines import half as halves
-from engines import parity
+from engines import accuracy
+from engines.backends.onnxruntime import OnnxRuntime
 from engines.cache import Cache
-from engines.half import measured, overflowing, to_half
-from engines.network import open_network
-from engines.onnxruntime import OnnxRuntime
-
-from .conftest import IR, OPSET, convolutions
+from engines.graph import half as halves
+from engines.graph.half import measured, overflowing, to_half
+from engines.onnx_file import open_network
+from tests.engines.conftest import IR, OPSET, convolutions
 
 
 def build(nodes, inputs, outputs, weights=(), size=(1, 8)) -> onnx.ModelProto:
@@ -58,7 +57,7 @@ def test_a_network_becomes_half_inside_and_keeps_its_sides(tmp_path):
     inputs = {"image": np.random.default_rng(0).standard_normal((2, 3, 16, 16)).astype(np.float32)}
     want, have = run(model, tmp_path, inputs)["out"], run(half, tmp_path, inputs)["out"]
     error = np.linalg.norm(have - want) / np.linalg.norm(want)
-    assert 0 < error < parity.TOLERANCES["f16"].relative_l2
+    assert 0 < error < accuracy.TOLERANCES["f16"].relative_l2
 
 
 def test_named_nodes_stay_full(tmp_path):

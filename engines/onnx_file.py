@@ -22,7 +22,8 @@ IR_VERSION, GRAPH, OPSET_IMPORT, METADATA = 1, 7, 8, 14
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # protobuf wire types
 LONGEST_VARINT = 10  # bytes
 
-# Names what `engines.half` and `engines.tensorrt` make of a file: with another name, engines are built again.
+# Names what `engines.graph.half` and `engines.backends.tensorrt` make of a file: with another name, engines are built
+# again.
 GRAPHS = "2"
 
 LONGEST_PROPERTY = 1 << 16  # bytes
@@ -40,7 +41,7 @@ class Network:
         sha256: of its bytes, in hex.
         size: bytes.
         properties: its metadata, see `range_property`, `PRECISE` and `QUANTIZED_FROM`.
-        quantized: the same network in int8, where `engines.quantize` has put one beside it.
+        quantized: the same network in int8, where `engines.graph.quantize` has put one beside it.
     """
 
     path: Path

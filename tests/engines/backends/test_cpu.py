@@ -10,15 +10,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from engines import openvino
+from engines.accuracy import draw
+from engines.backends import openvino
+from engines.backends.onnxruntime import OnnxRuntime
+from engines.backends.openvino import OpenVino
 from engines.base import Backend, BackendUnavailable, EngineError, InputMismatch
 from engines.cache import Cache
-from engines.network import embedded, open_network
-from engines.onnxruntime import OnnxRuntime
-from engines.openvino import OpenVino
-from engines.parity import draw
-
-from .conftest import IR, OPSET
+from engines.onnx_file import embedded, open_network
+from tests.engines.conftest import IR, OPSET
 
 BACKENDS = [OpenVino(), OnnxRuntime()]
 

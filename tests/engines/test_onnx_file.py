@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from engines import network as networks
+from engines import onnx_file as networks
 from engines.base import EngineError
-from engines.network import open_network
+from engines.onnx_file import open_network
 
 
 def test_a_whole_file_is_identified_by_its_bytes(network):

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from engines.backends.cuda import CudaDevice, Device, load_torch
+from engines.backends.tensorrt import PROFILES, Blob, TensorRt
 from engines.base import BackendUnavailable, EngineError
-from engines.cuda import CudaDevice, Device, load_torch
-from engines.network import Network
-from engines.tensorrt import PROFILES, Blob, TensorRt
+from engines.onnx_file import Network
 
 NEWEST = 10  # major version of TensorRT
 WORKSPACE = 1 << 30  # bytes; its own default of 32 MiB rules out the fast kernels
@@ -54,8 +54,8 @@ def build(network: Network, precision: str) -> bytes:
     """
     import onnx  # noqa: PLC0415
 
-    from engines.half import sides  # noqa: PLC0415
-    from engines.onnx_module import OnnxModule  # noqa: PLC0415
+    from engines.graph.half import sides  # noqa: PLC0415
+    from engines.graph.onnx_module import OnnxModule  # noqa: PLC0415
 
     model = onnx.load(str(network.path))
     module = OnnxModule(model).to(device=target()).eval()

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engines.backends.cuda import CudaDevice, CudaEngine, Device, Slot, load_torch, only_batch_is_free
 from engines.base import Array, BackendUnavailable, Engine, EngineError, TensorSpec
 from engines.cache import Cache
-from engines.cuda import CudaDevice, CudaEngine, Device, Slot, load_torch, only_batch_is_free
-from engines.network import Network
+from engines.onnx_file import Network
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from engines.onnx_module import OnnxModule
+    from engines.graph.onnx_module import OnnxModule
 
 PRECISIONS = ("f16", "f32")
 EAGER = "torch_eager_"
@@ -143,8 +143,8 @@ def _module(
     """The network as a module, with what it takes and gives."""
     import onnx  # noqa: PLC0415
 
-    from engines import half  # noqa: PLC0415
-    from engines.onnx_module import OnnxModule  # noqa: PLC0415
+    from engines.graph import half  # noqa: PLC0415
+    from engines.graph.onnx_module import OnnxModule  # noqa: PLC0415
 
     model = onnx.load(str(network.path))
     inputs, outputs = half.sides(model)

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engines import parity
+from engines import accuracy
+from engines.accuracy import Parity, Tolerance, compare, draw
 from engines.base import Engine, TensorSpec
-from engines.parity import Parity, Tolerance, compare, draw
 
 FLOAT = np.dtype(np.float32)
 
@@ -41,7 +41,7 @@ def test_relative_l2_is_of_the_worst_output():
 def test_worst_element_is_relative_to_the_largest():
     samples = [{"x": np.full((1, 4), 2, np.float32)}] * 2
     verdict = compare(Scaled(off=5.0), Scaled(), samples)
-    largest = max(2.0, *(float(abs(draw(Scaled.inputs, parity.SEED + i)["x"]).max()) for i in range(3)))
+    largest = max(2.0, *(float(abs(draw(Scaled.inputs, accuracy.SEED + i)["x"]).max()) for i in range(3)))
     assert verdict.worst == pytest.approx(5.0 / largest)
     assert (verdict.samples, verdict.real, verdict.output) == (5, 2, "z")
     assert not verdict.holds

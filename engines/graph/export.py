@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 
 from engines.base import Array, EngineError
-from engines.network import PRECISE, range_property
+from engines.onnx_file import PRECISE, range_property
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -6,7 +6,7 @@ from math import prod
 from typing import Any
 
 from engines.base import FREE_SIDE
-from engines.network import Network
+from engines.onnx_file import Network
 
 
 def count_flop(network: Network, batch: int = 1) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 
 from engines.base import Array, BackendUnavailable, Engine, EngineError, TensorSpec
 from engines.cache import Cache
-from engines.network import Network, told_range
+from engines.onnx_file import Network, told_range
 
 # What the operating system's own accelerator computes in, and its options.
 ACCELERATORS: dict[str, tuple[str, dict[str, str]]] = {

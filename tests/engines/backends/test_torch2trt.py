@@ -9,13 +9,12 @@ import pytest
 
 pytest.importorskip("torch", reason="needs torch, which torch2trt converts from")
 
-from engines import tensorrt, torch2trt
+from engines.backends import tensorrt, torch2trt
+from engines.backends.onnxruntime import OnnxRuntime
 from engines.base import BackendUnavailable, EngineError
 from engines.cache import Cache
-from engines.network import open_network
-from engines.onnxruntime import OnnxRuntime
-
-from . import standins
+from engines.onnx_file import open_network
+from tests.engines import standins
 
 
 @pytest.fixture

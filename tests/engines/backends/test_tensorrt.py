@@ -14,13 +14,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs torch, which carries the tensors on a GPU")
 
-from engines import cuda, tensorrt  # noqa: E402
+from engines.backends import cuda, tensorrt  # noqa: E402
+from engines.backends.onnxruntime import OnnxRuntime  # noqa: E402
 from engines.base import BackendUnavailable, DeviceLost, EngineError, InputMismatch, OutOfMemory  # noqa: E402
 from engines.cache import Cache  # noqa: E402
-from engines.network import open_network  # noqa: E402
-from engines.onnxruntime import OnnxRuntime  # noqa: E402
-
-from . import standins  # noqa: E402
+from engines.onnx_file import open_network  # noqa: E402
+from tests.engines import standins  # noqa: E402
 
 
 @pytest.fixture
@@ -182,7 +181,7 @@ def test_a_library_that_does_not_get_along_with_the_driver_is_said(monkeypatch, 
 
 
 def test_progress_shows_the_outermost_phase_only(network, library, device, cache, caplog):
-    with caplog.at_level("INFO", "engines.tensorrt"):
+    with caplog.at_level("INFO", "engines.backends.tensorrt"):
         load(network(), cache)
     assert [r.getMessage() for r in caplog.records if " of " in r.getMessage()] == ["small: Building engine, 1 of 1"]
 
