@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from engines.base import Engine
 from engines.select import load as load_engine
 from models.arrays import Floats, Image, Rows
 from models.editor import Crop, Edit
@@ -71,8 +72,8 @@ class Softening:
 
 
 SOFTENING = Softening()
-CHIN, CHIN_FADE = 152, 10.0
-"""Mesh point of the chin; over so many pixels below it the neck begins."""
+FACE_FADE = 5.0
+"""Standard deviation of the fade between the face and what lies around it, pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +193,8 @@ class _Maker:
 
     def _soften(self, image: Image, crop: Crop, row: int, *, everywhere: bool) -> Image:
         """Smooth the skin of neck and ears, or all skin."""
-        assert crop.masks is not None and crop.mesh is not None
+        assert crop.masks is not None
+        assert crop.mesh is not None
         fit = self.space.fit(crop.mesh)
         tone = skin_tone(self.space.unwrap(image, fit), covered(crop, fit))
         size = image.shape[:2]
@@ -203,7 +205,7 @@ class _Maker:
         if not everywhere:
             inside = np.zeros(size, np.uint8)
             cv2.fillConvexPoly(inside, cv2.convexHull(crop.mesh[:468].astype(np.int32)), 1)
-            weight *= 1 - cv2.GaussianBlur(inside.astype(np.float32), (0, 0), CHIN_FADE / 2)
+            weight *= 1 - cv2.GaussianBlur(inside.astype(np.float32), (0, 0), FACE_FADE)
         else:
             points = crop.mesh
             for ring in (EYES_LEFT, EYES_RIGHT, MOUTH):
@@ -251,5 +253,5 @@ def _save(path: Path, values: NDArray[np.generic]) -> None:
     part.replace(path)
 
 
-def _engine(path: Path):  # type: ignore[no-untyped-def]
+def _engine(path: Path) -> Engine:
     return load_engine(path, backend="openvino", precision="f32", threads=1)

@@ -261,7 +261,7 @@ class Trainer:
                         + plan.wrong_age * functional.relu(1 + wrong).mean()
                     )
         self._critic_optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self._critic_optimiser.step()
         return float(loss.detach())
 
@@ -360,21 +360,20 @@ def _vary(view: Tensor, generator: np.random.Generator) -> Tensor:
     """Shift, brightness, colour and a hole, another for each picture; the same operations on gradients."""
     count, channels, height, width = view.shape
     rgb, rest = view[:, :3], view[:, 3:]
-    draw = lambda spread: torch.from_numpy(generator.normal(0, spread, (count, 1, 1, 1)).astype(np.float32)).to(view)  # noqa: E731
-    rgb = rgb + draw(0.12)
+    light, colour = torch.from_numpy(generator.normal(0, (0.12, 0.15), (count, 2)).astype(np.float32)).to(view).T
+    rgb = rgb + light[:, None, None, None]
     middle = rgb.mean(1, keepdim=True)
-    rgb = middle + (rgb - middle) * (1 + draw(0.15))
+    rgb = middle + (rgb - middle) * (1 + colour[:, None, None, None])
     view = torch.cat([rgb, rest], 1) if channels > 3 else rgb
     moved = []
-    for picture in view:
+    for place in range(count):
         right, down = (int(generator.integers(-height // 12, height // 12 + 1)) for _ in range(2))
-        picture = torch.roll(picture, (down, right), (1, 2))
+        picture = torch.roll(view[place], (down, right), (1, 2))
+        hole = torch.ones_like(picture[:1])
         if generator.random() < 0.4:
             top, left = (int(generator.integers(0, side)) for side in (height, width))
-            hole = torch.ones_like(picture[:1])
             hole[:, top : top + height // 4, left : left + width // 4] = 0
-            picture = picture * hole
-        moved.append(picture)
+        moved.append(picture * hole)
     return torch.stack(moved)
 
 
