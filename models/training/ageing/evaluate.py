@@ -28,7 +28,8 @@ from models.face.canvas import Canvas
 from models.face.segmenter import Segmenter
 from models.face.texture_space import SIZE as TEXTURE
 from models.face.texture_space import FaceSpace
-from models.training.ageing.networks import HeadAger, conditions_of
+from models.training.ageing.guides import Guides, draw_guide
+from models.training.ageing.networks import GUIDE_SCALE, HeadAger, conditions_of
 from models.training.ageing.prepare import PAD, edge_fade, portrait_masks
 from models.training.apply import apply_edit
 from models.training.data import SIZE, WORK, FaceSet, shared_folder
@@ -40,6 +41,8 @@ SHAPE = 1.0
 OLD_AGE, YOUTH = 75, 25
 REAL_OLD, REAL_YOUNG = (66, 88), (18, 32)
 """Ages of the photographs that the edited are compared with."""
+GUIDED_FROM, DONOR_AGES = 45.0, 10.0
+"""Target age from which a guide is lent, years; from a portrait of that age, give or take so many years."""
 DIM = 0.3
 """Light of the dimmed portraits."""
 LEAST_SPREAD = 0.1
@@ -69,7 +72,7 @@ class HeadEditor:
         smile = Smile.from_tables(tables)
         self._canvas = Canvas.from_tables(tables, self._ageing.shape, self._ageing.youth, smile.shape)
 
-    def edit(self, crop: Crop, *, source: float, target: float, male: float) -> Edit:
+    def edit(self, crop: Crop, *, source: float, target: float, male: float, relief: Floats | None = None) -> Edit:
         """The edit of a 320 px crop of margin 1.25 with mesh and masks.
 
         Args:
@@ -77,6 +80,7 @@ class HeadEditor:
             source: its age, years.
             target: the age wanted, years.
             male: probability of a man.
+            relief: (192, 192) float32, the guide; None for none.
         """
         assert crop.mesh is not None
         fit = self._space.fit(crop.mesh)
@@ -87,7 +91,7 @@ class HeadEditor:
         axis = np.arange(len(crop.image), dtype=np.float32)
         where = np.stack(np.meshgrid(axis, axis), axis=-1) + flow
         warped = cv2.remap(crop.image, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        planes = planes_of(replace(crop, image=warped), self._space)
+        planes = planes_of(replace(crop, image=warped), self._space, relief)
         ages = (torch.tensor([value]) for value in (male, source, target))
         with torch.no_grad():
             change = self._network(torch.from_numpy(planes[None]), conditions_of(*ages))[0]
@@ -97,14 +101,15 @@ class HeadEditor:
         return Edit(mask=mask, delta=np.asarray(delta, np.float32), flow=flow)
 
 
-def planes_of(crop: Crop, space: FaceSpace) -> Floats:
-    """What `HeadAger` sees of a 320 px crop of margin 1.25, (8, 256, 256) float32."""
+def planes_of(crop: Crop, space: FaceSpace, relief: Floats | None) -> Floats:
+    """What `HeadAger` sees of a 320 px crop of margin 1.25 and a guide, (9, 256, 256) float32."""
     assert crop.mesh is not None
     masks = cv2.resize(portrait_masks(crop), (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
     where = space.to_texture(space.fit(crop.mesh - PAD), (0, 0, SIZE, SIZE)) / TEXTURE
     where = cv2.resize(where.astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
     picture = inner(crop.image).astype(np.float32) / 64 - 2
-    stacked = np.concatenate([picture, masks, np.clip(2 * where - 1, -1.8, 1.8)], axis=2)
+    guide = np.zeros((SIZE, SIZE), np.float32) if relief is None else GUIDE_SCALE * draw_guide(relief, where)
+    stacked = np.concatenate([picture, masks, np.clip(2 * where - 1, -1.8, 1.8), guide[..., None]], axis=2)
     return np.ascontiguousarray(stacked.transpose(2, 0, 1), np.float32)
 
 
@@ -128,17 +133,24 @@ class NetworkBench(LitBench):
 
     Attributes:
         network: draws it.
+        guides: lend the relief of machine-made portraits; None for none.
+        relief: contrast of the guide.
     """
 
     network: HeadEditor
+    guides: Guides | None = None
+    relief: float = 1.0
 
     def edit(self, row: int, **controls: Any) -> Image:
         """The edited portrait, (320, 320, 3) uint8 RGB; of the controls `age` alone."""
         crop = self.crop(row)
         read = self.editor.encode(crop)
-        edit = self.network.edit(
-            crop, source=float(read[AGE]) * 100, target=float(controls["age"]), male=float(read[MALE])
-        )
+        source, target = float(read[AGE]) * 100, float(controls["age"])
+        relief = None
+        if self.guides is not None and target >= GUIDED_FROM and target > source:
+            donor = self.guides.nearest(row, target - DONOR_AGES, target + DONOR_AGES)
+            relief = np.float32(self.relief) * self.guides.relief(donor)
+        edit = self.network.edit(crop, source=source, target=target, male=float(read[MALE]), relief=relief)
         return apply_edit(edit, crop.image)
 
 
@@ -263,6 +275,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--faces", type=int, default=60, help="portraits per row of the table")
     parser.add_argument("--shape", type=float, default=SHAPE, help="share of the measured change of shape")
     parser.add_argument("--gain", type=float, default=1.0, help="factor of what the network draws")
+    parser.add_argument("--relief", type=float, default=1.0, help="contrast of the guide; 0 for none")
     parser.add_argument("--only", choices=("shipped", "network"), action="append", help="measure this alone")
     parser.add_argument("--no-ladder", action="store_true")
     parser.add_argument("--no-table", action="store_true")
@@ -276,6 +289,11 @@ def main(argv: list[str]) -> int:
     shipped = LitBench(faces, editor, segmenter, options.faces)
     trained = NetworkBench(faces, editor, segmenter, options.faces)
     trained.network = HeadEditor(load_network(options.checkpoint), options.shape, options.gain)
+    if options.relief:
+        space = FaceSpace.from_tables(read_tables(EMBEDDED))
+        masks = np.load(WORK / "ageing" / "masks.npy", mmap_mode="r")
+        trained.guides = Guides(faces, space, masks, WORK / "ageing" / "relief.npy")
+        trained.relief = options.relief
     if options.sheet:
         write_sheets(shipped, trained, options.sheet)
     if not options.no_table:

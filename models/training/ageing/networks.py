@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-PLANES = 8
-"""Planes that the network sees at full size: RGB, hair, face, person, two texture coordinates."""
+PLANES = 9
+"""Planes that the network sees at full size: RGB, hair, face, person, two texture coordinates, the guide."""
+GUIDE_SCALE = 6.0
 CONDITIONS = 4
 """Sex, source age, target age, difference of ages."""
 LABEL_AGES = (0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85)
@@ -49,7 +50,8 @@ class HeadAger(nn.Module):
         """Draw the change.
 
         Args:
-            planes: (B, 8, S, S): RGB / 64 - 2; hair, face and person in 0..1; texture coordinates, -1..1 in the square.
+            planes: (B, 9, S, S): RGB / 64 - 2; hair, face and person in 0..1; texture coordinates, -1..1 in the square;
+                the guide times `GUIDE_SCALE`, 0 for none.
             conditions: (B, 4), from `conditions_of`.
 
         Returns:
@@ -119,7 +121,7 @@ class AgeCritic(nn.Module):
         verdicts = []
         for place, verdict, project in zip(self.places, self.verdicts, self.labels, strict=True):
             found = features[place]
-            verdicts.append(verdict(found) + (found * project(label)[:, :, None, None]).mean(1, keepdim=True))
+            verdicts.append(verdict(found) + (found * project(label)[:, :, None, None]).sum(1, keepdim=True))
         return features, verdicts
 
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from models.arrays import Floats, Rows
 from models.face.head_space import HEAD_EXTENT, HEAD_ORIGIN
 from models.face.texture_space import FaceSpace
+from models.training.ageing.guides import Guides, draw_guide
+from models.training.ageing.networks import GUIDE_SCALE
 from models.training.ageing.prepare import ADULT, YOUTH, Prepared
 from models.training.data import SIZE, FaceSet
 from models.training.editor.networks import READER_SIZE
@@ -71,6 +73,8 @@ class Kinds:
 
 SPOILING = Spoiling()
 KINDS = Kinds()
+UNGUIDED, UNGUIDED_YOUNG = 0.3, 0.6
+"""Shares of the examples without a guide: of those that go to an old age, to a young one."""
 YOUTH_SPREAD = 6.0
 """Uncertainty of the age of a portrait made young, years."""
 OLD_FROM, OLD_TO = 58.0, 85.0
@@ -84,7 +88,7 @@ class Sample:
     """One example.
 
     Attributes:
-        planes: (8, 256, 256) float32, see `HeadAger.forward`.
+        planes: (9, 256, 256) float32, see `HeadAger.forward`.
         photograph: (3, 256, 256) float32, RGB / 64 - 2: what the planes' picture shall become, or was made of.
         nodes: (64, 64, 2) float32, pixels of the texture square's lattice.
         head: (2, 3) float32, head picture -> pixels.
@@ -111,9 +115,11 @@ class Samples:
         faces: the portraits.
         prepared: what was made of them.
         space: the texture square.
+        guides: the relief of the portraits.
     """
 
-    def __init__(self, faces: FaceSet, prepared: Prepared, space: FaceSpace) -> None:
+    def __init__(self, faces: FaceSet, prepared: Prepared, space: FaceSpace, guides: Guides) -> None:
+        self._guides = guides
         self._faces = faces
         self._prepared = prepared
         self._space = space
@@ -163,7 +169,8 @@ class Samples:
             picture = self._disguise(picture, row, generator)
             own = float(self._age[row])
             source = own + min(1.0, strength) * (YOUTH - own) + generator.normal(0, YOUTH_SPREAD)
-            return self._finish(picture, photograph, row, (max(16.0, source), own), generator)
+            ages = (max(16.0, source), own)
+            return self._finish(picture, photograph, row, ages, generator, guide=self._own_guide(row, generator))
         if which == 1:
             place = int(generator.choice(len(prepared.older), p=self._chances["older"]))
             row = int(prepared.older[place])
@@ -172,11 +179,13 @@ class Samples:
             picture = photograph + np.float32(made_old) * (prepared.older_images[place].astype(np.float32) - photograph)
             own = float(self._age[row])
             source = own + made_old * (70.0 - own) + generator.normal(0, YOUTH_SPREAD)
-            return self._finish(picture, photograph, row, (min(88.0, source), own), generator)
+            ages = (min(88.0, source), own)
+            return self._finish(picture, photograph, row, ages, generator, guide=self._own_guide(row, generator))
         row = int(generator.choice(self._all, p=self._chances["all"]))
         photograph = self._faces.images[row].astype(np.float32)
         own = float(self._age[row])
-        return self._finish(photograph, photograph, row, (own, own), generator)
+        guide = self._own_guide(row, generator)
+        return self._finish(photograph, photograph, row, (own, own), generator, guide=guide)
 
     def journey(self, generator: np.random.Generator) -> Sample:
         """A photograph that shall go to an age at which nobody knows it."""
@@ -188,7 +197,10 @@ class Samples:
         else:
             row, target = self._draw("all", self._all, generator), generator.uniform(YOUNG_FROM, OLD_TO)
         photograph = self._faces.images[row].astype(np.float32)
-        return self._finish(photograph, photograph, row, (float(self._prepared.read[row, 0]), float(target)), generator)
+        ages = (float(self._prepared.read[row, 0]), float(target))
+        lent = generator.random() >= _unguided(ages[1])
+        guide = self._guides.lent(row, ages[1], generator) if lent else None
+        return self._finish(photograph, photograph, row, ages, generator, guide=guide)
 
     def real(self, generator: np.random.Generator) -> Sample:
         """A photograph of any age, evenly of old and young, for the critics."""
@@ -198,11 +210,10 @@ class Samples:
         own = float(self._age[row])
         return self._finish(photograph, photograph, row, (own, own), generator)
 
-    def of_row(self, row: int, target: float) -> Sample:
-        """A portrait as it is, with the age the reader reads, for looking and measuring."""
-        photograph = self._faces.images[row].astype(np.float32)
-        ages = (float(self._prepared.read[row, 0]), target)
-        return self._assemble(photograph, photograph, row, ages, np.eye(2, 3), flip=False)
+    def _own_guide(self, row: int, generator: np.random.Generator) -> Floats | None:
+        if generator.random() < _unguided(float(self._age[row])):
+            return None
+        return self._guides.own(row, generator)
 
     def _draw(self, name: str, rows: Rows, generator: np.random.Generator) -> int:
         return int(generator.choice(rows, p=self._chances[name]))
@@ -229,6 +240,8 @@ class Samples:
         row: int,
         ages: tuple[float, float],
         generator: np.random.Generator,
+        *,
+        guide: Floats | None = None,
     ) -> Sample:
         """Move, light and spoil picture and photograph alike."""
         scale = np.exp(generator.normal(0, SPOILING.scale))
@@ -237,7 +250,9 @@ class Samples:
         middle = np.full(2, (SIZE - 1) / 2)
         shift = middle - linear @ middle + generator.normal(0, SPOILING.shift, 2)
         flip = bool(generator.random() < 0.5)
-        sample = self._assemble(picture, photograph, row, ages, np.column_stack([linear, shift]), flip=flip)
+        sample = self._assemble(
+            picture, photograph, row, ages, guide, matrix=np.column_stack([linear, shift]), flip=flip
+        )
         both = np.concatenate([sample.planes[:3], sample.photograph]).transpose(1, 2, 0) * 64 + 128
         both = _spoil(np.clip(both, 0, 255).astype(np.float32), generator).transpose(2, 0, 1) / 64 - 2
         sample.planes[:3] = both[:3]
@@ -250,22 +265,24 @@ class Samples:
         photograph: Floats,
         row: int,
         ages: tuple[float, float],
-        matrix: NDArray[np.float64],
+        guide: Floats | None,
         *,
+        matrix: NDArray[np.float64],
         flip: bool,
     ) -> Sample:
         prepared = self._prepared
         masks = cv2.resize(prepared.masks[row], (SIZE, SIZE), interpolation=cv2.INTER_LINEAR).astype(np.float32) / 255
         where = cv2.resize(prepared.where[row].astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
+        drawn = np.zeros((SIZE, SIZE, 1), np.float32) if guide is None else draw_guide(guide, where)[..., None]
         where = np.clip(2 * where - 1, -1.8, 1.8)
         nodes = prepared.nodes[row].astype(np.float32)
         affine = self._space.fit(self._faces.mesh[row]).affine.astype(np.float64)
         step = HEAD_EXTENT / READER_SIZE
         origin = np.array(HEAD_ORIGIN) + 0.5 * step - 0.5
         head = np.column_stack([affine[:, :2] * step, affine[:, :2] @ origin + affine[:, 2]])
-        parts = [picture / 64 - 2, masks, where, photograph / 64 - 2]
+        parts = [picture / 64 - 2, masks, np.dstack([where, GUIDE_SCALE * drawn]), photograph / 64 - 2]
         if flip:
-            where[..., 0] *= -1
+            parts[2][..., 0] *= -1
             parts = [np.ascontiguousarray(part[:, ::-1]) for part in parts]
             nodes = np.ascontiguousarray(nodes[:, ::-1])
             nodes[..., 0] = SIZE - 1 - nodes[..., 0]
@@ -286,6 +303,10 @@ class Samples:
             target=ages[1],
             own=float(self._age[row]),
         )
+
+
+def _unguided(age: float) -> float:
+    return UNGUIDED if age > MIDDLE_AGED else UNGUIDED_YOUNG
 
 
 def _spoil(both: Floats, generator: np.random.Generator) -> Floats:

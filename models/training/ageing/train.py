@@ -8,6 +8,7 @@ is what it learns to bring. Where no photograph says what a face looks like at a
 from __future__ import annotations
 
 import argparse
+import signal
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from models.embedded import EMBEDDED
 from models.embedded.editor import READER, read_tables
 from models.face.texture_space import SIZE as TEXTURE
 from models.face.texture_space import FaceSpace
+from models.training.ageing.guides import Guides
 from models.training.ageing.networks import AgeCritic, HeadAger, conditions_of, label_of
 from models.training.ageing.prepare import prepare
 from models.training.ageing.samples import Sample, Samples
@@ -45,7 +47,7 @@ class Plan:
         critic_rate: learning rate of the critics.
         average: decay of the weights' moving average.
         alone: steps before the critics join.
-        critics_alone: steps in which the critics only learn.
+        critics_alone: the critics' first steps, in which they only learn.
         rounds_from: step from which the network's own outputs become inputs.
         own_inputs: share of the pairs that are made of them.
         remembered: outputs that are kept for it.
@@ -54,7 +56,9 @@ class Plan:
         fooled_pair: weight of the critics' verdict on pairs.
         fooled: weight of the critics' verdict on journeys.
         skin: weight of the texture square's critic over the portrait's.
-        wrong_age: weight of a photograph under a wrong age, as a fake.
+        fake: weight of the drawn as a fake.
+        wrong_age: weight of a photograph under a wrong age, as a fake; with `fake` it makes up 1, or the critics call
+            everything a fake.
         age: weight of the reader's error of age on journeys, of a century.
         calm: weight of the change of broad light and colour beside the hair, on journeys.
         still: weight of the change of what is neither face nor hair, on journeys.
@@ -62,11 +66,11 @@ class Plan:
 
     pairs: int = 4
     journeys: int = 3
-    rate: float = 2e-4
-    critic_rate: float = 6e-4
+    rate: float = 4e-4
+    critic_rate: float = 1e-3
     average: float = 0.997
     alone: int = 150
-    critics_alone: int = 50
+    critics_alone: int = 80
     rounds_from: int = 600
     own_inputs: float = 0.4
     remembered: int = 192
@@ -75,7 +79,8 @@ class Plan:
     fooled_pair: float = 0.06
     fooled: float = 0.15
     skin: float = 0.8
-    wrong_age: float = 0.7
+    fake: float = 0.6
+    wrong_age: float = 0.4
     age: float = 0.4
     calm: float = 0.25
     still: float = 0.15
@@ -106,9 +111,12 @@ def main(argv: list[str]) -> int:
     cv2.setNumThreads(1)
     faces = FaceSet.load(shared_folder())
     space = FaceSpace.from_tables(read_tables(EMBEDDED))
-    samples = Samples(faces, prepare(faces, options.work), space)
+    prepared = prepare(faces, options.work)
+    guides = Guides(faces, space, prepared.masks, options.work / "relief.npy")
+    samples = Samples(faces, prepared, space, guides)
     given = {name: getattr(options, name) for name in ("pairs", "journeys") if getattr(options, name)}
     trainer = Trainer(samples, replace(Plan(), **given), torch.device(options.device), options.work / "head_ager.pt")
+    signal.signal(signal.SIGTERM, lambda *_: trainer.stop())
     trainer.run(options.minutes)
     return 0
 
@@ -147,7 +155,8 @@ class Trainer:
             "optimiser": self._optimiser,
             "critic_optimiser": self._critic_optimiser,
         }
-        self.step, self.seconds = 0, 0.0
+        self._stopped = False
+        self.step, self.taught, self.seconds = 0, 0, 0.0
         self.losses: dict[str, float] = {}
         self.memory: list[Sample] = []
         if checkpoint.is_file():
@@ -159,7 +168,8 @@ class Trainer:
         for name, part in self._parts.items():
             if name in state:
                 part.load_state_dict(state[name])
-        self.step, self.seconds = int(state.get("step", 0)), float(state.get("seconds", 0.0))
+        self.step, self.taught = int(state.get("step", 0)), int(state.get("taught", 0))
+        self.seconds = float(state.get("seconds", 0.0))
         for optimiser, rate in ((self._optimiser, self._plan.rate), (self._critic_optimiser, self._plan.critic_rate)):
             for group in optimiser.param_groups:
                 group["lr"] = rate
@@ -168,13 +178,20 @@ class Trainer:
         """Write the state, all or nothing."""
         state: State = {name: part.state_dict() for name, part in self._parts.items()}
         part = self._checkpoint.with_suffix(".part")
-        torch.save({**state, "step": self.step, "seconds": self.seconds, "plan": asdict(self._plan)}, part)
+        torch.save({**state, **self._progress()}, part)
         part.replace(self._checkpoint)
+
+    def _progress(self) -> State:
+        return {"step": self.step, "taught": self.taught, "seconds": self.seconds, "plan": asdict(self._plan)}
+
+    def stop(self) -> None:
+        """Let `run` save and return after the step that it is in."""
+        self._stopped = True
 
     def run(self, minutes: float) -> None:
         """Train for so many minutes and save every few of them."""
         begun = saved = last = time.monotonic()
-        while time.monotonic() - begun < minutes * 60:
+        while not self._stopped and time.monotonic() - begun < minutes * 60:
             for name, value in self.one_step().items():
                 self.losses[name] = CURVE * self.losses.get(name, value) + (1 - CURVE) * value
             now = time.monotonic()
@@ -207,7 +224,8 @@ class Trainer:
         if adversarial:
             self.critics.requires_grad_(True)
             measured["critics"] = self._teach_critics(batch, drawn.detach())
-            if self.step >= plan.alone + plan.critics_alone:
+            self.taught += 1
+            if self.taught > plan.critics_alone:
                 self.critics.requires_grad_(False)
                 judged, said = self._judge(batch, drawn, cut)
                 loss = loss + judged
@@ -257,7 +275,7 @@ class Trainer:
                     right, wrong = said[:count].float(), said[count:].float()
                     loss = loss + weight * (
                         functional.relu(1 - right).mean()
-                        + functional.relu(1 + fake.float()).mean()
+                        + plan.fake * functional.relu(1 + fake.float()).mean()
                         + plan.wrong_age * functional.relu(1 + wrong).mean()
                     )
         self._critic_optimiser.zero_grad(set_to_none=True)

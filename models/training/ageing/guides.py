@@ -1,0 +1,179 @@
+"""Guides: the fine relief of an old face in the texture square, which tells the network where creases may lie.
+
+Without a guide nobody can foresee the creases of half a lifetime, and a network trained to be near the photograph draws
+their blurred mean. A guide in training is the photograph's own relief, bent, faded, mixed and mirrored, so that the
+network learns to follow it loosely and in the light of the portrait. A guide in use is the relief of somebody else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.arrays import Floats, Rows
+from models.editor import Crop, Masks
+from models.face.canvas import covered, visible
+from models.face.imaging import LUMINANCE, log_colour, smoothstep
+from models.face.texture_space import SIZE, FaceSpace
+from models.training.data import FaceSet
+
+BROAD_SIGMA = 8.0
+"""Light broader than this is no relief, texture pixels."""
+MOST_RELIEF = 0.6
+"""Relief is clipped to this change of log luminance, and stored as int8 of it."""
+EDGE_FADE = 10
+"""Over so many texture pixels a guide fades at the edge of the square."""
+MACHINE_MADE = ("fakerjs", "sfhq_t2i")
+"""Sources that show nobody (CC0-1.0, MIT): their relief may be shipped with attribution."""
+CANDIDATES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Bending:
+    """How a photograph's own relief is changed into a guide. Pixels are texture pixels, shares probabilities.
+
+    Attributes:
+        wobble: standard deviation of a smooth displacement.
+        shift: standard deviation of a shift.
+        linear: standard deviation of an affine map's entries.
+        mirrored: share that is mirrored.
+        mixed: share with patches of somebody else.
+        gain: standard deviation of a smooth field of contrast, log.
+        blurred: share that is blurred.
+        blur: standard deviation of the blur at most.
+        low, high: bounds of the contrast.
+    """
+
+    wobble: float = 1.6
+    shift: float = 1.2
+    linear: float = 0.012
+    mirrored: float = 0.35
+    mixed: float = 0.5
+    gain: float = 0.4
+    blurred: float = 0.5
+    blur: float = 1.2
+    low: float = 0.6
+    high: float = 1.5
+
+
+BENDING = Bending()
+
+
+class Guides:
+    """The relief of every portrait, and who lends it to whom.
+
+    Args:
+        faces: the portraits.
+        space: the texture square.
+        masks: (N, 128, 128, 3) uint8, hair, face and person.
+        path: where the relief is kept.
+    """
+
+    def __init__(self, faces: FaceSet, space: FaceSpace, masks: NDArray[np.uint8], path: Path) -> None:
+        self._faces = faces
+        self._space = space
+        if not path.is_file():
+            part = path.with_suffix(".part")
+            with part.open("wb") as file:
+                reliefs = [relief_of(faces, space, masks[row], row) for row in range(len(faces))]
+                np.save(file, np.stack(reliefs), allow_pickle=False)
+            part.replace(path)
+        self._relief = np.load(path, mmap_mode="r")
+        labels = faces.labels
+        lends = (
+            (labels["split"] == "train")
+            & (labels["glasses"] != 1)
+            & (labels["crop_px"] > 215)
+            & (np.abs(labels["yaw"]) < 22)
+            & (labels["mouth_open"] < 0.3)
+            & (labels["outside_fraction"] < 0.15)
+        )
+        self._lenders = np.flatnonzero(lends)
+        self._machine_made = np.flatnonzero(lends & np.isin(labels["source"], MACHINE_MADE))
+        shapes = np.stack([space.fit(mesh).modes[:8] for mesh in faces.mesh])
+        others = [labels["smile"] * 2.5, np.nan_to_num(labels["skin_L"], nan=60.0) / 12]
+        self._likeness = np.column_stack([0.6 * shapes, *others, 2.0 * (labels["sex"] == "M")]).astype(np.float32)
+
+    def own(self, row: int, generator: np.random.Generator) -> Floats:
+        """A portrait's own relief, bent: (192, 192) float32."""
+        relief = self._read(row)
+        if generator.random() < BENDING.mirrored:
+            relief = np.ascontiguousarray(relief[:, ::-1])
+        if generator.random() < BENDING.mixed:
+            other = self._read(int(generator.choice(self._lenders)))
+            field = cv2.resize(generator.normal(0, 1, (6, 6)).astype(np.float32), (SIZE, SIZE), interpolation=2)
+            share = smoothstep(field, 0.4, 0.9)
+            relief = relief * (1 - share) + other * share
+        return _bend(relief, generator)
+
+    def lent(self, row: int, age: float, generator: np.random.Generator) -> Floats:
+        """The relief of somebody of another age who looks alike otherwise: (192, 192) float32."""
+        ages = self._faces.labels["age"][self._lenders]
+        near = self._lenders[np.abs(ages - age) < 8]
+        if len(near) < CANDIDATES:
+            near = self._lenders[np.argsort(np.abs(ages - age))[: 2 * CANDIDATES]]
+        some = generator.choice(near, CANDIDATES, replace=False)
+        relief = self._read(int(some[self._distance(row, some).argmin()]))
+        if generator.random() < 0.5:
+            relief = np.ascontiguousarray(relief[:, ::-1])
+        return relief * np.float32(generator.uniform(0.8, 1.4))
+
+    def nearest(self, row: int, low: float, high: float) -> int:
+        """The machine-made portrait of an age that looks most like another portrait."""
+        ages = self._faces.labels["age"][self._machine_made]
+        near = self._machine_made[(ages >= low) & (ages <= high)]
+        return int(near[self._distance(row, near).argmin()])
+
+    def relief(self, row: int) -> Floats:
+        """A portrait's relief as it is, (192, 192) float32."""
+        return self._read(row)
+
+    def _read(self, row: int) -> Floats:
+        return self._relief[row].astype(np.float32) * np.float32(MOST_RELIEF / 127)
+
+    def _distance(self, row: int, others: Rows) -> Floats:
+        return np.asarray(np.abs(self._likeness[others] - self._likeness[row]).sum(axis=1))
+
+
+def relief_of(faces: FaceSet, space: FaceSpace, masks: NDArray[np.uint8], row: int) -> NDArray[np.int8]:
+    """Fine log luminance of one face in the texture square, where it is seen: (192, 192) int8 of `MOST_RELIEF`."""
+    fit = space.fit(faces.mesh[row])
+    hair, face, person = (np.asarray(masks[..., k] / np.float32(255), np.float32) for k in range(3))
+    crop = Crop(faces.images[row], faces.points5[row], faces.mesh[row], Masks(hair, face, np.zeros_like(hair), person))
+    light = log_colour(space.unwrap(faces.images[row], fit)) @ LUMINANCE
+    relief = light - cv2.GaussianBlur(light, (0, 0), BROAD_SIGMA)
+    axis = smoothstep(np.minimum(np.arange(SIZE), np.arange(SIZE)[::-1]), 0, EDGE_FADE)
+    seen = visible(fit) * (1 - smoothstep(covered(crop, fit), 0.2, 0.5)) * axis[:, None] * axis
+    return np.round(np.clip(relief * seen / MOST_RELIEF, -1, 1) * 127).astype(np.int8)
+
+
+def draw_guide(relief: Floats, where: Floats) -> Floats:
+    """A guide drawn on a portrait, the shape of `where` but its last axis, float32.
+
+    Args:
+        relief: (192, 192) float32.
+        where: (H, W, 2) float32, texture coordinates / 192.
+    """
+    places = where * np.float32(SIZE) - np.float32(0.5)
+    return np.asarray(cv2.remap(relief, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT), np.float32)
+
+
+def _bend(relief: Floats, generator: np.random.Generator) -> Floats:
+    axis = np.arange(SIZE, dtype=np.float32)
+    grid = np.stack(np.meshgrid(axis, axis), axis=-1)
+    middle = (SIZE - 1) / 2
+    matrix = np.eye(2) + generator.normal(0, BENDING.linear, (2, 2))
+    wobble = cv2.resize(
+        generator.normal(0, BENDING.wobble, (7, 7, 2)).astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_CUBIC
+    )
+    moved = (grid - middle) @ matrix.T.astype(np.float32) + middle + generator.normal(0, BENDING.shift, 2) + wobble
+    relief = cv2.remap(relief, moved.astype(np.float32), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    if generator.random() < BENDING.blurred:
+        relief = cv2.GaussianBlur(relief, (0, 0), generator.uniform(0.3, BENDING.blur))
+    field = generator.normal(0, BENDING.gain, (4, 4)).astype(np.float32)
+    gain = np.exp(cv2.resize(field, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC))
+    return np.asarray(relief * gain * np.float32(generator.uniform(BENDING.low, BENDING.high)), np.float32)
