@@ -1,4 +1,4 @@
-"""Guides: the fine relief of an old face in the texture square, which tells the network where creases may lie.
+"""Guides: the fine relief of an old face's skin in the texture square, which tells the network where creases may lie.
 
 Without a guide nobody can foresee the creases of half a lifetime, and a network trained to be near the photograph draws
 their blurred mean. A guide in training is the photograph's own relief, bent, faded, mixed and mirrored, so that the
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from models.arrays import Floats, Rows
 from models.editor import Crop, Masks
+from models.embedded import EMBEDDED
+from models.embedded.editor import read_tables
 from models.face.canvas import covered, visible
 from models.face.imaging import LUMINANCE, log_colour, smoothstep
 from models.face.texture_space import SIZE, FaceSpace
@@ -79,8 +81,11 @@ class Guides:
         if not path.is_file():
             part = path.with_suffix(".part")
             with part.open("wb") as file:
-                reliefs = [relief_of(faces, space, masks[row], row) for row in range(len(faces))]
-                np.save(file, np.stack(reliefs), allow_pickle=False)
+                tables = read_tables(EMBEDDED)
+                skin = tables["ageing_skin"] / np.float32(255) * (1 - tables["skin_brows"] / np.float32(255))
+                reliefs = [relief_of(faces, space, masks[row], row) * skin for row in range(len(faces))]
+                stored = [np.round(np.clip(relief / MOST_RELIEF, -1, 1) * 127).astype(np.int8) for relief in reliefs]
+                np.save(file, np.stack(stored), allow_pickle=False)
             part.replace(path)
         self._relief = np.load(path, mmap_mode="r")
         labels = faces.labels
@@ -139,8 +144,8 @@ class Guides:
         return np.asarray(np.abs(self._likeness[others] - self._likeness[row]).sum(axis=1))
 
 
-def relief_of(faces: FaceSet, space: FaceSpace, masks: NDArray[np.uint8], row: int) -> NDArray[np.int8]:
-    """Fine log luminance of one face in the texture square, where it is seen: (192, 192) int8 of `MOST_RELIEF`."""
+def relief_of(faces: FaceSet, space: FaceSpace, masks: NDArray[np.uint8], row: int) -> Floats:
+    """Fine log luminance of one face in the texture square, where it is seen: (192, 192) float32."""
     fit = space.fit(faces.mesh[row])
     hair, face, person = (np.asarray(masks[..., k] / np.float32(255), np.float32) for k in range(3))
     crop = Crop(faces.images[row], faces.points5[row], faces.mesh[row], Masks(hair, face, np.zeros_like(hair), person))
@@ -148,7 +153,7 @@ def relief_of(faces: FaceSet, space: FaceSpace, masks: NDArray[np.uint8], row: i
     relief = light - cv2.GaussianBlur(light, (0, 0), BROAD_SIGMA)
     axis = smoothstep(np.minimum(np.arange(SIZE), np.arange(SIZE)[::-1]), 0, EDGE_FADE)
     seen = visible(fit) * (1 - smoothstep(covered(crop, fit), 0.2, 0.5)) * axis[:, None] * axis
-    return np.round(np.clip(relief * seen / MOST_RELIEF, -1, 1) * 127).astype(np.int8)
+    return np.asarray(relief * seen, np.float32)
 
 
 def draw_guide(relief: Floats, where: Floats) -> Floats:

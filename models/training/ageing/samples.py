@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.arrays import Floats, Rows
 from models.face.head_space import HEAD_EXTENT, HEAD_ORIGIN
+from models.face.imaging import LOG_OFFSET
 from models.face.texture_space import FaceSpace
 from models.training.ageing.guides import Guides, draw_guide
 from models.training.ageing.networks import GUIDE_SCALE
@@ -81,6 +82,10 @@ OLD_FROM, OLD_TO = 58.0, 85.0
 YOUNG_FROM, YOUNG_TO = 18.0, 36.0
 """Ages that portraits are sent to where no pair says how they look there."""
 MIDDLE_AGED = 48.0
+RELIEF, WHOLE = 1.0, 2.0
+"""Kinds of hints."""
+OWN_RELIEF_LOST = 0.5
+"""Share of its own relief that a face loses where a guide's is put in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,8 @@ class Sample:
         source: age of the planes' picture, years.
         target: age of the photograph, or the age wanted, years.
         own: age of the photograph, years.
+        hint: for an example without a pair, what the photograph is replaced by: 0 by nothing, `RELIEF` by the portrait
+            with the guide's relief put in, of which only the relief is right, `WHOLE` by the embedded editor's.
     """
 
     planes: Floats
@@ -106,6 +113,7 @@ class Sample:
     source: float
     target: float
     own: float
+    hint: float = 0.0
 
 
 class Samples:
@@ -133,6 +141,7 @@ class Samples:
         self._young = adult[self._age[adult] <= MIDDLE_AGED]
         self._old = adult[self._age[adult] > MIDDLE_AGED]
         self._all = adult
+        self._made_young = {int(row): place for place, row in enumerate(prepared.younger)}
         self._chances = {
             name: self._chance(rows)
             for name, rows in (
@@ -200,7 +209,20 @@ class Samples:
         ages = (float(self._prepared.read[row, 0]), float(target))
         lent = generator.random() >= _unguided(ages[1])
         guide = self._guides.lent(row, ages[1], generator) if lent else None
-        return self._finish(photograph, photograph, row, ages, generator, guide=guide)
+        hinted, hint = photograph, 0.0
+        if guide is not None and target > MIDDLE_AGED:
+            hinted, hint = self._with_relief(photograph, row, guide), RELIEF
+        elif target < self._age[row] and row in self._made_young:
+            young = self._prepared.younger_images[self._made_young[row], 0].astype(np.float32)
+            share = np.float32(min(1.0, (self._age[row] - target) / (self._age[row] - YOUTH)))
+            hinted, hint = photograph + share * (young - photograph), WHOLE
+        return replace(self._finish(photograph, hinted, row, ages, generator, guide=guide), hint=hint)
+
+    def _with_relief(self, photograph: Floats, row: int, guide: Floats) -> Floats:
+        """The portrait with another relief."""
+        where = cv2.resize(self._prepared.where[row].astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
+        change = draw_guide(guide - np.float32(OWN_RELIEF_LOST) * self._guides.relief(row), where)
+        return np.asarray((photograph + LOG_OFFSET) * np.exp(change)[..., None] - LOG_OFFSET, np.float32)
 
     def real(self, generator: np.random.Generator) -> Sample:
         """A photograph of any age, evenly of old and young, for the critics."""

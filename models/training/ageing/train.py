@@ -31,7 +31,7 @@ from models.face.texture_space import FaceSpace
 from models.training.ageing.guides import Guides
 from models.training.ageing.networks import AgeCritic, HeadAger, conditions_of, label_of
 from models.training.ageing.prepare import prepare
-from models.training.ageing.samples import Sample, Samples
+from models.training.ageing.samples import RELIEF, WHOLE, Sample, Samples
 from models.training.data import SIZE, WORK, FaceSet, shared_folder
 from models.training.editor.networks import READER_SIZE
 
@@ -62,13 +62,15 @@ class Plan:
         age: weight of the reader's error of age on journeys, of a century.
         calm: weight of the change of broad light and colour beside the hair, on journeys.
         still: weight of the change of what is neither face nor hair, on journeys.
+        relief: weight of a hint of relief, on journeys.
+        whole: weight of a hint of the whole picture, on journeys.
     """
 
     pairs: int = 4
     journeys: int = 3
     rate: float = 4e-4
     critic_rate: float = 1e-3
-    average: float = 0.997
+    average: float = 0.99
     alone: int = 150
     critics_alone: int = 80
     rounds_from: int = 600
@@ -77,13 +79,15 @@ class Plan:
     gradient: float = 0.8
     features: float = 0.8
     fooled_pair: float = 0.06
-    fooled: float = 0.15
+    fooled: float = 0.2
     skin: float = 0.8
     fake: float = 0.6
     wrong_age: float = 0.4
-    age: float = 0.4
+    age: float = 0.8
     calm: float = 0.25
     still: float = 0.15
+    relief: float = 2.0
+    whole: float = 0.4
 
 
 SAVE_SECONDS = 180
@@ -253,7 +257,10 @@ class Trainer:
         for sample, picture in zip(journeys, drawn.clamp(-2, 2).cpu().numpy(), strict=True):
             planes = sample.planes.copy()
             planes[:3] = picture
-            self.memory.append(replace(sample, planes=planes, source=sample.target, target=sample.own))
+            planes[8] = 0
+            photograph = sample.planes[:3]
+            back = replace(sample, planes=planes, photograph=photograph, source=sample.target, target=sample.own)
+            self.memory.append(back)
         del self.memory[: -self._plan.remembered]
 
     def _teach_critics(self, batch: dict[str, Tensor], drawn: Tensor) -> float:
@@ -305,6 +312,10 @@ class Trainer:
         shift = functional.avg_pool2d((result - seen[:, :3]) * (1 - seen[:, 3:4]), 32).abs().mean()
         beside = (1 - torch.maximum(seen[:, 3:4], seen[:, 4:5]).clamp(0, 1)) * (result - seen[:, :3])
         still = beside.abs().mean()
+        away = result - journey["photograph"]
+        skin = seen[:, 4:5] * (1 - seen[:, 3:4])
+        relief = (_fine(away).abs() * skin).mean((1, 2, 3)) @ (journey["hint"] == RELIEF).float() / len(away)
+        whole = away.abs().mean((1, 2, 3)) @ (journey["hint"] == WHOLE).float() / len(away)
         loss = (
             plan.features * likeness
             + plan.fooled_pair * fooled_pair
@@ -312,6 +323,8 @@ class Trainer:
             + plan.age * years
             + plan.calm * shift
             + plan.still * still
+            + plan.relief * relief
+            + plan.whole * whole
         )
         named = {
             "features": likeness,
@@ -405,6 +418,13 @@ def _wrong_age(own: Tensor, generator: np.random.Generator) -> Tensor:
     return torch.tensor(years, dtype=own.dtype, device=own.device)
 
 
+def _fine(x: Tensor) -> Tensor:
+    """What is finer than 16 pixels of the mean of the channels."""
+    grey = x.mean(1, keepdim=True)
+    broad = functional.interpolate(functional.avg_pool2d(grey, 8), scale_factor=8.0, mode="bilinear")
+    return grey - broad
+
+
 def _edges(x: Tensor) -> Tensor:
     return (x[..., 1:] - x[..., :-1]).abs().mean() + (x[..., 1:, :] - x[..., :-1, :]).abs().mean()
 
@@ -419,7 +439,7 @@ def _batch(samples: list[Sample], device: torch.device) -> dict[str, Tensor]:
     }
     others = {
         name: torch.from_numpy(stacked(name)).to(device)
-        for name in ("nodes", "head", "male", "source", "target", "own")
+        for name in ("nodes", "head", "male", "source", "target", "own", "hint")
     }
     return pictures | others
 
