@@ -17,7 +17,7 @@ from engines.batching import BatchedEngine
 from engines.planner import LATE_S
 from models import catalog
 from models.editor import Controls, Editor, PhotoEditor
-from models.embedded import EMBEDDED, TRACKER
+from models.embedded import EMBEDDED, TRACKER, remedy
 from models.face.detector import Detector
 from models.face.landmarks import Landmarks
 from models.face.segmenter import Segmenter
@@ -220,6 +220,7 @@ class Runtime:
                     precision=precision or self._settings.precision,
                     threads=self._settings.threads or least,
                     cache_dir=self._settings.cache_dir,
+                    remedy=remedy(path),
                 )
                 shared = BatchedEngine(engine, late=late)
                 shared.warm_up()  # here and not in somebody's stream
