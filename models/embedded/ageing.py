@@ -1,6 +1,6 @@
-"""How a face ages: how strongly a difference of ages is drawn, how shape moves, how a change of skin is remembered.
+"""Ageing of a face: the strength of a difference in ages, the change of shape, and the compressed change of skin.
 
-The change of skin is small enough to be remembered (`remembered`), and a stream smooths it over time.
+The change of skin is part of the latent, so a stream smooths it over time; `compress_change` keeps it small.
 """
 
 from __future__ import annotations
@@ -13,31 +13,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import Floats
-from models.embedded.scalp import LUMINANCE
-from models.face.canvas import continued
+from models.face.canvas import extend_over_neck
+from models.face.imaging import LUMINANCE
 from models.face.texture_space import SIZE
 
 AGEING_YEARS = 45.0
-"""The step of age that the networks and tables describe: strength 1."""
+"""Difference in age that the networks and tables describe: strength 1."""
 GROWN = 25.0
-"""Below this age faces grow; `Ageing.youth` describes ten years of it."""
+"""Age in years up to which faces grow; `Ageing.youth` describes the ten years before it."""
 MOST_AGEING = 1.7
-"""The strength that no difference of ages exceeds."""
+"""Bound of the strength."""
 
 COLOUR_SIZE = 48
-"""Side to which the colour of a change is reduced: skin changes its colour broadly, its lightness finely."""
-REMEMBERED = SIZE * SIZE + 3 * COLOUR_SIZE * COLOUR_SIZE
-"""Numbers that hold a change."""
+"""Side of the compressed colour of a change: skin changes colour broadly and lightness finely."""
+COMPRESSED = SIZE * SIZE + 3 * COLOUR_SIZE * COLOUR_SIZE
+"""Length of a compressed change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ageing:
-    """Measured statistics of ageing, on the texture square's lattice.
+    """Measured statistics of ageing on the lattice of the texture square.
 
     Attributes:
-        shape: (2, 64 + `NECK_NODES`, 64, 2) float32, how women's and men's faces move in `AGEING_YEARS`, texture
-            pixels; see `models.face.canvas.continued`.
-        youth: as `shape`, how they differ at 15 from what they are at 25.
+        shape: (2, 64 + `NECK_NODES`, 64, 2) float32, displacement of women's and men's faces in `AGEING_YEARS`,
+            texture pixels; see `models.face.canvas.extend_over_neck`.
+        youth: as `shape`, displacement from 25 to 15 years of age.
     """
 
     shape: Floats
@@ -45,16 +45,16 @@ class Ageing:
 
     @staticmethod
     def from_tables(tables: dict[str, NDArray[Any]]) -> Ageing:
-        """Take `ageing_shape` and `ageing_youth` from named arrays."""
-        return Ageing(*(continued(tables[name].astype(np.float32)) for name in ("ageing_shape", "ageing_youth")))
+        """Read `ageing_shape` and `ageing_youth` from named arrays."""
+        return Ageing(*(extend_over_neck(tables[name].astype(np.float32)) for name in ("ageing_shape", "ageing_youth")))
 
     def moves(self, male: float, strength: float, youth: float = 0.0) -> Floats:
-        """Where the lattice's nodes go, (64 + `NECK_NODES`, 64, 2) float32 texture pixels.
+        """Displacement of the lattice, (64 + `NECK_NODES`, 64, 2) float32, texture pixels.
 
         Args:
             male: 0 for a woman, 1 for a man.
-            strength: how much of `AGEING_YEARS`, negative for younger.
-            youth: how much of the growth up to 25 is undone, see `youth_of`.
+            strength: multiple of `AGEING_YEARS`, negative for younger.
+            youth: share of the growth up to 25 that is undone, see `youth_of`.
         """
         moves = cv2.addWeighted(self.shape[0], (1 - male) * strength, self.shape[1], male * strength, 0)
         if youth:
@@ -63,26 +63,26 @@ class Ageing:
 
 
 def strength_of(years: float) -> float:
-    """How strongly to draw a difference of ages; bends towards `MOST_AGEING`, so that long ways stay plausible."""
+    """Strength of a difference in ages; it saturates at `MOST_AGEING`, which keeps large differences plausible."""
     return MOST_AGEING * float(np.tanh(years / AGEING_YEARS / MOST_AGEING))
 
 
 def youth_of(years: float, target: float) -> float:
-    """How much of the growth between 15 and 25 lies between two ages: 1 from 25 to 15, negative the other way."""
+    """Share of the growth between 15 and 25 that lies between two ages: 1 from 25 to 15, -1 from 15 to 25."""
     own, wanted = np.clip((GROWN - np.array([years, target])) / 10, 0, 1)
     return float(wanted - own)
 
 
-def remembered(change: Floats) -> Floats:
-    """Reduce a (192, 192, 3) float32 change of log colour to (`REMEMBERED`,) float32."""
+def compress_change(change: Floats) -> Floats:
+    """Compress a (192, 192, 3) float32 change of log colour to (`COMPRESSED`,) float32."""
     light = change @ LUMINANCE
     colour = cv2.resize(change - light[..., None], (COLOUR_SIZE, COLOUR_SIZE), interpolation=cv2.INTER_AREA)
     return np.concatenate([light.ravel(), colour.ravel()])
 
 
-def recalled(memory: Floats) -> Floats:
-    """The (192, 192, 3) float32 change of log colour that `remembered` reduced."""
-    light = memory[: SIZE * SIZE].reshape(SIZE, SIZE)
-    colour = memory[SIZE * SIZE :].reshape(COLOUR_SIZE, COLOUR_SIZE, 3)
+def decompress_change(compressed: Floats) -> Floats:
+    """Restore the (192, 192, 3) float32 change of log colour that `compress_change` compressed."""
+    light = compressed[: SIZE * SIZE].reshape(SIZE, SIZE)
+    colour = compressed[SIZE * SIZE :].reshape(COLOUR_SIZE, COLOUR_SIZE, 3)
     change = cv2.resize(colour, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
     return np.asarray(cv2.add(change, cv2.merge([light, light, light]), dst=change))

@@ -22,11 +22,20 @@ from engines.base import Engine
 from models.arrays import Floats, Latent
 from models.crops import CropSpec
 from models.editor import Controls, Crop, Edit, Editor
-from models.embedded.ageing import COLOUR_SIZE, GROWN, REMEMBERED, Ageing, recalled, remembered, strength_of
+from models.embedded.ageing import (
+    COLOUR_SIZE,
+    COMPRESSED,
+    GROWN,
+    Ageing,
+    compress_change,
+    decompress_change,
+    strength_of,
+)
 from models.embedded.editor import AGE, GLASSES, MALE, READER, read_attributes, read_tables
-from models.embedded.scalp import LUMINANCE, SKIN_BOX, log_colour, smoothstep
+from models.embedded.scalp import SKIN_BOX
 from models.embedded.skin import Skin
-from models.face.canvas import Canvas, continued, covered, visible
+from models.face.canvas import Canvas, covered, extend_over_neck, visible
+from models.face.imaging import LUMINANCE, log_colour, smoothstep
 from models.face.texture_space import SIZE, VERTICES, YAW_MODE, FaceSpace, Fit
 from models.references import References, photo_field
 
@@ -40,9 +49,9 @@ SHAPE = slice(TONE.stop, TONE.stop + 2 * VERTICES)
 """The mesh on the mean skull, without expression and turn, texture pixels."""
 SEEN = slice(SHAPE.stop, SHAPE.stop + COLOUR_SIZE * COLOUR_SIZE)
 """Where the skin is seen: 0 under hair, glasses, or what is in front."""
-DETAIL = slice(SEEN.stop, SEEN.stop + REMEMBERED)
-"""The skin's log colour without the light on it, as `models.embedded.ageing.remembered`."""
-YOUNGER = slice(DETAIL.stop, DETAIL.stop + REMEMBERED)
+DETAIL = slice(SEEN.stop, SEEN.stop + COMPRESSED)
+"""The skin's log colour without the light on it, as `models.embedded.ageing.compress_change`."""
+YOUNGER = slice(DETAIL.stop, DETAIL.stop + COMPRESSED)
 """How the skin grows young over half a lifetime, likewise; in a steered one what is drawn of it."""
 
 LIGHT_SIGMA = 14.0
@@ -112,7 +121,7 @@ class Identity:
         bounded = MOST_MOVE * np.tanh(difference.reshape(-1, 2) / MOST_MOVE)
         points = np.vstack([bounded, np.zeros_like(space.ring)])
         field = np.einsum("ijk,ijkd->ijd", space.weights, points[space.corners])
-        return continued(np.asarray(field * self.taper[..., None], np.float32))
+        return extend_over_neck(np.asarray(field * self.taper[..., None], np.float32))
 
 
 class Child(Editor):
@@ -164,8 +173,8 @@ class Child(Editor):
             np.median(logs[SKIN_BOX].reshape(-1, 3), axis=0),
             self._identity.of(_mesh(crop), fit),
             cv2.resize(seen, (COLOUR_SIZE, COLOUR_SIZE), interpolation=cv2.INTER_AREA).ravel(),
-            remembered(detail),
-            remembered(self._skin.younger(texture, float(read[MALE]))),
+            compress_change(detail),
+            compress_change(self._skin.younger(texture, float(read[MALE]))),
         ]
         return np.concatenate(parts).astype(np.float32, copy=False)
 
@@ -226,7 +235,7 @@ class Child(Editor):
         moves = self._identity.moves(self._space, steered[SHAPE] - latent[SHAPE])
         growth, youth = float(steered[GROWTH]), float(steered[YOUTH])
         moves = moves + np.float32(GROWN_BACK) * self._ageing.moves(float(steered[MALENESS]), growth, youth)
-        change = recalled(steered[DETAIL] - latent[DETAIL] + steered[YOUNGER])
+        change = decompress_change(steered[DETAIL] - latent[DETAIL] + steered[YOUNGER])
         change = change + (steered[TONE] - latent[TONE])
         flow, delta, mask = self._canvas.draw(self._space, fit, crop, moves=moves * frontal, change=change * frontal)
         return Edit(mask=mask, delta=delta, flow=flow)
@@ -242,8 +251,8 @@ class Child(Editor):
         seen = code[SEEN].reshape(COLOUR_SIZE, COLOUR_SIZE)
         weight = cv2.resize(seen, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)[..., None] + np.float32(1e-3)
         for part in (DETAIL, YOUNGER):
-            skin = recalled(code[part]) * weight
-            balanced[part] = remembered((skin + skin[:, ::-1]) / (weight + weight[:, ::-1]))
+            skin = decompress_change(code[part]) * weight
+            balanced[part] = compress_change((skin + skin[:, ::-1]) / (weight + weight[:, ::-1]))
         balanced[SEEN] = np.maximum(seen, seen[:, ::-1]).ravel()
         light = balanced[DETAIL][: SIZE * SIZE].reshape(SIZE, SIZE)
         low = smoothstep(np.arange(SIZE, dtype=np.float32), *BEARD_ROWS)[:, None] * (1 - self._skin.lips)
@@ -268,7 +277,7 @@ def load(load_engine: Callable[[Path], Engine], folder: Path) -> Child:
     tables = read_tables(folder)
     ageing = Ageing.from_tables(tables)
     identity = Identity.from_tables(tables)
-    everywhere = continued(np.repeat(identity.taper[..., None], 2, axis=-1))
+    everywhere = extend_over_neck(np.repeat(identity.taper[..., None], 2, axis=-1))
     return Child(
         load_engine(folder / READER),
         space=FaceSpace.from_tables(tables),

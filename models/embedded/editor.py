@@ -23,21 +23,15 @@ from engines.base import Engine
 from models.arrays import Floats, Latent
 from models.crops import CropSpec
 from models.editor import Controls, Crop, Edit, Editor
-from models.embedded.ageing import REMEMBERED, Ageing, recalled, remembered, strength_of, youth_of
-from models.embedded.pigment import greyed, hair_light, pigmented
-from models.embedded.scalp import (
-    LIGHT_MODES,
-    ScalpModel,
-    head_map,
-    outline_features,
-    render_scalp,
-    skin_tone,
-    smoothstep,
-)
-from models.embedded.skin import Skin, showing
+from models.embedded.ageing import COMPRESSED, Ageing, compress_change, decompress_change, strength_of, youth_of
+from models.embedded.hair_removal import remove_hair
+from models.embedded.pigment import grey_hair, hair_light, restore_pigment
+from models.embedded.scalp import LIGHT_MODES, ScalpModel, head_map, outline_features, skin_tone
+from models.embedded.skin import Skin, visibility_gain
 from models.embedded.smile import Smile
 from models.face.canvas import Canvas, covered
 from models.face.head_space import head_picture
+from models.face.imaging import smoothstep
 from models.face.texture_space import FaceSpace, Fit
 
 READER, AGER, TABLES = "editor_reader.onnx", "editor_ager.onnx", "editor_tables.npz"
@@ -53,10 +47,10 @@ SKIN = slice(8 + LIGHT_MODES, 11 + LIGHT_MODES)
 """Median log colour of the face."""
 HAIR_LIGHT = SKIN.stop
 """Mean luminance of the hair, 0..255."""
-OLDER = slice(HAIR_LIGHT + 1, HAIR_LIGHT + 1 + REMEMBERED)
-YOUNGER = slice(OLDER.stop, OLDER.stop + REMEMBERED)
-"""How the skin would change over half a lifetime, as `models.embedded.ageing.remembered`. It sticks to the skin, so it
-is drawn seldom and smoothed like the rest of the latent.
+OLDER = slice(HAIR_LIGHT + 1, HAIR_LIGHT + 1 + COMPRESSED)
+YOUNGER = slice(OLDER.stop, OLDER.stop + COMPRESSED)
+"""Change of skin in `models.embedded.ageing.AGEING_YEARS`, from `compress_change`. It sticks to the skin: it is drawn
+a few times a second and smoothed like the rest of the latent.
 """
 
 HATTED = (0.24, 0.38)
@@ -137,8 +131,8 @@ class EmbeddedEditor(Editor):
                 "male": np.full((1, 1), male, np.float32),
             }
         )["folds"][0, 0]
-        older = np.float32(showing(skin)) * (self._skin.older(texture, male) + folds[..., None])
-        ways = (remembered(change) for change in (older, self._skin.younger(texture, male)))
+        older = np.float32(visibility_gain(skin)) * (self._skin.older(texture, male) + folds[..., None])
+        ways = (compress_change(change) for change in (older, self._skin.younger(texture, male)))
         hair = 0.0 if crop.masks is None else hair_light(crop.image, crop.masks.hair)
         parts: list[Any] = [read, self._scalp.light(texture, hidden), skin, [hair], *ways]
         return np.concatenate(parts).astype(np.float32, copy=False)
@@ -190,16 +184,18 @@ class EmbeddedEditor(Editor):
             flow, delta, support = self._canvas.draw(self._space, fit, crop, moves=moves, change=change)
             mask = np.maximum(mask, support)
         if crop.masks is not None and grey > 0:
-            turned = greyed(crop.image, crop.masks.hair, skin=latent[SKIN], light=latent[HAIR_LIGHT], amount=grey)
+            turned = grey_hair(crop.image, crop.masks.hair, skin=latent[SKIN], light=latent[HAIR_LIGHT], amount=grey)
         elif crop.masks is not None and steered[GREY] < latent[GREY]:
             back = _lost(latent[GREY], steered[GREY])
-            turned = pigmented(crop.image, crop.masks.hair, skin=latent[SKIN], light=latent[HAIR_LIGHT], amount=back)
+            turned = restore_pigment(
+                crop.image, crop.masks.hair, skin=latent[SKIN], light=latent[HAIR_LIGHT], amount=back
+            )
         if turned is not None:
             delta = turned[0] if delta is None else cv2.add(delta, turned[0], dst=delta)
             mask = np.maximum(mask, turned[1])
         if crop.masks is not None and bald > 0:
             head = head_map(fit, self._scalp.radii(outline_features(fit)), size)
-            image, opacity = render_scalp(
+            image, opacity = remove_hair(
                 self._scalp,
                 crop.image,
                 hair=crop.masks.hair,
@@ -214,12 +210,12 @@ class EmbeddedEditor(Editor):
 
     def _face_changes(self, latent: Latent, years: float, smile: float) -> tuple[Floats, Floats]:
         """What ageing and smiling do to the face, as `Canvas.draw` takes it."""
-        moves, change = self._smile.drawn(smile)
+        moves, change = self._smile.changes(smile)
         if years != 0:
             strength, own = strength_of(years), float(latent[AGE]) * 100
             youth = youth_of(own, own + years)
             moves = moves + self._ageing.moves(float(latent[MALE]), strength, youth)
-            change = change + recalled(latent[OLDER if years > 0 else YOUNGER]) * np.float32(abs(strength))
+            change = change + decompress_change(latent[OLDER if years > 0 else YOUNGER]) * np.float32(abs(strength))
         return moves, change
 
     def _fit(self, crop: Crop) -> Fit:

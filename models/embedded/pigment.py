@@ -1,7 +1,7 @@
-"""The pigment of hair: taken out for grey hair, given back for hair that grows young again.
+"""The pigment of hair: removed for grey hair, restored for hair that grows young again.
 
-Only the broad light of the hair is moved, its strands are added on top again. So camera noise, which is strong beside
-the little light of dark hair, is not multiplied when dark hair turns white.
+Only the broad light of the hair changes; its strands are added back unchanged. Camera noise, which is strong relative
+to the little light of dark hair, is therefore not amplified when dark hair turns white.
 """
 
 from __future__ import annotations
@@ -14,40 +14,68 @@ from numpy.typing import NDArray
 
 from models.arrays import Floats
 from models.embedded.hair import strand_mask
-from models.embedded.scalp import LOG_OFFSET, LUMINANCE, smoothstep
+from models.face.imaging import LOG_OFFSET, LUMINANCE, smoothstep
 
-WHITE_TO_SKIN = 0.9
-"""Luminance of white hair over that of the face's skin: as bright as the light allows."""
-WHITE = np.array([1.0, 0.99, 0.97], np.float32)
-RISE = 0.8
-"""Share of the way to white that grey hair goes."""
-BROWN_TO_SKIN = 0.33
-"""Luminance of brown hair over that of the face's skin."""
-BROWN = np.array([1.22, 0.95, 0.72], np.float32)
-"""Colour of brown hair, at luminance 1."""
-BROWNED = 0.9
-"""Share of the way to brown that grey hair goes."""
+
+@dataclass(frozen=True, slots=True)
+class GreyHair:
+    """What grey hair looks like. Luminances are 0..255.
+
+    Attributes:
+        white_to_skin: luminance of white hair over that of the face's skin: as bright as the light allows.
+        white: RGB of white hair at luminance 1.
+        rise: share of the way to white that grey hair goes.
+        strand_gain: contrast of grey strands over that of dark ones, where they stand out from the noise.
+        noise: contrast of a strand that is noise half of the time.
+    """
+
+    white_to_skin: float = 0.9
+    white: tuple[float, float, float] = (1.0, 0.99, 0.97)
+    rise: float = 0.8
+    strand_gain: float = 1.3
+    noise: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class BrownHair:
+    """What hair with its pigment restored looks like.
+
+    Attributes:
+        brown_to_skin: luminance of brown hair over that of the face's skin.
+        brown: RGB of brown hair at luminance 1.
+        amount: share of the way to brown that grey hair goes.
+    """
+
+    brown_to_skin: float = 0.33
+    brown: tuple[float, float, float] = (1.22, 0.95, 0.72)
+    amount: float = 0.9
+
+
+GREY = GreyHair()
+BROWN = BrownHair()
+WHITE_SCALE = (*np.array(GREY.white, np.float32).tolist(), 0.0)
+BROWN_SCALE = (*np.array(BROWN.brown, np.float32).tolist(), 0.0)
+"""Factors per channel, as OpenCV wants them."""
 STRANDS_SIGMA = 4.0
-"""What is finer than this is a strand, half crop pixels."""
-STRANDS_GAIN = 1.3
-"""Contrast of grey strands over that of dark ones, where they stand out from the noise."""
-NOISE = 10.0
-"""Strands of this contrast (of 255) are told from noise half of the time."""
+"""Gaussian that separates strands from the broad light of hair, half crop pixels."""
 LEAST_HAIR = 0.02
+"""Hair probability from which a pixel is processed."""
 SURE = 0.7
-"""Hair probability from which a pixel counts for the hair's luminance."""
+"""Hair probability from which a pixel counts for the luminance of the hair."""
+LEAST_LIGHT = 8.0
+"""Lower bound of the luminance of hair, 0..255."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hair:
-    """The part of a crop that holds hair, at half its resolution.
+    """The part of a crop that holds hair, at half resolution.
 
     Attributes:
         box: its rows and columns, half crop pixels.
         picture: (H, W, 3) float32 RGB.
         weight: (H, W) float32 in 0..1, how much of a pixel is hair.
         broad: (H, W) float32, luminance without strands.
-        strands: (H, W) float32, luminance less `broad`.
+        strands: (H, W) float32, luminance minus `broad`.
     """
 
     box: tuple[slice, slice]
@@ -71,53 +99,60 @@ def hair_light(image: NDArray[np.uint8], hair: Floats) -> np.float32:
     return np.float32((small[sure] @ LUMINANCE).mean())
 
 
-def greyed(
+def grey_hair(
     image: NDArray[np.uint8], hair: Floats, *, skin: Floats, light: np.float32, amount: float
 ) -> tuple[Floats, Floats]:
-    """Turn hair grey: its pigment goes, its light and strands stay.
+    """Turn hair grey: remove its pigment, keep its light and strands.
 
     Args:
         image: (S, S, 3) uint8 RGB crop.
         hair: (M, M) float32, hair probability over the crop.
-        skin: (3,) float32, median log colour of the face, which tells the light.
+        skin: (3,) float32, median log colour of the face, a measure of the light.
         light: `hair_light` of this hair, smoothed or not.
         amount: 0..1.
 
     Returns:
-        The residual, (S, S, 3) float32 RGB, 0 where there is no hair, and where it may not be 0, (S, S) float32 of 0
-        and 1.
+        (S, S, 3) float32 RGB, the residual, 0 without hair; and (S, S) float32, 1 where it may differ from 0.
     """
     found = _hair_of(image, hair)
     if found is None:
         return _nothing(len(image))
-    usual = max(float(light), 8.0)
-    white = max(WHITE_TO_SKIN * _skin_light(skin), usual)
+    usual = max(float(light), LEAST_LIGHT)
+    white = max(GREY.white_to_skin * _skin_light(skin), usual)
     lights = np.sqrt(np.clip(found.broad / usual, 0, 1.7))
-    lifted = found.broad + np.float32(RISE * (white - usual)) * (0.5 + 0.5 * lights)
+    lifted = found.broad + np.float32(GREY.rise * (white - usual)) * (0.5 + 0.5 * lights)
     power = found.strands * found.strands
-    strands = found.strands * (1 + (STRANDS_GAIN - 1) * power / (power + NOISE * NOISE))
+    strands = found.strands * (1 + (GREY.strand_gain - 1) * power / (power + GREY.noise * GREY.noise))
     grey = np.minimum(lifted + strands, np.maximum(found.broad + found.strands, np.float32(1.1 * white)))
-    # on the way single strands are white already while others are dark still
+    # half way, single strands are white while others are still dark
     salt = np.clip(1 + found.strands / (found.broad + LOG_OFFSET) * (2 * (1 - amount)), 0.4, 1.6)
     weight: Floats = np.clip(found.weight * salt * np.float32(amount), 0, 1)
-    return _residual(found, cv2.multiply(cv2.merge([grey, grey, grey]), (*map(float, WHITE), 0.0)), weight, len(image))
+    return _residual(
+        found,
+        cv2.multiply(cv2.merge([grey, grey, grey]), WHITE_SCALE),
+        weight,
+        len(image),
+    )
 
 
-def pigmented(
+def restore_pigment(
     image: NDArray[np.uint8], hair: Floats, *, skin: Floats, light: np.float32, amount: float
 ) -> tuple[Floats, Floats]:
-    """Give grey hair its colour back; hair that is dark already stays. Arguments and results as of `greyed`."""
+    """Restore the colour of grey hair; dark hair stays. Arguments and results are those of `grey_hair`."""
     found = _hair_of(image, hair)
     if found is None:
         return _nothing(len(image))
-    brown = np.float32(BROWN_TO_SKIN * _skin_light(skin))
-    lights = brown * np.power(np.clip(found.broad / max(float(light), 8.0), 0.25, 1.8), 0.7)
+    brown = np.float32(BROWN.brown_to_skin * _skin_light(skin))
+    lights = brown * np.power(np.clip(found.broad / max(float(light), LEAST_LIGHT), 0.25, 1.8), 0.7)
     strands = np.clip(1 + found.strands / (found.broad + LOG_OFFSET), 0.6, 1.6)
     wanted = np.minimum(lights * np.power(strands, 1.3), found.broad + found.strands)
     lighter = smoothstep(found.broad / lights, 1.0, 1.6)
-    weight: Floats = found.weight * np.float32(BROWNED * amount) * lighter
+    weight: Floats = found.weight * np.float32(BROWN.amount * amount) * lighter
     return _residual(
-        found, cv2.multiply(cv2.merge([wanted, wanted, wanted]), (*map(float, BROWN), 0.0)), weight, len(image)
+        found,
+        cv2.multiply(cv2.merge([wanted, wanted, wanted]), BROWN_SCALE),
+        weight,
+        len(image),
     )
 
 

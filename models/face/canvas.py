@@ -1,7 +1,7 @@
-"""Changes of a face drawn on a crop: of its skin in the face's texture square, of its shape by a warp.
+"""Draws changes of a face on a crop: of its skin in the texture square, of its shape by a warp.
 
-The change of skin is a factor on the camera's own light, so it needs no texture when it is drawn. Shape moves on the
-square's lattice.
+The change of skin is a factor on the light of the camera, so drawing it needs no texture. Shape changes are given on
+the lattice of the texture square.
 """
 
 from __future__ import annotations
@@ -15,26 +15,34 @@ from numpy.typing import NDArray
 
 from models.arrays import Floats
 from models.editor import Crop
-from models.embedded.scalp import LOG_OFFSET, smoothstep
+from models.face.imaging import LOG_OFFSET, smoothstep
 from models.face.texture_space import INVERSE_STEP, SIZE, STEP, YAW_MODE, Box, FaceSpace, Fit
 
-TURNED, TURNED_AWAY = (2.6, 4.0), 0.75
-"""Between these turns of the head (in units of the yaw mode, 26 to 40 degrees) so much of the change of skin goes: the
-texture of the far cheek is stretched from too few pixels.
+TURNED = (2.6, 4.0)
+"""Turns of the head over which the change of skin fades, in units of the yaw mode: 26 to 40 degrees. The texture of the
+far cheek is stretched from too few pixels then.
 """
-TOP_NODES, NECK_NODES = 7, 10
-"""Lattice nodes over which the change of shape fades: inside the square's upper edge and below its lower one."""
+TURNED_FADE = 0.75
+"""Share of the change of skin that goes on a turned head."""
+TOP_NODES = 7
+"""Lattice nodes inside the upper edge of the square over which the change of shape fades."""
+NECK_NODES = 10
+"""Lattice nodes below the square over which the change of shape fades."""
 LEAST_MOVE = 0.02
-"""Texture pixels below which a shape counts as still."""
+"""Displacement below which a node counts as still, texture pixels."""
+HIDDEN = (0.25, 0.75)
+"""Cover (0..1) over which the change of skin fades."""
+FACING = (0.2, 0.5)
+"""Apparent area of a lattice cell, relative to the whole face, over which it counts as turned to the camera."""
 
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """What of a face may change at all.
+    """The part of a face that may change.
 
     Attributes:
-        skin: (192, 192) float32, where skin may change, in the texture square.
-        reach: (4, 2) float32, corners of what skin or shape may change, texture pixels.
+        skin: (192, 192) float32 in 0..1, where skin may change, in the texture square.
+        reach: (4, 2) float32, corners of the part that skin or shape may change, texture pixels.
     """
 
     skin: Floats
@@ -42,7 +50,12 @@ class Canvas:
 
     @staticmethod
     def from_tables(tables: dict[str, NDArray[Any]], *moves: Floats) -> Canvas:
-        """Take `ageing_skin` (x 255) from named arrays; `moves` are all that will be drawn, with the lattice last."""
+        """Read `ageing_skin` (stored as 0..255) from named arrays.
+
+        Args:
+            tables: the arrays.
+            moves: all changes of shape that will be drawn, (..., 64 + `NECK_NODES`, 64, 2) each, texture pixels.
+        """
         skin = tables["ageing_skin"].astype(np.float32) / np.float32(255)
         most = np.maximum.reduce([np.abs(each).max((*range(each.ndim - 3), -1)) for each in moves])
         still = most < LEAST_MOVE
@@ -54,18 +67,19 @@ class Canvas:
     def draw(
         self, space: FaceSpace, fit: Fit, crop: Crop, *, moves: Floats, change: Floats
     ) -> tuple[Floats, Floats, Floats]:
-        """Turn a change in the texture square into an edit of the crop.
+        """Draw a change of the texture square on the crop.
 
         Args:
             space: the texture square.
             fit: where the face is.
-            crop: the face; what its masks say is hidden keeps its look.
-            moves: (64 + `NECK_NODES`, 64, 2) float32, where the lattice's nodes go, texture pixels; see `continued`.
+            crop: the face; skin that its masks call hidden keeps its look.
+            moves: (64 + `NECK_NODES`, 64, 2) float32, displacement of the lattice, texture pixels; see
+                `extend_over_neck`.
             change: (192, 192, 3) float32, change of log colour.
 
         Returns:
-            flow (S, S, 2) and delta (S, S, 3) as in `models.editor.Edit`, and where either may not be zero, (S, S)
-            float32 of 0 and 1.
+            (S, S, 2) flow and (S, S, 3) delta as in `models.editor.Edit`, and (S, S) float32, 1 where either may
+            differ from 0.
         """
         size = len(crop.image)
         flow, delta = np.zeros((size, size, 2), np.float32), np.zeros((size, size, 3), np.float32)
@@ -84,9 +98,9 @@ class Canvas:
         pushed = shift @ np.ascontiguousarray(fit.affine[:, :2].T)
 
         turned = float(smoothstep(np.abs(fit.modes[YAW_MODE]), *TURNED))
-        weight = seen * (1 - smoothstep(covered(crop, fit, len(seen)), 0.25, 0.75))
+        weight = seen * (1 - smoothstep(covered(crop, fit, len(seen)), *HIDDEN))
         weight = cv2.resize(weight, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR) * self.skin
-        weight *= np.float32(1 - TURNED_AWAY * turned)
+        weight *= np.float32(1 - TURNED_FADE * turned)
         gain = cv2.multiply(change, cv2.merge([weight, weight, weight]))
         cv2.exp(gain, dst=gain)
         cv2.subtract(gain, (1.0, 1.0, 1.0, 0.0), dst=gain)
@@ -102,10 +116,14 @@ class Canvas:
         return flow, delta, support
 
 
-def continued(moves: Floats) -> Floats:
-    """Moves of the lattice, (..., 64, 64, 2) float32, faded inside the square's upper edge and continued over the neck.
+def extend_over_neck(moves: Floats) -> Floats:
+    """Fade a displacement inside the upper edge of the square and extend it over the neck, so that the collar bends.
 
-    Without the neck's part, (..., `NECK_NODES`, 64, 2), the collar would break in a line.
+    Args:
+        moves: (..., 64, 64, 2) float32, displacement of the lattice, texture pixels.
+
+    Returns:
+        (..., 64 + `NECK_NODES`, 64, 2) float32.
     """
     top = smoothstep(np.arange(moves.shape[-3]), 0, TOP_NODES)
     below = 1 - smoothstep(np.arange(NECK_NODES), -1, NECK_NODES)
@@ -114,7 +132,7 @@ def continued(moves: Floats) -> Floats:
 
 
 def covered(crop: Crop, fit: Fit, size: int = SIZE) -> Floats:
-    """Where hair or something in front hides the skin, (size, size) float32 in the texture square."""
+    """Where hair or an occluder hides the skin: (size, size) float32 in 0..1, in the texture square."""
     if crop.masks is None:
         return np.zeros((size, size), np.float32)
     in_front = np.maximum(crop.masks.hair, crop.masks.occluder)
@@ -125,21 +143,21 @@ def covered(crop: Crop, fit: Fit, size: int = SIZE) -> Floats:
 
 
 def visible(fit: Fit) -> Floats:
-    """Where the texture square's skin faces the camera, (192, 192) float32: what turns away is left alone."""
+    """Where the skin faces the camera: (192, 192) float32 in 0..1, in the texture square."""
     return np.asarray(cv2.resize(facing(fit), (SIZE, SIZE), interpolation=cv2.INTER_LINEAR))
 
 
 def facing(fit: Fit) -> Floats:
-    """As `visible`, on the lattice."""
+    """Where the skin faces the camera: (64, 64) float32 in 0..1, on the lattice."""
     down, across = np.gradient(fit.nodes, axis=0), np.gradient(fit.nodes, axis=1)
     area = across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0]
     step = SIZE / area.shape[0]
     share = area / (step * step * np.linalg.det(fit.affine[:, :2]))
-    return np.asarray(cv2.GaussianBlur(cv2.erode(smoothstep(share, 0.2, 0.5), np.ones((3, 3), np.uint8)), (0, 0), 1.5))
+    return np.asarray(cv2.GaussianBlur(cv2.erode(smoothstep(share, *FACING), np.ones((3, 3), np.uint8)), (0, 0), 1.5))
 
 
 def _around(points: Floats, size: int) -> Box | None:
-    """The part of a crop that holds some points, in whole steps of the inverse map; None where there is none."""
+    """The box around some points, clipped to the crop, in whole steps of the inverse map; None if it is empty."""
     low = np.floor(points.min(0) / INVERSE_STEP - 1).astype(int) * INVERSE_STEP
     high = np.ceil(points.max(0) / INVERSE_STEP + 1).astype(int) * INVERSE_STEP
     last = size // INVERSE_STEP * INVERSE_STEP

@@ -1,8 +1,8 @@
-"""The face unwrapped: a fixed texture square in which every face's eyes, mouth and wrinkles lie at the same place.
+"""The texture square: an unwrapped face in which eyes, mouth and wrinkles of every face lie at the same place.
 
-What is drawn there sticks to the skin, so an edit made in it is steady in video however the head moves. The way there
-and back is a smooth map fitted to the face mesh; the mesh is first projected on a few shape modes, which takes most of
-a tracker's noise.
+A drawing in the square sticks to the skin, so an edit made there is steady in video however the head moves. The map to
+the crop and back is smooth and fitted to the face mesh. The mesh is first projected on a few shape modes, which removes
+most of the noise of the tracker.
 """
 
 from __future__ import annotations
@@ -20,25 +20,27 @@ from models.arrays import Floats
 SIZE = 192
 """Side of the texture square in pixels."""
 VERTICES = 468
-"""Points of the mesh that are used: MediaPipe's without the irises."""
+"""Number of mesh points in use: those of MediaPipe without the irises."""
 YAW_MODE = 0
-"""The first shape mode is the head's turn, about 10 degrees a unit."""
+"""Number of the shape mode that is the yaw of the head, about 10 degrees per unit."""
 SKULL = (33, 133, 362, 263, 168, 6, 197, 195, 5, 127, 356, 234, 454, 162, 389)
-"""Mesh points that move with the skull, whatever brows and mouth do: corners of the eyes, bridge of nose, temples."""
+"""Mesh points that move with the skull, not with the expression: corners of the eyes, bridge of nose, temples."""
 STEP = 3
-"""Texture pixels between two nodes of the map's lattice."""
+"""Spacing of the lattice, texture pixels."""
 INVERSE_STEP = 4
-"""Crop pixels between two nodes of the inverse map."""
+"""Spacing of the inverse map, crop pixels."""
 INVERSE_ROUNDS = 5
+"""Iterations of the inverse map."""
 INVERSE_DAMPING = 0.9
+"""Length of a step of an iteration, relative to the step by the affine map."""
 
 Box = tuple[int, int, int, int]
-"""A part of a crop: x0, y0, x1, y1 in pixels, the ends exclusive."""
+"""A box in a crop: x0, y0, x1, y1 in pixels, the ends exclusive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Where one face's texture lies in its crop.
+    """Where the texture square of one face lies in its crop.
 
     Attributes:
         affine: (2, 3) float32, texture -> crop pixels, the best affine map of the whole face.
@@ -57,7 +59,7 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class FaceSpace:
-    """The texture square's geometry, all in texture pixels.
+    """The geometry of the texture square, in texture pixels.
 
     Attributes:
         mean: (468, 2) float32, the mean mesh.
@@ -87,7 +89,7 @@ class FaceSpace:
 
     @staticmethod
     def from_tables(tables: dict[str, NDArray[Any]]) -> FaceSpace:
-        """Take `mean`, `ring`, `modes`, `spread`, `corners` and `weights` from named arrays; see `load`."""
+        """Read `mean`, `ring`, `modes`, `spread`, `corners` and `weights` from named arrays; errors as in `load`."""
         missing = {"mean", "ring", "modes", "spread", "corners", "weights"} - tables.keys()
         if missing:
             raise ValueError(f"face space tables lack {sorted(missing)}")
@@ -104,7 +106,7 @@ class FaceSpace:
         )
 
     def fit(self, mesh: Floats) -> Fit:
-        """Place the texture on a face.
+        """Fit the texture square to a face.
 
         Args:
             mesh: (>= 468, 2) float32, MediaPipe mesh in crop pixels.
@@ -139,7 +141,7 @@ class FaceSpace:
             size: side of the result.
 
         Returns:
-            (size, size) or (size, size, C), the picture's dtype; the picture's edge is repeated beyond it.
+            (size, size) or (size, size, C) of the picture's dtype; beyond its edge the picture is repeated.
         """
         grid = cv2.resize(fit.nodes, (size, size), interpolation=cv2.INTER_LINEAR)
         return cv2.remap(picture, grid, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -152,8 +154,8 @@ class FaceSpace:
             box: the part; its sides are multiples of `INVERSE_STEP`.
 
         Returns:
-            (H / 4, W / 4, 2) float32, at the middle of each block of `INVERSE_STEP` pixels: enlarge it linearly. Far
-            outside the texture square the values are only roughly right.
+            (H / 4, W / 4, 2) float32, at the centre of each block of `INVERSE_STEP` pixels, to be enlarged linearly.
+            Far outside the texture square the values are approximate.
         """
         axes = (np.arange(low, high, INVERSE_STEP) + (INVERSE_STEP - 1) / 2 for low, high in (box[::2], box[1::2]))
         wanted = np.stack(np.meshgrid(*axes), axis=-1).astype(np.float32)

@@ -15,7 +15,7 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from models.arrays import Floats
-from models.embedded.skin import BROWS
+from models.embedded.skin import BROWS_SPARED
 from models.face.canvas import visible
 from models.face.texture_space import SIZE
 from models.training.editor.networks import Ager, Critic
@@ -65,7 +65,7 @@ def new_ager(common: Floats, brows: Floats) -> Ager:
         brows: (192, 192), the eyebrows, which get no folds.
     """
     network = Ager(SIZE)
-    lines = PRIOR_FOLDS * np.where(common > 0, PRIOR_RAISED * common, common) * (1 - BROWS * brows)
+    lines = PRIOR_FOLDS * np.where(common > 0, PRIOR_RAISED * common, common) * (1 - BROWS_SPARED * brows)
     with torch.no_grad():
         network.prior.copy_(torch.from_numpy(lines[:, None].astype(np.float32)))
     return network

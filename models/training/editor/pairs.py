@@ -18,7 +18,7 @@ from tqdm import tqdm
 from models.arrays import Floats, Rows
 from models.editor import Crop, Edit, Masks
 from models.embedded.ageing import Ageing
-from models.embedded.skin import BROWS, Skin
+from models.embedded.skin import BROWS_SPARED, Skin
 from models.face.canvas import Canvas, covered
 from models.face.texture_space import FaceSpace
 from models.training.apply import apply_edit
@@ -161,7 +161,7 @@ class PairFactory:
             for row in self.donors[sex]:
                 hidden = smooth_hidden(self.hidden(int(row)))
                 own = np.clip(folds(textures[row]), DEEPEST, HIGHEST)
-                self._folds[int(row)] = DONOR_FOLDS * own * (1 - hidden) * (1 - BROWS * skin.brows)
+                self._folds[int(row)] = DONOR_FOLDS * own * (1 - hidden) * (1 - BROWS_SPARED * skin.brows)
 
     def hidden(self, row: int) -> Floats:
         """Where hair covers a portrait's skin, (192, 192) float32 in the texture square."""
@@ -216,7 +216,7 @@ def usable(faces: FaceSet, rows: Rows) -> Rows:
 def make_pairs(
     factory: PairFactory, teachers: Teachers, rows: Rows, path: Path, *, per_face: int = 12, seconds: float = 300
 ) -> Pairs:
-    """Compose, measure and filter; what is at `path` is continued, and written there every so often.
+    """Compose, measure and filter; pairs already at `path` are kept, and the file grows as it goes.
 
     Args:
         factory: what composes.

@@ -12,16 +12,9 @@ from numpy.typing import NDArray
 
 from models.arrays import Floats, Rows
 from models.embedded.ageing import AGEING_YEARS
-from models.embedded.scalp import (
-    CENTER,
-    LIGHT_MODES,
-    LUMINANCE,
-    SKIN_BOX,
-    log_colour,
-    outline_features,
-    shading_of,
-)
-from models.embedded.skin import middle
+from models.embedded.scalp import CENTER, LIGHT_MODES, SKIN_BOX, outline_features, shading_of
+from models.embedded.skin import middle_band
+from models.face.imaging import LUMINANCE, log_colour
 from models.face.texture_space import SIZE, VERTICES, FaceSpace, Fit
 from models.training.data import SIZE as PORTRAIT
 from models.training.data import FaceSet
@@ -194,8 +187,8 @@ def skin_trends(faces: FaceSet, textures: NDArray[np.uint8], rows: Rows, glasses
         skin = trend(faces, chosen, (_relative(textures[row]) for row in chosen))
         ageing, at_25 = (_symmetrical(x) for x in (skin.ageing, skin.young))
         colour.append(_without_light(ageing))
-        young.append(middle(at_25 @ LUMINANCE))
-        change.append(middle(ageing @ LUMINANCE))
+        young.append(middle_band(at_25 @ LUMINANCE))
+        change.append(middle_band(ageing @ LUMINANCE))
     found: dict[str, list[Any]] = {"colour": colour, "young": young, "change": change}
     return {name: np.asarray(values, np.float32) for name, values in found.items()}
 

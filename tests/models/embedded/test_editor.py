@@ -9,7 +9,7 @@ from engines.base import Engine, TensorSpec
 from engines.select import load as load_engine
 from models.editor import Crop, Editor, Masks
 from models.embedded import EMBEDDED
-from models.embedded.ageing import REMEMBERED, recalled, remembered, youth_of
+from models.embedded.ageing import COMPRESSED, compress_change, decompress_change, youth_of
 from models.embedded.editor import (
     AGE,
     AGER,
@@ -88,7 +88,7 @@ def test_the_latent_holds_both_ways_of_the_skin(editor, crop):
     latent = editor.encode(crop)
     assert latent.shape == (YOUNGER.stop,)
     assert latent.dtype == np.float32
-    older, younger = recalled(latent[OLDER]), recalled(latent[YOUNGER])
+    older, younger = decompress_change(latent[OLDER]), decompress_change(latent[YOUNGER])
     assert older.shape == younger.shape == (192, 192, 3)
     assert -0.2 > np.median(older) > -0.5
     assert -0.1 < np.median(younger) < 0.1
@@ -98,8 +98,8 @@ def test_a_change_of_skin_is_remembered_with_fine_light_and_broad_colour():
     light = np.random.default_rng(0).normal(0, 0.3, (192, 192, 1)).astype(np.float32)
     colour = np.linspace(-0.1, 0.1, 192, dtype=np.float32)[:, None, None] * np.float32([1, 0, -3 / 1.1])
     change = light + colour
-    assert remembered(change).shape == (REMEMBERED,)
-    np.testing.assert_allclose(recalled(remembered(change)), change, atol=5e-3)
+    assert compress_change(change).shape == (COMPRESSED,)
+    np.testing.assert_allclose(decompress_change(compress_change(change)), change, atol=5e-3)
 
 
 def test_rendering_runs_no_network(crop):

@@ -1,6 +1,6 @@
 import numpy as np
 
-from models.embedded.pigment import greyed, hair_light, pigmented
+from models.embedded.pigment import grey_hair, hair_light, restore_pigment
 
 SKIN = np.log(np.float32([200, 160, 140]) + 16)
 
@@ -28,7 +28,7 @@ def test_the_light_of_hair_is_that_of_its_sure_pixels():
 
 def test_grey_hair_loses_its_colour_and_skin_keeps_it():
     image = np.zeros((64, 64, 3), np.uint8) + np.uint8([120, 60, 20])
-    after = image + turned(greyed, image, hair())
+    after = image + turned(grey_hair, image, hair())
     spread = after.max(2) - after.min(2)
     assert spread[:20].max() < 12
     assert after[:20].mean() > image[:20].mean()
@@ -40,7 +40,7 @@ def test_noise_of_dark_hair_is_not_multiplied_when_it_turns_white():
     clean = np.full((64, 64, 3), 25.0) + 12 * (np.arange(64) % 8 < 4)[None, :, None]
     light = np.float32(30)
     two = [np.clip(clean + generator.normal(0, 2, (64, 64, 1)), 0, 255).astype(np.uint8) for _ in range(2)]
-    after = [one + greyed(one, hair(), skin=SKIN, light=light, amount=1.0)[0] for one in two]
+    after = [one + grey_hair(one, hair(), skin=SKIN, light=light, amount=1.0)[0] for one in two]
     top = slice(4, 24)
     assert after[0][top].mean() > 90
     before = np.abs(two[0][top].astype(np.float32) - two[1][top]).mean()
@@ -50,7 +50,7 @@ def test_noise_of_dark_hair_is_not_multiplied_when_it_turns_white():
 def test_brown_hair_has_strands_again():
     image = np.full((64, 64, 3), 170, np.uint8)
     image[:, ::4] = 200
-    after = image + turned(pigmented, image, hair())
+    after = image + turned(restore_pigment, image, hair())
     top = after[4:20]
     assert top.mean() < 90
     assert (top[..., 0] > top[..., 2] + 10).all()
@@ -60,7 +60,7 @@ def test_brown_hair_has_strands_again():
 
 def test_dark_hair_and_none_at_all_stay():
     dark = np.full((64, 64, 3), 25, np.uint8)
-    assert np.abs(turned(pigmented, dark, hair())).max() < 1
+    assert np.abs(turned(restore_pigment, dark, hair())).max() < 1
     grey = np.full((64, 64, 3), 170, np.uint8)
-    assert not turned(pigmented, grey, np.zeros((32, 32), np.float32)).any()
-    assert not turned(pigmented, grey, hair(), 0.0).any()
+    assert not turned(restore_pigment, grey, np.zeros((32, 32), np.float32)).any()
+    assert not turned(restore_pigment, grey, hair(), 0.0).any()

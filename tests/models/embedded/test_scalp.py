@@ -4,17 +4,9 @@ import pytest
 
 from models.embedded import EMBEDDED
 from models.embedded.editor import TABLES
-from models.embedded.scalp import (
-    BROWS,
-    ScalpModel,
-    fill,
-    head_map,
-    loss_order,
-    outline_features,
-    render_scalp,
-    skin_tone,
-    smoothstep,
-)
+from models.embedded.hair_removal import loss_order, remove_hair
+from models.embedded.scalp import BROW_LINE, ScalpModel, head_map, outline_features, skin_tone
+from models.face.imaging import fill, smoothstep
 from models.face.texture_space import FaceSpace
 
 SIZE = 320
@@ -61,7 +53,7 @@ def scene(head):
 def bald(model, head, scene, amount):
     image, hair, person = scene
     skin = np.log(np.float32(SKIN) + 16)
-    return render_scalp(
+    return remove_hair(
         model, image, hair=hair, person=person, head=head, light=np.zeros(6, np.float32), skin=skin, amount=amount
     )
 
@@ -108,7 +100,7 @@ def test_long_hair_is_kept_below_the_ears_only(model, head, scene):
 
 def brow_row(fit):
     """The crop row of the brows' upper edge."""
-    return int(fit.points[list(BROWS), 1].min())
+    return int(fit.points[list(BROW_LINE.points), 1].min())
 
 
 def test_short_hair_leaves_no_wings(model, head, scene, fit):

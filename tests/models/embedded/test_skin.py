@@ -3,8 +3,8 @@ import pytest
 
 from models.embedded import EMBEDDED
 from models.embedded.editor import TABLES
-from models.embedded.scalp import LUMINANCE
-from models.embedded.skin import DARK_GAIN, Skin, middle, showing
+from models.embedded.skin import OLDER, Skin, middle_band, visibility_gain
+from models.face.imaging import LUMINANCE
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +76,8 @@ def test_the_sex_blends(skin, texture):
 
 def test_the_middle_band_has_neither_light_nor_pores():
     noise = np.random.default_rng(0).normal(0, 0.1, (192, 192)).astype(np.float32)
-    assert np.abs(middle(noise)).max() < 0.05
-    np.testing.assert_allclose(middle(np.full((192, 192), 4.5, np.float32)), 0, atol=1e-4)
+    assert np.abs(middle_band(noise)).max() < 0.05
+    np.testing.assert_allclose(middle_band(np.full((192, 192), 4.5, np.float32)), 0, atol=1e-4)
 
 
 def test_a_dark_beard_greys_on_men_only(skin, texture):
@@ -102,7 +102,7 @@ def test_a_lifted_fold_does_not_glow_red(skin, texture):
 
 def test_ageing_is_drawn_more_strongly_on_dark_skin():
     tones = [np.log(np.full(3, tone, np.float32) + 16) for tone in (60, 90, 130, 170, 220)]
-    strengths = [showing(tone) for tone in tones]
-    assert strengths[0] == pytest.approx(DARK_GAIN)
+    strengths = [visibility_gain(tone) for tone in tones]
+    assert strengths[0] == pytest.approx(OLDER.dark_gain)
     assert strengths[-1] == pytest.approx(1)
     assert np.all(np.diff(strengths) <= 0)
