@@ -19,6 +19,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+try:
+    from platformdirs import user_cache_path
+except ImportError:  # `engines.bench` also runs where torch and onnx alone are installed
+
+    def user_cache_path(appname: str, *, appauthor: bool) -> Path:  # type: ignore[misc]
+        del appauthor
+        return Path.home() / ".cache" / appname
+
+
 log = logging.getLogger(__name__)
 
 MAGIC = b"latentcam engine 1\n"
@@ -174,10 +183,7 @@ def default_folder() -> Path:
     """LATENTCAM_CACHE, or a folder in the user's cache folder by the platform's convention."""
     if own := os.environ.get("LATENTCAM_CACHE"):
         return Path(own)
-    # A machine with torch and onnx alone can then measure networks with a folder of its own.
-    import platformdirs  # noqa: PLC0415
-
-    return platformdirs.user_cache_path("latentcam", appauthor=False) / "engines"
+    return user_cache_path("latentcam", appauthor=False) / "engines"
 
 
 def _prefix(key: Key, name: str) -> str:

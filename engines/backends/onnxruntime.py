@@ -112,8 +112,7 @@ def _library() -> Any:
 
 def _library_errors() -> tuple[type[Exception], ...]:
     """ONNX Runtime's exceptions, which have no common base class of their own."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state  # noqa: PLC0415
-
+    state = _library().capi.onnxruntime_pybind11_state
     return (
         state.Fail,
         state.InvalidArgument,
