@@ -20,7 +20,7 @@ HEAVY = {
 """Packages that take long to import, or are not installed everywhere: reasons to import inside a function."""
 
 UNFINISHED = {
-    "engines.build", "models.catalog", "models.fetch", "models.full_size", "models.published.stylegan",
+    "models.catalog", "models.fetch", "models.full_size", "models.published.stylegan",
     "models.published.stylegan1", "models.published.translators", "models.convert", "models.weights.sources",
     "models.weights.pickles", "models.weights.checkpoints", "models.published", "models.directions", "models.latents",
     "stream.files", "stream.photos", "stream.strip", "signaling.app", "stream.align", "stream.runtime",
