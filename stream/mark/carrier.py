@@ -3,8 +3,8 @@
 The luma of the face, unwrapped into the texture square, is projected on `PATTERNS` orthonormal patterns. One bit is
 written into each projection by quantisation index modulation (Chen and Wornell 2001): the projection is moved to the
 nearest point of a lattice, which is shifted by half a step for a 1. Unlike an added pattern, this does not compete with
-the face's own texture, which is far stronger than the mark. The first `SYNC` patterns always carry 0: they show whether,
-and in which geometry, there is a mark.
+the face's own texture, which is far stronger than the mark. The first `SYNC` patterns always carry 0: they show
+whether, and in which geometry, there is a mark.
 """
 
 from __future__ import annotations

@@ -163,7 +163,7 @@ class Trainer:
             functional.relu(1 + fake.float()) * weight
         ).mean()
         self.critic_optimizer.zero_grad(set_to_none=True)
-        hinge.backward()
+        hinge.backward()  # type: ignore[no-untyped-call]
         self.critic_optimizer.step()
 
         self.critic.requires_grad_(False)
