@@ -177,7 +177,7 @@ class Trainer:
         ).mean()
         loss = loss + MATCHING * matching - CRITIC * (fake.float() * weight).mean()
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(self.removal.parameters(), 1.0)
         self.optimizer.step()
         self.steps += 1
