@@ -14,17 +14,16 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ("engines", "models", "stream", "signaling", "server")
 """From the bottom up; a layer imports itself and what is below it."""
 HEAVY = {
-    "av", "cv2", "cuda", "h5py", "insightface", "modelopt", "onnx", "onnxruntime", "openvino", "pyvirtualcam", "ray",
-    "scipy", "sklearn", "tensorrt", "tensorrt_rtx", "torch", "torch2trt",
+    "av", "cv2", "cuda", "h5py", "insightface", "modelopt", "onnx", "onnxruntime", "openvino", "pymatting",
+    "pyvirtualcam", "ray", "scipy", "sklearn", "tensorrt", "tensorrt_rtx", "torch", "torch2trt",
 }  # fmt: skip
 """Packages that take long to import, or are not installed everywhere: reasons to import inside a function."""
 
 UNFINISHED = {
-    "engines.build", "models.catalog", "models.fetch", "models.full_size", "models.published.stylegan",
+    "models.catalog", "models.fetch", "models.full_size", "models.published.stylegan",
     "models.published.stylegan1", "models.published.translators", "models.convert", "models.weights.sources",
     "models.weights.pickles", "models.weights.checkpoints", "models.published", "models.directions", "models.latents",
-    "stream.files", "stream.photos", "stream.strip", "signaling.app", "signaling.audio", "signaling.ice",
-    "signaling.peer", "stream.align", "stream.runtime",
+    "stream.files", "stream.photos", "stream.strip", "signaling.app", "stream.align", "stream.runtime",
 }  # fmt: skip
 """Modules that do not keep the rules yet. The list only ever gets shorter."""
 

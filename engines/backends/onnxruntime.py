@@ -1,4 +1,4 @@
-"""ONNX Runtime: the portable floor that runs everywhere, and the FP32 reference the others are checked against."""
+"""ONNX Runtime: runs everywhere, and in FP32 it is the reference that every other engine is compared with."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from engines.base import Array, BackendUnavailable, Engine, EngineError, TensorSpec
+from engines.base import Array, BackendUnavailable, Engine, EngineError, Precision, TensorSpec
 from engines.cache import Cache
-from engines.onnx_file import Network, told_range
+from engines.onnx_file import Network, recorded_range
 
-# What the operating system's own accelerator computes in, and its options.
-ACCELERATORS: dict[str, tuple[str, dict[str, str]]] = {
+# Execution providers of the operating system's own accelerator: what they compute in, and their options.
+ACCELERATORS: dict[str, tuple[Precision, dict[str, str]]] = {
     "CoreMLExecutionProvider": ("f16", {"ModelFormat": "MLProgram", "MLComputeUnits": "ALL"}),
     "DmlExecutionProvider": ("f16", {}),
 }
@@ -40,21 +40,20 @@ class OnnxRuntime:
         runtime = _library()
         return f"ONNX Runtime {runtime.__version__} on {self._accelerator() or 'CPUExecutionProvider'}"
 
-    def precisions(self, network: Network) -> tuple[str, ...]:
+    def fingerprint(self) -> str:
+        return f"{_library().__version__} {self._accelerator() or 'CPUExecutionProvider'}"
+
+    def precisions(self, network: Network) -> tuple[Precision, ...]:
         del network
         accelerator = self._accelerator()
         return (ACCELERATORS[accelerator][0], "f32") if accelerator else ("f32",)
 
-    def load(self, network: Network, precision: str, *, threads: int | None, cache: Cache) -> Engine:
+    def load(self, network: Network, precision: Precision, *, threads: int | None, cache: Cache) -> Engine:
         del cache  # sessions are made in milliseconds
         if precision not in (known := self.precisions(network)):
             raise BackendUnavailable(f"onnxruntime computes in {known} here, not in {precision}")
         accelerator = self._accelerator() if precision != "f32" else None
         return OnnxRuntimeEngine(network, precision, accelerator, threads)
-
-    def load_as_written(self, network: Network, threads: int | None) -> Engine:
-        """Compile without fusing anything: roundings to int8 happen one by one, and the rest is computed in f32."""
-        return OnnxRuntimeEngine(network, "f32", None, threads, fused=False)
 
     @staticmethod
     def _accelerator() -> str | None:
@@ -67,42 +66,38 @@ class OnnxRuntimeEngine(Engine):
 
     backend = OnnxRuntime.name
 
-    def __init__(
-        self, network: Network, precision: str, accelerator: str | None, threads: int | None, *, fused: bool = True
-    ) -> None:
+    def __init__(self, network: Network, precision: Precision, accelerator: str | None, threads: int | None) -> None:
         runtime = _library()
         options = runtime.SessionOptions()
-        options.log_severity_level = 4  # refusals reach the caller as exceptions; stderr needs no copy
+        options.log_severity_level = 4  # errors reach the caller as exceptions; stderr needs no copy
         options.intra_op_num_threads = threads or 0
-        if not fused:
-            options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        # Idle threads must not spin: decoding, encoding and the other sessions want the same cores.
+        # Idle threads must not spin: other work of the process needs the same cores.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         providers: list[Any] = ["CPUExecutionProvider"]
         if accelerator:
             providers.insert(0, (accelerator, ACCELERATORS[accelerator][1]))
-        if accelerator == "DmlExecutionProvider":  # its documentation demands both
+        if accelerator == "DmlExecutionProvider":  # its documentation requires both
             options.enable_mem_pattern = False
             options.execution_mode = runtime.ExecutionMode.ORT_SEQUENTIAL
         try:
             self._session = runtime.InferenceSession(str(network.path), options, providers=providers)
-        except _refusals() as error:
+        except _library_errors() as error:
             raise network.broken(error) from error
-        # DirectML's sessions may not run twice at once; all others may.
+        # A DirectML session may run in one thread at a time, any other in several.
         self._turn = threading.Lock() if accelerator == "DmlExecutionProvider" else nullcontext()
         self.precision = precision
         self.device = self._session.get_providers()[0]
-        told = self._session.get_modelmeta().custom_metadata_map
-        self.inputs = tuple(_spec(network, value, told) for value in self._session.get_inputs())
-        self.outputs = tuple(_spec(network, value, told) for value in self._session.get_outputs())
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        self.inputs = tuple(_spec(network, value, metadata) for value in self._session.get_inputs())
+        self.outputs = tuple(_spec(network, value, metadata) for value in self._session.get_outputs())
         self._names = [spec.name for spec in self.outputs]
-        self._refusals = _refusals()
+        self._errors = _library_errors()
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         try:
             with self._turn:
                 results = self._session.run(self._names, dict(inputs))
-        except self._refusals as error:
+        except self._errors as error:
             raise EngineError(f"onnxruntime ({self.device}) failed: {error}") from error
         return dict(zip(self._names, results, strict=True))
 
@@ -115,10 +110,9 @@ def _library() -> Any:
     return onnxruntime
 
 
-def _refusals() -> tuple[type[Exception], ...]:
-    """ONNX Runtime's exceptions, which share no base class of their own."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state  # noqa: PLC0415
-
+def _library_errors() -> tuple[type[Exception], ...]:
+    """ONNX Runtime's exceptions, which have no common base class of their own."""
+    state = _library().capi.onnxruntime_pybind11_state
     return (
         state.Fail,
         state.InvalidArgument,
@@ -133,8 +127,8 @@ def _refusals() -> tuple[type[Exception], ...]:
     )
 
 
-def _spec(network: Network, value: Any, told: Mapping[str, str]) -> TensorSpec:
+def _spec(network: Network, value: Any, metadata: Mapping[str, str]) -> TensorSpec:
     if value.type not in DTYPES:
         raise EngineError(f"{network.path}: {value.name!r} has type {value.type}, which engines do not carry")
     shape = tuple(size if isinstance(size, int) and size >= 0 else None for size in value.shape)
-    return TensorSpec(value.name, shape, np.dtype(DTYPES[value.type]), told_range(told, value.name))
+    return TensorSpec(value.name, shape, np.dtype(DTYPES[value.type]), recorded_range(metadata, value.name))

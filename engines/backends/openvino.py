@@ -1,4 +1,7 @@
-"""OpenVINO on the processor: bf16 or f16 where it has units for them, else f32; never what we did not set."""
+"""OpenVINO on the processor: bf16 or f16 where the processor computes in them, else f32.
+
+The precision is always set by us: OpenVINO's own default is bf16 wherever the processor has it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engines.base import Array, BackendUnavailable, Engine, EngineError, TensorSpec
+from engines.base import Array, BackendUnavailable, Engine, EngineError, Precision, TensorSpec
 from engines.cache import Cache, Key
 from engines.onnx_file import Network
 
@@ -24,7 +27,7 @@ log = logging.getLogger(__name__)
 
 DEVICE = "CPU"
 ARM = ("arm64", "aarch64")
-# Requests a network keeps. One call uses all threads it may; the second copies its input while the first computes.
+# Infer requests per network. One call uses all its threads; a second one can set its inputs while the first computes.
 REQUESTS = 2
 
 
@@ -37,20 +40,22 @@ class OpenVino:
     def probe(self) -> str:
         return f"OpenVINO {_library().__version__} on {_core().get_property(DEVICE, 'FULL_DEVICE_NAME')}"
 
-    def precisions(self, network: Network) -> tuple[str, ...]:
-        capabilities = _capabilities()
-        floats: tuple[str, ...] = ("f32",)
-        if "BF16" in capabilities:
-            floats = ("bf16", "f32")
-        elif "FP16" in capabilities and platform.machine().lower() in ARM:  # x86 has it too, slower than f32
-            floats = ("f16", "f32")
-        return ("int8", *floats) if network.quantized is not None and "INT8" in capabilities else floats
+    def fingerprint(self) -> str:
+        device = _core().get_property(DEVICE, "FULL_DEVICE_NAME")
+        return f"{_library().__version__} {device} {' '.join(sorted(_capabilities()))}"
 
-    def load(self, network: Network, precision: str, *, threads: int | None, cache: Cache) -> Engine:
+    def precisions(self, network: Network) -> tuple[Precision, ...]:
+        del network
+        capabilities = _capabilities()
+        if "BF16" in capabilities:
+            return ("bf16", "f32")
+        if "FP16" in capabilities and platform.machine().lower() in ARM:  # on x86, f16 is slower than f32
+            return ("f16", "f32")
+        return ("f32",)
+
+    def load(self, network: Network, precision: Precision, *, threads: int | None, cache: Cache) -> Engine:
         if precision not in (known := self.precisions(network)):
             raise BackendUnavailable(f"openvino computes {network.path.name} in {known} here, not in {precision}")
-        if precision == "int8" and network.quantized is not None:
-            network = network.quantized
         key = self._key(network, precision, threads)
         if (entry := cache.get(key, network.name)) is not None:
             try:
@@ -58,17 +63,19 @@ class OpenVino:
                 return OpenVinoEngine(compiled, precision)
             except RuntimeError as error:
                 log.warning(
-                    "%s: OpenVINO refuses what it compiled before, building again (%s)", network.name, _last(error)
+                    "%s: OpenVINO cannot read its entry in the cache, compiling again (%s)",
+                    network.name,
+                    _last_line(error),
                 )
         try:
             compiled = _core().compile_model(str(network.path), DEVICE, _settings(precision, threads))
         except RuntimeError as error:
-            raise network.broken(f"OpenVINO does not compile it: {_last(error)}") from error
+            raise network.broken(f"OpenVINO does not compile it: {_last_line(error)}") from error
         engine = OpenVinoEngine(compiled, precision)
         cache.put(key, network.name, _exported(compiled))
         return engine
 
-    def _key(self, network: Network, precision: str, threads: int | None) -> Key:
+    def _key(self, network: Network, precision: Precision, threads: int | None) -> Key:
         return Key(
             network=network.sha256,
             shapes="as in the network",
@@ -82,11 +89,11 @@ class OpenVino:
 
 
 class OpenVinoEngine(Engine):
-    """A compiled network and a few infer requests, each used by one caller at a time."""
+    """A compiled network and its infer requests, each used by one caller at a time."""
 
     backend = OpenVino.name
 
-    def __init__(self, compiled: Any, precision: str) -> None:
+    def __init__(self, compiled: Any, precision: Precision) -> None:
         self.precision = precision
         self.device = _core().get_property(DEVICE, "FULL_DEVICE_NAME")
         self.inputs = tuple(_spec(port) for port in compiled.inputs)
@@ -97,7 +104,7 @@ class OpenVinoEngine(Engine):
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         try:
-            # Tensors share the arrays' memory and do not keep it: all must live until the call is done.
+            # Tensors use the arrays' memory without owning it: `arrays` must live until the call is done.
             arrays = [np.ascontiguousarray(inputs[spec.name]) for spec in self.inputs]
             with self._request() as request:
                 for index, array in enumerate(arrays):
@@ -108,12 +115,12 @@ class OpenVinoEngine(Engine):
                     spec.name: request.get_output_tensor(index).data.copy() for index, spec in enumerate(self.outputs)
                 }
         except RuntimeError as error:
-            raise EngineError(f"openvino ({self.device}) failed: {_last(error)}") from error
+            raise EngineError(f"openvino ({self.device}) failed: {_last_line(error)}") from error
 
     @contextmanager
     def _request(self) -> Iterator[Any]:
         with self._free:
-            request = self._idle.pop()  # atomic, and never empty: the semaphore counts the idle ones
+            request = self._idle.pop()  # atomic; the semaphore counts the idle requests, so one is left
             try:
                 yield request
             finally:
@@ -130,7 +137,7 @@ def _library() -> Any:
 
 @functools.cache
 def _core() -> Any:
-    """The one `openvino.Core`: it owns the plugin, and making another costs tens of milliseconds."""
+    """The process's `openvino.Core`: it owns the plugin, and a second one takes tens of milliseconds to make."""
     core = _library().Core()
     if DEVICE not in core.available_devices:
         raise BackendUnavailable(f"openvino has no {DEVICE} plugin here (devices: {core.available_devices})")
@@ -141,15 +148,13 @@ def _capabilities() -> list[str]:
     return list(_core().get_property(DEVICE, "OPTIMIZATION_CAPABILITIES"))
 
 
-def _settings(precision: str, threads: int | None) -> dict[str, Any]:
+def _settings(precision: Precision, threads: int | None) -> dict[str, Any]:
     types = _library().Type
-    # int8 is in the graph already; what of it is not in int8 runs in bf16 where it can.
-    floats = ("bf16" if "BF16" in _capabilities() else "f32") if precision == "int8" else precision
     settings = {
-        "INFERENCE_PRECISION_HINT": {"bf16": types.bf16, "f16": types.f16, "f32": types.f32}[floats],
+        "INFERENCE_PRECISION_HINT": {"bf16": types.bf16, "f16": types.f16, "f32": types.f32}[precision],
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
-        # Pinned threads of several engines would sit on the same cores while others idle.
+        # With pinning, the threads of several engines would share some cores and leave others idle.
         "ENABLE_CPU_PINNING": False,
     }
     return settings | ({"INFERENCE_NUM_THREADS": threads} if threads else {})
@@ -166,12 +171,12 @@ def _spec(port: Any) -> TensorSpec:
 
 
 def _name(port: Any) -> str:
-    """The port's name in the ONNX file: compiling gives it those of folded nodes besides, in no order."""
+    """The port's name in the ONNX file. Compiling adds the names of folded nodes to `port.names`, in no order."""
     name = port.node.friendly_name.removesuffix("/sink_port_0")
     return str(name if name in port.names else port.any_name)
 
 
-def _last(error: RuntimeError) -> str:
-    """The last line of OpenVINO's message: the first ones name its own source files."""
+def _last_line(error: RuntimeError) -> str:
+    """The last line of OpenVINO's message. The lines before it name its own source files."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else repr(error)

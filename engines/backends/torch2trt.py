@@ -1,19 +1,20 @@
-"""torch2trt, where a user has it with TensorRT 10: another builder of the same engines, by tracing a torch module.
+"""torch2trt with TensorRT 10: builds TensorRT engines by tracing a torch module.
 
-It is not on the package index; https://github.com/NVIDIA-AI-IOT/torch2trt says how to install it.
+torch2trt is not on the package index; https://github.com/NVIDIA-AI-IOT/torch2trt says how to install it.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from engines.backends.cuda import CudaDevice, Device, load_torch
-from engines.backends.tensorrt import PROFILES, Blob, TensorRt
-from engines.base import BackendUnavailable, EngineError
+from engines.backends.cuda_device import CudaDevice, Device, load_torch
+from engines.backends.tensorrt import Blob, TensorRt
+from engines.backends.tensorrt_build import PROFILES
+from engines.base import BackendUnavailable, EngineError, Precision
 from engines.onnx_file import Network
 
-NEWEST = 10  # major version of TensorRT
-WORKSPACE = 1 << 30  # bytes; its own default of 32 MiB rules out the fast kernels
+NEWEST = 10  # newest major version of TensorRT that torch2trt works with
+WORKSPACE = 1 << 30  # bytes; torch2trt's default of 32 MiB excludes the fast kernels
 
 
 class Torch2Trt(TensorRt):
@@ -24,9 +25,9 @@ class Torch2Trt(TensorRt):
         self.name = "torch2trt"
 
     def probe(self) -> str:
-        words = super().probe()
+        device = super().probe()
         _library()
-        return words
+        return device
 
     def _version(self, library: Any) -> str:
         if int(library.__version__.split(".")[0]) > NEWEST:
@@ -35,31 +36,27 @@ class Torch2Trt(TensorRt):
             )
         return f"{getattr(_library(), '__version__', 'unversioned')} with tensorrt {library.__version__}"
 
-    def _build(self, library: Any, network: Network, precision: str, timings: Blob, device: Device) -> bytes:
-        del timings, device  # it keeps none, and builds for the GPU that is here
+    def _build(self, library: Any, network: Network, precision: Precision, timings: Blob, device: Device) -> bytes:
+        del timings, device  # torch2trt has no timing cache and builds for the GPU of this machine
         return build(network, precision)
 
 
-def build(network: Network, precision: str) -> bytes:
+def build(network: Network, precision: Precision) -> bytes:
     """A serialized engine for batches of 1 to 8.
 
     torch2trt traces a torch module with example inputs on the GPU; the module is made from the ONNX file.
 
     Args:
         network: the ONNX file, in float32.
-        precision: "f16", which TensorRT then uses where it likes, or "f32".
+        precision: "f16", which TensorRT may then use for any layer, or "f32".
 
     Raises:
         EngineError: an operator has no counterpart in torch.
     """
-    import onnx  # noqa: PLC0415
+    from engines.graph.onnx_module import load_module  # noqa: PLC0415 (it needs onnx and torch)
 
-    from engines.graph.half import sides  # noqa: PLC0415
-    from engines.graph.onnx_module import OnnxModule  # noqa: PLC0415
-
-    model = onnx.load(str(network.path))
-    module = OnnxModule(model).to(device=target()).eval()
-    inputs, outputs = sides(model)
+    module, inputs, outputs = load_module(network, "f32")
+    module.to(device=target())
 
     def shapes(batch: int) -> list[tuple[int, ...]]:
         return [tuple(batch if size is None else size for size in spec.shape) for spec in inputs]
@@ -84,12 +81,12 @@ def build(network: Network, precision: str) -> bytes:
                 max_shapes=shapes(PROFILES[-1][-1]),
             )
         return bytes(converted.engine.serialize())
-    except Exception as error:  # what it does not know, it stumbles over somewhere inside, in no way of its own
+    except Exception as error:  # torch2trt raises arbitrary exceptions for unsupported operators
         raise EngineError(f"{network.path}: torch2trt cannot convert it: {error!r}") from error
 
 
 def target() -> str:
-    """The torch device that it traces on."""
+    """The torch device that torch2trt traces on."""
     CudaDevice()
     return "cuda"
 

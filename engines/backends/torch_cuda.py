@@ -1,6 +1,6 @@
-"""PyTorch on the GPU: the network from its ONNX file, in FP16 and channels_last, replayed as a CUDA graph.
+"""PyTorch on the GPU: runs an ONNX file in FP16 and channels_last, as a CUDA graph.
 
-It needs no build and runs on every NVIDIA GPU that torch supports: the fallback where TensorRT is missing.
+It compiles nothing and runs on every NVIDIA GPU that torch supports: the fallback without TensorRT.
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engines.backends.cuda import CudaDevice, CudaEngine, Device, Slot, load_torch, only_batch_is_free
-from engines.base import Array, BackendUnavailable, Engine, EngineError, TensorSpec
+from engines.backends.cuda import CudaEngine, Slot, only_batch_is_free
+from engines.backends.cuda_device import CudaDevice, Device, load_torch
+from engines.base import Array, BackendUnavailable, Engine, Precision
 from engines.cache import Cache
 from engines.onnx_file import Network
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from engines.graph.onnx_module import OnnxModule
+    from engines.graph.onnx_module import LoadedModule
 
-PRECISIONS = ("f16", "f32")
-EAGER = "torch_eager_"
+PRECISIONS: tuple[Precision, ...] = ("f16", "f32")
+EAGER = "torch_eager_"  # prefix of `TorchEager.backend`
 
 _FLAGS = threading.Lock()
 
@@ -38,11 +39,15 @@ class TorchCuda:
         version = load_torch().__version__
         return f"PyTorch {version} on {device.name} ({device.capability}), driver {device.driver}"
 
-    def precisions(self, network: Network) -> tuple[str, ...]:
+    def fingerprint(self) -> str:
+        device = _device()
+        return f"{load_torch().__version__} {device.name} {device.capability} driver {device.driver}"
+
+    def precisions(self, network: Network) -> tuple[Precision, ...]:
         del network
         return PRECISIONS
 
-    def load(self, network: Network, precision: str, *, threads: int | None, cache: Cache) -> Engine:
+    def load(self, network: Network, precision: Precision, *, threads: int | None, cache: Cache) -> Engine:
         del threads  # nothing runs on the processor
         if precision not in PRECISIONS:
             raise BackendUnavailable(f"torch_cuda computes in {PRECISIONS}, not in {precision}")
@@ -50,21 +55,21 @@ class TorchCuda:
 
 
 class TorchCudaEngine(CudaEngine):
-    """An ONNX network run by PyTorch on static buffers.
+    """An ONNX network run by PyTorch on fixed buffers.
 
     Args:
         network: the ONNX file, in float32.
         precision: "f16" or "f32".
         device: where it runs.
-        cache: remembers which nodes overflow in FP16; None to measure them each time.
+        cache: stores which nodes overflow in FP16; None to measure them each time.
     """
 
     backend = TorchCuda.name
 
-    def __init__(self, network: Network, precision: str, device: Device, cache: Cache | None = None) -> None:
+    def __init__(self, network: Network, precision: Precision, device: Device, cache: Cache | None = None) -> None:
         super().__init__(device)
         self.precision = precision
-        self._module, self.inputs, self.outputs = _module(network, precision, cache)
+        self._module, self.inputs, self.outputs = _load_module(network, precision, cache)
         only_batch_is_free(network, self.inputs)
         self._torch = load_torch()
         self._last = self._torch.channels_last
@@ -73,11 +78,11 @@ class TorchCudaEngine(CudaEngine):
             for buffer in self._module.buffers():
                 if buffer.dim() == 4:
                     buffer.data = buffer.contiguous(memory_format=self._last)
-            device.follow()  # the weights are laid out on this thread's stream
+            device.follow()  # the weights are copied on this thread's stream
 
     def _slot(self, batch: int) -> Slot:
         inputs = {spec.name: self._device.buffer(spec.sized(batch), spec.dtype) for spec in self.inputs}
-        # The network itself knows its sizes best: an ONNX file may leave those of its outputs open.
+        # Sizes come from a run: an ONNX file may leave those of its outputs free.
         sizes = [tuple(result.shape) for result in self._forward(inputs)]
         outputs = {
             spec.name: self._device.buffer(size, spec.dtype) for spec, size in zip(self.outputs, sizes, strict=True)
@@ -93,22 +98,22 @@ class TorchCudaEngine(CudaEngine):
         values = [
             value.contiguous(memory_format=self._last) if value.dim() == 4 else value for value in inputs.values()
         ]
-        # TF32 would round FP32 to 10 bits of mantissa; benchmarking picks the fastest kernels for these fixed shapes.
-        # The flags are the process's: without turns, one engine would restore them while another is captured.
+        # TF32 would round FP32 to 10 bits of mantissa. Benchmarking picks the fastest kernels for these fixed shapes.
+        # The flags are global: without the lock, one engine would restore them while another is captured.
         with _FLAGS, self._torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
             return self._module(*values)
 
 
 class TorchEager(Engine):
-    """PyTorch in eager FP32: no engine to choose, but what engines are compared with.
+    """PyTorch in eager FP32, the baseline of `engines.bench`. `engines.select` never chooses it.
 
     Args:
         network: the ONNX file.
-        threads: processor threads; None for torch's choice. Torch has one setting for the process.
+        threads: processor threads, set for the whole process; None for torch's choice.
         target: torch's name of the device, "cpu" or "cuda".
     """
 
-    precision = "f32"
+    precision: Precision = "f32"
 
     def __init__(self, network: Network, threads: int | None, target: str = "cpu") -> None:
         self._torch = load_torch()
@@ -117,7 +122,7 @@ class TorchEager(Engine):
         self.backend = f"{EAGER}{target}"
         self.device = f"PyTorch {self._torch.__version__} on {target}"
         self._target = target
-        self._module, self.inputs, self.outputs = _module(network, "f32")
+        self._module, self.inputs, self.outputs = _load_module(network, "f32")
         self._module.to(device=target)
 
     def to_device(self, inputs: Mapping[str, Array]) -> dict[str, Tensor]:
@@ -125,7 +130,7 @@ class TorchEager(Engine):
         return {name: self._torch.from_numpy(value).to(self._target) for name, value in inputs.items()}
 
     def run_tensors(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Run the network on tensors that are on the device; the results stay there and are complete."""
+        """Run the network on tensors on the device. The results stay there and are completely computed."""
         with self._torch.inference_mode():
             results = self._module(*(inputs[spec.name] for spec in self.inputs))
             if self._target == "cuda":
@@ -137,27 +142,12 @@ class TorchEager(Engine):
         return {name: result.cpu().numpy() for name, result in results.items()}
 
 
-def _module(
-    network: Network, precision: str, cache: Cache | None = None
-) -> tuple[OnnxModule, tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """The network as a module, with what it takes and gives."""
-    import onnx  # noqa: PLC0415
+def _load_module(network: Network, precision: Precision, cache: Cache | None = None) -> LoadedModule:
+    from engines.graph.onnx_module import load_module  # noqa: PLC0415 (it needs onnx and torch)
 
-    from engines.graph import half  # noqa: PLC0415
-    from engines.graph.onnx_module import OnnxModule  # noqa: PLC0415
-
-    model = onnx.load(str(network.path))
-    inputs, outputs = half.sides(model)
-    try:
-        if precision == "f16":
-            only_batch_is_free(network, inputs)
-            model = half.to_half(model, nodes=half.measured(network, cache))
-        module = OnnxModule(model)
-    except EngineError as error:
-        raise EngineError(f"{network.path}: {error}") from error
-    return module.eval(), inputs, outputs
+    return load_module(network, precision, cache)
 
 
 def _device() -> CudaDevice:
-    """A device of its own for each engine: streams and graphs must not meet."""
+    """A new device object: each engine has a stream and a graph pool of its own."""
     return CudaDevice()

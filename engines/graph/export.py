@@ -1,22 +1,21 @@
-"""A torch module as an ONNX file: versions pinned, constants folded, checked against torch before it is used."""
+"""A torch module as an ONNX file: versions pinned, constants folded, compared with torch before it is written."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
+import onnxruntime
+import torch
+from torch import Tensor, nn
 
 from engines.base import Array, EngineError
 from engines.onnx_file import PRECISE, range_property
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
-
-# The oldest that has everything our networks use, so that every runtime of the last years reads the files.
+# The oldest opset with every operator of our networks, so that runtimes of the last years read the files.
 OPSET = 18
 IR_VERSION = 9
 TOLERANCE = 1e-4  # largest error against torch, relative to the largest magnitude of the output
@@ -31,21 +30,21 @@ def export(
     free_batch: bool = True,
     tolerance: float = TOLERANCE,
 ) -> float:
-    """Write a module's network and show that it computes what the module does.
+    """Write a module's network and check that it computes what the module does.
 
-    Only what leads to the named outputs is kept, what is constant is computed now, shapes are those of the example
-    except the batch. The file appears whole or not at all. A network without pictures (latents in, latents out: mapping
-    networks, flows) asks to be run in FP32: it costs next to nothing, and what it loses is the edit.
+    Nodes that lead to no output are dropped and constants are folded. Shapes are those of the example except the batch.
+    The file is written atomically. A network without a four-dimensional input or output (latents in, latents out:
+    mapping networks, flows) asks for FP32: it is cheap, and rounding its latents would change the edit.
 
     Args:
-        module: called with the example's values in their order; returns one tensor per output, or one alone. It is put
-            in evaluation mode, in float32, on the CPU.
-        example: inputs by name, in the range of real ones, which the file then tells; the first dimension is the batch.
-        outputs: names for what the module returns.
+        module: called with the example's values in their order; returns one tensor per output, or a single tensor. It
+            is moved to the CPU and set to evaluation mode and float32.
+        example: inputs by name; the first dimension is the batch. The file records their smallest and largest value.
+        outputs: names of the module's outputs.
         path: the file to write.
-        free_batch: whether the first dimension of every input and output may have any size. It is then also checked at
-            three times the example's batch.
-        tolerance: largest error allowed, relative to the largest magnitude of each output.
+        free_batch: whether the first dimension of every input and output may have any size. The file is then also
+            compared at three times the example's batch.
+        tolerance: largest allowed error, relative to the largest magnitude of each output.
 
     Returns:
         The largest such error.
@@ -53,13 +52,11 @@ def export(
     Raises:
         EngineError: the network differs from the module by more than that; nothing is written.
     """
-    import torch  # noqa: PLC0415
-
     module = module.cpu().float().eval()
     part = path.with_name(f".{path.stem}.part.onnx")
     try:
         with torch.no_grad(), warnings.catch_warnings():
-            # The exporter that reads TorchScript needs no package besides torch; torch says that it is the older one.
+            # The TorchScript exporter needs no package besides torch; torch warns that it is deprecated.
             warnings.simplefilter("ignore", DeprecationWarning)
             torch.onnx.export(
                 module,
@@ -90,19 +87,17 @@ def _has_picture(model: onnx.ModelProto) -> bool:
 
 
 def fold(path: Path, ranges: Mapping[str, tuple[float, float]] | None = None) -> None:
-    """Compute what is constant, drop what leads to no output, pin the versions and check the result, in place.
+    """Fold constants, drop nodes that lead to no output, pin the versions and check the result, in place.
 
     Args:
         path: an ONNX file.
-        ranges: smallest and largest value of real inputs, for the file to tell; checks draw their inputs from there.
+        ranges: smallest and largest value of real inputs by name. The file records them; comparisons draw from them.
 
     Raises:
         EngineError: the file is no valid network.
     """
-    import onnxruntime  # noqa: PLC0415
-
     options = onnxruntime.SessionOptions()
-    # "Basic" folds and removes, and leaves only operators of the standard.
+    # "Basic" folds and removes nodes, and uses standard operators only.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.optimized_model_filepath = str(path)
     options.log_severity_level = 4
@@ -128,9 +123,6 @@ def fold(path: Path, ranges: Mapping[str, tuple[float, float]] | None = None) ->
 
 def difference(module: nn.Module, inputs: Mapping[str, Tensor], outputs: Sequence[str], path: Path) -> float:
     """The largest error of a file against its module, relative to the largest magnitude of each output."""
-    import onnxruntime  # noqa: PLC0415
-    import torch  # noqa: PLC0415
-
     with torch.no_grad():
         wanted = module(*inputs.values())
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

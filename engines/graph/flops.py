@@ -1,18 +1,21 @@
-"""What an ONNX graph costs: floating-point operations, counted node by node. Needs the `onnx` package, no backend."""
+"""The floating-point operations of an ONNX graph, counted node by node. Needs the `onnx` package, no backend."""
 
 from __future__ import annotations
 
 from math import prod
 from typing import Any
 
+import onnx
+
 from engines.base import FREE_SIDE
+from engines.graph.model import read
 from engines.onnx_file import Network
 
 
 def count_flop(network: Network, batch: int = 1) -> int:
     """Floating-point operations of one call: two per multiply-add of every convolution and matrix product.
 
-    Element-wise work is left out, as is usual: it moves memory rather than using the arithmetic units.
+    Element-wise operations are not counted, as is usual: they are limited by memory, not by arithmetic units.
 
     Args:
         network: the ONNX file.
@@ -21,14 +24,12 @@ def count_flop(network: Network, batch: int = 1) -> int:
     Raises:
         EngineError: shapes cannot be inferred.
     """
-    import onnx  # noqa: PLC0415
-
-    model = onnx.load(str(network.path))
+    model = read(network)
     for value in model.graph.input:
         for index, size in enumerate(value.type.tensor_type.shape.dim):
             if not size.HasField("dim_value"):
                 size.dim_value = FREE_SIDE if index else batch
-    for value in model.graph.output:  # these follow
+    for value in model.graph.output:  # inferred below
         for size in value.type.tensor_type.shape.dim:
             size.Clear()
     try:
@@ -38,7 +39,7 @@ def count_flop(network: Network, batch: int = 1) -> int:
     shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     for value in (*graph.input, *graph.output, *graph.value_info):
         shapes[value.name] = tuple(size.dim_value or batch for size in value.type.tensor_type.shape.dim)
-    for node in graph.node:  # weights kept as Constant nodes
+    for node in graph.node:  # weights in Constant nodes
         for attribute in node.attribute:
             if node.op_type == "Constant" and attribute.name == "value":
                 shapes[node.output[0]] = tuple(attribute.t.dims)

@@ -19,11 +19,11 @@ import onnx
 import onnxruntime
 import torch
 
-from engines.backends.cuda import Launch, torch_dtype
+from engines.backends.cuda_device import Launch, torch_dtype
 
 
 class HostDevice:
-    """`engines.backends.cuda.Device` on the host; counts captures and replays."""
+    """`engines.backends.cuda_device.Device` on the host; counts captures and replays."""
 
     name, capability, driver, stream = "a stand-in", "8.9", "580.1", 1234
 

@@ -1,11 +1,7 @@
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
-
 import pytest
 
-from engines import onnx_file as networks
 from engines.base import EngineError
 from engines.onnx_file import open_network
 
@@ -14,7 +10,6 @@ def test_a_whole_file_is_identified_by_its_bytes(network):
     first, same, other = network("a"), network("b"), network("c", size=8)
     assert open_network(first).sha256 == open_network(same).sha256
     assert open_network(first).sha256 != open_network(other).sha256
-    assert open_network(first).size == first.stat().st_size
     assert open_network(first).name == "a"
 
 
@@ -50,26 +45,3 @@ def test_a_missing_file_is_named(tmp_path):
         open_network(tmp_path / "absent.onnx")
     with pytest.raises(EngineError, match="directory"):
         open_network(tmp_path)
-
-
-def test_the_remedy_for_an_embedded_file_is_a_command_that_mends_it(monkeypatch, tmp_path, network):
-    def git(*arguments: str) -> None:
-        identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
-        subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True)
-
-    embedded = tmp_path / "models" / "embedded" / "editor.onnx"
-    embedded.parent.mkdir(parents=True)
-    embedded.write_bytes(network().read_bytes())
-    git("init")
-    git("add", "models")
-    git("commit", "-m", "weights")
-    embedded.write_bytes(embedded.read_bytes()[:100])
-    monkeypatch.setattr(networks, "PROJECT", Path(tmp_path).resolve())
-    monkeypatch.setattr(networks, "EMBEDDED", embedded.parent.resolve())
-
-    with pytest.raises(EngineError) as raised:
-        open_network(embedded)
-    command = str(raised.value).split("mend it with: ")[1]
-    assert command == "git checkout -- models/embedded/editor.onnx"
-    subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
-    assert open_network(embedded).name == "editor"

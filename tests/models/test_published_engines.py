@@ -10,7 +10,7 @@ from collections.abc import Hashable, Iterator
 import onnx
 import pytest
 
-from engines.backends.tensorrt import build
+from engines.backends.tensorrt_build import build
 from engines.graph import half
 from engines.onnx_file import Network, open_network
 from models import catalog

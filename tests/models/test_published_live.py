@@ -205,7 +205,7 @@ def test_the_engine_for_gpus_computes_the_same(row: Entry, tmp_path: Path) -> No
             network = open_network(path)
             reference = OnnxRuntime().load(network, "f32", threads=1, cache=Cache(tmp_path))
             engine = TorchCudaEngine(network, "f32", HostDevice())
-            assert accuracy.compare(engine, reference, drawn=1).holds
+            assert accuracy.compare(engine, reference, samples=1).holds
             half = TorchCudaEngine(network, "f16", HostDevice())
             outputs = half.run(accuracy.draw(half.inputs, accuracy.SEED))
             assert all(np.isfinite(values).all() for values in outputs.values())

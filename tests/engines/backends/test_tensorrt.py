@@ -14,7 +14,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs torch, which carries the tensors on a GPU")
 
-from engines.backends import cuda, tensorrt  # noqa: E402
+from engines.backends import cuda_device, tensorrt, tensorrt_build  # noqa: E402
 from engines.backends.onnxruntime import OnnxRuntime  # noqa: E402
 from engines.base import BackendUnavailable, DeviceLost, EngineError, InputMismatch, OutOfMemory  # noqa: E402
 from engines.cache import Cache  # noqa: E402
@@ -181,7 +181,7 @@ def test_a_library_that_does_not_get_along_with_the_driver_is_said(monkeypatch, 
 
 
 def test_progress_shows_the_outermost_phase_only(network, library, device, cache, caplog):
-    with caplog.at_level("INFO", "engines.backends.tensorrt"):
+    with caplog.at_level("INFO", "engines.backends.tensorrt_build"):
         load(network(), cache)
     assert [r.getMessage() for r in caplog.records if " of " in r.getMessage()] == ["small: Building engine, 1 of 1"]
 
@@ -210,7 +210,10 @@ def test_rtx_builds_for_the_gpu_that_is_here(network, rtx, device, cache, capabi
     device.capability = capability
     tensorrt.TensorRt("tensorrt_rtx").load(open_network(network()), "f16", threads=None, cache=cache)
     config = rtx.builds[0].config
-    assert (config.num_compute_capabilities, config.capabilities) == (1, {0: tensorrt.capability_of(rtx, capability)})
+    assert (config.num_compute_capabilities, config.capabilities) == (
+        1,
+        {0: tensorrt_build.capability_of(rtx, capability)},
+    )
 
 
 def test_rtx_compiles_for_each_shape_at_once_and_records_its_own_graphs(network, rtx, device, cache):
@@ -236,25 +239,6 @@ def test_rtx_says_which_gpus_it_is_for(rtx, device):
     device.capability = "9.0"
     with pytest.raises(BackendUnavailable, match="does not build for compute capability 9"):
         tensorrt.TensorRt("tensorrt_rtx").probe()
-
-
-def test_weights_can_be_replaced_without_a_build(network, library, device, tmp_path):
-    path = network()
-    model = onnx.load(path)
-    for tensor in model.graph.initializer:
-        tensor.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor) * np.float32(2), tensor.name))
-    onnx.save(model, tmp_path / "twice.onnx")
-    for refittable in (True, False):
-        built = tensorrt.build(library, open_network(path), "f16", refittable=refittable)
-        plan = tensorrt.deserialized(library, built.plan)
-        engine = tensorrt.TensorRtEngine("tensorrt", library, plan, "f16", device)
-        if not refittable:
-            with pytest.raises(EngineError, match="could not be put"):
-                tensorrt.refit(library, plan, open_network(tmp_path / "twice.onnx"), "f16")
-            continue
-        before = engine.run(image())["out"]
-        tensorrt.refit(library, plan, open_network(tmp_path / "twice.onnx"), "f16")
-        np.testing.assert_allclose(engine.run(image())["out"], 4 * before, atol=5e-3)
 
 
 def test_tensors_stay_on_the_device(network, library, device, cache):
@@ -351,28 +335,30 @@ class TorchOfStreams:
         self.cuda = SimpleNamespace(
             is_available=lambda: True,
             get_device_properties=lambda index: SimpleNamespace(name="a GPU", major=9, minor=0),
-            Stream=lambda priority: SimpleNamespace(cuda_stream=1000 * -priority + next(self.turn) % cuda.STREAMS),
+            Stream=lambda priority: SimpleNamespace(
+                cuda_stream=1000 * -priority + next(self.turn) % cuda_device.STREAMS
+            ),
         )
 
 
 @pytest.fixture
 def streams(monkeypatch):
     torch_of_streams = TorchOfStreams()
-    monkeypatch.setattr(cuda, "find_driver", lambda: None)
-    monkeypatch.setattr(cuda, "load_torch", lambda: torch_of_streams)
-    monkeypatch.setattr(cuda, "_driver", lambda: "580.1")
-    monkeypatch.setattr(cuda, "_TAKEN", set())
+    monkeypatch.setattr(cuda_device, "find_driver", lambda: None)
+    monkeypatch.setattr(cuda_device, "load_torch", lambda: torch_of_streams)
+    monkeypatch.setattr(cuda_device, "_driver", lambda: "580.1")
+    monkeypatch.setattr(cuda_device, "_TAKEN", set())
     return torch_of_streams
 
 
 def test_no_two_engines_share_a_stream(streams):
-    devices = [cuda.CudaDevice() for _ in range(2 * cuda.STREAMS)]
+    devices = [cuda_device.CudaDevice() for _ in range(2 * cuda_device.STREAMS)]
     assert next(streams.turn) == 0  # a device that only tells its name takes none
-    assert len({device.stream for device in devices}) == 2 * cuda.STREAMS
+    assert len({device.stream for device in devices}) == 2 * cuda_device.STREAMS
     with pytest.raises(EngineError, match="64 networks are on the GPU"):
-        _ = cuda.CudaDevice().stream
+        _ = cuda_device.CudaDevice().stream
     free = devices.pop().stream
-    assert cuda.CudaDevice().stream == free
+    assert cuda_device.CudaDevice().stream == free
 
 
 def test_a_gpu_that_cannot_be_used_is_said(streams):
@@ -381,15 +367,15 @@ def test_a_gpu_that_cannot_be_used_is_said(streams):
 
     streams.cuda.get_device_properties = busy
     with pytest.raises(BackendUnavailable, match=r"cannot be used: .* busy"):
-        cuda.CudaDevice()
+        cuda_device.CudaDevice()
 
 
 def test_a_missing_driver_is_said_before_anything_heavy_is_imported(monkeypatch):
     def missing(name):
         raise OSError(name)
 
-    monkeypatch.setattr(cuda.ctypes, "CDLL", missing)
-    monkeypatch.setattr(cuda, "load_torch", lambda: pytest.fail("torch was imported"))
+    monkeypatch.setattr(cuda_device.ctypes, "CDLL", missing)
+    monkeypatch.setattr(cuda_device, "load_torch", lambda: pytest.fail("torch was imported"))
     with pytest.raises(BackendUnavailable, match=r"there is no NVIDIA driver \(.* is not found\)"):
         tensorrt.TensorRt("tensorrt").probe()
 
@@ -400,29 +386,29 @@ def test_the_driver_tells_its_version_where_there_is_no_file_of_it(monkeypatch, 
         return 0
 
     nvml = SimpleNamespace(nvmlInit_v2=lambda: 0, nvmlSystemGetDriverVersion=version)
-    monkeypatch.setattr(cuda, "DRIVER_FILE", tmp_path / "version")
-    monkeypatch.setattr(cuda.ctypes, "CDLL", lambda name: nvml)
-    assert cuda._driver() == "581.29"
+    monkeypatch.setattr(cuda_device, "DRIVER_FILE", tmp_path / "version")
+    monkeypatch.setattr(cuda_device.ctypes, "CDLL", lambda name: nvml)
+    assert cuda_device._driver() == "581.29"
     nvml.nvmlInit_v2 = lambda: 9  # the driver is not loaded
-    assert cuda._driver() == f"for CUDA {torch.version.cuda}"
+    assert cuda_device._driver() == f"for CUDA {torch.version.cuda}"
     (tmp_path / "version").write_text("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.82.07  Release\n")
-    assert cuda._driver() == "580.82.07"
+    assert cuda_device._driver() == "580.82.07"
 
 
 def test_a_torch_without_cuda_is_said(monkeypatch):
     if torch.version.cuda is not None:
         pytest.skip("this torch has CUDA")
-    monkeypatch.setattr(cuda, "find_driver", lambda: None)
+    monkeypatch.setattr(cuda_device, "find_driver", lambda: None)
     with pytest.raises(BackendUnavailable, match="built without CUDA"):
-        cuda.CudaDevice()
+        cuda_device.CudaDevice()
 
 
 def test_a_library_that_is_not_installed_is_said():
     with pytest.raises(BackendUnavailable, match="no_such_tensorrt does not load"):
-        tensorrt.load_library("no_such_tensorrt")
+        tensorrt_build.load_library("no_such_tensorrt")
 
 
 def test_an_old_tensorrt_is_refused(monkeypatch):
-    monkeypatch.setattr(tensorrt.importlib, "import_module", lambda name: standins.TensorRt("8.6.1"))
+    monkeypatch.setattr(tensorrt_build.importlib, "import_module", lambda name: standins.TensorRt("8.6.1"))
     with pytest.raises(BackendUnavailable, match=r"8\.6\.1 is too old"):
-        tensorrt.load_library("tensorrt")
+        tensorrt_build.load_library("tensorrt")

@@ -7,13 +7,14 @@ from pathlib import Path
 import onnx
 import pytest
 
-from engines.backends.tensorrt import build, capability_of, graph_of, load_library, logger_of, parse
+from engines.backends.tensorrt_build import build, capability_of, graph_of, load_library, logger_of, parse
 from engines.base import FREE_SIDE, BackendUnavailable, EngineError
-from engines.onnx_file import Network, embedded, open_network
+from engines.networks import shipped_networks
+from engines.onnx_file import Network, open_network
 
 rtx = pytest.importorskip("tensorrt_rtx", reason="needs the optional package tensorrt-rtx-cu13")
 
-EMBEDDED = embedded()
+EMBEDDED = shipped_networks()
 CAPABILITIES = ["7.5", "8.9", "12.0"]
 MATRIX_LAYERS = {rtx.LayerType.CONVOLUTION, rtx.LayerType.DECONVOLUTION, rtx.LayerType.MATRIX_MULTIPLY}
 
@@ -100,7 +101,7 @@ def test_every_embedded_network_is_built(path, tmp_path):
 
 
 def test_progress_is_logged(network, caplog):
-    with caplog.at_level("INFO", "engines.backends.tensorrt"):
+    with caplog.at_level("INFO", "engines.backends.tensorrt_build"):
         build(rtx, open_network(network()), "f16", capability="8.9")
     steps = [record.getMessage() for record in caplog.records if " of " in record.getMessage()]
     assert len(steps) > 1
@@ -122,5 +123,5 @@ def test_what_the_parser_refuses_is_named(tmp_path):
 
 
 def test_a_capability_it_does_not_build_for_is_said():
-    with pytest.raises(BackendUnavailable, match=r"does not build for compute capability 9\.0 \(knows \['120', "):
+    with pytest.raises(BackendUnavailable, match=r"does not build for compute capability 9\.0 \(it knows \['120', "):
         capability_of(load_library("tensorrt_rtx"), "9.0")

@@ -11,19 +11,20 @@ from onnx import TensorProto, helper, numpy_helper
 torch = pytest.importorskip("torch", reason="needs torch, which this engine is made of")
 
 from engines.accuracy import draw  # noqa: E402
-from engines.backends.cuda import CudaDevice  # noqa: E402
+from engines.backends.cuda_device import CudaDevice  # noqa: E402
 from engines.backends.onnxruntime import OnnxRuntime  # noqa: E402
 from engines.backends.torch_cuda import TorchCuda, TorchCudaEngine, TorchEager  # noqa: E402
 from engines.base import BackendUnavailable, EngineError, OutOfMemory  # noqa: E402
 from engines.cache import Cache  # noqa: E402
 from engines.graph.half import to_half  # noqa: E402
 from engines.graph.onnx_module import OnnxModule  # noqa: E402
-from engines.onnx_file import embedded, open_network, range_property  # noqa: E402
+from engines.networks import shipped_networks  # noqa: E402
+from engines.onnx_file import open_network, range_property  # noqa: E402
 from tests.engines.captured import assert_nothing_leaves_the_device  # noqa: E402
 from tests.engines.conftest import IR, OPSET  # noqa: E402
 from tests.engines.standins import HostDevice  # noqa: E402
 
-EMBEDDED = embedded()
+EMBEDDED = shipped_networks()
 X = (2, 4, 6, 8)  # shape of the input of every operator below
 RNG = np.random.default_rng(5)
 

@@ -10,8 +10,8 @@ from engines.backends.onnxruntime import OnnxRuntime  # noqa: E402
 from engines.base import EngineError  # noqa: E402
 from engines.cache import Cache  # noqa: E402
 from engines.graph.export import IR_VERSION, OPSET, export  # noqa: E402
-from engines.graph.half import sides  # noqa: E402
-from engines.onnx_file import open_network, told_range  # noqa: E402
+from engines.graph.model import io_specs  # noqa: E402
+from engines.onnx_file import open_network, recorded_range  # noqa: E402
 
 
 class Modulated(torch.nn.Module):
@@ -80,14 +80,14 @@ def test_the_file_tells_the_range_of_its_inputs(tmp_path):
     export(Modulated(), example, ["out", "mean"], path)
     for inputs in (
         OnnxRuntime().load(open_network(path), "f32", threads=1, cache=Cache(tmp_path / "cache")).inputs,
-        sides(onnx.load(path))[0],
+        io_specs(onnx.load(path))[0],
     ):
         assert [spec.range for spec in inputs] == [(0.0, 255.0), (-2.0, 1.0)]
         drawn = draw(inputs, 1)
         assert 200 < drawn["image"].max() <= 255
         assert 0 <= drawn["image"].min() < 50
-    assert told_range({"latentcam:range:x": "junk"}, "x") is None
-    assert told_range({"latentcam:range:x": "2 1"}, "x") is None
+    assert recorded_range({"latentcam:range:x": "junk"}, "x") is None
+    assert recorded_range({"latentcam:range:x": "2 1"}, "x") is None
 
 
 def test_the_batch_can_be_fixed(tmp_path):

@@ -9,7 +9,7 @@ from engines import accuracy
 from engines.backends.onnxruntime import OnnxRuntime
 from engines.cache import Cache
 from engines.graph import half as halves
-from engines.graph.half import measured, overflowing, to_half
+from engines.graph.half import measure_overflow, overflowing_nodes, to_half
 from engines.onnx_file import open_network
 from tests.engines.conftest import IR, OPSET, convolutions
 
@@ -45,7 +45,7 @@ def run(model: onnx.ModelProto, tmp_path, inputs):
 HALF, FULL = TensorProto.FLOAT16, TensorProto.FLOAT
 
 
-def test_a_network_becomes_half_inside_and_keeps_its_sides(tmp_path):
+def test_a_network_becomes_half_inside_and_keeps_its_io(tmp_path):
     model = convolutions(layers=3, channels=8)
     half = to_half(model)
     assert (half.graph.input, half.graph.output) == (model.graph.input, model.graph.output)
@@ -61,7 +61,7 @@ def test_a_network_becomes_half_inside_and_keeps_its_sides(tmp_path):
 
 
 def test_named_nodes_stay_full(tmp_path):
-    half = to_half(convolutions(layers=3), keep=[r"^conv1$"], nodes={"relu0"})
+    half = to_half(convolutions(layers=3), keep={"conv1", "relu0"})
     types = kinds(half)
     assert [types[name] for name in ("conv0", "relu0", "conv1", "relu1", "conv2")] == [HALF, FULL, FULL, HALF, HALF]
 
@@ -160,19 +160,19 @@ def test_what_overflows_is_found_by_measuring(tmp_path):
     weights = {"w": np.full((8, 8), 200.0, np.float32), "half": np.float32(0.5)}
     onnx.save(build(nodes, ["x"], ["y"], weights), tmp_path / "net.onnx")
     network = open_network(tmp_path / "net.onnx")
-    assert overflowing(network, [{"x": np.ones((1, 8), np.float32)}]) == set()
-    found = overflowing(network, [{"x": np.full((1, 8), 100.0, np.float32)}])
+    assert overflowing_nodes(network, [{"x": np.ones((1, 8), np.float32)}]) == set()
+    found = overflowing_nodes(network, [{"x": np.full((1, 8), 100.0, np.float32)}])
     assert found == {"big", "squash"}
-    types = kinds(to_half(onnx.load(network.path), nodes=found))
+    types = kinds(to_half(onnx.load(network.path), found))
     assert (types["big"], types["squash"], types["after"]) == (FULL, FULL, HALF)
 
 
 def test_what_was_measured_is_remembered(monkeypatch, tmp_path, network):
     cache, path = Cache(tmp_path / "cache"), open_network(network())
     found = [{"conv0"}]
-    monkeypatch.setattr(halves, "overflowing", lambda network, samples: found.pop())
-    assert measured(path, cache) == {"conv0"}
-    assert measured(path, cache) == {"conv0"}  # it would fail to measure again
+    monkeypatch.setattr(halves, "overflowing_nodes", lambda network, samples: found.pop())
+    assert measure_overflow(path, cache) == {"conv0"}
+    assert measure_overflow(path, cache) == {"conv0"}  # it would fail to measure again
 
 
 def test_resize_keeps_its_scales_in_float32(tmp_path):
@@ -207,7 +207,7 @@ def test_indices_are_counted_in_full(tmp_path):
         helper.make_node("Cast", ["many"], ["y"], "count", to=TensorProto.INT64),
     ]
     model = build(nodes, ["x"], [("y", TensorProto.INT64, (1, 8))], {"thousand": np.float32(1000)})
-    half = to_half(model, nodes={"many"})
+    half = to_half(model, {"many"})
     x = np.linspace(0, 60, 8, dtype=np.float32)[None]
     np.testing.assert_array_equal(run(half, tmp_path, {"x": x})["y"], run(model, tmp_path, {"x": x})["y"])
 
