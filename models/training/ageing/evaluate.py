@@ -149,7 +149,7 @@ class NetworkBench(LitBench):
         relief = None
         if self.guides is not None and target >= GUIDED_FROM and target > source:
             donor = self.guides.nearest(row, target - DONOR_AGES, target + DONOR_AGES)
-            relief = np.float32(self.relief) * self.guides.relief(donor)
+            relief = np.float32(self.relief) * self.guides.lent_by(donor, row)
         edit = self.network.edit(crop, source=source, target=target, male=float(read[MALE]), relief=relief)
         return apply_edit(edit, crop.image)
 

@@ -32,6 +32,12 @@ EDGE_FADE = 10
 MACHINE_MADE = ("fakerjs", "sfhq_t2i")
 """Sources that show nobody (CC0-1.0, MIT): their relief may be shipped with attribution."""
 CANDIDATES = 10
+YOUNG = 32.0
+"""Lenders below this age show the relief that all faces have, years."""
+MOST_CREASED = 0.085
+"""Contrast of lent creases at most; photographs of people above 70 have 0.10 in all."""
+FIT = (0.35, 1.2)
+"""Bounds of the factor that fits a lender's creases to a portrait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +87,13 @@ class Guides:
         if not path.is_file():
             part = path.with_suffix(".part")
             with part.open("wb") as file:
-                tables = read_tables(EMBEDDED)
-                skin = tables["ageing_skin"] / np.float32(255) * (1 - tables["skin_brows"] / np.float32(255))
-                reliefs = [relief_of(faces, space, masks[row], row) * skin for row in range(len(faces))]
+                reliefs = [relief_of(faces, space, masks[row], row) * skin_field() for row in range(len(faces))]
                 stored = [np.round(np.clip(relief / MOST_RELIEF, -1, 1) * 127).astype(np.int8) for relief in reliefs]
                 np.save(file, np.stack(stored), allow_pickle=False)
             part.replace(path)
         self._relief = np.load(path, mmap_mode="r")
         labels = faces.labels
+        self._skin = skin_field()
         lends = (
             (labels["split"] == "train")
             & (labels["glasses"] != 1)
@@ -103,13 +108,36 @@ class Guides:
         others = [labels["smile"] * 2.5, np.nan_to_num(labels["skin_L"], nan=60.0) / 12]
         self._likeness = np.column_stack([0.6 * shapes, *others, 2.0 * (labels["sex"] == "M")]).astype(np.float32)
 
+        self._contrast = np.array([self.contrast(self._read(row)) for row in range(len(faces))], np.float32)
+        young = labels["age"][self._lenders] < YOUNG
+        self._common = {
+            sex: np.mean(
+                [self._read(int(row)) for row in self._lenders[young & (labels["sex"][self._lenders] == sex)]], 0
+            )
+            for sex in ("F", "M")
+        }
+        self._typical = {
+            source: float(np.median(self._contrast[self._lenders[labels["source"][self._lenders] == source]]))
+            for source in np.unique(labels["source"][self._lenders])
+        }
+
+    def contrast(self, relief: Floats) -> float:
+        """Root mean square of the relief of skin."""
+        return float(np.sqrt((self._skin * relief**2).sum() / self._skin.sum()))
+
+    def creases(self, row: int) -> Floats:
+        """A portrait's relief without what all young faces have, the shading of nose, lids and lips."""
+        relief = self._read(row)
+        common = self._common[str(self._faces.labels["sex"][row])]
+        return np.asarray(relief - common * np.float32((relief * common).sum() / (common**2).sum()), np.float32)
+
     def own(self, row: int, generator: np.random.Generator) -> Floats:
         """A portrait's own relief, bent: (192, 192) float32."""
-        relief = self._read(row)
+        relief = self.creases(row)
         if generator.random() < BENDING.mirrored:
             relief = np.ascontiguousarray(relief[:, ::-1])
         if generator.random() < BENDING.mixed:
-            other = self._read(int(generator.choice(self._lenders)))
+            other = self.creases(int(generator.choice(self._lenders)))
             field = cv2.resize(generator.normal(0, 1, (6, 6)).astype(np.float32), (SIZE, SIZE), interpolation=2)
             share = smoothstep(field, 0.4, 0.9)
             relief = relief * (1 - share) + other * share
@@ -122,10 +150,17 @@ class Guides:
         if len(near) < CANDIDATES:
             near = self._lenders[np.argsort(np.abs(ages - age))[: 2 * CANDIDATES]]
         some = generator.choice(near, CANDIDATES, replace=False)
-        relief = self._read(int(some[self._distance(row, some).argmin()]))
-        if generator.random() < 0.5:
-            relief = np.ascontiguousarray(relief[:, ::-1])
-        return relief * np.float32(generator.uniform(0.8, 1.4))
+        lender = int(some[self._distance(row, some).argmin()])
+        relief = self.creases(lender) * np.float32(
+            self.fit_of(lender, self._contrast[row]) * generator.uniform(0.8, 1.3)
+        )
+        return np.ascontiguousarray(relief[:, ::-1]) if generator.random() < 0.5 else relief
+
+    def fit_of(self, lender: int, contrast: float) -> float:
+        """The factor that makes a lender's creases as strong as a portrait's light and sharpness would show them."""
+        typical = self._typical[str(self._faces.labels["source"][lender])]
+        most = MOST_CREASED / self.contrast(self.creases(lender))
+        return min(most, float(np.clip(contrast / typical, *FIT)))
 
     def nearest(self, row: int, low: float, high: float) -> int:
         """The machine-made portrait of an age that looks most like another portrait."""
@@ -133,9 +168,9 @@ class Guides:
         near = self._machine_made[(ages >= low) & (ages <= high)]
         return int(near[self._distance(row, near).argmin()])
 
-    def relief(self, row: int) -> Floats:
-        """A portrait's relief as it is, (192, 192) float32."""
-        return self._read(row)
+    def lent_by(self, lender: int, row: int) -> Floats:
+        """The creases of a lender as strong as a portrait would show them, (192, 192) float32."""
+        return self.creases(lender) * np.float32(self.fit_of(lender, self._contrast[row]))
 
     def _read(self, row: int) -> Floats:
         return self._relief[row].astype(np.float32) * np.float32(MOST_RELIEF / 127)
@@ -154,6 +189,14 @@ def relief_of(faces: FaceSet, space: FaceSpace, masks: NDArray[np.uint8], row: i
     axis = smoothstep(np.minimum(np.arange(SIZE), np.arange(SIZE)[::-1]), 0, EDGE_FADE)
     seen = visible(fit) * (1 - smoothstep(covered(crop, fit), 0.2, 0.5)) * axis[:, None] * axis
     return np.asarray(relief * seen, np.float32)
+
+
+def skin_field() -> Floats:
+    """Where a guide may lie, (192, 192) float32 in 0..1: skin without lids, lips and brows."""
+    tables = read_tables(EMBEDDED)
+    return np.asarray(
+        tables["ageing_skin"] / np.float32(255) * (1 - tables["skin_brows"] / np.float32(255)), np.float32
+    )
 
 
 def draw_guide(relief: Floats, where: Floats) -> Floats:

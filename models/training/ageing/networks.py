@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.face.imaging import LOG_OFFSET
+
 PLANES = 9
 """Planes that the network sees at full size: RGB, hair, face, person, two texture coordinates, the guide."""
 GUIDE_SCALE = 6.0
@@ -22,7 +24,9 @@ LABELS = len(LABEL_AGES) + 3
 class HeadAger(nn.Module):
     """Portrait, ages -> the portrait's change.
 
-    A U-Net (Ronneberger et al. 2015) on the portrait folded to half its size (space to depth); sex and ages enter as
+    The guide's relief is put in as it is; what the network adds makes it agree with the face and its light and draws
+    the rest. A U-Net (Ronneberger et al. 2015) on the portrait folded to half its size (space to depth); sex and ages
+    enter as
     planes and modulate every level (FiLM, Perez et al. 2018).
 
     Args:
@@ -69,7 +73,9 @@ class HeadAger(nn.Module):
         for up, skip, factor in zip(self.up, reversed(skips), factors[len(skips) + 1 :], strict=True):
             x = _film(up(torch.cat([functional.interpolate(x, scale_factor=2.0, mode="nearest"), skip], 1)), factor)
         inside = torch.maximum(planes[:, 3:4], planes[:, 5:6])
-        return functional.pixel_shuffle(self.leave(x), 2) * inside
+        lit = planes[:, :3] + (2 + LOG_OFFSET / 64)
+        composed = lit * torch.expm1(planes[:, 8:9] / GUIDE_SCALE)
+        return (composed + functional.pixel_shuffle(self.leave(x), 2)) * inside
 
 
 def conditions_of(male: Tensor, source: Tensor, target: Tensor) -> Tensor:

@@ -84,8 +84,6 @@ YOUNG_FROM, YOUNG_TO = 18.0, 36.0
 MIDDLE_AGED = 48.0
 RELIEF, WHOLE = 1.0, 2.0
 """Kinds of hints."""
-OWN_RELIEF_LOST = 0.5
-"""Share of its own relief that a face loses where a guide's is put in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,9 +217,9 @@ class Samples:
         return replace(self._finish(photograph, hinted, row, ages, generator, guide=guide), hint=hint)
 
     def _with_relief(self, photograph: Floats, row: int, guide: Floats) -> Floats:
-        """The portrait with another relief."""
+        """The portrait with a guide's creases put in."""
         where = cv2.resize(self._prepared.where[row].astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
-        change = draw_guide(guide - np.float32(OWN_RELIEF_LOST) * self._guides.relief(row), where)
+        change = draw_guide(guide, where)
         return np.asarray((photograph + LOG_OFFSET) * np.exp(change)[..., None] - LOG_OFFSET, np.float32)
 
     def real(self, generator: np.random.Generator) -> Sample:

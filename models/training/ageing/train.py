@@ -47,6 +47,7 @@ class Plan:
         critic_rate: learning rate of the critics.
         average: decay of the weights' moving average.
         alone: steps before the critics join.
+        critics_every: steps from one that the critics take part in to the next.
         critics_alone: the critics' first steps, in which they only learn.
         rounds_from: step from which the network's own outputs become inputs.
         own_inputs: share of the pairs that are made of them.
@@ -72,6 +73,7 @@ class Plan:
     critic_rate: float = 1e-3
     average: float = 0.99
     alone: int = 150
+    critics_every: int = 2
     critics_alone: int = 80
     rounds_from: int = 600
     own_inputs: float = 0.4
@@ -83,11 +85,11 @@ class Plan:
     skin: float = 0.8
     fake: float = 0.6
     wrong_age: float = 0.4
-    age: float = 0.8
-    calm: float = 0.25
+    age: float = 0.08
+    calm: float = 1.0
     still: float = 0.15
-    relief: float = 2.0
-    whole: float = 0.4
+    relief: float = 1.5
+    whole: float = 0.6
 
 
 SAVE_SECONDS = 180
@@ -226,6 +228,10 @@ class Trainer:
         loss = near + plan.gradient * edges
         measured = {"near": float(near.detach()), "edges": float(edges.detach())}
         if adversarial:
+            hinted, said = self._hint(batch, drawn, cut)
+            loss = loss + hinted
+            measured |= said
+        if adversarial and self.step % plan.critics_every == 0:
             self.critics.requires_grad_(True)
             measured["critics"] = self._teach_critics(batch, drawn.detach())
             self.taught += 1
@@ -291,7 +297,7 @@ class Trainer:
         return float(loss.detach())
 
     def _judge(self, batch: dict[str, Tensor], drawn: Tensor, cut: int) -> tuple[Tensor, dict[str, float]]:
-        """What critics and reader say of the drawn; pairs are compared with their photographs besides."""
+        """What the critics say of the drawn; pairs are compared with their photographs besides."""
         plan = self._plan
         label = label_of(batch["male"], batch["target"])
         fooled_pair = fooled = likeness = torch.zeros((), device=self._device)
@@ -306,6 +312,13 @@ class Trainer:
                 for verdict in said:
                     fooled_pair = fooled_pair - weight * verdict[:cut].float().mean()
                     fooled = fooled - weight * verdict[cut:].float().mean()
+        loss = plan.features * likeness + plan.fooled_pair * fooled_pair + plan.fooled * fooled
+        named = {"features": likeness, "fooled_pair": fooled_pair, "fooled": fooled}
+        return loss, {name: float(value.detach()) for name, value in named.items()}
+
+    def _hint(self, batch: dict[str, Tensor], drawn: Tensor, cut: int) -> tuple[Tensor, dict[str, float]]:
+        """What is known of journeys without a photograph: the age that the reader shall read, hints, what stays."""
+        plan = self._plan
         journey = {name: value[cut:] for name, value in batch.items()}
         result, seen = drawn[cut:], journey["planes"]
         years = (self._read_age(result, journey["head"]) - journey["target"] / 100).abs().mean()
@@ -314,25 +327,11 @@ class Trainer:
         still = beside.abs().mean()
         away = result - journey["photograph"]
         skin = seen[:, 4:5] * (1 - seen[:, 3:4])
-        relief = (_fine(away).abs() * skin).mean((1, 2, 3)) @ (journey["hint"] == RELIEF).float() / len(away)
+        found = (_fine(away).abs() * skin).sum((1, 2, 3)) / (1 + skin.sum((1, 2, 3)))
+        relief = found @ (journey["hint"] == RELIEF).float() / len(away)
         whole = away.abs().mean((1, 2, 3)) @ (journey["hint"] == WHOLE).float() / len(away)
-        loss = (
-            plan.features * likeness
-            + plan.fooled_pair * fooled_pair
-            + plan.fooled * fooled
-            + plan.age * years
-            + plan.calm * shift
-            + plan.still * still
-            + plan.relief * relief
-            + plan.whole * whole
-        )
-        named = {
-            "features": likeness,
-            "fooled_pair": fooled_pair,
-            "fooled": fooled,
-            "years": 100 * years,
-            "still": still,
-        }
+        loss = plan.age * years + plan.calm * shift + plan.still * still + plan.relief * relief + plan.whole * whole
+        named = {"years": 100 * years, "still": still, "relief": relief, "whole": whole}
         return loss, {name: float(value.detach()) for name, value in named.items()}
 
     def _views(

@@ -6,12 +6,13 @@ import torch
 
 from models.training.ageing.evaluate import FeatureDistance, load_network
 from models.training.ageing.guides import draw_guide
-from models.training.ageing.networks import AgeCritic, HeadAger, conditions_of, label_of
+from models.training.ageing.networks import GUIDE_SCALE, AgeCritic, HeadAger, conditions_of, label_of
 from models.training.ageing.prepare import edge_fade
 from models.training.ageing.samples import Sample, _spoil
 from models.training.ageing.train import WRONG_BY, Plan, Trainer, _vary, _wrong_age, unwrap
 
-PLAN = Plan(pairs=1, journeys=1, alone=0, critics_alone=1, rounds_from=0, own_inputs=1.0)
+UNGUIDED = torch.tensor([1.0] * 8 + [0.0])[:, None, None]
+PLAN = Plan(pairs=1, journeys=1, alone=0, critics_every=1, critics_alone=1, rounds_from=0, own_inputs=1.0)
 
 
 class FlatSamples:
@@ -48,9 +49,22 @@ def test_an_untrained_network_changes_nothing():
     network = HeadAger().eval()
     ages = (torch.tensor([value]) for value in (1.0, 30.0, 75.0))
     with torch.no_grad():
-        change = network(torch.rand(1, 9, 64, 64), conditions_of(*ages))
+        change = network(torch.rand(1, 9, 64, 64) * UNGUIDED, conditions_of(*ages))
     assert change.shape == (1, 3, 64, 64)
     assert not change.any()
+
+
+def test_a_guide_is_drawn_in_the_light_of_the_face():
+    network = HeadAger().eval()
+    planes = torch.zeros(1, 9, 64, 64)
+    planes[:, 3:6] = 1
+    planes[:, 8] = GUIDE_SCALE * 0.1
+    planes[:, :3, :, 32:] = -1.9
+    ages = (torch.tensor([value]) for value in (1.0, 30.0, 75.0))
+    with torch.no_grad():
+        change = network(planes, conditions_of(*ages))
+    assert float(change[0, 0, 5, 5]) == pytest.approx((2 + 16 / 64) * (np.exp(0.1) - 1), rel=1e-4)
+    assert change[..., 40:].max() < 0.2 * change[..., :24].max()
 
 
 def test_nothing_changes_beside_hair_and_person():
