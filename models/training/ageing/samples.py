@@ -38,7 +38,7 @@ class Spoiling:
         packed: share that is JPEG-compressed.
         textured: share of first-pair inputs whose skin gets a texture of its own, so that smoothness says nothing.
         texture: its standard deviation at most, of 255.
-        tinted: share of first-pair inputs whose hair gets another lightness.
+        tinted: share of first-pair inputs whose hair gets another lightness and colour.
     """
 
     scale: float = 0.04
@@ -54,7 +54,7 @@ class Spoiling:
     packed: float = 0.15
     textured: float = 0.6
     texture: float = 5.0
-    tinted: float = 0.5
+    tinted: float = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +249,10 @@ class Samples:
             band *= np.float32(generator.uniform(0.5, SPOILING.texture) / band.std())
             picture = picture + (band * skin * (picture.mean(axis=2) / 150))[..., None]
         if generator.random() < SPOILING.tinted:
-            gain = np.exp(generator.uniform(-0.7, 0.15) + generator.normal(0, 0.04, 3)).astype(np.float32)
-            picture = picture * (1 + masks[..., :1] * (gain - 1))
+            gain = np.exp(generator.uniform(-1.1, 0.15) + generator.normal(0, 0.04, 3)).astype(np.float32)
+            grey = picture.mean(axis=2, keepdims=True)
+            hair = (grey + np.float32(generator.uniform(0, 1.3)) * (picture - grey)) * gain
+            picture = picture + masks[..., :1] * (hair - picture)
         return np.asarray(picture, np.float32)
 
     def _finish(
