@@ -30,6 +30,7 @@ from models.face.texture_space import SIZE as TEXTURE
 from models.face.texture_space import FaceSpace
 from models.training.ageing.guides import Guides, draw_guide
 from models.training.ageing.networks import GUIDE_SCALE, HeadAger, conditions_of
+from models.training.ageing.panel import CELL, Cell, write_panel
 from models.training.ageing.prepare import PAD, edge_fade, portrait_masks
 from models.training.apply import apply_edit
 from models.training.data import SIZE, WORK, FaceSet, shared_folder
@@ -43,11 +44,16 @@ REAL_OLD, REAL_YOUNG = (66, 88), (18, 32)
 """Ages of the photographs that the edited are compared with."""
 GUIDED_FROM, DONOR_AGES = 45.0, 10.0
 """Target age from which a guide is lent, years; from a portrait of that age, give or take so many years."""
+LOST, YOUTH_YEARS = 0.75, 30.0
+"""Share of its own creases that a face loses in so many years of youth."""
 DIM = 0.3
 """Light of the dimmed portraits."""
 LEAST_SPREAD = 0.1
 """Added to each feature's standard deviation, as a share of the mean one: features that hardly vary say nothing."""
-CELL = 384
+SHEET_PIXELS = 160
+"""Side of a portrait's crop in its source picture, at least."""
+PANEL_CELLS, PANEL_SEED = 30, 1
+"""Cells of a kind; seed of their order."""
 SHEET_ROWS, SHEET_COLUMNS = 3, 2
 FEATURES = (("faceapi_age_gender.onnx", "/ReduceMean_output_0"), ("genderage_v1.onnx", "flatten0"))
 """Teachers and their features that the kernel distance is taken of; no loss ever sees them."""
@@ -150,6 +156,8 @@ class NetworkBench(LitBench):
         if self.guides is not None and target >= GUIDED_FROM and target > source:
             donor = self.guides.nearest(row, target - DONOR_AGES, target + DONOR_AGES)
             relief = np.float32(self.relief) * self.guides.lent_by(donor, row)
+        elif self.guides is not None and target < source:
+            relief = np.float32(-LOST * min(1.0, (source - target) / YOUTH_YEARS)) * self.guides.creases(row)
         edit = self.network.edit(crop, source=source, target=target, male=float(read[MALE]), relief=relief)
         return apply_edit(edit, crop.image)
 
@@ -280,6 +288,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--no-ladder", action="store_true")
     parser.add_argument("--no-table", action="store_true")
     parser.add_argument("--sheet", type=Path, help="folder for sheets: portrait, shipped edit, network")
+    parser.add_argument("--panel", type=Path, help="folder for the sheets of blind panels, old and young")
+    parser.add_argument("--key", type=Path, help="folder for the panels' keys")
     options = parser.parse_args(argv)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
@@ -296,6 +306,8 @@ def main(argv: list[str]) -> int:
         trained.relief = options.relief
     if options.sheet:
         write_sheets(shipped, trained, options.sheet)
+    if options.panel:
+        write_panels(shipped, trained, options.panel, options.key or options.panel / "keys")
     if not options.no_table:
         teachers = Teachers(shared_folder() / "teachers")
         features = FeatureDistance(shared_folder() / "teachers")
@@ -337,17 +349,37 @@ def write_sheets(shipped: Bench, trained: Bench, folder: Path) -> None:
 
 
 def sheet_rows(bench: Bench, low: float, high: float, count: int = 12) -> list[int]:
-    """Portraits of `val` of good size between two ages, spread over the set."""
+    """Portraits of `val` of good size between two ages, in an order of chance; of each person one."""
     labels = bench.faces.labels
     rows = [
         int(row)
         for row in bench.faces.split("val")
         if low <= labels["age"][row] <= high
-        and labels["crop_px"][row] > 190
+        and labels["crop_px"][row] > SHEET_PIXELS
         and abs(labels["yaw"][row]) < 30
         and labels["hat"][row] != 1
     ]
-    return [rows[i] for i in np.random.default_rng(7).permutation(len(rows))[:count]]
+    chosen: dict[str, int] = {}
+    for place in np.random.default_rng(7).permutation(len(rows)):
+        chosen.setdefault(str(labels["person"][rows[place]]), rows[place])
+    return list(chosen.values())[:count]
+
+
+def write_panels(shipped: Bench, trained: Bench, sheets: Path, keys: Path) -> None:
+    """Blind panels: really old among people made old, really young among people made young; all different people."""
+    ages = shipped.faces.labels["age"]
+    for name, real, source, asked in (
+        ("old", (66, 90), (20, 50), OLD_AGE),
+        ("young", (18, 33), (50, 80), YOUTH),
+    ):
+        pictures = []
+        for row in sheet_rows(shipped, *real, PANEL_CELLS):
+            pictures.append((Cell("real", row, float(ages[row])), inner(shipped.crop(row).image)))
+        rows = sheet_rows(shipped, *source, 2 * PANEL_CELLS)
+        for kind, bench, some in (("shipped", shipped, rows[::2]), ("network", trained, rows[1::2])):
+            for row in some:
+                pictures.append((Cell(kind, row, float(asked)), inner(bench.edit(row, age=asked))))
+        write_panel(pictures, sheets / name, keys / f"{name}.json", seed=PANEL_SEED)
 
 
 def _aged(low: float, high: float) -> Callable[[dict[str, Any]], NDArray[np.bool_]]:

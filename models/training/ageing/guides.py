@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import Floats, Rows
+from models.arrays import Floats, Image, Rows
 from models.editor import Crop, Masks
 from models.embedded import EMBEDDED
 from models.embedded.editor import read_tables
@@ -84,6 +84,7 @@ class Guides:
     def __init__(self, faces: FaceSet, space: FaceSpace, masks: NDArray[np.uint8], path: Path) -> None:
         self._faces = faces
         self._space = space
+        self._masks = masks
         if not path.is_file():
             part = path.with_suffix(".part")
             with part.open("wb") as file:
@@ -127,7 +128,18 @@ class Guides:
 
     def creases(self, row: int) -> Floats:
         """A portrait's relief without what all young faces have, the shading of nose, lids and lips."""
-        relief = self._read(row)
+        return self._creases(self._read(row), row)
+
+    def creases_of(self, image: Image, row: int) -> Floats:
+        """The creases of a portrait whose picture was changed, (192, 192) float32.
+
+        Args:
+            image: (256, 256, 3) uint8 RGB.
+            row: the portrait.
+        """
+        return self._creases(relief_of(self._faces, self._space, self._masks[row], row, image) * self._skin, row)
+
+    def _creases(self, relief: Floats, row: int) -> Floats:
         common = self._common[str(self._faces.labels["sex"][row])]
         return np.asarray(relief - common * np.float32((relief * common).sum() / (common**2).sum()), np.float32)
 
@@ -179,12 +191,14 @@ class Guides:
         return np.asarray(np.abs(self._likeness[others] - self._likeness[row]).sum(axis=1))
 
 
-def relief_of(faces: FaceSet, space: FaceSpace, masks: NDArray[np.uint8], row: int) -> Floats:
+def relief_of(
+    faces: FaceSet, space: FaceSpace, masks: NDArray[np.uint8], row: int, image: Image | None = None
+) -> Floats:
     """Fine log luminance of one face in the texture square, where it is seen: (192, 192) float32."""
     fit = space.fit(faces.mesh[row])
     hair, face, person = (np.asarray(masks[..., k] / np.float32(255), np.float32) for k in range(3))
     crop = Crop(faces.images[row], faces.points5[row], faces.mesh[row], Masks(hair, face, np.zeros_like(hair), person))
-    light = log_colour(space.unwrap(faces.images[row], fit)) @ LUMINANCE
+    light = log_colour(space.unwrap(faces.images[row] if image is None else image, fit)) @ LUMINANCE
     relief = light - cv2.GaussianBlur(light, (0, 0), BROAD_SIGMA)
     axis = smoothstep(np.minimum(np.arange(SIZE), np.arange(SIZE)[::-1]), 0, EDGE_FADE)
     seen = visible(fit) * (1 - smoothstep(covered(crop, fit), 0.2, 0.5)) * axis[:, None] * axis

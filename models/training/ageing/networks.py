@@ -18,6 +18,8 @@ CONDITIONS = 4
 LABEL_AGES = (0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85)
 LABEL_WIDTH = 0.1
 """Centres and standard deviation of the Gaussian bins that a critic's age label is spread over, centuries."""
+LEAST_COLOUR = 0.01
+"""Keeps the loss of colour of nearly grey hair finite, squared RGB / 64."""
 LABELS = len(LABEL_AGES) + 3
 
 
@@ -75,7 +77,10 @@ class HeadAger(nn.Module):
         inside = torch.maximum(planes[:, 3:4], planes[:, 5:6])
         lit = planes[:, :3] + (2 + LOG_OFFSET / 64)
         composed = lit * torch.expm1(planes[:, 8:9] / GUIDE_SCALE)
-        return (composed + functional.pixel_shuffle(self.leave(x), 2)) * inside
+        drawn = functional.pixel_shuffle(self.leave(x), 2)
+        greyed = _pale(drawn, lit)
+        hair = planes[:, 3:4] * (conditions[:, 3:4, None, None] > 0)
+        return (composed + drawn + hair * (greyed - drawn)) * inside
 
 
 def conditions_of(male: Tensor, source: Tensor, target: Tensor) -> Tensor:
@@ -137,6 +142,19 @@ def label_of(male: Tensor, age: Tensor) -> Tensor:
     bins = torch.tensor(LABEL_AGES, device=age.device)
     spread = torch.exp(-0.5 * ((age[:, None] - bins) / LABEL_WIDTH) ** 2)
     return 3 * torch.cat([torch.ones_like(age)[:, None], male[:, None] - 0.5, 4 * (age[:, None] - 0.5), spread], 1)
+
+
+def _pale(drawn: Tensor, lit: Tensor) -> Tensor:
+    """A change of hair that grows old: it may get lighter or darker and lose colour, but gain none.
+
+    Args:
+        drawn: (B, 3, H, W), the change as the network would have it.
+        lit: (B, 3, H, W), the picture, of any offset common to its channels.
+    """
+    light = drawn.mean(1, keepdim=True)
+    colour = lit - lit.mean(1, keepdim=True)
+    along = ((light - drawn) * colour).sum(1, keepdim=True) / (colour.square().sum(1, keepdim=True) + LEAST_COLOUR)
+    return light - along.clamp(0, 1) * colour
 
 
 def _film(x: Tensor, factor: Tensor) -> Tensor:

@@ -76,6 +76,8 @@ SPOILING = Spoiling()
 KINDS = Kinds()
 UNGUIDED, UNGUIDED_YOUNG = 0.3, 0.6
 """Shares of the examples without a guide: of those that go to an old age, to a young one."""
+SMOOTHED, LOST = 0.7, (0.5, 1.0)
+"""Share of the examples towards youth whose guide takes the portrait's own creases away; how much of them."""
 YOUTH_SPREAD = 6.0
 """Uncertainty of the age of a portrait made young, years."""
 OLD_FROM, OLD_TO = 58.0, 85.0
@@ -187,7 +189,12 @@ class Samples:
             own = float(self._age[row])
             source = own + made_old * (70.0 - own) + generator.normal(0, YOUTH_SPREAD)
             ages = (min(88.0, source), own)
-            return self._finish(picture, photograph, row, ages, generator, guide=self._own_guide(row, generator))
+            guide = self._own_guide(row, generator)
+            if generator.random() < SMOOTHED:
+                made = np.clip(picture, 0, 255).astype(np.uint8)
+                lost = np.float32(generator.uniform(*LOST)) * self._guides.creases_of(made, row)
+                guide = -lost if guide is None else guide - lost
+            return self._finish(picture, photograph, row, ages, generator, guide=guide)
         row = int(generator.choice(self._all, p=self._chances["all"]))
         photograph = self._faces.images[row].astype(np.float32)
         own = float(self._age[row])
@@ -208,6 +215,9 @@ class Samples:
         lent = generator.random() >= _unguided(ages[1])
         guide = self._guides.lent(row, ages[1], generator) if lent else None
         hinted, hint = photograph, 0.0
+        if target < min(MIDDLE_AGED, ages[0]) and generator.random() < SMOOTHED:
+            lost = np.float32(generator.uniform(*LOST)) * self._guides.creases(row)
+            guide = -lost if guide is None else guide - lost
         if guide is not None and target > MIDDLE_AGED:
             hinted, hint = self._with_relief(photograph, row, guide), RELIEF
         elif target < self._age[row] and row in self._made_young:

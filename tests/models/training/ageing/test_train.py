@@ -78,6 +78,21 @@ def test_nothing_changes_beside_hair_and_person():
     assert change[..., 32:].any()
 
 
+def test_hair_that_grows_old_gains_no_colour():
+    torch.manual_seed(0)
+    network = HeadAger().eval()
+    torch.nn.init.normal_(network.leave.weight)
+    planes = torch.zeros(1, 9, 64, 64)
+    planes[:, 3:6] = 1
+    planes[:, 0] = 0.2
+    for target, gains in ((75.0, False), (20.0, True)):
+        with torch.no_grad():
+            change = network(planes, conditions_of(*(torch.tensor([value]) for value in (1.0, 40.0, target))))
+        changed = planes[:, :3] + change
+        colour = (changed.amax(1) - changed.amin(1)).max()
+        assert (float(colour) > 0.2 + 1e-4) == gains
+
+
 def test_the_target_age_reaches_every_level():
     network = HeadAger().eval()
     torch.nn.init.normal_(network.leave.weight)
