@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import Floats, Rows
+from models.embedded import EMBEDDED
+from models.embedded.editor import read_tables
 from models.face.head_space import HEAD_EXTENT, HEAD_ORIGIN
 from models.face.imaging import LOG_OFFSET
 from models.face.texture_space import FaceSpace
@@ -39,6 +41,8 @@ class Spoiling:
         textured: share of first-pair inputs whose skin gets a texture of its own, so that smoothness says nothing.
         texture: its standard deviation at most, of 255.
         tinted: share of first-pair inputs whose hair gets another lightness and colour.
+        browed: share of first-pair inputs whose brows are darkened.
+        brows: by how much at most, log.
     """
 
     scale: float = 0.04
@@ -55,6 +59,8 @@ class Spoiling:
     textured: float = 0.6
     texture: float = 5.0
     tinted: float = 0.8
+    browed: float = 0.7
+    brows: float = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +73,26 @@ class Kinds:
         same: a photograph -> itself.
     """
 
-    younger: float = 0.62
-    older: float = 0.26
-    same: float = 0.12
+    younger: float = 0.72
+    older: float = 0.18
+    same: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Journeys:
+    """Shares of the examples without a pair; the rest goes from any age to any.
+
+    Attributes:
+        older: the young to an old age.
+        younger: the old to a young age.
+    """
+
+    older: float = 0.7
+    younger: float = 0.2
 
 
 SPOILING = Spoiling()
+JOURNEYS = Journeys()
 KINDS = Kinds()
 UNGUIDED, UNGUIDED_YOUNG = 0.3, 0.6
 """Shares of the examples without a guide: of those that go to an old age, to a young one."""
@@ -128,6 +148,7 @@ class Samples:
 
     def __init__(self, faces: FaceSet, prepared: Prepared, space: FaceSpace, guides: Guides) -> None:
         self._guides = guides
+        self._brows = read_tables(EMBEDDED)["skin_brows"].astype(np.float32) / np.float32(255)
         self._faces = faces
         self._prepared = prepared
         self._space = space
@@ -204,9 +225,9 @@ class Samples:
     def journey(self, generator: np.random.Generator) -> Sample:
         """A photograph that shall go to an age at which nobody knows it."""
         kind = generator.random()
-        if kind < 0.6:
+        if kind < JOURNEYS.older:
             row, target = self._draw("young", self._young, generator), generator.uniform(OLD_FROM, OLD_TO)
-        elif kind < 0.85:
+        elif kind < JOURNEYS.older + JOURNEYS.younger:
             row, target = self._draw("old", self._old, generator), generator.uniform(YOUNG_FROM, YOUNG_TO)
         else:
             row, target = self._draw("all", self._all, generator), generator.uniform(YOUNG_FROM, OLD_TO)
@@ -249,7 +270,7 @@ class Samples:
         return int(generator.choice(rows, p=self._chances[name]))
 
     def _disguise(self, picture: Floats, row: int, generator: np.random.Generator) -> Floats:
-        """Give skin a texture and hair another lightness, so that what the editor leaves behind says nothing."""
+        """Give skin a texture, hair another colour and darken brows, so that what the editor leaves behind says nothing."""
         masks = cv2.resize(self._prepared.masks[row], (SIZE, SIZE)).astype(np.float32) / 255
         if generator.random() < SPOILING.textured:
             noise = generator.normal(0, 1, (SIZE, SIZE)).astype(np.float32)
@@ -263,6 +284,10 @@ class Samples:
             grey = picture.mean(axis=2, keepdims=True)
             hair = (grey + np.float32(generator.uniform(0, 1.3)) * (picture - grey)) * gain
             picture = picture + masks[..., :1] * (hair - picture)
+        if generator.random() < SPOILING.browed:
+            places = cv2.resize(self._prepared.where[row].astype(np.float32), (SIZE, SIZE))
+            brows = draw_guide(self._brows, places) * (1 - masks[..., 0])
+            picture = picture * np.exp(np.float32(generator.uniform(-SPOILING.brows, 0.05)) * brows)[..., None]
         return np.asarray(picture, np.float32)
 
     def _finish(

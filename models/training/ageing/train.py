@@ -89,7 +89,7 @@ class Plan:
     calm: float = 1.0
     still: float = 0.15
     relief: float = 1.5
-    whole: float = 0.6
+    whole: float = 1.2
 
 
 SAVE_SECONDS = 180
