@@ -270,7 +270,7 @@ class Samples:
         return int(generator.choice(rows, p=self._chances[name]))
 
     def _disguise(self, picture: Floats, row: int, generator: np.random.Generator) -> Floats:
-        """Give skin a texture, hair another colour and darken brows, so that what the editor leaves behind says nothing."""
+        """Change the look of skin, hair and brows, so that what the editor leaves behind says nothing."""
         masks = cv2.resize(self._prepared.masks[row], (SIZE, SIZE)).astype(np.float32) / 255
         if generator.random() < SPOILING.textured:
             noise = generator.normal(0, 1, (SIZE, SIZE)).astype(np.float32)
