@@ -28,12 +28,12 @@ from models.face.canvas import Canvas
 from models.face.segmenter import Segmenter
 from models.face.texture_space import SIZE as TEXTURE
 from models.face.texture_space import FaceSpace
-from models.training.ageing.guides import Guides, draw_guide
+from models.training.ageing.guides import Guides, draw_guide, shown_skin
 from models.training.ageing.networks import GUIDE_SCALE, HeadAger, conditions_of
 from models.training.ageing.panel import CELL, Cell, write_panel
-from models.training.ageing.prepare import PAD, edge_fade, portrait_masks
+from models.training.ageing.prepare import edge_fade
 from models.training.apply import apply_edit
-from models.training.data import SIZE, WORK, FaceSet, shared_folder
+from models.training.data import WORK, FaceSet, shared_folder
 from models.training.editor.evaluate import LADDER, Bench, Row, inner, print_table
 from models.training.editor.teachers import SOFTEN_SIGMA, Teachers, arcface_matrix, box_matrix
 
@@ -42,6 +42,8 @@ SHAPE = 1.0
 OLD_AGE, YOUTH = 75, 25
 REAL_OLD, REAL_YOUNG = (66, 88), (18, 32)
 """Ages of the photographs that the edited are compared with."""
+RELIEF = 1.3
+"""Contrast of the guide, chosen on `val` by age and identity."""
 GUIDED_FROM, DONOR_AGES = 45.0, 10.0
 """Target age from which a guide is lent, years; from a portrait of that age, give or take so many years."""
 LOST, YOUTH_YEARS = 0.75, 30.0
@@ -101,20 +103,24 @@ class HeadEditor:
         ages = (torch.tensor([value]) for value in (male, source, target))
         with torch.no_grad():
             change = self._network(torch.from_numpy(planes[None]), conditions_of(*ages))[0]
-        drawn = change.numpy().transpose(1, 2, 0) * (64 * self._gain * edge_fade(SIZE)[..., None])
-        delta = cv2.copyMakeBorder(drawn, PAD, PAD, PAD, PAD, cv2.BORDER_CONSTANT)
+        delta = change.numpy().transpose(1, 2, 0) * (64 * self._gain * edge_fade(len(crop.image))[..., None])
         mask = np.maximum(support, (np.abs(delta).max(axis=2) > 0).astype(np.float32))
         return Edit(mask=mask, delta=np.asarray(delta, np.float32), flow=flow)
 
 
 def planes_of(crop: Crop, space: FaceSpace, relief: Floats | None) -> Floats:
-    """What `HeadAger` sees of a 320 px crop of margin 1.25 and a guide, (9, 256, 256) float32."""
+    """What `HeadAger` sees of a crop with mesh and masks and of a guide, (9, S, S) float32, S a multiple of 32."""
     assert crop.mesh is not None
-    masks = cv2.resize(portrait_masks(crop), (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
-    where = space.to_texture(space.fit(crop.mesh - PAD), (0, 0, SIZE, SIZE)) / TEXTURE
-    where = cv2.resize(where.astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
-    picture = inner(crop.image).astype(np.float32) / 64 - 2
-    guide = np.zeros((SIZE, SIZE), np.float32) if relief is None else GUIDE_SCALE * draw_guide(relief, where)
+    assert crop.masks is not None
+    size = len(crop.image)
+    fit = space.fit(crop.mesh)
+    masks = cv2.resize(np.dstack([crop.masks.hair, crop.masks.face, crop.masks.person]), (size, size))
+    where = space.to_texture(fit, (0, 0, size, size)) / TEXTURE
+    where = cv2.resize(where.astype(np.float32), (size, size), interpolation=cv2.INTER_LINEAR)
+    guide = np.zeros((size, size), np.float32)
+    if relief is not None:
+        guide = GUIDE_SCALE * draw_guide(relief * shown_skin(crop, fit), where)
+    picture = crop.image.astype(np.float32) / 64 - 2
     stacked = np.concatenate([picture, masks, np.clip(2 * where - 1, -1.8, 1.8), guide[..., None]], axis=2)
     return np.ascontiguousarray(stacked.transpose(2, 0, 1), np.float32)
 
@@ -145,7 +151,7 @@ class NetworkBench(LitBench):
 
     network: HeadEditor
     guides: Guides | None = None
-    relief: float = 1.0
+    relief: float = RELIEF
 
     def edit(self, row: int, **controls: Any) -> Image:
         """The edited portrait, (320, 320, 3) uint8 RGB; of the controls `age` alone."""
@@ -283,7 +289,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--faces", type=int, default=60, help="portraits per row of the table")
     parser.add_argument("--shape", type=float, default=SHAPE, help="share of the measured change of shape")
     parser.add_argument("--gain", type=float, default=1.0, help="factor of what the network draws")
-    parser.add_argument("--relief", type=float, default=1.0, help="contrast of the guide; 0 for none")
+    parser.add_argument("--relief", type=float, default=RELIEF, help="contrast of the guide; 0 for none")
     parser.add_argument("--only", choices=("shipped", "network"), action="append", help="measure this alone")
     parser.add_argument("--no-ladder", action="store_true")
     parser.add_argument("--no-table", action="store_true")

@@ -20,7 +20,7 @@ from models.embedded import EMBEDDED
 from models.embedded.editor import read_tables
 from models.face.canvas import covered, visible
 from models.face.imaging import LUMINANCE, log_colour, smoothstep
-from models.face.texture_space import SIZE, FaceSpace
+from models.face.texture_space import SIZE, FaceSpace, Fit
 from models.training.data import FaceSet
 
 BROAD_SIGMA = 8.0
@@ -196,13 +196,31 @@ def relief_of(
 ) -> Floats:
     """Fine log luminance of one face in the texture square, where it is seen: (192, 192) float32."""
     fit = space.fit(faces.mesh[row])
+    light = log_colour(space.unwrap(faces.images[row] if image is None else image, fit)) @ LUMINANCE
+    seen = seen_skin(faces, fit, masks, row)
+    # What hides the skin is no light on it: the mean is of seen skin alone.
+    broad = cv2.GaussianBlur(light * seen, (0, 0), BROAD_SIGMA) / (cv2.GaussianBlur(seen, (0, 0), BROAD_SIGMA) + 1e-3)
+    return np.asarray((light - broad) * seen, np.float32)
+
+
+def seen_skin(faces: FaceSet, fit: Fit, masks: NDArray[np.uint8], row: int) -> Floats:
+    """Where a portrait shows its skin in the texture square, (192, 192) float32 in 0..1.
+
+    Args:
+        faces: the portraits.
+        fit: where this one's face is.
+        masks: (128, 128, 3) uint8, its hair, face and person.
+        row: the portrait.
+    """
     hair, face, person = (np.asarray(masks[..., k] / np.float32(255), np.float32) for k in range(3))
     crop = Crop(faces.images[row], faces.points5[row], faces.mesh[row], Masks(hair, face, np.zeros_like(hair), person))
-    light = log_colour(space.unwrap(faces.images[row] if image is None else image, fit)) @ LUMINANCE
-    relief = light - cv2.GaussianBlur(light, (0, 0), BROAD_SIGMA)
+    return shown_skin(crop, fit)
+
+
+def shown_skin(crop: Crop, fit: Fit) -> Floats:
+    """Where a crop shows skin in the texture square, faded at its edge: (192, 192) float32 in 0..1."""
     axis = smoothstep(np.minimum(np.arange(SIZE), np.arange(SIZE)[::-1]), 0, EDGE_FADE)
-    seen = visible(fit) * (1 - smoothstep(covered(crop, fit), 0.2, 0.5)) * axis[:, None] * axis
-    return np.asarray(relief * seen, np.float32)
+    return np.asarray(visible(fit) * (1 - smoothstep(covered(crop, fit), 0.2, 0.5)) * axis[:, None] * axis, np.float32)
 
 
 def skin_field() -> Floats:

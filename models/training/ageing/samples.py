@@ -14,7 +14,7 @@ from models.embedded.editor import read_tables
 from models.face.head_space import HEAD_EXTENT, HEAD_ORIGIN
 from models.face.imaging import LOG_OFFSET
 from models.face.texture_space import FaceSpace
-from models.training.ageing.guides import Guides, draw_guide
+from models.training.ageing.guides import Guides, draw_guide, seen_skin
 from models.training.ageing.networks import GUIDE_SCALE
 from models.training.ageing.prepare import ADULT, YOUTH, Prepared
 from models.training.data import SIZE, FaceSet
@@ -250,7 +250,8 @@ class Samples:
     def _with_relief(self, photograph: Floats, row: int, guide: Floats) -> Floats:
         """The portrait with a guide's creases put in."""
         where = cv2.resize(self._prepared.where[row].astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
-        change = draw_guide(guide, where)
+        fit = self._space.fit(self._faces.mesh[row])
+        change = draw_guide(guide * seen_skin(self._faces, fit, self._prepared.masks[row], row), where)
         return np.asarray((photograph + LOG_OFFSET) * np.exp(change)[..., None] - LOG_OFFSET, np.float32)
 
     def real(self, generator: np.random.Generator) -> Sample:
@@ -330,10 +331,13 @@ class Samples:
         prepared = self._prepared
         masks = cv2.resize(prepared.masks[row], (SIZE, SIZE), interpolation=cv2.INTER_LINEAR).astype(np.float32) / 255
         where = cv2.resize(prepared.where[row].astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
-        drawn = np.zeros((SIZE, SIZE, 1), np.float32) if guide is None else draw_guide(guide, where)[..., None]
+        fit = self._space.fit(self._faces.mesh[row])
+        drawn = np.zeros((SIZE, SIZE, 1), np.float32)
+        if guide is not None:
+            drawn = draw_guide(guide * seen_skin(self._faces, fit, prepared.masks[row], row), where)[..., None]
         where = np.clip(2 * where - 1, -1.8, 1.8)
         nodes = prepared.nodes[row].astype(np.float32)
-        affine = self._space.fit(self._faces.mesh[row]).affine.astype(np.float64)
+        affine = fit.affine.astype(np.float64)
         step = HEAD_EXTENT / READER_SIZE
         origin = np.array(HEAD_ORIGIN) + 0.5 * step - 0.5
         head = np.column_stack([affine[:, :2] * step, affine[:, :2] @ origin + affine[:, 2]])
