@@ -11,7 +11,7 @@ import numpy as np
 
 from models.arrays import Image
 from models.crops import cut, quad_of, to_crop
-from models.editor import Controls, Crop, Editor, PhotoEditor
+from models.editor import AnyEditor, Controls, Crop
 from models.face.segmenter import Segmenter
 from stream.align import PhotoError, read_photo
 from stream.files import still
@@ -92,7 +92,7 @@ def largest_face(runtime: Runtime, photo: Image) -> Face:
     return max(faces, key=lambda face: float(np.prod(face.box[2:] - face.box[:2])))
 
 
-def crop_of(photo: Image, face: Face, editor: Editor, segmenter: Segmenter) -> Crop:
+def crop_of(photo: Image, face: Face, editor: AnyEditor, segmenter: Segmenter) -> Crop:
     """A face of a photo (H, W, 3) uint8 BGR as an editor wants it, with masks.
 
     Raises:
@@ -123,11 +123,11 @@ def controls_of_photo(runtime: Runtime, editor: str, photo: Image) -> dict[str, 
     """
     runtime.changed(Settings(), {"editor": editor})
     chosen = runtime.editor(editor)
-    if not isinstance(chosen, PhotoEditor):
+    if not chosen.Controls.takes_photo():
         raise SettingsError("editor", f"{editor} takes no photos")
     crop = crop_of(photo, largest_face(runtime, photo), chosen, runtime.segmenter)
     try:
-        return chosen.controls_of_photo(crop)
+        return chosen.read_photo(crop)
     except ValueError as error:
         raise PhotoError(str(error)) from error
 
