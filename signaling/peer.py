@@ -54,8 +54,12 @@ class Peer:
         transceiver.setCodecPreferences(transport.codec_preferences(self._settings.codec))
         try:
             await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
-        except (ValueError, OperationError, InvalidAccessError) as error:
+        except (OperationError, InvalidAccessError) as error:
             raise offers.BadOffer(str(error)) from error
+        except (ValueError, AssertionError, LookupError, TypeError, AttributeError, StopIteration) as error:
+            raise offers.BadOffer(
+                f"malformed SDP: {error}"
+            ) from error  # only where our grammar allows what aiortc does not
         sound = audio()
         if sound is not None and any(one.kind == "audio" for one in connection.getTransceivers()):
             connection.addTrack(sound)
