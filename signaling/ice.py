@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import logging
 import random
 import re
 import socket
@@ -16,9 +15,10 @@ from aioice.ice import Connection, StunProtocol
 from aioice.turn import UDP_SOCKET_BUFFER_SIZE
 from aiortc import RTCConfiguration, RTCIceServer, RTCIceTransport, RTCPeerConnection
 
+from signaling.logs import limited
 from signaling.settings import IceServer, ServerSettings
 
-logger = logging.getLogger(__name__)
+logger = limited(__name__)
 
 HOST_CANDIDATE = re.compile(r"^(a=candidate:\S+ \d+ \S+ \d+) (\S+) (\d+ typ host)", re.MULTILINE)
 

@@ -1,8 +1,8 @@
 """Read a stranger's SDP offer, and say in words what is wrong with it.
 
-Every line is checked by itself, in one pass, against the grammar of its attribute, and what WebRTC does not need is left
-out. aiortc parses the description that comes out, once: its own parser compares lines with one another and expands
-wildcards, so that a few kB cost it minutes and gigabytes.
+Every line is checked by itself, in one pass, against the grammar of its attribute, and what WebRTC does not need is
+left out. aiortc parses the description that comes out, once: its own parser compares lines with one another and
+expands wildcards, so that a few kB cost it minutes and gigabytes.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ def read_offer(sdp: str, directions: Collection[str] = ("sendrecv", "sendonly"))
     """Check an offer for what every session needs (one video), and write it anew with what aiortc needs of it.
 
     Candidates that browsers hide behind multicast DNS names are left out: looking one up costs a second and rarely
-    works, and the peer's own checks tell its address (peer-reflexive candidate). So are other host names, which would be
-    looked up on the event loop, and TCP. Candidates may come late, so the end of candidates, after which ICE would give
-    up, is left out as well.
+    works, and the peer's own checks tell its address (peer-reflexive candidate). So are other host names, which would
+    be looked up on the event loop, and TCP. Candidates may come late, so the end of candidates, after which ICE would
+    give up, is left out as well.
 
     Args:
         sdp: session description (RFC 8866) from a stranger, at most `MAX_BYTES`.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
 from typing import Literal
@@ -12,9 +11,10 @@ from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 from aiortc.exceptions import InvalidAccessError, OperationError
 
 from signaling import ice, offers, transport
+from signaling.logs import limited
 from signaling.settings import ServerSettings
 
-logger = logging.getLogger(__name__)
+logger = limited(__name__)
 
 CLOSE_S = 5.0  # most time given to closing a connection
 

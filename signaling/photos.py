@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,13 +12,14 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from engines.base import EngineError
 from signaling.access import RateLimit, client_name
 from signaling.bodies import read_body
+from signaling.logs import limited
 from signaling.whip import FirstSettings, first_settings, require_token
 from stream.settings import SettingsError
 
 if TYPE_CHECKING:
     from stream.runtime import Runtime
 
-logger = logging.getLogger(__name__)
+logger = limited(__name__)
 
 MAX_BYTES = 12 << 20
 PHOTOS_PER_SECOND, PHOTO_BURST = 0.5, 6.0

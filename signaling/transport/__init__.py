@@ -7,22 +7,22 @@ for: then calls still work, slower.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
 from aiortc import RTCPeerConnection, RTCRtpSender, RTCRtpTransceiver
 from aiortc.rtcrtpparameters import RTCRtpCodecCapability
 
+from signaling.logs import limited
 from signaling.settings import ServerSettings
 from signaling.transport.bitrate import bitrates
-from signaling.transport.decoders import DecoderStop
+from signaling.transport.decoders import DecoderStop, bound_decoder
 from signaling.transport.encoders import MACROBLOCK_PIXELS, h264_level, use_encoder
 from signaling.transport.handshake import leave_quietly
 from signaling.transport.jitter import FrameBuffer, release_on_marker
 from signaling.transport.uplink import keep_floor
 
-logger = logging.getLogger(__name__)
+logger = limited(__name__)
 
 WRITTEN_FOR = "1.16."
 CONSTRAINED_BASELINE = "42e01f"
@@ -85,6 +85,7 @@ def _tune_video(transceiver: RTCRtpTransceiver, settings: ServerSettings) -> Fra
     codecs = transceiver._codecs
     names = {codec.payloadType: codec.name for codec in codecs}
     buffer = release_on_marker(transceiver.receiver, names, settings.max_frame_pixels)
+    bound_decoder(transceiver.receiver, settings.max_frame_pixels)
     keep_floor(transceiver.receiver, settings.min_bitrate)
     use_encoder(transceiver.sender, codecs[0].name, settings.h264_preset, settings.min_bitrate, settings.max_bitrate)
     start = bitrates(1280, 720, settings.min_bitrate, settings.max_bitrate).start
