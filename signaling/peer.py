@@ -104,9 +104,11 @@ class Peer:
             logger.warning("closing a connection took more than %g s", CLOSE_S)
 
     def _overrun(self) -> bool:
-        """Whether pieces of data channel messages fill their window: aiortc piles up what comes on top of it."""
+        """Whether pieces of data channel messages fill their window, on top of which aiortc piles up what comes, or
+        too much of what came was refused.
+        """
         sctp = self.connection.sctp
-        return sctp is not None and sctp._advertised_rwnd <= 0
+        return self._tuned.intake.flooding or (sctp is not None and sctp._advertised_rwnd <= 0)
 
     def _count(self, now: float) -> None:
         """Read the counters of the one transport that everything is bundled on."""

@@ -19,6 +19,7 @@ from signaling.transport.bitrate import bitrates
 from signaling.transport.decoders import DecoderStop, bound_decoder
 from signaling.transport.encoders import MACROBLOCK_PIXELS, h264_level, use_encoder
 from signaling.transport.handshake import leave_quietly
+from signaling.transport.intake import Intake
 from signaling.transport.jitter import FrameBuffer, release_on_marker
 from signaling.transport.uplink import keep_floor
 
@@ -35,10 +36,12 @@ class Tuned:
     Attributes:
         decoders: to wait for after the connection was closed.
         incoming: the buffers of the videos that come in.
+        intake: counts what is refused.
     """
 
     decoders: list[DecoderStop] = field(default_factory=list)
     incoming: list[FrameBuffer] = field(default_factory=list)
+    intake: Intake = field(default_factory=Intake)
 
 
 def supported(installed: str) -> bool:
@@ -78,6 +81,10 @@ def tune(connection: RTCPeerConnection, settings: ServerSettings, installed: str
         tuned.decoders.append(DecoderStop(transceiver.receiver))
         if transceiver.kind == "video" and transceiver._codecs:
             tuned.incoming.append(_tune_video(transceiver, settings))
+    for transport in {transceiver.receiver.transport for transceiver in connection.getTransceivers()}:
+        tuned.intake.guard_media(transport)
+    if connection.sctp is not None:
+        tuned.intake.guard_channels(connection.sctp)
     return tuned
 
 
