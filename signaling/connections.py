@@ -19,7 +19,8 @@ from signaling.logs import limited
 logger = limited(__name__)
 
 HEADERS_S = 10.0
-"""For the headers of a request, from the connection's beginning or the request's first byte."""
+"""For the headers of a request, from the connection's beginning or the request's first byte, and for the rest of a body
+whose request was answered already."""
 MOST_HEADERS = 16 * 1024
 """Bytes of the headers of a request, the path and query included."""
 MOST_CONNECTIONS = 512
@@ -47,10 +48,23 @@ class PatientProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self.conn.their_state is not h11.IDLE:
+        self._wait_or_not()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._wait_or_not()
+
+    def _wait_or_not(self) -> None:
+        answered = self.cycle is not None and self.cycle.response_complete
+        waiting = self.conn.their_state is h11.IDLE or (self.conn.their_state is h11.SEND_BODY and answered)
+        if not waiting:
             self._stop_waiting()
-        elif self._deadline is None and not self.transport.is_closing():
+        elif self._deadline is None and not self.transport.is_closing() and not self._kept_alive():
             self._deadline = self.loop.call_later(HEADERS_S, self._give_up)
+
+    def _kept_alive(self) -> bool:
+        """Whether nothing of a next request came, for which uvicorn has a time of its own."""
+        return self.conn.their_state is h11.IDLE and self.timeout_keep_alive_task is not None
 
     def _stop_waiting(self) -> None:
         if self._deadline is not None:

@@ -29,8 +29,10 @@ AT_ONCE = 1
 """Jobs at the same time in one server: they take the processor from live streams."""
 DECODERS = 4
 """Photos that are decoded at the same time, each in a process of its own, at most one of a client."""
+UPLOADS = 16
+"""Photos that come in at the same time, at most one of a client."""
 WAIT_S = 10.0
-"""For a decoder and for a turn."""
+"""For each of these."""
 RETRY_AFTER_S = 5
 
 EditorName = Annotated[str, Query(pattern="^[A-Za-z0-9_-]{1,64}$", description="name of an editor")]
@@ -71,6 +73,7 @@ def router() -> APIRouter:
     routes = APIRouter(tags=["photos"], dependencies=[Depends(require_token)])
     rate = RateLimit(PHOTOS_PER_SECOND, PHOTO_BURST)
     turns = asyncio.Semaphore(AT_ONCE)
+    uploads = asyncio.Semaphore(UPLOADS)
     decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="photo")
     decoding = asyncio.Semaphore(DECODERS)
     one_each: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -80,14 +83,16 @@ def router() -> APIRouter:
         wait = rate.take(client)
         if wait:
             raise HTTPException(429, "too many photos", {"Retry-After": str(math.ceil(wait))})
-        data = await read_body(request, MAX_BYTES, "a photo")
         from stream import photos  # noqa: PLC0415  heavy
 
         loop = asyncio.get_running_loop()
         try:
             own = one_each.setdefault(client, asyncio.Lock())  # one slow photo does not keep others from a decoder
-            async with in_time(own), in_time(decoding):
-                photo = await loop.run_in_executor(decoders, photos.decode, data)
+            async with in_time(own):
+                async with in_time(uploads):
+                    data = await read_body(request, MAX_BYTES, "a photo")
+                async with in_time(decoding):
+                    photo = await loop.run_in_executor(decoders, photos.decode, data)
             async with in_time(turns):
                 return await loop.run_in_executor(None, work, photo)
         except SettingsError as error:

@@ -23,7 +23,7 @@ SOON_S = 0.3
 async def listening() -> AsyncIterator[int]:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
-            while (await receive()).get("more_body"):
+            while scope["path"] != "/refused" and (await receive()).get("more_body"):
                 pass
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
             await send({"type": "http.response.body", "body": b"ok"})
@@ -103,6 +103,23 @@ async def test_a_body_and_a_kept_connection_have_their_own_time(monkeypatch: pyt
             writer.write(b"y")
             assert (await reader.readuntil(b"ok")).startswith(b"HTTP/1.1 200")
             await asyncio.sleep(2 * SOON_S)
+        writer.close()
+
+
+async def test_a_body_that_nobody_wants_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "HEADERS_S", SOON_S)
+    async with listening() as port:
+        reader, writer = await connect(port)
+        writer.write(b"POST /refused HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nx")
+        ended = asyncio.create_task(closed(reader))
+        for _ in range(100):
+            await asyncio.sleep(SOON_S / 20)
+            if ended.done():
+                break
+            writer.write(b"x")
+        else:
+            pytest.fail("the connection was never closed")
+        assert b"200 OK" in await ended
         writer.close()
 
 
