@@ -83,7 +83,7 @@ class PatientProtocol(H11Protocol):
         if not name:
             return False
         if sum(_client(other) == name for other in self.connections) > MOST_OF_A_CLIENT:
-            logger.warning("more than %d HTTP connections from %s: further ones are closed", MOST_OF_A_CLIENT, name)
+            logger.warning("more than %d HTTP connections from one address: further ones are closed", MOST_OF_A_CLIENT)
             return True
         return False
 
