@@ -1,4 +1,5 @@
-# make run: the server on http://127.0.0.1:8080. make test: every check. Both set themselves up.
+# make run: the server on http://127.0.0.1:8080. make check: lint, types, architecture, in seconds. make test: check and
+# every test. All set themselves up.
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,10 +11,13 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 run: $(VENV)/.run
 	$(BIN)/python server.py $(ARGS)
 
-test: $(VENV)/.test browser
+check: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+test: check browser
 	$(BIN)/python -m pytest $(ARGS)
 
 bench: $(VENV)/.test browser

@@ -1,4 +1,4 @@
-"""The contract every backend keeps: a compiled network as one thread-safe call."""
+"""The contract of every backend: a compiled network is one thread-safe call."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from engines.cache import Cache
-    from engines.network import Network
+    from engines.onnx_file import Network
 
 Array = NDArray[Any]
+Precision = Literal["f32", "bf16", "f16"]
+"""What a backend computes in. Inputs and outputs keep the types of the ONNX file."""
 
-# What is tried where a network leaves more than its batch open: a picture of the size that detectors are run at.
 FREE_SIDE = 320
+"""Size of a free dimension other than the batch on trial inputs, typical for a detector's picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +29,9 @@ class TensorSpec:
 
     Attributes:
         name: its name in the ONNX graph.
-        shape: sizes per dimension; None where any size is accepted, as for the batch, which comes first.
-        dtype: element type on our side of the call, whatever precision the backend computes in.
-        range: smallest and largest value of real inputs, where the file tells.
+        shape: size of each dimension; None where any size is accepted. The batch comes first.
+        dtype: element type of the caller's arrays, whatever the backend computes in.
+        range: smallest and largest value of real inputs, where the file records them.
     """
 
     name: str
@@ -38,7 +40,7 @@ class TensorSpec:
     range: tuple[float, float] | None = None
 
     def sized(self, batch: int = 1) -> tuple[int, ...]:
-        """The shape with its free sizes set: the first dimension to `batch`, others to `FREE_SIDE`."""
+        """The shape without free sizes: a free first dimension is `batch`, other free ones are `FREE_SIDE`."""
         return tuple((FREE_SIDE if index else batch) if size is None else size for index, size in enumerate(self.shape))
 
     def accepts(self, array: Array) -> bool:
@@ -50,7 +52,7 @@ class TensorSpec:
 
 
 class EngineError(RuntimeError):
-    """A network could not be loaded, built or run; the message names the file and what mends it."""
+    """A network could not be loaded, built or run; the message names the file and the remedy."""
 
 
 class BackendUnavailable(EngineError):
@@ -77,16 +79,17 @@ class Engine(ABC):
 
     Attributes:
         backend: name of the backend, as `engines.select.load` takes it.
-        precision: what the backend computes in: "f32", "bf16", "f16" or "int8".
-        device: the hardware it runs on, in words.
+        precision: what the backend computes in.
+        device: name of the hardware it runs on.
         inputs: what `run` takes.
         outputs: what `run` returns.
-        notes: why faster choices were passed over, one sentence each.
-        built: whether it was built now, by a builder that may decide otherwise each time, and not taken from the cache.
+        notes: why faster choices were rejected, one sentence each.
+        built: True if it was compiled by this call with a builder whose result varies from run to run; False if it was
+            read from the cache, or if compiling it again gives the same engine.
     """
 
     backend: str
-    precision: str
+    precision: Precision
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     device: str = ""
@@ -140,34 +143,46 @@ class Engine(ABC):
 
 
 class Backend(Protocol):
-    """A library that compiles networks. Importing its module imports nothing heavy; `probe` does.
+    """A library that compiles networks.
+
+    Importing its module imports nothing heavy; `probe` does. A package adds a backend with an entry point, see
+    `engines.backends`.
 
     Attributes:
         name: as `engines.select.load` takes it.
-        builds_long: whether compiling takes minutes: the first precision that is right is then taken, untimed.
+        builds_long: whether compiling takes minutes. The first precision that is correct is then taken, untimed.
     """
 
-    name: str
-    builds_long: bool
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def builds_long(self) -> bool: ...
 
     def probe(self) -> str:
-        """The device it would run on, in words.
+        """A sentence for people about the library and the device it would use.
 
         Raises:
             BackendUnavailable: it cannot run here; the message says what is missing.
         """
 
-    def precisions(self, network: Network) -> tuple[str, ...]:
-        """What it can compute this network in on this device, best guess at the fastest first."""
+    def fingerprint(self) -> str:
+        """Everything besides the network that its results depend on: versions, device, driver.
 
-    def load(self, network: Network, precision: str, *, threads: int | None, cache: Cache) -> Engine:
-        """Compile the network, or take it from the cache.
+        A remembered choice of precision holds as long as this text stays the same. Called after `probe`.
+        """
+
+    def precisions(self, network: Network) -> tuple[Precision, ...]:
+        """What it can compute this network in on this device, the one expected to be fastest first."""
+
+    def load(self, network: Network, precision: Precision, *, threads: int | None, cache: Cache) -> Engine:
+        """Compile the network, or read it from the cache.
 
         Args:
             network: the ONNX file.
             precision: one of `precisions(network)`.
             threads: processor threads one call may use; None for the library's own choice.
-            cache: where compiled networks are kept.
+            cache: compiled networks on disk.
 
         Raises:
             EngineError: the network does not compile here.

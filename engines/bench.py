@@ -1,17 +1,15 @@
 """How fast and how exact every usable engine runs networks here: `python -m engines.bench [FILES | --all]`.
 
-A frame of a published editor on a GPU, on our engine and in PyTorch's eager FP32, without anybody's checkpoint:
+The networks of a published editor on a GPU, with our engine and in PyTorch's eager FP32, without a checkpoint:
 `python -m engines.bench --published e4e stylegan2-1024 --backend torch_cuda --eager --on-gpu`.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,19 +18,23 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from onnx import TensorProto, helper, numpy_helper
 
-from engines import parity, select
+from engines import accuracy, backends, select
+from engines.backends import REFERENCE
+from engines.backends.cuda import CudaEngine
+from engines.backends.cuda_device import load_torch
+from engines.backends.torch_cuda import EAGER, TorchEager
 from engines.base import Array, Backend, Engine, EngineError
 from engines.cache import Cache
-from engines.cuda import CudaEngine, load_torch
-from engines.graph import count_flop
-from engines.network import EMBEDDED, PROJECT, Network, embedded, open_network
-from engines.torch_cuda import EAGER, TorchEager
+from engines.graph.flops import count_flop
+from engines.networks import shipped_networks, write_published_networks
+from engines.onnx_file import Network, open_network
 
-# Engines take turns of this many calls, so that a slow moment of the machine falls on all of them.
+# Engines take turns of this many calls, so that a slow moment of the machine slows all of them.
 TURN = 4
-# The peak is the best rate of a chain of square matrix products; large enough to fill the units, small enough for
-# the caches that a real network's layers live in.
+# The peak is the best rate of a chain of square matrix products. Their side fills the arithmetic units and still fits
+# the caches, as the layers of real networks do.
 PEAK_SIDE, PEAK_CHAIN = 1024, 4
 
 
@@ -45,9 +47,9 @@ class Settings:
         seconds: how long each engine is timed.
         threads: processor threads per call; None for the library's choice.
         cache: where compiled networks are kept.
-        eager: whether to measure the network in PyTorch's eager mode besides.
-        batch: rows of a call, for networks that take any.
-        on_gpu: whether engines on a GPU are timed on tensors that stay there, without the copies from and to the host.
+        eager: whether to measure PyTorch's eager mode too.
+        batch: rows of a call, for networks with a free batch.
+        on_gpu: whether engines on a GPU are timed on tensors that stay there, without copies from and to the host.
     """
 
     backends: Sequence[Backend]
@@ -64,15 +66,17 @@ class Row:
     """One network on one engine.
 
     Attributes:
-        network: its file's name.
-        backend: where it ran.
+        network: name of its file.
+        backend: name of the backend.
         precision: what it computed in.
         batch: rows of a call.
-        calls: how many were timed.
-        p50: milliseconds of a call, as are p95 and p99.
-        gflop: 1e9 operations in one call, see `engines.graph.count_flop`.
+        calls: number of timed calls.
+        p50: median milliseconds of a call.
+        p95: 95th percentile, in milliseconds.
+        p99: 99th percentile, in milliseconds.
+        gflop: 1e9 operations in one call, see `engines.graph.flops.count_flop`.
         rate: GFLOP/s at the median.
-        share: of the peak measured for this precision; None where none was.
+        share: `rate` over the measured peak of this precision; None if none was measured.
         relative_l2: error against ONNX Runtime in FP32 on random inputs.
         worst: largest error of one element over the largest output.
     """
@@ -104,9 +108,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _bench(options: argparse.Namespace, folder: Path) -> int:
     published = _published(options, folder / "networks")
-    paths = [*options.files, *(embedded() if options.all or options.shipped else ()), *published]
+    paths = [*options.files, *(shipped_networks() if options.all or options.shipped else ()), *published]
     if not paths:
-        print(f"no network given, and none in {EMBEDDED}", file=sys.stderr)
+        print("no network given", file=sys.stderr)
         return 2
     settings = Settings(
         backends=_usable(options.backend),
@@ -117,7 +121,7 @@ def _bench(options: argparse.Namespace, folder: Path) -> int:
         batch=options.batch,
         on_gpu=options.on_gpu,
     )
-    # Nobody runs networks of drawn weights but this command: they are not to push others out of the user's cache.
+    # Networks with random weights would evict useful entries from the user's cache.
     passing = replace(settings, cache=Cache(folder / "cache"))
     machine = describe_machine()
     for name, text in machine.items():
@@ -129,7 +133,7 @@ def _bench(options: argparse.Namespace, folder: Path) -> int:
     rows = []
     for path in paths:
         rows += measure(open_network(path), passing if path in published else settings)
-    # Twice, since a peak measured in a slow moment of the machine would flatter every row.
+    # Measured twice: a peak from a slow moment of the machine would make every share too high.
     peaks = {name: max(rate, before[name]) for name, rate in measure_peaks(settings).items()}
     rows = [replace(row, share=row.rate / peaks[row.precision] if row.precision in peaks else None) for row in rows]
     for precision, rate in peaks.items():
@@ -154,15 +158,15 @@ def measure(network: Network, settings: Settings) -> list[Row]:
     if settings.eager:
         targets = ["cpu", "cuda"] if load_torch().cuda.is_available() else ["cpu"]
         engines += [TorchEager(network, settings.threads, target) for target in targets]
-    reference = select.REFERENCE.load(network, "f32", threads=settings.threads, cache=settings.cache)
-    inputs = parity.draw(reference.inputs, parity.SEED, settings.batch)
+    reference = REFERENCE.load(network, "f32", threads=settings.threads, cache=settings.cache)
+    inputs = accuracy.draw(reference.inputs, accuracy.SEED, settings.batch)
     running = []
     for engine in engines:
         try:
             call = _call_of(engine, inputs, on_gpu=settings.on_gpu)
             call()
             running.append((engine, call))
-        except EngineError as error:  # such as no memory for this batch: the others are measured all the same
+        except EngineError as error:  # for example no memory for this batch; the other engines are still measured
             print(f"{network.name}: not measured with {engine.backend} in {engine.precision}: {error}", file=sys.stderr)
             engine.close()
     calls = [call for _, call in running]
@@ -175,7 +179,7 @@ def measure(network: Network, settings: Settings) -> list[Row]:
     for index, (engine, _) in enumerate(running):
         milliseconds = np.array(times[index]) * 1e3
         p50, p95, p99 = (float(value) for value in np.percentile(milliseconds, (50, 95, 99)))
-        distance = parity.compare(engine, reference)
+        distance = accuracy.compare(engine, reference)
         rows.append(
             Row(
                 network=network.path.name,
@@ -198,33 +202,33 @@ def measure(network: Network, settings: Settings) -> list[Row]:
 
 
 def measure_peaks(settings: Settings) -> dict[str, float]:
-    """GFLOP/s of large matrix products per precision: the best of all backends, each by its fastest call."""
+    """GFLOP/s of large matrix products per precision: the best backend's, from its fastest call."""
     peaks: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         network = _write(Path(folder) / "matrix_products.onnx", _matrix_products())
         for engine in _engines(network, settings):
-            inputs = parity.draw(engine.inputs, parity.SEED)
-            runs = max(8, int(min(settings.seconds, 2.0) * 1e3 / max(parity.best_ms(engine, inputs, runs=2), 0.1)))
-            rate = count_flop(network) / 1e6 / parity.best_ms(engine, inputs, runs)
+            inputs = accuracy.draw(engine.inputs, accuracy.SEED)
+            runs = max(8, int(min(settings.seconds, 2.0) * 1e3 / max(accuracy.best_ms(engine, inputs, runs=2), 0.1)))
+            rate = count_flop(network) / 1e6 / accuracy.best_ms(engine, inputs, runs)
             peaks[engine.precision] = max(rate, peaks.get(engine.precision, 0.0))
             engine.close()
     return peaks
 
 
 def measure_overheads(settings: Settings) -> dict[str, float]:
-    """Milliseconds of a call of a network that does next to nothing: our code and the library's together."""
+    """Milliseconds of a call of a network with one tiny operator: the cost of our code and the library's."""
     overheads: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         network = _write(Path(folder) / "empty.onnx", _next_to_nothing())
         for engine in _engines(network, settings):
-            milliseconds = parity.best_ms(engine, parity.draw(engine.inputs, parity.SEED), runs=500)
+            milliseconds = accuracy.best_ms(engine, accuracy.draw(engine.inputs, accuracy.SEED), runs=500)
             overheads[f"{engine.backend} {engine.precision}"] = milliseconds
             engine.close()
     return overheads
 
 
 def describe_machine() -> dict[str, str]:
-    """The hardware and what is installed on it, in words."""
+    """The system, and for each backend the device it uses or what is missing."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     rows = {"system": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, {cores} cores"}
     for backend, usable, reason in select.available():
@@ -248,7 +252,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def together(rows: Sequence[Row]) -> str:
-    """What one after the other takes, per engine that ran them all, and how many times faster than eager FP32 it is."""
+    """The sum of all medians per engine that ran every network, and how many times faster than eager FP32 it is."""
     totals: dict[tuple[str, str], float] = {}
     counts: dict[tuple[str, str], int] = {}
     for row in rows:
@@ -288,7 +292,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _usable(name: str) -> list[Backend]:
     usable = {row.backend for row in select.available() if row.usable}
-    return [backend for backend in select.BACKENDS if backend.name in usable and name in ("auto", backend.name)]
+    return [
+        backend for backend in backends.known_backends() if backend.name in usable and name in ("auto", backend.name)
+    ]
 
 
 def _engines(network: Network, settings: Settings) -> list[Engine]:
@@ -303,25 +309,20 @@ def _engines(network: Network, settings: Settings) -> list[Engine]:
 
 
 def _published(options: argparse.Namespace, folder: Path) -> list[Path]:
-    """Published networks at full size, written by a process of its own: engines import no models.
+    """Published networks at full size.
 
     Raises:
-        EngineError: they were asked for by name and cannot be made.
+        EngineError: they were asked for by name and cannot be written.
     """
     if not options.all and not options.published:
         return []
-    if importlib.util.find_spec("torch") is None:
-        reason = "the published networks are left out: torch, which makes them, is not installed"
+    try:
+        return write_published_networks(folder, options.published, light=options.light)
+    except EngineError as error:
         if options.published:
-            raise EngineError(reason)
-        print(reason, file=sys.stderr)
+            raise
+        print(f"the published networks are left out: {error}", file=sys.stderr)
         return []
-    command = [sys.executable, "-m", "models.full_size", str(folder), *options.published]
-    done = subprocess.run([*command, "--light"] if options.light else command, cwd=PROJECT, check=False)
-    if done.returncode:
-        raise EngineError("the published networks could not be made; the reason is above")
-    names = [folder / f"{name}.onnx" for name in options.published]
-    return names or sorted(folder.glob("*.onnx"))
 
 
 def _call_of(engine: Engine, inputs: Mapping[str, Array], *, on_gpu: bool) -> Callable[[], object]:
@@ -343,7 +344,7 @@ def _write(path: Path, model: bytes) -> Network:
 
 
 def _matrix_products() -> bytes:
-    generator = np.random.default_rng(parity.SEED)
+    generator = np.random.default_rng(accuracy.SEED)
     weights = generator.standard_normal((PEAK_CHAIN, PEAK_SIDE, PEAK_SIDE)) / np.sqrt(PEAK_SIDE)
     names = ["x", *(f"product{index}" for index in range(PEAK_CHAIN - 1)), "y"]
     nodes = [("MatMul", [names[i], f"weight{i}"], [names[i + 1]]) for i in range(PEAK_CHAIN)]
@@ -357,8 +358,6 @@ def _next_to_nothing() -> bytes:
 
 def _model(nodes: list[tuple[str, list[str], list[str]]], shape: list[int], weights: dict[str, np.ndarray]) -> bytes:
     """A serialized network from "x" to "y", both float32 of one shape."""
-    from onnx import TensorProto, helper, numpy_helper  # noqa: PLC0415
-
     graph = helper.make_graph(
         [helper.make_node(operator, sources, results) for operator, sources, results in nodes],
         "bench",

@@ -1,7 +1,7 @@
 """Compile networks for this machine before they are needed: `python -m engines.build [FILES | --all]`.
 
-Says for each network which backend and precision it got, why others were passed over, and, when it was built again,
-which part of what it depends on changed. With `--for`, TensorRT for RTX builds for GPUs that are not here.
+Prints each network's backend and precision, why others were rejected, and, if it was built again, which part of its key
+changed. With `--for`, TensorRT for RTX builds for GPUs of other machines.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engines import select
-from engines.base import EngineError
+from engines.backends.tensorrt_build import build, load_library
+from engines.base import EngineError, Precision
 from engines.cache import write_whole
-from engines.network import EMBEDDED, embedded, open_network
+from engines.networks import shipped_networks
+from engines.onnx_file import open_network
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,9 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for backend, usable, reason in select.available():
             print(f"{backend}: {'' if usable else 'not usable: '}{reason}")
         return 0
-    paths = embedded() if options.all else options.files
+    paths = shipped_networks() if options.all else options.files
     if not paths:
-        print(f"no network given, and none in {EMBEDDED}", file=sys.stderr)
+        print("no network given", file=sys.stderr)
         return 2
     failures = 0
     for path in paths:
@@ -48,10 +50,8 @@ def _build_here(path: Path, options: argparse.Namespace) -> None:
 
 
 def _build_for(path: Path, options: argparse.Namespace) -> None:
-    from engines.tensorrt import build, load_library  # noqa: PLC0415
-
     library = load_library("tensorrt_rtx")
-    precision = "f16" if options.precision == "auto" else options.precision
+    precision: Precision = "f32" if options.precision == "f32" else "f16"
     for capability in options.capability:
         built = build(library, open_network(path), precision, capability=capability)
         target = options.out / f"{path.stem}.sm{capability.replace('.', '')}.{precision}.plan"

@@ -1,7 +1,7 @@
 """Compiled networks on disk, keyed by everything they depend on.
 
-An entry is one file: a line of magic, a line of JSON (key, facts, size and hash of the payload) and the payload. Its
-first two lines tell what it is. Entries appear by an atomic rename: a reader never sees half of one.
+An entry is one file: a line of magic, a line of JSON (key, facts, size and hash of the payload) and the payload.
+Entries appear by an atomic rename: a reader never sees half of one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import json
 import logging
 import os
 import re
-import sys
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
@@ -20,12 +19,21 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+try:
+    from platformdirs import user_cache_path
+except ImportError:  # `engines.bench` also runs where torch and onnx alone are installed
+
+    def user_cache_path(appname: str, *, appauthor: bool) -> Path:  # type: ignore[misc]
+        del appauthor
+        return Path.home() / ".cache" / appname
+
+
 log = logging.getLogger(__name__)
 
 MAGIC = b"latentcam engine 1\n"
 SUFFIX = ".engine"
-PART = ".part"  # of files being written
-ABANDONED_S = 3600.0  # a part older than this belongs to a process that died
+PART = ".part"  # suffix of a file being written
+ABANDONED_S = 3600.0  # the writer of a part older than this has died
 DEFAULT_LIMIT = 8 << 30  # bytes
 HEADER_LIMIT = 1 << 16  # bytes
 
@@ -37,12 +45,12 @@ class Key:
     Attributes:
         network: sha256 of the ONNX file.
         shapes: the shapes it was compiled for.
-        precision: "f32", "bf16", "f16", "int8", or "auto" for a remembered choice among them.
+        precision: what it computes in, or what the entry holds instead of an engine ("choice", "timing").
         backend: name of the backend.
-        version: of the backend's library.
+        version: version of the backend's library.
         device: name of the processor or GPU.
         capability: CUDA compute capability, or the processor's instruction sets.
-        driver: version of the driver, or what stands for it.
+        driver: version of the GPU's driver; system and threads for a processor.
     """
 
     network: str
@@ -68,11 +76,11 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the cache holds for one key.
+    """One entry of the cache.
 
     Attributes:
         payload: the compiled network, in the backend's own format.
-        facts: what was measured when it was made (parity, milliseconds): plain JSON.
+        facts: measurements made when it was stored (parity, milliseconds), as plain JSON.
     """
 
     payload: bytes
@@ -80,10 +88,14 @@ class Entry:
 
 
 class Cache:
-    """A folder of entries under a size limit; the longest unused go first.
+    """A folder of entries under a size limit; the least recently used are deleted first.
 
-    A cache never makes a call fail: what cannot be read is made anew, what cannot be written is used from memory, and
-    both are logged with the reason.
+    A cache never makes a call fail. An entry that cannot be read counts as missing, one that cannot be written is not
+    stored; both are logged with the reason.
+
+    Args:
+        folder: where entries are stored; None for `default_folder()`.
+        limit: bytes of all entries together.
     """
 
     def __init__(self, folder: Path | None = None, limit: int = DEFAULT_LIMIT) -> None:
@@ -91,11 +103,11 @@ class Cache:
         self.limit = limit
 
     def path(self, key: Key, name: str) -> Path:
-        """Where the entry for this key lies; `name` is the network's, for people who look into the folder."""
+        """File of the entry for a key; it starts with the network's `name`, for people who look into the folder."""
         return self.folder / f"{_prefix(key, name)}{key.digest()}{SUFFIX}"
 
     def get(self, key: Key, name: str) -> Entry | None:
-        """The entry of exactly this key, verified, or None; says why when an entry of another key was nearly it."""
+        """The verified entry of exactly this key, or None; logs what changed since an entry of a similar key."""
         path = self.path(key, name)
         try:
             header, payload = _read(path)
@@ -109,14 +121,14 @@ class Cache:
             log.warning("%s: made for another key (%s); it will be built again", path, key.changes(header["key"]))
             return None
         with contextlib.suppress(OSError):
-            os.utime(path)  # the time of last use, for eviction
+            os.utime(path)  # marks the last use, for eviction
         return Entry(payload, header["facts"])
 
     def put(self, key: Key, name: str, payload: bytes, facts: Mapping[str, Any] | None = None) -> Path | None:
-        """Store an entry, replacing an older one of the same key at once or not at all.
+        """Store an entry; it replaces an older one of the same key atomically.
 
         Returns:
-            The file, or None when it could not be written; an older entry then stays as it was.
+            The file, or None if it could not be written; an older entry then stays unchanged.
         """
         path = self.path(key, name)
         header = {
@@ -168,16 +180,10 @@ class Cache:
 
 
 def default_folder() -> Path:
-    """The user's cache folder by the platform's convention, or LATENTCAM_CACHE."""
+    """LATENTCAM_CACHE, or a folder in the user's cache folder by the platform's convention."""
     if own := os.environ.get("LATENTCAM_CACHE"):
         return Path(own)
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = str(Path.home() / "Library" / "Caches")
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "latentcam" / "engines"
+    return user_cache_path("latentcam", appauthor=False) / "engines"
 
 
 def _prefix(key: Key, name: str) -> str:
@@ -210,10 +216,10 @@ def _read_header(path: Path) -> dict[str, Any]:
 
 
 def write_whole(path: Path, parts: Iterable[bytes]) -> None:
-    """Write a file that appears whole or not at all; an older one of its name then stays as it was.
+    """Write a file atomically: it appears complete, or an older one stays unchanged.
 
     Raises:
-        OSError: it cannot be written, as on a full disk.
+        OSError: the file cannot be written, for example on a full disk.
     """
     handle, temporary = tempfile.mkstemp(prefix=".", suffix=PART, dir=path.parent)
     try:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from engines.export import export
+from engines.graph.export import export
 from models import alae, encoders, fran, lats, pix2pix, stargan, starganv2, styleflow
 from models.editors.lats import AGE_CLASSES
 from models.editors.pix2pix import DROPOUT_SIDES

@@ -1,7 +1,7 @@
 """`python -m models.full_size DIR [NAME ...]`: published networks at full size as ONNX files, to measure their speed.
 
 Their weights are drawn from a seed: nobody's checkpoint is needed, and how fast a network runs does not depend on what
-it has learnt. Needs torch; `python -m engines.bench --all` calls it.
+it has learnt. Needs torch; `python -m engines.bench --published` gets its networks here.
 """
 
 from __future__ import annotations
@@ -175,15 +175,30 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NETWORKS)}; by default all")
     parser.add_argument("--light", action="store_true", help=f"by default {', '.join(LIGHT)} alone")
     options = parser.parse_args(argv)
-    unknown = sorted(set(options.names) - NETWORKS.keys())
+    try:
+        write_networks(options.folder, options.names, light=options.light)
+    except LookupError as error:
+        parser.error(error.args[0])
+    return 0
+
+
+def write_networks(folder: Path, names: Sequence[str] = (), *, light: bool = False) -> list[Path]:
+    """Write networks as NAME.onnx, see `engines.networks.write_published_networks`.
+
+    Raises:
+        LookupError: there is no network of a name; nothing is written.
+    """
+    unknown = sorted(set(names) - NETWORKS.keys())
     if unknown:
-        parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(NETWORKS)}")
-    options.folder.mkdir(parents=True, exist_ok=True)
-    for name in options.names or (LIGHT if options.light else NETWORKS):
+        raise LookupError(f"there is no {', '.join(unknown)}; there are {', '.join(NETWORKS)}")
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name in names or (LIGHT if light else NETWORKS):
         torch.manual_seed(SEED)
         module, example, output = NETWORKS[name]()
-        write(module.requires_grad_(False), example, [output], options.folder / f"{name}.onnx")
-    return 0
+        paths.append(folder / f"{name}.onnx")
+        write(module.requires_grad_(False), example, [output], paths[-1])
+    return paths
 
 
 def _picture(side: int) -> Tensor:

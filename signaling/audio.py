@@ -48,12 +48,13 @@ class DelayedAudio(MediaStreamTrack):  # type: ignore[misc]
                 frame = await self._source.recv()
                 now = time.monotonic()
                 for track in (self, *self._listeners):
-                    track._put(now, frame)
+                    track.put(now, frame)
         except MediaStreamError:
             for track in (self, *self._listeners):
                 track.stop()
 
-    def _put(self, now: float, frame: av.AudioFrame) -> None:
+    def put(self, now: float, frame: av.AudioFrame) -> None:
+        """Take in a frame of sound that came at `now` (`time.monotonic`)."""
         self._frames.append((now, frame))
         self._arrived.set()
 

@@ -13,6 +13,8 @@ from aiortc.exceptions import InvalidAccessError, OperationError
 from signaling import ice, offers, transport
 from signaling.logs import limited
 from signaling.settings import ServerSettings
+from signaling.transport.gatherer import offer_addresses
+from signaling.transport.probes import is_flooded, read_counters
 
 logger = limited(__name__)
 
@@ -64,7 +66,7 @@ class Peer:
         if sound is not None and any(one.kind == "audio" for one in connection.getTransceivers()):
             connection.addTrack(sound)
         self._tuned = transport.tune(connection, self._settings)
-        ice.offer_addresses(connection, self._settings)
+        offer_addresses(connection, self._settings)
         await connection.setLocalDescription(await connection.createAnswer())
         self._heard_at = self._answered_at = time.monotonic()
         return ice.advertise(connection.localDescription.sdp, self._settings.advertised_address)
@@ -85,7 +87,7 @@ class Peer:
             now: `time.monotonic`.
         """
         self._count(now)
-        if self._overrun():
+        if self._tuned.intake.flooding or is_flooded(self.connection):
             return "flooding"
         match self.connection.connectionState:
             case "failed" | "closed":
@@ -103,17 +105,8 @@ class Peer:
         except TimeoutError:
             logger.warning("closing a connection took more than %g s", CLOSE_S)
 
-    def _overrun(self) -> bool:
-        """Whether pieces of data channel messages fill their window, on top of which aiortc piles up what comes, or
-        too much of what came was refused.
-        """
-        sctp = self.connection.sctp
-        return self._tuned.intake.flooding or (sctp is not None and sctp._advertised_rwnd <= 0)
-
     def _count(self, now: float) -> None:
-        """Read the counters of the one transport that everything is bundled on."""
-        dtls = self.connection.getTransceivers()[0].receiver.transport
-        counted = dtls._get_stats()[dtls._stats_id]
-        if counted.packetsReceived != self._packets_in:
-            self._packets_in, self._heard_at = counted.packetsReceived, now
-        self.bytes_in, self.bytes_out = counted.bytesReceived, counted.bytesSent
+        counters = read_counters(self.connection)
+        if counters.packets_in != self._packets_in:
+            self._packets_in, self._heard_at = counters.packets_in, now
+        self.bytes_in, self.bytes_out = counters.bytes_in, counters.bytes_out

@@ -13,10 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from engines import select
 from engines.base import Engine
-from engines.batching import LATE_S, BatchedEngine
+from engines.batching import BatchedEngine
+from engines.planner import LATE_S
 from models import catalog
 from models.editor import Controls, Editor, PhotoEditor
-from models.embedded import EMBEDDED, TRACKER
+from models.embedded import EMBEDDED, TRACKER, remedy
 from models.face.detector import Detector
 from models.face.landmarks import Landmarks
 from models.face.segmenter import Segmenter
@@ -89,13 +90,13 @@ class Runtime:
     def __init__(self, settings: RuntimeSettings) -> None:
         self._settings = settings
         self._loading = threading.RLock()  # held for seconds: what runs on every frame only looks things up
-        self._engines: dict[Path, BatchedEngine] = {}
+        self._engines: dict[tuple[Path, float], BatchedEngine] = {}  # by file and `late`
         self._editors: dict[str, Editor] = {}
         self._controls: dict[str, type[Controls]] = {}
         self._detector = Detector(settings.pack, settings.detector_size)
         self._detect_lock = threading.Lock()
         # Without landmarks a face would be lost: they wait for their turn, while edits that come late are not made.
-        self._landmarks = Landmarks(self._engine(LANDMARKS, precision=self._positions_precision(), late=math.inf))
+        self._landmarks = Landmarks(self._engine(LANDMARKS, late=math.inf))
         self._segmenter = Segmenter(self._engine(SEGMENTER))
 
     @classmethod
@@ -123,9 +124,9 @@ class Runtime:
                 network=path.name,
                 backend=engine.backend,
                 precision=engine.precision,
-                reasons=list(getattr(engine, "notes", ())),
+                reasons=list(engine.notes),
             )
-            for path, engine in list(self._engines.items())
+            for (path, _), engine in list(self._engines.items())
         ]
 
     def changed(self, settings: Settings, patch: Mapping[str, Any]) -> Settings:
@@ -203,27 +204,24 @@ class Runtime:
         with self._detect_lock:
             return self._detector(image)
 
-    def _positions_precision(self) -> str:
-        """Of networks that give positions: near a crop's edge bf16 is 0.4 crop pixels coarse, and that is jitter."""
-        return "f32" if self._settings.precision == "auto" else self._settings.precision
-
-    def _engine(self, path: Path, precision: str | None = None, late: float = LATE_S) -> Engine:
+    def _engine(self, path: Path, late: float = LATE_S) -> Engine:
         """One network, shared fairly by all streams."""
         with self._loading:
-            if path not in self._engines:
+            if (path, late) not in self._engines:
                 # in the embedded networks, waking a second thread costs more than it saves
                 least = 1 if path.is_relative_to(EMBEDDED) else None
                 engine = select.load(
                     path,
                     backend=self._settings.backend,
-                    precision=precision or self._settings.precision,
+                    precision=self._settings.precision,
                     threads=self._settings.threads or least,
                     cache_dir=self._settings.cache_dir,
+                    remedy=remedy(path),
                 )
                 shared = BatchedEngine(engine, late=late)
                 shared.warm_up()  # here and not in somebody's stream
-                self._engines[path] = shared
-            return self._engines[path]
+                self._engines[path, late] = shared
+            return self._engines[path, late]
 
     def _controls_model(self, name: str) -> type[Controls]:
         model = self._controls.get(name)

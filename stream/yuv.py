@@ -45,6 +45,7 @@ class VideoConverter:
             whole = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")
             edited = self._to_yuv(whole, frame)
         edited.colorspace, edited.color_range = frame.colorspace, frame.color_range
+        edited.color_primaries, edited.color_trc = frame.color_primaries, frame.color_trc
         edited.pts, edited.time_base = frame.pts, frame.time_base
         return edited
 

@@ -19,8 +19,8 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, VideoStreamTrack
 
 import server
-from signaling import ice
 from signaling.settings import ServerSettings
+from signaling.transport import gatherer
 
 ROOT = Path(server.__file__).parent
 HANGS_S = 60  # a stop takes two seconds at most; this only tells a hang from a busy machine
@@ -83,7 +83,7 @@ async def call_and_interrupt(process: subprocess.Popen[str], url: str) -> None:
 
     watching = []
     peer.on("track", lambda track: watching.append(asyncio.create_task(watch(track))))
-    ice.offer_addresses(peer, ServerSettings())
+    gatherer.offer_addresses(peer, ServerSettings())
     await peer.setLocalDescription(await peer.createOffer())
     async with httpx.AsyncClient(base_url=url) as http:
         headers = {"content-type": "application/sdp"}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import av
 from aiortc import RTCRtpSender
@@ -24,11 +24,22 @@ from signaling.transport.bitrate import Bitrates, Hysteresis, bitrates
 Preset = Literal["ultrafast", "superfast", "veryfast"]
 
 FRAME_RATE = 30
+VIDEO_CLOCK = 90_000  # of RTP timestamps, Hz
+RATE_SHARE = 0.1  # of the newest frame in the mean duration of a frame
+RATE_STEP = 0.08  # relative change of that mean that counts
+LONGEST_FRAME_S = 1.0  # a longer gap is a pause, not a frame
+LOWEST_RATE, HIGHEST_RATE = 5.0, 120.0  # frames a second
 KEYFRAME_DISTANCE = 3000  # frames; key frames are sent when the peer asks
 H264_BUFFER_S = 0.2  # of the ceiling; bounds a key frame's burst
 VP8_SPEED = {False: "-10", True: "-16"}  # per large picture; aiortc's -6 costs twice the time of -16
 LARGE_PIXELS = 640 * 480
 MACROBLOCK_PIXELS = 16 * 16
+# ITU-T H.273: what a camera means that says nothing. Chromium shows untagged H264 as BT.709 and an untagged camera as
+# BT.601, so that an untagged stream changes its colours.
+UNSPECIFIED = 2
+BT709 = 1
+BT601 = 6  # SMPTE 170M, as primaries, transfer and matrix
+LIMITED_RANGE = 1
 
 # ITU-T H.264 table A-1: level_idc, most macroblocks a second, most macroblocks a frame
 H264_LEVELS = (
@@ -41,6 +52,38 @@ H264_LEVELS = (
     (51, 983_040, 36_864),
     (52, 2_073_600, 36_864),
 )
+
+
+class Colours(NamedTuple):
+    """What the numbers of a picture mean, in the code points of ITU-T H.273.
+
+    Attributes:
+        primaries, transfer, matrix: colour primaries, transfer characteristics, matrix coefficients.
+        range: 1 limited, 2 full.
+    """
+
+    primaries: int
+    transfer: int
+    matrix: int
+    range: int
+
+    @staticmethod
+    def of(frame: av.VideoFrame) -> Colours:
+        """The colours of a YUV frame.
+
+        An unspecified matrix counts as BT.601, unspecified primaries and transfer as those that go with the matrix.
+        """
+        matrix = BT601 if frame.colorspace in (0, UNSPECIFIED) else int(frame.colorspace)
+        usual = BT709 if matrix == BT709 else BT601
+        primaries, transfer = (
+            usual if code in (0, UNSPECIFIED) else int(code) for code in (frame.color_primaries, frame.color_trc)
+        )
+        return Colours(primaries, transfer, matrix, int(frame.color_range) or LIMITED_RANGE)
+
+    def tag(self, codec: VideoCodecContext) -> None:
+        """Write them into the stream that an encoder is about to open."""
+        codec.color_primaries, codec.color_trc = self.primaries, self.transfer
+        codec.colorspace, codec.color_range = self.matrix, self.range
 
 
 class BitrateTarget:
@@ -68,6 +111,27 @@ class BitrateTarget:
         self._wanted = bitrate
 
 
+class FrameRate:
+    """The frame rate of a stream, from the times of its frames. It moves in steps, so that it seldom changes."""
+
+    def __init__(self) -> None:
+        self._last: int | None = None
+        self._mean = self._shown = 1 / FRAME_RATE
+
+    def __call__(self, timestamp: int) -> float:
+        """Frames a second.
+
+        Args:
+            timestamp: of the next frame, 90 kHz.
+        """
+        last, self._last = self._last, timestamp
+        if last is not None and 0 < timestamp - last < LONGEST_FRAME_S * VIDEO_CLOCK:
+            self._mean += RATE_SHARE * ((timestamp - last) / VIDEO_CLOCK - self._mean)
+        if not 1 - RATE_STEP < self._mean / self._shown < 1 + RATE_STEP:
+            self._shown = self._mean
+        return min(max(1 / self._shown, LOWEST_RATE), HIGHEST_RATE)
+
+
 class LiveH264Encoder(BitrateTarget, H264Encoder):  # type: ignore[misc]
     """H264, constrained baseline. Follows the target bitrate without a new encoder and without a key frame.
 
@@ -79,22 +143,34 @@ class LiveH264Encoder(BitrateTarget, H264Encoder):  # type: ignore[misc]
     def __init__(self, preset: Preset, floor: int, ceiling: int) -> None:
         super().__init__(floor, ceiling)
         self._preset = preset
+        self._colours: Colours | None = None
+        self._frame_rate = FrameRate()
 
     def encode(self, frame: av.VideoFrame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
         """Encode a frame of any size and format into RTP payloads and their timestamp (90 kHz)."""
         timestamp = convert_timebase(frame.pts, frame.time_base, VIDEO_TIME_BASE)
         frame = to_yuv420p(frame, self._reformatter, even=True)
-        if self.codec is None or (self.codec.width, self.codec.height) != (frame.width, frame.height):
+        colours = Colours.of(frame)
+        if self.codec is None or (self.codec.width, self.codec.height, self._colours) != (
+            frame.width,
+            frame.height,
+            colours,
+        ):
             self._rates = bitrates(frame.width, frame.height, *self._allowed)
-            self.codec = self._open(frame.width, frame.height)
-        if self.codec.bit_rate != self.target_bitrate:
-            self.codec.bit_rate = self.target_bitrate
+            self._colours = colours
+            self.codec = self._open(frame.width, frame.height, colours)
+        # x264 spends a bitrate on FRAME_RATE frames, whatever their times say; its own mode for variable rates holds
+        # every frame back until the next one.
+        bitrate = int(self.target_bitrate * FRAME_RATE / self._frame_rate(timestamp))
+        if self.codec.bit_rate != bitrate:
+            self.codec.bit_rate = bitrate
         frame.pict_type = PictureType.I if force_keyframe else PictureType.NONE
         data = b"".join(bytes(packet) for packet in self.codec.encode(frame))
         return self._packetize(self._split_bitstream(data)), timestamp
 
-    def _open(self, width: int, height: int) -> VideoCodecContext:
+    def _open(self, width: int, height: int, colours: Colours) -> VideoCodecContext:
         codec = av.CodecContext.create("libx264", "w")
+        colours.tag(codec)
         codec.width, codec.height = width, height
         codec.pix_fmt = "yuv420p"
         codec.framerate = Fraction(FRAME_RATE, 1)
@@ -103,12 +179,13 @@ class LiveH264Encoder(BitrateTarget, H264Encoder):  # type: ignore[misc]
         codec.thread_count = threads(width * height, os.cpu_count() or 1)
         codec.profile = "Baseline"
         # x264 follows a new bitrate only if it was opened at a constant one: the ceiling, with a decoder buffer.
-        codec.bit_rate = self._rates.ceiling
+        # That one has room for the bits of a camera at half of FRAME_RATE.
+        codec.bit_rate = 2 * self._rates.ceiling
         codec.options = {
             "preset": self._preset,
             "tune": "zerolatency",
             "level": str(h264_level(macroblocks(width, height))),
-            "maxrate": str(self._rates.ceiling),
+            "maxrate": str(2 * self._rates.ceiling),
             "bufsize": str(int(self._rates.ceiling * H264_BUFFER_S)),
         }
         codec.open()

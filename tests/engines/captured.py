@@ -7,7 +7,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from engines.onnx_module import OnnxModule
+from engines.graph.onnx_module import OnnxModule
 
 
 class OneDevice(TorchDispatchMode):

@@ -19,11 +19,11 @@ import onnx
 import onnxruntime
 import torch
 
-from engines.cuda import Launch, torch_dtype
+from engines.backends.cuda_device import Launch, torch_dtype
 
 
 class HostDevice:
-    """`engines.cuda.Device` on the host; counts captures and replays."""
+    """`engines.backends.cuda_device.Device` on the host; counts captures and replays."""
 
     name, capability, driver, stream = "a stand-in", "8.9", "580.1", 1234
 

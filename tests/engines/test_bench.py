@@ -1,22 +1,18 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from engines import bench, select
-from engines.base import OutOfMemory
-from engines.graph import count_flop
-from engines.network import open_network
-from engines.onnxruntime import OnnxRuntime
-
-from .conftest import IR, OPSET
+from engines import backends, bench
+from engines.backends.onnxruntime import OnnxRuntime
+from engines.base import EngineError, OutOfMemory
+from engines.graph.flops import count_flop
+from engines.onnx_file import open_network
+from tests.engines.conftest import IR, OPSET
 
 
 def test_convolutions_are_counted(network):
@@ -58,7 +54,7 @@ def test_matrix_work_is_counted(tmp_path, node, shapes, want):
 
 def test_the_table_and_the_file_agree(network, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(bench, "PEAK_SIDE", 32)
-    monkeypatch.setattr(select, "BACKENDS", (OnnxRuntime(),))
+    monkeypatch.setattr(backends, "known_backends", lambda: (OnnxRuntime(),))
     report = tmp_path / "bench.json"
     arguments = ["--seconds", "0.01", "--threads", "1", "--cache", str(tmp_path / "cache"), "--json", str(report)]
     assert bench.main([str(network("a")), str(network("b")), *arguments]) == 0
@@ -76,7 +72,7 @@ def test_the_table_and_the_file_agree(network, tmp_path, capsys, monkeypatch):
 
 def test_larger_batches_do_more_work(network, tmp_path, monkeypatch):
     monkeypatch.setattr(bench, "PEAK_SIDE", 32)
-    monkeypatch.setattr(select, "BACKENDS", (OnnxRuntime(),))
+    monkeypatch.setattr(backends, "known_backends", lambda: (OnnxRuntime(),))
     report = tmp_path / "bench.json"
     arguments = ["--batch", "4", "--seconds", "0.01", "--cache", str(tmp_path / "cache"), "--json", str(report)]
     assert bench.main([str(network("free")), str(network("fixed", batch=1)), *arguments]) == 0
@@ -88,7 +84,7 @@ def test_larger_batches_do_more_work(network, tmp_path, monkeypatch):
 def test_eager_mode_is_compared_on_request(network, tmp_path, capsys, monkeypatch):
     pytest.importorskip("torch", reason="needs torch, which is what is compared with")
     monkeypatch.setattr(bench, "PEAK_SIDE", 32)
-    monkeypatch.setattr(select, "BACKENDS", (OnnxRuntime(),))
+    monkeypatch.setattr(backends, "known_backends", lambda: (OnnxRuntime(),))
     networks = [str(network("a")), str(network("any", size="side"))]
     assert bench.main([*networks, "--eager", "--seconds", "0.01", "--cache", str(tmp_path / "cache")]) == 0
     printed = capsys.readouterr().out
@@ -97,27 +93,22 @@ def test_eager_mode_is_compared_on_request(network, tmp_path, capsys, monkeypatc
 
 
 @pytest.fixture
-def made(network, monkeypatch):
-    """Stands for the command that writes published networks; gives the commands it was called by."""
-    pytest.importorskip("torch", reason="the command is not run without torch")
-    commands = []
+def published(network, monkeypatch):
+    """Stands for what the models provide: gives the names and flags that it was called with."""
+    calls = []
 
-    def run(command, **_):
-        commands.append(command[1:])
-        folder = Path(command[3])
-        folder.mkdir()
-        for name in ("encoder", "generator"):
-            shutil.copy(network(name), folder)
-        return subprocess.CompletedProcess(command, 0)
+    def write(folder, names, *, light):
+        calls.append((*names, light))
+        return [network(name) for name in names or ("encoder", "generator")]
 
     monkeypatch.setattr(bench, "PEAK_SIDE", 32)
-    monkeypatch.setattr(bench.subprocess, "run", run)
-    monkeypatch.setattr(select, "BACKENDS", (OnnxRuntime(),))
-    return commands
+    monkeypatch.setattr(bench, "write_published_networks", write)
+    monkeypatch.setattr(backends, "known_backends", lambda: (OnnxRuntime(),))
+    return calls
 
 
-def test_all_is_what_ships_and_what_is_published(made, network, tmp_path, monkeypatch):
-    monkeypatch.setattr(bench, "embedded", lambda: [network("own")])
+def test_all_is_what_ships_and_what_is_published(published, network, tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "shipped_networks", lambda: [network("own")])
     report = tmp_path / "bench.json"
     assert bench.main(["--all", "--light", "--seconds", "0.01", "--json", str(report)]) == 0
     assert [row["network"] for row in json.loads(report.read_text())["rows"]] == [
@@ -125,20 +116,34 @@ def test_all_is_what_ships_and_what_is_published(made, network, tmp_path, monkey
         "encoder.onnx",
         "generator.onnx",
     ]
-    (command,) = made
-    assert command[:2] == ["-m", "models.full_size"]
-    assert command[3:] == ["--light"]
+    assert published == [(True,)]
 
 
-def test_networks_of_one_frame_are_added_up_and_compared_with_eager_mode_on_a_gpu(made, tmp_path, capsys, monkeypatch):
-    torch_cuda = pytest.importorskip("engines.torch_cuda")
-    monkeypatch.setattr(select, "BACKENDS", (torch_cuda.TorchCuda(),))
+def test_published_networks_that_cannot_be_written_are_left_out_unless_named(network, tmp_path, capsys, monkeypatch):
+    def missing(folder, names, *, light):
+        raise EngineError("torch is not installed")
+
+    monkeypatch.setattr(bench, "PEAK_SIDE", 32)
+    monkeypatch.setattr(bench, "write_published_networks", missing)
+    monkeypatch.setattr(bench, "shipped_networks", lambda: [network("own")])
+    monkeypatch.setattr(backends, "known_backends", lambda: (OnnxRuntime(),))
+    assert bench.main(["--all", "--seconds", "0.01", "--cache", str(tmp_path / "cache")]) == 0
+    assert "left out: torch is not installed" in capsys.readouterr().err
+    assert bench.main(["--published", "e4e", "--seconds", "0.01", "--cache", str(tmp_path / "cache")]) == 1
+    assert capsys.readouterr().err == "torch is not installed\n"
+
+
+def test_published_networks_are_added_up_and_compared_with_eager_mode_on_a_gpu(
+    published, tmp_path, capsys, monkeypatch
+):
+    torch_cuda = pytest.importorskip("engines.backends.torch_cuda")
+    monkeypatch.setattr(backends, "known_backends", lambda: (torch_cuda.TorchCuda(),))
     monkeypatch.setattr(torch_cuda, "_device", pytest.importorskip("tests.engines.standins").HostDevice)
     names = ["encoder", "generator"]
     report = tmp_path / "bench.json"
     arguments = ["--backend", "torch_cuda", "--eager", "--on-gpu", "--seconds", "0.01", "--json", str(report)]
     assert bench.main(["--published", *names, *arguments]) == 0
-    assert made[0][3:] == names
+    assert published == [("encoder", "generator", False)]
     rows = json.loads(report.read_text())["rows"]
     half = [row["p50"] for row in rows if (row["backend"], row["precision"]) == ("torch_cuda", "f16")]
     eager = [row["p50"] for row in rows if row["backend"] == "torch_eager_cpu"]
@@ -165,7 +170,7 @@ def test_an_engine_that_fails_does_not_end_the_others(network, tmp_path, capsys,
             return engine
 
     monkeypatch.setattr(bench, "PEAK_SIDE", 32)
-    monkeypatch.setattr(select, "BACKENDS", (Full(), OnnxRuntime()))
+    monkeypatch.setattr(backends, "known_backends", lambda: (Full(), OnnxRuntime()))
     assert bench.main([str(network("a")), "--seconds", "0.01", "--cache", str(tmp_path / "cache")]) == 0
     printed = capsys.readouterr()
     assert "a: not measured with full in f32: no memory for 4 rows" in printed.err

@@ -6,13 +6,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from engines import build, select, tensorrt
-from engines.onnxruntime import OnnxRuntime
+from engines import backends, build
+from engines.backends.onnxruntime import OnnxRuntime
+from engines.backends.tensorrt_build import Built
 
 
 @pytest.fixture(autouse=True)
 def _only_onnx_runtime(monkeypatch):
-    monkeypatch.setattr(select, "BACKENDS", (OnnxRuntime(),))
+    monkeypatch.setattr(backends, "known_backends", lambda: (OnnxRuntime(),))
 
 
 def test_each_network_is_told(network, tmp_path, capsys):
@@ -36,15 +37,15 @@ def test_backends_are_listed(capsys):
 
 
 def test_nothing_to_do_is_said(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(build, "embedded", list)
+    monkeypatch.setattr(build, "shipped_networks", list)
     assert build.main(["--all"]) == 2
     assert "no network given" in capsys.readouterr().err
 
 
 def test_a_full_disk_leaves_the_old_engine(network, tmp_path, capsys, monkeypatch):
     """With a stand-in for TensorRT for RTX: what is tested is the writing."""
-    monkeypatch.setattr(tensorrt, "load_library", lambda name: SimpleNamespace(__version__="1.0"))
-    monkeypatch.setattr(tensorrt, "build", lambda *_, **__: tensorrt.Built(b"new plan", b""))
+    monkeypatch.setattr(build, "load_library", lambda name: SimpleNamespace(__version__="1.0"))
+    monkeypatch.setattr(build, "build", lambda *_, **__: Built(b"new plan", b""))
     old = tmp_path / "small.sm86.f16.plan"
     old.write_bytes(b"old plan")
 

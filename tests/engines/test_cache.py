@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from engines import cache as caches
@@ -151,11 +152,11 @@ def test_the_folder_is_the_users(monkeypatch, tmp_path):
     monkeypatch.setenv("LATENTCAM_CACHE", str(tmp_path))
     assert default_folder() == tmp_path
     monkeypatch.delenv("LATENTCAM_CACHE")
-    monkeypatch.setattr(sys, "platform", "linux")
+    assert default_folder() == platformdirs.user_cache_path("latentcam", appauthor=False) / "engines"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="XDG folders are Linux's")
+def test_the_folder_follows_xdg(monkeypatch):
+    monkeypatch.delenv("LATENTCAM_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
     assert default_folder() == Path("/xdg/latentcam/engines")
-    monkeypatch.setattr(sys, "platform", "win32")
-    monkeypatch.setenv("LOCALAPPDATA", "/local")
-    assert default_folder() == Path("/local/latentcam/engines")
-    monkeypatch.setattr(sys, "platform", "darwin")
-    assert default_folder() == Path.home() / "Library" / "Caches" / "latentcam" / "engines"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from engines.graph import count_flop
-from engines.network import open_network
+from engines.graph.flops import count_flop
+from engines.onnx_file import open_network
 from models import full_size
 
 

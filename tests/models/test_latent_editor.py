@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from engines.export import export
+from engines.graph.export import export
 from engines.select import load
 from models.convert import Picture
 from models.editor import Editor

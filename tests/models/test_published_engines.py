@@ -10,9 +10,9 @@ from collections.abc import Hashable, Iterator
 import onnx
 import pytest
 
-from engines import half
-from engines.network import Network, open_network
-from engines.tensorrt import build
+from engines.backends.tensorrt_build import build
+from engines.graph import half
+from engines.onnx_file import Network, open_network
 from models import catalog
 from models.entry import weights_folder
 from tests.engines.captured import assert_nothing_leaves_the_device

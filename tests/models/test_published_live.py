@@ -21,12 +21,12 @@ import numpy as np
 import onnx
 import pytest
 
-from engines import parity
+from engines import accuracy
+from engines.backends.onnxruntime import OnnxRuntime
+from engines.backends.torch_cuda import TorchCudaEngine
 from engines.base import Array, Engine
 from engines.cache import Cache
-from engines.network import open_network
-from engines.onnxruntime import OnnxRuntime
-from engines.torch_cuda import TorchCudaEngine
+from engines.onnx_file import open_network
 from models import catalog, latents
 from models.arrays import Image
 from models.babygan import child
@@ -205,9 +205,9 @@ def test_the_engine_for_gpus_computes_the_same(row: Entry, tmp_path: Path) -> No
             network = open_network(path)
             reference = OnnxRuntime().load(network, "f32", threads=1, cache=Cache(tmp_path))
             engine = TorchCudaEngine(network, "f32", HostDevice())
-            assert parity.compare(engine, reference, drawn=1).holds
+            assert accuracy.compare(engine, reference, samples=1).holds
             half = TorchCudaEngine(network, "f16", HostDevice())
-            outputs = half.run(parity.draw(half.inputs, parity.SEED))
+            outputs = half.run(accuracy.draw(half.inputs, accuracy.SEED))
             assert all(np.isfinite(values).all() for values in outputs.values())
 
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engines.export import export
+from engines.graph.export import export
 from models import (
     alae,
     catalog,

@@ -19,9 +19,9 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSes
 from aiortc.mediastreams import AudioStreamTrack, MediaStreamError, VideoStreamTrack
 from pydantic import BaseModel, Field
 
-from signaling import ice
 from signaling.app import create_app
 from signaling.settings import ServerSettings
+from signaling.transport import gatherer
 from signaling.transport.handshake import leave_quietly
 from stream.frame import Face, Output, Trace
 from stream.settings import Settings, SettingsError, checked
@@ -203,7 +203,7 @@ class Peer:
             pass
 
     async def offer(self) -> str:
-        ice.offer_addresses(self.connection, ServerSettings())
+        gatherer.offer_addresses(self.connection, ServerSettings())
         leave_quietly(self.connection)
         await self.connection.setLocalDescription(await self.connection.createOffer())
         return self.connection.localDescription.sdp

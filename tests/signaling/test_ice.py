@@ -11,6 +11,7 @@ from aiortc import RTCPeerConnection
 
 from signaling import ice
 from signaling.settings import IceServer, ServerSettings
+from signaling.transport import gatherer
 
 TURN = IceServer(urls=["turn:t.example:3478?transport=udp"], username="u", credential="c")
 
@@ -41,7 +42,7 @@ def test_links() -> None:
     ],
 )
 def test_addresses(settings: dict[str, Any], chosen: list[str]) -> None:
-    assert ice.chosen_addresses(["10.0.0.5", "fd00::5"], ServerSettings(**settings)) == chosen
+    assert gatherer.chosen_addresses(["10.0.0.5", "fd00::5"], ServerSettings(**settings)) == chosen
 
 
 @pytest.mark.anyio
@@ -49,7 +50,7 @@ def test_addresses(settings: dict[str, Any], chosen: list[str]) -> None:
 async def test_loopback_is_gathered_when_wanted(loopback: bool) -> None:
     connection = RTCPeerConnection(ice.configuration([]))
     connection.createDataChannel("control")
-    ice.offer_addresses(connection, ServerSettings(loopback_candidates=loopback))
+    gatherer.offer_addresses(connection, ServerSettings(loopback_candidates=loopback))
     await connection.setLocalDescription(await connection.createOffer())
     assert (" 127.0.0.1 " in connection.localDescription.sdp) is loopback
     await connection.close()
@@ -66,7 +67,7 @@ async def test_media_stays_on_its_ports(caplog: pytest.LogCaptureFixture) -> Non
         for _ in range(3):
             connection = RTCPeerConnection(ice.configuration([]))
             connection.createDataChannel("control")
-            ice.offer_addresses(connection, settings)
+            gatherer.offer_addresses(connection, settings)
             await connection.setLocalDescription(await connection.createOffer())
             connections.append(connection)
             sdps.append(connection.localDescription.sdp)

@@ -9,8 +9,8 @@ import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 
-from signaling import ice
 from signaling.settings import ServerSettings
+from signaling.transport import gatherer
 from signaling.transport.handshake import leave_quietly
 
 pytestmark = pytest.mark.anyio
@@ -45,7 +45,7 @@ class Player:
         await self.connection.close()
 
     async def call(self, stream: str) -> Any:
-        ice.offer_addresses(self.connection, ServerSettings())
+        gatherer.offer_addresses(self.connection, ServerSettings())
         leave_quietly(self.connection)
         await self.connection.setLocalDescription(await self.connection.createOffer())
         response = await self.http.post(

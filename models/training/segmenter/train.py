@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from engines.export import export as write_onnx
+from engines.graph.export import export as write_onnx
 from models.arrays import Floats
 from models.embedded import EMBEDDED
 from models.face.imaging import guided_filter

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from engines.onnx_file import PRECISE
 from models.arrays import Image
 from models.embedded import TRACKER
 from models.training.data import WORK, FaceSet, shared_folder
@@ -215,7 +216,7 @@ def export(checkpoints: Path, folder: Path) -> None:
     if (checkpoints / "landmarks.pt").is_file():
         network = LandmarkNet()
         network.load_state_dict(_averaged(checkpoints / "landmarks.pt"))
-        write(network, folder / "landmarks.onnx", (CROP, CROP), ["points"], {0: "batch"})
+        write(network, folder / "landmarks.onnx", (CROP, CROP), ["points"], {0: "batch"}, precise=True)
     if (checkpoints / "detector.pt").is_file():
         detector = Detector()
         detector.load_state_dict(_averaged(checkpoints / "detector.pt"))
@@ -223,7 +224,15 @@ def export(checkpoints: Path, folder: Path) -> None:
         write(detector, folder / "detector.onnx", (320, 320), names, {0: "batch", 2: "height", 3: "width"})
 
 
-def write(network: nn.Module, path: Path, size: tuple[int, int], outputs: list[str], axes: dict[int, str]) -> None:
+def write(
+    network: nn.Module,
+    path: Path,
+    size: tuple[int, int],
+    outputs: list[str],
+    axes: dict[int, str],
+    *,
+    precise: bool = False,
+) -> None:
     """Export one network and compare it with torch on random input.
 
     Args:
@@ -232,6 +241,7 @@ def write(network: nn.Module, path: Path, size: tuple[int, int], outputs: list[s
         size: height and width of the example input.
         outputs: names of the outputs.
         axes: dynamic axes of the input.
+        precise: whether the file asks engines for FP32.
 
     Raises:
         ValueError: ONNX Runtime and torch differ by more than 1e-3.
@@ -249,6 +259,10 @@ def write(network: nn.Module, path: Path, size: tuple[int, int], outputs: list[s
         opset_version=17,
         dynamo=False,
     )
+    if precise:
+        model = onnx.load(str(part))
+        model.metadata_props.add(key=PRECISE, value="1")
+        onnx.save(model, str(part))
     onnx.checker.check_model(str(part), full_check=True)
     session = onnxruntime.InferenceSession(str(part), providers=["CPUExecutionProvider"])
     with torch.no_grad():

@@ -69,6 +69,73 @@ def test_h264_follows_the_bitrate_without_a_key_frame() -> None:
     assert 0.7 < again / 800_000 < 1.3
 
 
+@pytest.mark.parametrize("fps", [15, 24, 60])
+def test_h264_keeps_its_bitrate_at_any_frame_rate(fps: int) -> None:
+    encoder = h264()
+    encoder.target_bitrate = 800_000
+    sizes = []
+    for i in range(4 * fps):
+        picture = frame(i)
+        picture.pts = i * 90_000 // fps
+        sizes.append(sum(map(len, encoder.encode(picture)[0])))
+    assert 0.8 < sum(sizes[fps:]) * 8 / 3 / 800_000 < 1.2
+
+
+@pytest.mark.parametrize(
+    ("told", "tagged"),
+    [
+        ((2, 2, 2, 0), (6, 6, 6, 1)),  # a camera that says nothing
+        ((1, 1, 1, 1), (1, 1, 1, 1)),
+        ((2, 2, 1, 0), (1, 1, 1, 1)),
+        ((9, 16, 9, 1), (9, 16, 9, 1)),
+        ((6, 6, 6, 2), (6, 6, 6, 2)),
+    ],
+)
+def test_h264_says_what_its_colours_mean(told: tuple[int, ...], tagged: tuple[int, ...]) -> None:
+    encoder, decoder = h264(), av.CodecContext.create("h264", "r")
+    picture = frame(0)
+    picture.color_primaries, picture.color_trc, picture.colorspace, picture.color_range = told
+    data = b"".join(b"\x00\x00\x01" + nal for nal in nals(encoder.encode(picture)[0]))
+    [decoded] = [*decoder.decode(av.Packet(data)), *decoder.decode(None)][:1]
+    found = (decoded.color_primaries, decoded.color_trc, decoded.colorspace, decoded.color_range)
+    assert found == tagged
+
+
+def test_other_colours_start_a_new_stream_with_a_key_frame() -> None:
+    encoder = h264()
+    encoder.encode(frame(0))
+    camera = frame(1)
+    camera.colorspace = 1
+    assert is_key(encoder.encode(camera)[0], "h264")
+    assert not is_key(encoder.encode(_like(camera, 2))[0], "h264")
+
+
+def _like(picture: av.VideoFrame, i: int) -> av.VideoFrame:
+    made = frame(i)
+    made.colorspace = picture.colorspace
+    return made
+
+
+def nals(payloads: list[bytes]) -> list[bytes]:
+    """NAL units of RTP payloads (RFC 6184): single ones, STAP-A, FU-A."""
+    found: list[bytes] = []
+    for payload in payloads:
+        kind = payload[0] & 0x1F
+        if kind == 24:
+            at = 1
+            while at < len(payload):
+                length = int.from_bytes(payload[at : at + 2], "big")
+                found.append(payload[at + 2 : at + 2 + length])
+                at += 2 + length
+        elif kind == 28:
+            if payload[1] & 0x80:
+                found.append(bytes([payload[0] & 0xE0 | payload[1] & 0x1F]))
+            found[-1] += payload[2:]
+        else:
+            found.append(payload)
+    return found
+
+
 def test_aiortc_needs_a_key_frame_for_each_change() -> None:
     encoder = H264Encoder()
     encode(encoder, "h264", 0, 2)

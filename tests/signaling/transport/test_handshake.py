@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
 
-from signaling import ice
 from signaling.settings import ServerSettings
+from signaling.transport import gatherer
 from signaling.transport.handshake import leave_quietly
 
 pytestmark = pytest.mark.anyio
@@ -26,12 +26,12 @@ async def left_behind(quietly: bool) -> list[Any]:
         leave_quietly(peer)
     if not quietly:
         del peers[1]._RTCPeerConnection__connect
-    ice.offer_addresses(peers[0], ServerSettings())
+    gatherer.offer_addresses(peers[0], ServerSettings())
     await peers[0].setLocalDescription(await peers[0].createOffer())
     await peers[1].setRemoteDescription(peers[0].localDescription)
-    ice.offer_addresses(peers[1], ServerSettings())
+    gatherer.offer_addresses(peers[1], ServerSettings())
     await peers[1].setLocalDescription(await peers[1].createAnswer())
-    (transport,) = ice.transports(peers[1])
+    (transport,) = gatherer.transports(peers[1])
     await transport.stop()
     for peer in peers:
         await peer.close()

@@ -12,6 +12,7 @@ import onnx
 import onnxruntime
 import pytest
 
+from engines.onnx_file import open_network
 from models.training.data import ROOT
 
 PACK = ROOT / "models" / "embedded" / "tracker"
@@ -109,3 +110,7 @@ def test_files_are_small_and_say_what_they_take() -> None:
         assert path.stat().st_size < size
         model = onnx.load(str(path))
         assert [i.name for i in model.graph.input] == ["input"]
+
+
+def test_landmarks_ask_for_fp32() -> None:
+    assert open_network(PACK / "landmarks.onnx").precise
