@@ -37,7 +37,7 @@ class Pauses:
     """What `longest_pause` measures.
 
     Attributes:
-        longest: seconds of the longest time between two turns of a task that always wants one.
+        longest: processor seconds of the longest time between two turns of a task that always wants one.
     """
 
     def __init__(self) -> None:
@@ -46,14 +46,17 @@ class Pauses:
 
 @asynccontextmanager
 async def longest_pause() -> AsyncIterator[Pauses]:
-    """Measure the event loop's pauses inside of the block; `longest` is final after it."""
+    """Measure the event loop's pauses inside of the block, in processor time: other programs on the machine do not count.
+
+    `longest` is final after the block.
+    """
     pauses = Pauses()
 
     async def watch() -> None:
-        before = time.perf_counter()
+        before = time.thread_time()
         while True:
             await asyncio.sleep(PAUSE_STEP_S)
-            now = time.perf_counter()
+            now = time.thread_time()
             pauses.longest = max(pauses.longest, now - before)
             before = now
 
