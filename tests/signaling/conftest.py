@@ -46,7 +46,7 @@ class Pauses:
 
 @asynccontextmanager
 async def longest_pause() -> AsyncIterator[Pauses]:
-    """Measure the event loop's pauses inside of the block, in processor time: other programs on the machine do not count.
+    """Measure the event loop's pauses inside of the block, in processor time: other programs do not count.
 
     `longest` is final after the block.
     """
