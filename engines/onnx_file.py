@@ -116,7 +116,9 @@ def _fields(file: BinaryIO, size: int, properties: dict[str, str]) -> Iterator[i
         elif wire == BYTES:
             length = _varint(file)
             start = file.tell()
-            if number == METADATA and length <= LONGEST_PROPERTY and start + length <= size:
+            if start + length > size:
+                raise ValueError(f"the file is cut: {size} bytes of at least {start + length}")
+            if number == METADATA and length <= LONGEST_PROPERTY:
                 _read_property(file.read(length), properties)
             file.seek(start + length)
         else:
@@ -133,7 +135,10 @@ def _read_property(data: bytes, properties: dict[str, str]) -> None:
         number, wire = divmod(_varint(file), 8)
         if wire != BYTES or number not in parts:
             raise ValueError("not an ONNX file")
-        parts[number] = file.read(_varint(file)).decode(errors="replace")
+        length = _varint(file)
+        if length > len(data) - file.tell():
+            raise ValueError("not an ONNX file")
+        parts[number] = file.read(length).decode(errors="replace")
     properties[parts[1]] = parts[2]
 
 
