@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ("engines", "models", "stream", "signaling", "server")
 """From the bottom up; a layer imports itself and what is below it."""
 HEAVY = {
-    "av", "cv2", "cuda", "h5py", "insightface", "modelopt", "onnx", "onnxruntime", "openvino", "pyvirtualcam", "ray",
-    "scipy", "sklearn", "tensorrt", "tensorrt_rtx", "torch", "torch2trt",
+    "av", "cv2", "cuda", "h5py", "insightface", "modelopt", "onnx", "onnxruntime", "openvino", "pymatting",
+    "pyvirtualcam", "ray", "scipy", "sklearn", "tensorrt", "tensorrt_rtx", "torch", "torch2trt",
 }  # fmt: skip
 """Packages that take long to import, or are not installed everywhere: reasons to import inside a function."""
 

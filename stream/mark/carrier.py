@@ -2,9 +2,9 @@
 
 The luma of the face, unwrapped into the texture square, is projected on `PATTERNS` orthonormal patterns. One bit is
 written into each projection by quantisation index modulation (Chen and Wornell 2001): the projection is moved to the
-nearest point of a lattice of spacing `STEP`, which is shifted by half a step for a 1. Unlike an added pattern, this does
-not compete with the face's own texture, which is far stronger than the mark. The first `SYNC` patterns always carry 0:
-they show whether, and in which geometry, there is a mark.
+nearest point of a lattice, which is shifted by half a step for a 1. Unlike an added pattern, this does not compete with
+the face's own texture, which is far stronger than the mark. The first `SYNC` patterns always carry 0: they show
+whether, and in which geometry, there is a mark.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SYNC = 32
 """Patterns that carry a known 0."""
 PATTERNS = SYNC + CODE_BITS
 BAND = (0.16, 0.40)
-"""Spatial frequencies of the patterns, cycles per pixel: lower ones collide with features, higher ones do not survive."""
+"""Spatial frequencies of the patterns, cycles per pixel: features hold lower ones, codecs drop higher ones."""
 SEED = 20260802
 """Of the patterns' noise: the day on which article 50 of the European AI Act began to apply."""
 LEAST_SKIN = 0.25

@@ -1,0 +1,1 @@
+"""Training and measuring what removes and recolours hair."""

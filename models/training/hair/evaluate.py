@@ -1,0 +1,188 @@
+"""`python -m models.training.evaluate hair`: how far hair removal is from the bald heads that are really there.
+
+Hair of one person, with its matte, is laid over a bald person of `val`: the photograph without it is the truth.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+
+from engines.base import Engine
+from engines.select import load as load_engine
+from models.arrays import Floats, Image
+from models.editor import Crop
+from models.embedded import EMBEDDED
+from models.embedded import editor as embedded_editor
+from models.embedded.editor import EmbeddedControls, read_tables
+from models.embedded.removal import GREY_LEVELS, SIZE, erase, network_input
+from models.embedded.scalp import ScalpModel, head_map, outline_features, skin_tone
+from models.face.canvas import covered
+from models.face.segmenter import Segmenter
+from models.face.texture_space import FaceSpace
+from models.training.apply import apply_edit
+from models.training.data import FaceSet, shared_folder
+from models.training.hair.mattes import Matting
+from models.training.hair.networks import Removal
+from models.training.hair.train import CHECKPOINT
+
+DONORS = 3
+"""Heads of hair that each bald person gets."""
+SPREAD = 5
+"""Margin around the matte that is erased, pixels."""
+PAD = 32
+"""Mirrored pixels around a portrait that make its crop as wide as the editor's (margin 1.25)."""
+DETAIL_SIGMA = 3.0
+"""What is finer than this Gaussian, pixels, is fine detail."""
+
+
+class Composite(NamedTuple):
+    """A bald person under somebody's hair.
+
+    Attributes:
+        row: of the bald person.
+        picture: (256, 256, 3) uint8 RGB, with the hair.
+        truth: (256, 256, 3) uint8 RGB, without.
+        alpha: (256, 256) float32 in 0..1, the hair.
+    """
+
+    row: int
+    picture: Image
+    truth: Image
+    alpha: Floats
+
+
+Remove = Callable[[Composite], Image]
+
+
+def main(argv: list[str]) -> int:
+    """Print the table; see `--help`."""
+    parser = argparse.ArgumentParser(prog="python -m models.training.evaluate hair", description=__doc__)
+    parser.add_argument("--shared", type=Path, default=shared_folder(), help="folder with faces/ and teachers/")
+    parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT, help="of `python -m models.training hair`")
+    parser.add_argument("--only", choices=("inpainting", "shipped", "network"), action="append")
+    parser.add_argument("--sheet", type=Path, help="PNG to write: picture, each answer, truth")
+    parser.add_argument("--count", type=int, default=1000, help="composites, at most")
+    options = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    faces = FaceSet.load(options.shared)
+    composites = list(make_composites(faces, options.shared / "teachers"))[: options.count]
+    answers: dict[str, Remove] = {}
+    wanted = options.only or ("inpainting", "shipped", "network")
+    if "inpainting" in wanted:
+        answers["inpainting"] = inpaint
+    if "shipped" in wanted:
+        answers["shipped bald=1"] = Shipped(faces)
+    if "network" in wanted and options.checkpoint.is_file():
+        answers["network"] = Drawn(faces, options.checkpoint)
+    print(f"{len(composites)} composites\n| answer | distance to the real bald head, of 255 | fine detail / real |")
+    print("|---|---|---|")
+    drawn = {name: [remove(each) for each in composites] for name, remove in answers.items()}
+    for name, pictures in drawn.items():
+        errors, details = zip(*(compare(a, b) for a, b in zip(pictures, composites, strict=True)), strict=True)
+        print(f"| {name} | {np.mean(errors):.2f} | {np.mean(details):.2f} |")
+    if options.sheet:
+        shown = range(0, len(composites), max(1, len(composites) // 24))
+        strips = [
+            np.hstack([composites[i].picture, *(pictures[i] for pictures in drawn.values()), composites[i].truth])
+            for i in shown
+        ]
+        cv2.imwrite(str(options.sheet), cv2.cvtColor(np.vstack(strips), cv2.COLOR_RGB2BGR))
+    return 0
+
+
+def make_composites(faces: FaceSet, teachers: Path) -> Iterator[Composite]:
+    """Hair of `val` over bald people of `val`; always the same."""
+    labels, rows = faces.labels, faces.split("val")
+    rng = np.random.default_rng(17)
+    plain = (labels["hat"] == 0) & (np.abs(labels["yaw"]) < 25)
+    full = (np.nan_to_num(labels["hair_area"]) > 0.1) & (np.nan_to_num(labels["baldness"], nan=1.0) < 0.2)
+    haired = [row for row in rows if (plain & full & (labels["crop_px"] > 190))[row]]
+    bald = [row for row in rows if plain[row] and labels["baldness"][row] >= 0.75 and labels["age"][row] > 17]
+    matting = Matting(faces, teachers)
+    mattes: dict[int, tuple[Image, Image] | None] = {}
+    for row in bald:
+        fitting = [
+            haired[i]
+            for i in rng.permutation(len(haired))
+            if labels["sex"][haired[i]] == labels["sex"][row] or rng.random() < 0.5
+        ]
+        for donor in fitting[:DONORS]:
+            if donor not in mattes:
+                mattes[donor] = matting.matte(int(donor))
+            matte = mattes[donor]
+            if matte is None:
+                continue
+            alpha = matte[0].astype(np.float32) / 255
+            truth = faces.image(int(row))
+            picture = truth + alpha[..., None] * (matte[1].astype(np.float32) - truth)
+            yield Composite(int(row), np.clip(picture, 0, 255).astype(np.uint8), truth, np.asarray(alpha, np.float32))
+
+
+def compare(picture: Image, composite: Composite) -> tuple[float, float]:
+    """Mean distance to the truth where hair was, of 255, and fine detail there over that of the truth."""
+    where = composite.alpha > 0.5
+    given, truth = picture.astype(np.float32), composite.truth.astype(np.float32)
+    fine = [each - cv2.GaussianBlur(each, (0, 0), DETAIL_SIGMA) for each in (given, truth)]
+    detail = float(np.abs(fine[0])[where].std() / max(float(np.abs(fine[1])[where].std()), 1e-3))
+    return float(np.abs(given - truth)[where].mean()), detail
+
+
+def inpaint(composite: Composite) -> Image:
+    """Plain inpainting (Telea 2004), for comparison."""
+    hidden = cv2.dilate((composite.alpha > 0.05).astype(np.uint8), np.ones((5, 5), np.uint8))
+    return np.asarray(cv2.inpaint(composite.picture, hidden, 5, cv2.INPAINT_TELEA), np.uint8)
+
+
+class Shipped:
+    """The embedded editor at `bald=1`, with its own segmenter."""
+
+    def __init__(self, faces: FaceSet) -> None:
+        self._faces = faces
+        self._editor = embedded_editor.load(_engine, EMBEDDED)
+        self._segmenter = Segmenter(_engine(EMBEDDED / "segmenter.onnx"))
+
+    def __call__(self, composite: Composite) -> Image:
+        image = cv2.copyMakeBorder(composite.picture, PAD, PAD, PAD, PAD, cv2.BORDER_REFLECT_101)
+        points5, mesh = (each[composite.row] + np.float32(PAD) for each in (self._faces.points5, self._faces.mesh))
+        crop = Crop(np.asarray(image, np.uint8), points5, mesh, self._segmenter.read(np.asarray(image, np.uint8)))
+        latent = self._editor.encode(crop)
+        edit = self._editor.render(crop, latent, self._editor.steer(latent, EmbeddedControls(bald=1)))
+        return apply_edit(edit, crop.image)[PAD:-PAD, PAD:-PAD]
+
+
+class Drawn:
+    """A removal network, given the true matte."""
+
+    def __init__(self, faces: FaceSet, checkpoint: Path) -> None:
+        tables = read_tables(EMBEDDED)
+        self._faces = faces
+        self._space, self._scalp = FaceSpace.from_tables(tables), ScalpModel.from_tables(tables)
+        self._network = Removal().eval()
+        self._network.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["average"])
+
+    def __call__(self, composite: Composite) -> Image:
+        row, image = composite.row, composite.picture
+        person = np.maximum(self._faces.mask("person", row), composite.alpha)
+        fit = self._space.fit(self._faces.mesh[row])
+        crop = Crop(image, self._faces.points5[row], self._faces.mesh[row])
+        texture, hidden = self._space.unwrap(image, fit), covered(crop, fit)
+        head = head_map(fit, self._scalp.radii(outline_features(fit)), SIZE)
+        light, skin = self._scalp.light(texture, hidden), skin_tone(texture, hidden)
+        given = network_input(
+            self._scalp, image, erased=erase(composite.alpha, SPREAD), person=person, head=head, light=light, skin=skin
+        )
+        with torch.inference_mode():
+            drawn = self._network(torch.from_numpy(given)[None])[0].numpy()
+        return np.clip((drawn.transpose(1, 2, 0) + 2) * GREY_LEVELS + 0.5, 0, 255).astype(np.uint8)
+
+
+def _engine(path: Path) -> Engine:
+    return load_engine(path, backend="openvino", precision="f32", threads=1)

@@ -1,0 +1,85 @@
+"""The networks of hair removal: a U-Net that draws what hair hid, and a critic of patches."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.embedded.removal import CHANNELS, ERASED, GUESS
+
+FOLD = 2
+"""The picture is folded to half its size (space to depth): fewer pixels, more channels."""
+
+
+class Removal(nn.Module):
+    """Input of `models.embedded.removal.network_input` -> the head without hair.
+
+    A U-Net (Ronneberger et al. 2015) that adds a residual to the first guess where the picture was erased.
+
+    Args:
+        widths: channels by level, the finest first.
+    """
+
+    def __init__(self, widths: tuple[int, ...] = (32, 64, 96, 128, 160)) -> None:
+        super().__init__()
+        self.enter = _convolution(CHANNELS * FOLD**2, widths[0])
+        self.down = nn.ModuleList(
+            nn.Sequential(_convolution(a, b, stride=2), _convolution(b, b)) for a, b in pairwise(widths)
+        )
+        self.middle = nn.Sequential(_convolution(widths[-1], widths[-1]), _convolution(widths[-1], widths[-1]))
+        self.up = nn.ModuleList(
+            nn.Sequential(_convolution(a + b, b), _convolution(b, b)) for a, b in pairwise(widths[::-1])
+        )
+        self.leave = nn.Conv2d(widths[0], 3 * FOLD**2, 3, padding=1)
+        nn.init.zeros_(self.leave.weight)
+        if self.leave.bias is not None:
+            nn.init.zeros_(self.leave.bias)
+
+    def forward(self, given: Tensor) -> Tensor:
+        """Draw.
+
+        Args:
+            given: (B, 9, 256, 256) float32.
+
+        Returns:
+            (B, 3, 256, 256), colours as value / 64 - 2.
+        """
+        x = self.enter(functional.pixel_unshuffle(given, FOLD))
+        skips = []
+        for down in self.down:
+            skips.append(x)
+            x = down(x)
+        x = self.middle(x)
+        for up, skip in zip(self.up, reversed(skips), strict=True):
+            x = up(torch.cat([functional.interpolate(x, scale_factor=2.0, mode="nearest"), skip], 1))
+        residual = functional.pixel_shuffle(self.leave(x), FOLD)
+        return given[:, GUESS] + residual * given[:, ERASED : ERASED + 1]
+
+
+class Critic(nn.Module):
+    """Patches of a picture, with what was erased and what is judged -> real or drawn (Isola et al. 2017).
+
+    Args:
+        widths: channels by level; each halves the picture.
+    """
+
+    def __init__(self, widths: tuple[int, ...] = (32, 64, 96, 128)) -> None:
+        super().__init__()
+        norm = nn.utils.parametrizations.spectral_norm
+        self.levels = nn.ModuleList(norm(nn.Conv2d(a, b, 4, 2, 1)) for a, b in pairwise((5, *widths)))
+        self.verdict = norm(nn.Conv2d(widths[-1], 1, 3, padding=1))
+
+    def forward(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+        """The features of each level, and the verdict by patch: positive is real."""
+        features = []
+        for level in self.levels:
+            x = functional.leaky_relu(level(x), 0.2)
+            features.append(x)
+        return features, self.verdict(x)
+
+
+def _convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1), nn.LeakyReLU(0.2))

@@ -1,0 +1,216 @@
+"""Training pictures of hair removal: real people under other people's hair, so that the truth is a photograph.
+
+A bald portrait under somebody's hair shows what a scalp looks like; a short-haired one under long hair shows ears,
+temples, neck, collar and backdrop. Alpha and colours of the hair are exact, so the picture looks as a photograph does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from models.arrays import Floats, Rows
+from models.editor import Crop, Masks
+from models.embedded.removal import GREY_LEVELS, GUESS, SIZE, erase, network_input
+from models.embedded.scalp import HeadMap, ScalpModel, head_map, outline_features, skin_tone
+from models.face.canvas import covered
+from models.face.imaging import smoothstep
+from models.face.texture_space import FaceSpace
+from models.training.data import FaceSet
+from models.training.hair.mattes import Mattes
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How training pictures are drawn.
+
+    Attributes:
+        bald_share: share of pictures that show a bald person under hair.
+        long_share: share of the hair laid over bald people that is long.
+        bald: least baldness of a bald person.
+        full: most baldness of a short-haired person.
+        shift: standard deviation of the shift of the hair, pixels.
+        scale: standard deviation of its relative size.
+        spreads: smallest and largest margin around the hair that is erased, pixels.
+        gain: range of the brightness.
+        tint: standard deviation of the gain of each colour.
+        noise: largest standard deviation of the camera noise, grey levels.
+    """
+
+    bald_share: float = 0.5
+    long_share: float = 0.6
+    bald: float = 0.75
+    full: float = 0.3
+    shift: float = 6.0
+    scale: float = 0.05
+    spreads: tuple[int, int] = (3, 8)
+    gain: tuple[float, float] = (0.6, 1.15)
+    tint: float = 0.04
+    noise: float = 3.0
+
+
+RECIPE = Recipe()
+LONG_ROWS = slice(150, 220)
+"""Rows of a portrait beside mouth and chin: hair there is long."""
+LONG, SHORT = 0.08, 0.012
+"""Shares of hair in `LONG_ROWS` above which it is long, below which it is short."""
+
+
+class People(NamedTuple):
+    """Rows of portraits by what they are good for."""
+
+    bald: Rows
+    short: Rows
+    long_hair: Rows
+    any_hair: Rows
+
+
+class Sample(NamedTuple):
+    """One training picture.
+
+    Attributes:
+        given: (9, 256, 256) float32, the input of the network.
+        truth: (3, 256, 256) float32, the photograph, value / 64 - 2.
+        judged: (1, 256, 256) float32 in 0..1, where the photograph is the truth.
+    """
+
+    given: Floats
+    truth: Floats
+    judged: Floats
+
+
+def choose_people(faces: FaceSet, mattes: Mattes, rows: Rows) -> People:
+    """Sort portraits by their hair.
+
+    Args:
+        faces: the portraits.
+        mattes: hair that can be laid over others.
+        rows: those to choose from.
+    """
+    labels = faces.labels
+    plain = rows[
+        (labels["age"][rows] > 17)
+        & (np.abs(labels["yaw"][rows]) < 35)
+        & (labels["hat"][rows] != 1)
+        & (labels["outside_fraction"][rows] < 0.1)
+    ]
+    baldness = np.nan_to_num(labels["baldness"], nan=-1.0)[plain]
+    low = np.array([faces.mask("hair", int(row))[LONG_ROWS].mean() for row in plain])
+    full = (baldness >= 0) & (baldness < RECIPE.full)
+    matted = np.isin(plain, mattes.rows)
+    return People(
+        bald=plain[baldness >= RECIPE.bald],
+        short=plain[full & (low < SHORT)],
+        long_hair=plain[full & matted & (low > LONG)],
+        any_hair=plain[full & matted],
+    )
+
+
+class Scenes:
+    """Draws training pictures.
+
+    Args:
+        faces: the portraits.
+        mattes: the hair.
+        people: who is drawn.
+        space: the texture square.
+        scalp: statistics of the scalp.
+    """
+
+    def __init__(self, faces: FaceSet, mattes: Mattes, people: People, space: FaceSpace, scalp: ScalpModel) -> None:
+        self._faces = faces
+        self._mattes = mattes
+        self._people = people
+        self._space = space
+        self._scalp = scalp
+        self._of_row = {int(row): index for index, row in enumerate(mattes.rows)}
+        self._geometry: dict[int, tuple[HeadMap, Floats, Floats]] = {}
+
+    def draw(self, rng: np.random.Generator) -> Sample:
+        """A new picture."""
+        people = self._people
+        is_bald = rng.random() < RECIPE.bald_share
+        target = int(rng.choice(people.bald if is_bald else people.short))
+        long_hair = not is_bald or rng.random() < RECIPE.long_share
+        donor = int(rng.choice(people.long_hair if long_hair else people.any_hair))
+        alpha, foreground = self._hair(donor, rng)
+        # the ring of hair that bald people have is part of the truth
+        own = np.zeros((SIZE, SIZE), np.float32) if is_bald else self._faces.mask("hair", target)
+        return self.compose(target, alpha, foreground, own, rng=rng)
+
+    def compose(
+        self,
+        target: int,
+        alpha: Floats,
+        foreground: Floats,
+        own: Floats,
+        *,
+        rng: np.random.Generator | None = None,
+    ) -> Sample:
+        """Lay hair over a portrait and make the network's input of it.
+
+        Args:
+            target: row of the portrait, the truth.
+            alpha: (256, 256) float32 in 0..1, the hair.
+            foreground: (256, 256, 3) float32 RGB, its colours.
+            own: (256, 256) float32 in 0..1, the portrait's own hair: erased too, and not judged.
+            rng: for margins, light and noise; None for the middle of each.
+        """
+        truth = self._faces.image(target).astype(np.float32)
+        person = self._faces.mask("person", target)
+        low, high = RECIPE.spreads
+        spread = int(rng.integers(low, high + 1)) if rng is not None else (low + high) // 2
+        erased = erase(np.maximum(alpha, own), spread)
+        picture = truth + alpha[..., None] * (foreground - truth)
+        gain = np.ones(3, np.float32)
+        if rng is not None:
+            gain = np.asarray(rng.uniform(*RECIPE.gain) * (1 + rng.normal(0, RECIPE.tint, 3)), np.float32)
+            picture = picture + rng.normal(0, rng.uniform(0, RECIPE.noise), picture.shape).astype(np.float32)
+        shown = np.clip(picture, 0, 255).astype(np.uint8)
+        head, light, skin = self.geometry(target)
+        given = network_input(self._scalp, shown, erased=erased, person=person, head=head, light=light, skin=skin)
+        hidden = cv2.dilate(smoothstep(own, 0.1, 0.4), np.ones((9, 9), np.uint8))
+        judged = erased * (1 - hidden) * smoothstep(erase(alpha, spread), 0.1, 0.5)
+        planes = np.concatenate([given, truth.transpose(2, 0, 1) / GREY_LEVELS - 2, judged[None]])
+        colours = [*range(GUESS.start, GUESS.stop), 5, 6, 7, 9, 10, 11]
+        planes[colours] = (planes[colours] + 2) * np.tile(gain, 3)[:, None, None] - 2
+        if rng is not None and rng.random() < 0.5:
+            planes = planes[..., ::-1]
+        planes = np.ascontiguousarray(planes, np.float32)
+        return Sample(planes[:9], planes[9:12], planes[12:])
+
+    def geometry(self, row: int) -> tuple[HeadMap, Floats, Floats]:
+        """Polar map, light and skin tone of a portrait."""
+        if row not in self._geometry:
+            image, hair, person = (
+                self._faces.image(row),
+                self._faces.mask("hair", row, 128),
+                self._faces.mask("person", row, 128),
+            )
+            fit = self._space.fit(self._faces.mesh[row])
+            masks = Masks(hair, person, np.zeros_like(hair), person)
+            hidden = covered(Crop(image, self._faces.points5[row], self._faces.mesh[row], masks), fit)
+            texture = self._space.unwrap(image, fit)
+            head = head_map(fit, self._scalp.radii(outline_features(fit)), SIZE)
+            self._geometry[row] = head, self._scalp.light(texture, hidden), skin_tone(texture, hidden)
+        return self._geometry[row]
+
+    def _hair(self, donor: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
+        index = self._of_row[donor]
+        alpha = self._mattes.alpha[index].astype(np.float32) / 255
+        foreground = self._mattes.foreground[index].astype(np.float32)
+        scale = 1 + rng.normal(0, RECIPE.scale)
+        shift = rng.normal(0, RECIPE.shift, 2) + (1 - scale) * SIZE / 2
+        matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]], np.float32)
+        if rng.random() < 0.5:
+            alpha, foreground = alpha[:, ::-1], foreground[:, ::-1]
+        size = (SIZE, SIZE)
+        moved = [
+            cv2.warpAffine(np.ascontiguousarray(each), matrix, size, borderMode=cv2.BORDER_REPLICATE)
+            for each in (alpha, foreground)
+        ]
+        gain = np.float32(rng.uniform(0.7, 1.3))
+        return np.asarray(moved[0], np.float32), np.clip(moved[1] * gain, 0, 255).astype(np.float32)

@@ -1,0 +1,222 @@
+"""`python -m models.training hair`: train the removal of hair and export it.
+
+Training stops after a time budget and goes on from its last checkpoint when it is started again. Checkpoints are in
+`.work/hair`; the network goes to `models/embedded` with `--export`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.embedded import EMBEDDED
+from models.embedded.editor import read_tables
+from models.embedded.removal import ERASED
+from models.embedded.scalp import ScalpModel
+from models.face.texture_space import FaceSpace
+from models.training.data import WORK, FaceSet, shared_folder
+from models.training.hair.mattes import MATTES, make_mattes
+from models.training.hair.networks import Critic, Removal
+from models.training.hair.scenes import Scenes, choose_people
+
+CHECKPOINT = WORK / "hair" / "removal.pt"
+CHECKPOINT_S = 120
+REPORT_STEPS = 50
+EMA = 0.9985
+RATE, CRITIC_RATE = 3e-4, 6e-4
+WARM_STEPS = 100
+GRADIENTS, BROAD, MATCHING, CRITIC = 0.7, 2.0, 1.0, 0.1
+"""Weights beside the absolute error: gradients, means of 8x8 pixels, features of the critic, its verdict."""
+
+
+def main(argv: list[str]) -> int:
+    """Train.
+
+    Args:
+        argv: options as `--help` lists them.
+
+    Returns:
+        The exit status.
+    """
+    parser = argparse.ArgumentParser(prog="python -m models.training hair", description=__doc__)
+    parser.add_argument("--shared", type=Path, default=shared_folder(), help="folder with faces/ and teachers/")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--minutes", type=float, default=60, help="time budget of this run")
+    parser.add_argument("--decay", type=float, default=0, help="minutes at the end in which the rate falls to 0")
+    parser.add_argument("--batch", type=int, default=6)
+    parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT)
+    parser.add_argument("--start", type=Path, help="weights to begin with, where there is no checkpoint")
+    parser.add_argument("--mattes", type=int, default=1500, help="portraits whose hair is used, at most")
+    options = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    scenes = training_scenes(FaceSet.load(options.shared), options.shared, options.mattes)
+    trainer = Trainer(torch.device(options.device), options.checkpoint, options.start)
+    trainer.run(scenes, options.minutes, options.decay, options.batch)
+    return 0
+
+
+def training_scenes(faces: FaceSet, shared: Path, count: int) -> Scenes:
+    """Scenes of the training portraits; mattes are made where they are missing."""
+    rows = faces.split("train")
+    labels = faces.labels
+    baldness = np.nan_to_num(labels["baldness"], nan=-1.0)
+    haired = rows[(baldness[rows] >= 0) & (baldness[rows] < 0.3) & (np.nan_to_num(labels["hair_area"])[rows] > 0.1)]
+    haired = np.random.default_rng(0).permutation(haired[(labels["hat"][haired] != 1)])[:count]
+    mattes = make_mattes(faces, np.sort(haired), shared / "teachers", MATTES)
+    tables = read_tables(EMBEDDED)
+    people = choose_people(faces, mattes, rows)
+    print(f"{len(people.bald)} bald, {len(people.short)} short-haired, {len(mattes.rows)} mattes", flush=True)
+    return Scenes(faces, mattes, people, FaceSpace.from_tables(tables), ScalpModel.from_tables(tables))
+
+
+class Trainer:
+    """The networks and their state.
+
+    Args:
+        device: where they run.
+        checkpoint: where the state is kept; read if it is there.
+        start: weights of a removal network to begin with; further input channels begin at 0.
+    """
+
+    def __init__(self, device: torch.device, checkpoint: Path, start: Path | None) -> None:
+        self.device, self.checkpoint = device, checkpoint
+        self.removal, self.critic = Removal().to(device), Critic().to(device)
+        self.steps = 0
+        if start is not None:
+            load_partly(self.removal, torch.load(start, map_location=device, weights_only=True))
+        self.average = copy.deepcopy(self.removal).requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(self.removal.parameters(), RATE, betas=(0.5, 0.99))
+        self.critic_optimizer = torch.optim.AdamW(self.critic.parameters(), CRITIC_RATE, betas=(0.5, 0.99))
+        if checkpoint.is_file():
+            state = torch.load(checkpoint, map_location=device, weights_only=True)
+            for name, part in self._parts().items():
+                part.load_state_dict(state[name])
+            self.steps = state["steps"]
+            print(f"goes on at step {self.steps}", flush=True)
+
+    def run(self, scenes: Scenes, minutes: float, decay: float, batch: int) -> None:
+        """Train for a while.
+
+        Args:
+            scenes: the pictures.
+            minutes: how long.
+            decay: minutes at the end in which the rate falls to 0.
+            batch: pictures a step.
+        """
+        rng = np.random.default_rng(time.time_ns())
+        start = saved = time.monotonic()
+        means: dict[str, float] = {}
+        first = self.steps
+        while (spent := (time.monotonic() - start) / 60) < minutes:
+            rate = min(1.0, (self.steps - first + 1) / WARM_STEPS)
+            if decay:
+                rate *= min(1.0, max(0.02, (minutes - spent) / decay))
+            for optimizer, full in ((self.optimizer, RATE), (self.critic_optimizer, CRITIC_RATE)):
+                optimizer.param_groups[0]["lr"] = full * rate
+            samples = [scenes.draw(rng) for _ in range(batch)]
+            given, truth, judged = (
+                torch.from_numpy(np.stack(part)).to(self.device) for part in zip(*samples, strict=True)
+            )
+            for name, value in self.step(given, truth, judged).items():
+                means[name] = value if name not in means else 0.98 * means[name] + 0.02 * value
+            if self.steps % REPORT_STEPS == 0:
+                listed = " ".join(f"{name} {value:.4f}" for name, value in means.items())
+                print(f"{spent:.1f} min, step {self.steps}: {listed}", flush=True)
+            if time.monotonic() - saved > CHECKPOINT_S:
+                self.save()
+                saved = time.monotonic()
+        self.save()
+
+    def step(self, given: Tensor, truth: Tensor, judged: Tensor) -> dict[str, float]:
+        """One step of both networks; the losses by name."""
+        kind = self.device.type
+        with torch.autocast(kind, torch.bfloat16):
+            drawn = self.removal(given)
+        drawn = drawn.float()
+        # where nothing is judged both are the same, so that the critic sees no difference there
+        mixed = truth + (drawn - truth) * judged
+        error = mixed - truth
+        area = judged.sum() * 3 + 1
+        absolute = error.abs().sum() / area
+        across, down = error[..., 1:] - error[..., :-1], error[..., 1:, :] - error[..., :-1, :]
+        gradients = (across.abs().sum() + down.abs().sum()) / area
+        broad = functional.avg_pool2d(error, 8).abs().sum() * 64 / area
+        loss = absolute + GRADIENTS * gradients + BROAD * broad
+
+        beside = torch.cat([given[:, ERASED : ERASED + 1], judged], 1)
+        weight = functional.avg_pool2d(judged, 16) + 0.02
+        weight = weight / weight.mean()
+        with torch.autocast(kind, torch.bfloat16):
+            _, real = self.critic(torch.cat([truth, beside], 1))
+            _, fake = self.critic(torch.cat([mixed.detach(), beside], 1))
+        hinge = (functional.relu(1 - real.float()) * weight).mean() + (
+            functional.relu(1 + fake.float()) * weight
+        ).mean()
+        self.critic_optimizer.zero_grad(set_to_none=True)
+        hinge.backward()  # type: ignore[no-untyped-call]
+        self.critic_optimizer.step()
+
+        self.critic.requires_grad_(False)
+        with torch.autocast(kind, torch.bfloat16):
+            features, fake = self.critic(torch.cat([mixed, beside], 1))
+            with torch.no_grad():
+                wanted, _ = self.critic(torch.cat([truth, beside], 1))
+        self.critic.requires_grad_(True)
+        matching = torch.stack(
+            [(a.float() - b.float()).abs().mean() for a, b in zip(features, wanted, strict=True)]
+        ).mean()
+        loss = loss + MATCHING * matching - CRITIC * (fake.float() * weight).mean()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.removal.parameters(), 1.0)
+        self.optimizer.step()
+        self.steps += 1
+        with torch.no_grad():
+            keep = min(EMA, (1 + self.steps) / (10 + self.steps))
+            for mean, now in zip(self.average.parameters(), self.removal.parameters(), strict=True):
+                mean.lerp_(now, 1 - keep)
+        values = {"absolute": absolute * 64, "gradients": gradients * 64, "critic": hinge, "matching": matching}
+        return {name: float(value.detach()) for name, value in values.items()}
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        part = self.checkpoint.with_suffix(".part")
+        state: dict[str, Any] = {name: each.state_dict() for name, each in self._parts().items()}
+        torch.save({**state, "steps": self.steps}, part)
+        part.replace(self.checkpoint)
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "removal": self.removal,
+            "average": self.average,
+            "critic": self.critic,
+            "optimizer": self.optimizer,
+            "critic_optimizer": self.critic_optimizer,
+        }
+
+
+def load_partly(network: Removal, state: dict[str, Tensor]) -> None:
+    """Take weights of an older removal network in the order of its parameters; missing input channels begin at 0."""
+    own = network.state_dict()
+    if len(own) != len(state):
+        raise ValueError(f"these weights have {len(state)} parts, the network has {len(own)}")
+    for (name, want), have in zip(own.items(), state.values(), strict=True):
+        if want.shape == have.shape:
+            want.copy_(have)
+        elif name == "enter.0.weight" and have.shape[1] < want.shape[1]:
+            want.zero_()
+            want[:, : have.shape[1]] = have
+        else:
+            raise ValueError(f"{name}: {tuple(have.shape)} does not fit {tuple(want.shape)}")
+    network.load_state_dict(own)
