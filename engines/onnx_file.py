@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from engines.base import EngineError
+from engines.base import EngineError, TensorSpec
 
 # Field numbers of onnx.ModelProto (onnx/onnx.proto). Every usable model has the first three.
 IR_VERSION, GRAPH, OPSET_IMPORT, METADATA = 1, 7, 8, 14
@@ -95,6 +95,17 @@ def recorded_range(properties: Mapping[str, str], name: str) -> tuple[float, flo
     except ValueError:
         return None
     return (low, high) if low < high else None
+
+
+def only_batch_is_free(network: Network, inputs: Sequence[TensorSpec]) -> None:
+    """Check that no input has a free dimension besides its batch: buffers and graphs have fixed sizes.
+
+    Raises:
+        EngineError: an input has one; the message names it.
+    """
+    for spec in inputs:
+        if None in spec.shape[1:]:
+            raise EngineError(f"{network.path}: input {spec.name!r} {spec.shape} leaves more than its batch open")
 
 
 def _fields(file: BinaryIO, size: int, properties: dict[str, str]) -> Iterator[int]:

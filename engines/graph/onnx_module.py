@@ -20,7 +20,7 @@ from engines.cache import Cache
 from engines.graph import half
 from engines.graph.model import io_specs, read
 from engines.graph.onnx_operators import HOST_INPUTS, OPERATORS, Node
-from engines.onnx_file import Network
+from engines.onnx_file import Network, only_batch_is_free
 
 
 class LoadedModule(NamedTuple):
@@ -46,10 +46,13 @@ def load_module(network: Network, precision: Precision, cache: Cache | None = No
         cache: stores which nodes overflow in FP16; None to measure them.
 
     Raises:
-        EngineError: the file cannot be read, or has an operator that is not in `OPERATORS`.
+        EngineError: the file cannot be read, has an operator that is not in `OPERATORS`, or, for "f16", inputs of any
+            size.
     """
     model = read(network)
     inputs, outputs = io_specs(model)
+    if precision == "f16":
+        only_batch_is_free(network, inputs)
     try:
         if precision == "f16":
             model = half.to_half(model, half.measure_overflow(network, cache))
