@@ -93,7 +93,7 @@ def test_editor_adds_the_difference_or_shows_the_drawing() -> None:
     assert isinstance(editor, Editor)
     crop = face_crop(SMALL.size)
     latent = editor.encode(crop, editor.Controls())
-    assert latent.shape == (SMALL.latent + 1,)
+    assert latent.shape == (SMALL.latent,)
     untouched = rendered(editor, crop, latent, AlaeControls())
     assert untouched.delta is not None
     assert not untouched.delta.any()
@@ -111,7 +111,7 @@ def test_editor_adds_the_difference_or_shows_the_drawing() -> None:
 def test_a_direction_that_is_not_there_is_named() -> None:
     editor = make_editor()
     with pytest.raises(ValueError, match="no direction for young"):
-        editor.steer(np.zeros(SMALL.latent + 1, np.float32), AlaeControls(young=3))
+        editor.steer(np.zeros(SMALL.latent, np.float32), AlaeControls(young=3))
 
 
 def test_a_direction_of_another_model_is_refused() -> None:

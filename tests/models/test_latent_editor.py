@@ -67,7 +67,7 @@ def editor() -> LatentEditor:
 
 
 def code_of(latent: np.ndarray) -> np.ndarray:
-    return latent[:-1].reshape(ROWS, WIDTH)
+    return latent.reshape(ROWS, WIDTH)
 
 
 def test_it_is_an_editor(editor: LatentEditor) -> None:
@@ -119,7 +119,7 @@ def test_delta_is_the_difference_of_the_drawings(editor: LatentEditor) -> None:
     steered = editor.steer(latent, editor.Controls(age=1.0))
     edit = editor.render(crop, latent, steered, editor.Controls(age=1.0))
     with torch.no_grad():
-        own, wanted = editor._generator.module(torch.from_numpy(np.stack([code_of(latent), code_of(steered)])))
+        own, wanted = editor.generator.module(torch.from_numpy(np.stack([code_of(latent), code_of(steered)])))
     difference = (wanted.clamp(-1, 1) - own.clamp(-1, 1)).numpy().transpose(1, 2, 0) * 127.5
     assert edit.image is None
     np.testing.assert_allclose(edit.delta, difference, atol=1e-3)
@@ -161,8 +161,8 @@ def test_fitted(have: int, want: int) -> None:
 
 
 def test_exported_networks_run_the_editor(tmp_path: Path, editor: LatentEditor) -> None:
-    export(editor._encoder.module, {"image": torch.rand(1, 3, SIDE, SIDE)}, ["w_plus"], tmp_path / "encoder.onnx")
-    export(editor._generator.module, {"w_plus": torch.randn(1, ROWS, WIDTH)}, ["image"], tmp_path / "generator.onnx")
+    export(editor.encoder.module, {"image": torch.rand(1, 3, SIDE, SIDE)}, ["w_plus"], tmp_path / "encoder.onnx")
+    export(editor.generator.module, {"w_plus": torch.randn(1, ROWS, WIDTH)}, ["image"], tmp_path / "generator.onnx")
     parts = [load(tmp_path / f"{name}.onnx", backend="onnxruntime", threads=1) for name in ("encoder", "generator")]
     exported = LatentEditor(parts[0], parts[1], "toy", {"age": Slider(way("age", 0, rows=(0, 8)), 3.0)})
     assert exported.crop.size == SIDE
