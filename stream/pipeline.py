@@ -16,7 +16,7 @@ import numpy as np
 from engines.batching import Dropped, belong_to, session
 from models.arrays import Floats, Image, Latent
 from models.crops import Quad, cut, points5_of, quad_of, to_crop
-from models.editor import AimedEditor, Controls, Crop, Edit, Editor
+from models.editor import AnyEditor, Controls, Crop, Edit
 from models.face.segmenter import Segmenter
 from stream.blending import blend
 from stream.filters import ExponentialMean, OneEuro
@@ -39,7 +39,7 @@ BLUR_DIVISOR = 48
 BADGE_TEXT = "edited by AI"
 DEFAULT_FRAME_S = 1 / 30
 
-EditorOf = Callable[[str], Editor]
+EditorOf = Callable[[str], AnyEditor]
 ControlsOf = Callable[[Settings], Controls]
 
 
@@ -92,7 +92,7 @@ class Work:
     """What the faces of one frame share."""
 
     camera: Image
-    editor: Editor
+    editor: AnyEditor
     controls: Controls
     settings: Settings
     now: float
@@ -286,7 +286,7 @@ class Pipeline:
             latent = steady.latent(self._read(crop, steady, work), work.now)
             steered = editor.steer(latent, work.controls)
         with self._timed(trace, "render"):
-            edit = editor.render(crop, latent, steered)
+            edit = editor.render(crop, latent, steered, work.controls)
         keep = None if crop.masks is None else crop.masks.occluder
         return Made(edit, keep, work.controls, self._clock() - started)
 
@@ -383,8 +383,8 @@ def _unless_busy(trace: Trace) -> Iterator[None]:
         trace.edits_dropped += 1
 
 
-def _encode(crop: Crop, editor: Editor, controls: Controls) -> Latent:
-    return editor.encode_for(crop, controls) if isinstance(editor, AimedEditor) else editor.encode(crop)
+def _encode(crop: Crop, editor: AnyEditor, controls: Controls) -> Latent:
+    return editor.encode(crop, controls)
 
 
 def blurred(image: Image) -> Image:

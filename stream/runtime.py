@@ -16,7 +16,7 @@ from engines.base import Engine
 from engines.batching import BatchedEngine
 from engines.planner import LATE_S
 from models import catalog
-from models.editor import Controls, Editor, PhotoEditor
+from models.editor import AnyEditor, Controls
 from models.embedded import EMBEDDED, TRACKER, remedy
 from models.face.detector import Detector
 from models.face.landmarks import Landmarks
@@ -91,7 +91,7 @@ class Runtime:
         self._settings = settings
         self._loading = threading.RLock()  # held for seconds: what runs on every frame only looks things up
         self._engines: dict[tuple[Path, float], BatchedEngine] = {}  # by file and `late`
-        self._editors: dict[str, Editor] = {}
+        self._editors: dict[str, AnyEditor] = {}
         self._controls: dict[str, type[Controls]] = {}
         self._detector = Detector(settings.pack, settings.detector_size)
         self._detect_lock = threading.Lock()
@@ -160,7 +160,7 @@ class Runtime:
         """The controls of checked settings, as the editor's own model."""
         return self._controls_model(settings.editor).model_validate(settings.controls)
 
-    def editor(self, name: str) -> Editor:
+    def editor(self, name: str) -> AnyEditor:
         """An editor, loaded on first use.
 
         Raises:
@@ -196,7 +196,7 @@ class Runtime:
     def _check_photo(self, name: str, photo: str) -> None:
         if photo:
             editor = self._editors.get(name)  # one that is not loaded has not read a photo
-            if not isinstance(editor, PhotoEditor) or not editor.knows_photo(photo):
+            if editor is None or not editor.knows_photo(photo):
                 raise SettingsError("controls.photo", "that photo is not here any more: choose it again")
 
     def _detect(self, image: Any) -> Any:

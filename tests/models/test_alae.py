@@ -23,6 +23,7 @@ from models.alae import (
 )
 from models.editor import Editor
 from models.editors.alae import DIRECTIONS, Alae, AlaeControls, coordinates, edit, rows
+from tests.models.editing import rendered
 from tests.models.translators import TorchEngine, assert_every_key, face_crop, published_keys
 
 SMALL = Config(layers=4, width=4, latent=8)
@@ -91,17 +92,17 @@ def test_editor_adds_the_difference_or_shows_the_drawing() -> None:
     editor = make_editor()
     assert isinstance(editor, Editor)
     crop = face_crop(SMALL.size)
-    latent = editor.encode(crop)
-    assert latent.shape == (SMALL.latent + 1,)
-    untouched = editor.render(crop, latent, editor.steer(latent, AlaeControls()))
+    latent = editor.encode(crop, editor.Controls())
+    assert latent.shape == (SMALL.latent,)
+    untouched = rendered(editor, crop, latent, AlaeControls())
     assert untouched.delta is not None
     assert not untouched.delta.any()
 
-    added = editor.render(crop, latent, editor.steer(latent, AlaeControls(smile=3)))
+    added = rendered(editor, crop, latent, AlaeControls(smile=3))
     assert added.image is None
     assert added.delta is not None
     assert abs(added.delta).max() > 0.1
-    shown = editor.render(crop, latent, editor.steer(latent, AlaeControls(smile=3, detail="full")))
+    shown = rendered(editor, crop, latent, AlaeControls(smile=3, detail="full"))
     assert shown.image is not None
     assert shown.opacity is not None
     assert shown.opacity.min() == 1
@@ -110,7 +111,7 @@ def test_editor_adds_the_difference_or_shows_the_drawing() -> None:
 def test_a_direction_that_is_not_there_is_named() -> None:
     editor = make_editor()
     with pytest.raises(ValueError, match="no direction for young"):
-        editor.steer(np.zeros(SMALL.latent + 1, np.float32), AlaeControls(young=3))
+        editor.steer(np.zeros(SMALL.latent, np.float32), AlaeControls(young=3))
 
 
 def test_a_direction_of_another_model_is_refused() -> None:

@@ -105,13 +105,13 @@ class Tint(Editor):
     crop = CropSpec("ffhq", 64)
     Controls = TintControls
 
-    def encode(self, crop: Crop) -> Latent:
+    def encode(self, crop: Crop, controls: TintControls) -> Latent:
         return np.array([crop.image.mean() / 255], np.float32)
 
     def steer(self, latent: Latent, controls: TintControls) -> Latent:
         return latent + np.float32(controls.amount)
 
-    def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
+    def render(self, crop: Crop, latent: Latent, steered: Latent, controls: TintControls) -> Edit:
         size = self.crop.size
         y, x = np.mgrid[:size, :size]
         mask = (np.hypot(x - size / 2, y - size / 2) < size / 3).astype(np.float32)
