@@ -22,12 +22,13 @@ from models.editor import Crop, Edit
 from models.embedded import EMBEDDED
 from models.embedded import editor as embedded_editor
 from models.embedded.ageing import Ageing, strength_of, youth_of
-from models.embedded.editor import AGE, MALE, read_tables
+from models.embedded.editor import AGE, MALE, EmbeddedControls, read_tables
 from models.embedded.smile import Smile
 from models.face.canvas import Canvas
+from models.face.imaging import smoothstep
 from models.face.segmenter import Segmenter
 from models.face.texture_space import SIZE as TEXTURE
-from models.face.texture_space import FaceSpace
+from models.face.texture_space import YAW_MODE, FaceSpace
 from models.training.ageing.guides import Guides, draw_guide, shown_skin
 from models.training.ageing.networks import GUIDE_SCALE, HeadAger, conditions_of
 from models.training.ageing.panel import CELL, Cell, write_panel
@@ -37,6 +38,8 @@ from models.training.data import WORK, FaceSet, shared_folder
 from models.training.editor.evaluate import LADDER, Bench, Row, inner, print_table
 from models.training.editor.teachers import SOFTEN_SIGMA, Teachers, arcface_matrix, box_matrix
 
+TURNED = (1.2, 3.0)
+"""Yaw between which the change of shape ends, standard deviations: measured on frontal faces, it cuts turned cheeks."""
 SHAPE = 1.0
 """Share of the measured change of shape that is drawn beside the network's change."""
 OLD_AGE, YOUTH = 75, 25
@@ -93,7 +96,8 @@ class HeadEditor:
         assert crop.mesh is not None
         fit = self._space.fit(crop.mesh)
         years = target - source
-        moves = self._shape * self._ageing.moves(male, strength_of(years), youth_of(source, target))
+        turned = float(smoothstep(np.abs(fit.modes[YAW_MODE]), *TURNED))
+        moves = self._shape * (1 - turned) * self._ageing.moves(male, strength_of(years), youth_of(source, target))
         still = np.zeros((TEXTURE, TEXTURE, 3), np.float32)
         flow, _, support = self._canvas.draw(self._space, fit, crop, moves=moves, change=still)
         axis = np.arange(len(crop.image), dtype=np.float32)
@@ -156,7 +160,7 @@ class NetworkBench(LitBench):
     def edit(self, row: int, **controls: Any) -> Image:
         """The edited portrait, (320, 320, 3) uint8 RGB; of the controls `age` alone."""
         crop = self.crop(row)
-        read = self.editor.encode(crop)
+        read = self.editor.encode(crop, EmbeddedControls())
         source, target = float(read[AGE]) * 100, float(controls["age"])
         relief = None
         if self.guides is not None and target >= GUIDED_FROM and target > source:
@@ -238,7 +242,7 @@ def measure(bench: LitBench, teachers: Teachers, features: FeatureDistance, *, l
         found += [*lines, *dim]
     near, far = Row("identity, age +-20 years", ">= 0.60"), Row(f"identity, age={OLD_AGE} on 20-45", ">= 0.45")
     for row in bench.rows(_aged(18, 99)):
-        own = float(bench.editor.encode(bench.crop(row))[AGE]) * 100
+        own = float(bench.editor.encode(bench.crop(row), EmbeddedControls())[AGE]) * 100
         target = float(np.clip(own + (20 if own < 50 else -20), 15, 85))
         near.values.append((row, likeness(row, bench.edit(row, age=target))))
     for row in bench.rows(_aged(20, 45)):

@@ -186,8 +186,9 @@ class _Maker:
         return _inner(self._edit(self.crop(row), OLD_AGE))
 
     def _edit(self, crop: Crop, age: float) -> Image:
-        latent = self._editor.encode(crop)
-        edit = self._editor.render(crop, latent, self._editor.steer(latent, EmbeddedControls(age=age)))
+        controls = EmbeddedControls(age=age)
+        latent = self._editor.encode(crop, controls)
+        edit = self._editor.render(crop, latent, self._editor.steer(latent, controls), controls)
         still = Edit(mask=edit.mask, image=edit.image, opacity=edit.opacity, delta=edit.delta)
         return apply_edit(still, crop.image)
 

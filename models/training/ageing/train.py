@@ -92,6 +92,7 @@ class Plan:
     whole: float = 1.2
 
 
+CHECKPOINT = "head_ager.pt"
 SAVE_SECONDS = 180
 REPORT_STEPS = 20
 CURVE = 0.97
@@ -112,7 +113,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--minutes", type=float, default=60, help="time for this run")
     parser.add_argument("--pairs", type=int, help="paired examples of a step, e.g. 32 on a GPU")
     parser.add_argument("--journeys", type=int, help="unpaired examples of a step")
+    parser.add_argument("--export", type=Path, help="write the checkpoint's averaged network and critics there, small")
     options = parser.parse_args(argv)
+    if options.export:
+        export_state(options.work / CHECKPOINT, options.export)
+        return 0
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)
     faces = FaceSet.load(shared_folder())
@@ -121,7 +126,7 @@ def main(argv: list[str]) -> int:
     guides = Guides(faces, space, prepared.masks, options.work / "relief.npy")
     samples = Samples(faces, prepared, space, guides)
     given = {name: getattr(options, name) for name in ("pairs", "journeys") if getattr(options, name)}
-    trainer = Trainer(samples, replace(Plan(), **given), torch.device(options.device), options.work / "head_ager.pt")
+    trainer = Trainer(samples, replace(Plan(), **given), torch.device(options.device), options.work / CHECKPOINT)
     signal.signal(signal.SIGTERM, lambda *_: trainer.stop())
     trainer.run(options.minutes)
     return 0
@@ -170,10 +175,12 @@ class Trainer:
         self._generator = np.random.default_rng(self.step)
 
     def load(self, state: State) -> None:
-        """Take up a saved state; parts that it does not hold stay as they are."""
+        """Take up a saved state, or one that `export_state` made small; what it does not hold stays as it is."""
         for name, part in self._parts.items():
             if name in state:
                 part.load_state_dict(state[name])
+        if "network" not in state and "average" in state:
+            self.network.load_state_dict(self.average.module.state_dict())
         self.step, self.taught = int(state.get("step", 0)), int(state.get("taught", 0))
         self.seconds = float(state.get("seconds", 0.0))
         for optimiser, rate in ((self._optimiser, self._plan.rate), (self._critic_optimiser, self._plan.critic_rate)):
@@ -372,6 +379,23 @@ class Trainer:
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self._device.type, torch.bfloat16)
+
+
+def export_state(checkpoint: Path, out: Path) -> None:
+    """Write what training can go on from, small: the averaged network and the critics in half precision.
+
+    Args:
+        checkpoint: what `Trainer.save` wrote.
+        out: the file; copied to the checkpoint's place, training goes on from it.
+    """
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    small = {
+        name: {key: value.half() if value.is_floating_point() else value for key, value in state[name].items()}
+        for name in ("average", "critics")
+    }
+    part = out.with_suffix(".part")
+    torch.save({**small, "step": state["step"], "taught": state["taught"], "seconds": state["seconds"]}, part)
+    part.replace(out)
 
 
 def unwrap(pictures: Tensor, nodes: Tensor) -> Tensor:

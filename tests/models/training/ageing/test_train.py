@@ -9,7 +9,7 @@ from models.training.ageing.guides import draw_guide
 from models.training.ageing.networks import GUIDE_SCALE, AgeCritic, HeadAger, conditions_of, label_of
 from models.training.ageing.prepare import edge_fade
 from models.training.ageing.samples import Sample, _spoil
-from models.training.ageing.train import WRONG_BY, Plan, Trainer, _vary, _wrong_age, unwrap
+from models.training.ageing.train import WRONG_BY, Plan, Trainer, _vary, _wrong_age, export_state, unwrap
 
 UNGUIDED = torch.tensor([1.0] * 8 + [0.0])[:, None, None]
 PLAN = Plan(pairs=1, journeys=1, alone=0, critics_every=1, critics_alone=1, rounds_from=0, own_inputs=1.0)
@@ -193,6 +193,22 @@ def test_training_goes_on_from_its_checkpoint(tmp_path):
     network = load_network(path)
     wanted = trainer.average.module.state_dict()
     assert all(torch.equal(value, wanted[name]) for name, value in network.state_dict().items())
+
+
+def test_training_goes_on_from_a_small_state(tmp_path):
+    trainer = Trainer(FlatSamples(), PLAN, torch.device("cpu"), tmp_path / "head_ager.pt")
+    trainer.one_step()
+    trainer.one_step()
+    trainer.save()
+    small = tmp_path / "small" / "head_ager.pt"
+    small.parent.mkdir()
+    export_state(tmp_path / "head_ager.pt", small)
+    assert small.stat().st_size < 0.3 * (tmp_path / "head_ager.pt").stat().st_size
+    again = Trainer(FlatSamples(), PLAN, torch.device("cpu"), small)
+    assert again.step == 2
+    for one, other in zip(trainer.average.module.parameters(), again.network.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=2e-3, rtol=2e-3)
+    again.one_step()
 
 
 def test_a_stopped_training_saves_and_returns(tmp_path):
