@@ -47,8 +47,8 @@ REAL_OLD, REAL_YOUNG = (66, 88), (18, 32)
 """Ages of the photographs that the edited are compared with."""
 RELIEF = 1.3
 """Contrast of the guide, chosen on `val` by age and identity."""
-GUIDED_FROM, DONOR_AGES = 45.0, 10.0
-"""Target age from which a guide is lent, years; from a portrait of that age, give or take so many years."""
+GUIDED_FROM = 45.0
+"""Target age from which a guide is lent, years."""
 LOST, YOUTH_YEARS = 0.75, 30.0
 """Share of its own creases that a face loses in so many years of youth."""
 DIM = 0.3
@@ -164,7 +164,7 @@ class NetworkBench(LitBench):
         source, target = float(read[AGE]) * 100, float(controls["age"])
         relief = None
         if self.guides is not None and target >= GUIDED_FROM and target > source:
-            donor = self.guides.nearest(row, target - DONOR_AGES, target + DONOR_AGES)
+            donor = self.guides.nearest(row, target)
             relief = np.float32(self.relief) * self.guides.lent_by(donor, row)
         elif self.guides is not None and target < source:
             relief = np.float32(-LOST * min(1.0, (source - target) / YOUTH_YEARS)) * self.guides.creases(row)

@@ -31,13 +31,65 @@ EDGE_FADE = 10
 """Over so many texture pixels a guide fades at the edge of the square."""
 MACHINE_MADE = ("fakerjs", "sfhq_t2i")
 """Sources that show nobody (CC0-1.0, MIT): their relief may be shipped with attribution."""
+BANK = frozenset(
+    {
+        "fk_f12",
+        "fk_f15",
+        "fk_f16",
+        "fk_f23",
+        "fk_f24",
+        "fk_f34",
+        "fk_f41",
+        "fk_f61",
+        "fk_f63",
+        "fk_f79",
+        "fk_f80",
+        "fk_f81",
+        "fk_f93",
+        "fk_f96",
+        "t2i_s1_age_female_6_5",
+        "t2i_s2_Age_x_Ethnicity_x_Sex_1_5_0",
+        "t2i_s2_Ethnicity_x_Age_1_0_1",
+        "t2i_s2_Ethnicity_x_Age_1_0_3",
+        "t2i_s2_Ethnicity_x_Age_1_0_8",
+        "t2i_s2_Ethnicity_x_Age_1_1_5",
+        "t2i_s2_Ethnicity_x_Age_1_2_2",
+        "fk_m17",
+        "fk_m22",
+        "fk_m47",
+        "fk_m50",
+        "fk_m57",
+        "fk_m6",
+        "fk_m65",
+        "fk_m69",
+        "fk_m89",
+        "fk_m92",
+        "t2i_s2_Age_x_Ethnicity_x_Sex_2_5_3",
+        "t2i_s2_Ethnicity_x_Age_1_0_9",
+        "fk_f25",
+        "fk_f46",
+        "fk_f7",
+        "fk_f77",
+        "fk_f78",
+        "fk_f83",
+        "fk_m28",
+        "fk_m3",
+        "fk_m56",
+        "fk_m85",
+        "fk_m99",
+        "t2i_s2_Background_Color_0_6",
+    }
+)
+"""Machine-made portraits, frontal, evenly lit, without hats, glasses and beards, whose creases are lent in use."""
 CANDIDATES = 10
+AGE_DISTANCE = 0.2
+"""What a year of difference in age counts beside differences of looks."""
 YOUNG = 32.0
 """Lenders below this age show the relief that all faces have, years."""
-MOST_CREASED = 0.085
-"""Contrast of lent creases at most; photographs of people above 70 have 0.10 in all."""
-FIT = (0.35, 1.2)
-"""Bounds of the factor that fits a lender's creases to a portrait."""
+CREASED = 0.75
+"""Contrast of lent creases over that of a portrait's own relief."""
+MOST_CREASED = (0.04, 0.1)
+"""Bounds of the contrast of lent creases; photographs of people above 70 have 0.10 in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +156,7 @@ class Guides:
             & (labels["outside_fraction"] < 0.15)
         )
         self._lenders = np.flatnonzero(lends)
-        self._machine_made = np.flatnonzero(lends & np.isin(labels["source"], MACHINE_MADE))
+        self._bank = np.flatnonzero(np.isin(labels["id"], list(BANK)) & np.isin(labels["source"], MACHINE_MADE))
         shapes = np.stack([space.fit(mesh).modes[:8] for mesh in faces.mesh])
         others = [labels["smile"] * 2.5, np.nan_to_num(labels["skin_L"], nan=60.0) / 12]
         self._likeness = np.column_stack([0.6 * shapes, *others, 2.0 * (labels["sex"] == "M")]).astype(np.float32)
@@ -116,10 +168,6 @@ class Guides:
                 [self._read(int(row)) for row in self._lenders[young & (labels["sex"][self._lenders] == sex)]], 0
             )
             for sex in ("F", "M")
-        }
-        self._typical = {
-            source: float(np.median(self._contrast[self._lenders[labels["source"][self._lenders] == source]]))
-            for source in np.unique(labels["source"][self._lenders])
         }
 
     def contrast(self, relief: Floats) -> float:
@@ -170,15 +218,13 @@ class Guides:
 
     def fit_of(self, lender: int, contrast: float) -> float:
         """The factor that makes a lender's creases as strong as a portrait's light and sharpness would show them."""
-        typical = self._typical[str(self._faces.labels["source"][lender])]
-        most = MOST_CREASED / self.contrast(self.creases(lender))
-        return min(most, float(np.clip(contrast / typical, *FIT)))
+        wanted = float(np.clip(CREASED * contrast, *MOST_CREASED))
+        return wanted / self.contrast(self.creases(lender))
 
-    def nearest(self, row: int, low: float, high: float) -> int:
-        """The machine-made portrait of an age that looks most like another portrait."""
-        ages = self._faces.labels["age"][self._machine_made]
-        near = self._machine_made[(ages >= low) & (ages <= high)]
-        return int(near[self._distance(row, near).argmin()])
+    def nearest(self, row: int, age: float) -> int:
+        """The portrait of the bank that looks most like another portrait and has about the age."""
+        ages = self._faces.labels["age"][self._bank]
+        return int(self._bank[(self._distance(row, self._bank) + np.abs(ages - age) * AGE_DISTANCE).argmin()])
 
     def lent_by(self, lender: int, row: int) -> Floats:
         """The creases of a lender as strong as a portrait would show them, (192, 192) float32."""
