@@ -23,7 +23,7 @@ from models.face.imaging import LUMINANCE, log_colour, smoothstep
 from models.face.texture_space import SIZE, FaceSpace, Fit
 from models.training.data import FaceSet
 
-BROAD_SIGMA = 8.0
+BROAD_SIGMA = 5.5
 """Light broader than this is no relief, texture pixels."""
 MOST_RELIEF = 0.6
 """Relief is clipped to this change of log luminance, and stored as int8 of it."""

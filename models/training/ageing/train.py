@@ -71,7 +71,7 @@ class Plan:
     journeys: int = 3
     rate: float = 4e-4
     critic_rate: float = 1e-3
-    average: float = 0.99
+    average: float = 0.995
     alone: int = 150
     critics_every: int = 2
     critics_alone: int = 80
