@@ -86,9 +86,11 @@ AGE_DISTANCE = 0.2
 """What a year of difference in age counts beside differences of looks."""
 YOUNG = 32.0
 """Lenders below this age show the relief that all faces have, years."""
+QUANTILE, RMS_OF_QUANTILE = 0.5, 2.1
+"""The quantile, and the root mean square over it in portraits without glasses."""
 CREASED = 0.75
 """Contrast of lent creases over that of a portrait's own relief."""
-MOST_CREASED = (0.04, 0.1)
+MOST_CREASED = (0.035, 0.085)
 """Bounds of the contrast of lent creases; photographs of people above 70 have 0.10 in all."""
 
 
@@ -171,8 +173,8 @@ class Guides:
         }
 
     def contrast(self, relief: Floats) -> float:
-        """Root mean square of the relief of skin."""
-        return float(np.sqrt((self._skin * relief**2).sum() / self._skin.sum()))
+        """Strength of the relief of skin, of which lids, nostrils and glasses are the rare extremes: a high quantile."""
+        return RMS_OF_QUANTILE * float(np.quantile(np.abs(relief[self._skin > 0.5]), QUANTILE))
 
     def creases(self, row: int) -> Floats:
         """A portrait's relief without what all young faces have, the shading of nose, lids and lips."""

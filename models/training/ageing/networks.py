@@ -18,6 +18,9 @@ CONDITIONS = 4
 LABEL_AGES = (0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85)
 LABEL_WIDTH = 0.1
 """Centres and standard deviation of the Gaussian bins that a critic's age label is spread over, centuries."""
+WELL_LIT = 2.6
+"""Mean of a well-lit face, RGB / 64 with the offset of log colour."""
+LIGHT_BOUNDS = (0.15, 1.2)
 LEAST_COLOUR = 0.01
 """Keeps the loss of colour of nearly grey hair finite, squared RGB / 64."""
 LABELS = len(LABEL_AGES) + 3
@@ -77,7 +80,7 @@ class HeadAger(nn.Module):
         inside = torch.maximum(planes[:, 3:4], planes[:, 5:6])
         lit = planes[:, :3] + (2 + LOG_OFFSET / 64)
         composed = lit * torch.expm1(planes[:, 8:9] / GUIDE_SCALE)
-        drawn = functional.pixel_shuffle(self.leave(x), 2)
+        drawn = functional.pixel_shuffle(self.leave(x), 2) * _light_of_face(lit, planes[:, 4:5])
         greyed = _pale(drawn, lit)
         hair = planes[:, 3:4] * (conditions[:, 3:4, None, None] > 0)
         return (composed + drawn + hair * (greyed - drawn)) * inside
@@ -142,6 +145,13 @@ def label_of(male: Tensor, age: Tensor) -> Tensor:
     bins = torch.tensor(LABEL_AGES, device=age.device)
     spread = torch.exp(-0.5 * ((age[:, None] - bins) / LABEL_WIDTH) ** 2)
     return 3 * torch.cat([torch.ones_like(age)[:, None], male[:, None] - 0.5, 4 * (age[:, None] - 0.5), spread], 1)
+
+
+def _light_of_face(lit: Tensor, face: Tensor) -> Tensor:
+    """Mean light of the face over that of a well-lit one, (B, 1, 1, 1): in the dark changes are small."""
+    seen = face.clamp(0, 1)
+    mean = (lit.mean(1, keepdim=True) * seen).sum((2, 3), keepdim=True) / (seen.sum((2, 3), keepdim=True) + 1)
+    return (mean / WELL_LIT).clamp(*LIGHT_BOUNDS)
 
 
 def _pale(drawn: Tensor, lit: Tensor) -> Tensor:
