@@ -45,8 +45,10 @@ SHAPE = 1.0
 OLD_AGE, YOUTH = 75, 25
 REAL_OLD, REAL_YOUNG = (66, 88), (18, 32)
 """Ages of the photographs that the edited are compared with."""
-RELIEF = 1.3
-"""Contrast of the guide, chosen on `val` by age and identity."""
+RELIEF, GAIN = 1.5, 1.15
+"""Contrast of the guide, and factor of the whole change, chosen on `val` by age and identity: what pairs teach is the
+median of many faces, less than one face has.
+"""
 GUIDED_FROM = 45.0
 """Target age from which a guide is lent, years."""
 LOST, YOUTH_YEARS = 0.75, 30.0
@@ -73,7 +75,7 @@ class HeadEditor:
         gain: factor of what the network draws.
     """
 
-    def __init__(self, network: HeadAger, shape: float = SHAPE, gain: float = 1.0) -> None:
+    def __init__(self, network: HeadAger, shape: float = SHAPE, gain: float = GAIN) -> None:
         tables = read_tables(EMBEDDED)
         self._network = network.eval()
         self._shape = shape
@@ -292,7 +294,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--checkpoint", type=Path, default=WORK / "ageing" / "head_ager.pt")
     parser.add_argument("--faces", type=int, default=60, help="portraits per row of the table")
     parser.add_argument("--shape", type=float, default=SHAPE, help="share of the measured change of shape")
-    parser.add_argument("--gain", type=float, default=1.0, help="factor of what the network draws")
+    parser.add_argument("--gain", type=float, default=GAIN, help="factor of what the network draws")
     parser.add_argument("--relief", type=float, default=RELIEF, help="contrast of the guide; 0 for none")
     parser.add_argument("--only", choices=("shipped", "network"), action="append", help="measure this alone")
     parser.add_argument("--no-ladder", action="store_true")

@@ -173,7 +173,7 @@ class Guides:
         }
 
     def contrast(self, relief: Floats) -> float:
-        """Strength of the relief of skin, of which lids, nostrils and glasses are the rare extremes: a high quantile."""
+        """Strength of the relief of skin, by its median: lids, nostrils and glasses are rare and strong."""
         return RMS_OF_QUANTILE * float(np.quantile(np.abs(relief[self._skin > 0.5]), QUANTILE))
 
     def creases(self, row: int) -> Floats:
