@@ -61,7 +61,6 @@ BANK = frozenset(
         "fk_m6",
         "fk_m65",
         "fk_m69",
-        "fk_m89",
         "fk_m92",
         "t2i_s2_Ethnicity_x_Age_1_0_9",
         "fk_f25",
