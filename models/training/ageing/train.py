@@ -73,7 +73,7 @@ class Plan:
     critic_rate: float = 1e-3
     average: float = 0.995
     alone: int = 150
-    critics_every: int = 2
+    critics_every: int = 1
     critics_alone: int = 80
     rounds_from: int = 600
     own_inputs: float = 0.4
@@ -81,14 +81,14 @@ class Plan:
     gradient: float = 0.8
     features: float = 0.8
     fooled_pair: float = 0.06
-    fooled: float = 0.2
+    fooled: float = 0.4
     skin: float = 0.8
     fake: float = 0.6
     wrong_age: float = 0.4
     age: float = 0.08
     calm: float = 1.0
     still: float = 0.15
-    relief: float = 1.5
+    relief: float = 0.7
     whole: float = 1.2
 
 
