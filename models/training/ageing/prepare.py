@@ -104,24 +104,11 @@ class Prepared:
 def prepare(faces: FaceSet, folder: Path) -> Prepared:
     """Make what is missing in `folder` and open it."""
     folder.mkdir(parents=True, exist_ok=True)
-    maker = _Maker(faces)
-    labels = faces.labels
-    adult = (labels["age"] >= ADULT) & (labels["split"] == "train") & (np.abs(labels["yaw"]) < 40)
-    younger = np.flatnonzero(adult & (labels["age"] >= LEAST_OLD))
-    older = np.flatnonzero(adult & (labels["age"] <= MOST_YOUNG))
-    read = folder / "read.npy"
-    if not read.is_file():
-        geometry = [maker.geometry(row) for row in tqdm(range(len(faces)), desc="read portraits", mininterval=20)]
-        for name, values in zip(("masks", "where", "nodes", "read"), zip(*geometry, strict=True), strict=True):
-            _save(folder / f"{name}.npy", np.stack(values))
-    for name, rows, make in (("younger", younger, maker.younger), ("older", older, maker.older)):
-        path = folder / f"{name}.npy"
-        if not path.is_file():
-            _save(path, np.stack([make(int(row)) for row in tqdm(rows, desc=f"make {name}", mininterval=20)]))
-    opened = {
-        name: np.load(folder / f"{name}.npy", mmap_mode="r")
-        for name in ("masks", "where", "nodes", "read", "younger", "older")
-    }
+    wanted = ("masks", "where", "nodes", "read", "younger", "older")
+    if not all((folder / f"{name}.npy").is_file() for name in wanted):
+        _make(faces, folder, *_edited(faces))
+    opened = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in wanted}
+    younger, older = _edited(faces)
     return Prepared(
         masks=opened["masks"],
         where=opened["where"],
@@ -132,6 +119,27 @@ def prepare(faces: FaceSet, folder: Path) -> Prepared:
         older=older,
         older_images=opened["older"],
     )
+
+
+def _edited(faces: FaceSet) -> tuple[Rows, Rows]:
+    """The rows that are made young and old."""
+    labels = faces.labels
+    adult = (labels["age"] >= ADULT) & (labels["split"] == "train") & (np.abs(labels["yaw"]) < 40)
+    younger, older = adult & (labels["age"] >= LEAST_OLD), adult & (labels["age"] <= MOST_YOUNG)
+    return np.flatnonzero(younger), np.flatnonzero(older)
+
+
+def _make(faces: FaceSet, folder: Path, younger: Rows, older: Rows) -> None:
+    """Write what is missing; needs the engine of the embedded networks, which later runs do not."""
+    maker = _Maker(faces)
+    if not (folder / "read.npy").is_file():
+        geometry = [maker.geometry(row) for row in tqdm(range(len(faces)), desc="read portraits", mininterval=20)]
+        for name, values in zip(("masks", "where", "nodes", "read"), zip(*geometry, strict=True), strict=True):
+            _save(folder / f"{name}.npy", np.stack(values))
+    for name, rows, make in (("younger", younger, maker.younger), ("older", older, maker.older)):
+        path = folder / f"{name}.npy"
+        if not path.is_file():
+            _save(path, np.stack([make(int(row)) for row in tqdm(rows, desc=f"make {name}", mininterval=20)]))
 
 
 class _Maker:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import signal
 import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -110,6 +112,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--work", type=Path, default=WORK / "ageing", help="folder of caches and checkpoints")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1, help="processor threads torch may use")
+    parser.add_argument("--workers", type=int, default=0, help="threads that draw examples, e.g. 12 beside a GPU")
     parser.add_argument("--minutes", type=float, default=60, help="time for this run")
     parser.add_argument("--pairs", type=int, help="paired examples of a step, e.g. 32 on a GPU")
     parser.add_argument("--journeys", type=int, help="unpaired examples of a step")
@@ -126,7 +129,9 @@ def main(argv: list[str]) -> int:
     guides = Guides(faces, space, prepared.masks, options.work / "relief.npy")
     samples = Samples(faces, prepared, space, guides)
     given = {name: getattr(options, name) for name in ("pairs", "journeys") if getattr(options, name)}
-    trainer = Trainer(samples, replace(Plan(), **given), torch.device(options.device), options.work / CHECKPOINT)
+    trainer = Trainer(
+        samples, replace(Plan(), **given), torch.device(options.device), options.work / CHECKPOINT, options.workers
+    )
     signal.signal(signal.SIGTERM, lambda *_: trainer.stop())
     trainer.run(options.minutes)
     return 0
@@ -140,14 +145,17 @@ class Trainer:
         plan: sizes and weights.
         device: what to train on.
         checkpoint: where the state is kept; training goes on from it.
+        workers: threads that draw the examples of the next step; 0 draws them in between, which repeats exactly.
     """
 
-    def __init__(self, samples: Samples, plan: Plan, device: torch.device, checkpoint: Path) -> None:
+    def __init__(self, samples: Samples, plan: Plan, device: torch.device, checkpoint: Path, workers: int = 0) -> None:
         torch.manual_seed(0)
         self._samples = samples
         self._plan = plan
         self._device = device
         self._checkpoint = checkpoint
+        self._pool = ThreadPoolExecutor(workers) if workers else None
+        self._ahead: list[list[Future[Sample]]] = []
         self.network = _placed(HeadAger(), device)
         self.critics = _placed(
             nn.ModuleDict({"head": AgeCritic(5), "skin": AgeCritic(3, (32, 64, 96, 128), first=1)}), device
@@ -220,10 +228,9 @@ class Trainer:
 
     def one_step(self) -> dict[str, float]:
         """Draw a batch, teach the critics, teach the network; returns the losses by name."""
-        plan, generator = self._plan, self._generator
-        adversarial = self.step >= plan.alone
-        paired = [self._pair() for _ in range(plan.pairs)]
-        journeys = [self._samples.journey(generator) for _ in range(plan.journeys)] if adversarial else []
+        plan = self._plan
+        paired, journeys, real = self._draw()
+        adversarial = bool(journeys)
         batch = _batch([*paired, *journeys], self._device)
         cut = len(paired)
         with self._autocast():
@@ -240,7 +247,7 @@ class Trainer:
             measured |= said
         if adversarial and self.step % plan.critics_every == 0:
             self.critics.requires_grad_(True)
-            measured["critics"] = self._teach_critics(batch, drawn.detach())
+            measured["critics"] = self._teach_critics(_batch(real, self._device), batch, drawn.detach())
             self.taught += 1
             if self.taught > plan.critics_alone:
                 self.critics.requires_grad_(False)
@@ -259,8 +266,29 @@ class Trainer:
         self.step += 1
         return measured
 
-    def _pair(self) -> Sample:
-        generator, plan = self._generator, self._plan
+    def _draw(self) -> tuple[list[Sample], list[Sample], list[Sample]]:
+        """Pairs, journeys and photographs of a step; with workers, those of the next one are begun at once."""
+        if self._pool is None:
+            return tuple([make(self._generator) for make in makes] for makes in self._makers())  # type: ignore[return-value]
+        ahead = self._ahead or self._begin()
+        self._ahead = self._begin()
+        return tuple([each.result() for each in futures] for futures in ahead)  # type: ignore[return-value]
+
+    def _begin(self) -> list[list[Future[Sample]]]:
+        assert self._pool is not None
+        seeds = self._generator.spawn(sum(len(makes) for makes in self._makers()))
+        return [[self._pool.submit(make, seeds.pop()) for make in makes] for makes in self._makers()]
+
+    def _makers(self) -> list[list[Callable[[np.random.Generator], Sample]]]:
+        """What draws each example of a step: pairs, journeys, photographs."""
+        plan = self._plan
+        if self.step < plan.alone:
+            return [[self._pair] * plan.pairs, [], []]
+        count = plan.pairs + plan.journeys
+        return [[self._pair] * plan.pairs, [self._samples.journey] * plan.journeys, [self._samples.real] * count]
+
+    def _pair(self, generator: np.random.Generator) -> Sample:
+        plan = self._plan
         if self.step >= plan.rounds_from and len(self.memory) > 16 and generator.random() < plan.own_inputs:
             return self.memory[int(generator.integers(len(self.memory)))]
         return self._samples.pair(generator)
@@ -276,9 +304,8 @@ class Trainer:
             self.memory.append(back)
         del self.memory[: -self._plan.remembered]
 
-    def _teach_critics(self, batch: dict[str, Tensor], drawn: Tensor) -> float:
+    def _teach_critics(self, real: dict[str, Tensor], batch: dict[str, Tensor], drawn: Tensor) -> float:
         plan, generator = self._plan, self._generator
-        real = _batch([self._samples.real(generator) for _ in range(len(drawn))], self._device)
         with self._autocast():
             loss = torch.zeros((), device=self._device)
             # A pair's photograph is as real as any; a journey's is real under its own age.

@@ -195,6 +195,14 @@ def test_training_goes_on_from_its_checkpoint(tmp_path):
     assert all(torch.equal(value, wanted[name]) for name, value in network.state_dict().items())
 
 
+def test_workers_draw_what_the_step_asks_for(tmp_path):
+    plan = replace(PLAN, pairs=2, rounds_from=10)
+    trainer = Trainer(FlatSamples(), plan, torch.device("cpu"), tmp_path / "head_ager.pt", workers=2)
+    for _ in range(2):
+        assert [len(samples) for samples in trainer._draw()] == [2, 1, 3]
+    assert trainer.one_step()["near"] > 0
+
+
 def test_training_goes_on_from_a_small_state(tmp_path):
     trainer = Trainer(FlatSamples(), PLAN, torch.device("cpu"), tmp_path / "head_ager.pt")
     trainer.one_step()
