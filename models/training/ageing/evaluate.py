@@ -49,8 +49,8 @@ RELIEF, GAIN = 1.5, 1.15
 """Contrast of the guide, and factor of the whole change, chosen on `val` by age and identity: what pairs teach is the
 median of many faces, less than one face has.
 """
-GUIDED_FROM = 45.0
-"""Target age from which a guide is lent, years."""
+MOST_LENT = 1.2
+"""Bound of the strength of lent creases, of that in `AGEING_YEARS`."""
 LOST, YOUTH_YEARS = 0.75, 30.0
 """Share of its own creases that a face loses in so many years of youth."""
 DIM = 0.3
@@ -165,10 +165,11 @@ class NetworkBench(LitBench):
         read = self.editor.encode(crop, EmbeddedControls())
         source, target = float(read[AGE]) * 100, float(controls["age"])
         relief = None
-        if self.guides is not None and target >= GUIDED_FROM and target > source:
-            donor = self.guides.nearest(row, target)
-            relief = np.float32(self.relief) * self.guides.lent_by(donor, row)
-        elif self.guides is not None and target < source:
+        if self.guides is not None and target > source:
+            # One lender for all ages: who else's creases came at each step would not grow with the years.
+            lent = self.guides.lent_by(self.guides.nearest(row, OLD_AGE), row)
+            relief = np.float32(self.relief * min(strength_of(target - source), MOST_LENT)) * lent
+        elif self.guides is not None:
             relief = np.float32(-LOST * min(1.0, (source - target) / YOUTH_YEARS)) * self.guides.creases(row)
         edit = self.network.edit(crop, source=source, target=target, male=float(read[MALE]), relief=relief)
         return apply_edit(edit, crop.image)

@@ -79,7 +79,7 @@ class HeadAger(nn.Module):
             x = _film(up(torch.cat([functional.interpolate(x, scale_factor=2.0, mode="nearest"), skip], 1)), factor)
         inside = torch.maximum(planes[:, 3:4], planes[:, 5:6])
         lit = planes[:, :3] + (2 + LOG_OFFSET / 64)
-        composed = lit * torch.expm1(planes[:, 8:9] / GUIDE_SCALE)
+        composed = lit * (torch.exp(planes[:, 8:9] / GUIDE_SCALE) - 1)
         drawn = functional.pixel_shuffle(self.leave(x), 2) * _light_of_face(lit, planes[:, 4:5])
         greyed = _pale(drawn, lit)
         hair = planes[:, 3:4] * (conditions[:, 3:4, None, None] > 0)
