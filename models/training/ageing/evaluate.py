@@ -23,6 +23,7 @@ from models.embedded import EMBEDDED
 from models.embedded import editor as embedded_editor
 from models.embedded.ageing import Ageing, strength_of, youth_of
 from models.embedded.editor import AGE, MALE, EmbeddedControls, read_tables
+from models.embedded.hair import strand_mask
 from models.embedded.smile import Smile
 from models.face.canvas import Canvas
 from models.face.imaging import smoothstep
@@ -109,9 +110,20 @@ class HeadEditor:
         ages = (torch.tensor([value]) for value in (male, source, target))
         with torch.no_grad():
             change = self._network(torch.from_numpy(planes[None]), conditions_of(*ages))[0]
-        delta = change.numpy().transpose(1, 2, 0) * (64 * self._gain * edge_fade(len(crop.image))[..., None])
+        weight = 64 * self._gain * edge_fade(len(crop.image)) * _own_pixels(warped, crop)
+        delta = change.numpy().transpose(1, 2, 0) * weight[..., None]
         mask = np.maximum(support, (np.abs(delta).max(axis=2) > 0).astype(np.float32))
         return Edit(mask=mask, delta=np.asarray(delta, np.float32), flow=flow)
+
+
+def _own_pixels(image: Image, crop: Crop) -> Floats:
+    """How much of each pixel is the person's, (S, S) float32 in 0..1: strand by strand at the edge of the hair."""
+    assert crop.masks is not None
+    hair, face, person = (
+        cv2.resize(mask, image.shape[:2]) for mask in (crop.masks.hair, crop.masks.face, crop.masks.person)
+    )
+    strands = strand_mask(np.asarray(image / np.float32(255), np.float32), np.asarray(hair, np.float32))
+    return np.maximum(np.maximum(strands, face), np.clip(2 * (person - hair), 0, 1))
 
 
 def planes_of(crop: Crop, space: FaceSpace, relief: Floats | None) -> Floats:
