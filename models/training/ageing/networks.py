@@ -18,6 +18,8 @@ CONDITIONS = 4
 LABEL_AGES = (0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85)
 LABEL_WIDTH = 0.1
 """Centres and standard deviation of the Gaussian bins that a critic's age label is spread over, centuries."""
+BROWN = (0.726, -0.04, -0.686)
+"""The direction of the pigment of brown hair beside its light, a unit vector in RGB."""
 WELL_LIT = 2.6
 """Mean of a well-lit face, RGB / 64 with the offset of log colour."""
 LIGHT_BOUNDS = (0.15, 1.2)
@@ -81,9 +83,9 @@ class HeadAger(nn.Module):
         lit = planes[:, :3] + (2 + LOG_OFFSET / 64)
         composed = lit * (torch.exp(planes[:, 8:9] / GUIDE_SCALE) - 1)
         drawn = functional.pixel_shuffle(self.leave(x), 2) * _light_of_face(lit, planes[:, 4:5])
-        greyed = _pale(drawn, lit)
-        hair = planes[:, 3:4] * (conditions[:, 3:4, None, None] > 0)
-        return (composed + drawn + hair * (greyed - drawn)) * inside
+        older = (conditions[:, 3:4, None, None] > 0).to(drawn.dtype)
+        hair = older * _pale(drawn, lit) + (1 - older) * _browned(drawn)
+        return (composed + drawn + planes[:, 3:4] * (hair - drawn)) * inside
 
 
 def conditions_of(male: Tensor, source: Tensor, target: Tensor) -> Tensor:
@@ -165,6 +167,13 @@ def _pale(drawn: Tensor, lit: Tensor) -> Tensor:
     colour = lit - lit.mean(1, keepdim=True)
     along = ((light - drawn) * colour).sum(1, keepdim=True) / (colour.square().sum(1, keepdim=True) + LEAST_COLOUR)
     return light - along.clamp(0, 1) * colour
+
+
+def _browned(drawn: Tensor) -> Tensor:
+    """A change of hair that grows young: it may get lighter or darker and browner, and no other colour."""
+    light = drawn.mean(1, keepdim=True)
+    brown = torch.tensor(BROWN, device=drawn.device)[:, None, None]
+    return light + ((drawn - light) * brown).sum(1, keepdim=True).clamp(min=0) * brown
 
 
 def _film(x: Tensor, factor: Tensor) -> Tensor:

@@ -91,6 +91,7 @@ def test_hair_that_grows_old_gains_no_colour():
         changed = planes[:, :3] + change
         colour = (changed.amax(1) - changed.amin(1)).max()
         assert (float(colour) > 0.2 + 1e-4) == gains
+        assert (changed[:, 0] >= changed[:, 2] - 1e-5).all(), "hair turned blue"
 
 
 def test_the_target_age_reaches_every_level():
