@@ -52,7 +52,7 @@ median of many faces, less than one face has.
 """
 MOST_LENT = 1.2
 """Bound of the strength of lent creases, of that in `AGEING_YEARS`."""
-LOST, YOUTH_YEARS = 0.75, 30.0
+LOST, YOUTH_YEARS = 0.5, 30.0
 """Share of its own creases that a face loses in so many years of youth."""
 DIM = 0.3
 """Light of the dimmed portraits."""

@@ -20,6 +20,10 @@ LABEL_WIDTH = 0.1
 """Centres and standard deviation of the Gaussian bins that a critic's age label is spread over, centuries."""
 BROWN = (0.726, -0.04, -0.686)
 """The direction of the pigment of brown hair beside its light, a unit vector in RGB."""
+STRANDS = 15
+"""Window of the light around a strand, pixels."""
+STRAND_GAIN, STRAND_SHARE = (0.4, 2.5), 0.6
+"""Bounds of a strand's light over that around it; its power in what the strand takes."""
 WELL_LIT = 2.6
 """Mean of a well-lit face, RGB / 64 with the offset of log colour."""
 LIGHT_BOUNDS = (0.15, 1.2)
@@ -163,9 +167,14 @@ def _pale(drawn: Tensor, lit: Tensor) -> Tensor:
         drawn: (B, 3, H, W), the change as the network would have it.
         lit: (B, 3, H, W), the picture, of any offset common to its channels.
     """
-    light = drawn.mean(1, keepdim=True)
-    colour = lit - lit.mean(1, keepdim=True)
-    along = ((light - drawn) * colour).sum(1, keepdim=True) / (colour.square().sum(1, keepdim=True) + LEAST_COLOUR)
+    grey = lit.mean(1, keepdim=True)
+    around = functional.avg_pool2d(grey, STRANDS, 1, STRANDS // 2, count_include_pad=False)
+    # Strands that are light take the more light: a lift alike for all would be fog.
+    light = drawn.mean(1, keepdim=True) * ((grey / around).clamp(*STRAND_GAIN) ** STRAND_SHARE)
+    colour = lit - grey
+    along = ((drawn.mean(1, keepdim=True) - drawn) * colour).sum(1, keepdim=True) / (
+        colour.square().sum(1, keepdim=True) + LEAST_COLOUR
+    )
     return light - along.clamp(0, 1) * colour
 
 
