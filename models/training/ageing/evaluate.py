@@ -46,7 +46,7 @@ SHAPE = 1.0
 OLD_AGE, YOUTH = 75, 25
 REAL_OLD, REAL_YOUNG = (66, 88), (18, 32)
 """Ages of the photographs that the edited are compared with."""
-RELIEF, GAIN = 1.5, 1.15
+RELIEF, GAIN = 1.7, 1.15
 """Contrast of the guide, and factor of the whole change, chosen on `val` by age and identity: what pairs teach is the
 median of many faces, less than one face has.
 """
