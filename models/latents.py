@@ -317,7 +317,9 @@ def load(path: str | Path) -> Direction:
     """
     with _archive(path) as file:
         if not {"vector", "name", "generator", "space"} <= set(file.files) or file["space"].item() not in SPACES:
-            raise LatentError(f"{path} is no direction; published vectors come in through models.directions")
+            raise LatentError(
+                f"{path} is no direction; published vectors come in through models.published.stylegan.directions"
+            )
         rows = tuple(map(int, file["rows"]))
         return Direction(
             name=file["name"].item(),
@@ -343,7 +345,9 @@ def load_components(path: str | Path) -> Components:
     """
     with _archive(path) as file:
         if not {"mean", "vectors", "deviations", "generator"} <= set(file.files):
-            raise LatentError(f"{path} holds no components; published ones come in through models.directions")
+            raise LatentError(
+                f"{path} holds no components; published ones come in through models.published.stylegan.directions"
+            )
         mean, vectors, deviations = (file[name].astype(np.float32) for name in ("mean", "vectors", "deviations"))
         return Components(mean, vectors, deviations, file["generator"].item())
 
@@ -362,7 +366,9 @@ def _archive(path: str | Path) -> NpzFile:
     except (ValueError, EOFError, BadZipFile) as error:
         raise LatentError(f"{path} is no .npz file: {error}") from error
     if not isinstance(file, NpzFile):
-        raise LatentError(f"{path} is a bare array, which does not say whose it is; `fit` and models.directions do")
+        raise LatentError(
+            f"{path} is a bare array, which does not say whose it is; `fit` and models.published.stylegan.directions do"
+        )
     return file
 
 

@@ -17,8 +17,8 @@ from engines import select
 from engines.base import EngineError
 from models.arrays import Image
 from models.editor import Crop
-from models.editors.starganv2 import StarGanV2, reference_styles
 from models.entry import weights_folder
+from models.published.starganv2.editor import StarGanV2, reference_styles
 
 FILE = "reference.npy"
 ENCODER = "style_encoder.onnx"

@@ -9,7 +9,6 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from models import latents
-from models.directions import GANSPACE_FFHQ, convert, known, load_components, load_published
 from models.latents import (
     Direction,
     LatentError,
@@ -21,6 +20,7 @@ from models.latents import (
     semantics,
     to_distance,
 )
+from models.published.stylegan.directions import GANSPACE_FFHQ, convert, known, load_components, load_published
 
 RNG = np.random.default_rng(0)
 

@@ -36,7 +36,7 @@ def test_what_is_no_aligned_face_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_style_lands_where_the_editor_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    starganv2 = pytest.importorskip("models.starganv2")
+    starganv2 = pytest.importorskip("models.published.starganv2.network")
     monkeypatch.setattr(starganv2, "MAX_CHANNELS", 8)
     monkeypatch.setattr(starganv2, "FIRST_LAYER", 2**10)
     engine = TorchEngine(starganv2.StyleEncoder(), {"image": (3, 256, 256)}, ("styles",))

@@ -1,0 +1,46 @@
+"""StarGAN v2: another look (Choi et al. 2020), in the catalog."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.editor import AnyEditor
+from models.entry import Entry, LoadEngine, Preset, Weights, weights_folder
+from models.published.starganv2.editor import StarGanV2, StarGanV2Controls
+from models.weights.sources import CC_BY_NC, conversion, dropbox
+
+
+def _starganv2() -> Entry:
+    folder = weights_folder() / "starganv2"
+    file = Weights(
+        folder / "100000_nets_ema.ckpt",
+        CC_BY_NC,
+        "github.com/clovaai/stargan-v2",
+        290_000_000,  # its tensors; no source states the file's size
+        urls=(dropbox("96fmei6c93o8b8t", "100000_nets_ema.ckpt"),),
+    )
+    networks = tuple(folder / name for name in ("generator.onnx", "mapping.onnx", "style_encoder.onnx"))
+
+    reference = folder / "reference.npy"
+
+    def load(load_engine: LoadEngine) -> AnyEditor:
+        styles = np.load(reference, allow_pickle=False) if reference.is_file() else None
+        generator, mapping, style_encoder = map(load_engine, networks)
+        return StarGanV2(generator, mapping, style_encoder, styles)
+
+    return Entry(
+        "starganv2",
+        "Other looks",
+        "Another face, hair and make-up on your head, in a style drawn by a number or taken from a photo.",
+        lambda: StarGanV2Controls,
+        load,
+        (file,),
+        (Preset("A woman", {"domain": "female", "seed": 1}), Preset("A man", {"domain": "male", "seed": 1})),
+        networks,
+        conversion(("starganv2", file.path, folder)),
+    )
+
+
+def entries() -> tuple[Entry, ...]:
+    """The rows of this system."""
+    return (_starganv2(),)
