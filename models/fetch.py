@@ -26,6 +26,7 @@ from pathlib import Path
 import httpx
 from tqdm import tqdm
 
+from engines.base import EngineError
 from models.catalog import UnknownEditor, entry
 from models.entry import Entry, Weights
 from models.latents import LatentError
@@ -443,7 +444,6 @@ def main(argv: Sequence[str]) -> int:
 
 def _convert(editor: Entry, convert: Callable[[], None]) -> int:
     try:
-        from engines.base import EngineError  # noqa: PLC0415
         from models.weights.checkpoints import CheckpointError  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if error.name != "torch":

@@ -255,7 +255,9 @@ def members(folder: Path, server: Server, *names: str) -> tuple[Weights, ...]:
 
 
 def entry(*needed: Weights) -> Entry:
-    return Entry("test", "Test", "", lambda: None, lambda load: None, needed)  # type: ignore[arg-type, return-value]
+    return Entry(
+        name="test", title="Test", description="", controls=lambda: None, load=lambda load: None, weights=needed
+    )  # type: ignore[arg-type, return-value]
 
 
 def test_files_of_one_archive_come_in_one_download(tmp_path: Path, server: Server) -> None:

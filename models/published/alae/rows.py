@@ -58,15 +58,19 @@ def _alae() -> Entry:
         return Alae(load_engine(networks[0]), load_engine(networks[1]), average, vectors)
 
     return Entry(
-        "alae",
-        "StyleALAE",
-        "Smile, age, glasses, lips, nose and more, along directions of an autoencoder of faces.",
-        lambda: AlaeControls,
-        load,
-        (model, *directions.values()),
-        (Preset("Smile", {"smile": 20.0}), Preset("Younger", {"young": 20.0}), Preset("Glasses", {"glasses": 20.0})),
-        networks,
-        conversion(("alae", model.path, folder)),
+        name="alae",
+        title="StyleALAE",
+        description="Smile, age, glasses, lips, nose and more, along directions of an autoencoder of faces.",
+        controls=lambda: AlaeControls,
+        load=load,
+        weights=(model, *directions.values()),
+        presets=(
+            Preset("Smile", {"smile": 20.0}),
+            Preset("Younger", {"young": 20.0}),
+            Preset("Glasses", {"glasses": 20.0}),
+        ),
+        networks=networks,
+        convert=conversion(("alae", model.path, folder)),
         needs_gpu=True,
     )
 

@@ -68,15 +68,15 @@ def _on_stylegan2() -> Entry:
         )
 
     return Entry(
-        "babygan",
-        "Your child",
-        "The child of the face in front of the camera and of a second parent's photo.",
-        controls,
-        load,
-        (E4E, *DIRECTIONS.values()),
-        (Preset("Half and half", {"genes": 0.5, "age": 10}),),
-        (*E4E_NETWORKS, *CONVERTED.values()),
-        conversion(("e4e", E4E.path, E4E.path.parent), after=convert_directions),
+        name="babygan",
+        title="Your child",
+        description="The child of the face in front of the camera and of a second parent's photo.",
+        controls=controls,
+        load=load,
+        weights=(E4E, *DIRECTIONS.values()),
+        presets=(Preset("Half and half", {"genes": 0.5, "age": 10}),),
+        networks=(*E4E_NETWORKS, *CONVERTED.values()),
+        convert=conversion(("e4e", E4E.path, E4E.path.parent), after=convert_directions),
         needs_gpu=True,
     )
 
@@ -103,16 +103,16 @@ def _on_stylegan1() -> Entry:
         )
 
     return Entry(
-        "babygan-stylegan1",
-        "Your child, as BabyGAN draws it",
-        "The child of the live face and of a second parent's photo, with BabyGAN's own directions and generator. "
-        "Needs an encoder of your own: the published one, a Keras file, is not read.",
-        controls,
-        load,
-        (NETWORK, ENCODER, *BABY_DIRECTIONS.values()),
-        (Preset("Half and half", {"genes": 0.5, "age": 10}),),
-        (GENERATOR_FILE, ENCODER.path, *directions.values()),
-        conversion(
+        name="babygan-stylegan1",
+        title="Your child, as BabyGAN draws it",
+        description="The child of the live face and of a second parent's photo, with BabyGAN's own directions and "
+        "generator. Needs an encoder of your own: the published one, a Keras file, is not read.",
+        controls=controls,
+        load=load,
+        weights=(NETWORK, ENCODER, *BABY_DIRECTIONS.values()),
+        presets=(Preset("Half and half", {"genes": 0.5, "age": 10}),),
+        networks=(GENERATOR_FILE, ENCODER.path, *directions.values()),
+        convert=conversion(
             ("stylegan1", NETWORK.path, FOLDER),
             *(("direction", file.path, file.path.parent) for file in BABY_DIRECTIONS.values()),
         ),

@@ -23,15 +23,15 @@ def _fran() -> Entry:
         return Fran(load_engine(network))
 
     return Entry(
-        "fran",
-        "Re-aging",
-        "Older or younger by a residual on the camera's own pixels; you say how old you are.",
-        lambda: FranControls,
-        load,
-        (file,),
-        (Preset("Eighty", {"target_age": 80}), Preset("Eighteen", {"target_age": 18})),
-        (network,),
-        conversion(("fran", file.path, folder)),
+        name="fran",
+        title="Re-aging",
+        description="Older or younger by a residual on the camera's own pixels; you say how old you are.",
+        controls=lambda: FranControls,
+        load=load,
+        weights=(file,),
+        presets=(Preset("Eighty", {"target_age": 80}), Preset("Eighteen", {"target_age": 18})),
+        networks=(network,),
+        convert=conversion(("fran", file.path, folder)),
         needs_gpu=True,
     )
 

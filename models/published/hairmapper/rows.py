@@ -21,15 +21,15 @@ def _hairmapper() -> Entry:
         return HairMapper(encoder, load_engine(network), generator)
 
     return Entry(
-        "hairmapper",
-        "Bald by HairMapper",
-        "The hair taken off, drawn by StyleGAN2.",
-        lambda: HairMapperControls,
-        load,
-        (file, E4E),
-        (Preset("Bald", {"amount": 1.0}),),
-        (network, *E4E_NETWORKS),
-        conversion(("hairmapper", file.path, folder), ("e4e", E4E.path, E4E.path.parent)),
+        name="hairmapper",
+        title="Bald by HairMapper",
+        description="The hair taken off, drawn by StyleGAN2.",
+        controls=lambda: HairMapperControls,
+        load=load,
+        weights=(file, E4E),
+        presets=(Preset("Bald", {"amount": 1.0}),),
+        networks=(network, *E4E_NETWORKS),
+        convert=conversion(("hairmapper", file.path, folder), ("e4e", E4E.path, E4E.path.parent)),
         needs_gpu=True,
     )
 

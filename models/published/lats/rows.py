@@ -33,20 +33,20 @@ def _lats() -> Entry:
         return Lats({model: load_engine(path) for model, path in networks.items()})
 
     return Entry(
-        "lats",
-        "Lifespan",
-        "You from baby to seventy, head shape and hair included.",
-        lambda: LatsControls,
-        load,
-        files,
-        (
+        name="lats",
+        title="Lifespan",
+        description="You from baby to seventy, head shape and hair included.",
+        controls=lambda: LatsControls,
+        load=load,
+        weights=files,
+        presets=(
             Preset("Baby, girl", {"age": 1, "model": "female"}),
             Preset("Baby, boy", {"age": 1, "model": "male"}),
             Preset("Old woman", {"age": 65, "model": "female"}),
             Preset("Old man", {"age": 65, "model": "male"}),
         ),
-        tuple(networks.values()),
-        conversion(*(("lats", file.path, file.path.parent) for file in files)),
+        networks=tuple(networks.values()),
+        convert=conversion(*(("lats", file.path, file.path.parent) for file in files)),
     )
 
 

@@ -26,15 +26,15 @@ def _pix2pix(name: str, title: str, description: str, *, file: str, origin: str,
         return OtherHalf(generators, size, name)
 
     return Entry(
-        name,
-        title,
-        description,
-        controls,
-        load,
-        (weights,),
-        (Preset("The other half", {"which": "AtoB"}),),
-        (network,),
-        conversion((name, weights.path, folder)),
+        name=name,
+        title=title,
+        description=description,
+        controls=controls,
+        load=load,
+        weights=(weights,),
+        presets=(Preset("The other half", {"which": "AtoB"}),),
+        networks=(network,),
+        convert=conversion((name, weights.path, folder)),
     )
 
 

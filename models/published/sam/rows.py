@@ -20,15 +20,15 @@ def _sam() -> Entry:
         return Sam(*map(load_engine, networks))
 
     return Entry(
-        "sam",
-        "Age by SAM",
-        "Any age from 0 to 100, drawn by StyleGAN2.",
-        lambda: SamControls,
-        load,
-        (file,),
-        (Preset("Eighty", {"age": 80}), Preset("Thirty", {"age": 30}), Preset("Five", {"age": 5})),
-        networks,
-        conversion(("sam", file.path, folder)),
+        name="sam",
+        title="Age by SAM",
+        description="Any age from 0 to 100, drawn by StyleGAN2.",
+        controls=lambda: SamControls,
+        load=load,
+        weights=(file,),
+        presets=(Preset("Eighty", {"age": 80}), Preset("Thirty", {"age": 30}), Preset("Five", {"age": 5})),
+        networks=networks,
+        convert=conversion(("sam", file.path, folder)),
         needs_gpu=True,
     )
 

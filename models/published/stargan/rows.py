@@ -39,7 +39,17 @@ def _stargan(
 
     systems = (f"stargan-{size}", "stargan-labels")
     convert = conversion(*((system, file.path, folder) for system, file in zip(systems, weights, strict=False)))
-    return Entry(name, title, description, lambda: domains.Controls, load, weights, presets, networks, convert)
+    return Entry(
+        name=name,
+        title=title,
+        description=description,
+        controls=lambda: domains.Controls,
+        load=load,
+        weights=weights,
+        presets=presets,
+        networks=networks,
+        convert=convert,
+    )
 
 
 def _stargan_files(folder: Path, key: str, archive: str, origin: str, licence: str) -> tuple[Weights, ...]:

@@ -29,15 +29,15 @@ def _starganv2() -> Entry:
         return StarGanV2(generator, mapping, style_encoder, styles)
 
     return Entry(
-        "starganv2",
-        "Other looks",
-        "Another face, hair and make-up on your head, in a style drawn by a number or taken from a photo.",
-        lambda: StarGanV2Controls,
-        load,
-        (file,),
-        (Preset("A woman", {"domain": "female", "seed": 1}), Preset("A man", {"domain": "male", "seed": 1})),
-        networks,
-        conversion(("starganv2", file.path, folder)),
+        name="starganv2",
+        title="Other looks",
+        description="Another face, hair and make-up on your head, in a style drawn by a number or taken from a photo.",
+        controls=lambda: StarGanV2Controls,
+        load=load,
+        weights=(file,),
+        presets=(Preset("A woman", {"domain": "female", "seed": 1}), Preset("A man", {"domain": "male", "seed": 1})),
+        networks=networks,
+        convert=conversion(("starganv2", file.path, folder)),
     )
 
 

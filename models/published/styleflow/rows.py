@@ -36,16 +36,16 @@ def _styleflow() -> Entry:
         return StyleFlow(encoder, generator, load_engine(network), samples)
 
     return Entry(
-        "styleflow",
-        "Attributes",
-        "Age, baldness, beard, expression, glasses, pose or light; what you do not touch stays as it is. "
+        name="styleflow",
+        title="Attributes",
+        description="Age, baldness, beard, expression, glasses, pose or light; what you do not touch stays as it is. "
         "Of your own attributes it measures the pose alone and assumes the rest.",
-        lambda: StyleFlowControls,
-        load,
-        (flow, lights, E4E),
-        (Preset("Old", {"age": 65}), Preset("Bald", {"baldness": 0.8}), Preset("Beard", {"beard": 0.8})),
-        (network, lights.path, *E4E_NETWORKS),
-        conversion(("styleflow", flow.path, folder), ("e4e", E4E.path, E4E.path.parent)),
+        controls=lambda: StyleFlowControls,
+        load=load,
+        weights=(flow, lights, E4E),
+        presets=(Preset("Old", {"age": 65}), Preset("Bald", {"baldness": 0.8}), Preset("Beard", {"beard": 0.8})),
+        networks=(network, lights.path, *E4E_NETWORKS),
+        convert=conversion(("styleflow", flow.path, folder), ("e4e", E4E.path, E4E.path.parent)),
         needs_gpu=True,
     )
 

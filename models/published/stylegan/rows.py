@@ -172,15 +172,19 @@ def _latent(inverter: Inverter) -> Entry:
         return _latent_editor(inverter.name, load_engine, networks, semantics)
 
     return Entry(
-        inverter.name,
-        inverter.title,
-        inverter.description,
-        _latent_controls,
-        load,
-        (inverter.file, *DIRECTIONS.values()),
-        (Preset("Smile", {"smile": 0.6}), Preset("Older", {"age": 0.8}), Preset("White hair", {"white_hair": 1.0})),
-        (*networks, *semantics.values(), *CONVERTED.values()),
-        conversion((inverter.system, inverter.file.path, folder), after=convert_directions),
+        name=inverter.name,
+        title=inverter.title,
+        description=inverter.description,
+        controls=_latent_controls,
+        load=load,
+        weights=(inverter.file, *DIRECTIONS.values()),
+        presets=(
+            Preset("Smile", {"smile": 0.6}),
+            Preset("Older", {"age": 0.8}),
+            Preset("White hair", {"white_hair": 1.0}),
+        ),
+        networks=(*networks, *semantics.values(), *CONVERTED.values()),
+        convert=conversion((inverter.system, inverter.file.path, folder), after=convert_directions),
         needs_gpu=True,
     )
 
@@ -201,15 +205,17 @@ def _mobile() -> Entry:
         return _latent_editor("mobilestylegan", load_engine, networks, semantics)
 
     return Entry(
-        "mobilestylegan",
-        "MobileStyleGAN by e4e",
-        "As StyleGAN2 by e4e, with a generator small enough for a CPU.",
-        _latent_controls,
-        load,
-        (file, E4E, *DIRECTIONS.values()),
-        (Preset("Smile", {"smile": 0.6}), Preset("Older", {"age": 0.8})),
-        (*networks, *semantics.values(), *CONVERTED.values()),
-        conversion(("mobilestylegan", file.path, folder), ("e4e", E4E.path, E4E.path.parent), after=convert_directions),
+        name="mobilestylegan",
+        title="MobileStyleGAN by e4e",
+        description="As StyleGAN2 by e4e, with a generator small enough for a CPU.",
+        controls=_latent_controls,
+        load=load,
+        weights=(file, E4E, *DIRECTIONS.values()),
+        presets=(Preset("Smile", {"smile": 0.6}), Preset("Older", {"age": 0.8})),
+        networks=(*networks, *semantics.values(), *CONVERTED.values()),
+        convert=conversion(
+            ("mobilestylegan", file.path, folder), ("e4e", E4E.path, E4E.path.parent), after=convert_directions
+        ),
         needs_gpu=True,
     )
 
@@ -228,15 +234,18 @@ def _own_generator() -> Entry:
         return _latent_editor("stylegan2", load_engine, networks, semantics)
 
     return Entry(
-        "stylegan2",
-        "A StyleGAN2 of yours by e4e",
-        "Any generator of the FFHQ family behind e4e: GenForce's, JoJoGAN's styles, stylegan2-ada-pytorch's, NVIDIA's.",
-        _latent_controls,
-        load,
-        (file, E4E, *DIRECTIONS.values()),
-        (Preset("Smile", {"smile": 0.6}), Preset("Older, as it is drawn", {"age": 0.8, "detail": "full"})),
-        (*networks, *semantics.values(), *CONVERTED.values()),
-        conversion(("stylegan2", file.path, folder), ("e4e", E4E.path, E4E.path.parent), after=convert_directions),
+        name="stylegan2",
+        title="A StyleGAN2 of yours by e4e",
+        description="Any generator of the FFHQ family behind e4e: GenForce's, JoJoGAN's styles, "
+        "stylegan2-ada-pytorch's, NVIDIA's.",
+        controls=_latent_controls,
+        load=load,
+        weights=(file, E4E, *DIRECTIONS.values()),
+        presets=(Preset("Smile", {"smile": 0.6}), Preset("Older, as it is drawn", {"age": 0.8, "detail": "full"})),
+        networks=(*networks, *semantics.values(), *CONVERTED.values()),
+        convert=conversion(
+            ("stylegan2", file.path, folder), ("e4e", E4E.path, E4E.path.parent), after=convert_directions
+        ),
         needs_gpu=True,
     )
 

@@ -64,16 +64,16 @@ def _hyperplanes() -> Entry:
         return LatentEditor(encoder, generator, GENERATOR, sliders, boundaries, name="stylegan1")
 
     return Entry(
-        "stylegan1",
-        "Hairstyle by hyperplanes",
-        "Age, glasses, gender and the hyperplanes you fit (bald, fringe, grey), each held off what it must not move. "
-        "Needs an encoder of your own: the published one, a Keras file, is not read.",
-        _controls,
-        load,
-        (NETWORK, ENCODER, *BOUNDARIES.values()),
-        (Preset("Older, the same gender", {"age": 0.7, "hold_gender": True}),),
-        (GENERATOR_FILE, ENCODER.path, *CONVERTED.values()),
-        conversion(
+        name="stylegan1",
+        title="Hairstyle by hyperplanes",
+        description="Age, glasses, gender and the hyperplanes you fit (bald, fringe, grey), each held off what it must "
+        "not move. Needs an encoder of your own: the published one, a Keras file, is not read.",
+        controls=_controls,
+        load=load,
+        weights=(NETWORK, ENCODER, *BOUNDARIES.values()),
+        presets=(Preset("Older, the same gender", {"age": 0.7, "hold_gender": True}),),
+        networks=(GENERATOR_FILE, ENCODER.path, *CONVERTED.values()),
+        convert=conversion(
             ("stylegan1", NETWORK.path, FOLDER), *(("direction", file.path, FOLDER) for file in BOUNDARIES.values())
         ),
         needs_gpu=True,
