@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+
+from platformdirs import user_data_dir
 
 from engines.base import Engine
 from models.editor import AnyEditor, Controls
@@ -129,15 +130,8 @@ class Entry:
 
 def weights_folder() -> Path:
     """Where fetched weights lie: LATENTCAM_WEIGHTS, or the user's data folder by the platform's convention."""
-    if own := os.environ.get("LATENTCAM_WEIGHTS"):
-        return Path(own)
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = str(Path.home() / "Library" / "Application Support")
-    else:
-        base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return Path(base) / "latentcam" / "weights"
+    own = os.environ.get("LATENTCAM_WEIGHTS")
+    return Path(own) if own else Path(user_data_dir("latentcam", appauthor=False)) / "weights"
 
 
 def has_gpu() -> bool:

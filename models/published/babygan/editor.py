@@ -13,7 +13,7 @@ from models.arrays import Floats, Latent
 from models.editor import Controls, Crop, Edit
 from models.latents import Direction, LatentError, move
 from models.photo_codes import References, photo_field
-from models.published.babygan.formulas import AGE_CENTRE, EDITED_ROWS, age_strength, child
+from models.published.babygan.formulas import AGE_CENTRE, EDITED_ROWS, child, grow
 from models.published.stylegan.editor import Slider
 from models.published.stylegan.wplus import WPlusEditor, read_w_plus, unpack
 
@@ -85,7 +85,7 @@ class BabyGan(WPlusEditor[_BabyGanControls]):
         if controls.genes is None or mother is None:
             return code
         mixed = child(code, follow(mother, code, self._pose), controls.genes, controls.resemblance)
-        mixed = move(mixed, self._age, age_strength(controls.age), EDITED_ROWS)
+        mixed = grow(mixed, self._age, controls.age)
         for name, slider in self._sliders.items():
             if amount := getattr(controls, name):
                 mixed = move(mixed, slider.direction, amount * slider.reach, EDITED_ROWS)

@@ -43,7 +43,6 @@ class StarGanV2(Editor[StarGanV2Controls]):
             output "translated".
         mapping: engine of `MappingNetwork`, input "z", output "styles".
         style_encoder: engine of `StyleEncoder`, input "image", output "styles"; None takes no photos.
-        reference: (domains, style), from `reference_styles`, for those who choose no photo; None where there is none.
     """
 
     name = "starganv2"
@@ -57,12 +56,10 @@ class StarGanV2(Editor[StarGanV2Controls]):
         generator: Engine,
         mapping: Engine,
         style_encoder: Engine | None = None,
-        reference: Floats | None = None,
     ) -> None:
         self._generator = generator
         self._mapping = mapping
         self._style_encoder = style_encoder
-        self._reference = reference
         self._photos = References()
         self._high_pass = any(spec.name == "mask_32" for spec in generator.inputs)
 
@@ -75,7 +72,7 @@ class StarGanV2(Editor[StarGanV2Controls]):
         if controls.domain == "own":
             return latent
         if controls.style == "reference":
-            chosen = self._photos.get(controls.photo) if controls.photo else self._reference
+            chosen = self._photos.get(controls.photo)
             if chosen is None:
                 return latent
             styles = chosen

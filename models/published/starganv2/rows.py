@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from models.editor import AnyEditor
 from models.entry import Entry, LoadEngine, Preset, Weights, weights_folder
 from models.published.starganv2.editor import StarGanV2, StarGanV2Controls
@@ -21,12 +19,9 @@ def _starganv2() -> Entry:
     )
     networks = tuple(folder / name for name in ("generator.onnx", "mapping.onnx", "style_encoder.onnx"))
 
-    reference = folder / "reference.npy"
-
     def load(load_engine: LoadEngine) -> AnyEditor:
-        styles = np.load(reference, allow_pickle=False) if reference.is_file() else None
         generator, mapping, style_encoder = map(load_engine, networks)
-        return StarGanV2(generator, mapping, style_encoder, styles)
+        return StarGanV2(generator, mapping, style_encoder)
 
     return Entry(
         name="starganv2",
