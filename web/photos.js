@@ -40,7 +40,7 @@ async function decoded(file) {
  * @returns {Promise<Look>} the controls with which an editor takes from a photo what it takes.
  */
 export async function controlsOfPhoto(editor, file, token) {
-  const response = await post("photos", { editor }, await asJpeg(file), token);
+  const response = await sendPhoto("photos", { editor }, await asJpeg(file), token);
   return (await response.json()).controls;
 }
 
@@ -61,7 +61,7 @@ export async function showStrip(dialog, camera, { settings, control, token }) {
   dialog.showModal();
   try {
     const photo = await asJpeg(camera);
-    const response = await post("strip", { settings: JSON.stringify(settings), control }, photo, token);
+    const response = await sendPhoto("strip", { settings: JSON.stringify(settings), control }, photo, token);
     const strip = await response.blob();
     const url = URL.createObjectURL(strip);
     dialog.addEventListener("close", () => URL.revokeObjectURL(url), { once: true });
@@ -80,7 +80,7 @@ export async function showStrip(dialog, camera, { settings, control, token }) {
  * @param {Blob} photo
  * @param {string|null} token
  */
-function post(path, query, photo, token) {
+function sendPhoto(path, query, photo, token) {
   return request(`${path}?${new URLSearchParams(query)}`, token, {
     method: "POST",
     headers: { "Content-Type": "image/jpeg" },
