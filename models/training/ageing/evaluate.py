@@ -22,7 +22,8 @@ from models.editor import Crop, Edit
 from models.embedded import EMBEDDED
 from models.embedded import editor as embedded_editor
 from models.embedded.ageing import Ageing, strength_of, youth_of
-from models.embedded.editor import AGE, MALE, EmbeddedControls, read_tables
+from models.embedded.attributes import AGE, MALE, read_tables
+from models.embedded.editor import EmbeddedControls
 from models.embedded.hair import strand_mask
 from models.embedded.smile import Smile
 from models.face.canvas import Canvas

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from models.arrays import Floats, Image, Rows
 from models.editor import Crop, Masks
 from models.embedded import EMBEDDED
-from models.embedded.editor import read_tables
+from models.embedded.attributes import read_tables
 from models.face.canvas import covered, visible
 from models.face.imaging import LUMINANCE, log_colour, smoothstep
 from models.face.texture_space import SIZE, FaceSpace, Fit

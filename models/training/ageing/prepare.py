@@ -20,16 +20,8 @@ from models.arrays import Floats, Image, Rows
 from models.editor import Crop, Edit
 from models.embedded import EMBEDDED
 from models.embedded.ageing import Ageing
-from models.embedded.editor import (
-    AGE,
-    AGER,
-    MALE,
-    READER,
-    EmbeddedControls,
-    EmbeddedEditor,
-    read_attributes,
-    read_tables,
-)
+from models.embedded.attributes import AGE, AGER, MALE, READER, read_attributes, read_tables
+from models.embedded.editor import EmbeddedControls, EmbeddedEditor
 from models.embedded.scalp import ScalpModel, skin_tone
 from models.embedded.skin import Skin
 from models.embedded.smile import Smile

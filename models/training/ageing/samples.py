@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from models.arrays import Floats, Rows
 from models.embedded import EMBEDDED
-from models.embedded.editor import read_tables
+from models.embedded.attributes import read_tables
 from models.face.head_space import HEAD_EXTENT, HEAD_ORIGIN
 from models.face.imaging import LOG_OFFSET
 from models.face.texture_space import FaceSpace

@@ -28,7 +28,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from engines.graph.onnx_module import OnnxModule
 from models.embedded import EMBEDDED
-from models.embedded.editor import READER, read_tables
+from models.embedded.attributes import READER, read_tables
 from models.face.texture_space import SIZE as TEXTURE
 from models.face.texture_space import FaceSpace
 from models.training.ageing.guides import Guides

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.embedded.editor import AGER, READER, TABLES
+from models.embedded.attributes import AGER, READER, TABLES
 from models.face.texture_space import SIZE
 from models.training.editor.networks import READER_SIZE, Ager, Deepened, Reader
 
