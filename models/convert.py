@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from engines.base import EngineError
 from models import (
+    apart,
     convert_translators,
     dialects,
     directions,
@@ -184,4 +185,5 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    # A checkpoint is a stranger's file: what makes a library crash on it costs one sentence.
+    sys.exit(main(sys.argv[1:]) if apart.inside() else apart.run("models.convert", sys.argv[1:]))

@@ -149,10 +149,10 @@ def _child(name: str, seconds: float, seed: int, folder: Path) -> None:
     stream = iter(given) if given else mutations.inputs(seeds, seed, getattr(fuzzed, "WORDS", ()))
     must = len(given) or len(seeds)
     with (folder / "input").open("r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
-        for calls, data in enumerate(stream, 1):
+        for calls, given_data in enumerate(stream, 1):
             if calls > must and time.monotonic() > ends:
                 return
-            data = data[: mutations.LONGEST]
+            data = given_data[: mutations.LONGEST]
             memory[HEAD.size : HEAD.size + len(data)] = data
             memory[: HEAD.size] = HEAD.pack(calls, len(data))
             fuzzed.target(data)
