@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from models import apart
+from engines import apart
 from models.entry import Entry, Weights
 from models.fetch import Cancelled, FetchError, LicenceNotAccepted, Report, fetch_entry, require_addresses
 
