@@ -91,7 +91,7 @@ def open_network(path: str | Path, remedy: str = REMEDY) -> Network:
     return Network(path, digest, properties, remedy)
 
 
-def _digest(file: BinaryIO, folder: Path, external: Sequence[Path]) -> str:
+def _digest(file: io.BufferedReader, folder: Path, external: Sequence[Path]) -> str:
     """Hash of a file, and of the names and contents of its external data if it has any."""
     file.seek(0)
     own = hashlib.file_digest(file, "sha256")

@@ -259,7 +259,8 @@ def _tensor(storage: Any = None, offset: Any = None, size: Any = None, stride: A
     held = storage._untyped_storage.nbytes() // storage.dtype.itemsize
     if 0 not in size and (last >= held or math.prod(size) > held):
         raise pickle.UnpicklingError(f"a tensor of shape {size} lies beyond its storage")
-    return torch._utils._rebuild_tensor(storage, offset, size, stride)
+    made: Tensor = torch._utils._rebuild_tensor(storage, offset, size, stride)  # type: ignore[no-untyped-call]
+    return made
 
 
 def _size(sizes: Any = (), *_: Any) -> torch.Size:
@@ -319,7 +320,7 @@ def _check_steps(data: bytes) -> None:
             raise pickle.UnpicklingError("more opcodes than any published network has")
         if opcode.name in FOREIGN:
             raise pickle.UnpicklingError(f"an opcode {opcode.name}")
-        if opcode.name.endswith("PUT") and not 0 <= argument <= steps:
+        if opcode.name.endswith("PUT") and not 0 <= int(argument or 0) <= steps:
             raise pickle.UnpicklingError("an index beyond its objects")
 
 

@@ -51,16 +51,16 @@ def loop_model(trips: int | None, levels: int = 1) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
 
 
-def external_model(location: str, size: int = 4, **entries: str) -> onnx.ModelProto:
-    """A network that adds `size` float32 values of a file of external data."""
-    weights = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[size], data_location=TensorProto.EXTERNAL)
+def external_model(location: str, **entries: str) -> onnx.ModelProto:
+    """A network that adds four float32 values of a file of external data."""
+    weights = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4], data_location=TensorProto.EXTERNAL)
     for key, value in {"location": location, **entries}.items():
         weights.external_data.add(key=key, value=value)
     graph = helper.make_graph(
         [helper.make_node("Add", ["x", "w"], ["y"])],
         "external",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [size])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [size])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4])],
         [weights],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
