@@ -18,7 +18,7 @@ from stream.mark.payload import Bits, Statement, decode, encode
 PSNR_DB = 44.0
 """Peak signal-to-noise ratio of the mark on the skin that carries it."""
 HOLD = 0.75
-"""Share of a step by which the skin moves before a projection takes another lattice point; without it a mark flickers."""
+"""Share of a step by which skin moves before a projection takes another lattice point; without it the mark flickers."""
 LEAST_SCORE = 6.0
 """Least score of the synchronisation, standard deviations of what unmarked pictures give."""
 
