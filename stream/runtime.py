@@ -7,11 +7,11 @@ import math
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from engines import select
+from engines import select, trial
 from engines.base import Engine
 from engines.batching import BatchedEngine
 from engines.planner import LATE_S
@@ -208,16 +208,18 @@ class Runtime:
         """One network, shared fairly by all streams."""
         with self._loading:
             if (path, late) not in self._engines:
-                # in the embedded networks, waking a second thread costs more than it saves
-                least = 1 if path.is_relative_to(EMBEDDED) else None
-                engine = select.load(
-                    path,
+                ours = path.is_relative_to(EMBEDDED)
+                options = _Options(
                     backend=self._settings.backend,
                     precision=self._settings.precision,
-                    threads=self._settings.threads or least,
+                    # in the embedded networks, waking a second thread costs more than it saves
+                    threads=self._settings.threads or (1 if ours else None),
                     cache_dir=self._settings.cache_dir,
                     remedy=remedy(path),
                 )
+                if not ours:  # a file that crashes a library must not take the server with it
+                    trial.require(path, **options)
+                engine = select.load(path, **options)
                 shared = BatchedEngine(engine, late=late)
                 shared.warm_up()  # here and not in somebody's stream
                 self._engines[path, late] = shared
@@ -241,6 +243,16 @@ class Runtime:
             controls=self._controls_model(entry.name).model_json_schema(),
             presets=[PresetInfo(title=preset.title, controls=dict(preset.controls)) for preset in entry.presets],
         )
+
+
+class _Options(TypedDict):
+    """Arguments of `engines.select.load`."""
+
+    backend: str
+    precision: str
+    threads: int | None
+    cache_dir: Path | None
+    remedy: str
 
 
 def _missing() -> dict[str, list[str]]:
