@@ -19,6 +19,7 @@ from models import catalog
 from models.weights.downloads import Downloads
 from signaling import photos, weights, whep, whip
 from signaling.access import OriginGuard
+from signaling.capabilities import capabilities as capabilities_of
 from signaling.sessions import Sessions
 from signaling.settings import ServerSettings
 
@@ -94,19 +95,8 @@ def create_app(settings: ServerSettings, runtime: Runtime | None = None, downloa
 
     @app.get("/capabilities", dependencies=[Depends(whip.require_token)])
     def capabilities(request: Request) -> dict[str, Any]:
-        """Editors with the schema of their controls, engines, limits, and ICE servers for the peer."""
-        state = request.app.state
-        return {
-            "version": VERSION,
-            "editors": [editor.model_dump() for editor in state.runtime.editors()],
-            "engines": [engine.model_dump() for engine in state.runtime.engines()],
-            "limits": {
-                "max_sessions": settings.max_sessions,
-                "max_frame_pixels": settings.max_frame_pixels,
-                "idle_timeout": settings.idle_timeout,
-            },
-            "iceServers": [server.model_dump(exclude_none=True) for server in settings.ice_servers],
-        }
+        """Editors, settings and controls with their schemas, engines, limits, and ICE servers for the peer."""
+        return capabilities_of(request.app.state.runtime, settings, VERSION)
 
     app.mount("/", Page(directory=WEB, html=True))
     return app

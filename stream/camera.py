@@ -23,6 +23,7 @@ from models.arrays import Image
 from models.face.detector import PackError
 from stream.files import controls_of_pairs
 from stream.frame import Frame
+from stream.look import Look
 from stream.pipeline import Pipeline
 from stream.runtime import Runtime, RuntimeSettings
 from stream.settings import Settings, SettingsError
@@ -52,7 +53,7 @@ def run(
     source: Source,
     sink: Sink,
     pipeline: Pipeline,
-    settings: Settings,
+    look: Look,
     *,
     report: Callable[[float, int], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -66,7 +67,7 @@ def run(
         source: gives (H, W, 3) uint8 BGR frames.
         sink: takes (H, W, 3) uint8 RGB frames.
         pipeline: of this stream.
-        settings: as checked by `Runtime.changed`.
+        look: from `Runtime.look`.
         report: called every five seconds with frames per second and frames dropped so far.
         clock: seconds.
 
@@ -83,7 +84,9 @@ def run(
     try:
         while True:
             image, captured = slot.take(CAMERA_SILENT_S)
-            output = pipeline.process(Frame(image, captured), settings, slot.interval)
+            started = time.perf_counter()
+            output = pipeline.process(Frame(image, captured), look)
+            pipeline.adapt(time.perf_counter() - started, slot.interval)
             sink.send(cv2.cvtColor(output.image, cv2.COLOR_BGR2RGB))
             sent += 1
             now = clock()
@@ -116,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     try:
         runtime = Runtime.load(RuntimeSettings())
-        settings = runtime.changed(
+        look = runtime.look(
             Settings(),
             {
                 "editor": arguments.editor,
@@ -126,14 +129,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             },
         )
         with suppress(KeyboardInterrupt):
-            _run_devices(arguments, runtime.pipeline(live=True), settings)
+            _run_devices(arguments, runtime.pipeline(live=True), look)
     except (SettingsError, CameraError, EngineError, PackError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _run_devices(arguments: argparse.Namespace, pipeline: Pipeline, settings: Settings) -> None:
+def _run_devices(arguments: argparse.Namespace, pipeline: Pipeline, look: Look) -> None:
     try:
         import pyvirtualcam  # noqa: PLC0415
     except ImportError as error:
@@ -154,7 +157,7 @@ def _run_devices(arguments: argparse.Namespace, pipeline: Pipeline, settings: Se
             raise CameraError(f"no virtual camera: {error}") from error
         with sink:
             print(f"{width}x{height} to {sink.device}; Ctrl-C ends")
-            run(capture, sink, pipeline, settings, report=_print_rate)
+            run(capture, sink, pipeline, look, report=_print_rate)
     finally:
         capture.release()
 

@@ -12,7 +12,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -27,9 +27,11 @@ from engines.base import EngineError
 from models.arrays import Image
 from models.face.detector import PackError
 from stream.frame import STAGES, Frame, Output
+from stream.look import Look
 from stream.pipeline import Pipeline
 from stream.runtime import Runtime, RuntimeSettings
 from stream.settings import Settings, SettingsError
+from stream.video_pipeline import VideoPipeline
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 MAX_PIXELS = 100_000_000
@@ -109,10 +111,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         )
         controls = {**_of_photo(arguments, runtime), **controls_of_pairs(arguments.set)}
-        settings = runtime.changed(
-            Settings(), {"editor": arguments.editor, "controls": controls, **_options(arguments)}
-        )
-        report = process(Path(arguments.input), Path(arguments.output), runtime, settings, progress=not arguments.quiet)
+        look = runtime.look(Settings(), {"editor": arguments.editor, "controls": controls, **_options(arguments)})
+        report = process(Path(arguments.input), Path(arguments.output), runtime, look, progress=not arguments.quiet)
     except SettingsError as error:
         allowed = "" if error.allowed is None else f"; allowed: {json.dumps(error.allowed)}"
         print(f"error: {error}{allowed}", file=sys.stderr)
@@ -121,7 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     summary = report.summary()
-    summary["engines"] = [engine.model_dump() for engine in runtime.engines()]
+    summary["engines"] = [asdict(engine) for engine in runtime.engines()]
     for note in report.notes:
         print(f"note: {note}", file=sys.stderr)
     if arguments.report:
@@ -130,14 +130,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def process(source: Path, target: Path, runtime: Runtime, settings: Settings, *, progress: bool = False) -> Report:
+def process(source: Path, target: Path, runtime: Runtime, look: Look, *, progress: bool = False) -> Report:
     """Edit a video, a picture, or every picture of a folder.
 
     Args:
         source: what to read.
         target: where to write; a folder when `source` is one.
         runtime: the loaded networks.
-        settings: as checked by `Runtime.changed`.
+        look: from `Runtime.look`.
         progress: show a progress bar on standard error.
 
     Returns:
@@ -153,17 +153,17 @@ def process(source: Path, target: Path, runtime: Runtime, settings: Settings, *,
     started = time.perf_counter()
     report = Report()
     if source.is_dir():
-        _process_folder(source, target, runtime, settings, report, progress=progress)
+        _process_folder(source, target, runtime, look, report, progress=progress)
     elif source.suffix.lower() in PICTURES:
-        if not process_picture(source, target, runtime.pipeline(), settings, report):
+        if not process_picture(source, target, runtime.pipeline(), look, report):
             raise FileError(f"no face in {source}: choose a picture where both eyes are visible")
     else:
-        process_video(source, target, runtime.pipeline(), settings, report, progress=progress)
+        process_video(source, target, VideoPipeline(runtime.pipeline()), look, report, progress=progress)
     report.seconds = time.perf_counter() - started
     return report
 
 
-def process_picture(source: Path, target: Path, pipeline: Pipeline, settings: Settings, report: Report) -> bool:
+def process_picture(source: Path, target: Path, pipeline: Pipeline, look: Look, report: Report) -> bool:
     """Edit one picture. Alpha and 16 bits are kept; a grey picture becomes a colour one.
 
     Returns:
@@ -174,7 +174,7 @@ def process_picture(source: Path, target: Path, pipeline: Pipeline, settings: Se
     """
     stored = _read_picture(source)
     shown = _as_bgr8(stored)
-    output = still(shown, pipeline, settings)
+    output = still(shown, pipeline, look)
     report.add(output)
     if not output.faces:
         return False
@@ -182,9 +182,9 @@ def process_picture(source: Path, target: Path, pipeline: Pipeline, settings: Se
     return True
 
 
-def still(picture: Image, pipeline: Pipeline, settings: Settings) -> Output:
+def still(picture: Image, pipeline: Pipeline, look: Look) -> Output:
     """Edit one picture (H, W, 3) uint8 BGR. The landmarks are read again from where they were found."""
-    calm = settings.model_copy(update={"smoothing": 0.0})
+    calm = Look(look.settings.model_copy(update={"smoothing": 0.0}), look.layers)
     output = pipeline.process(Frame(picture, 0.0), calm)
     for again in range(1, STILL_PASSES):
         output = pipeline.process(Frame(picture, again / 30), calm)
@@ -192,7 +192,7 @@ def still(picture: Image, pipeline: Pipeline, settings: Settings) -> Output:
 
 
 def process_video(
-    source: Path, target: Path, pipeline: Pipeline, settings: Settings, report: Report, *, progress: bool = False
+    source: Path, target: Path, pipeline: VideoPipeline, look: Look, report: Report, *, progress: bool = False
 ) -> None:
     """Edit a video. Audio is copied, frame times are kept, a rotated picture is written upright.
 
@@ -205,7 +205,7 @@ def process_video(
             if not reader.streams.video:
                 raise FileError(f"{source} has no picture stream")
             with av.open(str(partial), "w") as writer:
-                _transcode(reader, writer, pipeline, settings, report, progress=progress)
+                _transcode(reader, writer, pipeline, look, report, progress=progress)
         if report.frames == 0:
             raise FileError(f"{source} has no picture that can be decoded")
         partial.replace(target)
@@ -220,8 +220,8 @@ def process_video(
 def _transcode(
     reader: av.container.InputContainer,
     writer: av.container.OutputContainer,
-    pipeline: Pipeline,
-    settings: Settings,
+    pipeline: VideoPipeline,
+    look: Look,
     report: Report,
     *,
     progress: bool,
@@ -246,7 +246,7 @@ def _transcode(
                     writer.mux(packet)
             continue
         for frame in _decoded(packet, report):
-            edited, output = pipeline.process_video(upright(frame), settings)
+            edited, output = pipeline.process(upright(frame), look)
             report.add(output)
             bar.update()
             if encoder is None:
@@ -300,7 +300,7 @@ class _Upright:
 
 
 def _process_folder(
-    source: Path, target: Path, runtime: Runtime, settings: Settings, report: Report, *, progress: bool
+    source: Path, target: Path, runtime: Runtime, look: Look, report: Report, *, progress: bool
 ) -> None:
     pictures = sorted(path for path in source.iterdir() if path.suffix.lower() in PICTURES)
     if not pictures:
@@ -308,7 +308,7 @@ def _process_folder(
     target.mkdir(parents=True, exist_ok=True)
     for picture in tqdm(pictures, unit="picture", disable=not progress):
         try:
-            if not process_picture(picture, target / picture.name, runtime.pipeline(), settings, report):
+            if not process_picture(picture, target / picture.name, runtime.pipeline(), look, report):
                 report.notes.append(f"no face in {picture.name}: nothing written")
         except FileError as error:
             report.notes.append(str(error))

@@ -16,6 +16,7 @@ from models.face.segmenter import Segmenter
 from stream.align import PhotoError, read_photo
 from stream.files import still
 from stream.frame import Face
+from stream.look import Look
 from stream.runtime import Runtime
 from stream.settings import Settings, SettingsError
 from stream.strip import strip
@@ -86,7 +87,7 @@ def largest_face(runtime: Runtime, photo: Image) -> Face:
     Raises:
         PhotoError: there is none.
     """
-    faces = still(photo, runtime.pipeline(), Settings()).faces
+    faces = still(photo, runtime.pipeline(), Look(Settings(), ())).faces
     if not faces:
         raise PhotoError("no face in this photo: choose one where both eyes are visible")
     return max(faces, key=lambda face: float(np.prod(face.box[2:] - face.box[:2])))
@@ -121,8 +122,7 @@ def controls_of_photo(runtime: Runtime, editor: str, photo: Image) -> dict[str, 
         PhotoError: there is no face, or not what the editor looks for.
         EngineError: its networks cannot be loaded, or have no time now.
     """
-    runtime.changed(Settings(), {"editor": editor})
-    chosen = runtime.editor(editor)
+    chosen = runtime.look(Settings(), {"editor": editor}).layers[0].editor
     if not isinstance(chosen, PhotoEditor):
         raise SettingsError("editor", f"{editor} takes no photos")
     crop = crop_of(photo, largest_face(runtime, photo), chosen, runtime.segmenter)
@@ -150,9 +150,9 @@ def lifespan(runtime: Runtime, photo: Image, patch: Mapping[str, Any], control: 
         EngineError: the editor's networks cannot be loaded.
     """
     whole = {"bypass": False, "faces": "largest", "lock": None, "lost": "show"}
-    settings = runtime.changed(Settings(), {**patch, **whole})
-    values = list(spread(type(runtime.controls(settings)), control))
-    steps = [runtime.changed(settings, {"controls": {**settings.controls, control: value}}) for value in values]
+    settings = runtime.look(Settings(), {**patch, **whole}).settings
+    values = list(spread(runtime.controls_model(settings.editor), control))
+    steps = [runtime.look(settings, {"controls": {**settings.controls, control: value}}) for value in values]
     head = _head(photo, largest_face(runtime, photo))
     return strip(head, [f"{value:g}" for value in values], steps, runtime.pipeline)
 

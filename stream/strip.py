@@ -17,6 +17,7 @@ from models.catalog import UnknownEditor
 from models.face.detector import PackError
 from stream.align import PhotoError, read_photo
 from stream.files import FileError, controls_of_pairs, still
+from stream.look import Look
 from stream.pipeline import Pipeline
 from stream.runtime import Runtime, RuntimeSettings
 from stream.settings import Settings, SettingsError
@@ -30,15 +31,13 @@ MOST = 24
 """More pictures than this make no strip."""
 
 
-def strip(
-    photo: Image, captions: Sequence[str], settings: Sequence[Settings], pipeline: Callable[[], Pipeline]
-) -> Image:
+def strip(photo: Image, captions: Sequence[str], looks: Sequence[Look], pipeline: Callable[[], Pipeline]) -> Image:
     """Edit one photo several times.
 
     Args:
         photo: (H, W, 3) uint8 BGR with a face.
         captions: what is written under each version.
-        settings: of each version.
+        looks: of each version.
         pipeline: makes a pipeline; each version has its own, so that none is smoothed towards the one before.
 
     Returns:
@@ -48,8 +47,8 @@ def strip(
         PhotoError: the photo shows no face.
     """
     columns = []
-    for caption, chosen in zip(captions, settings, strict=True):
-        output = still(photo, pipeline(), chosen)
+    for caption, look in zip(captions, looks, strict=True):
+        output = still(photo, pipeline(), look)
         if not output.faces:
             raise PhotoError("no face in this photo: choose one where both eyes are visible")
         columns.append(_captioned(output.image, caption))
@@ -78,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         runtime = Runtime.load(RuntimeSettings(pack=arguments.pack, backend=arguments.backend))
         fixed = controls_of_pairs(arguments.set)
         chosen = [
-            runtime.changed(Settings(), {"editor": arguments.editor, "controls": {**fixed, arguments.control: value}})
+            runtime.look(Settings(), {"editor": arguments.editor, "controls": {**fixed, arguments.control: value}})
             for value in arguments.values
         ]
         photo = read_photo(arguments.photo)

@@ -15,6 +15,7 @@ from models.arrays import Floats, Image, Latent
 from models.crops import CropSpec, Quad
 from models.editor import Controls, Crop, Edit, Editor
 from models.face.detector import Detection
+from stream.look import Layer, Look
 from stream.pipeline import Pipeline
 from stream.settings import Settings
 from stream.tracking import Tracker
@@ -120,8 +121,10 @@ class Tint(Editor):
         return Edit(mask=mask, delta=delta, flow=np.zeros((size, size, 2), np.float32))
 
 
-def controls_of(settings: Settings) -> TintControls:
-    return TintControls.model_validate(settings.controls)
+def look_of(settings: Settings, editor: Editor | None = None) -> Look:
+    """What `Runtime.look` makes of these settings, with an editor of the tests."""
+    controls = TintControls.model_validate(settings.controls)
+    return Look(settings, (Layer(settings.editor, editor or Tint(), controls),))
 
 
 @pytest.fixture
@@ -132,7 +135,7 @@ def world() -> World:
 @pytest.fixture
 def make_pipeline() -> Callable[[World], Pipeline]:
     def make(world: World) -> Pipeline:
-        return Pipeline(Tracker(world.detect, world.landmarks), lambda name: Tint(), controls_of)
+        return Pipeline(Tracker(world.detect, world.landmarks))
 
     return make
 

@@ -108,20 +108,20 @@ def test_the_dye_of_a_photo(runtime: Runtime, portrait: Image) -> None:
     controls = photos.controls_of_photo(runtime, "hair", portrait)
     red, green, blue = (int(controls["custom"][i : i + 2], 16) for i in (1, 3, 5))
     assert 150 > red > green > blue, "her hair is brown"
-    assert runtime.changed(Settings(), {"editor": "hair", "controls": controls}).controls["colour"] == "custom"
+    assert runtime.look(Settings(), {"editor": "hair", "controls": controls}).settings.controls["colour"] == "custom"
 
 
 def test_the_second_parent_of_a_photo(runtime: Runtime, portrait: Image) -> None:
     darker = (portrait * 0.6).astype(np.uint8)
     controls = photos.controls_of_photo(runtime, "child", darker)
-    settings = runtime.changed(Settings(), {"editor": "child", "controls": {**controls, "age": None}})
-    shown = still(portrait, runtime.pipeline(), settings)
+    look = runtime.look(Settings(), {"editor": "child", "controls": {**controls, "age": None}})
+    shown = still(portrait, runtime.pipeline(), look)
     assert shown.edited
     box = next(face.box for face in shown.faces if face.id in shown.edited).astype(int)
     face = np.s_[box[1] : box[3], box[0] : box[2]]
     assert shown.image[face].mean() < portrait[face].mean() - 5
     with pytest.raises(SettingsError, match="choose it again"):
-        runtime.changed(settings, {"controls": {"photo": "0123"}})
+        runtime.look(look.settings, {"controls": {"photo": "0123"}})
 
 
 def test_what_takes_no_photo_says_so(runtime: Runtime, portrait: Image) -> None:
@@ -161,7 +161,7 @@ def test_values_span_the_range() -> None:
 def test_the_id_of_a_photo_that_is_gone_is_refused(runtime: Runtime) -> None:
     for editor in ("babygan", "starganv2"):
         with pytest.raises(SettingsError):
-            runtime.changed(Settings(), {"editor": editor, "controls": {"photo": "0" * 32}})
+            runtime.look(Settings(), {"editor": editor, "controls": {"photo": "0" * 32}})
 
 
 def test_a_photo_on_the_command_line(tmp_path: Path, portrait: Image) -> None:
