@@ -12,6 +12,8 @@ import uvicorn
 from pydantic import ValidationError
 
 from signaling.app import create_app, load_runtime
+from signaling.connections import MOST_HEADERS, PatientProtocol
+from signaling.logs import limit_handlers
 from signaling.settings import ServerSettings
 
 SHUTDOWN_S = 1  # for open HTTP requests; sessions have their own limit
@@ -38,6 +40,7 @@ def main(arguments: list[str]) -> int:
             print(f"{name}: {problem['msg']}" if name else problem["msg"], file=sys.stderr)
         return 2
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    limit_handlers()
     for chatty in ("aiortc", "aioice"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     cv2.setNumThreads(1)  # a frame's pictures are small: threads would wait for each other, and take cores from others
@@ -54,6 +57,9 @@ def main(arguments: list[str]) -> int:
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
         log_level="warning",
+        log_config=None,  # through the root logger, whose lines are limited
+        http=PatientProtocol,
+        h11_max_incomplete_event_size=MOST_HEADERS,
         timeout_graceful_shutdown=SHUTDOWN_S,
         server_header=False,
     )

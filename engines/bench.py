@@ -33,9 +33,10 @@ from engines.onnx_file import Network, open_network
 
 # Engines take turns of this many calls, so that a slow moment of the machine slows all of them.
 TURN = 4
-# The peak is the best rate of a chain of square matrix products. Their side fills the arithmetic units and still fits
+# The peak is the best rate of a chain of square matrix products. This side fills the arithmetic units and still fits
 # the caches, as the layers of real networks do.
-PEAK_SIDE, PEAK_CHAIN = 1024, 4
+PEAK_SIDE = 1024
+PEAK_CHAIN = 4  # matrix products
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Settings:
     """How to measure.
 
     Attributes:
-        backends: those to measure.
+        backends: backends to measure.
         seconds: how long each engine is timed.
         threads: processor threads per call; None for the library's choice.
         cache: where compiled networks are kept.
@@ -107,13 +108,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _bench(options: argparse.Namespace, folder: Path) -> int:
-    published = _published(options, folder / "networks")
+    published = _published_networks(options, folder / "networks")
     paths = [*options.files, *(shipped_networks() if options.all or options.shipped else ()), *published]
     if not paths:
         print("no network given", file=sys.stderr)
         return 2
     settings = Settings(
-        backends=_usable(options.backend),
+        backends=_usable_backends(options.backend),
         seconds=options.seconds,
         threads=options.threads,
         cache=Cache(options.cache),
@@ -140,7 +141,7 @@ def _bench(options: argparse.Namespace, folder: Path) -> int:
         print(f"matrix product peak, {precision}: {rate:.0f} GFLOP/s")
     print(table(rows))
     if options.published:
-        print(together([row for row in rows if row.network in {path.name for path in published}]))
+        print(summary([row for row in rows if row.network in {path.name for path in published}]))
     if options.json:
         report = {"machine": machine, "peaks": peaks, "overheads_ms": overheads, "rows": [asdict(row) for row in rows]}
         options.json.write_text(json.dumps(report, indent=2) + "\n")
@@ -152,9 +153,9 @@ def measure(network: Network, settings: Settings) -> list[Row]:
 
     Args:
         network: the ONNX file.
-        settings: how.
+        settings: how to measure.
     """
-    engines = _engines(network, settings)
+    engines = _load_engines(network, settings)
     if settings.eager:
         targets = ["cpu", "cuda"] if load_torch().cuda.is_available() else ["cpu"]
         engines += [TorchEager(network, settings.threads, target) for target in targets]
@@ -206,7 +207,7 @@ def measure_peaks(settings: Settings) -> dict[str, float]:
     peaks: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
         network = _write(Path(folder) / "matrix_products.onnx", _matrix_products())
-        for engine in _engines(network, settings):
+        for engine in _load_engines(network, settings):
             inputs = accuracy.draw(engine.inputs, accuracy.SEED)
             runs = max(8, int(min(settings.seconds, 2.0) * 1e3 / max(accuracy.best_ms(engine, inputs, runs=2), 0.1)))
             rate = count_flop(network) / 1e6 / accuracy.best_ms(engine, inputs, runs)
@@ -219,8 +220,8 @@ def measure_overheads(settings: Settings) -> dict[str, float]:
     """Milliseconds of a call of a network with one tiny operator: the cost of our code and the library's."""
     overheads: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as folder:
-        network = _write(Path(folder) / "empty.onnx", _next_to_nothing())
-        for engine in _engines(network, settings):
+        network = _write(Path(folder) / "empty.onnx", _single_relu())
+        for engine in _load_engines(network, settings):
             milliseconds = accuracy.best_ms(engine, accuracy.draw(engine.inputs, accuracy.SEED), runs=500)
             overheads[f"{engine.backend} {engine.precision}"] = milliseconds
             engine.close()
@@ -251,7 +252,7 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def together(rows: Sequence[Row]) -> str:
+def summary(rows: Sequence[Row]) -> str:
     """The sum of all medians per engine that ran every network, and how many times faster than eager FP32 it is."""
     totals: dict[tuple[str, str], float] = {}
     counts: dict[tuple[str, str], int] = {}
@@ -278,7 +279,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--all", action="store_true", help="these, and the published systems' at full size (takes minutes, torch, 8 GB)"
     )
     parser.add_argument("--light", action="store_true", help="with --all: leave out the largest")
-    parser.add_argument("--published", nargs="+", default=[], metavar="NAME", help="only these, see models.full_size")
+    parser.add_argument("--published", nargs="+", default=[], metavar="NAME", help="only these published networks")
     parser.add_argument("--backend", default="auto", help="one backend only")
     parser.add_argument("--eager", action="store_true", help="compare with PyTorch in eager FP32 too")
     parser.add_argument("--on-gpu", action="store_true", help="time GPU engines without copies from and to the host")
@@ -290,17 +291,22 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _usable(name: str) -> list[Backend]:
+def _usable_backends(name: str) -> list[Backend]:
     usable = {row.backend for row in select.available() if row.usable}
     return [
         backend for backend in backends.known_backends() if backend.name in usable and name in ("auto", backend.name)
     ]
 
 
-def _engines(network: Network, settings: Settings) -> list[Engine]:
+def _load_engines(network: Network, settings: Settings) -> list[Engine]:
     engines = []
     for backend in settings.backends:
-        for precision in backend.precisions(network):
+        try:
+            precisions = backend.precisions(network)
+        except EngineError as error:
+            print(f"{network.name}: not measured with {backend.name}: {error}", file=sys.stderr)
+            continue
+        for precision in precisions:
             try:
                 engines.append(backend.load(network, precision, threads=settings.threads, cache=settings.cache))
             except EngineError as error:
@@ -308,7 +314,7 @@ def _engines(network: Network, settings: Settings) -> list[Engine]:
     return engines
 
 
-def _published(options: argparse.Namespace, folder: Path) -> list[Path]:
+def _published_networks(options: argparse.Namespace, folder: Path) -> list[Path]:
     """Published networks at full size.
 
     Raises:
@@ -352,7 +358,7 @@ def _matrix_products() -> bytes:
     return _model(nodes, shape, {f"weight{i}": weights[i].astype(np.float32) for i in range(PEAK_CHAIN)})
 
 
-def _next_to_nothing() -> bytes:
+def _single_relu() -> bytes:
     return _model([("Relu", ["x"], ["y"])], [1, 4], {})
 
 

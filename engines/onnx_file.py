@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from engines.base import EngineError
+from engines.base import EngineError, TensorSpec
 
 # Field numbers of onnx.ModelProto (onnx/onnx.proto). Every usable model has the first three.
 IR_VERSION, GRAPH, OPSET_IMPORT, METADATA = 1, 7, 8, 14
@@ -97,6 +97,17 @@ def recorded_range(properties: Mapping[str, str], name: str) -> tuple[float, flo
     return (low, high) if low < high else None
 
 
+def only_batch_is_free(network: Network, inputs: Sequence[TensorSpec]) -> None:
+    """Check that no input has a free dimension besides its batch: buffers and graphs have fixed sizes.
+
+    Raises:
+        EngineError: an input has one; the message names it.
+    """
+    for spec in inputs:
+        if None in spec.shape[1:]:
+            raise EngineError(f"{network.path}: input {spec.name!r} {spec.shape} leaves more than its batch open")
+
+
 def _fields(file: BinaryIO, size: int, properties: dict[str, str]) -> Iterator[int]:
     """Numbers of the outermost protobuf fields. The file must end exactly where its last field ends.
 
@@ -116,7 +127,9 @@ def _fields(file: BinaryIO, size: int, properties: dict[str, str]) -> Iterator[i
         elif wire == BYTES:
             length = _varint(file)
             start = file.tell()
-            if number == METADATA and length <= LONGEST_PROPERTY and start + length <= size:
+            if start + length > size:
+                raise ValueError(f"the file is cut: {size} bytes of at least {start + length}")
+            if number == METADATA and length <= LONGEST_PROPERTY:
                 _read_property(file.read(length), properties)
             file.seek(start + length)
         else:
@@ -133,7 +146,10 @@ def _read_property(data: bytes, properties: dict[str, str]) -> None:
         number, wire = divmod(_varint(file), 8)
         if wire != BYTES or number not in parts:
             raise ValueError("not an ONNX file")
-        parts[number] = file.read(_varint(file)).decode(errors="replace")
+        length = _varint(file)
+        if length > len(data) - file.tell():
+            raise ValueError("not an ONNX file")
+        parts[number] = file.read(length).decode(errors="replace")
     properties[parts[1]] = parts[2]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from models.editor import Controls, Editor
+from models.editor import AnyEditor, Controls
 from models.embedded import EMBEDDED
 from models.entry import Entry, LoadEngine, Preset, Weights
 from models.published import entries
@@ -33,7 +33,7 @@ def _embedded_controls() -> type[Controls]:
     return EmbeddedControls
 
 
-def _embedded(load_engine: LoadEngine) -> Editor:
+def _embedded(load_engine: LoadEngine) -> AnyEditor:
     from models.embedded.editor import load  # noqa: PLC0415
 
     return load(load_engine, EMBEDDED)
@@ -45,7 +45,7 @@ def _child_controls() -> type[Controls]:
     return ChildControls
 
 
-def _child(load_engine: LoadEngine) -> Editor:
+def _child(load_engine: LoadEngine) -> AnyEditor:
     from models.embedded.child import load  # noqa: PLC0415
 
     return load(load_engine, EMBEDDED)
@@ -57,7 +57,7 @@ def _hair_controls() -> type[Controls]:
     return HairControls
 
 
-def _hair(load_engine: LoadEngine) -> Editor:
+def _hair(load_engine: LoadEngine) -> AnyEditor:
     from models.embedded.hair import Hair  # noqa: PLC0415
 
     return Hair()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -76,8 +77,8 @@ class Edit:
 class Controls(BaseModel):
     """Base of every editor's controls. A field is a slider, switch or choice of the page.
 
-    A field with `photo` in `json_schema_extra` has a button of that label that takes a photo (see `PhotoEditor`); its
-    format "photo" makes it nothing but that: a string, the id of what was read of the photo.
+    A field with `photo` in `json_schema_extra` has a button of that label, which takes a photo (see
+    `Editor.read_photo`). With the format "photo" it is a string without another widget: the id of what was read.
 
     Supported field types: bounded `float`/`int` (`Field(ge=, le=)`), `float | None` (a slider with an off switch),
     `bool`, `Literal[...]`/`Enum` of strings, and colours (`#rrggbb` with `json_schema_extra={"format": "color"}`).
@@ -90,60 +91,96 @@ class Controls(BaseModel):
         """Whether the edit is the identity, so that the frame can pass untouched."""
         return self == type(self)()
 
+    @classmethod
+    def takes_photo(cls) -> bool:
+        """Whether the editor takes something from a reference photo: one of the fields has a button for it."""
+        extras = (field.json_schema_extra for field in cls.model_fields.values())
+        return any(isinstance(extra, dict) and "photo" in extra for extra in extras)
 
-@runtime_checkable
-class Editor(Protocol):
+
+C = TypeVar("C", bound=Controls)
+"""The controls of an editor."""
+
+
+class Editor(ABC, Generic[C]):
     """A face editor. All calls are thread-safe and without state: the same input gives the same output.
+
+    The stream calls `encode`, smooths the latent over time per face, then calls `steer` and `render`. Only the encoded
+    latent is smoothed: a control that moves acts at once.
 
     Attributes:
         name: its name in the catalog.
         crop: how it wants its faces cut out.
-        Controls: the model of its controls, a subclass of `models.editor.Controls`.
-        needs_masks: whether `encode` and `render` want `Crop.masks`.
+        Controls: the model of its controls.
         latent_seconds: time constant with which the stream averages the latent of one face; 0 where the latent holds
             what changes quickly (pose, expression).
-        encode_seconds: how often the stream reads a face anew; 0 reads every frame.
+        encode_seconds: time between two readings of a face; 0 reads every frame.
     """
 
     name: str
     crop: CropSpec
-    Controls: type[Any]
+    Controls: type[C]
 
-    needs_masks: bool = False
     latent_seconds: float = 0.25
     encode_seconds: float = 0.0
 
-    def encode(self, crop: Crop) -> Latent:
-        """Read the face: its latent, which the stream smooths over time per face id."""
+    @abstractmethod
+    def encode(self, crop: Crop, controls: C) -> Latent:
+        """Read the face.
 
-    def steer(self, latent: Latent, controls: Any) -> Latent:
-        """Move the latent by the user's controls (an instance of `self.Controls`)."""
+        Args:
+            crop: the face as `self.crop` cuts it.
+            controls: where the controls are. Only an editor whose reading depends on them looks at them.
 
-    def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
-        """Render the way from `latent` to `steered` on this crop."""
+        Returns:
+            One-dimensional float32 of a fixed length.
 
+        Raises:
+            ValueError: the crop lacks what the editor needs; the message says what.
+        """
 
-@runtime_checkable
-class AimedEditor(Editor, Protocol):
-    """An editor whose reading of a face depends on where the controls are, as SAM's depends on the target age."""
+    @abstractmethod
+    def steer(self, latent: Latent, controls: C) -> Latent:
+        """Move a latent by the controls.
 
-    def encode_for(self, crop: Crop, controls: Any) -> Latent:
-        """Read the face for these controls. The stream calls it in place of `encode`, which reads for none."""
+        Args:
+            latent: from `encode`, smoothed or not. It is not written to.
+            controls: where the controls are.
 
+        Raises:
+            ValueError: the controls ask for what is not installed; the message says what.
+        """
 
-@runtime_checkable
-class PhotoEditor(Editor, Protocol):
-    """An editor that takes something from a reference photo: a second parent, a style, a colour."""
+    @abstractmethod
+    def render(self, crop: Crop, latent: Latent, steered: Latent, controls: C) -> Edit:
+        """Render the way from `latent` to `steered`.
 
-    def controls_of_photo(self, crop: Crop) -> dict[str, Any]:
-        """Read the face of a photo, cut as the editor's `crop` wants it, with masks.
+        Args:
+            crop: the face as `self.crop` cuts it.
+            latent: from `encode`, smoothed or not.
+            steered: from `steer`.
+            controls: those that `steer` was given.
+        """
+
+    def read_photo(self, crop: Crop) -> dict[str, Any]:
+        """Read the face of a reference photo: a second parent, a style, a colour.
+
+        Args:
+            crop: the face as `self.crop` cuts it, with masks.
 
         Returns:
             The controls that take from the photo what the editor takes, JSON-ready.
 
         Raises:
-            ValueError: the photo does not show it; the message says what to choose instead.
+            ValueError: the editor takes no photo, or the photo does not show what it needs; the message says what to
+                choose instead.
         """
+        raise ValueError("this editor takes nothing from a photo")
 
     def knows_photo(self, id: str) -> bool:
-        """Whether an id given by `controls_of_photo` is still known."""
+        """Whether an id given by `read_photo` is still known."""
+        return False
+
+
+AnyEditor = Editor[Any]
+"""An editor of whatever controls."""

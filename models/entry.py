@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engines.base import Engine
-from models.editor import Controls, Editor
+from models.editor import AnyEditor, Controls
 
 State = Literal["ready", "needs weights", "needs a GPU"]
 LoadEngine = Callable[[Path], Engine]
@@ -72,7 +72,7 @@ class Entry:
     title: str
     description: str
     controls: Callable[[], type[Controls]]
-    load: Callable[[LoadEngine], Editor]
+    load: Callable[[LoadEngine], AnyEditor]
     weights: tuple[Weights, ...] = ()
     presets: tuple[Preset, ...] = ()
     networks: tuple[Path, ...] = ()

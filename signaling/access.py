@@ -41,6 +41,7 @@ PREFLIGHT = {
     "Access-Control-Allow-Headers": "Authorization, Content-Type",
     "Access-Control-Max-Age": "600",
 }
+LONGEST_ORIGIN = 200  # characters of one that are said back
 READABLE_HEADERS = "Link, Location, Retry-After"
 
 
@@ -48,9 +49,9 @@ class OriginGuard:
     """ASGI middleware that keeps other web pages out, and lets those in that are allowed (CORS).
 
     A browser sends `Origin` with every request that can change something. It must be this server's own (the `Host`
-    header) or an allowed one; requests without it come from other programs and pass. A server that listens on this
-    machine only also refuses host names that are not this machine's: a page can point a name of its own at 127.0.0.1
-    (DNS rebinding) and would then be of the "same" origin.
+    header, with the scheme of the request, or HTTPS, which a proxy may end) or an allowed one; requests without it come
+    from other programs and pass. A server that listens on this machine only also refuses host names that are not this
+    machine's: a page can point a name of its own at 127.0.0.1 (DNS rebinding) and would then be of the "same" origin.
     """
 
     def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
@@ -62,7 +63,7 @@ class OriginGuard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             headers = Headers(scope=scope)
-            refusal = self.refusal(headers)
+            refusal = self.refusal(headers, scope.get("scheme", "http"))
             if refusal is not None:
                 await PlainTextResponse(refusal, status_code=403)(scope, receive, send)
                 return
@@ -74,16 +75,24 @@ class OriginGuard:
                     return
         await self._app(scope, receive, send)
 
-    def refusal(self, headers: Headers) -> str | None:
-        """Why a request with these headers is refused; None when it may pass."""
+    def refusal(self, headers: Headers, scheme: str = "http") -> str | None:
+        """Why a request with these headers is refused; None when it may pass.
+
+        Args:
+            headers: of the request.
+            scheme: "http" or "https", over which it came.
+        """
+        if len(headers.getlist("host")) > 1 or len(headers.getlist("origin")) > 1:
+            return "a request has one Host and at most one Origin\n"
         host = headers.get("host", "").lower()
         name = host_name(host)
         if self._local and not is_loopback(name) and name not in self._allowed_hosts:
             return f"this server answers to its own machine only, not to the host name {name!r}\n"
         origin = headers.get("origin")
-        if origin is None or origin.lower() in self._allowed or urlsplit(origin.lower()).netloc == host:
+        own = (f"{scheme}://{host}", f"https://{host}")
+        if origin is None or origin.lower() in self._allowed or origin.lower() in own:
             return None
-        return f"pages of {origin!r} may not use this server (setting allowed_origins)\n"
+        return f"pages of {origin[:LONGEST_ORIGIN]!r} may not use this server (setting allowed_origins)\n"
 
 
 def _readable_by(origin: str, send: Send) -> Send:

@@ -34,7 +34,7 @@ class ControlError(ValueError):
 class FromClient(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
-    v: Literal[1]
+    v: Annotated[int, Field(ge=VERSION, le=VERSION)]  # a Literal[1] would be true as well
     id: Id = None
 
 

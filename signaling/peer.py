@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable
 from typing import Literal
@@ -12,11 +11,12 @@ from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 from aiortc.exceptions import InvalidAccessError, OperationError
 
 from signaling import ice, offers, transport
+from signaling.logs import limited
 from signaling.settings import ServerSettings
 from signaling.transport.gatherer import offer_addresses
 from signaling.transport.probes import is_flooded, read_counters
 
-logger = logging.getLogger(__name__)
+logger = limited(__name__)
 
 CLOSE_S = 5.0  # most time given to closing a connection
 
@@ -56,8 +56,12 @@ class Peer:
         transceiver.setCodecPreferences(transport.codec_preferences(self._settings.codec))
         try:
             await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
-        except (ValueError, OperationError, InvalidAccessError) as error:
+        except (OperationError, InvalidAccessError) as error:
             raise offers.BadOffer(str(error)) from error
+        except (ValueError, AssertionError, LookupError, TypeError, AttributeError, StopIteration) as error:
+            raise offers.BadOffer(
+                f"malformed SDP: {error}"
+            ) from error  # only where our grammar allows what aiortc does not
         sound = audio()
         if sound is not None and any(one.kind == "audio" for one in connection.getTransceivers()):
             connection.addTrack(sound)
@@ -83,7 +87,7 @@ class Peer:
             now: `time.monotonic`.
         """
         self._count(now)
-        if is_flooded(self.connection):
+        if self._tuned.intake.flooding or is_flooded(self.connection):
             return "flooding"
         match self.connection.connectionState:
             case "failed" | "closed":

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
+from weakref import WeakValueDictionary
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
 from engines.base import EngineError
+from models.face import pictures
 from signaling.access import RateLimit, client_name
 from signaling.bodies import read_body
 from signaling.whip import FirstSettings, first_settings, require_token
 from stream.settings import SettingsError
 
 if TYPE_CHECKING:
+    from models.arrays import Image
     from stream.runtime import Runtime
 
-logger = logging.getLogger(__name__)
-
-MAX_BYTES = 12 << 20
+MAX_BYTES = pictures.STRANGERS.bytes
 PHOTOS_PER_SECOND, PHOTO_BURST = 0.5, 6.0
 AT_ONCE = 1
 """Jobs at the same time in one server: they take the processor from live streams."""
+DECODERS = 4
+"""Photos that are decoded at the same time, each in a process of its own, at most one of a client."""
+UPLOADS = 16
+"""Photos that come in at the same time, at most one of a client."""
 WAIT_S = 10.0
+"""For each of these."""
 RETRY_AFTER_S = 5
 
 EditorName = Annotated[str, Query(pattern="^[A-Za-z0-9_-]{1,64}$", description="name of an editor")]
@@ -34,9 +41,31 @@ ControlName = Annotated[str, Query(pattern="^[a-z0-9_]{1,64}$", description="the
 PHOTO = {
     "requestBody": {
         "required": True,
-        "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in ("image/jpeg", "image/png")},
+        "content": {
+            kind: {"schema": {"type": "string", "format": "binary"}}
+            for kind in ("image/jpeg", "image/png", "image/webp")
+        },
     }
 }
+
+
+@asynccontextmanager
+async def in_time(turn: asyncio.Semaphore | asyncio.Lock) -> AsyncIterator[None]:
+    """Wait for a turn, and give it back after the block.
+
+    Raises:
+        HTTPException: 503 if it does not come within `WAIT_S`.
+    """
+    try:
+        async with asyncio.timeout(WAIT_S):
+            await turn.acquire()
+    except TimeoutError as error:
+        busy = HTTPException(503, "the server is busy with another photo", {"Retry-After": str(RETRY_AFTER_S)})
+        raise busy from error
+    try:
+        yield
+    finally:
+        turn.release()
 
 
 def router() -> APIRouter:
@@ -44,40 +73,44 @@ def router() -> APIRouter:
     routes = APIRouter(tags=["photos"], dependencies=[Depends(require_token)])
     rate = RateLimit(PHOTOS_PER_SECOND, PHOTO_BURST)
     turns = asyncio.Semaphore(AT_ONCE)
+    uploads = asyncio.Semaphore(UPLOADS)
+    decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="photo")
+    decoding = asyncio.Semaphore(DECODERS)
+    one_each: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def job(request: Request, work: Callable[[bytes], Any]) -> Any:
-        wait = rate.take(client_name(request.client))
+    async def job(request: Request, work: Callable[[Image], Any]) -> Any:
+        client = client_name(request.client)
+        wait = rate.take(client)
         if wait:
             raise HTTPException(429, "too many photos", {"Retry-After": str(math.ceil(wait))})
-        data = await read_body(request, MAX_BYTES, "a photo")
-        busy = HTTPException(503, "the server is busy with another photo", {"Retry-After": str(RETRY_AFTER_S)})
-        from stream.photos import PhotoError  # noqa: PLC0415  heavy
+        from stream import photos  # noqa: PLC0415  heavy
 
+        loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(WAIT_S):
-                await turns.acquire()
-        except TimeoutError as error:
-            raise busy from error
-        try:
-            return await asyncio.get_running_loop().run_in_executor(None, work, data)
+            own = one_each.setdefault(client, asyncio.Lock())  # one slow photo does not keep others from a decoder
+            async with in_time(own):
+                async with in_time(uploads):
+                    data = await read_body(request, MAX_BYTES, "a photo")
+                async with in_time(decoding):
+                    photo = await loop.run_in_executor(decoders, photos.decode, data)
+            async with in_time(turns):
+                return await loop.run_in_executor(None, work, photo)
         except SettingsError as error:
             raise HTTPException(400, str(error)) from error
-        except PhotoError as error:
+        except photos.PhotoError as error:
             raise HTTPException(422, str(error)) from error
         except EngineError as error:
             raise HTTPException(503, str(error), {"Retry-After": str(RETRY_AFTER_S)}) from error
-        finally:
-            turns.release()
 
     @routes.post("/photos", openapi_extra=PHOTO)
     async def reference(request: Request, editor: EditorName) -> dict[str, Any]:
         """What an editor takes from a photo (a second parent, a style, a hair colour), as controls of it."""
         runtime: Runtime = request.app.state.runtime
 
-        def work(data: bytes) -> dict[str, Any]:
+        def work(photo: Image) -> dict[str, Any]:
             from stream import photos  # noqa: PLC0415  heavy
 
-            return photos.controls_of_photo(runtime, editor, photos.decode(data))
+            return photos.controls_of_photo(runtime, editor, photo)
 
         return {"controls": await job(request, work)}
 
@@ -90,10 +123,10 @@ def router() -> APIRouter:
         except SettingsError as error:
             raise HTTPException(400, str(error)) from error
 
-        def work(data: bytes) -> bytes:
+        def work(photo: Image) -> bytes:
             from stream import photos  # noqa: PLC0415  heavy
 
-            return photos.jpeg(photos.lifespan(runtime, photos.decode(data), patch, control))
+            return photos.jpeg(photos.lifespan(runtime, photo, patch, control))
 
         headers = {"Cache-Control": "no-store"}
         return Response(await job(request, work), media_type="image/jpeg", headers=headers)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
 import time
 from collections.abc import Coroutine, Mapping
@@ -16,6 +15,7 @@ from engines.base import DeviceLost
 from signaling import control
 from signaling.audio import DelayedAudio
 from signaling.channel import ControlChannel
+from signaling.logs import limited
 from signaling.peer import CLOSE_S, Peer
 from signaling.settings import ServerSettings
 from signaling.stats import Bitrate
@@ -26,7 +26,7 @@ from stream.settings import Settings
 if TYPE_CHECKING:
     from stream.runtime import Runtime
 
-logger = logging.getLogger(__name__)
+logger = limited(__name__)
 
 TICK_S = 0.1
 SHUTDOWN_S = 0.9  # most time given to closing all of them when the server stops

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 from typing import Annotated, Any
 
@@ -12,11 +11,12 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from signaling import ice, offers
 from signaling.access import RateLimit, client_name, token_matches
 from signaling.bodies import read_body
+from signaling.logs import limited
 from signaling.sessions import NameTaken, ServerFull, Sessions
 from signaling.settings import ServerSettings
 from stream.settings import SettingsError
 
-logger = logging.getLogger(__name__)
+logger = limited(__name__)
 
 SDP = "application/sdp"
 RETRY_AFTER_S = 5

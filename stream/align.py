@@ -20,6 +20,7 @@ from models.arrays import Image
 from models.crops import Convention, CropSpec, cut, quad_of
 from models.face.detector import Detector, PackError
 from models.face.landmarks import Landmarks
+from models.face.pictures import PictureError as PhotoError
 from stream.frame import Face
 from stream.runtime import LANDMARKS
 from stream.tracking import Tracker
@@ -32,8 +33,7 @@ MAX_PIXELS = 100_000_000
 Faces = Callable[[Image], Sequence[Face]]
 
 
-class PhotoError(ValueError):
-    """A photo cannot be used; the message says why and what to choose instead."""
+__all__ = ["PhotoError", "align", "read_photo", "tracked_faces"]
 
 
 def align(photo: Image, spec: CropSpec, faces: Faces) -> Image:

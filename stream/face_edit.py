@@ -15,7 +15,7 @@ import numpy as np
 from engines.batching import Dropped
 from models.arrays import Floats, Image, Latent
 from models.crops import Placement, Quad, cut_placed, points5_of, quad_of, to_crop
-from models.editor import AimedEditor, Controls, Crop, Edit, Editor
+from models.editor import Controls, Crop, Edit
 from models.face.segmenter import Segmenter
 from stream.blending import blend
 from stream.filters import ExponentialMean, OneEuro
@@ -242,7 +242,7 @@ class FaceEdit:
             latent = self._latent_mean(self._newest_latent(crop, layer, context), context.time)
             steered = editor.steer(latent, controls)
         with trace.timed("render"):
-            edit = editor.render(crop, latent, steered)
+            edit = editor.render(crop, latent, steered, controls)
         keep = None if crop.masks is None else crop.masks.occluder
         return RenderedEdit(edit, keep, controls, self._tools.clock() - started)
 
@@ -257,9 +257,9 @@ class FaceEdit:
         if self._latent is None or is_due:
             background = self._tools.background
             if self._latent is None or not every or background is None or context.level.background:
-                self._latent = _encode(crop, layer.editor, layer.controls)
+                self._latent = layer.editor.encode(crop, layer.controls)
             else:
-                self._latent_job = background.submit(_encode, crop, layer.editor, layer.controls)
+                self._latent_job = background.submit(layer.editor.encode, crop, layer.controls)
             self._latent_asked_at = context.time
         return self._latent
 
@@ -270,10 +270,6 @@ def crop_of(image: Image, face: Face, placement: Placement) -> Crop:
     quad, size = placement.quad, placement.size
     mesh = None if face.mesh is None else to_crop(face.mesh, quad, size)
     return Crop(pixels, to_crop(face.points5, quad, size), mesh)
-
-
-def _encode(crop: Crop, editor: Editor, controls: Controls) -> Latent:
-    return editor.encode_for(crop, controls) if isinstance(editor, AimedEditor) else editor.encode(crop)
 
 
 def _faded(edit: Edit, amount: float) -> Edit:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from models.editor import Controls, Editor
+from models.editor import AnyEditor, Controls
 from stream.settings import Settings
 
 
@@ -20,7 +20,7 @@ class Layer:
     """
 
     name: str
-    editor: Editor
+    editor: AnyEditor
     controls: Controls
     amount: float = 1.0
 

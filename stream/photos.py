@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,7 +10,8 @@ import numpy as np
 
 from models.arrays import Image
 from models.crops import cut, quad_of, to_crop
-from models.editor import Controls, Crop, Editor, PhotoEditor
+from models.editor import AnyEditor, Controls, Crop
+from models.face import pictures
 from models.face.segmenter import Segmenter
 from stream.align import PhotoError, read_photo
 from stream.files import still
@@ -23,11 +23,6 @@ from stream.strip import strip
 
 __all__ = ["PhotoError", "controls_of_photo", "decode", "jpeg", "lifespan", "read_photo"]
 
-MAX_BYTES = 12 << 20
-MAX_PIXELS = 24_000_000
-LEAST_SIDE = 64
-LONGEST = 1280
-"""Side in pixels to which a stranger's photo is shrunk before anything else: faces are edited at a few hundred."""
 HEAD = 2.6
 """Height of a strip's pictures in heights of the face box, hair and neck included; they are four fifths as wide."""
 AGES = 6
@@ -35,50 +30,20 @@ AGES = 6
 
 JPEG_QUALITY = 92
 
-JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-"""Second bytes of the markers that begin a JPEG frame (ITU-T T.81, table B.1)."""
-
 
 def decode(data: bytes) -> Image:
-    """A photo that a stranger sent.
+    """A photo that a stranger sent, decoded in a process of its own (`models.face.pictures`).
 
     Args:
-        data: a JPEG or PNG file.
+        data: a JPEG, PNG or WebP file.
 
     Returns:
-        (H, W, 3) uint8 BGR, upright by its EXIF orientation, at most `LONGEST` on its longer side.
+        (H, W, 3) uint8 BGR, upright by its EXIF orientation, shrunk: faces are edited at a few hundred pixels.
 
     Raises:
-        PhotoError: another kind of file, a damaged one, or one with more pixels than `MAX_PIXELS`. Sizes are read from
-            the header before anything is decoded: a few kB can claim gigabytes.
+        PhotoError: another kind of file, a damaged one, or one that is or takes more than `pictures.STRANGERS` allows.
     """
-    if len(data) > MAX_BYTES:
-        raise PhotoError(f"this photo has more than {MAX_BYTES >> 20} MB: choose a smaller one")
-    size = _png_size(data) or _jpeg_size(data)
-    if size is None:
-        raise PhotoError("this is no JPEG or PNG picture")
-    width, height = size
-    if width * height > MAX_PIXELS:
-        raise PhotoError(f"this photo has more than {MAX_PIXELS // 1_000_000} million pixels: choose a smaller one")
-    if min(width, height) < LEAST_SIDE:
-        raise PhotoError(f"this photo is {width}x{height} pixels: choose a larger one")
-    try:
-        photo = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:
-        photo = None
-    if photo is None:
-        raise PhotoError("this photo is damaged or cut off")
-    return shrunk(photo.astype(np.uint8, copy=False))
-
-
-def shrunk(photo: Image) -> Image:
-    """A photo with at most `LONGEST` pixels on its longer side."""
-    height, width = photo.shape[:2]
-    scale = LONGEST / max(height, width)
-    if scale >= 1:
-        return photo
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return cv2.resize(photo, size, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    return pictures.read_apart(data, pictures.STRANGERS)
 
 
 def largest_face(runtime: Runtime, photo: Image) -> Face:
@@ -93,7 +58,7 @@ def largest_face(runtime: Runtime, photo: Image) -> Face:
     return max(faces, key=lambda face: float(np.prod(face.box[2:] - face.box[:2])))
 
 
-def crop_of(photo: Image, face: Face, editor: Editor, segmenter: Segmenter) -> Crop:
+def crop_of(photo: Image, face: Face, editor: AnyEditor, segmenter: Segmenter) -> Crop:
     """A face of a photo (H, W, 3) uint8 BGR as an editor wants it, with masks.
 
     Raises:
@@ -123,11 +88,11 @@ def controls_of_photo(runtime: Runtime, editor: str, photo: Image) -> dict[str, 
         EngineError: its networks cannot be loaded, or have no time now.
     """
     chosen = runtime.look(Settings(), {"editor": editor}).layers[0].editor
-    if not isinstance(chosen, PhotoEditor):
+    if not chosen.Controls.takes_photo():
         raise SettingsError("editor", f"{editor} takes no photos")
     crop = crop_of(photo, largest_face(runtime, photo), chosen, runtime.segmenter)
     try:
-        return chosen.controls_of_photo(crop)
+        return chosen.read_photo(crop)
     except ValueError as error:
         raise PhotoError(str(error)) from error
 
@@ -187,31 +152,3 @@ def _head(photo: Image, face: Face) -> Image:
     top, bottom = max(0, round(centre - tall / 2)), min(height, round(centre + tall / 2))
     left, right = max(0, round(middle - 0.4 * tall)), min(width, round(middle + 0.4 * tall))
     return np.ascontiguousarray(photo[top:bottom, left:right])
-
-
-def _png_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height from a PNG's first chunk; None if it is no PNG."""
-    if data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR" or len(data) < 24:
-        return None
-    width, height = struct.unpack(">II", data[16:24])
-    return width, height
-
-
-def _jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height from a JPEG's frame header; None if it is no JPEG or has none."""
-    if data[:2] != b"\xff\xd8":
-        return None
-    at = 2
-    while at + 9 <= len(data):
-        if data[at] != 0xFF:
-            return None
-        marker = data[at + 1]
-        if marker == 0xFF:  # a marker may be preceded by any number of fill bytes
-            at += 1
-            continue
-        if marker in JPEG_FRAMES:
-            height, width = struct.unpack(">HH", data[at + 5 : at + 9])
-            return width, height
-        (length,) = struct.unpack(">H", data[at + 2 : at + 4])
-        at += 2 + max(2, length)
-    return None

@@ -13,7 +13,7 @@ from pydantic import Field
 from models import catalog
 from models.arrays import Image
 from models.catalog import Entry
-from models.editor import Controls, Editor, PhotoEditor
+from models.editor import AnyEditor, Controls
 from models.embedded import EMBEDDED, TRACKER
 from models.face.detector import Detection, Detector
 from models.face.landmarks import Landmarks
@@ -58,7 +58,7 @@ class Runtime:
         self.entries = entries
         self.networks = Networks(settings)
         self._loading = threading.RLock()  # held for seconds
-        self._editors: dict[str, Editor] = {}
+        self._editors: dict[str, AnyEditor] = {}
         self._controls: dict[str, type[Controls]] = {}
         self._detector = Detector(settings.pack, settings.detector_size)
         self._detect_lock = threading.Lock()
@@ -101,7 +101,7 @@ class Runtime:
             raise SettingsError("editor", str(error)) from error
         return Look(settings, (Layer(settings.editor, editor, controls),))
 
-    def editor(self, name: str) -> Editor:
+    def editor(self, name: str) -> AnyEditor:
         """An editor, loaded on first use.
 
         Raises:
@@ -163,7 +163,7 @@ class Runtime:
     def _check_photo(self, name: str, photo: str) -> None:
         if photo:
             editor = self._editors.get(name)  # one that is not loaded has not read a photo
-            if not isinstance(editor, PhotoEditor) or not editor.knows_photo(photo):
+            if editor is None or not editor.knows_photo(photo):
                 raise SettingsError("controls.photo", "that photo is not here any more: choose it again")
 
     def _entry(self, name: str) -> Entry:

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 S = TypeVar("S", bound=BaseModel)
 
+WANTED_VALUE = "is not a finite number, text, true, false or null"
+
 
 class SettingsError(ValueError):
     """A setting was refused; the old one stays.
@@ -75,6 +77,9 @@ def checked(model: type[S], values: Mapping[str, Any], prefix: str = "") -> S:
         properties = model.model_json_schema().get("properties", {})
         if name not in properties:
             raise SettingsError(prefix + name, "there is no such setting", sorted(properties)) from None
+        if len(first["loc"]) > 1 and properties[name].get("type") == "object":
+            # A value may be of several types, of which pydantic names the first.
+            raise SettingsError(f"{prefix}{name}.{first['loc'][1]}", WANTED_VALUE) from None
         raise SettingsError(prefix + name, first["msg"], allowed_of(properties[name])) from None
 
 

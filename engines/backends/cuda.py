@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import traceback
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engines.backends.cuda_device import Device, Launch, load_torch, torch_dtype
-from engines.base import Array, DeviceLost, Engine, EngineError, InputMismatch, OutOfMemory, TensorSpec
-from engines.onnx_file import Network
+from engines.base import Array, DeviceLost, Engine, EngineError, InputMismatch, OutOfMemory
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -200,14 +199,3 @@ def _engine_error(torch: Any, error: RuntimeError, where: str) -> EngineError:
     if isinstance(error, getattr(torch, "AcceleratorError", ())) and code not in REFUSED:
         return DeviceLost(f"{where}: the device failed, restart the server ({error})")
     return EngineError(f"{where} failed: {error}")
-
-
-def only_batch_is_free(network: Network, inputs: Sequence[TensorSpec]) -> None:
-    """Check that no input has a free dimension besides its batch: buffers and graphs have fixed sizes.
-
-    Raises:
-        EngineError: an input has one; the message names it.
-    """
-    for spec in inputs:
-        if None in spec.shape[1:]:
-            raise EngineError(f"{network.path}: input {spec.name!r} {spec.shape} leaves more than its batch open")

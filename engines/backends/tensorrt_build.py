@@ -13,9 +13,8 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from engines.backends.cuda import only_batch_is_free
 from engines.base import BackendUnavailable, EngineError, Precision
-from engines.onnx_file import Network
+from engines.onnx_file import Network, only_batch_is_free
 
 log = logging.getLogger(__name__)
 

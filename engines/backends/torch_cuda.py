@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engines.backends.cuda import CudaEngine, Slot, only_batch_is_free
+from engines.backends.cuda import CudaEngine, Slot
 from engines.backends.cuda_device import CudaDevice, Device, load_torch
 from engines.base import Array, BackendUnavailable, Engine, Precision
 from engines.cache import Cache
-from engines.onnx_file import Network
+from engines.onnx_file import Network, only_batch_is_free
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -20,7 +20,7 @@ from engines.cache import Cache
 from engines.graph import half
 from engines.graph.model import io_specs, read
 from engines.graph.onnx_operators import HOST_INPUTS, OPERATORS, Node
-from engines.onnx_file import Network
+from engines.onnx_file import Network, only_batch_is_free
 
 
 class LoadedModule(NamedTuple):
@@ -46,10 +46,13 @@ def load_module(network: Network, precision: Precision, cache: Cache | None = No
         cache: stores which nodes overflow in FP16; None to measure them.
 
     Raises:
-        EngineError: the file cannot be read, or has an operator that is not in `OPERATORS`.
+        EngineError: the file cannot be read, has an operator that is not in `OPERATORS`, or, for "f16", inputs of any
+            size.
     """
     model = read(network)
     inputs, outputs = io_specs(model)
+    if precision == "f16":
+        only_batch_is_free(network, inputs)
     try:
         if precision == "f16":
             model = half.to_half(model, half.measure_overflow(network, cache))
@@ -81,7 +84,7 @@ class OnnxModule(nn.Module):
         self.results = [value.name for value in model.graph.output]
         constants |= {node.outputs[0]: _constant(node) for node in nodes if node.operator == "Constant"}
         nodes = [node for node in nodes if node.operator != "Constant"]
-        self.nodes = _with_dead(nodes, keep={*self.results, *constants})
+        self.nodes = _mark_last_reads(nodes, keep={*self.results, *constants})
         read = {node.inputs[place] for node in nodes for place in _host_places(node)}
         # Shapes, axes and factors stay on the host. Other floats are buffers, which move to the device with the module.
         self._numbers = {name: tensor for name, tensor in constants.items() if name in read}
@@ -148,7 +151,7 @@ def _host_places(node: Node) -> set[int]:
     return {place for place in HOST_INPUTS.get(node.operator, ()) if place < len(node.inputs) and node.inputs[place]}
 
 
-def _with_dead(nodes: Sequence[Node], keep: set[str]) -> list[Node]:
+def _mark_last_reads(nodes: Sequence[Node], keep: set[str]) -> list[Node]:
     seen, marked = set(keep), []
     for node in reversed(nodes):
         dead = tuple(name for name in {*node.inputs, *node.outputs} if name and name not in seen)

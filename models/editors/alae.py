@@ -51,8 +51,8 @@ class AlaeControls(Controls):
         return self.model_copy(update={"detail": "delta"}) == type(self)()
 
 
-class Alae(Editor):
-    """StyleALAE as a live editor. Its latent is W and a last number, the share of the drawing that replaces the camera.
+class Alae(Editor[AlaeControls]):
+    """StyleALAE as a live editor. Its latent is W.
 
     Args:
         encoder: engine of `Encoder`, input "image", output "w".
@@ -66,7 +66,6 @@ class Alae(Editor):
 
     name = "alae"
     Controls = AlaeControls
-    needs_masks = True
     latent_seconds = 0.1
     encode_seconds = 0.05
 
@@ -87,10 +86,9 @@ class Alae(Editor):
         self._average = average
         self._directions = dict(directions)
 
-    def encode(self, crop: Crop) -> Latent:
-        """(latent + 1,) float32."""
-        w = self._encoder.run({"image": to_network(crop.image)})["w"][0]
-        return np.append(w, 0).astype(np.float32)
+    def encode(self, crop: Crop, controls: AlaeControls) -> Latent:
+        """(latent,) float32."""
+        return np.asarray(self._encoder.run({"image": to_network(crop.image)})["w"][0], np.float32)
 
     def steer(self, latent: Latent, controls: AlaeControls) -> Latent:
         """Move W along the directions.
@@ -102,16 +100,15 @@ class Alae(Editor):
         moves = {name: move for name, move in moves.items() if move}
         if missing := moves.keys() - self._directions.keys():
             raise ValueError(f"no direction for {', '.join(sorted(missing))}")
-        w = latent[:-1]
-        had = coordinates(w, self._average, {name: self._directions[name] for name in moves})
-        edited = edit(w, self._average, self._directions, {name: had[name] + move for name, move in moves.items()})
-        return np.append(edited, controls.detail == "full").astype(np.float32)
+        had = coordinates(latent, self._average, {name: self._directions[name] for name in moves})
+        edited = edit(latent, self._average, self._directions, {name: had[name] + move for name, move in moves.items()})
+        return np.asarray(edited, np.float32)
 
-    def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
+    def render(self, crop: Crop, latent: Latent, steered: Latent, controls: AlaeControls) -> Edit:
         """What changes between the drawings of the two latents, or the second drawing itself."""
-        codes = np.stack([rows(latent[:-1], w[:-1], self._layers) for w in (latent, steered)])
+        codes = np.stack([rows(latent, w, self._layers) for w in (latent, steered)])
         own, wanted = self._decoder.run({"w": codes})["image"]
-        return redrawn(own, wanted, head_mask(crop), float(steered[-1]))
+        return redrawn(own, wanted, head_mask(crop), float(controls.detail == "full"))
 
 
 def edit(

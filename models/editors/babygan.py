@@ -11,9 +11,9 @@ from pydantic import Field, create_model
 from engines.base import Engine
 from models.arrays import Floats, Latent
 from models.babygan import AGE_CENTRE, EDITED_ROWS, age_strength, child
-from models.crops import CropSpec
-from models.editor import Controls, Crop, Edit, Editor
-from models.editors.latent import ENCODE_SECONDS, LATENT_SECONDS, Slider, crop_side, read_w_plus, rendered, unpack
+from models.editor import Controls, Crop, Edit
+from models.editors.latent import Slider
+from models.editors.wplus import WPlusEditor, read_w_plus, unpack
 from models.latents import Direction, LatentError, move
 from models.references import References, photo_field
 
@@ -32,8 +32,8 @@ class _BabyGanControls(Controls):
         return self.genes is None
 
 
-class BabyGan(Editor):
-    """BabyGAN as a live editor. Its latent is W+ and a last number, 1 if the drawing replaces the camera.
+class BabyGan(WPlusEditor[_BabyGanControls]):
+    """BabyGAN as a live editor.
 
     The live face is the father of the formulas, the photo the mother. The child looks where the live face looks: along
     the pose directions, the photo's code is first brought to the live face's.
@@ -54,9 +54,6 @@ class BabyGan(Editor):
     """
 
     name = "babygan"
-    needs_masks = True
-    latent_seconds = LATENT_SECONDS
-    encode_seconds = ENCODE_SECONDS
 
     def __init__(
         self,
@@ -74,45 +71,39 @@ class BabyGan(Editor):
             direction.require(generator_name, "W")
         if parent is not None and parent.shape != generator.inputs[0].shape[1:]:
             raise LatentError(f"the second parent's code is {parent.shape}, the generator takes another shape")
-        self.crop = CropSpec("ffhq", size or crop_side(generator))
+        super().__init__(encoder, generator, size=size)
         self.Controls = babygan_controls(sliders)
-        self._encoder = encoder
-        self._generator = generator
         self._parent = None if parent is None else parent.astype(np.float32)
         self._photos = References()
         self._age = age
         self._sliders = dict(sliders)
         self._pose = [direction.unit() for direction in pose]
 
-    def encode(self, crop: Crop) -> Latent:
-        """(rows * D + 1,) float32."""
-        return np.append(read_w_plus(self._encoder, crop), np.float32(0))
-
-    def steer(self, latent: Latent, controls: Any) -> Latent:
-        """Mix the parents, then set the child's age and the rest, in the first eight rows, as the notebook does."""
-        father = unpack(latent, self._generator)
+    def steer_code(self, code: Floats, controls: _BabyGanControls) -> Floats:
+        """Mix the parents, then set the age of the child and the rest, in the first eight rows as the notebook does."""
         mother = self._photos.get(controls.photo) if controls.photo else self._parent
         if controls.genes is None or mother is None:
-            return latent
-        mixed = child(father, follow(mother, father, self._pose), controls.genes, controls.resemblance)
+            return code
+        mixed = child(code, follow(mother, code, self._pose), controls.genes, controls.resemblance)
         mixed = move(mixed, self._age, age_strength(controls.age), EDITED_ROWS)
         for name, slider in self._sliders.items():
             if amount := getattr(controls, name):
                 mixed = move(mixed, slider.direction, amount * slider.reach, EDITED_ROWS)
-        return np.append(mixed.ravel(), np.float32(controls.detail == "full"))
+        return mixed
 
-    def controls_of_photo(self, crop: Crop) -> dict[str, Any]:
+    def render(self, crop: Crop, latent: Latent, steered: Latent, controls: _BabyGanControls) -> Edit:
+        """The drawing of the child, or what changes between the drawings of the live face and of the child."""
+        if np.array_equal(latent, steered):
+            return Edit(mask=np.zeros(crop.image.shape[:2], np.float32))
+        return super().render(crop, latent, steered, controls)
+
+    def read_photo(self, crop: Crop) -> dict[str, Any]:
         """The second parent: the code that the encoder reads of the photo. `models.inversion` makes a closer one."""
-        return {"photo": self._photos.keep(unpack(read_w_plus(self._encoder, crop), self._generator)), "genes": 0.5}
+        return {"photo": self._photos.keep(unpack(read_w_plus(self.encoder, crop), self.generator)), "genes": 0.5}
 
     def knows_photo(self, id: str) -> bool:
         """Whether a parent is still known."""
         return id in self._photos
-
-    def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
-        """The drawing of the child, or what changes between the live face's drawing and the child's."""
-        own, wanted = (unpack(code, self._generator) for code in (latent, steered))
-        return rendered(self._generator, own, wanted, crop, full=bool(steered[-1]))
 
 
 def follow(code: Floats, leader: Floats, directions: Sequence[Direction]) -> Floats:
@@ -123,7 +114,7 @@ def follow(code: Floats, leader: Floats, directions: Sequence[Direction]) -> Flo
     return code.astype(np.float32, copy=False)
 
 
-def babygan_controls(sliders: Mapping[str, Slider]) -> type[Controls]:
+def babygan_controls(sliders: Mapping[str, Slider]) -> type[_BabyGanControls]:
     """The model of the editor's controls, a slider more per direction."""
     fields: dict[str, Any] = {
         name: (
@@ -132,4 +123,4 @@ def babygan_controls(sliders: Mapping[str, Slider]) -> type[Controls]:
         )
         for name, slider in sliders.items()
     }
-    return cast(type[Controls], create_model("BabyGanControls", __base__=_BabyGanControls, **fields))
+    return cast(type[_BabyGanControls], create_model("BabyGanControls", __base__=_BabyGanControls, **fields))

@@ -28,8 +28,8 @@ class FranControls(Controls):
         return self.target_age is None
 
 
-class Fran(Editor):
-    """FRAN as a live editor: its latent is (source age, target age), its edit a residual on the camera's pixels.
+class Fran(Editor[FranControls]):
+    """FRAN as a live editor: its edit is a residual on the camera's pixels. It reads nothing of the face.
 
     Args:
         network: engine of `UNet`, inputs "image" and "ages", output "delta", batch of any size.
@@ -39,7 +39,6 @@ class Fran(Editor):
 
     name = "fran"
     Controls = FranControls
-    needs_masks = False
     latent_seconds = 0.0
     encode_seconds = 0.0
 
@@ -48,26 +47,25 @@ class Fran(Editor):
         self._network = network
         self._starts = range(0, max(size - WINDOW, 0) + 1, WINDOW // 2)
 
-    def encode(self, crop: Crop) -> Latent:
-        """(2,) float32: no change of age. The source age is the user's to tell; no part of the system guesses it."""
-        return np.zeros(2, np.float32)
+    def encode(self, crop: Crop, controls: FranControls) -> Latent:
+        """(0,) float32: the user gives the source age."""
+        return np.zeros(0, np.float32)
 
     def steer(self, latent: Latent, controls: FranControls) -> Latent:
-        """(2,) float32 source and target age; the same twice is no edit."""
-        target = controls.source_age if controls.target_age is None else controls.target_age
-        return np.array([controls.source_age, target], np.float32)
+        """The latent itself: there is nothing to move."""
+        return latent
 
-    def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
+    def render(self, crop: Crop, latent: Latent, steered: Latent, controls: FranControls) -> Edit:
         """The residual from the source age to the target age."""
         size = len(crop.image)
         mask = border_fade(size)
-        if steered[0] == steered[1]:
+        if controls.target_age is None or controls.target_age == controls.source_age:
             return Edit(mask=np.zeros_like(mask))
         image = np.ascontiguousarray(crop.image.transpose(2, 0, 1), np.float32) / np.float32(255)
         side = min(size, WINDOW)
         corners = [(top, left) for top in self._starts for left in self._starts]
         windows = np.stack([image[:, top : top + side, left : left + side] for top, left in corners])
-        ages = np.repeat(steered[None].astype(np.float32), len(windows), 0)
+        ages = np.repeat(np.array([[controls.source_age, controls.target_age]], np.float32), len(windows), 0)
         deltas = self._network.run({"image": windows, "ages": ages})["delta"]
         total, weights = np.zeros_like(image), np.zeros((size, size), np.float32)
         weight = _window(side) if len(corners) > 1 else np.ones((side, side), np.float32)

@@ -40,8 +40,8 @@ NECK = 0.35
 """How far the neck, which our masks do not name, reaches below the face: a share of the face's height."""
 
 
-class Lats(Editor):
-    """LATS as a live editor. Its latent is the share of each age class, all zero for the camera's own face.
+class Lats(Editor[LatsControls]):
+    """LATS as a live editor. It needs no source age, so it reads nothing of the face.
 
     Args:
         generators: engines of `Ageing` by model, inputs "image" and "class_weights", output "aged".
@@ -50,48 +50,41 @@ class Lats(Editor):
     name = "lats"
     crop = CropSpec("ffhq_lats", 256)
     Controls = LatsControls
-    needs_masks = True
     latent_seconds = 0.0
     encode_seconds = 0.0
 
     def __init__(self, generators: Mapping[str, Engine]) -> None:
         self._generators = dict(generators)
 
-    def encode(self, crop: Crop) -> Latent:
-        """(12,) float32 zeros: the network needs no source age."""
-        return np.zeros(len(MODELS) * len(AGE_CLASSES), np.float32)
+    def encode(self, crop: Crop, controls: LatsControls) -> Latent:
+        """(0,) float32."""
+        return np.zeros(0, np.float32)
 
     def steer(self, latent: Latent, controls: LatsControls) -> Latent:
-        """The shares of the two age classes around the wanted age, in the six numbers of the chosen model.
+        """(6,) float32, the shares of the age classes around the wanted age; zeros without one.
 
         Raises:
-            ValueError: the chosen model's weights are not there.
+            ValueError: the weights of the chosen model are not there.
         """
-        steered = np.zeros_like(latent)
         if controls.age is None:
-            return steered
+            return np.zeros(len(AGE_CLASSES), np.float32)
         if controls.model not in self._generators:
             raise ValueError(f"the {controls.model} model is not installed; there is {', '.join(self._generators)}")
-        first = MODELS.index(controls.model) * len(AGE_CLASSES)
-        steered[first : first + len(AGE_CLASSES)] = class_weights(controls.age)
-        return steered
+        return class_weights(controls.age)
 
-    def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
-        """The face at the wanted age in place of the camera's; a latent on its way from zero fades it in."""
+    def render(self, crop: Crop, latent: Latent, steered: Latent, controls: LatsControls) -> Edit:
+        """The face at the wanted age in place of the camera's."""
         size = len(crop.image)
-        shares = steered.reshape(len(MODELS), len(AGE_CLASSES))
-        model = int(shares.sum(1).argmax())
-        strength = float(shares[model].sum())
-        if strength <= 0:
+        if not steered.any():
             return Edit(mask=np.zeros((size, size), np.float32))
         keep = _kept(crop.masks, size)
         image = np.where(keep[..., None] > 0.5, crop.image, np.uint8(GREY))
-        weights = (shares[model] / strength)[None]
-        aged = self._generators[MODELS[model]].run({"image": to_network(image), "class_weights": weights})["aged"][0]
+        inputs = {"image": to_network(image), "class_weights": steered[None]}
+        aged = self._generators[controls.model].run(inputs)["aged"][0]
         mask = _drawn(aged) * border_fade(size)
         if crop.masks is not None:
             mask *= 1 - cv2.resize(crop.masks.occluder, (size, size), interpolation=cv2.INTER_LINEAR)
-        return Edit(mask=mask * np.float32(min(strength, 1)), image=to_image(aged))
+        return Edit(mask=mask, image=to_image(aged))
 
 
 def class_weights(age: float) -> Floats:

@@ -33,18 +33,15 @@ class OtherHalfControls(Controls):
 DIRECTIONS = ("AtoB", "BtoA")
 
 
-def other_half_controls(directions: Collection[str]) -> type[Controls]:
+def other_half_controls(directions: Collection[str]) -> type[OtherHalfControls]:
     """The controls with those directions to choose from whose weights are there."""
     there = tuple(direction for direction in DIRECTIONS if direction in directions)
     which: Any = (Literal[("none", *there)], Field("none", title="Other half"))
     return create_model("OtherHalfControls", __base__=OtherHalfControls, which=which)
 
 
-class OtherHalf(Editor):
-    """pix2pix or CoupleGenerator as a live editor.
-
-    Its latent is the share of each translation, then the dropout as a keep value per unit; ones are no dropout. Seeds
-    therefore blend into each other instead of jumping, and a still seed is a still face.
+class OtherHalf(Editor[OtherHalfControls]):
+    """pix2pix or CoupleGenerator as a live editor. It reads nothing of the face; a seed draws its dropout.
 
     Args:
         generators: engines of `UNet` by direction, inputs "image", "keep_4", "keep_8", "keep_16", output
@@ -53,7 +50,6 @@ class OtherHalf(Editor):
         name: its name in the catalog.
     """
 
-    needs_masks = True
     latent_seconds = 0.0
     encode_seconds = 0.0
 
@@ -67,36 +63,30 @@ class OtherHalf(Editor):
         self._keep = {f"keep_{side}": shapes[f"keep_{side}"] for side in DROPOUT_SIDES}
         self._units = sum(int(np.prod(shape)) for shape in self._keep.values())
 
-    def encode(self, crop: Crop) -> Latent:
-        """(2 + units,) float32: no translation, no dropout."""
-        return np.concatenate([np.zeros(len(DIRECTIONS), np.float32), np.ones(self._units, np.float32)])
+    def encode(self, crop: Crop, controls: OtherHalfControls) -> Latent:
+        """(0,) float32."""
+        return np.zeros(0, np.float32)
 
     def steer(self, latent: Latent, controls: OtherHalfControls) -> Latent:
-        """The chosen translation and the keep values of the seed, 0 or 2 with equal chance.
+        """(units,) float32, the keep values of the seed: 0 or 2 with equal chance. The same seed gives the same face.
 
         Raises:
             ValueError: the weights of the chosen direction are not there.
         """
-        if controls.which == "none":
-            return latent
-        if controls.which not in self._generators:
+        if controls.which != "none" and controls.which not in self._generators:
             raise ValueError(f"no weights for {controls.which}; there is {', '.join(self._generators)}")
-        keep = 2 * np.random.default_rng(controls.seed).integers(0, 2, self._units).astype(np.float32)
-        chosen = np.array([controls.which == direction for direction in DIRECTIONS], np.float32)
-        return np.concatenate([chosen, keep])
+        return 2 * np.random.default_rng(controls.seed).integers(0, 2, self._units).astype(np.float32)
 
-    def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
+    def render(self, crop: Crop, latent: Latent, steered: Latent, controls: OtherHalfControls) -> Edit:
         """The translated face in place of the camera's."""
         mask = head_mask(crop)
-        direction = int(steered[: len(DIRECTIONS)].argmax())
-        strength = float(steered[direction])
-        if strength <= 0:
+        if controls.which == "none":
             return Edit(mask=np.zeros_like(mask))
         inputs = {"image": to_network(crop.image)}
-        start = len(DIRECTIONS)
+        start = 0
         for name, shape in self._keep.items():
             count = int(np.prod(shape))
             inputs[name] = np.ascontiguousarray(steered[start : start + count].reshape(shape))
             start += count
-        translated = self._generators[DIRECTIONS[direction]].run(inputs)["translated"][0]
-        return Edit(mask=mask * np.float32(min(strength, 1)), image=to_image(translated))
+        translated = self._generators[controls.which].run(inputs)["translated"][0]
+        return Edit(mask=mask, image=to_image(translated))

@@ -8,10 +8,9 @@ import numpy as np
 from pydantic import Field
 
 from engines.base import Engine
-from models.arrays import Latent
-from models.crops import CropSpec
-from models.editor import AimedEditor, Controls, Crop, Edit
-from models.editors.latent import ENCODE_SECONDS, LATENT_SECONDS, crop_side, fitted, read_w_plus, rendered, unpack
+from models.arrays import Floats, Latent
+from models.editor import Controls, Crop, Edit
+from models.editors.wplus import WPlusEditor, read_w_plus, resize_pictures
 from models.translation import to_network
 
 
@@ -26,56 +25,50 @@ class SamControls(Controls):
         return self.age is None
 
 
-class Sam(AimedEditor):
+class Sam(WPlusEditor[SamControls]):
     """SAM as a live editor.
 
-    Its latent is the W+ code of the face as it is, what the target age adds to it, and 1 if the drawing replaces the
-    camera. Both halves are read at the same set rate and smoothed by the stream: the age moves on with the code.
+    Its latent is the W+ code of the face as it is and what the target age adds to it. Both halves are read together and
+    smoothed by the stream: the age moves on with the code.
 
     Args:
         identity: engine of the age-free half, input "image", output "w_plus".
         ageing: engine of `AgeEncoder`, inputs "image" and "age", output "offsets".
         generator: engine of the StyleGAN2, input "w_plus" of any batch, output "image".
-        size: side of the crop; by default the generator's, at most 512.
+        size: side of the crop; by default that of the generator, at most 512.
     """
 
     name = "sam"
     Controls = SamControls
-    needs_masks = True
-    latent_seconds = LATENT_SECONDS
-    encode_seconds = ENCODE_SECONDS
 
     def __init__(self, identity: Engine, ageing: Engine, generator: Engine, *, size: int | None = None) -> None:
-        self.crop = CropSpec("ffhq", size or crop_side(generator))
-        self._identity = identity
+        super().__init__(identity, generator, size=size)
         self._ageing = ageing
-        self._generator = generator
 
-    def encode(self, crop: Crop) -> Latent:
-        """(2 * rows * D + 1,) float32, for no target age: nothing is added."""
-        return self.encode_for(crop, SamControls())
-
-    def encode_for(self, crop: Crop, controls: SamControls) -> Latent:
-        """(2 * rows * D + 1,) float32, for the target age."""
-        code = read_w_plus(self._identity, crop)
+    def encode(self, crop: Crop, controls: SamControls) -> Latent:
+        """(2 * rows * D,) float32, for the target age; nothing is added where there is none."""
+        code = read_w_plus(self.encoder, crop)
         offsets = np.zeros_like(code)
         if controls.age is not None:
             side = self._ageing.inputs[0].shape[-1] or len(crop.image)
-            inputs = {"image": fitted(to_network(crop.image), side), "age": np.array([controls.age], np.float32)}
+            inputs = {
+                "image": resize_pictures(to_network(crop.image), side),
+                "age": np.array([controls.age], np.float32),
+            }
             offsets = self._ageing.run(inputs)["offsets"][0].ravel()
-        return np.concatenate([code, offsets, [0]]).astype(np.float32)
+        return np.concatenate([code, offsets]).astype(np.float32)
 
     def steer(self, latent: Latent, controls: SamControls) -> Latent:
-        """The same latent, with what the age adds left out where there is none."""
-        steered = latent.copy()
-        if controls.age is None:
-            steered[len(latent) // 2 : -1] = 0
-        steered[-1] = controls.detail == "full"
-        return steered
+        """(rows * D,) float32, the code with what the age adds, or without where there is no age."""
+        code, offsets = np.split(latent, 2)
+        return code if controls.age is None else code + offsets
 
-    def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
+    def steer_code(self, code: Floats, controls: SamControls) -> Floats:
+        """The code itself: what the age adds is in the latent."""
+        return code
+
+    def render(self, crop: Crop, latent: Latent, steered: Latent, controls: SamControls) -> Edit:
         """What changes between the drawings of the face as it is and as it would be, or the second drawing itself."""
-        code, offsets = (unpack(half, self._generator) for half in np.split(steered[:-1], 2))
-        if not offsets.any():
+        if controls.age is None:
             return Edit(mask=np.zeros(crop.image.shape[:2], np.float32))
-        return rendered(self._generator, code, code + offsets, crop, full=bool(steered[-1]))
+        return super().render(crop, latent, steered, controls)

@@ -112,7 +112,7 @@ FACESTYLE_HAIR_DOMAINS = Domains(
 )
 
 
-class StarGan(Editor):
+class StarGan(Editor[Controls]):
     """StarGAN as a live editor: the latent is the label, the edit what changes from the own label to the wanted one.
 
     Args:
@@ -123,7 +123,6 @@ class StarGan(Editor):
         name: its name in the catalog.
     """
 
-    needs_masks = True
     latent_seconds = 1.0
     encode_seconds = 0.25
 
@@ -143,7 +142,7 @@ class StarGan(Editor):
         self._generator = generator
         self._reader = reader
 
-    def encode(self, crop: Crop) -> Latent:
+    def encode(self, crop: Crop, controls: Controls) -> Latent:
         """Read the face's own label: (domains,) float32 in [0, 1]."""
         if self._reader is None:
             return np.array(self.domains.assumed, np.float32)
@@ -165,7 +164,7 @@ class StarGan(Editor):
                 steered[i] = value
         return steered
 
-    def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
+    def render(self, crop: Crop, latent: Latent, steered: Latent, controls: Controls) -> Edit:
         """The difference between the face translated to the wanted label and to its own, added to the camera."""
         image = to_network(crop.image)
         delta = np.zeros((3, *image.shape[2:]), np.float32)

@@ -35,8 +35,8 @@ class StarGanV2Controls(Controls):
         return self.domain == "own" or self.strength == 0
 
 
-class StarGanV2(Editor):
-    """StarGAN v2 as a live editor. Its latent is a switch and the style code, so styles blend into each other.
+class StarGanV2(Editor[StarGanV2Controls]):
+    """StarGAN v2 as a live editor. It needs no style of the face as it is, so it reads nothing of the face.
 
     Args:
         generator: engine of `Generator`, inputs "image" and "style" (and "mask_32", "mask_64" with high-pass skips),
@@ -49,7 +49,6 @@ class StarGanV2(Editor):
     name = "starganv2"
     crop = CropSpec("ffhq", 256)
     Controls = StarGanV2Controls
-    needs_masks = True
     latent_seconds = 0.0
     encode_seconds = 0.0
 
@@ -67,26 +66,36 @@ class StarGanV2(Editor):
         self._photos = References()
         self._high_pass = any(spec.name == "mask_32" for spec in generator.inputs)
 
-    def encode(self, crop: Crop) -> Latent:
-        """(1 + style,) float32 zeros: the generator needs no style of the face as it is."""
-        return np.zeros(1 + STYLE, np.float32)
+    def encode(self, crop: Crop, controls: StarGanV2Controls) -> Latent:
+        """(0,) float32."""
+        return np.zeros(0, np.float32)
 
     def steer(self, latent: Latent, controls: StarGanV2Controls) -> Latent:
-        """How far to go, and the style to go to; nowhere while a photo is wanted and there is none."""
+        """(STYLE,) float32, the style to go to; (0,) while no domain is chosen, or a photo is wanted and missing."""
         if controls.domain == "own":
-            return np.zeros_like(latent)
+            return latent
         if controls.style == "reference":
             chosen = self._photos.get(controls.photo) if controls.photo else self._reference
             if chosen is None:
-                return np.zeros_like(latent)
+                return latent
             styles = chosen
         else:
             z = np.random.default_rng(controls.seed).standard_normal((1, LATENT)).astype(np.float32)
             styles = self._mapping.run({"z": z})["styles"][0]
-        style = styles[DOMAINS.index(controls.domain)]
-        return np.concatenate([[controls.strength], style]).astype(np.float32)
+        return np.asarray(styles[DOMAINS.index(controls.domain)], np.float32)
 
-    def controls_of_photo(self, crop: Crop) -> dict[str, Any]:
+    def render(self, crop: Crop, latent: Latent, steered: Latent, controls: StarGanV2Controls) -> Edit:
+        """The face in the wanted style in place of the camera's, as far as the strength says."""
+        mask = head_mask(crop)
+        if not len(steered) or controls.strength == 0:
+            return Edit(mask=np.zeros_like(mask))
+        inputs = {"image": to_network(crop.image), "style": steered[None]}
+        if self._high_pass:
+            inputs["mask_32"], inputs["mask_64"] = feature_masks(crop)
+        translated = self._generator.run(inputs)["translated"][0]
+        return Edit(mask=mask * np.float32(controls.strength), image=to_image(translated))
+
+    def read_photo(self, crop: Crop) -> dict[str, Any]:
         """The style of a photo: hair, make-up, beard.
 
         Raises:
@@ -99,17 +108,6 @@ class StarGanV2(Editor):
     def knows_photo(self, id: str) -> bool:
         """Whether a style is still known."""
         return id in self._photos
-
-    def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
-        """The face in the wanted style in place of the camera's."""
-        mask = head_mask(crop)
-        if steered[0] <= 0:
-            return Edit(mask=np.zeros_like(mask))
-        inputs = {"image": to_network(crop.image), "style": steered[None, 1:]}
-        if self._high_pass:
-            inputs["mask_32"], inputs["mask_64"] = feature_masks(crop)
-        translated = self._generator.run(inputs)["translated"][0]
-        return Edit(mask=mask * np.float32(min(steered[0], 1)), image=to_image(translated))
 
 
 def reference_styles(style_encoder: Engine, crop: Crop) -> Floats:

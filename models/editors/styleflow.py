@@ -11,9 +11,8 @@ from pydantic import Field
 
 from engines.base import Engine
 from models.arrays import Floats, Latent
-from models.crops import CropSpec
-from models.editor import Controls, Crop, Edit, Editor
-from models.editors.latent import ENCODE_SECONDS, LATENT_SECONDS, crop_side, read_w_plus, rendered, unpack
+from models.editor import Controls, Crop, Edit
+from models.editors.wplus import WPlusEditor, read_w_plus
 
 LIGHTS = 9
 """The first nine conditions are spherical-harmonic lighting coefficients; the attributes follow."""
@@ -106,8 +105,8 @@ ASSUMED = {
 """Attributes taken for a face's own where nothing measures them."""
 
 
-class StyleFlow(Editor):
-    """StyleFlow as a live editor. Its latent is condition, W+, and the share of the drawing that replaces the camera.
+class StyleFlow(WPlusEditor[StyleFlowControls]):
+    """StyleFlow as a live editor. Its latent is the condition, then the W+ code.
 
     Args:
         encoder: engine of an encoder into W+ of the FFHQ StyleGAN2 (e4e), input "image", output "w_plus".
@@ -124,9 +123,6 @@ class StyleFlow(Editor):
 
     name = "styleflow"
     Controls = StyleFlowControls
-    needs_masks = True
-    latent_seconds = LATENT_SECONDS
-    encode_seconds = ENCODE_SECONDS
 
     def __init__(
         self,
@@ -138,9 +134,7 @@ class StyleFlow(Editor):
         *,
         size: int | None = None,
     ) -> None:
-        self.crop = CropSpec("ffhq", size or crop_side(generator))
-        self._encoder = encoder
-        self._generator = generator
+        super().__init__(encoder, generator, size=size)
         self._flow = flow
         if lights is not None and (lights.ndim != 2 or lights.shape[1] != LIGHTS or len(lights) <= MOST_SAMPLE):
             raise ValueError(f"lights of shape {lights.shape} are not the authors' samples")
@@ -148,10 +142,9 @@ class StyleFlow(Editor):
         self._presets = None if lights is None else lights[list(LIGHT_SAMPLES.values())]
         self._attributes = attributes or assumed_attributes
 
-    def encode(self, crop: Crop) -> Latent:
-        """(17 + rows * features + 1,) float32."""
-        w = read_w_plus(self._encoder, crop)
-        return np.concatenate([self._light, self._attributes(crop), w, [0]]).astype(np.float32)
+    def encode(self, crop: Crop, controls: StyleFlowControls) -> Latent:
+        """(17 + rows * features,) float32."""
+        return np.concatenate([self._light, self._attributes(crop), read_w_plus(self.encoder, crop)]).astype(np.float32)
 
     def steer(self, latent: Latent, controls: StyleFlowControls) -> Latent:
         """Change the light, then one attribute after the other, each in its own rows of W+, as the authors do.
@@ -160,7 +153,7 @@ class StyleFlow(Editor):
             ValueError: a light is asked for and the published ones are not there.
         """
         features = self._flow.inputs[0].shape[-1]
-        condition, w = latent[:CONDITIONS], latent[CONDITIONS:-1].reshape(-1, features or 1)
+        condition, w = latent[:CONDITIONS], latent[CONDITIONS:].reshape(-1, features or 1)
         shares = np.array([getattr(controls, name) for name in LIGHT_SAMPLES], np.float32)
         if shares.any():
             if self._presets is None:
@@ -173,16 +166,19 @@ class StyleFlow(Editor):
                 continue
             wanted = target_condition(condition, name, current, target)
             condition, w = self._under(condition, w, wanted, attribute.rows)
-        return np.concatenate([condition, w.ravel(), [controls.detail == "full"]]).astype(np.float32)
+        return np.concatenate([condition, w.ravel()]).astype(np.float32)
 
     def _under(self, condition: Floats, w: Floats, wanted: Floats, rows: tuple[int, int]) -> tuple[Floats, Floats]:
         edited = self._flow.run({"w": w[None], "condition": condition[None], "wanted": wanted[None]})["edited"][0]
         return wanted, keep_rows(edited, w, rows)
 
-    def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
-        """What changes between the drawings of the two latents, or the second drawing itself."""
-        own, wanted = (unpack(code[CONDITIONS:], self._generator) for code in (latent, steered))
-        return rendered(self._generator, own, wanted, crop, full=bool(steered[-1]))
+    def steer_code(self, code: Floats, controls: StyleFlowControls) -> Floats:
+        """The code itself: the flow needs the condition, see `steer`."""
+        return code
+
+    def render(self, crop: Crop, latent: Latent, steered: Latent, controls: StyleFlowControls) -> Edit:
+        """What changes between the drawings of the two codes, or the second drawing itself."""
+        return super().render(crop, latent[CONDITIONS:], steered[CONDITIONS:], controls)
 
 
 def assumed_attributes(crop: Crop) -> Floats:

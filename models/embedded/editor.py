@@ -75,13 +75,12 @@ class EmbeddedControls(Controls):
     smile: float = Field(0.0, ge=-1, le=1, title="Smile", json_schema_extra={"step": 0.01})
 
 
-class EmbeddedEditor(Editor):
+class EmbeddedEditor(Editor[EmbeddedControls]):
     """The embedded editor on any engine; see `load`."""
 
     name = "embedded"
     crop = CropSpec(convention="ffhq", size=320, margin=1.25)
     Controls = EmbeddedControls
-    needs_masks = True
     encode_seconds = 0.2
 
     def __init__(
@@ -105,11 +104,12 @@ class EmbeddedEditor(Editor):
         self._smile = smile
         self._scalp = scalp
 
-    def encode(self, crop: Crop) -> Latent:
+    def encode(self, crop: Crop, controls: EmbeddedControls) -> Latent:
         """Read the face.
 
         Args:
             crop: one face, with its mesh.
+            controls: of no influence.
 
         Returns:
             (87570,) float32: the attributes, then how light, skin and hair look, then how the skin ages and grows
@@ -156,13 +156,14 @@ class EmbeddedEditor(Editor):
         steered[SMILE] += np.float32(controls.smile)  # beyond 1 where a face smiles already
         return steered
 
-    def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
+    def render(self, crop: Crop, latent: Latent, steered: Latent, controls: EmbeddedControls) -> Edit:
         """Render the way from `latent` to `steered`.
 
         Args:
             crop: the face, with its mesh; without masks hair is not touched.
             latent: what `encode` read, smoothed or not.
             steered: what `steer` made of it.
+            controls: of no influence: what they ask for is in `steered`.
 
         Returns:
             A warp and a residual for age, smile and grey hair, a replacement for lost hair; the mask is 0

@@ -70,7 +70,7 @@ class HairControls(Controls):
         return self.amount == 0
 
 
-class Hair(Editor):
+class Hair(Editor[HairControls]):
     """The hair dye editor. Its latent holds robust statistics of the hair: smoothing it keeps the colour from pumping.
 
     The crop reaches 1.5 times the FFHQ square: longer hair (below the chest) keeps its own colour, with a soft passage.
@@ -79,10 +79,9 @@ class Hair(Editor):
     name = "hair"
     crop = CropSpec("ffhq", 256, 1.5)
     Controls = HairControls
-    needs_masks = True
     latent_seconds = 0.6
 
-    def encode(self, crop: Crop) -> Latent:
+    def encode(self, crop: Crop, controls: HairControls) -> Latent:
         """Measure the hair.
 
         Args:
@@ -119,13 +118,13 @@ class Hair(Editor):
         steered[:3] += controls.amount * (target - latent[:3]).astype(np.float32)
         return steered
 
-    def controls_of_photo(self, crop: Crop) -> dict[str, Any]:
+    def read_photo(self, crop: Crop) -> dict[str, Any]:
         """The dye that gives the hair of a photo: its median colour.
 
         Raises:
             ValueError: the photo shows too little hair.
         """
-        latent = self.encode(crop)
+        latent = self.encode(crop, HairControls())
         if latent[FRACTION] < LEAST_HAIR:
             raise ValueError("no hair in this photo: choose one that shows it")
         return {"colour": "custom", "custom": hex_of_lab(latent[:SPREAD]), "amount": 1.0}
@@ -134,7 +133,7 @@ class Hair(Editor):
         """Always: nothing is kept but the colour."""
         return True
 
-    def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
+    def render(self, crop: Crop, latent: Latent, steered: Latent, controls: HairControls) -> Edit:
         """Recolour the hair from the statistics `latent` to `steered`: a residual under a mask along the strands."""
         size = len(crop.image)
         masks = _masks(crop)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from models.editor import Controls, Editor
+from models.editor import AnyEditor, Controls
 from models.entry import Entry, LoadEngine, Preset, Weights, weights_folder
 from models.weights.sources import (
     E4E,
@@ -173,7 +173,7 @@ def _latent(inverter: Inverter) -> Entry:
     networks = (folder / "encoder.onnx", folder / "generator.onnx")
     semantics = _semantics(folder)
 
-    def load(load_engine: LoadEngine) -> Editor:
+    def load(load_engine: LoadEngine) -> AnyEditor:
         return _latent_editor(inverter.name, load_engine, networks, semantics)
 
     return Entry(
@@ -202,7 +202,7 @@ def _mobile() -> Entry:
     networks = (E4E_NETWORKS[0], folder / "generator.onnx")
     semantics = _semantics(E4E.path.parent)  # of the generator that it was taught by
 
-    def load(load_engine: LoadEngine) -> Editor:
+    def load(load_engine: LoadEngine) -> AnyEditor:
         return _latent_editor("mobilestylegan", load_engine, networks, semantics)
 
     return Entry(
@@ -231,7 +231,7 @@ def _own_generator() -> Entry:
     networks = (E4E_NETWORKS[0], folder / "generator.onnx")
     semantics = _semantics(folder)
 
-    def load(load_engine: LoadEngine) -> Editor:
+    def load(load_engine: LoadEngine) -> AnyEditor:
         return _latent_editor("stylegan2", load_engine, networks, semantics)
 
     return Entry(
@@ -255,7 +255,7 @@ def _sam() -> Entry:
     )
     networks = tuple(folder / name for name in ("identity.onnx", "ageing.onnx", "generator.onnx"))
 
-    def load(load_engine: LoadEngine) -> Editor:
+    def load(load_engine: LoadEngine) -> AnyEditor:
         from models.editors.sam import Sam  # noqa: PLC0415
 
         return Sam(*map(load_engine, networks))
@@ -282,7 +282,7 @@ def _hairmapper() -> Entry:
     )
     network = folder / "mapper.onnx"
 
-    def load(load_engine: LoadEngine) -> Editor:
+    def load(load_engine: LoadEngine) -> AnyEditor:
         from models.editors.hairmapper import HairMapper  # noqa: PLC0415
 
         encoder, generator = map(load_engine, E4E_NETWORKS)
@@ -315,7 +315,7 @@ def _babygan() -> Entry:
 
         return babygan.babygan_controls(_babygan_sliders(_placeholder))
 
-    def load(load_engine: LoadEngine) -> Editor:
+    def load(load_engine: LoadEngine) -> AnyEditor:
         from models import latents  # noqa: PLC0415
         from models.editors.babygan import BabyGan  # noqa: PLC0415
 
@@ -358,7 +358,7 @@ def _semantics(folder: Path) -> dict[str, Path]:
 
 def _latent_editor(
     name: str, load_engine: LoadEngine, networks: tuple[Path, ...], semantics: Mapping[str, Path]
-) -> Editor:
+) -> AnyEditor:
     from models import latents  # noqa: PLC0415
     from models.editors.latent import LatentEditor, Slider  # noqa: PLC0415
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.editor import Controls, Editor
+from models.editor import AnyEditor, Controls
 from models.entry import Entry, LoadEngine, Preset, Weights, weights_folder
 from models.weights.sources import CC_BY_NC, conversion, drive, github, own_weights
 
@@ -81,7 +81,7 @@ def entries() -> tuple[Entry, ...]:
 
 
 def _hyperplanes() -> Entry:
-    def load(load_engine: LoadEngine) -> Editor:
+    def load(load_engine: LoadEngine) -> AnyEditor:
         from models import latents  # noqa: PLC0415
         from models.editors.latent import LatentEditor, Slider  # noqa: PLC0415
 
@@ -120,7 +120,7 @@ def _babygan() -> Entry:
         placeholder = Direction("", np.zeros(1, np.float32), GENERATOR)
         return babygan.babygan_controls({name: Slider(placeholder, BABY_REACH) for name in BABY_SLIDERS})
 
-    def load(load_engine: LoadEngine) -> Editor:
+    def load(load_engine: LoadEngine) -> AnyEditor:
         from models import latents  # noqa: PLC0415
         from models.editors.babygan import BabyGan  # noqa: PLC0415
         from models.editors.latent import Slider  # noqa: PLC0415

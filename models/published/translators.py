@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models.editor import Controls, Editor
+from models.editor import AnyEditor, Controls
 from models.entry import Entry, LoadEngine, Preset, Weights, weights_folder
 from models.weights.sources import (
     CC_BY_NC,
@@ -39,7 +39,7 @@ def _stargan(
     folder = weights[0].path.parent
     networks = (folder / "generator.onnx", folder / "labels.onnx")[: len(weights)]
 
-    def load(load_engine: LoadEngine) -> Editor:
+    def load(load_engine: LoadEngine) -> AnyEditor:
         from models.editors import stargan  # noqa: PLC0415
 
         generator, *reader = map(load_engine, networks)
@@ -87,7 +87,7 @@ def _lats() -> Entry:
         )
     )
 
-    def load(load_engine: LoadEngine) -> Editor:
+    def load(load_engine: LoadEngine) -> AnyEditor:
         from models.editors.lats import Lats  # noqa: PLC0415
 
         return Lats({model: load_engine(path) for model, path in networks.items()})
@@ -121,7 +121,7 @@ def _fran() -> Entry:
     )
     network = folder / "residual.onnx"
 
-    def load(load_engine: LoadEngine) -> Editor:
+    def load(load_engine: LoadEngine) -> AnyEditor:
         from models.editors.fran import Fran  # noqa: PLC0415
 
         return Fran(load_engine(network))
@@ -153,7 +153,7 @@ def _pix2pix(name: str, title: str, description: str, *, file: str, origin: str,
 
         return other_half_controls(("AtoB", "BtoA") if backwards.is_file() else ("AtoB",))
 
-    def load(load_engine: LoadEngine) -> Editor:
+    def load(load_engine: LoadEngine) -> AnyEditor:
         from models.editors.pix2pix import OtherHalf  # noqa: PLC0415
 
         generators = {"AtoB": load_engine(network)}
@@ -187,7 +187,7 @@ def _starganv2() -> Entry:
 
     reference = folder / "reference.npy"
 
-    def load(load_engine: LoadEngine) -> Editor:
+    def load(load_engine: LoadEngine) -> AnyEditor:
         from models.editors.starganv2 import StarGanV2  # noqa: PLC0415
 
         styles = np.load(reference, allow_pickle=False) if reference.is_file() else None
@@ -250,7 +250,7 @@ def _alae() -> Entry:
         *(file.path for file in directions.values()),
     )
 
-    def load(load_engine: LoadEngine) -> Editor:
+    def load(load_engine: LoadEngine) -> AnyEditor:
         from models.editors.alae import Alae  # noqa: PLC0415
 
         vectors = {name: np.load(file.path, allow_pickle=False) for name, file in directions.items()}
@@ -291,7 +291,7 @@ def _styleflow() -> Entry:
     )
     network = folder / "flow.onnx"
 
-    def load(load_engine: LoadEngine) -> Editor:
+    def load(load_engine: LoadEngine) -> AnyEditor:
         from models.editors.styleflow import LIGHTS, StyleFlow  # noqa: PLC0415
 
         encoder, generator = map(load_engine, E4E_NETWORKS)

@@ -7,22 +7,23 @@ for: then calls still work, slower.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
 from aiortc import RTCPeerConnection, RTCRtpSender, RTCRtpTransceiver
 from aiortc.rtcrtpparameters import RTCRtpCodecCapability
 
+from signaling.logs import limited
 from signaling.settings import ServerSettings
 from signaling.transport.bitrate import bitrates
-from signaling.transport.decoders import DecoderStop
+from signaling.transport.decoders import DecoderStop, bound_decoder
 from signaling.transport.encoders import MACROBLOCK_PIXELS, h264_level, use_encoder
 from signaling.transport.handshake import leave_quietly
+from signaling.transport.intake import Intake
 from signaling.transport.jitter import FrameBuffer, release_on_marker
 from signaling.transport.uplink import keep_floor
 
-logger = logging.getLogger(__name__)
+logger = limited(__name__)
 
 WRITTEN_FOR = "1.16."
 CONSTRAINED_BASELINE = "42e01f"
@@ -35,10 +36,12 @@ class Tuned:
     Attributes:
         decoders: to wait for after the connection was closed.
         incoming: the buffers of the videos that come in.
+        intake: counts what is refused.
     """
 
     decoders: list[DecoderStop] = field(default_factory=list)
     incoming: list[FrameBuffer] = field(default_factory=list)
+    intake: Intake = field(default_factory=Intake)
 
 
 def supported(installed: str) -> bool:
@@ -78,6 +81,10 @@ def tune(connection: RTCPeerConnection, settings: ServerSettings, installed: str
         tuned.decoders.append(DecoderStop(transceiver.receiver))
         if transceiver.kind == "video" and transceiver._codecs:
             tuned.incoming.append(_tune_video(transceiver, settings))
+    for transport in {transceiver.receiver.transport for transceiver in connection.getTransceivers()}:
+        tuned.intake.guard_media(transport)
+    if connection.sctp is not None:
+        tuned.intake.guard_channels(connection.sctp)
     return tuned
 
 
@@ -85,6 +92,7 @@ def _tune_video(transceiver: RTCRtpTransceiver, settings: ServerSettings) -> Fra
     codecs = transceiver._codecs
     names = {codec.payloadType: codec.name for codec in codecs}
     buffer = release_on_marker(transceiver.receiver, names, settings.max_frame_pixels)
+    bound_decoder(transceiver.receiver, settings.max_frame_pixels)
     keep_floor(transceiver.receiver, settings.min_bitrate)
     use_encoder(transceiver.sender, codecs[0].name, settings.h264_preset, settings.min_bitrate, settings.max_bitrate)
     start = bitrates(1280, 720, settings.min_bitrate, settings.max_bitrate).start

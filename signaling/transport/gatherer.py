@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import socket
 from collections.abc import Iterable
@@ -14,9 +13,10 @@ from aioice.ice import Connection, StunProtocol
 from aioice.turn import UDP_SOCKET_BUFFER_SIZE
 from aiortc import RTCIceTransport, RTCPeerConnection
 
+from signaling.logs import limited
 from signaling.settings import ServerSettings
 
-logger = logging.getLogger(__name__)
+logger = limited(__name__)
 
 
 def offer_addresses(connection: RTCPeerConnection, settings: ServerSettings) -> None:

@@ -6,12 +6,12 @@ it then raises appears in the log as an error of the server.
 
 from __future__ import annotations
 
-import logging
-
 from aiortc import RTCPeerConnection
 from aiortc.exceptions import InvalidStateError
 
-logger = logging.getLogger(__name__)
+from signaling.logs import limited
+
+logger = limited(__name__)
 
 
 def leave_quietly(connection: RTCPeerConnection) -> None:

@@ -8,7 +8,6 @@ on after a loss, which smears until the next key frame.
 
 from __future__ import annotations
 
-import logging
 import queue
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -16,10 +15,11 @@ from collections.abc import Iterator, Mapping
 from aiortc import RTCRtpReceiver
 from aiortc.rtp import RtpPacket
 
+from signaling.logs import limited
 from signaling.transport.decoders import empty
 from signaling.transport.sizes import Unreadable, coded_size, too_large
 
-logger = logging.getLogger(__name__)
+logger = limited(__name__)
 
 CAPACITY = 1024  # packets; a key frame of 1080p fits several times
 VIDEO_CLOCK = 90_000  # RTP ticks a second

@@ -20,7 +20,7 @@ from engines.select import load as load_engine
 from models import catalog
 from models.arrays import Floats, Image
 from models.crops import cut, quad_of
-from models.editor import Controls, Editor
+from models.editor import AnyEditor, Controls
 from models.embedded import EMBEDDED
 from models.face.detector import Detector
 from models.face.landmarks import Landmarks
@@ -118,7 +118,7 @@ class ClipReader:
                 yield run
 
 
-def flicker(run: list[Seen], tracker: Tracker, editor: Editor, segmenter: Segmenter, controls: Controls) -> float:
+def flicker(run: list[Seen], tracker: Tracker, editor: AnyEditor, segmenter: Segmenter, controls: Controls) -> float:
     """Mean flow-compensated frame difference where the edit changed anything, edited over camera.
 
     Args:
@@ -150,7 +150,7 @@ def flicker(run: list[Seen], tracker: Tracker, editor: Editor, segmenter: Segmen
 
 
 def print_flicker(
-    clips: Path, editor: Editor, segmenter: Segmenter, edits: Mapping[str, Controls], goal: float
+    clips: Path, editor: AnyEditor, segmenter: Segmenter, edits: Mapping[str, Controls], goal: float
 ) -> None:
     """Print how much each edit flickers on each clip, as Markdown.
 

@@ -9,6 +9,7 @@ import ctypes
 import io
 import json
 import warnings
+from collections.abc import Mapping
 from contextlib import nullcontext
 from enum import IntEnum
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ import onnxruntime
 import torch
 
 from engines.backends.cuda_device import Launch, torch_dtype
+from engines.base import Array
 
 
 class HostDevice:
@@ -32,12 +34,12 @@ class HostDevice:
         self.replays = 0
         self.followed = 0
 
-    def buffer(self, shape, dtype):
+    def buffer(self, shape: Any, dtype: Any) -> Any:
         return torch.zeros(shape, dtype=torch_dtype(dtype))
 
     pinned = buffer
 
-    def active(self):
+    def active(self) -> Any:
         return nullcontext()
 
     def follow(self) -> None:
@@ -64,7 +66,7 @@ class _Context:
         self.engine = engine
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.addresses: dict[str, int] = {}
-        self.profile: int | None = None
+        self.profile = -1
         self.memory: tuple[int, int] | None = None
 
     def set_optimization_profile_async(self, index: int, stream: int) -> bool:
@@ -99,7 +101,7 @@ class _Context:
         for value in session.get_inputs():
             count = int(np.prod(self.shapes[value.name]))
             memory = (ctypes.c_float * count).from_address(self.addresses[value.name])
-            inputs[value.name] = np.frombuffer(memory, np.float32).reshape(self.shapes[value.name]).copy()
+            inputs[value.name] = np.ctypeslib.as_array(memory).reshape(self.shapes[value.name]).copy()
         names = [value.name for value in session.get_outputs()]
         for name, result in zip(names, session.run(names, inputs), strict=True):
             ctypes.memmove(self.addresses[name], np.ascontiguousarray(result).ctypes.data, result.nbytes)
@@ -165,8 +167,10 @@ class TensorRt:
     __name__ = "tensorrt"
     NetworkDefinitionCreationFlag = IntEnum("NetworkDefinitionCreationFlag", {"STRONGLY_TYPED": 1})
     TensorIOMode = IntEnum("TensorIOMode", {"NONE": 0, "INPUT": 1, "OUTPUT": 2})
-    BuilderFlag = IntEnum("BuilderFlag", {"REFIT": 4, "TF32": 6})
-    ExecutionContextAllocationStrategy = IntEnum("Strategy", {"STATIC": 0, "ON_PROFILE_CHANGE": 1, "USER_MANAGED": 2})
+    BuilderFlag = IntEnum("BuilderFlag", {"TF32": 6})
+    ExecutionContextAllocationStrategy = IntEnum(
+        "ExecutionContextAllocationStrategy", {"STATIC": 0, "ON_PROFILE_CHANGE": 1, "USER_MANAGED": 2}
+    )
 
     class IProgressMonitor:
         pass
@@ -187,7 +191,7 @@ class TensorRt:
     def nptype(kind: str) -> type:
         return {"tensor(float)": np.float32, "tensor(float16)": np.float16}[kind]
 
-    def Builder(self, logger):
+    def Builder(self, logger: Any) -> Any:
         return SimpleNamespace(
             create_network=self._network,
             create_builder_config=self._config,
@@ -195,7 +199,7 @@ class TensorRt:
             build_serialized_network=lambda network, config: self._build(logger, network, config),
         )
 
-    def OnnxParser(self, network, logger):
+    def OnnxParser(self, network: Any, logger: Any) -> Any:
         def parse(graph: bytes) -> bool:
             network.graph = graph
             model = onnx.load_from_string(graph)
@@ -215,21 +219,13 @@ class TensorRt:
             network.num_inputs = len(network.inputs)
             return not refused
 
-        parser = SimpleNamespace(parse=parse, num_errors=0, errors=[], get_error=lambda index: parser.errors[index])
+        parser: Any = SimpleNamespace(
+            parse=parse, num_errors=0, errors=[], get_error=lambda index: parser.errors[index]
+        )
         return parser
 
-    def Runtime(self, logger):
+    def Runtime(self, logger: Any) -> Any:
         return SimpleNamespace(deserialize_cuda_engine=lambda plan: self._deserialize(logger, plan))
-
-    def Refitter(self, plan, logger):
-        return SimpleNamespace(plan=plan, refit_cuda_engine=lambda: plan.header["refittable"])
-
-    def OnnxParserRefitter(self, refitter, logger):
-        def refit_from_bytes(graph: bytes) -> bool:
-            refitter.plan.load(graph)
-            return True
-
-        return SimpleNamespace(refit_from_bytes=refit_from_bytes, num_errors=0)
 
     def _network(self, flags: int) -> SimpleNamespace:
         network = SimpleNamespace(flags=flags, graph=b"", inputs=[], num_inputs=0)
@@ -243,17 +239,17 @@ class TensorRt:
         config.add_optimization_profile = config.profiles.append
         config.set_flag = config.flags.append
         config.create_timing_cache = lambda data: SimpleNamespace(serialize=lambda: b"timed " + data[:40])
-        config.set_timing_cache = lambda cache, ignore_mismatch: setattr(config, "timing", cache) or True
+        config.set_timing_cache = lambda cache, ignore_mismatch: vars(config).update(timing=cache) is None
         return config
 
     def _profile(self) -> dict[str, Any]:
-        class Profile(dict):
-            def set_shape(self, name, low, usual, high):
+        class Profile(dict[str, Any]):
+            def set_shape(self, name: str, low: Any, usual: Any, high: Any) -> None:
                 self[name] = [list(low), list(usual), list(high)]
 
         return Profile()
 
-    def _build(self, logger, network, config) -> bytes | None:
+    def _build(self, logger: Any, network: Any, config: Any) -> bytes | None:
         self.builds.append(SimpleNamespace(network=network, config=config))
         monitor = config.progress_monitor
         monitor.phase_start("Building engine", None, 1)
@@ -265,14 +261,10 @@ class TensorRt:
         if self.fails:
             logger.log(self.ILogger.Severity.ERROR, "no kernel for this layer")
             return None
-        header = {
-            "version": self.__version__,
-            "profiles": config.profiles,
-            "refittable": self.BuilderFlag.REFIT in config.flags,
-        }
+        header = {"version": self.__version__, "profiles": config.profiles}
         return json.dumps(header).encode() + b"\n" + network.graph
 
-    def _deserialize(self, logger, plan: bytes) -> _Plan | None:
+    def _deserialize(self, logger: Any, plan: bytes) -> _Plan | None:
         made = _Plan(self, plan)
         if made.header["version"] != self.__version__:
             logger.log(self.ILogger.Severity.ERROR, "made by another version")
@@ -285,7 +277,9 @@ class TensorRtRtx(TensorRt):
 
     __name__ = "tensorrt_rtx"
     ComputeCapability = IntEnum("ComputeCapability", {"SM75": 75, "SM89": 89, "SM120": 120})
-    DynamicShapesKernelSpecializationStrategy = IntEnum("Specialization", {"LAZY": 0, "EAGER": 1, "NONE": 2})
+    DynamicShapesKernelSpecializationStrategy = IntEnum(
+        "DynamicShapesKernelSpecializationStrategy", {"LAZY": 0, "EAGER": 1, "NONE": 2}
+    )
     CudaGraphStrategy = IntEnum("CudaGraphStrategy", {"DISABLED": 0, "WHOLE_GRAPH_CAPTURE": 1})
 
     def __init__(self) -> None:
@@ -301,10 +295,10 @@ class TensorRtRtx(TensorRt):
         config.set_compute_capability = lambda value, index: config.capabilities.update({index: value}) or True
         return config
 
-    def _deserialize(self, logger, plan: bytes) -> _Plan | None:
-        made = super()._deserialize(logger, plan)
+    def _deserialize(self, logger: Any, plan: bytes) -> _Plan | None:
+        made: Any = super()._deserialize(logger, plan)
 
-        def create_runtime_config():
+        def create_runtime_config() -> Any:
             def deserialize(blob: bytes) -> bool:
                 self.kernels = blob
                 return blob.startswith(b"kernels")
@@ -315,12 +309,12 @@ class TensorRtRtx(TensorRt):
             if self.records:
                 config.cuda_graph_strategy = 0
             self.configs.append(config)
-            config.set_runtime_cache = lambda cache: setattr(config, "cache", cache) or True
+            config.set_runtime_cache = lambda cache: vars(config).update(cache=cache) is None
             return config
 
-        def create_execution_context(config):
+        def create_execution_context(config: Any) -> Any:
             assert config.cache is not None
-            context = _Context(made)
+            context: Any = _Context(made)
             context.is_stream_capturable = lambda stream: self.capturable
             return context
 
@@ -339,31 +333,31 @@ class Torch2Trt:
 
     def torch2trt(  # noqa: PLR0917 (its own signature)
         self,
-        module,
-        inputs,
-        input_names=None,
-        output_names=None,
-        log_level=1,
-        fp16_mode=False,
-        max_workspace_size=1 << 25,
-        strict_type_constraints=False,
-        keep_network=True,
-        int8_mode=False,
-        int8_calib_dataset=None,
-        int8_calib_algorithm=None,
-        use_onnx=False,
-        default_device_type=0,
-        dla_core=0,
-        gpu_fallback=True,
-        device_types=None,
-        min_shapes=None,
-        max_shapes=None,
-        opt_shapes=None,
-        onnx_opset=None,
-        max_batch_size=None,
-        avg_timing_iterations=None,
-        **kwargs,
-    ):
+        module: Any,
+        inputs: Mapping[str, Array],
+        input_names: Any = None,
+        output_names: Any = None,
+        log_level: Any = 1,
+        fp16_mode: Any = False,
+        max_workspace_size: Any = 1 << 25,
+        strict_type_constraints: Any = False,
+        keep_network: Any = True,
+        int8_mode: Any = False,
+        int8_calib_dataset: Any = None,
+        int8_calib_algorithm: Any = None,
+        use_onnx: Any = False,
+        default_device_type: Any = 0,
+        dla_core: Any = 0,
+        gpu_fallback: Any = True,
+        device_types: Any = None,
+        min_shapes: Any = None,
+        max_shapes: Any = None,
+        opt_shapes: Any = None,
+        onnx_opset: Any = None,
+        max_batch_size: Any = None,
+        avg_timing_iterations: Any = None,
+        **kwargs: Any,
+    ) -> Any:
         assert not kwargs
         self.calls.append({"fp16_mode": fp16_mode, "max_workspace_size": max_workspace_size})
         file = io.BytesIO()
@@ -373,7 +367,7 @@ class Torch2Trt:
             torch.onnx.export(
                 module,
                 tuple(inputs),
-                file,
+                file,  # type: ignore[arg-type]
                 input_names=input_names,
                 output_names=output_names,
                 dynamic_axes=free,
@@ -382,6 +376,6 @@ class Torch2Trt:
             )
         shapes = zip(input_names, min_shapes, opt_shapes, max_shapes, strict=True)
         profile = {name: [list(size) for size in sizes] for name, *sizes in shapes}
-        header = {"version": "10.16.0", "profiles": [profile], "refittable": False}
+        header = {"version": "10.16.0", "profiles": [profile]}
         plan = json.dumps(header).encode() + b"\n" + file.getvalue()
         return SimpleNamespace(engine=SimpleNamespace(serialize=lambda: plan))

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pytest
 
 from engines import accuracy
 from engines.accuracy import Tolerance, compare, draw
-from engines.base import Engine, TensorSpec
+from engines.base import Array, Engine, TensorSpec
 
 FLOAT = np.dtype(np.float32)
 
@@ -20,25 +23,25 @@ class Scaled(Engine):
     def __init__(self, factor: float = 1.0, off: float = 0.0) -> None:
         self.factor, self.off = factor, off
 
-    def _run(self, inputs):
+    def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         z = inputs["x"].copy()
         z[0, 0] += self.off
         return {"y": inputs["x"] * np.float32(self.factor), "z": z}
 
 
-def test_equal_engines_are_at_distance_zero():
+def test_equal_engines_are_at_distance_zero() -> None:
     verdict = compare(Scaled(), Scaled())
     assert (verdict.relative_l2, verdict.worst) == (0, 0)
     assert verdict.holds
 
 
-def test_relative_l2_is_of_the_worst_output():
+def test_relative_l2_is_of_the_worst_output() -> None:
     verdict = compare(Scaled(1.01), Scaled())
     assert verdict.relative_l2 == pytest.approx(0.01, rel=1e-3)
     assert verdict.output == "y"
 
 
-def test_worst_element_is_relative_to_the_largest():
+def test_worst_element_is_relative_to_the_largest() -> None:
     verdict = compare(Scaled(off=5.0), Scaled(), samples=3)
     largest = max(float(abs(draw(Scaled.inputs, accuracy.SEED + index)["x"]).max()) for index in range(3))
     assert verdict.worst == pytest.approx(5.0 / largest)
@@ -49,16 +52,16 @@ def test_worst_element_is_relative_to_the_largest():
 @pytest.mark.parametrize(
     ("factor", "holds"), [(1.0009, True), (1.0011, False), (float("nan"), False), (float("inf"), False)]
 )
-def test_the_tolerance_of_the_precision_decides(monkeypatch, factor, holds):
+def test_the_tolerance_of_the_precision_decides(monkeypatch: pytest.MonkeyPatch, factor: Any, holds: Any) -> None:
     monkeypatch.setitem(accuracy.TOLERANCES, "f16", Tolerance(1e-3, 1))
     parity = compare(Scaled(factor), Scaled())
     assert parity.holds is holds
     assert ("outside" in str(parity)) is not holds
 
 
-def test_another_shape_is_infinitely_far():
+def test_another_shape_is_infinitely_far() -> None:
     class Cut(Scaled):
-        def _run(self, inputs):
+        def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
             return {name: value[:, :1] for name, value in super()._run(inputs).items()}
 
     verdict = compare(Cut(), Scaled())
@@ -66,13 +69,13 @@ def test_another_shape_is_infinitely_far():
     assert not verdict.holds
 
 
-def test_zeros_want_zeros():
+def test_zeros_want_zeros() -> None:
     zero = Scaled(0.0)
     assert compare(zero, zero).relative_l2 == 0
     assert compare(Scaled(1e-9), zero).relative_l2 == float("inf")
 
 
-def test_drawn_inputs_fit_and_repeat():
+def test_drawn_inputs_fit_and_repeat() -> None:
     specs = (
         TensorSpec("f", (None, 3, 8), np.dtype(np.float16)),
         TensorSpec("b", (64,), np.dtype(np.uint8)),

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 
-from engines.base import DeviceLost, Engine, EngineError, OutOfMemory, TensorSpec
+from engines.base import Array, DeviceLost, Engine, EngineError, OutOfMemory, TensorSpec
 from engines.batching import BatchedEngine, Dropped, session
+from engines.planner import Request
 
 
 class Doubler(Engine):
@@ -29,7 +32,7 @@ class Doubler(Engine):
         if fixed:
             self.outputs = (TensorSpec("out", (1, 3), np.dtype(np.float32)),)
 
-    def _run(self, inputs):
+    def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         self.entered.release()
         self.gate.wait(10)
         self.sizes.append(len(inputs["x"]))
@@ -58,7 +61,7 @@ def wait_until_queued(engine: BatchedEngine, count: int) -> None:
         threading.Event().wait(0.001)
 
 
-def held(inner: Doubler, engine: BatchedEngine, pool: ThreadPoolExecutor, calls: int) -> list:
+def held(inner: Doubler, engine: BatchedEngine, pool: ThreadPoolExecutor, calls: int) -> list[Future[np.ndarray]]:
     """Start one call, hold it inside the engine, queue more behind it, and let go."""
     inner.gate.clear()
     futures = [pool.submit(call, engine, 0.0, name="s0")]
@@ -69,7 +72,7 @@ def held(inner: Doubler, engine: BatchedEngine, pool: ThreadPoolExecutor, calls:
     return futures
 
 
-def test_every_caller_gets_its_own_result():
+def test_every_caller_gets_its_own_result() -> None:
     inner, threads, calls = Doubler(), 12, 60
     start = threading.Barrier(threads)
 
@@ -91,7 +94,7 @@ def test_every_caller_gets_its_own_result():
     assert inner.closed
 
 
-def test_requests_that_wait_run_together():
+def test_requests_that_wait_run_together() -> None:
     inner = Doubler()
     with BatchedEngine(inner, late=60.0) as engine, ThreadPoolExecutor(8) as pool:
         results = [future.result(10) for future in held(inner, engine, pool, 6)]
@@ -100,10 +103,10 @@ def test_requests_that_wait_run_together():
     assert all(result.base is None for result in results)  # nobody holds a part of another's memory
 
 
-def test_rows_that_belong_to_nobody_are_given_to_nobody():
+def test_rows_that_belong_to_nobody_are_given_to_nobody() -> None:
     inner = Doubler()
     inner_run = inner._run
-    inner._run = lambda inputs: {"out": np.repeat(inner_run(inputs)["out"], 7, 0)}  # boxes, say, of all pictures
+    inner._run = lambda inputs: {"out": np.repeat(inner_run(inputs)["out"], 7, 0)}  # type: ignore[method-assign]  # boxes, say, of all pictures
     with BatchedEngine(inner, late=60.0) as engine, ThreadPoolExecutor(8) as pool:
         first, *others = held(inner, engine, pool, 4)
         assert first.result(10).shape == (7, 3)
@@ -112,7 +115,7 @@ def test_rows_that_belong_to_nobody_are_given_to_nobody():
                 future.result(10)
 
 
-def test_a_network_of_fixed_batch_runs_one_by_one():
+def test_a_network_of_fixed_batch_runs_one_by_one() -> None:
     inner = Doubler(fixed=True)
     with BatchedEngine(inner, late=60.0) as engine, ThreadPoolExecutor(8) as pool:
         for future in held(inner, engine, pool, 4):
@@ -120,7 +123,7 @@ def test_a_network_of_fixed_batch_runs_one_by_one():
     assert inner.sizes == [1, 1, 1, 1]
 
 
-def test_late_requests_get_an_answer_too():
+def test_late_requests_get_an_answer_too() -> None:
     inner, now = Doubler(), [0.0]
     with BatchedEngine(inner, late=0.1, clock=lambda: now[0]) as engine, ThreadPoolExecutor(8) as pool:
         call(engine, 0.0, name="a")
@@ -138,7 +141,7 @@ def test_late_requests_get_an_answer_too():
         assert call(engine, 3.0, name="b")[0, 0] == 6.5
 
 
-def test_a_slow_engine_does_not_drop_who_waits_for_one_call():
+def test_a_slow_engine_does_not_drop_who_waits_for_one_call() -> None:
     inner, now = Doubler(), [0.0]
     with BatchedEngine(inner, late=0.1, clock=lambda: now[0]) as engine, ThreadPoolExecutor(8) as pool:
         inner.gate.clear()
@@ -152,18 +155,23 @@ def test_a_slow_engine_does_not_drop_who_waits_for_one_call():
         assert second.result(10)[0, 0] == 4.5
 
 
-def test_who_is_alone_runs_in_its_own_thread():
+def test_who_is_alone_runs_in_its_own_thread() -> None:
     inner = Doubler()
     threads = []
     inner_run = inner._run
-    inner._run = lambda inputs: threads.append(threading.get_ident()) or inner_run(inputs)
+
+    def noted(inputs: Mapping[str, Array]) -> dict[str, Array]:
+        threads.append(threading.get_ident())
+        return inner_run(inputs)
+
+    inner._run = noted  # type: ignore[method-assign]
     with BatchedEngine(inner) as engine:
         for value in range(3):
             call(engine, float(value), name="a")
     assert set(threads) == {threading.get_ident()}
 
 
-def test_out_of_memory_falls_back_to_smaller_batches(caplog):
+def test_out_of_memory_falls_back_to_smaller_batches(caplog: pytest.LogCaptureFixture) -> None:
     inner = Doubler(memory=2)
     with BatchedEngine(inner, late=60.0) as engine, ThreadPoolExecutor(8) as pool:
         results = [future.result(10) for future in held(inner, engine, pool, 7)]
@@ -178,7 +186,7 @@ def test_out_of_memory_falls_back_to_smaller_batches(caplog):
         call(engine, 1.0)
 
 
-def test_one_large_request_falls_back_to_smaller_batches_too():
+def test_one_large_request_falls_back_to_smaller_batches_too() -> None:
     inner = Doubler(memory=3)
     with BatchedEngine(inner) as engine:
         inputs = {"x": np.arange(21, dtype=np.float32).reshape(7, 3), "y": np.arange(7, dtype=np.float32)}
@@ -188,14 +196,14 @@ def test_one_large_request_falls_back_to_smaller_batches_too():
     assert inner.sizes == [7, 4, 2, 2, 2, 1, 2, 2, 2, 1]
 
 
-def test_more_rows_than_a_batch_holds_are_run_in_parts():
+def test_more_rows_than_a_batch_holds_are_run_in_parts() -> None:
     inner = Doubler()
     with BatchedEngine(inner, largest=8) as engine:
         assert call(engine, 1.0, rows=20).shape == (20, 3)
     assert inner.sizes == [5, 5, 5, 5]
 
 
-def test_a_host_without_memory_falls_back_too():
+def test_a_host_without_memory_falls_back_too() -> None:
     inner = Doubler()
     inner.memory_error = True
     with BatchedEngine(inner) as engine:
@@ -203,7 +211,7 @@ def test_a_host_without_memory_falls_back_too():
     assert inner.sizes == [2, 1, 1]
 
 
-def test_warming_up_ends_where_the_memory_does():
+def test_warming_up_ends_where_the_memory_does() -> None:
     inner = Doubler(memory=2)
     with BatchedEngine(inner, largest=8) as engine:
         engine.warm_up()
@@ -220,7 +228,7 @@ class Unlike(Exception):
         super().__init__(f"{words} ({code})")
 
 
-def test_an_error_that_cannot_be_copied_reaches_everybody():
+def test_an_error_that_cannot_be_copied_reaches_everybody() -> None:
     inner = Doubler()
     inner.error = Unlike(7, "the library failed")
     with BatchedEngine(inner, late=60.0) as engine, ThreadPoolExecutor(8) as pool:
@@ -229,7 +237,7 @@ def test_an_error_that_cannot_be_copied_reaches_everybody():
                 future.result(10)
 
 
-def test_an_error_of_one_batch_ends_nothing_else():
+def test_an_error_of_one_batch_ends_nothing_else() -> None:
     inner = Doubler()
     with BatchedEngine(inner) as engine:
         for error in (EngineError("the device hiccuped"), ZeroDivisionError("a bug")):
@@ -241,7 +249,7 @@ def test_an_error_of_one_batch_ends_nothing_else():
         assert call(engine, 1.0)[0, 0] == 2.5
 
 
-def test_a_lost_device_is_one_clear_error_at_once():
+def test_a_lost_device_is_one_clear_error_at_once() -> None:
     inner = Doubler()
     with BatchedEngine(inner, late=60.0) as engine, ThreadPoolExecutor(8) as pool:
         inner.error = DeviceLost("the GPU fell off the bus")
@@ -255,7 +263,7 @@ def test_a_lost_device_is_one_clear_error_at_once():
         assert len(inner.sizes) == count
 
 
-def test_closing_answers_everybody():
+def test_closing_answers_everybody() -> None:
     inner = Doubler()
     engine = BatchedEngine(inner, late=60.0)
     with ThreadPoolExecutor(8) as pool:
@@ -276,12 +284,12 @@ def test_closing_answers_everybody():
         call(engine, 3.0)
 
 
-def test_inputs_of_one_call_share_a_batch_size():
+def test_inputs_of_one_call_share_a_batch_size() -> None:
     with BatchedEngine(Doubler()) as engine, pytest.raises(EngineError, match=r"one batch size, got \[1, 2\]"):
         engine.run({"x": np.zeros((2, 3), np.float32), "y": np.zeros(1, np.float32)})
 
 
-def test_warming_up_runs_every_size_that_engines_prepare_for():
+def test_warming_up_runs_every_size_that_engines_prepare_for() -> None:
     inner = Doubler()
     with BatchedEngine(inner, largest=8) as engine:
         engine.warm_up()
@@ -292,25 +300,30 @@ def test_warming_up_runs_every_size_that_engines_prepare_for():
         assert inner.sizes == [1, 1, 1]
 
 
-def test_warming_up_leaves_out_what_takes_seconds():
+def test_warming_up_leaves_out_what_takes_seconds() -> None:
     inner, now = Doubler(), [0.0]
     inner_run = inner._run
 
-    def slow(inputs):
+    def slow(inputs: Mapping[str, Array]) -> Any:
         now[0] += 0.3 * len(inputs["x"])
         return inner_run(inputs)
 
-    inner._run = slow
+    inner._run = slow  # type: ignore[method-assign]
     with BatchedEngine(inner, largest=8, clock=lambda: now[0]) as engine:
         engine.warm_up()
     assert inner.sizes == [1, 1, 2, 1]
 
 
-def test_calls_outside_a_session_belong_to_their_thread(monkeypatch):
+def test_calls_outside_a_session_belong_to_their_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     with BatchedEngine(Doubler()) as engine:
         sessions = []
         add = engine._planner.add
-        monkeypatch.setattr(engine._planner, "add", lambda request: sessions.append(request.session) or add(request))
+
+        def noted(request: Request) -> list[Request]:
+            sessions.append(request.session)
+            return add(request)
+
+        monkeypatch.setattr(engine._planner, "add", noted)
         call(engine, 1.0)
         with session("a"), session("b"):
             call(engine, 1.0)

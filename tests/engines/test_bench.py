@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -9,20 +12,21 @@ from onnx import TensorProto, helper, numpy_helper
 
 from engines import backends, bench
 from engines.backends.onnxruntime import OnnxRuntime
-from engines.base import EngineError, OutOfMemory
+from engines.base import Array, Engine, EngineError, OutOfMemory, Precision
+from engines.cache import Cache
 from engines.graph.flops import count_flop
-from engines.onnx_file import open_network
-from tests.engines.conftest import IR, OPSET
+from engines.onnx_file import Network, open_network
+from tests.engines.conftest import IR, OPSET, MakeNetwork
 
 
-def test_convolutions_are_counted(network):
+def test_convolutions_are_counted(network: MakeNetwork) -> None:
     # 16x16 positions, 3x3 taps, 3 -> 4 and 4 -> 4 channels, two operations each
     want = 2 * 16 * 16 * 9 * (3 * 4 + 4 * 4)
     assert count_flop(open_network(network())) == want
     assert count_flop(open_network(network()), batch=3) == 3 * want
 
 
-def node(operator: str, **attributes) -> onnx.NodeProto:
+def node(operator: str, **attributes: Any) -> onnx.NodeProto:
     return helper.make_node(operator, ["x", "w"], ["y"], **attributes)
 
 
@@ -38,7 +42,7 @@ def node(operator: str, **attributes) -> onnx.NodeProto:
     ],
     ids=["matmul", "batched matmul", "gemm", "gemm transposed", "depthwise", "transposed"],
 )
-def test_matrix_work_is_counted(tmp_path, node, shapes, want):
+def test_matrix_work_is_counted(tmp_path: Path, node: Any, shapes: Any, want: Any) -> None:
     source, weight, result = shapes
     graph = helper.make_graph(
         [node],
@@ -52,7 +56,9 @@ def test_matrix_work_is_counted(tmp_path, node, shapes, want):
     assert count_flop(open_network(path)) == want
 
 
-def test_the_table_and_the_file_agree(network, tmp_path, capsys, monkeypatch):
+def test_the_table_and_the_file_agree(
+    network: MakeNetwork, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(bench, "PEAK_SIDE", 32)
     monkeypatch.setattr(backends, "known_backends", lambda: (OnnxRuntime(),))
     report = tmp_path / "bench.json"
@@ -70,7 +76,7 @@ def test_the_table_and_the_file_agree(network, tmp_path, capsys, monkeypatch):
     assert figures["machine"]["onnxruntime"] in printed
 
 
-def test_larger_batches_do_more_work(network, tmp_path, monkeypatch):
+def test_larger_batches_do_more_work(network: MakeNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "PEAK_SIDE", 32)
     monkeypatch.setattr(backends, "known_backends", lambda: (OnnxRuntime(),))
     report = tmp_path / "bench.json"
@@ -81,7 +87,9 @@ def test_larger_batches_do_more_work(network, tmp_path, monkeypatch):
     assert free["gflop"] == pytest.approx(4 * fixed["gflop"])
 
 
-def test_eager_mode_is_compared_on_request(network, tmp_path, capsys, monkeypatch):
+def test_eager_mode_is_compared_on_request(
+    network: MakeNetwork, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("torch", reason="needs torch, which is what is compared with")
     monkeypatch.setattr(bench, "PEAK_SIDE", 32)
     monkeypatch.setattr(backends, "known_backends", lambda: (OnnxRuntime(),))
@@ -93,11 +101,11 @@ def test_eager_mode_is_compared_on_request(network, tmp_path, capsys, monkeypatc
 
 
 @pytest.fixture
-def published(network, monkeypatch):
+def published(network: MakeNetwork, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Stands for what the models provide: gives the names and flags that it was called with."""
     calls = []
 
-    def write(folder, names, *, light):
+    def write(folder: Any, names: Any, *, light: Any) -> Any:
         calls.append((*names, light))
         return [network(name) for name in names or ("encoder", "generator")]
 
@@ -107,7 +115,9 @@ def published(network, monkeypatch):
     return calls
 
 
-def test_all_is_what_ships_and_what_is_published(published, network, tmp_path, monkeypatch):
+def test_all_is_what_ships_and_what_is_published(
+    published: Any, network: MakeNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(bench, "shipped_networks", lambda: [network("own")])
     report = tmp_path / "bench.json"
     assert bench.main(["--all", "--light", "--seconds", "0.01", "--json", str(report)]) == 0
@@ -119,8 +129,10 @@ def test_all_is_what_ships_and_what_is_published(published, network, tmp_path, m
     assert published == [(True,)]
 
 
-def test_published_networks_that_cannot_be_written_are_left_out_unless_named(network, tmp_path, capsys, monkeypatch):
-    def missing(folder, names, *, light):
+def test_published_networks_that_cannot_be_written_are_left_out_unless_named(
+    network: MakeNetwork, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(folder: Any, names: Any, *, light: Any) -> None:
         raise EngineError("torch is not installed")
 
     monkeypatch.setattr(bench, "PEAK_SIDE", 32)
@@ -134,8 +146,8 @@ def test_published_networks_that_cannot_be_written_are_left_out_unless_named(net
 
 
 def test_published_networks_are_added_up_and_compared_with_eager_mode_on_a_gpu(
-    published, tmp_path, capsys, monkeypatch
-):
+    published: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch_cuda = pytest.importorskip("engines.backends.torch_cuda")
     monkeypatch.setattr(backends, "known_backends", lambda: (torch_cuda.TorchCuda(),))
     monkeypatch.setattr(torch_cuda, "_device", pytest.importorskip("tests.engines.standins").HostDevice)
@@ -154,19 +166,21 @@ def test_published_networks_are_added_up_and_compared_with_eager_mode_on_a_gpu(
     assert f"torch_cuda f16: {sum(half):.2f} ms, {faster:.1f} x torch_eager_cpu" in printed
 
 
-def test_an_engine_that_fails_does_not_end_the_others(network, tmp_path, capsys, monkeypatch):
+def test_an_engine_that_fails_does_not_end_the_others(
+    network: MakeNetwork, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Full(OnnxRuntime):
         name = "full"
 
-        def load(self, network, precision, *, threads, cache):
+        def load(self, network: Network, precision: Precision, *, threads: int | None, cache: Cache) -> Engine:
             engine = super().load(network, precision, threads=threads, cache=cache)
             engine.backend = self.name
 
-            def fail(inputs):
+            def fail(inputs: Mapping[str, Array]) -> dict[str, Array]:
                 raise OutOfMemory("no memory for 4 rows")
 
             if network.name == "a":
-                engine._run = fail
+                engine._run = fail  # type: ignore[method-assign]
             return engine
 
     monkeypatch.setattr(bench, "PEAK_SIDE", 32)
@@ -178,7 +192,9 @@ def test_an_engine_that_fails_does_not_end_the_others(network, tmp_path, capsys,
     assert "| a.onnx | full |" not in printed.out
 
 
-def test_a_broken_file_is_named(tmp_path, capsys, monkeypatch):
+def test_a_broken_file_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(bench, "PEAK_SIDE", 32)
     (tmp_path / "broken.onnx").write_bytes(b"junk")
     arguments = ["--seconds", "0.01", "--cache", str(tmp_path / "cache")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -16,15 +17,15 @@ def request(name: str, arrived: float, rows: int = 1) -> Request:
 
 
 def names(batch: Batch) -> list[str]:
-    return [request.session for request in batch.requests]
+    return [str(request.session) for request in batch.requests]
 
 
-def test_nothing_waiting_means_nothing_to_do():
+def test_nothing_waiting_means_nothing_to_do() -> None:
     assert Planner().plan(0.0) == Planner().plan(1.0)
     assert Planner().plan(0.0).wake is None
 
 
-def test_one_session_alone_never_waits():
+def test_one_session_alone_never_waits() -> None:
     planner = Planner()
     for frame in range(30):
         now = frame * FRAME_S
@@ -42,7 +43,7 @@ def two_in_phase(planner: Planner, offset: float) -> float:
     return 10 * FRAME_S
 
 
-def test_a_request_waits_for_company_that_is_due():
+def test_a_request_waits_for_company_that_is_due() -> None:
     planner = Planner()
     now = two_in_phase(planner, 0.002)
     planner.add(request("a", now))
@@ -52,7 +53,7 @@ def test_a_request_waits_for_company_that_is_due():
     assert names(planner.plan(now + 0.002)) == ["a", "b"]
 
 
-def test_a_request_waits_no_longer_than_the_deadline():
+def test_a_request_waits_no_longer_than_the_deadline() -> None:
     planner = Planner()
     now = two_in_phase(planner, 0.002)
     planner.add(request("a", now))
@@ -60,14 +61,14 @@ def test_a_request_waits_no_longer_than_the_deadline():
     assert names(planner.plan(now + WAIT_S)) == ["a"]
 
 
-def test_a_request_does_not_wait_for_company_that_is_not_due():
+def test_a_request_does_not_wait_for_company_that_is_not_due() -> None:
     planner = Planner()
     now = two_in_phase(planner, 0.016)
     planner.add(request("a", now))
     assert names(planner.plan(now)) == ["a"]
 
 
-def test_a_full_batch_does_not_wait():
+def test_a_full_batch_does_not_wait() -> None:
     planner = Planner(largest=2)
     now = two_in_phase(planner, 0.002)
     planner.add(request("a", now))
@@ -75,7 +76,7 @@ def test_a_full_batch_does_not_wait():
     assert names(planner.plan(now)) == ["a", "a"]
 
 
-def test_a_busy_peer_does_not_starve_another():
+def test_a_busy_peer_does_not_starve_another() -> None:
     planner = Planner(largest=2)
     for _ in range(6):
         planner.add(request("busy", 0.0))
@@ -86,7 +87,7 @@ def test_a_busy_peer_does_not_starve_another():
     assert names(planner.plan(0.0))[0] == "calm"
 
 
-def test_requests_of_one_session_stay_in_order():
+def test_requests_of_one_session_stay_in_order() -> None:
     planner = Planner(largest=8)
     requests = [request("a", 0.0) for _ in range(5)]
     for one in requests:
@@ -94,7 +95,7 @@ def test_requests_of_one_session_stay_in_order():
     assert planner.plan(0.0).requests == requests
 
 
-def test_rows_fill_a_batch_but_do_not_overfill_it():
+def test_rows_fill_a_batch_but_do_not_overfill_it() -> None:
     planner = Planner(largest=4)
     for name, rows in [("a", 3), ("b", 2), ("c", 9), ("d", 1)]:
         planner.add(request(name, 0.0, rows))
@@ -104,7 +105,7 @@ def test_rows_fill_a_batch_but_do_not_overfill_it():
     assert names(planner.plan(0.0)) == ["d"]
 
 
-def test_late_requests_are_dropped_not_queued():
+def test_late_requests_are_dropped_not_queued() -> None:
     planner = Planner(largest=1)
     old, new = request("a", 0.0), request("b", 0.05)
     planner.add(old)
@@ -114,7 +115,7 @@ def test_late_requests_are_dropped_not_queued():
     assert plan.requests == [new]
 
 
-def test_a_session_overtakes_its_own_oldest_requests():
+def test_a_session_overtakes_its_own_oldest_requests() -> None:
     planner = Planner()
     requests = [request("a", float(i) * 1e-3) for i in range(PENDING + 2)]
     overtaken = [one for added in requests for one in planner.add(added)]
@@ -122,7 +123,7 @@ def test_a_session_overtakes_its_own_oldest_requests():
 
 
 @pytest.mark.parametrize("late", [LATE_S, 0.3])
-def test_load_above_capacity_lowers_every_rate_evenly(late):
+def test_load_above_capacity_lowers_every_rate_evenly(late: Any) -> None:
     """20 sessions at 30 fps, one asking four times as much, on an engine that does 4 rows in 20 ms: a third of it."""
     planner, now, free_at = Planner(largest=4, late=late), 0.0, 0.0
     served: Counter[str] = Counter()
@@ -136,7 +137,7 @@ def test_load_above_capacity_lowers_every_rate_evenly(late):
     for now, name in arrivals:
         while free_at <= now:
             plan = planner.plan(free_at)
-            waiting.subtract(one.session for one in (*plan.requests, *plan.late))
+            waiting.subtract(str(one.session) for one in (*plan.requests, *plan.late))
             served.update(names(plan))
             free_at += 0.02 if plan.requests else 0.001
         if waiting[name] < (4 if name == "s0" else 1):  # a session blocks until it is answered
@@ -148,7 +149,7 @@ def test_load_above_capacity_lowers_every_rate_evenly(late):
     assert 900 < served.total() <= 1010  # the engine was kept busy: 5 s of 200 rows each
 
 
-def test_a_session_that_left_is_forgotten():
+def test_a_session_that_left_is_forgotten() -> None:
     planner = Planner()
     for index in range(1000):
         planner.add(request(f"s{index}", float(index)))

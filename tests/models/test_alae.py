@@ -23,6 +23,7 @@ from models.alae import (
 )
 from models.editor import Editor
 from models.editors.alae import DIRECTIONS, Alae, AlaeControls, coordinates, edit, rows
+from tests.models.editing import rendered
 from tests.models.translators import TorchEngine, assert_every_key, face_crop, published_keys
 
 SMALL = Config(layers=4, width=4, latent=8)
@@ -91,17 +92,17 @@ def test_editor_adds_the_difference_or_shows_the_drawing() -> None:
     editor = make_editor()
     assert isinstance(editor, Editor)
     crop = face_crop(SMALL.size)
-    latent = editor.encode(crop)
+    latent = editor.encode(crop, editor.Controls())
     assert latent.shape == (SMALL.latent + 1,)
-    untouched = editor.render(crop, latent, editor.steer(latent, AlaeControls()))
+    untouched = rendered(editor, crop, latent, AlaeControls())
     assert untouched.delta is not None
     assert not untouched.delta.any()
 
-    added = editor.render(crop, latent, editor.steer(latent, AlaeControls(smile=3)))
+    added = rendered(editor, crop, latent, AlaeControls(smile=3))
     assert added.image is None
     assert added.delta is not None
     assert abs(added.delta).max() > 0.1
-    shown = editor.render(crop, latent, editor.steer(latent, AlaeControls(smile=3, detail="full")))
+    shown = rendered(editor, crop, latent, AlaeControls(smile=3, detail="full"))
     assert shown.image is not None
     assert shown.opacity is not None
     assert shown.opacity.min() == 1

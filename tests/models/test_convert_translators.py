@@ -23,6 +23,7 @@ from models.editors.stargan import CELEBA_DOMAINS, CelebaControls, StarGan
 from models.editors.starganv2 import StarGanV2, StarGanV2Controls
 from models.editors.styleflow import StyleFlow, StyleFlowControls
 from models.weights.checkpoints import CheckpointError
+from tests.models.editing import rendered
 from tests.models.translators import TorchEngine, face_crop
 
 CELEBA_KEYS = {"main.1.running_mean": torch.ones(4), "main.1.num_batches_tracked": torch.tensor(3)}
@@ -55,8 +56,8 @@ def convert(system: str, file: Path, to: Path) -> Callable[[str], Engine]:
 def difference(editor: Editor, size: int, controls: object) -> float:
     """How much an edit of the drawn face changes, so that a network that does nothing is noticed."""
     crop = face_crop(size)
-    latent = editor.encode(crop)
-    edit = editor.render(crop, latent, editor.steer(latent, controls))
+    latent = editor.encode(crop, editor.Controls())
+    edit = rendered(editor, crop, latent, controls)
     if edit.delta is not None:
         return float(abs(edit.delta).max())
     assert edit.image is not None

@@ -12,6 +12,7 @@ from models.editor import Editor
 from models.editors import fran
 from models.editors.fran import Fran, FranControls
 from models.fran import BlurPool, UNet, load_network
+from tests.models.editing import rendered
 from tests.models.translators import TorchEngine, assert_every_key, face_crop, published_keys
 
 
@@ -61,14 +62,12 @@ def test_editor_adds_the_residual_and_keeps_the_picture_in_range() -> None:
     editor = Fran(_Brighten(0.6), size=64)
     assert isinstance(editor, Editor)
     crop = face_crop(64)
-    latent = editor.encode(crop)
+    latent = editor.encode(crop, editor.Controls())
     assert FranControls(source_age=50).neutral()
-    unchanged = editor.render(crop, latent, editor.steer(latent, FranControls(source_age=50)))
+    unchanged = rendered(editor, crop, latent, FranControls(source_age=50))
     assert not unchanged.mask.any()
 
-    steered = editor.steer(latent, FranControls(source_age=30, target_age=70))
-    assert steered.tolist() == [30, 70]
-    edit = editor.render(crop, latent, steered)
+    edit = rendered(editor, crop, latent, FranControls(source_age=30, target_age=70))
     assert edit.delta is not None
     np.testing.assert_allclose(edit.delta, np.minimum(153, 255 - crop.image.astype(np.float32)), atol=1e-3)
 
@@ -78,7 +77,8 @@ def test_windows_blend_into_one_picture(monkeypatch: pytest.MonkeyPatch) -> None
     network = _Brighten(0.25)
     editor = Fran(network, size=64)
     crop = face_crop(64)
-    edit = editor.render(crop, editor.encode(crop), np.array([30, 70], np.float32))
+    controls = FranControls(source_age=30, target_age=70)
+    edit = rendered(editor, crop, editor.encode(crop, controls), controls)
     assert network.batches == [9]
     assert edit.delta is not None
     np.testing.assert_allclose(edit.delta, np.minimum(63.75, 255 - crop.image.astype(np.float32)), atol=1e-3)

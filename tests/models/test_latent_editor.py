@@ -12,9 +12,11 @@ from engines.graph.export import export
 from engines.select import load
 from models.convert import Picture
 from models.editor import Editor
-from models.editors.latent import CoordinateSlider, LatentEditor, Slider, fitted
+from models.editors.latent import CoordinateSlider, LatentEditor, Slider
+from models.editors.wplus import resize_pictures
 from models.latents import Components, Direction, LatentError
 from models.stylegan2 import Generator
+from tests.models.editing import rendered
 from tests.models.translators import TorchEngine, face_crop
 
 ROWS, WIDTH, SIDE = 10, 16, 64
@@ -79,20 +81,20 @@ def test_it_is_an_editor(editor: LatentEditor) -> None:
 
 
 def test_a_slider_moves_the_published_rows_by_its_reach(editor: LatentEditor) -> None:
-    latent = editor.encode(face_crop(SIDE))
+    latent = editor.encode(face_crop(SIDE), editor.Controls())
     moved = code_of(editor.steer(latent, editor.Controls(age=0.5))) - code_of(latent)
     np.testing.assert_allclose(moved[:8], np.tile(1.5 * way("age", 0).vector, (8, 1)), atol=1e-5)
     assert not moved[8:].any()
 
 
 def test_rows_can_be_chosen(editor: LatentEditor) -> None:
-    latent = editor.encode(face_crop(SIDE))
+    latent = editor.encode(face_crop(SIDE), editor.Controls())
     moved = code_of(editor.steer(latent, editor.Controls(age=1.0, rows="middle"))) - code_of(latent)
     assert [bool(row.any()) for row in moved] == [False] * 4 + [True] * 4 + [False] * 2
 
 
 def test_what_is_held_does_not_move(editor: LatentEditor) -> None:
-    latent, smile = editor.encode(face_crop(SIDE)), way("smile", 1).vector
+    latent, smile = editor.encode(face_crop(SIDE), editor.Controls()), way("smile", 1).vector
     free = code_of(editor.steer(latent, editor.Controls(age=1.0))) - code_of(latent)
     kept = code_of(editor.steer(latent, editor.Controls(age=1.0, hold_smile=True))) - code_of(latent)
     assert abs(free[0] @ smile) > 0.1
@@ -103,7 +105,7 @@ def test_what_is_held_does_not_move(editor: LatentEditor) -> None:
 
 
 def test_a_component_is_set(editor: LatentEditor) -> None:
-    latent = editor.encode(face_crop(SIDE))
+    latent = editor.encode(face_crop(SIDE), editor.Controls())
     own = code_of(latent)
     full = code_of(editor.steer(latent, editor.Controls(white_hair=1.0)))
     half = code_of(editor.steer(latent, editor.Controls(white_hair=0.5)))
@@ -113,9 +115,9 @@ def test_a_component_is_set(editor: LatentEditor) -> None:
 
 def test_delta_is_the_difference_of_the_drawings(editor: LatentEditor) -> None:
     crop = face_crop(SIDE)
-    latent = editor.encode(crop)
+    latent = editor.encode(crop, editor.Controls())
     steered = editor.steer(latent, editor.Controls(age=1.0))
-    edit = editor.render(crop, latent, steered)
+    edit = editor.render(crop, latent, steered, editor.Controls(age=1.0))
     with torch.no_grad():
         own, wanted = editor._generator.module(torch.from_numpy(np.stack([code_of(latent), code_of(steered)])))
     difference = (wanted.clamp(-1, 1) - own.clamp(-1, 1)).numpy().transpose(1, 2, 0) * 127.5
@@ -126,8 +128,8 @@ def test_delta_is_the_difference_of_the_drawings(editor: LatentEditor) -> None:
 
 def test_full_shows_the_drawing(editor: LatentEditor) -> None:
     crop = face_crop(SIDE)
-    latent = editor.encode(crop)
-    edit = editor.render(crop, latent, editor.steer(latent, editor.Controls(age=1.0, detail="full")))
+    latent = editor.encode(crop, editor.Controls())
+    edit = rendered(editor, crop, latent, editor.Controls(age=1.0, detail="full"))
     assert edit.image is not None
     assert edit.image.shape == (SIDE, SIDE, 3)
     assert edit.opacity is None
@@ -137,8 +139,8 @@ def test_full_shows_the_drawing(editor: LatentEditor) -> None:
 
 def test_no_move_is_no_edit(editor: LatentEditor) -> None:
     crop = face_crop(SIDE)
-    latent = editor.encode(crop)
-    assert not editor.render(crop, latent, editor.steer(latent, editor.Controls())).mask.any()
+    latent = editor.encode(crop, editor.Controls())
+    assert not rendered(editor, crop, latent, editor.Controls()).mask.any()
 
 
 def test_a_direction_of_another_generator_is_refused() -> None:
@@ -152,7 +154,7 @@ def test_a_direction_of_another_generator_is_refused() -> None:
 @pytest.mark.parametrize(("have", "want"), [(8, 8), (8, 4), (8, 3), (8, 12)])
 def test_fitted(have: int, want: int) -> None:
     ramp = np.broadcast_to(np.linspace(-1, 1, have, dtype=np.float32), (2, 3, have, have))
-    got = fitted(ramp, want)
+    got = resize_pictures(ramp, want)
     assert got.shape == (2, 3, want, want)
     assert got.dtype == np.float32
     assert got.mean() == pytest.approx(0, abs=1e-6)
@@ -168,8 +170,6 @@ def test_exported_networks_run_the_editor(tmp_path: Path, editor: LatentEditor) 
     controls = exported.Controls(age=1.0)
     edits = []
     for each in (editor, exported):
-        latent = each.encode(crop)
-        edits.append(
-            each.render(crop, latent, each.steer(latent, each.Controls(**controls.model_dump(include={"age"}))))
-        )
+        latent = each.encode(crop, each.Controls())
+        edits.append(rendered(each, crop, latent, each.Controls(**controls.model_dump(include={"age"}))))
     np.testing.assert_allclose(edits[1].delta, edits[0].delta, atol=0.05)

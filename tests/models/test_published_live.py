@@ -179,7 +179,7 @@ def test_babygan_on_stylegan_follows_its_notebook(runtime: Runtime) -> None:
     tiny.ready("babygan-stylegan1")
     editor = runtime.editor("babygan-stylegan1")
     crop = face_crop(editor.crop.size)
-    latent = editor.encode(crop)
+    latent = editor.encode(crop, editor.Controls())
     steered = editor.steer(latent, editor.Controls(genes=0.3, age=10, smile=0.5))
     own = latent[:-1].reshape(tiny.ROWS, tiny.WIDTH)
     folder = weights_folder() / "stylegan1"

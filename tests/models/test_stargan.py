@@ -13,6 +13,7 @@ from models.editors import stargan
 from models.editors.stargan import Domains, StarGan
 from models.stargan import UNUSED_KEYS, Discriminator, Generator, LabelReader, load_discriminator, load_generator
 from models.weights.checkpoints import CheckpointError
+from tests.models.editing import rendered
 from tests.models.translators import TorchEngine, assert_every_key, face_crop, published_keys
 
 ALL_DOMAINS = {
@@ -78,16 +79,16 @@ def test_editor_keeps_the_contract(domains: Domains) -> None:
     editor = small_editor(domains, read=True)
     assert isinstance(editor, Editor)
     crop = face_crop(32)
-    latent = editor.encode(crop)
+    latent = editor.encode(crop, editor.Controls())
     assert latent.shape == (len(domains.fields),)
     assert latent.dtype == np.float32
     assert set(domains.Controls.model_fields) == set(domains.fields)
 
-    untouched = editor.render(crop, latent, editor.steer(latent, domains.Controls()))
+    untouched = rendered(editor, crop, latent, domains.Controls())
     assert untouched.delta is not None
     assert not untouched.delta.any()
 
-    changed = editor.render(crop, latent, editor.steer(latent, domains.Controls(**{domains.fields[0]: 1.0})))
+    changed = rendered(editor, crop, latent, domains.Controls(**{domains.fields[0]: 1.0}))
     assert changed.delta is not None
     assert changed.delta.shape == (32, 32, 3)
     assert abs(changed.delta).max() > 0.01
@@ -107,9 +108,9 @@ def test_hair_colours_share_the_hair() -> None:
 def test_the_edit_is_the_way_from_the_own_label_to_the_wanted_one() -> None:
     editor = small_editor(stargan.FACESTYLE_HAIR_DOMAINS)
     crop = face_crop(32)
-    latent = editor.encode(crop)
+    latent = editor.encode(crop, editor.Controls())
     steered = editor.steer(latent, stargan.HairControls(bald=1))
-    edit = editor.render(crop, latent, steered)
+    edit = editor.render(crop, latent, steered, stargan.HairControls(bald=1))
     image = torch.from_numpy(crop.image.transpose(2, 0, 1)[None] / np.float32(127.5) - 1)
     network = editor._generator.module  # type: ignore[attr-defined]
     with torch.inference_mode():
@@ -129,8 +130,8 @@ def test_two_sets_of_pictures_are_asked_one_after_the_other() -> None:
 
     editor._generator.run = spy  # type: ignore[method-assign, assignment]
     crop = face_crop(32)
-    latent = editor.encode(crop)
-    editor.render(crop, latent, editor.steer(latent, stargan.CelebaAndRafdControls(happy=1, male=1)))
+    latent = editor.encode(crop, editor.Controls())
+    rendered(editor, crop, latent, stargan.CelebaAndRafdControls(happy=1, male=1))
     assert [list(label[13:]) for label in labels] == [[1, 0], [0, 1]]
     assert not labels[0][5:13].any()
     assert not labels[1][:5].any()

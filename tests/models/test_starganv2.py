@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from models import starganv2
-from models.editor import Crop, Editor, PhotoEditor
+from models.editor import Crop, Editor
 from models.editors.starganv2 import OUTLINE, StarGanV2, StarGanV2Controls, feature_masks, reference_styles
 from models.starganv2 import Generator, HighPass, MappingNetwork, StyleEncoder
+from tests.models.editing import rendered
 from tests.models.translators import TorchEngine, assert_every_key, face_crop, published_keys
 
 
@@ -62,15 +63,15 @@ def test_editor_shows_a_style(high_pass: float) -> None:
     editor = make_editor(high_pass=high_pass)
     assert isinstance(editor, Editor)
     crop = face_crop(256)
-    latent = editor.encode(crop)
+    latent = editor.encode(crop, editor.Controls())
     assert StarGanV2Controls(seed=5).neutral()
-    assert not editor.render(crop, latent, editor.steer(latent, StarGanV2Controls(seed=5))).mask.any()
+    assert not rendered(editor, crop, latent, StarGanV2Controls(seed=5)).mask.any()
 
     controls = StarGanV2Controls(domain="male", seed=5, strength=0.5)
     steered = editor.steer(latent, controls)
     assert np.array_equal(steered, editor.steer(latent, controls))
     assert not np.array_equal(steered, editor.steer(latent, StarGanV2Controls(domain="female", seed=5, strength=0.5)))
-    edit = editor.render(crop, latent, steered)
+    edit = editor.render(crop, latent, steered, controls)
     assert edit.image is not None
     assert edit.mask.max() == pytest.approx(0.5)
 
@@ -80,23 +81,23 @@ def test_a_reference_gives_its_style() -> None:
     styles = reference_styles(engine, face_crop(256))
     assert styles.shape == (2, 64)
     editor = make_editor(styles)
-    steered = editor.steer(np.zeros(65, np.float32), StarGanV2Controls(domain="male", style="reference"))
-    np.testing.assert_array_equal(steered[1:], styles[1])
-    without = make_editor().steer(np.zeros(65, np.float32), StarGanV2Controls(domain="male", style="reference"))
-    assert not without.any(), "no photo, no edit"
+    steered = editor.steer(np.zeros(0, np.float32), StarGanV2Controls(domain="male", style="reference"))
+    np.testing.assert_array_equal(steered, styles[1])
+    without = make_editor().steer(np.zeros(0, np.float32), StarGanV2Controls(domain="male", style="reference"))
+    assert not len(without), "no photo, no edit"
 
 
 def test_a_photo_gives_its_style() -> None:
     engine = TorchEngine(StyleEncoder(), {"image": (3, 256, 256)}, ("styles",))
     editor = make_editor(style_encoder=engine)
-    assert isinstance(editor, PhotoEditor)
-    controls = StarGanV2Controls(domain="female", **editor.controls_of_photo(face_crop(256)))
+    assert editor.Controls.takes_photo()
+    controls = StarGanV2Controls(domain="female", **editor.read_photo(face_crop(256)))
     assert editor.knows_photo(controls.photo)
-    steered = editor.steer(np.zeros(65, np.float32), controls)
-    np.testing.assert_array_equal(steered[1:], reference_styles(engine, face_crop(256))[0])
+    steered = editor.steer(np.zeros(0, np.float32), controls)
+    np.testing.assert_array_equal(steered, reference_styles(engine, face_crop(256))[0])
     gone = controls.model_copy(update={"photo": "0" * 32})
     assert not editor.knows_photo(gone.photo)
-    assert not editor.steer(np.zeros(65, np.float32), gone).any()
+    assert not len(editor.steer(np.zeros(0, np.float32), gone))
 
 
 def test_feature_masks_lie_on_the_features() -> None:

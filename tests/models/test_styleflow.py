@@ -25,6 +25,7 @@ from models.editors.styleflow import (
     target_condition,
 )
 from models.styleflow import Flow, Relabel, dormand_prince, runge_kutta4
+from tests.models.editing import rendered
 from tests.models.translators import TorchEngine, assert_every_key, face_crop, published_keys
 
 FEATURES = 8
@@ -121,16 +122,16 @@ def test_editor_changes_one_attribute_in_its_rows() -> None:
     editor = make_editor()
     assert isinstance(editor, Editor)
     crop = face_crop(32)
-    latent = editor.encode(crop)
+    latent = editor.encode(crop, editor.Controls())
     assert np.array_equal(editor.steer(latent, StyleFlowControls()), latent)
     steered = editor.steer(latent, StyleFlowControls(glasses=1.0))
     before, after = (code[CONDITIONS:-1].reshape(18, FEATURES) for code in (latent, steered))
     assert np.flatnonzero(abs(after - before).max(1) > 1e-6).tolist() == [2, 3]
-    edit = editor.render(crop, latent, steered)
+    edit = editor.render(crop, latent, steered, StyleFlowControls(glasses=1.0))
     assert edit.delta is not None
     assert edit.delta.shape == (32, 32, 3)
     assert edit.image is None
-    drawn = editor.render(crop, latent, editor.steer(latent, StyleFlowControls(glasses=1.0, detail="full")))
+    drawn = rendered(editor, crop, latent, StyleFlowControls(glasses=1.0, detail="full"))
     assert drawn.image is not None
     assert drawn.image.shape == (32, 32, 3)
 
@@ -142,7 +143,7 @@ def published_lights() -> NDArray[np.float32]:
 def test_another_light_moves_its_rows_from_the_mean_light() -> None:
     lights = published_lights()
     editor = make_editor(lights)
-    latent = editor.encode(face_crop(32))
+    latent = editor.encode(face_crop(32), editor.Controls())
     np.testing.assert_allclose(latent[:LIGHTS], lights.mean(0), atol=1e-6)
     steered = editor.steer(latent, StyleFlowControls(light_left=0.25, light_above=0.5))
     mean = lights.mean(0)
@@ -163,14 +164,14 @@ def test_another_light_moves_its_rows_from_the_mean_light() -> None:
 def test_a_light_without_the_published_ones_is_refused() -> None:
     editor = make_editor()
     with pytest.raises(ValueError, match=r"light\.npy"):
-        editor.steer(editor.encode(face_crop(32)), StyleFlowControls(light_front=1.0))
+        editor.steer(editor.encode(face_crop(32), editor.Controls()), StyleFlowControls(light_front=1.0))
     with pytest.raises(ValueError, match="not the authors"):
         make_editor(np.zeros((34, LIGHTS), np.float32))
 
 
 def test_several_attributes_are_changed_in_turn() -> None:
     editor = make_editor()
-    latent = editor.encode(face_crop(32))
+    latent = editor.encode(face_crop(32), editor.Controls())
     age = editor.steer(latent, StyleFlowControls(age=60))
     bald_first = editor.steer(latent, StyleFlowControls(age=60, baldness=0.8))
     alone = editor.steer(editor.steer(latent, StyleFlowControls(baldness=0.8)), StyleFlowControls(age=60))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from models.babygan import child, grow
 from models.convert import Picture
-from models.editor import AimedEditor, Editor, PhotoEditor
+from models.editor import Editor
 from models.editors.babygan import BabyGan, follow
 from models.editors.hairmapper import HairMapper
 from models.editors.latent import Slider
@@ -19,6 +19,7 @@ from models.editors.sam import Sam
 from models.latents import Direction, LatentError
 from models.stylegan2 import Generator
 from models.translation import to_network
+from tests.models.editing import rendered
 from tests.models.translators import TorchEngine, face_crop
 
 ROWS, WIDTH, SIDE = 10, 16, 64
@@ -91,27 +92,26 @@ def test_neutral_is_neutral_and_a_change_is_drawn(editor: Editor, changed: dict[
     controls = editor.Controls(**changed, detail="delta")
     assert not controls.neutral()
     crop = face_crop(SIDE)
-    latent = editor.encode_for(crop, controls) if isinstance(editor, AimedEditor) else editor.encode(crop)
+    latent = editor.encode(crop, controls)
     assert latent.dtype == np.float32
     steered = editor.steer(latent, controls)
     assert steered.shape == latent.shape
-    edit = editor.render(crop, latent, steered)
+    edit = editor.render(crop, latent, steered, controls)
     assert edit.delta is not None
     assert edit.image is None
     assert np.abs(edit.delta).max() > 1
-    again = editor.render(crop, latent, editor.steer(latent, controls))
+    again = rendered(editor, crop, latent, controls)
     np.testing.assert_array_equal(again.delta, edit.delta)
-    full = editor.render(crop, latent, editor.steer(latent, editor.Controls(**changed, detail="full")))
+    full = rendered(editor, crop, latent, editor.Controls(**changed, detail="full"))
     assert full.image is not None
     assert full.image.shape == (SIDE, SIDE, 3)
 
 
 def test_sam_adds_what_the_age_adds() -> None:
     editor, crop = sam(), face_crop(SIDE)
-    assert isinstance(editor, AimedEditor)
     controls = editor.Controls(age=60.0)
-    latent = editor.encode_for(crop, controls)
-    edit = editor.render(crop, latent, editor.steer(latent, controls))
+    latent = editor.encode(crop, controls)
+    edit = rendered(editor, crop, latent, controls)
     image = to_network(crop.image)
     offsets = editor._ageing.run({"image": image, "age": np.float32([60])})["offsets"][0]
     own, aged = editor._generator.run({"w_plus": np.stack([code_of(latent), code_of(latent) + offsets])})["image"]
@@ -124,10 +124,10 @@ def test_sam_asks_the_ageing_half_for_the_age() -> None:
     deltas = []
     for age in (10.0, 90.0):
         controls = editor.Controls(age=age)
-        latent = editor.encode_for(crop, controls)
-        deltas.append(editor.render(crop, latent, editor.steer(latent, controls)).delta)
-        np.testing.assert_array_equal(code_of(latent), code_of(editor.encode(crop)))
-        assert not editor.render(crop, latent, editor.steer(latent, editor.Controls())).mask.any()
+        latent = editor.encode(crop, controls)
+        deltas.append(rendered(editor, crop, latent, controls).delta)
+        np.testing.assert_array_equal(code_of(latent), code_of(editor.encode(crop, editor.Controls())))
+        assert not rendered(editor, crop, latent, editor.Controls()).mask.any()
     young, old = deltas
     assert young is not None
     assert old is not None
@@ -136,14 +136,14 @@ def test_sam_asks_the_ageing_half_for_the_age() -> None:
 
 def test_hairmapper_goes_by_its_amount() -> None:
     editor = hairmapper()
-    latent = editor.encode(face_crop(SIDE))
+    latent = editor.encode(face_crop(SIDE), editor.Controls())
     half = code_of(editor.steer(latent, editor.Controls(amount=0.5))) - code_of(latent)
     np.testing.assert_allclose(half, np.broadcast_to(np.arange(ROWS)[:, None] / 20, half.shape), atol=1e-5)
 
 
 def test_babygan_mixes_and_ages() -> None:
     editor = babygan()
-    latent = editor.encode(face_crop(SIDE))
+    latent = editor.encode(face_crop(SIDE), editor.Controls())
     mixed = child(code_of(latent), PARENT, 0.3, "mother")
     got = code_of(editor.steer(latent, editor.Controls(genes=0.3, resemblance="mother")))
     np.testing.assert_allclose(got, mixed, atol=1e-6)
@@ -156,7 +156,7 @@ def test_babygan_mixes_and_ages() -> None:
 def test_the_child_looks_where_the_live_face_looks() -> None:
     pose = (way("yaw", 3),)
     editor = babygan(pose)
-    latent = editor.encode(face_crop(SIDE))
+    latent = editor.encode(face_crop(SIDE), editor.Controls())
     got = code_of(editor.steer(latent, editor.Controls(genes=0.5)))
     np.testing.assert_allclose(got @ pose[0].vector, code_of(latent) @ pose[0].vector, atol=1e-5)
     np.testing.assert_allclose(follow(PARENT, PARENT, pose), PARENT)
@@ -171,14 +171,14 @@ def test_parents_and_directions_of_other_generators_are_refused() -> None:
 
 def test_a_second_parent_comes_from_a_photo() -> None:
     editor = BabyGan(encoder(), generator(), "toy", parent=None, age=way("age", 0), sliders={}, size=SIDE)
-    assert isinstance(editor, PhotoEditor)
-    latent = editor.encode(face_crop(SIDE))
+    assert editor.Controls.takes_photo()
+    latent = editor.encode(face_crop(SIDE), editor.Controls())
     alone = editor.Controls(genes=0.5)
     np.testing.assert_array_equal(editor.steer(latent, alone), latent)  # no second parent, no child
     photo = replace(face_crop(SIDE), image=np.full((SIDE, SIDE, 3), 250, np.uint8))
-    controls = editor.Controls(**editor.controls_of_photo(photo), detail="delta")
+    controls = editor.Controls(**editor.read_photo(photo), detail="delta")
     assert editor.knows_photo(controls.photo)
-    mother = editor.encode(photo)[:-1].reshape(ROWS, WIDTH)
-    father = latent[:-1].reshape(ROWS, WIDTH)
+    mother = editor.encode(photo, editor.Controls()).reshape(ROWS, WIDTH)
+    father = latent.reshape(ROWS, WIDTH)
     half = grow(child(father, mother, 0.5), way("age", 0), controls.age)
     np.testing.assert_allclose(editor.steer(latent, controls)[:-1], half.ravel(), rtol=1e-5, atol=1e-5)

@@ -19,7 +19,7 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSes
 from aiortc.mediastreams import AudioStreamTrack, MediaStreamError, VideoStreamTrack
 from pydantic import Field
 
-from models.editor import Controls, Editor
+from models.editor import AnyEditor, Controls
 from models.entry import Entry, LoadEngine
 from signaling.app import create_app
 from signaling.settings import ServerSettings
@@ -34,11 +34,51 @@ SDP = {"content-type": "application/sdp"}
 TIMEOUT = 60  # only tells a hang from a busy machine
 
 
+PAUSE_STEP_S = 0.001
+
+
+class Pauses:
+    """What `longest_pause` measures.
+
+    Attributes:
+        longest: processor seconds of the longest time between two turns of a task that always wants one.
+    """
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+
+
+@asynccontextmanager
+async def longest_pause() -> AsyncIterator[Pauses]:
+    """Measure the event loop's pauses inside of the block, in processor time: other programs do not count.
+
+    `longest` is final after the block.
+    """
+    pauses = Pauses()
+
+    async def watch() -> None:
+        before = time.thread_time()
+        while True:
+            await asyncio.sleep(PAUSE_STEP_S)
+            now = time.thread_time()
+            pauses.longest = max(pauses.longest, now - before)
+            before = now
+
+    watching = asyncio.create_task(watch())
+    await asyncio.sleep(2 * PAUSE_STEP_S)
+    pauses.longest = 0.0
+    try:
+        yield pauses
+        await asyncio.sleep(2 * PAUSE_STEP_S)
+    finally:
+        watching.cancel()
+
+
 class FakeControls(Controls):
     brightness: float = Field(0, ge=0, le=200)
 
 
-def no_editor(load_engine: LoadEngine) -> Editor:
+def no_editor(load_engine: LoadEngine) -> AnyEditor:
     raise NotImplementedError
 
 
@@ -262,6 +302,11 @@ def _until() -> Any:
 @pytest.fixture(name="Camera")
 def _camera() -> type[Camera]:
     return Camera
+
+
+@pytest.fixture(name="longest_pause")
+def _longest_pause() -> Any:
+    return longest_pause
 
 
 @pytest.fixture

@@ -52,6 +52,13 @@ def refusal(settings: ServerSettings, **headers: str) -> str | None:
         ({"host": "127.0.0.1.evil.example"}, False),
         ({"host": "["}, False),
         ({}, False),
+        ({"host": "127.0.0.1:8080", "origin": "http://["}, False),
+        ({"host": "127.0.0.1:8080", "origin": "http://127.0.0.1:8080@evil.example"}, False),
+        ({"host": "127.0.0.1:8080", "origin": "http://evil.example//127.0.0.1:8080"}, False),
+        ({"host": "127.0.0.1:8080", "origin": "ftp://127.0.0.1:8080"}, False),
+        ({"host": "127.0.0.1:8080", "origin": "//127.0.0.1:8080"}, False),
+        ({"host": "127.0.0.1:8080", "origin": ""}, False),
+        ({"host": "127.0.0.1:8080", "origin": "https://127.0.0.1:8080"}, True),
         ({"host": "127.0.0.1:8080", "origin": "https://cam.example.org"}, True),
         ({"host": "cam.example.org", "origin": "https://cam.example.org"}, True),
     ],
@@ -103,3 +110,30 @@ def test_limits_are_per_client_and_forget_the_oldest() -> None:
     assert limit.take("a") > 0
     assert limit.take("b") == 0
     assert len(limit._buckets) == 2
+
+
+def test_an_origin_has_the_scheme_of_the_request() -> None:
+    guard = OriginGuard(None, ServerSettings())  # type: ignore[arg-type]
+    headers = {"host": "127.0.0.1:8080", "origin": "http://127.0.0.1:8080"}
+    assert guard.refusal(Headers(headers), "http") is None
+    assert guard.refusal(Headers(headers), "https") is not None
+    assert guard.refusal(Headers({**headers, "origin": "https://127.0.0.1:8080"}), "https") is None
+
+
+@pytest.mark.parametrize("name", [b"origin", b"host"])
+def test_a_header_that_counts_comes_once(name: bytes) -> None:
+    guard = OriginGuard(None, ServerSettings())  # type: ignore[arg-type]
+    own = [(b"host", b"127.0.0.1:8080"), (b"origin", b"http://127.0.0.1:8080")]
+    assert guard.refusal(Headers(raw=own)) is None
+    for other in (b"https://evil.example", dict(own)[name]):
+        assert guard.refusal(Headers(raw=[*own, (name, other)])) is not None
+        assert guard.refusal(Headers(raw=[(name, other), *own])) is not None
+
+
+@pytest.mark.anyio
+async def test_a_malformed_origin_is_refused_by_the_server(serve: Any) -> None:
+    async with serve() as server:
+        for origin in ("http://[", "http://[::1", "http://a b", "x" * 9000):
+            answer = await server.http.post("/whip", headers={"origin": origin})
+            assert answer.status_code == 403
+            assert len(answer.text) < 400

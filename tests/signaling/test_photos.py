@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
+import threading
 from typing import Any
 
 import cv2
+import httpx
 import numpy as np
+import PIL.Image
 import pytest
 
 from signaling import photos
@@ -46,7 +51,7 @@ async def test_what_is_refused(serve: Any, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("stream.photos.lifespan", no_face)
     async with serve() as server:
         post = server.http.post
-        assert (await post("/strip", content=b"<svg/>")).json()["detail"] == "this is no JPEG or PNG picture"
+        assert (await post("/strip", content=b"<svg/>")).json()["detail"] == "this is no JPEG, PNG or WebP picture"
         assert (await post("/strip", content=JPEG)).status_code == 422
         assert (await post("/strip", content=b"x" * (photos.MAX_BYTES + 1))).status_code == 413
         assert (await post("/strip", params={"settings": "[]"}, content=JPEG)).status_code == 400
@@ -65,3 +70,47 @@ async def test_one_client_does_not_take_all_the_time(serve: Any) -> None:
         ]
     assert codes[-1] == 429
     assert set(codes[:-1]) == {422}
+
+
+async def test_one_slow_photo_does_not_block_those_of_others(
+    serve: Any, monkeypatch: pytest.MonkeyPatch, longest_pause: Any
+) -> None:
+    """One person's photo takes its decoder for as long as it may; the others have theirs."""
+    held, release = threading.Event(), threading.Event()
+
+    def decode(data: bytes) -> Any:
+        if data == b"slow":
+            held.set()
+            assert release.wait(30)
+        return np.zeros((80, 80, 3), np.uint8)
+
+    monkeypatch.setattr("stream.photos.decode", decode)
+    monkeypatch.setattr("stream.photos.controls_of_photo", lambda runtime, editor, photo: {"side": photo.shape[0]})
+    async with serve() as server:
+        other = httpx.ASGITransport(server.app, client=("10.0.0.9", 1))
+        slow = httpx.AsyncClient(transport=other, base_url="http://127.0.0.1")
+        async with slow, longest_pause() as pauses:
+            posts = [asyncio.create_task(slow.post("/photos?editor=hair", content=b"slow")) for _ in range(5)]
+            try:
+                await asyncio.get_running_loop().run_in_executor(None, held.wait)
+                for _ in range(3):
+                    answer = await server.http.post("/photos?editor=hair", content=JPEG)
+                    assert answer.json() == {"controls": {"side": 80}}
+            finally:
+                release.set()
+            assert {post.status_code for post in await asyncio.gather(*posts)} == {200}
+    assert pauses.longest < 0.2
+
+
+async def test_a_photo_that_takes_too_long_is_refused_and_the_loop_goes_on(serve: Any, longest_pause: Any) -> None:
+    file = io.BytesIO()
+    PIL.Image.new("RGB", (1200, 1000)).save(file, "JPEG", progressive=True)
+    data = file.getvalue()
+    scan = data[data.rindex(b"\xff\xda") : data.rindex(b"\xff\xd9")]
+    async with serve() as server:
+        async with longest_pause() as pauses:
+            answer = await server.http.post("/strip", content=data[:-2] + scan * 1000 + b"\xff\xd9")
+        assert answer.status_code == 422
+        assert "too long" in answer.json()["detail"]
+        assert (await server.http.post("/strip", content=b"<svg/>")).status_code == 422
+    assert pauses.longest < 0.2

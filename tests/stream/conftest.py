@@ -13,7 +13,7 @@ from pydantic import Field
 
 from models.arrays import Floats, Image, Latent
 from models.crops import CropSpec, Quad
-from models.editor import Controls, Crop, Edit, Editor
+from models.editor import AnyEditor, Controls, Crop, Edit, Editor
 from models.face.detector import Detection
 from stream.look import Layer, Look
 from stream.pipeline import Pipeline
@@ -99,20 +99,20 @@ class TintControls(Controls):
     amount: float = Field(0.0, ge=0, le=1)
 
 
-class Tint(Editor):
+class Tint(Editor[TintControls]):
     """Adds red on a disc in the middle of the crop."""
 
     name = "tint"
     crop = CropSpec("ffhq", 64)
     Controls = TintControls
 
-    def encode(self, crop: Crop) -> Latent:
+    def encode(self, crop: Crop, controls: TintControls) -> Latent:
         return np.array([crop.image.mean() / 255], np.float32)
 
     def steer(self, latent: Latent, controls: TintControls) -> Latent:
         return latent + np.float32(controls.amount)
 
-    def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
+    def render(self, crop: Crop, latent: Latent, steered: Latent, controls: TintControls) -> Edit:
         size = self.crop.size
         y, x = np.mgrid[:size, :size]
         mask = (np.hypot(x - size / 2, y - size / 2) < size / 3).astype(np.float32)
@@ -121,7 +121,7 @@ class Tint(Editor):
         return Edit(mask=mask, delta=delta, flow=np.zeros((size, size, 2), np.float32))
 
 
-def look_of(settings: Settings, editor: Editor | None = None) -> Look:
+def look_of(settings: Settings, editor: AnyEditor | None = None) -> Look:
     """What `Runtime.look` makes of these settings, with an editor of the tests."""
     controls = TintControls.model_validate(settings.controls)
     return Look(settings, (Layer(settings.editor, editor or Tint(), controls),))

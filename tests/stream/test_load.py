@@ -110,20 +110,20 @@ class Counted(Tint):
         self.gate = threading.Event()
         self.gate.set()
 
-    def encode(self, crop: Crop) -> Latent:
+    def encode(self, crop: Crop, controls: TintControls) -> Latent:
         if self.busy:
             raise Dropped("the engine is busy")
         if self.broken:
             raise RuntimeError("the device is gone")
         self.threads.add(threading.get_ident())
         self.gate.wait(10)
-        return super().encode(crop)
+        return super().encode(crop, controls)
 
-    def render(self, crop: Crop, latent: Latent, steered: Latent) -> Edit:
+    def render(self, crop: Crop, latent: Latent, steered: Latent, controls: TintControls) -> Edit:
         self.renders += 1
         if threading.current_thread() is threading.main_thread():
             self.clock.now += self.cost
-        return super().render(crop, latent, steered)
+        return super().render(crop, latent, steered, controls)
 
 
 @pytest.fixture

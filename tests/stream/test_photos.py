@@ -15,6 +15,7 @@ from skimage import data
 
 from models.arrays import Image
 from models.editor import Controls
+from models.face.pictures import STRANGERS
 from stream import photos
 from stream.files import main, still
 from stream.photos import PhotoError
@@ -76,26 +77,27 @@ def test_a_photo_stands_upright() -> None:
 
 
 def test_a_large_photo_is_shrunk() -> None:
-    assert photos.decode(encoded(np.zeros((3000, 1500, 3), np.uint8))).shape == (photos.LONGEST, photos.LONGEST // 2, 3)
+    longest = STRANGERS.longest_side
+    assert photos.decode(encoded(np.zeros((3000, 1500, 3), np.uint8))).shape == (longest, longest // 2, 3)
 
 
 @pytest.mark.parametrize(
     ("file", "words"),
     [
-        (b"", "no JPEG or PNG"),
-        (b"GIF89a" + b"\0" * 100, "no JPEG or PNG"),
-        (b"<svg/>", "no JPEG or PNG"),
-        (b"\xff\xd8\xff", "no JPEG or PNG"),
-        (b"\xff\xd8" + b"\xff" * 100_000, "no JPEG or PNG"),
-        (b"\xff\xd8" + b"\xff\xe0\0\0" * 1000, "no JPEG or PNG"),
-        (b"\x89PNG\r\n\x1a\n", "no JPEG or PNG"),
+        (b"", "no JPEG, PNG or WebP"),
+        (b"GIF89a" + b"\0" * 100, "no JPEG, PNG or WebP"),
+        (b"<svg/>", "no JPEG, PNG or WebP"),
+        (b"\xff\xd8\xff", "damaged"),
+        (b"\xff\xd8" + b"\xff" * 100_000, "damaged"),
+        (b"\xff\xd8" + b"\xff\xe0\0\0" * 1000, "damaged"),
+        (b"\x89PNG\r\n\x1a\n", "damaged"),
         (png_of(60_000, 60_000), "million pixels"),
         (png_of(2**32 - 1, 2**32 - 1), "million pixels"),
-        (b"\xff\xd8\xff\xc0" + struct.pack(">HBHHB", 17, 8, 65535, 65535, 3), "million pixels"),
+        (b"\xff\xd8\xff\xc0" + struct.pack(">HBHHB", 17, 8, 65535, 65535, 3), "million pixels|damaged"),
         (png_of(10, 10), "10x10"),
         (png_of(500, 500)[:60], "damaged"),
         (b"\xff\xd8\xff\xc0" + struct.pack(">HBHHB", 17, 8, 500, 500, 3) + b"junk", "damaged"),
-        (b"\0" * (photos.MAX_BYTES + 1), "MB"),
+        (b"\0" * (STRANGERS.bytes + 1), "MB"),
     ],
     ids=range(14),
 )

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -151,9 +152,9 @@ def test_a_face_is_read_as_often_as_the_editor_asks(world: World, tint: Settings
         encode_seconds = seconds
         encoded = 0
 
-        def encode(self, crop: Crop) -> Latent:
+        def encode(self, crop: Crop, controls: Any) -> Latent:
             self.encoded += 1
-            return super().encode(crop)
+            return super().encode(crop, controls)
 
     editor = Counting()
     pipeline = Pipeline(Tracker(world.detect, world.landmarks))

@@ -16,7 +16,7 @@ from skimage import data
 from engines.base import EngineError
 from models import catalog
 from models.arrays import Image
-from models.editor import Editor
+from models.editor import AnyEditor
 from models.face.detector import Detector, PackError
 from stream.frame import Frame
 from stream.runtime import Runtime, RuntimeSettings
@@ -96,7 +96,7 @@ def test_every_preset_is_allowed(runtime: Runtime) -> None:
 def test_an_editor_that_cannot_be_loaded_is_a_refused_setting(
     runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(load_engine: object) -> Editor:
+    def broken(load_engine: object) -> AnyEditor:
         raise EngineError("broken.onnx is cut short")
 
     row = dataclasses.replace(catalog.ENTRIES["hair"], name="broken", load=broken)

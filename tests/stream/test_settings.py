@@ -27,6 +27,13 @@ def test_a_refusal_names_the_field_and_what_is_allowed(
     assert refused.value.reason
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), [1], {"a": 1}])
+def test_a_refused_control_is_named(value: object) -> None:
+    with pytest.raises(SettingsError, match=r"controls\.age: is not a finite number") as refused:
+        checked(Settings, {"controls": {"smile": 1.0, "age": value}})
+    assert refused.value.field == "controls.age"
+
+
 def test_an_unknown_setting_lists_the_known_ones() -> None:
     with pytest.raises(SettingsError) as refused:
         checked(TintControls, {"amuont": 1}, "controls.")

@@ -133,7 +133,7 @@ class Bench:
             ages.shift(row, younger, age=25)
         kept = Row("identity after age +-30", ">= 0.60")
         for row in self.rows(lambda x: x["age"] > 17):
-            own = float(self.editor.encode(self.crop(row))[embedded_editor.AGE]) * 100
+            own = float(self.editor.encode(self.crop(row), EmbeddedControls())[embedded_editor.AGE]) * 100
             way = 30 if own < 50 else -30
             kept.values.append((row, ages.likeness(row, age=float(np.clip(own + way, 15, 85)))))
         return [*older, *younger, kept, sharp, behind]
@@ -223,8 +223,8 @@ class Bench:
 
 def run(editor: EmbeddedEditor, crop: Crop, controls: EmbeddedControls) -> Image:
     """One crop through the editor, at the crop's resolution."""
-    latent = editor.encode(crop)
-    return apply_edit(editor.render(crop, latent, editor.steer(latent, controls)), crop.image)
+    latent = editor.encode(crop, controls)
+    return apply_edit(editor.render(crop, latent, editor.steer(latent, controls), controls), crop.image)
 
 
 def sharpness(image: Image, crop: Crop) -> float:

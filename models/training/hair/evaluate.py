@@ -153,8 +153,9 @@ class Shipped:
         image = cv2.copyMakeBorder(composite.picture, PAD, PAD, PAD, PAD, cv2.BORDER_REFLECT_101)
         points5, mesh = (each[composite.row] + np.float32(PAD) for each in (self._faces.points5, self._faces.mesh))
         crop = Crop(np.asarray(image, np.uint8), points5, mesh, self._segmenter.read(np.asarray(image, np.uint8)))
-        latent = self._editor.encode(crop)
-        edit = self._editor.render(crop, latent, self._editor.steer(latent, EmbeddedControls(bald=1)))
+        controls = EmbeddedControls(bald=1)
+        latent = self._editor.encode(crop, controls)
+        edit = self._editor.render(crop, latent, self._editor.steer(latent, controls), controls)
         return apply_edit(edit, crop.image)[PAD:-PAD, PAD:-PAD]
 
 

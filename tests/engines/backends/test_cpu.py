@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,29 +17,29 @@ from engines.accuracy import draw
 from engines.backends import openvino
 from engines.backends.onnxruntime import OnnxRuntime
 from engines.backends.openvino import OpenVino
-from engines.base import Backend, BackendUnavailable, EngineError, InputMismatch
+from engines.base import Array, Backend, BackendUnavailable, Engine, EngineError, InputMismatch, Precision
 from engines.cache import Cache
 from engines.networks import shipped_networks
 from engines.onnx_file import open_network
-from tests.engines.conftest import IR, OPSET
+from tests.engines.conftest import IR, OPSET, MakeNetwork
 
 BACKENDS = [OpenVino(), OnnxRuntime()]
 
 
 @pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name)
-def backend(request) -> Backend:
+def backend(request: pytest.FixtureRequest) -> Backend:
     return request.param
 
 
 @pytest.fixture
-def load(backend, tmp_path):
-    def make(path, precision="f32"):
+def load(backend: Backend, tmp_path: Path) -> Callable[..., Engine]:
+    def make(path: Path, precision: Precision = "f32") -> Engine:
         return backend.load(open_network(path), precision, threads=1, cache=Cache(tmp_path / "cache"))
 
     return make
 
 
-def reference(path, image: np.ndarray) -> np.ndarray:
+def reference(path: Path, image: np.ndarray) -> np.ndarray:
     """The network by hand, in float64."""
     kernels = [onnx.numpy_helper.to_array(tensor).astype(np.float64) for tensor in onnx.load(path).graph.initializer]
     x = image.astype(np.float64)
@@ -53,11 +56,11 @@ def images(count: int, batch: int = 1, size: int = 16) -> list[np.ndarray]:
     return [generator.standard_normal((batch, 3, size, size)).astype(np.float32) for _ in range(count)]
 
 
-def test_probe_names_the_device(backend):
+def test_probe_names_the_device(backend: Backend) -> None:
     assert len(backend.probe()) > len(backend.name)
 
 
-def test_it_computes_the_network(load, network):
+def test_it_computes_the_network(load: Any, network: MakeNetwork) -> None:
     path = network()
     (image,) = images(1, batch=2)
     with load(path) as engine:
@@ -67,7 +70,7 @@ def test_it_computes_the_network(load, network):
     np.testing.assert_allclose(result["out"], reference(path, image), atol=1e-5)
 
 
-def test_every_precision_is_the_one_asked_for(backend, load, network):
+def test_every_precision_is_the_one_asked_for(backend: Backend, load: Any, network: MakeNetwork) -> None:
     precisions = backend.precisions(open_network(network()))
     assert "f32" in precisions
     for precision in precisions:
@@ -76,7 +79,7 @@ def test_every_precision_is_the_one_asked_for(backend, load, network):
         load(network(), "int3")
 
 
-def test_specs_tell_free_and_fixed_sizes(load, network):
+def test_specs_tell_free_and_fixed_sizes(load: Any, network: MakeNetwork) -> None:
     free, fixed = load(network("free")), load(network("fixed", batch=1))
     assert [spec.shape for spec in free.inputs] == [(None, 3, 16, 16)]
     assert [spec.shape for spec in fixed.inputs] == [(1, 3, 16, 16)]
@@ -85,7 +88,7 @@ def test_specs_tell_free_and_fixed_sizes(load, network):
     free.warm_up()
 
 
-def test_the_batch_may_change_between_calls(load, network):
+def test_the_batch_may_change_between_calls(load: Any, network: MakeNetwork) -> None:
     path = network()
     engine = load(path)
     for batch in (1, 3, 2, 8, 1):
@@ -93,7 +96,7 @@ def test_the_batch_may_change_between_calls(load, network):
         np.testing.assert_allclose(engine.run({"image": image})["out"], reference(path, image), atol=1e-5)
 
 
-def test_results_belong_to_the_caller(load, network):
+def test_results_belong_to_the_caller(load: Any, network: MakeNetwork) -> None:
     path = network()
     engine = load(path)
     first, second, third = images(3)
@@ -107,7 +110,7 @@ def test_results_belong_to_the_caller(load, network):
 
 
 @pytest.mark.parametrize("path", shipped_networks(), ids=lambda path: path.stem)
-def test_rows_of_a_batch_of_an_embedded_network_are_independent(path):
+def test_rows_of_a_batch_of_an_embedded_network_are_independent(path: Path) -> None:
     engine = OnnxRuntime().load(open_network(path), "f32", threads=1, cache=Cache())
     inputs = draw(engine.inputs, seed=11, batch=3)
     together = engine.run(inputs)
@@ -117,7 +120,7 @@ def test_rows_of_a_batch_of_an_embedded_network_are_independent(path):
             np.testing.assert_allclose(together[name][row : row + 1], value, atol=1e-4 * np.abs(value).max())
 
 
-def test_inputs_may_change_after_the_call_and_need_not_be_contiguous(load, network):
+def test_inputs_may_change_after_the_call_and_need_not_be_contiguous(load: Any, network: MakeNetwork) -> None:
     path = network()
     engine = load(path)
     (image,) = images(1)
@@ -129,7 +132,7 @@ def test_inputs_may_change_after_the_call_and_need_not_be_contiguous(load, netwo
     np.testing.assert_allclose(result, want, atol=1e-5)
 
 
-def test_several_inputs_need_not_be_contiguous(load, tmp_path):
+def test_several_inputs_need_not_be_contiguous(load: Any, tmp_path: Path) -> None:
     """Each is copied for the call, and all copies must live until its end: large ones reuse each other's memory."""
     tensor, shape = helper.make_tensor_value_info, [1, 3, 256, 256]
     names = ["a", "b", "c"]
@@ -147,7 +150,7 @@ def test_several_inputs_need_not_be_contiguous(load, tmp_path):
     np.testing.assert_allclose(result, (images["a"] - images["b"]) * images["c"], atol=1e-6)
 
 
-def test_many_threads_get_their_own_results(load, network):
+def test_many_threads_get_their_own_results(load: Any, network: MakeNetwork) -> None:
     path = network()
     engine = load(path)
     threads, calls = 8, 25
@@ -164,7 +167,7 @@ def test_many_threads_get_their_own_results(load, network):
         assert max(pool.map(call, range(threads))) < 1e-5
 
 
-def test_outputs_keep_their_names_in_the_file(load, tmp_path):
+def test_outputs_keep_their_names_in_the_file(load: Any, tmp_path: Path) -> None:
     """Compilers fold the identities and reshapes that name an output into what comes before."""
     tensor = helper.make_tensor_value_info
     graph = helper.make_graph(
@@ -196,14 +199,16 @@ def test_outputs_keep_their_names_in_the_file(load, tmp_path):
         ({"image": np.zeros((1, 3, 16, 16), np.float64)}, "expected float32 .*, got float64"),
     ],
 )
-def test_wrong_inputs_name_expected_and_given(load, network, inputs, message):
+def test_wrong_inputs_name_expected_and_given(
+    load: Any, network: MakeNetwork, inputs: Mapping[str, Array], message: str
+) -> None:
     engine = load(network())
     with pytest.raises(InputMismatch, match=message):
         engine.run(inputs)
     engine.warm_up()  # and it still works
 
 
-def test_a_network_that_does_not_compile_is_named(load, tmp_path):
+def test_a_network_that_does_not_compile_is_named(load: Any, tmp_path: Path) -> None:
     tensor = helper.make_tensor_value_info
     graph = helper.make_graph(
         [helper.make_node("Frobnicate", ["x"], ["y"], domain="nowhere")],
@@ -226,13 +231,15 @@ def test_a_network_that_does_not_compile_is_named(load, tmp_path):
         ("arm64", ["FP32", "FP16"], ("f16", "f32")),
     ],
 )
-def test_openvino_computes_in_what_the_processor_has_units_for(monkeypatch, network, machine, capabilities, want):
+def test_openvino_computes_in_what_the_processor_has_units_for(
+    monkeypatch: pytest.MonkeyPatch, network: MakeNetwork, machine: Any, capabilities: Any, want: Any
+) -> None:
     monkeypatch.setattr(openvino, "_capabilities", lambda: capabilities)
-    monkeypatch.setattr(openvino.platform, "machine", lambda: machine)
+    monkeypatch.setattr("platform.machine", lambda: machine)
     assert OpenVino().precisions(open_network(network())) == want
 
 
-def test_openvino_sets_every_precision_itself():
+def test_openvino_sets_every_precision_itself() -> None:
     hints = {name: str(openvino._settings(name, None)["INFERENCE_PRECISION_HINT"]) for name in ("f32", "f16", "bf16")}
     assert {name: hint.split("'")[1] for name, hint in hints.items()} == {
         "f32": "float32",
@@ -241,7 +248,9 @@ def test_openvino_sets_every_precision_itself():
     }
 
 
-def test_openvino_takes_its_network_from_the_cache(network, tmp_path, caplog):
+def test_openvino_takes_its_network_from_the_cache(
+    network: MakeNetwork, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path, cache = network(), Cache(tmp_path / "cache")
     (image,) = images(1)
     built = OpenVino().load(open_network(path), "f32", threads=1, cache=cache).run({"image": image})["out"]
@@ -256,4 +265,6 @@ def test_openvino_takes_its_network_from_the_cache(network, tmp_path, caplog):
     again = OpenVino().load(open_network(path), "f32", threads=1, cache=cache)
     assert "cannot read its entry in the cache" in caplog.text
     np.testing.assert_array_equal(again.run({"image": image})["out"], built)
-    assert len(cache.get(key, "small").payload) > len(payload)
+    entry = cache.get(key, "small")
+    assert entry is not None
+    assert len(entry.payload) > len(payload)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import itertools
 import threading
 import weakref
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,37 +19,48 @@ torch = pytest.importorskip("torch", reason="needs torch, which carries the tens
 
 from engines.backends import cuda_device, tensorrt, tensorrt_build  # noqa: E402
 from engines.backends.onnxruntime import OnnxRuntime  # noqa: E402
-from engines.base import BackendUnavailable, DeviceLost, EngineError, InputMismatch, OutOfMemory  # noqa: E402
+from engines.backends.tensorrt import TensorRtEngine  # noqa: E402
+from engines.base import (  # noqa: E402
+    Array,
+    BackendUnavailable,
+    DeviceLost,
+    Engine,
+    EngineError,
+    InputMismatch,
+    OutOfMemory,
+    Precision,
+)
 from engines.cache import Cache  # noqa: E402
 from engines.onnx_file import open_network  # noqa: E402
 from tests.engines import standins  # noqa: E402
+from tests.engines.conftest import MakeNetwork  # noqa: E402
 
 
 @pytest.fixture
-def library(monkeypatch):
+def library(monkeypatch: pytest.MonkeyPatch) -> standins.TensorRt:
     library = standins.TensorRt()
     monkeypatch.setattr(tensorrt, "load_library", lambda name: library)
     return library
 
 
 @pytest.fixture
-def device(monkeypatch):
+def device(monkeypatch: pytest.MonkeyPatch) -> Any:
     device = standins.HostDevice()
     monkeypatch.setattr(tensorrt, "_device", lambda: device)
     return device
 
 
 @pytest.fixture
-def cache(tmp_path):
+def cache(tmp_path: Path) -> Any:
     return Cache(tmp_path / "cache")
 
 
 @pytest.fixture
-def engine(network, library, device, cache):
+def engine(network: MakeNetwork, library: standins.TensorRt, device: standins.HostDevice, cache: Cache) -> Any:
     return load(network(), cache)
 
 
-def load(path, cache, precision="f16"):
+def load(path: Path, cache: Cache, precision: Precision = "f16") -> Engine:
     return tensorrt.TensorRt("tensorrt").load(open_network(path), precision, threads=None, cache=cache)
 
 
@@ -54,12 +68,14 @@ def image(batch: int = 1, seed: int = 0) -> dict[str, np.ndarray]:
     return {"image": np.random.default_rng(seed).standard_normal((batch, 3, 16, 16)).astype(np.float32)}
 
 
-def reference(path, inputs):
-    engine = OnnxRuntime().load(open_network(path), "f32", threads=1, cache=None)
+def reference(path: Path, inputs: Mapping[str, Array]) -> Any:
+    engine = OnnxRuntime().load(open_network(path), "f32", threads=1, cache=Cache())
     return engine.run(inputs)["out"]
 
 
-def test_a_network_is_built_loaded_and_run(network, library, device, cache):
+def test_a_network_is_built_loaded_and_run(
+    network: MakeNetwork, library: standins.TensorRt, device: standins.HostDevice, cache: Cache
+) -> None:
     path = network()
     engine = load(path, cache)
     assert (engine.backend, engine.precision) == ("tensorrt", "f16")
@@ -71,7 +87,9 @@ def test_a_network_is_built_loaded_and_run(network, library, device, cache):
     assert np.abs(have - reference(path, image(2))).max() > 0  # it did compute in half
 
 
-def test_the_build_is_strongly_typed_with_profiles_for_one_and_for_many(network, library, device, cache):
+def test_the_build_is_strongly_typed_with_profiles_for_one_and_for_many(
+    network: MakeNetwork, library: standins.TensorRt, device: standins.HostDevice, cache: Cache
+) -> None:
     load(network(), cache)
     (build,) = library.builds
     assert build.network.flags == 1 << 1
@@ -82,14 +100,14 @@ def test_the_build_is_strongly_typed_with_profiles_for_one_and_for_many(network,
     assert library.BuilderFlag.TF32 not in build.config.flags  # what is in FP32 is there for its mantissa
 
 
-def test_contexts_share_one_scratch_memory(engine, library):
+def test_contexts_share_one_scratch_memory(engine: TensorRtEngine, library: standins.TensorRt) -> None:
     for batch in (1, 2, 4):
         engine.run(image(batch))
     assert len(library.made) == 3
-    assert len({context.memory for context in library.made}) == 1
+    assert len({context.memory for context in library.made if context is not None}) == 1
 
 
-def test_no_memory_for_a_context_means_a_smaller_batch(engine, library):
+def test_no_memory_for_a_context_means_a_smaller_batch(engine: TensorRtEngine, library: standins.TensorRt) -> None:
     library.most_contexts = 1
     assert engine.run(image())["out"].shape == (1, 4, 16, 16)
     with pytest.raises(OutOfMemory, match="no memory for an execution context"):
@@ -97,12 +115,14 @@ def test_no_memory_for_a_context_means_a_smaller_batch(engine, library):
     assert engine.run(image())["out"].shape == (1, 4, 16, 16)
 
 
-def test_a_refusal_to_start_looks_for_a_lost_device(monkeypatch, engine, library, device):
+def test_a_refusal_to_start_looks_for_a_lost_device(
+    monkeypatch: pytest.MonkeyPatch, engine: TensorRtEngine, library: standins.TensorRt, device: standins.HostDevice
+) -> None:
     library.refuses = True
     with pytest.raises(EngineError, match=r"tensorrt on .* could not start"):
         engine.run(image())
 
-    def lost():
+    def lost() -> None:
         raise torch.AcceleratorError("CUDA error: unspecified launch failure")
 
     monkeypatch.setattr(device, "synchronize", lost)
@@ -110,21 +130,27 @@ def test_a_refusal_to_start_looks_for_a_lost_device(monkeypatch, engine, library
         engine.run(image())
 
 
-def test_sizes_are_captured_once_and_then_replayed(engine, library, device):
+def test_sizes_are_captured_once_and_then_replayed(
+    engine: TensorRtEngine, library: standins.TensorRt, device: standins.HostDevice
+) -> None:
     for _ in range(3):
         for batch in (1, 3, 4):  # three run with the graph for four
             engine.run(image(batch))
     assert (device.captures, device.replays, library.contexts) == (2, 9, 2)
 
 
-def test_a_batch_beyond_the_profiles_is_refused_in_words(network, library, device, cache):
+def test_a_batch_beyond_the_profiles_is_refused_in_words(
+    network: MakeNetwork, library: standins.TensorRt, device: standins.HostDevice, cache: Cache
+) -> None:
     engine = load(network(), cache)
     with pytest.raises(EngineError, match="batches of 1 to 8, this one needs room for 16"):
         engine.run(image(9))
     assert engine.run(image(8))["out"].shape[0] == 8
 
 
-def test_a_fixed_network_has_no_profiles(network, library, device, cache):
+def test_a_fixed_network_has_no_profiles(
+    network: MakeNetwork, library: standins.TensorRt, device: standins.HostDevice, cache: Cache
+) -> None:
     path = network(batch=1)
     engine = load(path, cache)
     assert library.builds[0].config.profiles == []
@@ -133,14 +159,22 @@ def test_a_fixed_network_has_no_profiles(network, library, device, cache):
         engine.run(image(2))
 
 
-def test_the_second_start_takes_it_from_the_cache(network, library, device, cache):
+def test_the_second_start_takes_it_from_the_cache(
+    network: MakeNetwork, library: standins.TensorRt, device: standins.HostDevice, cache: Cache
+) -> None:
     path = network()
     first, second = load(path, cache), load(path, cache)
     assert (first.built, second.built, len(library.builds)) == (True, False, 1)
     np.testing.assert_array_equal(first.run(image())["out"], second.run(image())["out"])
 
 
-def test_another_driver_or_version_builds_again_with_the_old_timings(network, library, device, cache, caplog):
+def test_another_driver_or_version_builds_again_with_the_old_timings(
+    network: MakeNetwork,
+    library: standins.TensorRt,
+    device: standins.HostDevice,
+    cache: Cache,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     load(network("a"), cache)
     load(network("b", size=8), cache)
     assert library.builds[1].config.timing.serialize().startswith(b"timed timed ")
@@ -151,18 +185,27 @@ def test_another_driver_or_version_builds_again_with_the_old_timings(network, li
     assert "a: built again for tensorrt: driver: was 580.1, is 590.1" in caplog.text
 
 
-def test_a_plan_that_the_library_refuses_is_built_again(network, library, device, cache, caplog):
+def test_a_plan_that_the_library_refuses_is_built_again(
+    network: MakeNetwork,
+    library: standins.TensorRt,
+    device: standins.HostDevice,
+    cache: Cache,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     path = network()
     load(path, cache)
     key = tensorrt._key("tensorrt", library.__version__, open_network(path), "f16", device)
     entry = cache.get(key, "small")
+    assert entry is not None
     cache.put(key, "small", entry.payload.replace(b"10.16.0", b"10.15.9"))
     assert load(path, cache).run(image())["out"].shape == (1, 4, 16, 16)
     assert len(library.builds) == 2
     assert "made by another version" in caplog.text
 
 
-def test_a_failed_build_says_why(network, library, device, cache):
+def test_a_failed_build_says_why(
+    network: MakeNetwork, library: standins.TensorRt, device: standins.HostDevice, cache: Cache
+) -> None:
     library.fails = True
     with pytest.raises(EngineError, match=r"small\.onnx: tensorrt 10\.16\.0 cannot build it: no kernel for this layer"):
         load(network(), cache)
@@ -170,8 +213,10 @@ def test_a_failed_build_says_why(network, library, device, cache):
 
 @pytest.mark.usefixtures("device")
 @pytest.mark.parametrize("kind", ["Builder", "Runtime"])
-def test_a_library_that_does_not_get_along_with_the_driver_is_said(monkeypatch, network, library, cache, kind):
-    def refuse(logger):
+def test_a_library_that_does_not_get_along_with_the_driver_is_said(
+    monkeypatch: pytest.MonkeyPatch, network: MakeNetwork, library: standins.TensorRt, cache: Cache, kind: str
+) -> None:
+    def refuse(logger: Any) -> None:
         logger.log(library.ILogger.Severity.ERROR, "CUDA initialization failure with error: 35")
         raise TypeError("factory function returned nullptr")
 
@@ -180,20 +225,28 @@ def test_a_library_that_does_not_get_along_with_the_driver_is_said(monkeypatch, 
         load(network(), cache)
 
 
-def test_progress_shows_the_outermost_phase_only(network, library, device, cache, caplog):
+def test_progress_shows_the_outermost_phase_only(
+    network: MakeNetwork,
+    library: standins.TensorRt,
+    device: standins.HostDevice,
+    cache: Cache,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with caplog.at_level("INFO", "engines.backends.tensorrt_build"):
         load(network(), cache)
     assert [r.getMessage() for r in caplog.records if " of " in r.getMessage()] == ["small: Building engine, 1 of 1"]
 
 
 @pytest.fixture
-def rtx(monkeypatch):
+def rtx(monkeypatch: pytest.MonkeyPatch) -> Any:
     library = standins.TensorRtRtx()
     monkeypatch.setattr(tensorrt, "load_library", lambda name: library)
     return library
 
 
-def test_rtx_gets_the_kernels_back_that_it_compiled(network, rtx, device, cache):
+def test_rtx_gets_the_kernels_back_that_it_compiled(
+    network: MakeNetwork, rtx: standins.TensorRtRtx, device: standins.HostDevice, cache: Cache
+) -> None:
     path, backend = open_network(network()), tensorrt.TensorRt("tensorrt_rtx")
     first = backend.load(path, "f16", threads=None, cache=cache)
     assert rtx.kernels == b""
@@ -206,7 +259,9 @@ def test_rtx_gets_the_kernels_back_that_it_compiled(network, rtx, device, cache)
 
 
 @pytest.mark.parametrize("capability", ["7.5", "8.9"])
-def test_rtx_builds_for_the_gpu_that_is_here(network, rtx, device, cache, capability):
+def test_rtx_builds_for_the_gpu_that_is_here(
+    network: MakeNetwork, rtx: standins.TensorRtRtx, device: standins.HostDevice, cache: Cache, capability: str
+) -> None:
     device.capability = capability
     tensorrt.TensorRt("tensorrt_rtx").load(open_network(network()), "f16", threads=None, cache=cache)
     config = rtx.builds[0].config
@@ -216,7 +271,9 @@ def test_rtx_builds_for_the_gpu_that_is_here(network, rtx, device, cache, capabi
     )
 
 
-def test_rtx_compiles_for_each_shape_at_once_and_records_its_own_graphs(network, rtx, device, cache):
+def test_rtx_compiles_for_each_shape_at_once_and_records_its_own_graphs(
+    network: MakeNetwork, rtx: standins.TensorRtRtx, device: standins.HostDevice, cache: Cache
+) -> None:
     path = network()
     engine = tensorrt.TensorRt("tensorrt_rtx").load(open_network(path), "f16", threads=None, cache=cache)
     np.testing.assert_allclose(engine.run(image(2))["out"], reference(path, image(2)), atol=5e-3)
@@ -226,7 +283,9 @@ def test_rtx_compiles_for_each_shape_at_once_and_records_its_own_graphs(network,
     assert (device.captures, device.replays) == (0, 0)  # a graph in a graph would be refused
 
 
-def test_an_older_rtx_runs_without_a_graph_while_it_cannot_be_captured(network, rtx, device, cache):
+def test_an_older_rtx_runs_without_a_graph_while_it_cannot_be_captured(
+    network: MakeNetwork, rtx: standins.TensorRtRtx, device: standins.HostDevice, cache: Cache
+) -> None:
     rtx.records = rtx.capturable = False
     path = network()
     engine = tensorrt.TensorRt("tensorrt_rtx").load(open_network(path), "f16", threads=None, cache=cache)
@@ -234,16 +293,18 @@ def test_an_older_rtx_runs_without_a_graph_while_it_cannot_be_captured(network, 
     assert (device.captures, device.replays) == (0, 0)
 
 
-def test_rtx_says_which_gpus_it_is_for(rtx, device):
+def test_rtx_says_which_gpus_it_is_for(rtx: standins.TensorRtRtx, device: standins.HostDevice) -> None:
     assert "tensorrt_rtx 1.7.1 on a stand-in (8.9)" in tensorrt.TensorRt("tensorrt_rtx").probe()
     device.capability = "9.0"
     with pytest.raises(BackendUnavailable, match="does not build for compute capability 9"):
         tensorrt.TensorRt("tensorrt_rtx").probe()
 
 
-def test_tensors_stay_on_the_device(network, library, device, cache):
+def test_tensors_stay_on_the_device(
+    network: MakeNetwork, library: standins.TensorRt, device: standins.HostDevice, cache: Cache
+) -> None:
     path = network()
-    engine = load(path, cache)
+    engine: Any = load(path, cache)
     given = torch.from_numpy(image(2)["image"])
     first = engine.run_tensors({"image": given})["out"]
     kept = first.clone()
@@ -262,12 +323,14 @@ def test_tensors_stay_on_the_device(network, library, device, cache):
         ({"image": torch.zeros(1, 3, 16, 16).half()}, "expected float32 .*, got torch.float16"),
     ],
 )
-def test_wrong_tensors_name_expected_and_given(engine, inputs, message):
+def test_wrong_tensors_name_expected_and_given(engine: TensorRtEngine, inputs: dict[str, Any], message: str) -> None:
     with pytest.raises(InputMismatch, match=message):
         engine.run_tensors(inputs)
 
 
-def test_many_threads_get_their_own_results(network, library, device, cache):
+def test_many_threads_get_their_own_results(
+    network: MakeNetwork, library: standins.TensorRt, device: standins.HostDevice, cache: Cache
+) -> None:
     path = network()
     engine = load(path, cache)
     wants = [reference(path, image(1 + index % 3, index)) for index in range(6)]
@@ -282,7 +345,7 @@ def test_many_threads_get_their_own_results(network, library, device, cache):
         assert max(pool.map(call, range(6))) < 5e-3
 
 
-def coded(code: int) -> torch.AcceleratorError:
+def coded(code: int) -> RuntimeError:
     """CUDA's own error as torch raises it."""
     error = torch.AcceleratorError(f"CUDA error {code}")
     error.error_code = code
@@ -302,8 +365,10 @@ def coded(code: int) -> torch.AcceleratorError:
         (EngineError("ours already"), EngineError, "^ours already$"),
     ],
 )
-def test_errors_of_cuda_are_told_apart(monkeypatch, engine, error, ours, message):
-    def fail(*_):
+def test_errors_of_cuda_are_told_apart(
+    monkeypatch: pytest.MonkeyPatch, engine: TensorRtEngine, error: Exception, ours: Any, message: str
+) -> None:
+    def fail(*_: Any) -> None:
         raise error
 
     monkeypatch.setattr(standins.HostDevice, "capture", fail)
@@ -312,10 +377,10 @@ def test_errors_of_cuda_are_told_apart(monkeypatch, engine, error, ours, message
     assert type(raised.value) is ours
 
 
-def test_what_ran_out_of_memory_holds_none(monkeypatch, engine):
+def test_what_ran_out_of_memory_holds_none(monkeypatch: pytest.MonkeyPatch, engine: TensorRtEngine) -> None:
     kept = []
 
-    def fail(*_):
+    def fail(*_: Any) -> None:
         large = torch.zeros(1000)
         kept.append(weakref.ref(large))
         raise torch.OutOfMemoryError("tried to allocate 2 GiB")
@@ -342,7 +407,7 @@ class TorchOfStreams:
 
 
 @pytest.fixture
-def streams(monkeypatch):
+def streams(monkeypatch: pytest.MonkeyPatch) -> Any:
     torch_of_streams = TorchOfStreams()
     monkeypatch.setattr(cuda_device, "find_driver", lambda: None)
     monkeypatch.setattr(cuda_device, "load_torch", lambda: torch_of_streams)
@@ -351,7 +416,7 @@ def streams(monkeypatch):
     return torch_of_streams
 
 
-def test_no_two_engines_share_a_stream(streams):
+def test_no_two_engines_share_a_stream(streams: TorchOfStreams) -> None:
     devices = [cuda_device.CudaDevice() for _ in range(2 * cuda_device.STREAMS)]
     assert next(streams.turn) == 0  # a device that only tells its name takes none
     assert len({device.stream for device in devices}) == 2 * cuda_device.STREAMS
@@ -361,8 +426,8 @@ def test_no_two_engines_share_a_stream(streams):
     assert cuda_device.CudaDevice().stream == free
 
 
-def test_a_gpu_that_cannot_be_used_is_said(streams):
-    def busy(index):
+def test_a_gpu_that_cannot_be_used_is_said(streams: TorchOfStreams) -> None:
+    def busy(index: Any) -> None:
         raise RuntimeError("CUDA-capable device(s) is/are busy or unavailable")
 
     streams.cuda.get_device_properties = busy
@@ -370,24 +435,26 @@ def test_a_gpu_that_cannot_be_used_is_said(streams):
         cuda_device.CudaDevice()
 
 
-def test_a_missing_driver_is_said_before_anything_heavy_is_imported(monkeypatch):
-    def missing(name):
+def test_a_missing_driver_is_said_before_anything_heavy_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
         raise OSError(name)
 
-    monkeypatch.setattr(cuda_device.ctypes, "CDLL", missing)
+    monkeypatch.setattr("ctypes.CDLL", missing)
     monkeypatch.setattr(cuda_device, "load_torch", lambda: pytest.fail("torch was imported"))
     with pytest.raises(BackendUnavailable, match=r"there is no NVIDIA driver \(.* is not found\)"):
         tensorrt.TensorRt("tensorrt").probe()
 
 
-def test_the_driver_tells_its_version_where_there_is_no_file_of_it(monkeypatch, tmp_path):
-    def version(buffer, size):
+def test_the_driver_tells_its_version_where_there_is_no_file_of_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def version(buffer: Any, size: Any) -> Any:
         buffer.value = b"581.29"
         return 0
 
     nvml = SimpleNamespace(nvmlInit_v2=lambda: 0, nvmlSystemGetDriverVersion=version)
     monkeypatch.setattr(cuda_device, "DRIVER_FILE", tmp_path / "version")
-    monkeypatch.setattr(cuda_device.ctypes, "CDLL", lambda name: nvml)
+    monkeypatch.setattr("ctypes.CDLL", lambda name: nvml)
     assert cuda_device._driver() == "581.29"
     nvml.nvmlInit_v2 = lambda: 9  # the driver is not loaded
     assert cuda_device._driver() == f"for CUDA {torch.version.cuda}"
@@ -395,7 +462,7 @@ def test_the_driver_tells_its_version_where_there_is_no_file_of_it(monkeypatch, 
     assert cuda_device._driver() == "580.82.07"
 
 
-def test_a_torch_without_cuda_is_said(monkeypatch):
+def test_a_torch_without_cuda_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     if torch.version.cuda is not None:
         pytest.skip("this torch has CUDA")
     monkeypatch.setattr(cuda_device, "find_driver", lambda: None)
@@ -403,12 +470,12 @@ def test_a_torch_without_cuda_is_said(monkeypatch):
         cuda_device.CudaDevice()
 
 
-def test_a_library_that_is_not_installed_is_said():
+def test_a_library_that_is_not_installed_is_said() -> None:
     with pytest.raises(BackendUnavailable, match="no_such_tensorrt does not load"):
         tensorrt_build.load_library("no_such_tensorrt")
 
 
-def test_an_old_tensorrt_is_refused(monkeypatch):
-    monkeypatch.setattr(tensorrt_build.importlib, "import_module", lambda name: standins.TensorRt("8.6.1"))
+def test_an_old_tensorrt_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.import_module", lambda name: standins.TensorRt("8.6.1"))
     with pytest.raises(BackendUnavailable, match=r"8\.6\.1 is too old"):
         tensorrt_build.load_library("tensorrt")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
 
 from engines.backends.tensorrt_build import build, capability_of, graph_of, load_library, logger_of, parse
-from engines.base import FREE_SIDE, BackendUnavailable, EngineError
+from engines.base import FREE_SIDE, BackendUnavailable, EngineError, Precision
 from engines.networks import shipped_networks
 from engines.onnx_file import Network, open_network
+from tests.engines.conftest import MakeNetwork
 
 rtx = pytest.importorskip("tensorrt_rtx", reason="needs the optional package tensorrt-rtx-cu13")
 
@@ -19,7 +21,7 @@ CAPABILITIES = ["7.5", "8.9", "12.0"]
 MATRIX_LAYERS = {rtx.LayerType.CONVOLUTION, rtx.LayerType.DECONVOLUTION, rtx.LayerType.MATRIX_MULTIPLY}
 
 
-def parsed(network: Network, precision: str = "f16"):
+def parsed(network: Network, precision: Precision = "f16") -> Any:
     """The network definition, which lives no longer than its builder."""
     builder = rtx.Builder(logger_of(rtx))
     definition = builder.create_network(1 << int(rtx.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
@@ -64,19 +66,19 @@ def fixed(model: onnx.ModelProto, path: Path) -> Path:
     return path
 
 
-def test_a_network_is_parsed_in_half(network):
+def test_a_network_is_parsed_in_half(network: MakeNetwork) -> None:
     check_definition(open_network(network()))
 
 
 @pytest.mark.parametrize("capability", CAPABILITIES)
 @pytest.mark.parametrize("batch", ["batch", 1])
-def test_a_network_is_built_for_a_gpu_that_is_not_here(network, capability, batch):
+def test_a_network_is_built_for_a_gpu_that_is_not_here(network: MakeNetwork, capability: str, batch: int) -> None:
     built = build(rtx, open_network(network(batch=batch)), "f16", capability=capability)
     assert len(built.plan) > 1000
     assert built.timing == b""
 
 
-def test_precision_and_capability_make_different_engines(network):
+def test_precision_and_capability_make_different_engines(network: MakeNetwork) -> None:
     path = open_network(network(channels=32, layers=3))
     plans = {
         (precision, capability): build(rtx, path, precision, capability=capability).plan
@@ -88,7 +90,7 @@ def test_precision_and_capability_make_different_engines(network):
 
 
 @pytest.mark.parametrize("path", EMBEDDED, ids=lambda path: path.stem)
-def test_every_embedded_network_is_built(path, tmp_path):
+def test_every_embedded_network_is_built(path: Path, tmp_path: Path) -> None:
     model = onnx.load(path)
     if any(not dim.HasField("dim_value") for dim in model.graph.input[0].type.tensor_type.shape.dim[1:]):
         with pytest.raises(EngineError, match="leaves more than its batch open"):
@@ -100,7 +102,7 @@ def test_every_embedded_network_is_built(path, tmp_path):
         assert build(rtx, network, "f16", capability=capability).plan
 
 
-def test_progress_is_logged(network, caplog):
+def test_progress_is_logged(network: MakeNetwork, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", "engines.backends.tensorrt_build"):
         build(rtx, open_network(network()), "f16", capability="8.9")
     steps = [record.getMessage() for record in caplog.records if " of " in record.getMessage()]
@@ -108,7 +110,7 @@ def test_progress_is_logged(network, caplog):
     assert steps[-1].startswith("small: ")
 
 
-def test_what_the_parser_refuses_is_named(tmp_path):
+def test_what_the_parser_refuses_is_named(tmp_path: Path) -> None:
     value = onnx.helper.make_tensor_value_info
     graph = onnx.helper.make_graph(
         [onnx.helper.make_node("Unique", ["x"], ["y"], "odd_one")],
@@ -122,6 +124,6 @@ def test_what_the_parser_refuses_is_named(tmp_path):
         build(rtx, open_network(tmp_path / "odd.onnx"), "f32", capability="8.9")
 
 
-def test_a_capability_it_does_not_build_for_is_said():
+def test_a_capability_it_does_not_build_for_is_said() -> None:
     with pytest.raises(BackendUnavailable, match=r"does not build for compute capability 9\.0 \(it knows \['120', "):
         capability_of(load_library("tensorrt_rtx"), "9.0")

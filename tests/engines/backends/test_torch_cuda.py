@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -14,14 +17,18 @@ from engines.accuracy import draw  # noqa: E402
 from engines.backends.cuda_device import CudaDevice  # noqa: E402
 from engines.backends.onnxruntime import OnnxRuntime  # noqa: E402
 from engines.backends.torch_cuda import TorchCuda, TorchCudaEngine, TorchEager  # noqa: E402
-from engines.base import BackendUnavailable, EngineError, OutOfMemory  # noqa: E402
+from engines.base import BackendUnavailable, EngineError, OutOfMemory, Precision  # noqa: E402
 from engines.cache import Cache  # noqa: E402
 from engines.graph.half import to_half  # noqa: E402
 from engines.graph.onnx_module import OnnxModule  # noqa: E402
 from engines.networks import shipped_networks  # noqa: E402
 from engines.onnx_file import open_network, range_property  # noqa: E402
 from tests.engines.captured import assert_nothing_leaves_the_device  # noqa: E402
-from tests.engines.conftest import IR, OPSET  # noqa: E402
+from tests.engines.conftest import (  # noqa: E402
+    IR,
+    OPSET,
+    MakeNetwork,
+)
 from tests.engines.standins import HostDevice  # noqa: E402
 
 EMBEDDED = shipped_networks()
@@ -37,7 +44,7 @@ def ints(*values: int) -> np.ndarray:
     return np.array(values, np.int64)
 
 
-def case(operator: str, *constants: np.ndarray | None, opset: int = OPSET, outputs: int = 1, **attributes):
+def case(operator: str, *constants: Any, opset: int = OPSET, outputs: int = 1, **attributes: Any) -> Any:
     """One operator on x and constants; `None` leaves an optional input out."""
     name = f"{operator} {opset} {attributes}"
     return pytest.param(operator, constants, (opset, outputs), attributes, id=name)
@@ -74,14 +81,24 @@ CASES = [
     *(case(name, ints(-1)) for name in ("ReduceMax", "ReduceMin", "ReduceL2", "ReduceSumSquare")),
     case("ArgMax", axis=1, keepdims=0),
     case("Softmax", axis=1),
-    case("Resize", None, np.float32([1, 1, 2, 2]), mode="linear"),
-    case("Resize", None, np.float32([1, 1, 2, 2]), mode="linear", coordinate_transformation_mode="align_corners"),
-    case("Resize", None, None, ints(2, 4, 9, 12), mode="linear", coordinate_transformation_mode="pytorch_half_pixel"),
-    case("Resize", None, np.float32([1, 1, 2, 2]), mode="cubic"),
-    case("Resize", None, np.float32([1, 1, 2, 3]), mode="nearest"),
+    case("Resize", None, np.array([1, 1, 2, 2], np.float32), mode="linear"),
     case(
-        *("Resize", None, np.float32([1, 1, 2, 2])),
-        **{"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
+        "Resize",
+        None,
+        np.array([1, 1, 2, 2], np.float32),
+        mode="linear",
+        coordinate_transformation_mode="align_corners",
+    ),
+    case("Resize", None, None, ints(2, 4, 9, 12), mode="linear", coordinate_transformation_mode="pytorch_half_pixel"),
+    case("Resize", None, np.array([1, 1, 2, 2], np.float32), mode="cubic"),
+    case("Resize", None, np.array([1, 1, 2, 3], np.float32), mode="nearest"),
+    case(
+        "Resize",
+        None,
+        np.array([1, 1, 2, 2], np.float32),
+        mode="nearest",
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
     ),
     case("Pad", ints(0, 0, 1, 2, 0, 0, 3, 0), np.float32(0.5)),
     case("Pad", ints(0, 0, 1, 2, 0, 0, 3, 0), mode="reflect"),
@@ -118,7 +135,7 @@ CASES = [
 ]
 
 
-def one(operator, constants, version, attributes) -> tuple[onnx.ModelProto, list[str]]:
+def one(operator: Any, constants: Any, version: Any, attributes: Any) -> tuple[onnx.ModelProto, list[str]]:
     """A network of one operator, and the names of its outputs."""
     opset, outputs = version
     names = ["" if value is None else f"c{index}" for index, value in enumerate(constants)]
@@ -135,7 +152,9 @@ def one(operator, constants, version, attributes) -> tuple[onnx.ModelProto, list
 
 
 @pytest.mark.parametrize(("operator", "constants", "version", "attributes"), CASES)
-def test_an_operator_computes_what_onnx_runtime_does(operator, constants, version, attributes):
+def test_an_operator_computes_what_onnx_runtime_does(
+    operator: Any, constants: Any, version: Any, attributes: Any
+) -> None:
     model, results = one(operator, constants, version, attributes)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
@@ -148,20 +167,20 @@ def test_an_operator_computes_what_onnx_runtime_does(operator, constants, versio
 
 
 @pytest.mark.parametrize(("operator", "constants", "version", "attributes"), CASES)
-def test_an_operator_can_be_captured(operator, constants, version, attributes):
+def test_an_operator_can_be_captured(operator: Any, constants: Any, version: Any, attributes: Any) -> None:
     model, _ = one(operator, constants, version, attributes)
     assert_nothing_leaves_the_device(model)
 
 
 @pytest.mark.parametrize("path", EMBEDDED, ids=lambda path: path.stem)
 @pytest.mark.parametrize("batch", [1, 2])
-def test_every_embedded_network_can_be_captured(path, batch):
+def test_every_embedded_network_can_be_captured(path: Path, batch: int) -> None:
     model = onnx.load(path)
     for precise in (model, to_half(model)):
         assert_nothing_leaves_the_device(precise, batch)
 
 
-def test_integers_are_counted_on_the_host():
+def test_integers_are_counted_on_the_host() -> None:
     """Range, Mod and Not, as exporters leave them in the arithmetic of grids."""
     value = helper.make_tensor_value_info
     numbers = {"start": 0, "stop": 9, "step": 2, "three": 3}
@@ -184,8 +203,8 @@ def test_integers_are_counted_on_the_host():
 
 
 @pytest.mark.parametrize("path", EMBEDDED, ids=lambda path: path.stem)
-def test_every_embedded_network_computes_the_same(path):
-    reference = OnnxRuntime().load(open_network(path), "f32", threads=1, cache=None)
+def test_every_embedded_network_computes_the_same(path: Path) -> None:
+    reference = OnnxRuntime().load(open_network(path), "f32", threads=1, cache=Cache())
     inputs = draw(reference.inputs, 7)
     wanted = reference.run(inputs)
     module = OnnxModule(onnx.load(path))
@@ -199,10 +218,11 @@ def image(batch: int = 1, seed: int = 0) -> dict[str, np.ndarray]:
     return {"image": np.random.default_rng(seed).standard_normal((batch, 3, 16, 16)).astype(np.float32)}
 
 
-def test_the_engine_computes_the_network_in_both_precisions(network):
+def test_the_engine_computes_the_network_in_both_precisions(network: MakeNetwork) -> None:
     path = network()
-    reference = OnnxRuntime().load(open_network(path), "f32", threads=1, cache=None)
-    for precision, atol in (("f32", 1e-5), ("f16", 5e-3)):
+    reference = OnnxRuntime().load(open_network(path), "f32", threads=1, cache=Cache())
+    tolerances: dict[Precision, float] = {"f32": 1e-5, "f16": 5e-3}
+    for precision, atol in tolerances.items():
         device = HostDevice()
         engine = TorchCudaEngine(open_network(path), precision, device)
         assert [spec.shape for spec in engine.inputs] == [(None, 3, 16, 16)]
@@ -213,7 +233,7 @@ def test_the_engine_computes_the_network_in_both_precisions(network):
     assert np.abs(have - reference.run(image(2, 2))["out"]).max() > 0
 
 
-def test_weights_and_work_are_half(network):
+def test_weights_and_work_are_half(network: MakeNetwork) -> None:
     engine = TorchCudaEngine(open_network(network()), "f16", HostDevice())
     assert {buffer.dtype for buffer in engine._module.buffers()} == {torch.float16}
     assert all(
@@ -223,7 +243,7 @@ def test_weights_and_work_are_half(network):
     )
 
 
-def test_what_overflows_stays_full(tmp_path):
+def test_what_overflows_stays_full(tmp_path: Path) -> None:
     """A network whose sums leave the range of float16, for the inputs that its file tells of."""
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
@@ -245,8 +265,8 @@ def test_what_overflows_stays_full(tmp_path):
     np.testing.assert_allclose(result, 80, rtol=1e-2)
 
 
-def test_a_gpu_without_room_for_the_weights_is_said(monkeypatch, network):
-    def full(*_):
+def test_a_gpu_without_room_for_the_weights_is_said(monkeypatch: pytest.MonkeyPatch, network: MakeNetwork) -> None:
+    def full(*_: Any) -> None:
         raise torch.OutOfMemoryError("tried to allocate 2 GiB")
 
     monkeypatch.setattr(HostDevice, "buffer", full)
@@ -254,7 +274,7 @@ def test_a_gpu_without_room_for_the_weights_is_said(monkeypatch, network):
         TorchCudaEngine(open_network(network()), "f32", HostDevice())
 
 
-def test_results_belong_to_the_caller(network):
+def test_results_belong_to_the_caller(network: MakeNetwork) -> None:
     engine = TorchCudaEngine(open_network(network()), "f32", HostDevice())
     first = engine.run(image(1, 1))["out"]
     kept = first.copy()
@@ -262,7 +282,7 @@ def test_results_belong_to_the_caller(network):
     np.testing.assert_array_equal(first, kept)
 
 
-def test_an_operator_that_is_missing_is_named(tmp_path):
+def test_an_operator_that_is_missing_is_named(tmp_path: Path) -> None:
     graph = helper.make_graph(
         [helper.make_node("Unique", ["x"], ["y"])],
         "odd",
@@ -275,7 +295,7 @@ def test_an_operator_that_is_missing_is_named(tmp_path):
         TorchCudaEngine(open_network(tmp_path / "odd.onnx"), "f32", HostDevice())
 
 
-def test_pictures_of_any_size_are_refused(tmp_path, network):
+def test_pictures_of_any_size_are_refused(tmp_path: Path, network: MakeNetwork) -> None:
     model = onnx.load(network())
     for value in (model.graph.input[0], model.graph.output[0]):
         value.type.tensor_type.shape.dim[3].dim_param = "width"
@@ -284,14 +304,14 @@ def test_pictures_of_any_size_are_refused(tmp_path, network):
         TorchCudaEngine(open_network(tmp_path / "any.onnx"), "f32", HostDevice())
 
 
-def test_eager_is_the_same_network(network):
+def test_eager_is_the_same_network(network: MakeNetwork) -> None:
     path = network()
-    reference = OnnxRuntime().load(open_network(path), "f32", threads=1, cache=None)
+    reference = OnnxRuntime().load(open_network(path), "f32", threads=1, cache=Cache())
     engine = TorchEager(open_network(path), None)
     np.testing.assert_allclose(engine.run(image(2))["out"], reference.run(image(2))["out"], atol=1e-5)
 
 
-def test_what_is_missing_is_said():
+def test_what_is_missing_is_said() -> None:
     try:
         CudaDevice()
     except BackendUnavailable:

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import onnx
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs torch, which only exporting uses")
+
+from torch import nn  # noqa: E402
 
 from engines.accuracy import draw  # noqa: E402
 from engines.backends.onnxruntime import OnnxRuntime  # noqa: E402
@@ -14,7 +19,7 @@ from engines.graph.model import io_specs  # noqa: E402
 from engines.onnx_file import open_network, recorded_range  # noqa: E402
 
 
-class Modulated(torch.nn.Module):
+class Modulated(nn.Module):
     """A convolution whose input channels are scaled by a style, with a constant to fold and an unused branch."""
 
     def __init__(self) -> None:
@@ -24,7 +29,7 @@ class Modulated(torch.nn.Module):
         self.weight = torch.nn.Parameter(torch.randn(4, 3, 3, 3))
         self.unused = torch.nn.Linear(100, 100)
 
-    def forward(self, image, style):
+    def forward(self, image: Any, style: Any) -> Any:
         scaled = image * self.affine(style)[:, :, None, None]
         weight = self.weight / (self.weight.square().sum((1, 2, 3), keepdim=True) + 1e-8).sqrt()
         self.unused(image.new_zeros(1, 100))
@@ -32,7 +37,7 @@ class Modulated(torch.nn.Module):
         return out, out.mean((2, 3))
 
 
-def example(batch: int = 1):
+def example(batch: int = 1) -> Any:
     generator = torch.Generator().manual_seed(1)
     return {
         "image": torch.randn(batch, 3, 8, 8, generator=generator),
@@ -40,7 +45,7 @@ def example(batch: int = 1):
     }
 
 
-def test_a_module_becomes_a_file_that_computes_the_same(tmp_path):
+def test_a_module_becomes_a_file_that_computes_the_same(tmp_path: Path) -> None:
     path = tmp_path / "modulated.onnx"
     module = Modulated()
     assert export(module, example(), ["out", "mean"], path) < 1e-5
@@ -56,7 +61,7 @@ def test_a_module_becomes_a_file_that_computes_the_same(tmp_path):
     torch.testing.assert_close(torch.from_numpy(result["mean"]), want[1], atol=1e-5, rtol=1e-4)
 
 
-def test_a_network_without_pictures_asks_for_fp32(tmp_path):
+def test_a_network_without_pictures_asks_for_fp32(tmp_path: Path) -> None:
     latents = {"w": torch.randn(1, 18, 16, generator=torch.Generator().manual_seed(1))}
     export(torch.nn.Linear(16, 16), latents, ["moved"], tmp_path / "mapper.onnx")
     export(Modulated(), example(), ["out", "mean"], tmp_path / "modulated.onnx")
@@ -64,7 +69,7 @@ def test_a_network_without_pictures_asks_for_fp32(tmp_path):
     assert not open_network(tmp_path / "modulated.onnx").precise
 
 
-def test_versions_are_pinned_constants_folded_and_the_unused_is_gone(tmp_path):
+def test_versions_are_pinned_constants_folded_and_the_unused_is_gone(tmp_path: Path) -> None:
     path = tmp_path / "modulated.onnx"
     export(Modulated(), example(), ["out", "mean"], path)
     model = onnx.load(path)
@@ -74,7 +79,7 @@ def test_versions_are_pinned_constants_folded_and_the_unused_is_gone(tmp_path):
     assert sum(len(tensor.raw_data) for tensor in model.graph.initializer) < 1000
 
 
-def test_the_file_tells_the_range_of_its_inputs(tmp_path):
+def test_the_file_tells_the_range_of_its_inputs(tmp_path: Path) -> None:
     path = tmp_path / "modulated.onnx"
     example = {"image": torch.linspace(0, 255, 192).reshape(1, 3, 8, 8), "style": torch.linspace(-2, 1, 5)[None]}
     export(Modulated(), example, ["out", "mean"], path)
@@ -90,18 +95,18 @@ def test_the_file_tells_the_range_of_its_inputs(tmp_path):
     assert recorded_range({"latentcam:range:x": "2 1"}, "x") is None
 
 
-def test_the_batch_can_be_fixed(tmp_path):
+def test_the_batch_can_be_fixed(tmp_path: Path) -> None:
     path = tmp_path / "modulated.onnx"
     export(Modulated(), example(2), ["out", "mean"], path, free_batch=False)
     dims = onnx.load(path).graph.input[0].type.tensor_type.shape.dim
     assert [dim.dim_value for dim in dims] == [2, 3, 8, 8]
 
 
-def test_a_network_that_differs_is_not_written(tmp_path):
-    class Remembers(torch.nn.Module):
+def test_a_network_that_differs_is_not_written(tmp_path: Path) -> None:
+    class Remembers(nn.Module):
         """Traced once, it becomes a constant."""
 
-        def forward(self, image):
+        def forward(self, image: Any) -> Any:
             return image * float(image.sum())
 
     path = tmp_path / "wrong.onnx"

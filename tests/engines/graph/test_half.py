@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import onnx
 import pytest
@@ -7,17 +11,18 @@ from onnx import TensorProto, helper, numpy_helper
 
 from engines import accuracy
 from engines.backends.onnxruntime import OnnxRuntime
+from engines.base import Array
 from engines.cache import Cache
 from engines.graph import half as halves
 from engines.graph.half import measure_overflow, overflowing_nodes, to_half
 from engines.onnx_file import open_network
-from tests.engines.conftest import IR, OPSET, convolutions
+from tests.engines.conftest import IR, OPSET, MakeNetwork, convolutions
 
 
-def build(nodes, inputs, outputs, weights=(), size=(1, 8)) -> onnx.ModelProto:
+def build(nodes: Any, inputs: Any, outputs: Any, weights: Any = (), size: Any = (1, 8)) -> onnx.ModelProto:
     """A model from nodes; `inputs` and `outputs` are names or (name, type, shape)."""
 
-    def value(entry):
+    def value(entry: Any) -> Any:
         name, kind, shape = entry if isinstance(entry, tuple) else (entry, TensorProto.FLOAT, size)
         return helper.make_tensor_value_info(name, kind, shape)
 
@@ -35,7 +40,7 @@ def kinds(model: onnx.ModelProto) -> dict[str, int]:
     return {node.name: types[node.output[0]] for node in model.graph.node}
 
 
-def run(model: onnx.ModelProto, tmp_path, inputs):
+def run(model: onnx.ModelProto, tmp_path: Path, inputs: Mapping[str, Array]) -> Any:
     path = tmp_path / "model.onnx"
     onnx.save(model, path)
     engine = OnnxRuntime().load(open_network(path), "f32", threads=1, cache=Cache(tmp_path / "cache"))
@@ -45,7 +50,7 @@ def run(model: onnx.ModelProto, tmp_path, inputs):
 HALF, FULL = TensorProto.FLOAT16, TensorProto.FLOAT
 
 
-def test_a_network_becomes_half_inside_and_keeps_its_io(tmp_path):
+def test_a_network_becomes_half_inside_and_keeps_its_io(tmp_path: Path) -> None:
     model = convolutions(layers=3, channels=8)
     half = to_half(model)
     assert (half.graph.input, half.graph.output) == (model.graph.input, model.graph.output)
@@ -60,7 +65,7 @@ def test_a_network_becomes_half_inside_and_keeps_its_io(tmp_path):
     assert 0 < error < accuracy.TOLERANCES["f16"].relative_l2
 
 
-def test_named_nodes_stay_full(tmp_path):
+def test_named_nodes_stay_full(tmp_path: Path) -> None:
     half = to_half(convolutions(layers=3), keep={"conv1", "relu0"})
     types = kinds(half)
     assert [types[name] for name in ("conv0", "relu0", "conv1", "relu1", "conv2")] == [HALF, FULL, FULL, HALF, HALF]
@@ -85,7 +90,7 @@ def demodulation() -> onnx.ModelProto:
     return build(nodes, [("style", FULL, (1, 8))], [("out", FULL, (4, 8))], weights)
 
 
-def test_sums_of_squares_and_epsilons_stay_full(tmp_path):
+def test_sums_of_squares_and_epsilons_stay_full(tmp_path: Path) -> None:
     types = kinds(to_half(demodulation()))
     assert {name: types[name] for name in ("scale", "square", "sum", "epsilon", "norm", "divide")} == {
         "scale": HALF,
@@ -97,7 +102,7 @@ def test_sums_of_squares_and_epsilons_stay_full(tmp_path):
     }
 
 
-def test_sums_of_squares_by_matrix_product_stay_full(tmp_path):
+def test_sums_of_squares_by_matrix_product_stay_full(tmp_path: Path) -> None:
     """Demodulation in the form that scales activations: squares of styles times constant energies of weights."""
     generator = np.random.default_rng(3)
     nodes = [
@@ -123,7 +128,7 @@ def test_sums_of_squares_by_matrix_product_stay_full(tmp_path):
 
 
 @pytest.mark.parametrize(("variance", "kind"), [(1e-6, FULL), (1e-2, HALF)])
-def test_a_normalisation_by_vanishing_variances_stays_full(variance, kind):
+def test_a_normalisation_by_vanishing_variances_stays_full(variance: float, kind: int) -> None:
     weights = {name: np.ones(4, np.float32) for name in ("scale", "bias", "mean")}
     weights["variance"] = np.full(4, variance, np.float32)
     node = helper.make_node("BatchNormalization", ["x", "scale", "bias", "mean", "variance"], ["y"], "norm")
@@ -132,7 +137,7 @@ def test_a_normalisation_by_vanishing_variances_stays_full(variance, kind):
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 300.0])
-def test_demodulation_survives_small_and_large_styles(tmp_path, scale):
+def test_demodulation_survives_small_and_large_styles(tmp_path: Path, scale: Any) -> None:
     style = np.random.default_rng(2).standard_normal((1, 8)).astype(np.float32) * np.float32(scale)
     model = demodulation()
     want = run(model, tmp_path, {"style": style})["out"]
@@ -141,7 +146,7 @@ def test_demodulation_survives_small_and_large_styles(tmp_path, scale):
     np.testing.assert_allclose(have, want, atol=3e-3)
 
 
-def test_constants_that_do_not_fit_stay_full():
+def test_constants_that_do_not_fit_stay_full() -> None:
     nodes = [
         helper.make_node("Mul", ["x", "large"], ["scaled"], "large"),
         helper.make_node("Mul", ["scaled", "fine"], ["y"], "fine"),
@@ -151,7 +156,7 @@ def test_constants_that_do_not_fit_stay_full():
     assert (types["large"], types["fine"]) == (FULL, HALF)
 
 
-def test_what_overflows_is_found_by_measuring(tmp_path):
+def test_what_overflows_is_found_by_measuring(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("MatMul", ["x", "w"], ["big"], "big"),
         helper.make_node("Tanh", ["big"], ["small"], "squash"),
@@ -167,7 +172,7 @@ def test_what_overflows_is_found_by_measuring(tmp_path):
     assert (types["big"], types["squash"], types["after"]) == (FULL, FULL, HALF)
 
 
-def test_what_was_measured_is_remembered(monkeypatch, tmp_path, network):
+def test_what_was_measured_is_remembered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, network: MakeNetwork) -> None:
     cache, path = Cache(tmp_path / "cache"), open_network(network())
     found = [{"conv0"}]
     monkeypatch.setattr(halves, "overflowing_nodes", lambda network, samples: found.pop())
@@ -175,7 +180,7 @@ def test_what_was_measured_is_remembered(monkeypatch, tmp_path, network):
     assert measure_overflow(path, cache) == {"conv0"}  # it would fail to measure again
 
 
-def test_resize_keeps_its_scales_in_float32(tmp_path):
+def test_resize_keeps_its_scales_in_float32(tmp_path: Path) -> None:
     nodes = [helper.make_node("Resize", ["x", "", "scales"], ["y"], "up", mode="linear")]
     scales = np.array([1, 1, 2, 2], np.float32)
     model = build(nodes, [("x", FULL, (1, 2, 4, 4))], [("y", FULL, (1, 2, 8, 8))], {"scales": scales})
@@ -185,7 +190,7 @@ def test_resize_keeps_its_scales_in_float32(tmp_path):
     np.testing.assert_allclose(run(half, tmp_path, inputs)["y"], run(model, tmp_path, inputs)["y"], atol=2e-3)
 
 
-def test_pictures_of_bytes_become_half_at_once(tmp_path):
+def test_pictures_of_bytes_become_half_at_once(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("Cast", ["x"], ["wide"], "widen", to=FULL),
         helper.make_node("Div", ["wide", "white"], ["unit"], "scale"),
@@ -201,7 +206,7 @@ def test_pictures_of_bytes_become_half_at_once(tmp_path):
     assert np.abs(run(half, tmp_path, {"x": values})["y"].astype(int) - values).max() <= 1
 
 
-def test_indices_are_counted_in_full(tmp_path):
+def test_indices_are_counted_in_full(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("Mul", ["x", "thousand"], ["many"], "many"),
         helper.make_node("Cast", ["many"], ["y"], "count", to=TensorProto.INT64),
@@ -212,7 +217,7 @@ def test_indices_are_counted_in_full(tmp_path):
     np.testing.assert_array_equal(run(half, tmp_path, {"x": x})["y"], run(model, tmp_path, {"x": x})["y"])
 
 
-def test_constants_in_nodes_and_unnamed_nodes_are_handled(tmp_path):
+def test_constants_in_nodes_and_unnamed_nodes_are_handled(tmp_path: Path) -> None:
     constant = numpy_helper.from_array(np.full((1, 8), 0.5, np.float32), "")
     nodes = [
         helper.make_node("Constant", [], ["c"], value=constant),
@@ -225,7 +230,7 @@ def test_constants_in_nodes_and_unnamed_nodes_are_handled(tmp_path):
     np.testing.assert_array_equal(run(half, tmp_path, {"x": x})["y"], np.full((1, 8), 0.75))
 
 
-def test_an_inner_tensor_that_is_also_an_output_is_given_in_full(tmp_path):
+def test_an_inner_tensor_that_is_also_an_output_is_given_in_full(tmp_path: Path) -> None:
     nodes = [helper.make_node("Relu", ["x"], ["a"], "a"), helper.make_node("Tanh", ["a"], ["b"], "b")]
     half = to_half(build(nodes, ["x"], ["a", "b"]))
     assert kinds(half)["b"] == HALF
@@ -233,14 +238,14 @@ def test_an_inner_tensor_that_is_also_an_output_is_given_in_full(tmp_path):
     assert {name: value.dtype for name, value in result.items()} == {"a": np.float32, "b": np.float32}
 
 
-def test_an_input_that_is_also_an_output_passes(tmp_path):
+def test_an_input_that_is_also_an_output_passes(tmp_path: Path) -> None:
     nodes = [helper.make_node("Identity", ["x"], ["same"], "same"), helper.make_node("Relu", ["x"], ["y"], "y")]
     x = np.linspace(-1, 1, 8, dtype=np.float32)[None]
     result = run(to_half(build(nodes, ["x"], ["same", "y"])), tmp_path, {"x": x})
     np.testing.assert_allclose(result["same"], x, atol=1e-3)
 
 
-def test_subgraphs_stay_full_and_find_what_they_capture(tmp_path):
+def test_subgraphs_stay_full_and_find_what_they_capture(tmp_path: Path) -> None:
     branch = helper.make_graph(
         [helper.make_node("Identity", ["s"], ["chosen"])],
         "then",

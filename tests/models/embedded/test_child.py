@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from engines.base import Engine, TensorSpec
-from models.editor import Crop, Editor, Masks, PhotoEditor
+from models.editor import Crop, Editor, Masks
 from models.embedded import EMBEDDED
 from models.embedded.child import DETAIL, SEEN, SHAPE, TONE, YEARS, YOUTH, Child, ChildControls, load
 from models.embedded.editor import TABLES
@@ -55,27 +55,31 @@ def face(space):
 
 
 def child_of(editor: Child, live: Crop, photo: Crop, **controls):
-    chosen = ChildControls(**editor.controls_of_photo(photo), **controls)
-    latent = editor.encode(live)
+    chosen = ChildControls(**editor.read_photo(photo), **controls)
+    latent = editor.encode(live, editor.Controls())
     return latent, editor.steer(latent, chosen)
+
+
+def of_a_photo(editor: Child, photo: Crop) -> ChildControls:
+    return ChildControls(**editor.read_photo(photo))
 
 
 def test_it_is_an_editor_that_takes_photos(editor):
     assert isinstance(editor, Editor)
-    assert isinstance(editor, PhotoEditor)
+    assert editor.Controls.takes_photo()
     assert ChildControls().neutral()
     assert not ChildControls(photo="ab").neutral()
 
 
 def test_without_a_photo_nothing_changes(editor, face):
-    latent = editor.encode(face())
+    latent = editor.encode(face(), editor.Controls())
     for controls in (ChildControls(), ChildControls(photo="0123")):
         steered = editor.steer(latent, controls)
-        assert not editor.render(face(), latent, steered).mask.any()
+        assert not editor.render(face(), latent, steered, controls).mask.any()
 
 
 def test_a_photo_is_known_by_what_was_read_of_it(editor, face):
-    first, again, other = (editor.controls_of_photo(face(level))["photo"] for level in (100, 100, 160))
+    first, again, other = (editor.read_photo(face(level))["photo"] for level in (100, 100, 160))
     assert first == again != other
     assert editor.knows_photo(first)
     assert not editor.knows_photo("0123")
@@ -83,12 +87,12 @@ def test_a_photo_is_known_by_what_was_read_of_it(editor, face):
 
 def test_the_child_lies_between_its_parents(editor, face):
     latent, steered = child_of(editor, face(100), face(140), genes=0.5, age=None)
-    other = editor.encode(face(140))
+    other = editor.encode(face(140), editor.Controls())
     assert 0.05 < (steered[TONE] - latent[TONE]).mean() < 0.5 * (other[TONE] - latent[TONE]).mean()
     _, none = child_of(editor, face(100), face(140), genes=0, age=None)
     np.testing.assert_allclose(none, np.where(np.arange(len(none)) < DETAIL.stop, latent, 0), atol=1e-5)
     _, all_of_it = child_of(editor, face(100), face(140), genes=1, age=None)
-    np.testing.assert_allclose(all_of_it[SHAPE], editor.encode(face(140))[SHAPE], atol=1e-3)
+    np.testing.assert_allclose(all_of_it[SHAPE], editor.encode(face(140), editor.Controls())[SHAPE], atol=1e-3)
 
 
 def test_a_parents_broad_nose_makes_the_nose_broader(editor, face, space):
@@ -98,7 +102,7 @@ def test_a_parents_broad_nose_makes_the_nose_broader(editor, face, space):
         mean[:, 0] += 5 * way * near
     live = face()
     latent, steered = child_of(editor, live, face(mean=mean), age=None)
-    flow = editor.render(live, latent, steered).flow
+    flow = editor.render(live, latent, steered, of_a_photo(editor, face(mean=mean))).flow
     left, right = (tuple(live.mesh[wing].astype(int)[::-1]) for wing in (48, 278))
     assert flow[left][0] > 1 > -1 > flow[right][0]  # half of the difference, from within
     assert np.abs(flow[live.mesh[152].astype(int)[1], live.mesh[152].astype(int)[0]]).max() < 0.5
@@ -119,18 +123,19 @@ def test_a_child_is_younger_than_its_parents(editor, face):
     latent, fifteen = child_of(editor, live, face(), age=15)
     assert none[YOUTH] == 0
     assert fifteen[YOUTH] == pytest.approx(1)
-    flows = [editor.render(live, latent, steered).flow for steered in (none, fifteen)]
+    controls = of_a_photo(editor, face())
+    flows = [editor.render(live, latent, steered, controls).flow for steered in (none, fifteen)]
     assert np.abs(flows[0]).max() < 0.05
     assert np.abs(flows[1]).max() > 1
     _, forty = child_of(editor, live, face(), age=40)
     assert forty[YEARS] == latent[YEARS]
-    np.testing.assert_allclose(editor.render(live, latent, forty).flow, flows[0], atol=0.02)
+    np.testing.assert_allclose(editor.render(live, latent, forty, controls).flow, flows[0], atol=0.02)
 
 
 def test_what_hides_skin_is_not_mixed(editor, reader, face):
-    assert editor.encode(face())[SEEN].reshape(48, 48)[15:25, 12:36].min() > 0.9
+    assert editor.encode(face(), editor.Controls())[SEEN].reshape(48, 48)[15:25, 12:36].min() > 0.9
     reader.glasses = 4.0
-    seen = editor.encode(face())[SEEN].reshape(48, 48)
+    seen = editor.encode(face(), editor.Controls())[SEEN].reshape(48, 48)
     assert seen[13:22, 12:36].max() < 0.1
     assert seen[32:40, 18:30].min() > 0.9
 
@@ -149,9 +154,9 @@ def test_light_from_the_side_stays_out_of_the_child(editor, face):
 def test_turned_photos_are_refused_and_turned_faces_left_alone(editor, face, space):
     turned = face(mean=space.mean + 3.5 * space.spread[0] * space.modes[0])
     with pytest.raises(ValueError, match="looks aside"):
-        editor.controls_of_photo(turned)
+        editor.read_photo(turned)
     latent, steered = child_of(editor, turned, face(140), genes=1)
-    edit = editor.render(turned, latent, steered)
+    edit = editor.render(turned, latent, steered, of_a_photo(editor, face(140)))
     assert np.abs(edit.flow).max() < 0.01
     assert np.abs(edit.delta).max() < 0.01
 
@@ -159,7 +164,7 @@ def test_turned_photos_are_refused_and_turned_faces_left_alone(editor, face, spa
 def test_a_face_without_a_mesh_is_an_error(editor, face):
     bare = face()
     with pytest.raises(ValueError, match="mesh"):
-        editor.encode(Crop(bare.image, bare.points5))
+        editor.encode(Crop(bare.image, bare.points5), editor.Controls())
 
 
 def test_fleeting_modes_hold_the_smile(shared):

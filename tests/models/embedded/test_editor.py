@@ -26,6 +26,7 @@ from models.embedded.editor import (
 )
 from models.face.texture_space import FaceSpace
 from models.training.apply import apply_edit
+from tests.models.editing import rendered
 
 SIZE = 320
 
@@ -75,8 +76,8 @@ def crop():
 
 
 def edit(editor, crop, **controls):
-    latent = editor.encode(crop)
-    return editor.render(crop, latent, editor.steer(latent, EmbeddedControls(**controls)))
+    latent = editor.encode(crop, editor.Controls())
+    return rendered(editor, crop, latent, EmbeddedControls(**controls))
 
 
 def test_it_is_an_editor(editor):
@@ -85,7 +86,7 @@ def test_it_is_an_editor(editor):
 
 
 def test_the_latent_holds_both_ways_of_the_skin(editor, crop):
-    latent = editor.encode(crop)
+    latent = editor.encode(crop, editor.Controls())
     assert latent.shape == (YOUNGER.stop,)
     assert latent.dtype == np.float32
     older, younger = decompress_change(latent[OLDER]), decompress_change(latent[YOUNGER])
@@ -112,9 +113,9 @@ def test_rendering_runs_no_network(crop):
 
     ager = Counted()
     editor = load(lambda path: Reader() if path.name == READER else ager, EMBEDDED)
-    latent = editor.encode(crop)
+    latent = editor.encode(crop, editor.Controls())
     assert ager.calls == 1
-    editor.render(crop, latent, editor.steer(latent, EmbeddedControls(age=75, bald=1)))
+    rendered(editor, crop, latent, EmbeddedControls(age=75, bald=1))
     assert ager.calls == 1
 
 
@@ -194,10 +195,10 @@ def test_a_smile_and_age_add_up(editor, crop):
 
 
 def test_faces_that_smile_may_smile_more(editor, crop):
-    latent = editor.encode(crop)
-    once = editor.render(crop, latent, editor.steer(latent, EmbeddedControls(smile=0.5)))
+    latent = editor.encode(crop, editor.Controls())
+    once = rendered(editor, crop, latent, EmbeddedControls(smile=0.5))
     latent[SMILE] = 1
-    again = editor.render(crop, latent, editor.steer(latent, EmbeddedControls(smile=0.5)))
+    again = rendered(editor, crop, latent, EmbeddedControls(smile=0.5))
     np.testing.assert_allclose(once.flow, again.flow, atol=1e-3)
 
 
@@ -206,13 +207,13 @@ def test_bald_replaces_and_starts_from_the_reading(editor, crop):
     assert done.opacity.max() > 0.95
     assert done.mask[done.opacity > 0].min() == 1
     assert done.flow is None
-    latent = editor.encode(crop)
+    latent = editor.encode(crop, editor.Controls())
     assert latent[BALD] == pytest.approx(0.5)
     assert editor.steer(latent, EmbeddedControls(bald=0.5))[BALD] == pytest.approx(0.75)
 
 
 def test_a_hat_stays(editor, crop):
-    latent = editor.encode(crop)
+    latent = editor.encode(crop, editor.Controls())
     latent[HAT] = 0.95
     assert editor.steer(latent, EmbeddedControls(bald=1))[BALD] == latent[BALD]
     latent[HAT] = 0.1
@@ -220,26 +221,26 @@ def test_a_hat_stays(editor, crop):
 
 
 def test_age_greys_hair_moderately(editor, crop):
-    latent = editor.encode(crop)
+    latent = editor.encode(crop, editor.Controls())
     assert 0.3 < editor.steer(latent, EmbeddedControls(age=75))[GREY] < 0.9
     assert editor.steer(latent, EmbeddedControls(age=35))[GREY] == latent[GREY]
     assert editor.steer(latent, EmbeddedControls(age=75))[AGE] == pytest.approx(0.75)
 
 
 def test_youth_gives_grey_hair_its_pigment_back(editor, crop):
-    latent = editor.encode(crop)
+    latent = editor.encode(crop, editor.Controls())
     latent[AGE], latent[GREY], latent[BALD] = 0.7, 0.8, 0.0
     assert editor.steer(latent, EmbeddedControls(age=30))[GREY] == 0
     assert 0 < editor.steer(latent, EmbeddedControls(age=60))[GREY] < 0.8
     assert editor.steer(latent, EmbeddedControls(age=30, hair_grey=1))[GREY] == 1
     light = Crop(np.full_like(crop.image, 190), crop.points5, crop.mesh, crop.masks)
-    done = editor.render(light, latent, editor.steer(latent, EmbeddedControls(age=30)))
+    done = rendered(editor, light, latent, EmbeddedControls(age=30))
     assert done.delta[40:80, 120:200].mean() < -60
     assert done.mask[40:80, 120:200].min() == 1
 
 
 def test_youth_leaves_thin_hair_its_colour(editor, crop):
-    latent = editor.encode(crop)
+    latent = editor.encode(crop, editor.Controls())
     latent[AGE], latent[GREY], latent[BALD] = 0.7, 0.8, 0.45
     assert editor.steer(latent, EmbeddedControls(age=30))[GREY] == pytest.approx(0.8)
 
@@ -251,18 +252,20 @@ def test_without_masks_hair_stays(editor, crop):
 
 def test_a_crop_without_mesh_is_refused(editor, crop):
     with pytest.raises(ValueError, match="mesh"):
-        editor.encode(Crop(crop.image, crop.points5))
+        editor.encode(Crop(crop.image, crop.points5), editor.Controls())
 
 
 def test_camera_noise_changes_an_edit_no_more_than_the_camera(editor, crop):
     still = crop.image.astype(np.float32)
     generator = np.random.default_rng(0)
     frames = [np.clip(still + generator.normal(0, 3, still.shape), 0, 255).astype(np.uint8) for _ in range(3)]
-    latent = editor.encode(crop)
+    latent = editor.encode(crop, editor.Controls())
     for controls in ({"age": 75}, {"age": 20}, {"bald": 1}, {"hair_grey": 1}):
         steered = editor.steer(latent, EmbeddedControls(**controls))
         shown = [
-            apply_edit(editor.render(replace(crop, image=frame), latent, steered), frame).astype(np.float32)
+            apply_edit(
+                editor.render(replace(crop, image=frame), latent, steered, EmbeddedControls(**controls)), frame
+            ).astype(np.float32)
             for frame in frames
         ]
         where = np.abs(shown[0] - frames[0]).max(2) > 2
@@ -272,11 +275,13 @@ def test_camera_noise_changes_an_edit_no_more_than_the_camera(editor, crop):
 
 
 def test_many_threads_render_alike(editor, crop):
-    latent = editor.encode(crop)
+    latent = editor.encode(crop, editor.Controls())
     steered = editor.steer(latent, EmbeddedControls(age=75, bald=1))
-    expected = editor.render(crop, latent, steered)
+    expected = editor.render(crop, latent, steered, EmbeddedControls(age=75, bald=1))
     with ThreadPoolExecutor(4) as pool:
-        for done in pool.map(lambda _: editor.render(crop, latent, steered), range(8)):
+        for done in pool.map(
+            lambda _: editor.render(crop, latent, steered, EmbeddedControls(age=75, bald=1)), range(8)
+        ):
             np.testing.assert_array_equal(done.delta, expected.delta)
             np.testing.assert_array_equal(done.image, expected.image)
 

@@ -8,6 +8,7 @@ import pytest
 
 from models.editor import Crop, Edit, Editor, Masks
 from models.embedded.hair import PRESETS, Hair, HairControls, custom_lab, recolour
+from tests.models.editing import rendered
 
 SIZE, SIDE = 256, 160
 POINTS5 = np.array([[100, 130], [156, 130], [128, 160], [108, 190], [148, 190]], np.float32)
@@ -48,8 +49,8 @@ def bald() -> Crop:
 
 def dye(crop: Crop, **controls: object) -> Edit:
     editor = Hair()
-    latent = editor.encode(crop)
-    return editor.render(crop, latent, editor.steer(latent, HairControls(**controls)))
+    latent = editor.encode(crop, editor.Controls())
+    return rendered(editor, crop, latent, HairControls(**controls))
 
 
 def dyed_lab(crop: Crop, edit: Edit) -> np.ndarray:
@@ -141,7 +142,7 @@ def test_occluders_keep_the_cameras_pixels() -> None:
 
 def test_bald_heads_are_left_alone() -> None:
     editor, crop = Hair(), bald()
-    latent = editor.encode(crop)
+    latent = editor.encode(crop, editor.Controls())
     assert not latent.any()
     assert dye(crop, colour="red", amount=1.0).mask.max() == 0
 
@@ -150,11 +151,11 @@ def test_smoothed_statistics_of_another_frame_are_safe() -> None:
     """Latents are smoothed over time: they need not belong to the crop they are rendered on."""
     editor, crop = Hair(), portrait(12)
     latent = np.array([97, -3, 40, 0.1, 10, 0.3], np.float32)
-    edit = editor.render(crop, latent, editor.steer(latent, HairControls(colour="black", amount=1.0)))
+    edit = rendered(editor, crop, latent, HairControls(colour="black", amount=1.0))
     assert edit.delta is not None
     assert np.isfinite(edit.delta).all()
     assert np.isfinite(edit.mask).all()
-    edit = editor.render(bald(), latent, editor.steer(latent, HairControls(colour="black", amount=1.0)))
+    edit = rendered(editor, bald(), latent, HairControls(colour="black", amount=1.0))
     assert edit.mask.max() == 0
 
 
@@ -183,8 +184,8 @@ def test_a_photo_gives_the_colour_of_its_hair() -> None:
     image[:96, 52:208] = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
     points = np.float32([[100, 120], [156, 120], [128, 150], [105, 180], [151, 180]])
     photo = Crop(image, points, masks=Masks(hair, nothing, nothing, hair))
-    controls = HairControls(**Hair().controls_of_photo(photo))
+    controls = HairControls(**Hair().read_photo(photo))
     assert (controls.colour, controls.amount) == ("custom", 1.0)
     assert np.abs(np.subtract(custom_lab(controls.custom), custom_lab(colour))).max() < 1.5
     with pytest.raises(ValueError, match="no hair"):
-        Hair().controls_of_photo(Crop(image, points, masks=Masks(nothing, nothing, nothing, nothing)))
+        Hair().read_photo(Crop(image, points, masks=Masks(nothing, nothing, nothing, nothing)))

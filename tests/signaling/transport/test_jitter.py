@@ -18,6 +18,7 @@ VP8, H264 = 97, 99
 CODECS = {VP8: "VP8", H264: "H264"}
 STEP = 3000
 PIXELS = 1920 * 1088
+KEY_HEAD = b"\0\0\0\x9d\x01\x2a\x80\x02\xe0\x01"  # 640x480 (RFC 6386, section 9.1)
 
 
 def vp8(
@@ -26,7 +27,7 @@ def vp8(
     """Packet `number` of the stream, part of frame `frame`."""
     packet = RtpPacket(payload_type=VP8, sequence_number=number % 65536, timestamp=(frame * STEP) % (1 << 32))
     packet.marker = int(last)
-    head = bytes([0 if key else 1]) if first else b""
+    head = (KEY_HEAD if key else b"\x01") if first else b""
     packet.payload = bytes([0x10 if first else 0x00]) + head + bytes([fill])
     packet._data = packet.payload[1:]
     return packet
@@ -79,7 +80,7 @@ def test_disorder_is_mended_and_data_is_whole() -> None:
     buffer = FrameBuffer(CODECS, PIXELS)
     out = [frame for packet in stream for frame in (buffer.add(packet)[1],) if frame is not None]
     assert [frame.data for frame in out] == [
-        b"\x00\x00" + b"\x00" * 2,
+        KEY_HEAD + b"\x00" * 3,
         b"\x01\x01" + b"\x01" * 2,
         b"\x01\x02" + b"\x02" * 2,
     ]

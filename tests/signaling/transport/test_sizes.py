@@ -18,6 +18,12 @@ from signaling.transport.sizes import Unreadable, coded_size, too_large
 LARGEST = 640 * 480
 
 
+TWO_READINGS = bytes.fromhex(
+    "0000000167 42c0339d400000038cb86d2ae00fb001d2e7ffffffffffffffc0"  # sequence parameter set
+    "0000000168 ce0e62 000000016588840fffffffffc0"
+)
+
+
 def encoded(codec: str, width: int, height: int, **options: str) -> bytes:
     """A key frame as an encoder makes it."""
     context: Any = av.CodecContext.create(codec, "w")
@@ -58,15 +64,54 @@ def test_frames_between_have_no_size() -> None:
 
 
 def test_endless_lists_are_not_read() -> None:
-    order_1 = "01000010" + "0" * 16 + "1" + "1" + "010" + "1" + "1" + "1"  # up to the list of offsets
-    bits = order_1 + "0" * 20 + "1" * 21 + "1" * 30_000 * 8
+    order_1 = (
+        "01000010" + "0" * 7 + "1" + "0" * 7 + "1" + "1" + "1" + "010" + "1" + "1" + "1"
+    )  # up to the list of offsets
+    bits = order_1 + "0" * 10 + "1" * 11 + "1" * 30_000 * 8
     endless = int(bits[: len(bits) // 8 * 8], 2).to_bytes(len(bits) // 8, "big")
-    with pytest.raises(Unreadable, match="offsets"):
+    with pytest.raises(Unreadable, match="at most 255"):
         coded_size(b"\x00\x00\x01\x67" + endless, "H264")
     small = b"\x00\x00\x01\x67\x42\x00\x1f\xf4\x02\x80\x2d\xc8"
     assert coded_size(small * 8, "H264") == (1280, 720)
     with pytest.raises(Unreadable, match="more than 8"):
         coded_size(small * 9, "H264")
+
+
+def test_what_decoders_read_differently_is_refused() -> None:
+    """FFmpeg refuses this set for its 1,003 reference frames, reads it again with the emulation prevention byte in it,
+    and sees 16,064 x 14,928 pixels where the standard has 7,456 x 16.
+    """
+    with pytest.raises(Unreadable, match="emulates a start code"):
+        coded_size(TWO_READINGS, "H264")
+
+
+@pytest.mark.parametrize(
+    ("sps", "why"),
+    [
+        ((66, 0, 0, 0, 16), "16 where at most 12"),
+        ((66, 0, 0, 3), "3 where at most 2"),
+        ((66, 32, 0), "32 where at most 31"),
+        ((66, 0, 0, 0, 0, 17), "17 where at most 16"),
+        ((66, 0, 0, 0, 0, 1, None, 1024), "1024 where at most 1023"),
+        ((118, 0, 1), "profile 118"),
+        ((144, 0, 1), "profile 144"),
+        ((100, 0, 4), "4 where at most 3"),
+    ],
+)
+def test_fields_have_bounds(sps: tuple[int | None, ...], why: str) -> None:
+    bits = f"{sps[0]:08b}" + "00000001" * 2
+    for value in sps[1:]:
+        bits += "0" if value is None else "0" * ((value + 1).bit_length() - 1) + f"{value + 1:b}"
+    bits += "1" * 64
+    data = int(bits[: len(bits) // 8 * 8], 2).to_bytes(len(bits) // 8, "big")
+    with pytest.raises(Unreadable, match=why):
+        coded_size(b"\0\0\1\x67" + data, "H264")
+
+
+@pytest.mark.parametrize("head", [b"\0\0\0\x9d\x01\x2b", b"\0\0\0\x9d\x01\x2a\0\0\0\0", b"\0" * 5])
+def test_vp8_key_frames_without_start_or_size(head: bytes) -> None:
+    with pytest.raises(Unreadable):
+        coded_size(head, "VP8")
 
 
 def test_the_edge_of_a_macroblock_does_not_count() -> None:

@@ -1,0 +1,82 @@
+"""Log lines that strangers can cause: few, short, and on one line each."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+LINES_PER_SECOND, LINE_BURST = 1.0, 10.0
+"""Of one place in the code."""
+LONGEST_LINE = 1000
+"""Characters of a message; tracebacks are not counted."""
+
+
+class CallSiteLimit(logging.Filter):
+    """Lets each place in the code that logs write `burst` lines at once, and `rate` a second on average.
+
+    The next line that passes says how many did not. Control characters are escaped, so that what a stranger sent cannot
+    look like a line of its own. The number of places is the program's, not a stranger's, and so bounds the memory.
+
+    Args:
+        rate: lines a second.
+        burst: lines at once.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self, rate: float = LINES_PER_SECOND, burst: float = LINE_BURST, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__()
+        self._rate, self._burst, self._clock = rate, burst, clock
+        self._places: dict[tuple[str, int, int], _Place] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if getattr(record, "limited", False):  # by the logger's own filter, before the handler's
+            return True
+        key = (record.pathname, record.lineno, record.levelno)
+        place = self._places.setdefault(key, _Place(self._burst, self._clock()))
+        if not place.take(self._rate, self._burst, self._clock()):
+            return False
+        text = record.getMessage()
+        text = text if len(text) <= LONGEST_LINE else f"{text[:LONGEST_LINE]}... ({len(text)} characters)"
+        more, place.left_out = place.left_out, 0
+        record.msg = one_line(text) + (f" ({more} more such lines were left out)" if more else "")
+        record.args = ()
+        record.limited = True
+        return True
+
+
+class _Place:
+    def __init__(self, level: float, now: float) -> None:
+        self._level = level
+        self._at = now
+        self.left_out = 0
+
+    def take(self, rate: float, burst: float, now: float) -> bool:
+        self._level = min(burst, self._level + (now - self._at) * rate)
+        self._at = now
+        if self._level < 1:
+            self.left_out += 1
+            return False
+        self._level -= 1
+        return True
+
+
+def one_line(text: str) -> str:
+    """Text with its control characters escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def limited(name: str) -> logging.Logger:
+    """The logger of a module whose lines a stranger can cause."""
+    logger = logging.getLogger(name)
+    if not any(isinstance(one, CallSiteLimit) for one in logger.filters):
+        logger.addFilter(CallSiteLimit())
+    return logger
+
+
+def limit_handlers() -> None:
+    """Limit what every library logs as well. Call it when the root logger has its handlers."""
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(CallSiteLimit())

@@ -1,0 +1,51 @@
+"""What a stranger can cause over and over is logged now and then, on one line."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from signaling.logs import LINE_BURST, LONGEST_LINE, CallSiteLimit, limited
+
+
+def lines(count: int, limit: CallSiteLimit, text: str = "a peer sent %s", what: object = "junk") -> list[str]:
+    """What passes of `count` lines from one place."""
+    passed = []
+    for _ in range(count):
+        record = logging.LogRecord("signaling", logging.WARNING, "peer.py", 7, text, (what,), None)
+        if limit.filter(record):
+            passed.append(record.getMessage())
+    return passed
+
+
+def test_one_place_writes_few_lines_and_counts_the_rest() -> None:
+    now = 0.0
+    limit = CallSiteLimit(rate=0.5, burst=3, clock=lambda: now)
+    assert lines(1000, limit) == ["a peer sent junk"] * 3
+    now = 2.0
+    assert lines(10, limit) == ["a peer sent junk (997 more such lines were left out)"]
+
+
+def test_other_places_are_not_silenced() -> None:
+    limit = CallSiteLimit(burst=1)
+    lines(100, limit)
+    other = logging.LogRecord("signaling", logging.ERROR, "peer.py", 8, "the pipeline failed", (), None)
+    assert limit.filter(other)
+
+
+def test_a_line_stays_one_line_of_bounded_length() -> None:
+    (line,) = lines(1, CallSiteLimit(), what="x\n2026-01-01 ERROR all is lost\x1b[2J" + "y" * 70_000)
+    assert "\n" not in line
+    assert "\x1b" not in line
+    assert "\\n2026" in line
+    assert len(line) < LONGEST_LINE + 100
+
+
+def test_a_limited_logger(caplog: pytest.LogCaptureFixture) -> None:
+    logger = limited("signaling.test_limited")
+    assert limited("signaling.test_limited") is logger
+    assert len(logger.filters) == 1
+    for _ in range(1000):
+        logger.warning("again")
+    assert len(caplog.records) == LINE_BURST
