@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.embedded import EMBEDDED
-from models.embedded.editor import read_tables
+from models.embedded.attributes import read_tables
 from models.embedded.removal import ERASED
 from models.embedded.scalp import ScalpModel
 from models.face.texture_space import FaceSpace

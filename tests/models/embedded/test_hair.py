@@ -67,9 +67,8 @@ def inner_hair(crop: Crop) -> np.ndarray:
 
 def test_is_an_editor_that_asks_for_masks() -> None:
     assert isinstance(Hair(), Editor)
-    assert Hair().needs_masks
     with pytest.raises(ValueError, match="masks"):
-        Hair().encode(Crop(np.zeros((8, 8, 3), np.uint8), POINTS5))
+        Hair().encode(Crop(np.zeros((8, 8, 3), np.uint8), POINTS5), HairControls())
 
 
 @pytest.mark.parametrize("colour", [*PRESETS, "custom"])
