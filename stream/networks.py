@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from engines import select
+from engines import select, trial
 from engines.base import Engine
 from engines.batching import BatchedEngine
 from engines.planner import LATE_S
@@ -74,19 +75,18 @@ class Networks:
         with self._loading:
             engine = self._engines.get((path, wanted, late))
             if engine is None:
-                # In the embedded networks, waking a second thread costs more than it saves.
-                least = 1 if path.is_relative_to(EMBEDDED) else None
-                engine = BatchedEngine(
-                    select.load(
-                        path,
-                        backend=self._settings.backend,
-                        precision=wanted,
-                        threads=self._settings.threads or least,
-                        cache_dir=self._settings.cache_dir,
-                        remedy=remedy(path),
-                    ),
-                    late=late,
+                ours = path.is_relative_to(EMBEDDED)
+                options = _Options(
+                    backend=self._settings.backend,
+                    precision=wanted,
+                    # In the embedded networks, waking a second thread costs more than it saves.
+                    threads=self._settings.threads or (1 if ours else None),
+                    cache_dir=self._settings.cache_dir,
+                    remedy=remedy(path),
                 )
+                if not ours:  # a file that crashes a library must not take the server with it
+                    trial.require(path, **options)
+                engine = BatchedEngine(select.load(path, **options), late=late)
                 engine.warm_up()  # here and not in somebody's stream
                 self._engines[path, wanted, late] = engine
             return engine
@@ -104,6 +104,16 @@ class Networks:
             for engine in self._engines.values():
                 engine.close()
             self._engines.clear()
+
+
+class _Options(TypedDict):
+    """Arguments of `engines.select.load`."""
+
+    backend: str
+    precision: str
+    threads: int | None
+    cache_dir: Path | None
+    remedy: str
 
 
 def unusable_backends() -> dict[str, list[str]]:

@@ -123,7 +123,10 @@ class FakeRuntime:
         self.work_s = 0.0
         self.fails: Exception | None = None  # what the pipelines raise
         self.pipelines: list[FakePipeline] = []
-        self.entries = {"embedded": Entry("embedded", "Embedded", "A test.", lambda: FakeControls, no_editor)}
+        row = Entry(
+            name="embedded", title="Embedded", description="A test.", controls=lambda: FakeControls, load=no_editor
+        )
+        self.entries = {"embedded": row}
 
     def engines(self) -> list[EngineInfo]:
         return []
