@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import Response
@@ -22,9 +22,7 @@ from signaling.access import OriginGuard
 from signaling.capabilities import capabilities as capabilities_of
 from signaling.sessions import Sessions
 from signaling.settings import ServerSettings
-
-if TYPE_CHECKING:
-    from stream.runtime import Runtime
+from stream.runtime import Runtime, RuntimeSettings
 
 logger = logging.getLogger(__name__)
 
@@ -108,8 +106,6 @@ def load_runtime(settings: ServerSettings) -> Runtime:
     Raises:
         RuntimeError: a network or face pack cannot be loaded; the message names it and what mends it.
     """
-    from stream.runtime import Runtime, RuntimeSettings  # noqa: PLC0415  heavy, and an app may bring its own
-
     wanted = RuntimeSettings(
         pack=settings.pack, backend=settings.backend, precision=settings.precision, threads=settings.threads
     )

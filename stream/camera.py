@@ -18,22 +18,20 @@ from typing import Any, Protocol
 
 import cv2
 
-from engines.base import EngineError
 from models.arrays import Image
-from models.face.detector import PackError
-from stream.files import controls_of_pairs
+from stream import command_line
+from stream.command_line import CommandError
 from stream.frame import Frame
 from stream.look import Look
 from stream.pipeline import Pipeline
-from stream.runtime import Runtime, RuntimeSettings
-from stream.settings import Settings, SettingsError
+from stream.settings import Settings
 from stream.slot import LatestSlot, SlotClosed
 
 REPORT_EVERY_S = 5.0
 CAMERA_SILENT_S = 5.0
 
 
-class CameraError(RuntimeError):
+class CameraError(CommandError):
     """The camera or the virtual camera cannot be used; the message says what to do."""
 
 
@@ -117,23 +115,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 after Ctrl-C or the camera's end, 1 when something was refused (the reason is on standard error).
     """
     arguments = _parser().parse_args(argv)
-    try:
-        runtime = Runtime.load(RuntimeSettings())
-        look = runtime.look(
-            Settings(),
-            {
-                "editor": arguments.editor,
-                "controls": controls_of_pairs(arguments.set),
-                "lost": arguments.lost,
-                "badge": arguments.badge,
-            },
-        )
-        with suppress(KeyboardInterrupt):
-            _run_devices(arguments, runtime.pipeline(live=True), look)
-    except (SettingsError, CameraError, EngineError, PackError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return command_line.run(lambda: _run(arguments))
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    runtime = command_line.load_runtime(arguments)
+    look = runtime.look(Settings(), command_line.patch_of(arguments))
+    with suppress(KeyboardInterrupt):
+        _run_devices(arguments, runtime.pipeline(live=True), look)
 
 
 def _run_devices(arguments: argparse.Namespace, pipeline: Pipeline, look: Look) -> None:
@@ -172,10 +161,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--width", type=int, default=1280)
     parser.add_argument("--height", type=int, default=720)
     parser.add_argument("--fps", type=float, default=30.0)
-    parser.add_argument("--editor", default=Settings().editor)
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a control; repeatable")
-    parser.add_argument("--lost", choices=("show", "hold", "blur"), default="show", help="what to show without a face")
-    parser.add_argument("--badge", action="store_true", help="draw a small mark that the picture is edited")
+    command_line.add_settings(parser, leave_out={"bypass"})
+    command_line.add_runtime(parser)
     return parser
 
 

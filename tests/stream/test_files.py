@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
@@ -8,8 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from stream.files import FileError, Report, process
+from stream.files import Report, process
+from stream.picture_files import FileError
 from stream.pipeline import Pipeline
+from stream.profile import ChromeTrace
 from stream.runtime import Runtime
 from stream.settings import Settings
 from tests.stream.conftest import Person, World, look_of, noise
@@ -219,3 +222,28 @@ def test_a_folder_goes_on_after_a_bad_picture(tmp_path: Path, runtime: Runtime, 
 
 def test_an_empty_report_has_no_rate() -> None:
     assert Report().summary()["fps"] is None
+
+
+def test_a_profile_is_a_chrome_trace(tmp_path: Path, runtime: Runtime, tint: Settings) -> None:
+    path = tmp_path / "trace.json"
+    with ChromeTrace(path) as profile:
+        process(write_video(tmp_path / "in.mp4"), tmp_path / "out.mp4", runtime, look_of(tint), profile=profile)
+    events = [event for event in json.loads(path.read_text()) if event["ph"] == "X"]
+    frames = [event for event in events if event["name"] == "frame"]
+    assert [frame["args"]["number"] for frame in frames] == list(range(1, FRAMES + 1))
+    assert [frame["args"]["edited"] for frame in frames] == [1] * FRAMES
+    stages = [event for event in events if event["name"] != "frame"]
+    assert {stage["name"] for stage in stages} == {"convert", "track", "align", "encode", "render", "blend"}
+    for before, after in pairwise(frames):
+        assert before["ts"] + before["dur"] <= after["ts"] + 0.2, "frames do not overlap"
+    for stage in stages:
+        inside = [
+            f for f in frames if f["ts"] - 0.2 <= stage["ts"] and stage["ts"] + stage["dur"] <= f["ts"] + f["dur"] + 0.2
+        ]
+        assert len(inside) == 1, "a stage lies in its frame"
+
+
+def test_a_profile_of_nothing_is_complete(tmp_path: Path) -> None:
+    with ChromeTrace(tmp_path / "trace.json"):
+        pass
+    assert [event["ph"] for event in json.loads((tmp_path / "trace.json").read_text())] == ["M"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from models.arrays import Image
-from stream.align import PhotoError
+from stream.photos import PhotoError
 from stream.pipeline import Pipeline
 from stream.settings import Settings
 from stream.strip import CAPTION, TALLEST, main, strip
