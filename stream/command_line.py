@@ -129,8 +129,7 @@ def _shape_of(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _help_of(schema: Mapping[str, Any]) -> str:
-    title, text = schema.get("title", ""), schema.get("description", "").rstrip(".")
-    words = ": ".join(part for part in (title, text) if part)
+    words = (schema.get("description") or schema.get("title", "")).rstrip(".")
     default = schema.get("default")
     ending = f" (default: {default})" if default is not None and default is not False else ""
     return (words[:1].lower() + words[1:] + ending).replace("%", "%%")

@@ -1,7 +1,6 @@
 """How much work a frame may cost, and what is left out when it costs more: steps down at once, steps up with patience.
 
-The controller knows durations only, so that it can be tested without a clock; what a level means is carried out by
-`stream.pipeline`.
+The controller gets durations only and has no clock; `stream.face_edit` does what a level says.
 """
 
 from __future__ import annotations
@@ -9,19 +8,33 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-BUDGET = 0.7
-"""Part of the time between two camera frames that one frame's work may take on the mean: some take longer."""
-SETTLE_S = 0.7
-"""Time after a step in which the mean cost settles: no further step down before."""
-MEAN_S = 0.5
-"""Time constant of the mean cost."""
-PATIENCE_S, MOST_PATIENCE_S = 3.0, 60.0
-"""Time within the budget before a step up is tried; it doubles when the step fails, up to the second."""
-MAY_FIT = 1.4
-"""No step up from edits beside the stream is tried while an edit takes over this many times the budget: beside the
-stream, an edit shares the processor with it and takes longer than it would within."""
-FAILED_WITHIN_S = 4.0
-"""A step up that has to be taken back within this time has failed."""
+
+@dataclass(frozen=True, slots=True)
+class LoadLimits:
+    """When the controller changes its level. Times are in seconds.
+
+    Attributes:
+        budget: share of the time between two camera frames that the mean frame's work may take; single frames take
+            longer.
+        mean_s: time constant of the mean.
+        settle_s: time after a change before the next step down: the mean has to settle.
+        patience_s: time within the budget before a step up.
+        most_patience_s: upper bound of the patience, which doubles when a step up fails.
+        failed_within_s: a step up has failed when a step down follows within this time.
+        may_fit: edits return from the background only when one takes less than this many times the budget. In the
+            background it shares the processor with the stream, and takes longer than it would within a frame.
+    """
+
+    budget: float = 0.7
+    mean_s: float = 0.5
+    settle_s: float = 0.7
+    patience_s: float = 3.0
+    most_patience_s: float = 60.0
+    failed_within_s: float = 4.0
+    may_fit: float = 1.4
+
+
+LIMITS = LoadLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,38 +73,39 @@ class Quality:
         self._changed = -math.inf
         self._within_since = math.inf
         self._rose = -math.inf
-        self._patience = PATIENCE_S
+        self._patience = LIMITS.patience_s
 
     @property
     def level(self) -> Level:
         """What the next frame leaves out."""
         return LEVELS[self._level]
 
-    def spent(self, seconds: float, interval: float, now: float, an_edit: float = 0.0) -> None:
-        """Tell what a frame cost.
+    def spent(self, seconds: float, interval: float, now: float, edit_seconds: float = 0.0) -> None:
+        """Add what a frame cost.
 
         Args:
             seconds: the time its work took.
             interval: the time between two frames of the camera, seconds.
             now: seconds, increasing.
-            an_edit: the time that the newest edits of its faces took, seconds; not part of `seconds` where they were
-                made beside the stream.
+            edit_seconds: the time that the newest edits of its faces took; no part of `seconds` where they were
+                rendered in the background.
         """
         if interval <= 0:
             return
         if math.isinf(self._changed):
             self._changed = now
         self._frames += 1
-        weight = max(1.0 - math.exp(-interval / MEAN_S), 1.0 / self._frames)
+        weight = max(1.0 - math.exp(-interval / LIMITS.mean_s), 1.0 / self._frames)
         self._mean += weight * (seconds - self._mean)
-        if self._mean > BUDGET * interval:
+        if self._mean > LIMITS.budget * interval:
             self._within_since = math.inf
-            if now - self._changed >= SETTLE_S and self._level + 1 < len(LEVELS):
-                failed = now - self._rose < FAILED_WITHIN_S
-                self._patience = min(2 * self._patience, MOST_PATIENCE_S) if failed else PATIENCE_S
+            if now - self._changed >= LIMITS.settle_s and self._level + 1 < len(LEVELS):
+                failed = now - self._rose < LIMITS.failed_within_s
+                self._patience = min(2 * self._patience, LIMITS.most_patience_s) if failed else LIMITS.patience_s
                 self._step(+1, now)
             return
-        if self.level.background and not LEVELS[self._level - 1].background and an_edit > MAY_FIT * BUDGET * interval:
+        leaves_background = self.level.background and not LEVELS[self._level - 1].background
+        if leaves_background and edit_seconds > LIMITS.may_fit * LIMITS.budget * interval:
             return
         self._within_since = min(self._within_since, now)
         if self._level and now - max(self._within_since, self._changed) >= self._patience:
@@ -100,6 +114,6 @@ class Quality:
 
     def _step(self, by: int, now: float) -> None:
         self._level += by
-        self._frames = 0  # what the level before cost counts no more
+        self._frames = 0  # the cost at the other level counts no more
         self._changed = now
         self._within_since = math.inf

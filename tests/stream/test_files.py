@@ -2,13 +2,15 @@ import json
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import av
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from models.arrays import Image
 from stream.files import Report, process
 from stream.picture_files import FileError
 from stream.pipeline import Pipeline
@@ -39,7 +41,7 @@ def write_video(
     """A short video of a grey ramp with a tone."""
     with av.open(str(path), "w") as container:
         if video:
-            stream = container.add_stream(codec, rate=RATE)
+            stream = cast(av.VideoStream, container.add_stream(codec, rate=RATE))
             stream.width, stream.height = size
             stream.pix_fmt = "yuv444p" if size[0] % 2 or size[1] % 2 else "yuv420p"
         if audio:
@@ -59,9 +61,9 @@ def write_video(
     return path
 
 
-def pictures_of(path: Path) -> list[np.ndarray]:
+def pictures_of(path: Path) -> list[Image]:
     with av.open(str(path)) as container:
-        return [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
+        return [np.asarray(frame.to_ndarray(format="bgr24"), np.uint8) for frame in container.decode(video=0)]
 
 
 def audio_packets(path: Path) -> list[bytes]:
@@ -174,13 +176,14 @@ def test_pictures_of_every_kind(tmp_path: Path, runtime: Runtime, tint: Settings
     elif kind == "tiny":
         shape = (1, 1, 3)
         world.size, world.people = (1, 1), [Person((0.5, 0.5), 1)]
-    picture = noise(1, shape) // 2
+    picture: NDArray[Any] = noise(1, shape) // 2
     if "16" in kind:
         picture = picture.astype(np.uint16) * 257 + 3
     source, target = tmp_path / "in.png", tmp_path / "out.png"
     cv2.imwrite(str(source), picture)
     process(source, target, runtime, look_of(tint))
     written = cv2.imread(str(target), cv2.IMREAD_UNCHANGED)
+    assert written is not None
     assert written.dtype == picture.dtype
     if kind == "tiny":
         return

@@ -8,7 +8,7 @@ from engines.batching import Dropped
 from models.arrays import Latent
 from models.editor import Crop, Edit
 from stream.frame import Frame, Output
-from stream.load import BUDGET, FAILED_WITHIN_S, LEVELS, MAY_FIT, MOST_PATIENCE_S, PATIENCE_S, Level, Quality
+from stream.load import LEVELS, LIMITS, Level, Quality
 from stream.pipeline import Pipeline
 from stream.settings import Settings
 from stream.tracking import Tracker
@@ -28,11 +28,11 @@ def play(quality: Quality, cost: Callable[[Level], float], seconds: float, start
 
 
 def test_what_fits_stays_at_full_quality() -> None:
-    assert set(play(Quality(), lambda _: 0.95 * BUDGET * INTERVAL, 60)) == {0}
+    assert set(play(Quality(), lambda _: 0.95 * LIMITS.budget * INTERVAL, 60)) == {0}
 
 
 def test_what_does_not_fit_steps_down_until_it_does() -> None:
-    levels = play(Quality(), lambda level: 1.9 * BUDGET * INTERVAL / level.edit_every, 3)
+    levels = play(Quality(), lambda level: 1.9 * LIMITS.budget * INTERVAL / level.edit_every, 3)
     assert LEVELS[levels[-1]].edit_every == 2
     assert np.all(np.diff(levels) >= 0)
 
@@ -47,7 +47,7 @@ def test_one_slow_frame_changes_nothing() -> None:
 def test_it_steps_up_again_when_the_load_has_gone() -> None:
     quality = Quality()
     assert play(quality, lambda _: DEAR, 10)[-1] == len(LEVELS) - 1
-    levels = play(quality, lambda _: CHEAP, 6 * PATIENCE_S, 10)
+    levels = play(quality, lambda _: CHEAP, 6 * LIMITS.patience_s, 10)
     assert levels[-1] == 0
     assert np.all(np.diff(levels) <= 0)
 
@@ -58,15 +58,15 @@ def test_steps_that_fail_are_tried_ever_more_rarely() -> None:
     gaps = np.diff(tries)
     assert 4 <= len(tries) <= 12
     assert np.all(gaps[1:3] > 1.5 * gaps[:2])
-    assert gaps.max() <= MOST_PATIENCE_S + FAILED_WITHIN_S
+    assert gaps.max() <= LIMITS.most_patience_s + LIMITS.failed_within_s
 
 
-def test_edits_that_cannot_fit_stay_beside_the_stream() -> None:
+def test_edits_that_cannot_fit_stay_in_the_background() -> None:
     quality = Quality()
     play(quality, lambda _: DEAR, 1)
     assert quality.level == LEVELS[1]
     for index in range(30, 3000):
-        quality.spent(CHEAP, INTERVAL, index * INTERVAL, 1.1 * MAY_FIT * BUDGET * INTERVAL)
+        quality.spent(CHEAP, INTERVAL, index * INTERVAL, 1.1 * LIMITS.may_fit * LIMITS.budget * INTERVAL)
     assert quality.level == LEVELS[1]
     for index in range(3000, 3200):
         quality.spent(CHEAP, INTERVAL, index * INTERVAL, CHEAP)
@@ -81,7 +81,7 @@ def test_an_unknown_camera_rate_leaves_everything_as_it_is() -> None:
 
 
 def test_the_budget_is_part_of_the_interval() -> None:
-    assert 0 < BUDGET <= 1
+    assert 0 < LIMITS.budget <= 1
 
 
 # What the pipeline makes of it
@@ -156,7 +156,7 @@ def run(pipeline: Pipeline, world: World, editor: Counted, settings: Settings, f
 
 
 def drain(pipeline: Pipeline) -> None:
-    """Wait for what is being made beside the stream."""
+    """Wait for the background work."""
     assert pipeline._background is not None
     pipeline._background.submit(int).result()
 
@@ -208,7 +208,7 @@ def test_a_busy_engine_leaves_the_last_edit_which_follows_the_face(
     assert abs(rows.mean() - 124) < 12
 
 
-def test_edits_beside_the_stream_never_hold_it_up(
+def test_edits_in_the_background_never_hold_it_up(
     live: Pipeline, world: World, editor: Counted, tint: Settings
 ) -> None:
     editor.cost = 10 * DEAR
@@ -221,7 +221,7 @@ def test_edits_beside_the_stream_never_hold_it_up(
     assert len(editor.threads) == 2
 
 
-def test_an_error_beside_the_stream_is_raised_in_it(
+def test_an_error_in_the_background_is_raised_in_it(
     live: Pipeline, world: World, editor: Counted, tint: Settings
 ) -> None:
     editor.cost = 10 * DEAR

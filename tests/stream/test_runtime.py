@@ -17,6 +17,7 @@ from engines.base import EngineError
 from models import catalog
 from models.arrays import Image
 from models.editor import AnyEditor
+from models.embedded.hair import Hair
 from models.face.detector import Detector, PackError
 from stream.frame import Frame
 from stream.runtime import Runtime, RuntimeSettings
@@ -36,7 +37,7 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
 @pytest.fixture(scope="module")
 def portrait() -> Image:
     """NASA's portrait of Eileen Collins, (512, 512, 3) uint8 BGR; the face is around (224, 110)."""
-    return np.ascontiguousarray(data.astronaut()[..., ::-1])
+    return np.ascontiguousarray(data.astronaut()[..., ::-1])  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.parametrize(
@@ -150,10 +151,10 @@ def test_a_session_goes_on_while_another_loads_an_editor(
 ) -> None:
     loading, go_on = threading.Event(), threading.Event()
 
-    def slow(load_engine: object) -> object:
+    def slow(load_engine: object) -> AnyEditor:
         loading.set()
         go_on.wait(timeout=60)
-        return object()
+        return Hair()
 
     monkeypatch.setitem(catalog.ENTRIES, "slow", dataclasses.replace(catalog.ENTRIES["hair"], name="slow", load=slow))
     loader = threading.Thread(target=runtime.editor, args=("slow",))

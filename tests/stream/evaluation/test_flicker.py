@@ -1,3 +1,5 @@
+from pathlib import Path
+
 from engines.select import load as load_engine
 from models.embedded import EMBEDDED
 from models.embedded.hair import Hair, HairControls
@@ -5,7 +7,7 @@ from models.face.segmenter import Segmenter
 from stream.evaluation.flicker import WARM, ClipReader, flicker
 
 
-def test_a_dyed_clip_is_measured_through_the_stream(shared):
+def test_a_dyed_clip_is_measured_through_the_stream(shared: Path) -> None:
     reader = ClipReader()
     segmenter = Segmenter(load_engine(EMBEDDED / "segmenter.onnx", backend="onnxruntime", precision="f32", threads=1))
     [run] = reader.segments(shared / "clips" / "LivePortrait__d8.mp4", 1)

@@ -4,6 +4,7 @@ import pytest
 from models.arrays import Floats, Image
 from models.crops import Quad
 from models.face.detector import Detection
+from stream.frame import Face
 from stream.tracking import Tracker
 from stream.tracking.association import iou
 from stream.tracking.track import LIMITS
@@ -23,11 +24,18 @@ class Film:
 
     def play(self, frames: int = 1) -> dict[int, tuple[float, float]]:
         """Show some frames; the ids and centres of the faces of the last one."""
-        faces = ()
+        faces: tuple[Face, ...] = ()
         for _ in range(frames):
             faces, _ = self.tracker(self.world.picture(), self.frame / FPS)
             self.frame += 1
-        return {face.id: tuple(np.round(face.mesh.mean(0)).tolist()) for face in faces if face.mesh is not None}
+        return {face.id: centre_of(face) for face in faces}
+
+
+def centre_of(face: Face) -> tuple[float, float]:
+    """The mean of a face's mesh, in whole pixels."""
+    assert face.mesh is not None
+    x, y = np.round(face.mesh.mean(0))
+    return float(x), float(y)
 
 
 def unstable(world: World, step: float, readings: int) -> ReadLandmarks:
@@ -53,7 +61,9 @@ def ids_by_colour(film: Film, world: World) -> list[int]:
     """The id of each person of the world, in their order."""
     faces, _ = film.tracker(world.picture(), film.frame / FPS)
     film.frame += 1
-    return [min(faces, key=lambda f: float(np.hypot(*(f.mesh.mean(0) - p.mesh.mean(0))))).id for p in world.people]
+    return [
+        min(faces, key=lambda f: float(np.hypot(*np.subtract(centre_of(f), p.mesh.mean(0))))).id for p in world.people
+    ]
 
 
 def test_a_live_track_does_without_the_detector(world: World) -> None:
