@@ -76,7 +76,13 @@ ENTRIES: dict[str, Entry] = {
             _embedded,
             tuple(
                 Weights(EMBEDDED / name, "MIT", OWN)
-                for name in ("editor_reader.onnx", "editor_ager.onnx", "editor_tables.npz", "segmenter.onnx")
+                for name in (
+                    "editor_reader.onnx",
+                    "editor_ager.onnx",
+                    "hair_removal.onnx",
+                    "editor_tables.npz",
+                    "segmenter.onnx",
+                )
             ),
             (
                 Preset("20 years older", {"age": 65}),

@@ -24,8 +24,8 @@ from models.arrays import Floats, Latent
 from models.crops import CropSpec
 from models.editor import Controls, Crop, Edit, Editor
 from models.embedded.ageing import COMPRESSED, Ageing, compress_change, decompress_change, strength_of, youth_of
-from models.embedded.hair_removal import remove_hair
 from models.embedded.pigment import grey_hair, hair_light, restore_pigment
+from models.embedded.removal import REMOVAL, draw_without_hair
 from models.embedded.scalp import LIGHT_MODES, ScalpModel, head_map, outline_features, skin_tone
 from models.embedded.skin import Skin, visibility_gain
 from models.embedded.smile import Smile
@@ -87,6 +87,7 @@ class EmbeddedEditor(Editor[EmbeddedControls]):
         self,
         reader: Engine,
         ager: Engine,
+        removal: Engine,
         *,
         space: FaceSpace,
         canvas: Canvas,
@@ -97,6 +98,7 @@ class EmbeddedEditor(Editor[EmbeddedControls]):
     ) -> None:
         self._reader = reader
         self._ager = ager
+        self._removal = removal
         self._space = space
         self._canvas = canvas
         self._ageing = ageing
@@ -196,7 +198,8 @@ class EmbeddedEditor(Editor[EmbeddedControls]):
             mask = np.maximum(mask, turned[1])
         if crop.masks is not None and bald > 0:
             head = head_map(fit, self._scalp.radii(outline_features(fit)), size)
-            image, opacity = remove_hair(
+            image, opacity = draw_without_hair(
+                self._removal,
                 self._scalp,
                 crop.image,
                 hair=crop.masks.hair,
@@ -267,6 +270,7 @@ def load(load_engine: Callable[[Path], Engine], folder: Path) -> EmbeddedEditor:
     return EmbeddedEditor(
         load_engine(folder / READER),
         load_engine(folder / AGER),
+        load_engine(folder / REMOVAL),
         space=FaceSpace.from_tables(tables),
         canvas=Canvas.from_tables(tables, ageing.shape, ageing.youth, smile.shape),
         ageing=ageing,

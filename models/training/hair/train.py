@@ -20,16 +20,19 @@ from torch.nn import functional
 
 from models.embedded import EMBEDDED
 from models.embedded.editor import read_tables
-from models.embedded.removal import ERASED
+from models.embedded.removal import CHANNELS, ERASED, REMOVAL
 from models.embedded.scalp import ScalpModel
 from models.face.texture_space import FaceSpace
 from models.training.data import WORK, FaceSet, shared_folder
+from models.training.editor.export import export
 from models.training.hair.mattes import MATTES, make_mattes
 from models.training.hair.networks import Critic, Removal
 from models.training.hair.scenes import Scenes, choose_people
 
 CHECKPOINT = WORK / "hair" / "removal.pt"
 CHECKPOINT_S = 120
+CROP = 320
+"""Side of the editor's crop, which the exported network takes."""
 REPORT_STEPS = 50
 EMA = 0.9985
 RATE, CRITIC_RATE = 3e-4, 6e-4
@@ -56,9 +59,15 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT)
     parser.add_argument("--start", type=Path, help="weights to begin with, where there is no checkpoint")
     parser.add_argument("--mattes", type=int, default=1500, help="portraits whose hair is used, at most")
+    parser.add_argument("--export", type=Path, help="write the checkpoint's network into this folder, and stop")
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+    if options.export:
+        network = Removal()
+        network.load_state_dict(torch.load(options.checkpoint, map_location="cpu", weights_only=True)["average"])
+        export(network, {"given": torch.rand(1, CHANNELS, CROP, CROP)}, ["drawn"], options.export / REMOVAL, half=True)
+        return 0
     scenes = training_scenes(FaceSet.load(options.shared), options.shared, options.mattes)
     trainer = Trainer(torch.device(options.device), options.checkpoint, options.start)
     trainer.run(scenes, options.minutes, options.decay, options.batch)
