@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+from collections.abc import Iterable, Iterator
+from importlib.metadata import entry_points
 
+from models import published
 from models.editor import AnyEditor, Controls
-from models.embedded import EMBEDDED
+from models.embedded import rows as embedded
 from models.entry import Entry, LoadEngine, Preset, Weights
-from models.published import entries
 
 __all__ = ["ENTRIES", "Entry", "LoadEngine", "Preset", "UnknownEditor", "Weights", "entry"]
+
+
+log = logging.getLogger(__name__)
+
+GROUP = "latentcam.editors"
+"""Entry points of editors from outside; see docs/editors.md."""
 
 
 class UnknownEditor(LookupError):
@@ -27,99 +36,51 @@ def entry(name: str) -> Entry:
     return ENTRIES[name]
 
 
-def _embedded_controls() -> type[Controls]:
-    from models.embedded.editor import EmbeddedControls  # noqa: PLC0415
+def plug_ins() -> Iterator[Entry]:
+    """The rows of installed plug-ins: entry points of the group `GROUP`, each an `Entry` or a function that gives some.
 
-    return EmbeddedControls
-
-
-def _embedded(load_engine: LoadEngine) -> AnyEditor:
-    from models.embedded.editor import load  # noqa: PLC0415
-
-    return load(load_engine, EMBEDDED)
-
-
-def _child_controls() -> type[Controls]:
-    from models.embedded.child import ChildControls  # noqa: PLC0415
-
-    return ChildControls
+    A plug-in that is broken is a row that says why.
+    """
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        try:
+            found = point.load()
+            yield from _rows_of(found() if callable(found) else found)
+        except Exception as error:  # whatever a stranger's package raises, the other editors are there
+            yield _broken(point.name, f"cannot be loaded: {type(error).__name__}: {error}")
 
 
-def _child(load_engine: LoadEngine) -> AnyEditor:
-    from models.embedded.child import load  # noqa: PLC0415
-
-    return load(load_engine, EMBEDDED)
-
-
-def _hair_controls() -> type[Controls]:
-    from models.embedded.hair import HairControls  # noqa: PLC0415
-
-    return HairControls
+def _rows_of(found: object) -> tuple[Entry, ...]:
+    rows = (found,) if isinstance(found, Entry) else tuple(found) if isinstance(found, Iterable) else ()
+    if not rows or not all(isinstance(row, Entry) for row in rows):
+        raise TypeError("its entry point gives no models.entry.Entry")
+    return rows
 
 
-def _hair(load_engine: LoadEngine) -> AnyEditor:
-    from models.embedded.hair import Hair  # noqa: PLC0415
+def _broken(name: str, fault: str) -> Entry:
+    def load(load_engine: LoadEngine) -> AnyEditor:
+        raise RuntimeError(fault)
 
-    return Hair()
-
-
-OWN = "trained by this project on openly licensed portraits, see models/embedded/MODEL_CARD.md"
-
-ENTRIES: dict[str, Entry] = {
-    row.name: row
-    for row in (
-        Entry(
-            "embedded",
-            "Age, hair loss, smile",
-            "Older or younger, receding to bald, grey hair, a smile. Ships with Latentcam and runs on a plain CPU.",
-            _embedded_controls,
-            _embedded,
-            tuple(
-                Weights(EMBEDDED / name, "MIT", OWN)
-                for name in (
-                    "editor_reader.onnx",
-                    "editor_ager.onnx",
-                    "hair_removal.onnx",
-                    "editor_tables.npz",
-                    "segmenter.onnx",
-                )
-            ),
-            (
-                Preset("20 years older", {"age": 65}),
-                Preset("Younger", {"age": 25}),
-                Preset("Bald", {"bald": 1.0}),
-                Preset("Older and bald", {"age": 70, "bald": 1.0}),
-                Preset("Smile", {"smile": 0.8}),
-            ),
-        ),
-        Entry(
-            "hair",
-            "Hair colour",
-            "Another hair colour on your own hair, with its lights and strands. Ships with Latentcam.",
-            _hair_controls,
-            _hair,
-            (Weights(EMBEDDED / "segmenter.onnx", "MIT", OWN),),
-            (
-                Preset("Blond", {"colour": "blond", "amount": 1.0}),
-                Preset("Red", {"colour": "red", "amount": 1.0}),
-                Preset("Black", {"colour": "black", "amount": 1.0}),
-                Preset("Grey", {"colour": "grey", "amount": 1.0}),
-            ),
-        ),
-        Entry(
-            "child",
-            "Child of two",
-            "What a child of yours and of a second parent's photo might look like. Ships with Latentcam.",
-            _child_controls,
-            _child,
-            tuple(
-                Weights(EMBEDDED / name, "MIT", OWN)
-                for name in ("editor_reader.onnx", "editor_tables.npz", "segmenter.onnx")
-            ),
-        ),
-        *entries(),
+    return Entry(
+        name=name,
+        title=name,
+        description="A plug-in.",
+        controls=lambda: Controls,
+        load=load,
+        fault=" ".join(fault.split()),
     )
-}
+
+
+def _collect() -> dict[str, Entry]:
+    rows = {row.name: row for row in (*embedded.entries(), *published.entries())}
+    for row in plug_ins():
+        if row.name in rows:
+            log.warning("a plug-in's editor is left out: there is one called %s", row.name)
+        rows.setdefault(row.name, row)
+    return rows
+
+
+ENTRIES: dict[str, Entry] = _collect()
+"""Every editor by its name: those that ship, the published ones, plug-ins."""
 
 
 NOTE = """Published editors give their authors' numbers under weights by formula (`python -m models.parity`) and edit a

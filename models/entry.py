@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from platformdirs import user_data_dir
+
 from engines.base import Engine
 from models.editor import AnyEditor, Controls
 
-State = Literal["ready", "needs weights", "needs a GPU"]
+State = Literal["ready", "needs weights", "needs a GPU", "cannot be loaded"]
 LoadEngine = Callable[[Path], Engine]
 
 
@@ -51,7 +52,7 @@ class Preset:
     controls: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One row of the catalog.
 
@@ -66,6 +67,7 @@ class Entry:
         networks: what runs: made of the weights, or among them; empty where the weights run as they are.
         convert: makes the networks of the weights; needs torch.
         needs_gpu: whether a CPU takes seconds for a frame.
+        fault: why a plug-in cannot be loaded; empty otherwise.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Entry:
     networks: tuple[Path, ...] = ()
     convert: Callable[[], None] | None = None
     needs_gpu: bool = False
+    fault: str = ""
 
     @property
     def missing(self) -> tuple[Weights, ...]:
@@ -93,6 +96,8 @@ class Entry:
 
     @property
     def state(self) -> State:
+        if self.fault:
+            return "cannot be loaded"
         if self.missing or self.unconverted:
             return "needs weights"
         return "needs a GPU" if self.needs_gpu and not has_gpu() else "ready"
@@ -100,6 +105,8 @@ class Entry:
     @property
     def why(self) -> str:
         """What keeps the editor from running here and what to do about it; empty when it is ready."""
+        if self.fault:
+            return self.fault
         absent = [weights.path.name for weights in self.missing] or [path.name for path in self.unconverted]
         if absent:
             remedy = f"; get it with: python -m models.fetch {self.name}" if self.networks else ""
@@ -123,15 +130,8 @@ class Entry:
 
 def weights_folder() -> Path:
     """Where fetched weights lie: LATENTCAM_WEIGHTS, or the user's data folder by the platform's convention."""
-    if own := os.environ.get("LATENTCAM_WEIGHTS"):
-        return Path(own)
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = str(Path.home() / "Library" / "Application Support")
-    else:
-        base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return Path(base) / "latentcam" / "weights"
+    own = os.environ.get("LATENTCAM_WEIGHTS")
+    return Path(own) if own else Path(user_data_dir("latentcam", appauthor=False)) / "weights"
 
 
 def has_gpu() -> bool:

@@ -24,8 +24,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import httpx
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from engines.base import EngineError
 from models.catalog import UnknownEditor, entry
 from models.entry import Entry, Weights
 from models.latents import LatentError
@@ -37,8 +39,6 @@ ATTEMPTS = 4
 BACKOFF_SECONDS = 1.0
 TIMEOUT_SECONDS = 30.0
 CHUNK = 1 << 20  # bytes
-STALE_SECONDS = 600.0
-"""A download that has not moved for this long is taken for dead."""
 LARGEST = 4 << 30  # bytes, where the size is not known
 SPARE = 1 << 28  # bytes of disk that a download leaves free
 SIZE_SLACK = 3
@@ -360,25 +360,17 @@ def _extract(archive: Path, member: str, path: Path) -> None:
 
 @contextlib.contextmanager
 def _only_one(target: Path) -> Iterator[None]:
-    """Keep two processes from writing to the same part."""
-    lock = target.with_name(f"{target.name}.lock")
+    """Keep two processes from writing to the same part. The lock of a process that died is free."""
+    path = target.with_name(f"{target.name}.lock")
     try:
-        handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-    except FileExistsError:
-        if time.time() - _last_sign(lock, target.with_name(f"{target.name}.part")) < STALE_SECONDS:
-            raise FetchError(f"{target.name} is being fetched by another process, or delete {lock}") from None
-        lock.unlink(missing_ok=True)
-        handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-    try:
-        os.close(handle)
-        yield
-    finally:
-        lock.unlink(missing_ok=True)
-
-
-def _last_sign(*files: Path) -> float:
-    """When the last of these files was written, in seconds since 1970."""
-    return max((file.stat().st_mtime for file in files if file.is_file()), default=0.0)
+        with FileLock(path, timeout=0):
+            try:
+                yield
+            finally:
+                with contextlib.suppress(OSError):  # Windows keeps an open file
+                    path.unlink()
+    except Timeout:
+        raise FetchError(f"{target.name} is being fetched by another process") from None
 
 
 def _record(path: Path, digest: str) -> None:
@@ -443,7 +435,6 @@ def main(argv: Sequence[str]) -> int:
 
 def _convert(editor: Entry, convert: Callable[[], None]) -> int:
     try:
-        from engines.base import EngineError  # noqa: PLC0415
         from models.weights.checkpoints import CheckpointError  # noqa: PLC0415
     except ModuleNotFoundError as error:
         if error.name != "torch":

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.dialects import load_any
-from models.encoders import FACE_SIDE, Trunk, load_inverter
+from models.published.stylegan.dialects import load_any
+from models.published.stylegan.encoders import FACE_SIDE, Trunk, load_inverter
 from models.weights.checkpoints import CheckpointError
 
 Features = Callable[[Tensor], Sequence[Tensor]]

@@ -112,21 +112,6 @@ def move(code: Floats, direction: Direction, strength: float, rows: tuple[int, i
     return moved
 
 
-def to_distance(code: Floats, boundary: Direction, distance: float) -> Floats:
-    """Put a Z or W code at a signed distance from a hyperplane through the origin. How InterFaceGAN edits Z and W.
-
-    Args:
-        code: (..., D).
-        boundary: its vector must have length 1.
-        distance: where to, in units of the space; the way there is along the normal.
-
-    Returns:
-        The moved code, same shape.
-    """
-    normal = boundary.vector
-    return np.asarray(code + (np.float32(distance) - code @ normal)[..., None] * normal, np.float32)
-
-
 def conditioned(primal: Direction, *held: Direction) -> Direction:
     """The part of a direction that leaves others untouched: its projection on their orthogonal complement.
 
@@ -151,20 +136,6 @@ def conditioned(primal: Direction, *held: Direction) -> Direction:
     if length < LEAST_REST * np.linalg.norm(vector):
         raise LatentError(f"nothing of {primal.name!r} is left when {', '.join(o.name for o in held)} is held fixed")
     return replace(primal, vector=(rest / length).reshape(primal.vector.shape).astype(np.float32), intercept=0.0)
-
-
-def mix_rows(code: Floats, other: Floats, rows: Sequence[int], share: float = 1.0) -> Floats:
-    """Style mixing: these rows of W+ become `share` of the other code's and the rest of their own.
-
-    Args:
-        code, other: (..., rows, D).
-        rows: which ones.
-        share: 0 leaves the code.
-    """
-    mixed = np.array(code, np.float32)
-    chosen = list(rows)
-    mixed[..., chosen, :] = share * other[..., chosen, :] + (1 - share) * mixed[..., chosen, :]
-    return mixed
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +288,9 @@ def load(path: str | Path) -> Direction:
     """
     with _archive(path) as file:
         if not {"vector", "name", "generator", "space"} <= set(file.files) or file["space"].item() not in SPACES:
-            raise LatentError(f"{path} is no direction; published vectors come in through models.directions")
+            raise LatentError(
+                f"{path} is no direction; published vectors come in through models.published.stylegan.directions"
+            )
         rows = tuple(map(int, file["rows"]))
         return Direction(
             name=file["name"].item(),
@@ -343,7 +316,9 @@ def load_components(path: str | Path) -> Components:
     """
     with _archive(path) as file:
         if not {"mean", "vectors", "deviations", "generator"} <= set(file.files):
-            raise LatentError(f"{path} holds no components; published ones come in through models.directions")
+            raise LatentError(
+                f"{path} holds no components; published ones come in through models.published.stylegan.directions"
+            )
         mean, vectors, deviations = (file[name].astype(np.float32) for name in ("mean", "vectors", "deviations"))
         return Components(mean, vectors, deviations, file["generator"].item())
 
@@ -362,7 +337,9 @@ def _archive(path: str | Path) -> NpzFile:
     except (ValueError, EOFError, BadZipFile) as error:
         raise LatentError(f"{path} is no .npz file: {error}") from error
     if not isinstance(file, NpzFile):
-        raise LatentError(f"{path} is a bare array, which does not say whose it is; `fit` and models.directions do")
+        raise LatentError(
+            f"{path} is a bare array, which does not say whose it is; `fit` and models.published.stylegan.directions do"
+        )
     return file
 
 

@@ -6,16 +6,34 @@ Prints the relative L2 of every stored array and exits 1 if one is over its tole
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from importlib import import_module
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
 
-from models.parity_checks import CHECKS, check_of
+from models import published
 from models.weights.golden import Comparison, Golden, GoldenError
+
+Check = Callable[[Golden], Iterator[Comparison]]
+
+
+CHECKS: Mapping[str, Check] = {
+    pattern: check for module in published.parts("parity") for pattern, check in module.CHECKS.items()
+}
+"""By a pattern of the name of the golden file, in lower case. No two patterns fit the same name.
+
+A check builds the network from `golden.state()`, in the sizes that the shapes have, runs it on `golden.input(...)` and
+yields one comparison per stored array. What it compares follows the names of the arrays, so that other labels, ages,
+rounds and sizes need no new check.
+"""
+
+
+def check_of(system: str) -> Check | None:
+    """The check for a golden file of this name; None where there is none."""
+    return next((check for pattern, check in CHECKS.items() if re.fullmatch(pattern, system.lower())), None)
 
 
 def check(golden: Golden) -> Iterator[Comparison]:
@@ -30,12 +48,11 @@ def check(golden: Golden) -> Iterator[Comparison]:
     Raises:
         GoldenError: there is no check for this system.
     """
-    target = check_of(golden.system)
-    if target is None:
+    compare = check_of(golden.system)
+    if compare is None:
         raise GoldenError(f"{golden.system}: no check of this name (known: {', '.join(CHECKS)})")
-    module, function = target.split(":")
     with torch.inference_mode():
-        yield from getattr(import_module(f"models.parity_checks.{module}"), function)(golden)
+        yield from compare(golden)
     for name in golden.names:
         if name not in golden.read:
             yield Comparison(f"{name} (not checked)", float("inf"))

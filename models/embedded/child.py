@@ -36,7 +36,7 @@ from models.embedded.skin import Skin
 from models.face.canvas import Canvas, covered, extend_over_neck, visible
 from models.face.imaging import LUMINANCE, log_colour, smoothstep
 from models.face.texture_space import SIZE, VERTICES, YAW_MODE, FaceSpace, Fit
-from models.references import References, photo_field
+from models.photo_codes import References, photo_field
 
 YEARS, MALENESS, GROWTH, YOUTH = range(4)
 """Places in the latent: age in centuries; sex, 0 female to 1 male; only in a steered latent, the strength of growing

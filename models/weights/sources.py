@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from models.editor import Controls
 from models.entry import Weights, weights_folder
 
 CC_BY_NC = "CC BY-NC 4.0 (not for commercial use)"
@@ -29,16 +28,6 @@ def github(repository: str, path: str, branch: str = "master") -> str:
     return f"https://raw.githubusercontent.com/{repository}/{branch}/{path}"
 
 
-def controls_of(module: str, name: str) -> Callable[[], type[Controls]]:
-    """The controls of an editor, imported when asked for."""
-
-    def controls() -> type[Controls]:
-        found: type[Controls] = getattr(import_module(f"models.editors.{module}"), name)
-        return found
-
-    return controls
-
-
 @dataclass(frozen=True, slots=True)
 class Conversion:
     """Makes networks of weights when called. What has been made of the same file is not made again.
@@ -52,15 +41,14 @@ class Conversion:
     after: Callable[[], None] | None = None
 
     def __call__(self) -> None:
-        from models.convert import CONVERTERS  # noqa: PLC0415
-
+        convert = import_module("models.convert").CONVERTERS  # needs torch
         for system, file, to in self.jobs:
             to.mkdir(parents=True, exist_ok=True)
             stamp, facts = to / f".{system}.{file.name}", f"{file.stat().st_size} {file.stat().st_mtime_ns}"
             if _still_there(stamp, facts):
                 continue
             before = _files(to)
-            CONVERTERS[system](file, to)
+            convert[system](file, to)
             made = sorted(name for name, changed in _files(to).items() if changed != before.get(name))
             stamp.write_text("\n".join([facts, *made]))
         if self.after:

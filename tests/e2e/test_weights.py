@@ -68,7 +68,14 @@ def files(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 @pytest.fixture
 def url(tmp_path: Path, files: Server) -> Iterator[str]:
     weights = Weights(tmp_path / "weights.bin", LICENCE, "github.com/a/test", len(DATA), SHA256, (files.url,))
-    row = Entry("net", "A network", "Does nothing.", lambda: Controls, lambda load: None, (weights,))  # type: ignore[arg-type, return-value]
+    row = Entry(
+        name="net",
+        title="A network",
+        description="Does nothing.",
+        controls=lambda: Controls,
+        load=lambda load: None,
+        weights=(weights,),
+    )  # type: ignore[arg-type, return-value]
     app = create_app(ServerSettings(), NoEngines(row), Downloads({"net": row}))  # type: ignore[arg-type]
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
     thread = threading.Thread(target=server.run)

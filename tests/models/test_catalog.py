@@ -109,7 +109,15 @@ def make(folder: Path, **facts: object) -> Entry:
     weights = (Weights(folder / "net.pt", "CC0-1.0", "a test", 1000),)
     networks = (folder / "net.onnx",)
     facts = {"networks": networks} | facts
-    return Entry("test", "Test", "A test.", lambda: Controls, lambda load: None, weights, **facts)  # type: ignore[arg-type, return-value]
+    return Entry(
+        name="test",
+        title="Test",
+        description="A test.",
+        controls=lambda: Controls,
+        load=lambda load: None,
+        weights=weights,
+        **facts,
+    )  # type: ignore[arg-type, return-value]
 
 
 def test_a_row_is_ready_when_its_networks_are_there(tmp_path: Path) -> None:
@@ -139,7 +147,14 @@ def test_files_of_one_archive_count_once(tmp_path: Path) -> None:
     files = [Weights(tmp_path / name, "CC0-1.0", "a test", 500, urls=urls, member=name) for name in ("a", "b")]
     alone = Weights(tmp_path / "c", "CC0-1.0", "a test", 100)
     own = Weights(tmp_path / "d", "your own", "a test")
-    row = Entry("test", "Test", "A test.", lambda: Controls, lambda load: None, (*files, alone, own))  # type: ignore[arg-type, return-value]
+    row = Entry(
+        name="test",
+        title="Test",
+        description="A test.",
+        controls=lambda: Controls,
+        load=lambda load: None,
+        weights=(*files, alone, own),
+    )  # type: ignore[arg-type, return-value]
     assert row.size == 600
     own.path.write_bytes(b"1234")
     assert row.size == 604

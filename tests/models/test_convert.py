@@ -10,12 +10,13 @@ import torch
 from torch import nn
 
 from engines.select import load
-from models import convert, encoders, latents
-from models.encoders import GradualStyleEncoder, ProgressiveBackboneEncoder
-from models.hairmapper import LevelMapper
-from models.mobilestylegan import Student
-from models.stylegan1 import Generator as Generator1
-from models.stylegan2 import Generator as Generator2
+from models import convert, latents
+from models.published.hairmapper.network import LevelMapper
+from models.published.stylegan import encoders
+from models.published.stylegan.encoders import GradualStyleEncoder, ProgressiveBackboneEncoder
+from models.published.stylegan.mobilestylegan import Student
+from models.published.stylegan.stylegan1 import Generator as Generator1
+from models.published.stylegan.stylegan2 import Generator as Generator2
 
 ROWS, WIDTH = 6, 32
 

@@ -28,11 +28,11 @@ def test_a_name_that_is_none_is_refused(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_light_ones_are_some_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
-    monkeypatch.setattr(full_size, "write", lambda module, example, outputs, path: written.append(path.stem))
+    monkeypatch.setattr(full_size, "write_network", lambda module, example, outputs, path: written.append(path.stem))
     for name in full_size.NETWORKS:
         monkeypatch.setitem(full_size.NETWORKS, name, full_size.NETWORKS["hairmapper"])
     assert full_size.main([str(tmp_path), "--light"]) == 0
     assert set(written) == set(full_size.LIGHT)
     written.clear()
     assert full_size.main([str(tmp_path)]) == 0
-    assert set(written) == {*full_size.LIGHT, *full_size.HEAVY}
+    assert set(written) == {*full_size.NETWORKS}

@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from models import encoders, inversion, stylegan1
-from models.encoders import Encoder4Editing
+from models import inversion
 from models.inversion import InversionError, Weights, invert, read_face, trunk_features
-from models.stylegan2 import Generator
+from models.published.stylegan import encoders, stylegan1
+from models.published.stylegan.encoders import Encoder4Editing
+from models.published.stylegan.stylegan2 import Generator
 
 ROWS, WIDTH = 6, 32
 

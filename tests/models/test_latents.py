@@ -9,18 +9,16 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from models import latents
-from models.directions import GANSPACE_FFHQ, convert, known, load_components, load_published
 from models.latents import (
     Direction,
     LatentError,
     components,
     conditioned,
     fit_boundary,
-    mix_rows,
     move,
     semantics,
-    to_distance,
 )
+from models.published.stylegan.directions import GANSPACE_FFHQ, convert, known, load_components, load_published
 
 RNG = np.random.default_rng(0)
 
@@ -46,13 +44,6 @@ def test_a_direction_per_row() -> None:
     vector = code(6, 16)
     way = Direction("d", vector, "toy", "W+", rows=(2, 4))
     assert_allclose(move(np.zeros((6, 16), np.float32), way, 1.0)[2:4], vector[2:4])
-
-
-def test_distance_is_absolute() -> None:
-    w, way = code(5, 16), direction()
-    moved = to_distance(w, way, 1.5)
-    assert_allclose(moved @ way.vector, 1.5, rtol=1e-5)
-    assert_allclose(to_distance(moved, way, 1.5), moved, atol=1e-6)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
@@ -90,13 +81,6 @@ def test_unit_keeps_the_hyperplane() -> None:
     way = Direction("d", np.float32([3, 4]), "toy", intercept=10.0)
     assert way.unit().intercept == pytest.approx(2)
     assert_allclose(way.unit().vector, [0.6, 0.8], rtol=1e-6)
-
-
-def test_mixing_rows() -> None:
-    a, b = code(6, 4), 2 * code(6, 4)
-    mixed = mix_rows(a, b, [4, 5], 0.25)
-    assert_array_equal(mixed[:4], a[:4])
-    assert_allclose(mixed[4:], 0.25 * b[4:] + 0.75 * a[4:], rtol=1e-6)
 
 
 def test_components_find_the_widest_axis_and_set_it() -> None:

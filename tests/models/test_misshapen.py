@@ -12,23 +12,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models import (
-    alae,
-    convert,
-    dialects,
-    encoders,
-    fran,
-    hairmapper,
-    lats,
-    mobilestylegan,
-    sam,
-    stargan,
-    starganv2,
-    styleflow,
-    stylegan1,
-    stylegan2,
-)
-from models.encoders import load_encoder
+from models import convert
+from models.published.alae import network as alae
+from models.published.fran import network as fran
+from models.published.hairmapper import network as hairmapper
+from models.published.lats import network as lats
+from models.published.sam import network as sam
+from models.published.stargan import network as stargan
+from models.published.starganv2 import network as starganv2
+from models.published.styleflow import network as styleflow
+from models.published.stylegan import dialects, encoders, mobilestylegan, stylegan1, stylegan2
+from models.published.stylegan.encoders import load_encoder
 from models.weights.checkpoints import CheckpointError, parts_under, shape_of
 
 ALAE = alae.Config(3, 4, 8)

@@ -12,8 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from models import alae, mobilestylegan, parity, pix2pix, stargan, starganv2, stylegan1, stylegan2
+from models import parity
 from models.parity import check
+from models.published.alae import network as alae
+from models.published.pix2pix import network as pix2pix
+from models.published.stargan import network as stargan
+from models.published.starganv2 import network as starganv2
+from models.published.stylegan import mobilestylegan, stylegan1, stylegan2
 from models.weights.golden import Golden, Rule, fill
 
 SYSTEMS = (

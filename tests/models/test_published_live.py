@@ -29,10 +29,10 @@ from engines.cache import Cache
 from engines.onnx_file import open_network
 from models import catalog, latents
 from models.arrays import Image
-from models.babygan import child
 from models.editor import Editor
-from models.editors.babygan import follow
 from models.entry import Entry, LoadEngine, weights_folder
+from models.published.babygan.editor import follow
+from models.published.babygan.formulas import child
 from stream.files import main, process
 from stream.frame import Frame
 from stream.runtime import Runtime, RuntimeSettings

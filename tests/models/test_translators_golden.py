@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.alae import MappingNetwork
-from models.editors.styleflow import CONDITIONS, LIGHTS
-from models.lats import Generator as LatsGenerator
-from models.stargan import Generator as StarGanGenerator
-from models.starganv2 import MappingNetwork as StyleMapping
-from models.styleflow import Flow
+from models.published.alae.network import MappingNetwork
+from models.published.lats.network import Generator as LatsGenerator
+from models.published.stargan.network import Generator as StarGanGenerator
+from models.published.starganv2.network import MappingNetwork as StyleMapping
+from models.published.styleflow.editor import CONDITIONS, LIGHTS
+from models.published.styleflow.network import Flow
 from models.weights.golden import Rule, fill
 
 RuleOf = Callable[[str, tuple[int, ...]], tuple[str, float, float]]

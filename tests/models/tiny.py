@@ -17,26 +17,19 @@ import torch
 from torch import Tensor, nn
 
 from engines.graph.export import export
-from models import (
-    alae,
-    catalog,
-    convert,
-    directions,
-    encoders,
-    fran,
-    hairmapper,
-    lats,
-    mobilestylegan,
-    pix2pix,
-    stargan,
-    starganv2,
-    styleflow,
-    stylegan1,
-    stylegan2,
-)
-from models.editors.styleflow import CONDITIONS, LIGHTS
+from models import catalog
 from models.entry import Entry, weights_folder
 from models.latents import Components, Direction, save, save_components
+from models.published.alae import network as alae
+from models.published.fran import network as fran
+from models.published.hairmapper import network as hairmapper
+from models.published.lats import network as lats
+from models.published.pix2pix import network as pix2pix
+from models.published.stargan import network as stargan
+from models.published.starganv2 import network as starganv2
+from models.published.styleflow import network as styleflow
+from models.published.styleflow.editor import CONDITIONS, LIGHTS
+from models.published.stylegan import conversion, directions, encoders, mobilestylegan, stylegan1, stylegan2
 
 WIDTH = 32
 """Length of a row of W+."""
@@ -55,7 +48,7 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(encoders, "WIDTH", WIDTH)
     patch.setattr(encoders, "FACE_SIDE", SIDE)
     patch.setattr(encoders.ReStyle.forward, "__defaults__", (2,))
-    patch.setattr(convert.Picture.__init__, "__defaults__", (SIDE,))
+    patch.setattr(conversion.Picture.__init__, "__defaults__", (SIDE,))
     patch.setattr(mobilestylegan, "STYLE_DIM", WIDTH)
     patch.setattr(mobilestylegan.Student.__init__, "__defaults__", ((8, 8, 8, 8),))
     patch.setattr(hairmapper.LevelMapper.__init__, "__defaults__", (WIDTH, 2))

@@ -31,7 +31,14 @@ def files(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 @pytest.fixture
 def row(tmp_path: Path, files: Server) -> Entry:
     weights = Weights(tmp_path / "weights.bin", LICENCE, "github.com/a/test", len(DATA), SHA256, (files.url,))
-    return Entry("net", "A network", "", lambda: Controls, lambda load: None, (weights,))  # type: ignore[arg-type, return-value]
+    return Entry(
+        name="net",
+        title="A network",
+        description="",
+        controls=lambda: Controls,
+        load=lambda load: None,
+        weights=(weights,),
+    )  # type: ignore[arg-type, return-value]
 
 
 def use(server: Any, row: Entry) -> None:

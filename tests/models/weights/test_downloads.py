@@ -35,7 +35,14 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 def entry(folder: Path, server: Server, name: str = "net", **facts: Any) -> Entry:
     file = Weights(folder / name / "weights.bin", LICENCE, "a test", len(DATA), **{"urls": (server.url,)} | facts)
-    return Entry(name, "A network", "Does nothing.", lambda: Controls, lambda load: None, (file,))  # type: ignore[arg-type, return-value]
+    return Entry(
+        name=name,
+        title="A network",
+        description="Does nothing.",
+        controls=lambda: Controls,
+        load=lambda load: None,
+        weights=(file,),
+    )  # type: ignore[arg-type, return-value]
 
 
 def until(condition: Callable[[], bool]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from models import parity, parity_checks
+from models import parity
 from models.weights.golden import Comparison, Golden, GoldenError, Rule, fill
 
 
@@ -83,8 +83,7 @@ def test_command(
             yield golden.compare("out", np.full(3, got))
 
     make_set(tmp_path, 0, out=np.ones(3))
-    monkeypatch.setitem(parity_checks.CHECKS, "toy", "encoders:toy")
-    monkeypatch.setattr(parity, "import_module", lambda _: type("module", (), {"toy": staticmethod(toy)}))
+    monkeypatch.setitem(parity.CHECKS, "toy", toy)
     assert parity.main([str(tmp_path)]) == (got != 1.0)
     assert line in capsys.readouterr().out
 
@@ -163,8 +162,7 @@ def test_partial_and_larger_files(
     expected: tuple[int, str],
 ) -> None:
     make_set(tmp_path, 5, **arrays)
-    monkeypatch.setitem(parity_checks.CHECKS, "toy", "encoders:toy")
-    monkeypatch.setattr(parity, "import_module", lambda _: type("module", (), {"toy": staticmethod(toy)}))
+    monkeypatch.setitem(parity.CHECKS, "toy", toy)
     assert parity.main([str(tmp_path)]) == expected[0]
     assert expected[1] in capsys.readouterr().out
 

@@ -1,0 +1,1 @@
+"""BabyGAN: the child of two faces in W+,."""

@@ -1,0 +1,1 @@
+"""FRAN: another age as a residual (Zoss et al. 2022),."""

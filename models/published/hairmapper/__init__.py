@@ -1,0 +1,1 @@
+"""HairMapper: hair removal in W+ (Wu et al. 2022),."""

@@ -1,0 +1,50 @@
+"""HairMapper, live: the hair taken off."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from engines.base import Engine
+from models.arrays import Floats
+from models.editor import Controls
+from models.published.stylegan.wplus import WPlusEditor
+
+
+class HairMapperControls(Controls):
+    """How far the hair is taken off; 1 is the authors' edit."""
+
+    amount: float = Field(0.0, ge=0, le=1.5, title="Bald", json_schema_extra={"step": 0.05})
+    detail: Literal["delta", "full"] = Field("full", title="Detail")
+
+    def neutral(self) -> bool:
+        """Nothing is taken off."""
+        return self.amount == 0
+
+
+class HairMapper(WPlusEditor[HairMapperControls]):
+    """HairMapper as a live editor.
+
+    A difference of two drawings cannot remove hair that the camera sees, so the drawing is shown unless the user asks
+    otherwise.
+
+    Args:
+        encoder: engine of e4e, input "image", output "w_plus".
+        mapper: engine of the edit, input "w_plus", output "bald".
+        generator: engine of the StyleGAN2, input "w_plus" of any batch, output "image".
+        size: side of the crop; by default that of the generator, at most 512.
+    """
+
+    name = "hairmapper"
+    Controls = HairMapperControls
+
+    def __init__(self, encoder: Engine, mapper: Engine, generator: Engine, *, size: int | None = None) -> None:
+        super().__init__(encoder, generator, size=size)
+        self._mapper = mapper
+
+    def steer_code(self, code: Floats, controls: HairMapperControls) -> Floats:
+        """Go the way of the mapper, which is straight, by the amount."""
+        bald = self._mapper.run({"w_plus": code[None]})["bald"][0]
+        return np.asarray(code + np.float32(controls.amount) * (bald - code), np.float32)

@@ -1,0 +1,26 @@
+"""Golden outputs of pix2pix's U-Net."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from models.published.pix2pix.network import load_reference, norm_of
+from models.weights.golden import Comparison, Golden
+
+
+def unet(golden: Golden) -> Iterator[Comparison]:
+    """With the stored statistics and with those of the batch, as the authors' test script runs it."""
+    state = golden.state()
+    norm = norm_of(state)
+    if golden.found("(out_eval)"):
+        network = load_reference(state, "batch" if norm == "batch moments" else norm)
+        yield from golden.compare_image("out_eval", network(golden.image()))
+    if golden.found("(out_batch_stats)"):
+        network = load_reference(golden.state(), norm)
+        yield from golden.compare_image("out_batch_stats", network(golden.image()))
+
+
+CHECKS: Mapping[str, Callable[[Golden], Iterator[Comparison]]] = {
+    r"pix2pix.*": unet,
+}
+"""By a pattern of the name of the golden file, in lower case."""

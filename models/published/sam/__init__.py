@@ -1,0 +1,1 @@
+"""SAM: a face at any age (Alaluf et al. 2021),."""

@@ -1,0 +1,1 @@
+"""StarGAN v2: another look (Choi et al. 2020),."""

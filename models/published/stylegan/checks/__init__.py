@@ -1,0 +1,1 @@
+"""The golden files of this folder, a module each."""

@@ -1,0 +1,91 @@
+"""The first StyleGAN in the catalog: the hyperplanes of the bald generator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from models import latents
+from models.editor import AnyEditor, Controls
+from models.entry import Entry, LoadEngine, Preset, Weights, weights_folder
+from models.published.stylegan.editor import LatentEditor, Slider, latent_controls
+from models.weights.sources import CC_BY_NC, conversion, drive, github, own_weights
+
+GENERATOR = "stylegan1-ffhq"
+REACH = 3.0
+"""Distance from the face's own place at a slider's ends, as InterFaceGAN's authors go."""
+
+FOLDER = weights_folder() / "stylegan1"
+NETWORK = Weights(
+    FOLDER / "karras2019stylegan-ffhq-1024x1024.pkl",
+    CC_BY_NC,
+    "github.com/NVlabs/stylegan",
+    324_000_000,
+    urls=(drive("1MEGjdvVpUsu1jB4zrXZN7Y4kBBOzizDQ"),),
+)
+ENCODER = own_weights(FOLDER / "encoder.onnx", "training: nobody publishes one into its W+ that runs per frame")
+GENERATOR_FILE = FOLDER / "generator.onnx"
+
+BOUNDARIES = {
+    name: Weights(
+        FOLDER / f"stylegan_ffhq_{name}_w_boundary.npy",
+        "MIT",
+        "github.com/genforce/interfacegan",
+        4_224,
+        sha256,
+        urls=(github("genforce/interfacegan", f"boundaries/stylegan_ffhq_{name}_w_boundary.npy"),),
+    )
+    for name, sha256 in (
+        ("age", "f92c72c6621fd9630a2100168462a15a531bee410099847fdcdf844159eb7e30"),
+        ("eyeglasses", "ac826235cc7347eb1f57ba9e6e2904e52f34a6052a4db03dc693648a4f231cc5"),
+        ("gender", "077953b129bbb52605b3391d4824938c9ded35337f60d282478c72dcc3c5c28f"),
+        ("pose", "688585cf4d2bc3eead7bc18b4cf6e0985a0beb8a5ed46f25a08b2925d33efc1a"),
+        ("smile", "5a729c200c2c933806116cb77624ccedbd6fce21aa98fca8be49aeaa35caa1c7"),
+    )
+}
+"""InterFaceGAN's boundaries in W of the FFHQ StyleGAN."""
+CONVERTED = {name: file.path.with_suffix(".npz") for name, file in BOUNDARIES.items()}
+
+
+FITTED = FOLDER / "boundaries"
+"""Whatever `python -m models.latents fit` writes here becomes a control: bald, receding_hairline, bangs, grey, ..."""
+
+
+def entries() -> tuple[Entry, ...]:
+    """The rows of this generator."""
+    return (_hyperplanes(),)
+
+
+def _hyperplanes() -> Entry:
+    def load(load_engine: LoadEngine) -> AnyEditor:
+        boundaries = {name: latents.load(path) for name, path in _boundary_files().items()}
+        sliders = {name: Slider(boundary, REACH) for name, boundary in boundaries.items()}
+        encoder, generator = load_engine(ENCODER.path), load_engine(GENERATOR_FILE)
+        return LatentEditor(encoder, generator, GENERATOR, sliders, boundaries, name="stylegan1")
+
+    return Entry(
+        name="stylegan1",
+        title="Hairstyle by hyperplanes",
+        description="Age, glasses, gender and the hyperplanes you fit (bald, fringe, grey), each held off what it must "
+        "not move. Needs an encoder of your own: the published one, a Keras file, is not read.",
+        controls=_controls,
+        load=load,
+        weights=(NETWORK, ENCODER, *BOUNDARIES.values()),
+        presets=(Preset("Older, the same gender", {"age": 0.7, "hold_gender": True}),),
+        networks=(GENERATOR_FILE, ENCODER.path, *CONVERTED.values()),
+        convert=conversion(
+            ("stylegan1", NETWORK.path, FOLDER), *(("direction", file.path, FOLDER) for file in BOUNDARIES.values())
+        ),
+        needs_gpu=True,
+    )
+
+
+def _controls() -> type[Controls]:
+    names: Sequence[str] = list(_boundary_files())
+    return latent_controls(dict.fromkeys(names, ("", True)), names)
+
+
+def _boundary_files() -> dict[str, Path]:
+    """Name of the control -> file: the published boundaries, and those fitted by the user."""
+    fitted = sorted(FITTED.glob("*.npz")) if FITTED.is_dir() else []
+    return CONVERTED | {path.stem: path for path in fitted if path.stem.isidentifier()}

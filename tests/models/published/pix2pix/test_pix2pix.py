@@ -1,0 +1,140 @@
+"""pix2pix and CoupleGenerator: keys, dropout as an input, and the editor of the other half."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from torch.nn import functional as F
+
+from models.editor import Editor
+from models.published.pix2pix.editor import DROPOUT_SIDES, OtherHalf, OtherHalfControls
+from models.published.pix2pix.network import (
+    BatchMoments,
+    Norm,
+    UNet,
+    couple_generator,
+    from_tensorflow,
+    load_couple_generator,
+    load_reference,
+    rename_reference_key,
+)
+from models.weights.checkpoints import CheckpointError
+from tests.models.editing import rendered
+from tests.models.translators import TorchEngine, face_crop, published_keys
+
+
+def small(norm: Norm = "batch moments") -> UNet:
+    torch.manual_seed(0)
+    return UNet(width=2, norm=norm).eval()
+
+
+def keep_maps(network: UNet, value: float = 1.0) -> list[torch.Tensor]:
+    channels = network.up[-1].out_channels
+    return [torch.full((1, channels, side, side), value) for side in DROPOUT_SIDES]
+
+
+@pytest.mark.parametrize(
+    ("name", "norm"), [("pix2pix_unet256_batchnorm", "batch"), ("pix2pix_unet256_instancenorm", "instance")]
+)
+def test_network_has_the_published_keys(shared: Path, name: str, norm: Norm) -> None:
+    keys = {rename_reference_key(key): shape for key, shape in published_keys(shared, name).items()}
+    have = {key: tuple(value.shape) for key, value in UNet(norm=norm).state_dict().items()}
+    assert have == keys
+
+
+def test_couple_generator_reads_every_tensorflow_variable(shared: Path) -> None:
+    shapes = published_keys(shared, "couplegenerator_tf")
+    read: set[str] = set()
+
+    class Arrays(dict[str, np.ndarray]):
+        def __getitem__(self, key: str) -> np.ndarray:
+            read.add(key)
+            return np.full(shapes[key], len(read), np.float32)
+
+    network = load_couple_generator(from_tensorflow(Arrays()))
+    assert read == set(shapes)
+    assert network.down[7].weight.shape == (512, 512, 4, 4)
+
+
+def test_unknown_keys_stay_unknown() -> None:
+    assert rename_reference_key("model.model.1.model.3.model.9.weight") is None
+    assert rename_reference_key("features.0.weight") is None
+    state = {f"model.{key}": value for key, value in small().state_dict().items()}
+    with pytest.raises(CheckpointError, match="missing"):
+        load_reference(state)
+
+
+def test_batch_moments_are_those_of_each_picture() -> None:
+    norm = BatchMoments(3).train()
+    torch.nn.init.normal_(norm.weight)
+    torch.nn.init.normal_(norm.bias)
+    pictures = torch.randn(2, 3, 5, 5)
+    alone = torch.cat(
+        [F.batch_norm(picture[None], None, None, norm.weight, norm.bias, training=True) for picture in pictures]
+    )
+    torch.testing.assert_close(norm(pictures), alone)
+
+
+def test_dropout_stands_still_and_ones_switch_it_off() -> None:
+    network = small()
+    image = torch.rand(1, 3, 256, 256) * 2 - 1
+    with torch.inference_mode():
+        plain = network(image)
+        assert torch.equal(plain, network(image, *keep_maps(network)))
+        halved = keep_maps(network)
+        halved[0][:, ::2] = 0
+        dropped = network(image, *halved)
+        assert torch.equal(dropped, network(image, *halved))
+    assert not torch.allclose(plain, dropped)
+
+
+def test_couple_generator_takes_512_pixels() -> None:
+    torch.manual_seed(0)
+    network = couple_generator(width=2).eval()
+    with torch.inference_mode():
+        assert network(torch.zeros(1, 3, 512, 512), *keep_maps(network)).shape == (1, 3, 512, 512)
+
+
+def editor() -> OtherHalf:
+    network = small()
+    channels = network.up[-1].out_channels
+    inputs = {"image": (3, 256, 256)} | {f"keep_{side}": (channels, side, side) for side in DROPOUT_SIDES}
+    return OtherHalf({"AtoB": TorchEngine(network, inputs, ("translated",))})
+
+
+def test_editor_shows_the_translation_of_a_seed() -> None:
+    other = editor()
+    assert isinstance(other, Editor)
+    crop = face_crop(256)
+    latent = other.encode(crop, other.Controls())
+    assert OtherHalfControls(seed=3).neutral()
+    assert not rendered(other, crop, latent, OtherHalfControls(seed=3)).mask.any()
+
+    steered = other.steer(latent, OtherHalfControls(which="AtoB", seed=3))
+    assert set(np.unique(steered)) == {0, 2}
+    assert np.array_equal(steered, other.steer(latent, OtherHalfControls(which="AtoB", seed=3)))
+    assert not np.array_equal(steered, other.steer(latent, OtherHalfControls(which="AtoB", seed=4)))
+
+    first = other.render(crop, latent, steered, OtherHalfControls(which="AtoB", seed=3))
+    again = other.render(crop, latent, steered, OtherHalfControls(which="AtoB", seed=3))
+    other_seed = rendered(other, crop, latent, OtherHalfControls(which="AtoB", seed=4))
+    assert first.image is not None
+    np.testing.assert_array_equal(first.image, again.image)
+    assert not np.array_equal(first.image, other_seed.image)
+
+
+def test_only_what_is_there_can_be_chosen() -> None:
+    controls = editor().Controls
+    assert issubclass(controls, OtherHalfControls)
+    assert controls(which="AtoB").which == "AtoB"
+    with pytest.raises(ValidationError):
+        controls(which="BtoA")
+
+
+def test_an_absent_direction_is_named() -> None:
+    with pytest.raises(ValueError, match="no weights for BtoA; there is AtoB"):
+        editor().steer(np.zeros(4, np.float32), OtherHalfControls(which="BtoA"))
