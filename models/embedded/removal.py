@@ -28,7 +28,7 @@ SIZE = 256
 """Side of the pictures that the network is trained on, pixels. It takes any multiple of 32."""
 REMOVAL = "hair_removal.onnx"
 """The network in the embedded pack: "given" (N, 9, S, S) -> "drawn" (N, 3, S, S), colours as value / 64 - 2."""
-SPREAD = 5
+SPREAD = 7
 """Margin around the hair that is erased, crop pixels."""
 LAST_HAIR = 0.9
 """Where in the order of loss hair goes that hangs beside or below the head."""

@@ -37,7 +37,7 @@ REPORT_STEPS = 50
 EMA = 0.9985
 RATE, CRITIC_RATE = 3e-4, 6e-4
 WARM_STEPS = 100
-GRADIENTS, BROAD, MATCHING, CRITIC = 0.7, 2.0, 1.0, 0.1
+GRADIENTS, BROAD, MATCHING, CRITIC = 0.7, 2.0, 0.7, 0.04
 """Weights beside the absolute error: gradients, means of 8x8 pixels, features of the critic, its verdict."""
 
 
