@@ -6,7 +6,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: run test check bench engines browser clean
+NODE_DIR := .work/node
+TYPESCRIPT := 5.9.3
+TSC := $(NODE_DIR)/typescript-$(TYPESCRIPT)/node_modules/typescript/bin/tsc
+
+.PHONY: run test check types-web bench engines browser clean
 
 run: $(VENV)/.run
 	$(BIN)/python server.py $(ARGS)
@@ -16,6 +20,16 @@ check: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
+	@$(MAKE) --no-print-directory types-web
+
+# The page's modules are plain JavaScript with types in their comments, which TypeScript checks where Node.js is installed.
+types-web:
+	@if ! command -v node >/dev/null || ! command -v npm >/dev/null; then \
+		echo "types-web: skipped, there is no Node.js with npm"; \
+	elif ! test -e $(TSC) && ! npm install --silent --no-save --ignore-scripts --no-audit --no-fund \
+		--prefix $(NODE_DIR)/typescript-$(TYPESCRIPT) typescript@$(TYPESCRIPT); then \
+		echo "types-web: skipped, TypeScript $(TYPESCRIPT) cannot be installed from here"; \
+	else node $(TSC) --project web/jsconfig.json && echo "types-web: no errors"; fi
 
 test: check browser
 	$(BIN)/python -m pytest $(ARGS)
@@ -46,4 +60,4 @@ $(VENV)/.test: requirements-test.txt $(VENV)/.run
 	touch $@
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(NODE_DIR)

@@ -21,6 +21,7 @@ from signaling import photos, weights, whep, whip
 from signaling.access import OriginGuard
 from signaling.sessions import Sessions
 from signaling.settings import ServerSettings
+from stream.settings import Settings
 
 if TYPE_CHECKING:
     from stream.runtime import Runtime
@@ -94,12 +95,13 @@ def create_app(settings: ServerSettings, runtime: Runtime | None = None, downloa
 
     @app.get("/capabilities", dependencies=[Depends(whip.require_token)])
     def capabilities(request: Request) -> dict[str, Any]:
-        """Editors with the schema of their controls, engines, limits, and ICE servers for the peer."""
+        """Editors and the stream's settings with their schemas, engines, limits, and ICE servers for the peer."""
         state = request.app.state
         return {
             "version": VERSION,
             "editors": [editor.model_dump() for editor in state.runtime.editors()],
             "engines": [engine.model_dump() for engine in state.runtime.engines()],
+            "settings": Settings.model_json_schema(),
             "limits": {
                 "max_sessions": settings.max_sessions,
                 "max_frame_pixels": settings.max_frame_pixels,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -28,8 +29,30 @@ class SettingsError(ValueError):
         self.allowed = allowed
 
 
+@dataclass(frozen=True)
+class Choice:
+    """One value of a setting, as a user reads it.
+
+    Attributes:
+        value: what is sent.
+        title: label of its button.
+        help: what it does, in one sentence; empty when the title says it.
+    """
+
+    value: str
+    title: str
+    help: str = ""
+
+
+def _choices(*choices: Choice) -> dict[str, Any]:
+    """JSON schema that names the values of an enumeration: `oneOf` constants with title and description."""
+    return {"oneOf": [{"const": one.value, "title": one.title, "description": one.help} for one in choices]}
+
+
 class Settings(BaseModel):
     """Settings of one stream. Immutable: a change makes a new one.
+
+    Its JSON schema is part of `/capabilities`: the page takes defaults, bounds and words from it.
 
     Attributes:
         editor: name of an editor in the catalog.
@@ -47,15 +70,49 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    editor: str = Field("embedded", max_length=64)
-    controls: dict[str, bool | int | float | str | None] = Field(default_factory=dict, max_length=64)
-    bypass: bool = False
-    faces: Literal["all", "largest", "locked"] = "all"
-    lock: int | None = Field(None, ge=0)
-    lost: Literal["show", "hold", "blur"] = "show"
-    smoothing: float = Field(0.5, ge=0, le=1)
-    badge: bool = False
-    quality: Literal["auto", "full"] = "auto"
+    editor: str = Field("embedded", max_length=64, title="Editor", description="What changes the faces.")
+    controls: dict[str, bool | int | float | str | None] = Field(
+        default_factory=dict, max_length=64, title="Look", description="What the editor's controls are set to."
+    )
+    bypass: bool = Field(False, title="Bypass", description="Show the camera as it is.")
+    faces: Literal["all", "largest", "locked"] = Field(
+        "all",
+        title="Whom to edit",
+        json_schema_extra=_choices(
+            Choice("all", "Everyone"),
+            Choice("largest", "Largest"),
+            Choice("locked", "One person", "Press a face in the picture. Everyone else stays as they are."),
+        ),
+    )
+    lock: int | None = Field(None, ge=0, title="Locked face", description="Id of the one person who is edited.")
+    lost: Literal["show", "hold", "blur"] = Field(
+        "show",
+        title="When a face is lost",
+        json_schema_extra=_choices(
+            Choice("show", "Show camera", "The camera is shown as it is until the face is back."),
+            Choice("hold", "Hold edit", "The last edit stays for a moment."),
+            Choice(
+                "blur",
+                "Blur",
+                "The picture is blurred whenever there is no edited face, from the first frame on. "
+                "Nobody sees you unedited.",
+            ),
+        ),
+    )
+    smoothing: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        title="Smoothing",
+        description="More is calmer, less follows quick moves sooner.",
+        json_schema_extra={"step": 0.05},
+    )
+    badge: bool = Field(False, title="Mark the picture as edited")
+    quality: Literal["auto", "full"] = Field(
+        "auto",
+        title="Quality",
+        description="Auto edits less often when the server cannot keep up; full drops frames instead.",
+    )
 
 
 def checked(model: type[S], values: Mapping[str, Any], prefix: str = "") -> S:

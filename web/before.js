@@ -4,6 +4,8 @@
 // camera showed with what came back, and finds the shift in time at which they agree. That needs no help from the server
 // and no clock in common, and is the true delay from camera to screen.
 
+import { contextOf } from "./dom.js";
+
 const THUMB_WIDTH = 32;
 const THUMB_HEIGHT = 18;
 const LONGEST_DELAY_MS = 3_000;
@@ -17,8 +19,9 @@ const FIRST_GUESS_MS = 100;
 // The best shift has to be this much better than the typical one, or nothing moved and the match means nothing.
 const CLEAR_MATCH = 0.75;
 
+/** @typedef {{time: number, grey: Uint8Array}} Thumb time in ms. */
+
 /**
- * @typedef {{time: number, grey: Uint8Array}} Thumb time in ms.
  * @param {Thumb[]} local what the camera showed, in order.
  * @param {Thumb[]} returned what came back, in order.
  * @returns {number|null} the delay in ms; null when the picture moved too little to tell.
@@ -46,6 +49,12 @@ export function bestLag(local, returned) {
   return (LAG_STEP_MS * (best + end)) / 2;
 }
 
+/**
+ * @template {{time: number}} T
+ * @param {T[]} thumbs at least one.
+ * @param {number} time
+ * @returns {T}
+ */
 function nearest(thumbs, time) {
   let best = thumbs[0];
   for (const thumb of thumbs) {
@@ -54,19 +63,29 @@ function nearest(thumbs, time) {
   return best;
 }
 
+/**
+ * @param {Uint8Array} a
+ * @param {Uint8Array} b
+ */
 function difference(a, b) {
   let sum = 0;
   for (let i = 0; i < a.length; i += 1) sum += Math.abs(a[i] - b[i]);
   return sum / a.length;
 }
 
-/** Call `onFrame(now)` for every frame a video shows, until the returned function is called. */
+/**
+ * Call `onFrame(now)` for every frame a video shows, until the returned function is called.
+ *
+ * @param {HTMLVideoElement} video
+ * @param {(now: number) => void} onFrame
+ * @returns {() => void}
+ */
 export function everyFrame(video, onFrame) {
   let running = true;
-  const request = video.requestVideoFrameCallback
-    ? (callback) => video.requestVideoFrameCallback(callback)
-    : (callback) => requestAnimationFrame(callback);
-  const step = (now) => {
+  const shows = "requestVideoFrameCallback" in video;
+  const request = (/** @type {(now: number) => void} */ callback) =>
+    shows ? video.requestVideoFrameCallback(callback) : requestAnimationFrame(callback);
+  const step = (/** @type {number} */ now) => {
     if (!running) return;
     onFrame(now);
     request(step);
@@ -83,15 +102,20 @@ export class DelayMeter {
   #edited;
   #context;
   #timer = 0;
+  /** @type {number|null} */
   delay = null;
 
+  /**
+   * @param {HTMLVideoElement} camera
+   * @param {HTMLVideoElement} edited
+   */
   constructor(camera, edited) {
     this.#camera = camera;
     this.#edited = edited;
     const canvas = document.createElement("canvas");
     canvas.width = THUMB_WIDTH;
     canvas.height = THUMB_HEIGHT;
-    this.#context = canvas.getContext("2d", { willReadFrequently: true });
+    this.#context = contextOf(canvas, { willReadFrequently: true });
   }
 
   start() {
@@ -104,11 +128,18 @@ export class DelayMeter {
     clearTimeout(this.#timer);
   }
 
-  /** Watch for `burst` ms after `rest` ms. A burst has to be longer than the delay: where it finds none, the next is longer. */
+  /**
+   * Watch for `burst` ms after `rest` ms. A burst has to be longer than the delay: where it finds none, the next is longer.
+   *
+   * @param {number} rest
+   * @param {number} burst
+   */
   #measure(rest, burst) {
     this.#timer = setTimeout(() => {
       if (document.hidden) return this.#measure(REST_MS, burst);
+      /** @type {Thumb[]} */
       const local = [];
+      /** @type {Thumb[]} */
       const returned = [];
       const stops = [
         everyFrame(this.#camera, (time) => local.push({ time, grey: this.#grey(this.#camera) })),
@@ -124,6 +155,7 @@ export class DelayMeter {
     }, rest);
   }
 
+  /** @param {HTMLVideoElement} video */
   #grey(video) {
     this.#context.drawImage(video, 0, 0, THUMB_WIDTH, THUMB_HEIGHT);
     const { data } = this.#context.getImageData(0, 0, THUMB_WIDTH, THUMB_HEIGHT);
@@ -139,8 +171,15 @@ export class BeforeView {
   #edited;
   #canvas;
   #meter;
+  /** @type {(() => void)[]} */
   #stops = [];
 
+  /**
+   * @param {HTMLVideoElement} camera
+   * @param {HTMLVideoElement} edited
+   * @param {HTMLCanvasElement} canvas
+   * @param {DelayMeter} meter
+   */
   constructor(camera, edited, canvas, meter) {
     this.#camera = camera;
     this.#edited = edited;
@@ -148,15 +187,21 @@ export class BeforeView {
     this.#meter = meter;
   }
 
-  /** Draw while `on`; a view that nobody sees costs nothing. */
+  /**
+   * Draw while `on`; a view that nobody sees costs nothing.
+   *
+   * @param {boolean} on
+   */
   run(on) {
     for (const stop of this.#stops) stop();
     this.#stops = [];
     if (!on) return;
+    /** @type {{time: number, canvas: HTMLCanvasElement}[]} */
     const history = [];
     this.#stops = [
       everyFrame(this.#camera, (time) => {
-        const slot = history.length < HISTORY_FRAMES ? document.createElement("canvas") : history.shift().canvas;
+        const oldest = history.length < HISTORY_FRAMES ? undefined : history.shift();
+        const slot = oldest?.canvas ?? document.createElement("canvas");
         copy(this.#camera, slot);
         history.push({ time, canvas: slot });
       }),
@@ -169,10 +214,13 @@ export class BeforeView {
   }
 }
 
+/**
+ * @param {HTMLVideoElement|HTMLCanvasElement} source
+ * @param {HTMLCanvasElement} canvas
+ */
 function copy(source, canvas) {
-  const width = source.videoWidth ?? source.width;
-  const height = source.videoHeight ?? source.height;
+  const [width, height] = "videoWidth" in source ? [source.videoWidth, source.videoHeight] : [source.width, source.height];
   if (!width || !height) return;
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
-  canvas.getContext("2d", { alpha: false }).drawImage(source, 0, 0);
+  contextOf(canvas, { alpha: false }).drawImage(source, 0, 0);
 }

@@ -3,23 +3,46 @@
 const FRAME_RATE = 30;
 
 export class CameraError extends Error {
-  /** @param {"insecure"|"denied"|"no-camera"|"busy"|"no-match"} problem */
+  /**
+   * @param {"insecure"|"denied"|"no-camera"|"busy"|"no-match"} problem
+   * @param {unknown} [cause]
+   */
   constructor(problem, cause) {
     super(problem, { cause });
     this.problem = problem;
   }
 }
 
+/** Whether this page may ask for a camera: browsers let only those on https and localhost. */
+export function mayUseCamera() {
+  return typeof navigator.mediaDevices?.getUserMedia === "function";
+}
+
 /**
- * Open the camera.
- * @param {{deviceId: string, width: number, height: number, sound: boolean}} wish an empty deviceId means the default
+ * @typedef {{deviceId: string, width: number, height: number, sound: boolean}} Wish an empty deviceId means the default
  *   (front) camera; sound asks for the microphone as well.
- * @returns {Promise<MediaStream>} a stream with one video track, and one audio track if there is to be sound.
+ */
+
+/**
+ * Open the camera. A microphone that is missing or blocked does not cost the picture.
+ *
+ * @param {Wish} wish
+ * @returns {Promise<MediaStream>} a stream with one video track, and one audio track if there can be sound.
  * @throws {CameraError}
  */
-export async function openCamera({ deviceId, width, height, sound }) {
-  // Browsers hide getUserMedia on pages that are neither https nor localhost.
-  if (!navigator.mediaDevices?.getUserMedia) throw new CameraError("insecure");
+export async function openCamera(wish) {
+  if (!wish.sound) return open(wish);
+  try {
+    return await open(wish);
+  } catch {
+    return open({ ...wish, sound: false });
+  }
+}
+
+/** @param {Wish} wish */
+async function open({ deviceId, width, height, sound }) {
+  if (!mayUseCamera()) throw new CameraError("insecure");
+  /** @type {MediaTrackConstraints} */
   const video = { width: { ideal: width }, height: { ideal: height }, frameRate: { ideal: FRAME_RATE, max: FRAME_RATE } };
   if (deviceId) video.deviceId = { exact: deviceId };
   else video.facingMode = "user";
@@ -33,8 +56,9 @@ export async function openCamera({ deviceId, width, height, sound }) {
   }
 }
 
+/** @param {unknown} error of getUserMedia. */
 function problemOf(error) {
-  switch (error.name) {
+  switch (error instanceof Error ? error.name : "") {
     case "NotAllowedError":
     case "SecurityError":
       return "denied";
@@ -55,6 +79,7 @@ export async function listCameras() {
     .map((device, index) => ({ id: device.deviceId, label: device.label || `Camera ${index + 1}` }));
 }
 
+/** @param {MediaStream|null} stream */
 export function stopStream(stream) {
   for (const track of stream?.getTracks() ?? []) track.stop();
 }

@@ -1,30 +1,32 @@
 // Before and after: one picture with two layers and a divider between them.
 
+import { checkRadio, onRadio } from "./dom.js";
+
 const KEY_STEP = 2;
 const BIG_KEY_STEP = 10;
 
 /**
  * @param {{picture: HTMLElement, divider: HTMLElement, views: HTMLElement}} parts
  *   picture gets data-view ("edited"|"split"|"before") and the custom property --split; views holds the radio buttons.
- * @param {(view: string) => void} onView called when the view changes.
+ * @param {() => void} onView called when the view changes.
  */
 export function setUpCompare({ picture, divider, views }, onView) {
   let split = 50;
 
-  const place = (percent) => {
+  const place = (/** @type {number} */ percent) => {
     split = Math.min(100, Math.max(0, percent));
     picture.style.setProperty("--split", `${split}%`);
     divider.setAttribute("aria-valuenow", String(Math.round(split)));
     divider.setAttribute("aria-valuetext", `${Math.round(split)} % before`);
   };
-  const show = (view) => {
+  const show = (/** @type {string} */ view) => {
     picture.dataset.view = view;
     divider.hidden = view !== "split";
-    for (const input of views.querySelectorAll("input")) input.checked = input.value === view;
-    onView(view);
+    checkRadio(views, view);
+    onView();
   };
 
-  views.addEventListener("change", ({ target }) => show(target.value));
+  onRadio(views, show);
   divider.addEventListener("pointerdown", (event) => {
     divider.setPointerCapture(event.pointerId);
     event.preventDefault();
@@ -38,6 +40,7 @@ export function setUpCompare({ picture, divider, views }, onView) {
   divider.addEventListener("dblclick", () => place(50));
   divider.addEventListener("keydown", (event) => {
     const step = event.shiftKey ? BIG_KEY_STEP : KEY_STEP;
+    /** @type {Record<string, number>} */
     const moves = {
       ArrowLeft: split - step,
       ArrowDown: split - step,

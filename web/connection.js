@@ -1,9 +1,10 @@
-// One peer connection to the server, set up the WHIP way (RFC 9725), and set up again when it is lost.
+// One peer connection to the server, set up again when it is lost.
+
+import { Emitter } from "./emitter.js";
+import { close, negotiate, Refused } from "./whip.js";
 
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 10_000;
-const REQUEST_TIMEOUT_MS = 15_000;
-const GATHERING_TIMEOUT_MS = 2_000;
 const CONNECT_TIMEOUT_MS = 15_000;
 // ICE often recovers from "disconnected" by itself; a stale picture is worse than a quick reconnection.
 const DISCONNECTED_GRACE_MS = 2_500;
@@ -11,49 +12,60 @@ const DISCONNECTED_GRACE_MS = 2_500;
 const BITS_PER_PIXEL = 0.15;
 const LOWEST_UPLINK_BPS = 2_000_000;
 
-class Refused extends Error {
-  constructor(problem, reason, retryMs) {
-    super(reason);
-    this.problem = problem;
-    this.retryMs = retryMs;
-  }
-}
+/**
+ * @import { Peer, Problem } from "./whip.js"
+ *
+ * @typedef {Peer & {channel: RTCDataChannel}} SteeredPeer
+ *
+ * @typedef {object} Options
+ * @property {URL} url the WHIP endpoint.
+ * @property {MediaStream} stream one video track to edit, and an audio track if sound is to come back in step with it.
+ * @property {RTCIceServer[]} iceServers
+ * @property {string|null} token
+ * @property {() => Record<string, unknown>} settings gives those of the stream from its first frame on.
+ *
+ * @typedef {object} StateDetail
+ * @property {"connecting"|"connected"|"waiting"|"stopped"} state
+ * @property {Problem|null} problem
+ * @property {string} reason in the server's words.
+ * @property {number|null} retryAt performance.now() time of the next try.
+ *
+ * @typedef {object} Events
+ * @property {StateDetail} state
+ * @property {{channel: RTCDataChannel}} channel the open data channel "control" of a fresh session.
+ * @property {{stream: MediaStream}} stream what the server sends back.
+ */
 
-/** @returns {number} milliseconds before try number `attempt` (0, 1, ...); `random` in [0, 1) spreads the clients out. */
+/**
+ * @param {number} attempt 0, 1, ...
+ * @param {number} random in [0, 1); spreads the clients out.
+ * @returns {number} milliseconds to wait before that try.
+ */
 export function backOff(attempt, random) {
   return Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** attempt) * (0.75 + 0.5 * random);
 }
 
-/**
- * Events:
- *   "state"   detail {state: "connecting"|"connected"|"waiting"|"stopped", problem, reason, retryAt}
- *             problem: "unreachable"|"lost"|"full"|"token"|"refused"|null; retryAt: performance.now() time of the next try.
- *   "channel" detail {channel}: the open data channel "control" of a fresh session.
- *   "stream"  detail {stream}: what the server sends back.
- */
-export class Connection extends EventTarget {
+/** @extends {Emitter<Events>} */
+export class Connection extends Emitter {
+  /** @type {SteeredPeer|null} */
   #peer = null;
+  /** @type {Options|null} null when there is to be no connection. */
+  #options = null;
   #attempt = 0;
   #retryTimer = 0;
   #round = 0;
-  #options = null;
 
   /** The RTCPeerConnection in use, for statistics; null while there is none. */
   get peer() {
     return this.#peer?.pc ?? null;
   }
 
-  /**
-   * @param {{url: URL, stream: MediaStream, iceServers: RTCIceServer[], token: string|null,
-   *   settings: () => object}} options
-   *   url: the WHIP endpoint. stream: one video track to edit, and an audio track if sound is to come back in step with it.
-   *   settings: gives those of the stream from its first frame on.
-   */
+  /** @param {Options} options */
   start(options) {
     this.stop();
     this.#options = options;
     this.#attempt = 0;
-    this.#connect();
+    this.#connect(options);
   }
 
   stop() {
@@ -68,7 +80,7 @@ export class Connection extends EventTarget {
   retryNow() {
     if (!this.#options || !this.#retryTimer) return;
     clearTimeout(this.#retryTimer);
-    this.#connect();
+    this.#connect(this.#options);
   }
 
   /** The session is no good any more (silence, a goodbye): set up a new one. */
@@ -76,7 +88,11 @@ export class Connection extends EventTarget {
     if (this.#options && this.#peer) this.#lose(new Refused("lost", ""));
   }
 
-  /** Send another camera (and microphone) over the same connection. */
+  /**
+   * Send another camera (and microphone) over the same connection.
+   *
+   * @param {MediaStream} stream
+   */
   async replaceStream(stream) {
     if (this.#options) this.#options.stream = stream;
     const [video, audio] = this.#peer?.pc.getSenders() ?? [];
@@ -86,16 +102,17 @@ export class Connection extends EventTarget {
     await tune(video, stream);
   }
 
-  async #connect() {
+  /** @param {Options} options */
+  async #connect(options) {
     const round = ++this.#round;
     this.#retryTimer = 0;
     this.#drop();
     this.#say("connecting", null);
     try {
-      const peer = await negotiate(this.#options, (stream) => {
-        if (round === this.#round) this.dispatchEvent(new CustomEvent("stream", { detail: { stream } }));
+      const peer = await connect(options, (stream) => {
+        if (round === this.#round) this.emit("stream", { stream });
       });
-      if (round !== this.#round) return close(peer, this.#options?.token);
+      if (round !== this.#round) return close(peer, options.token);
       this.#peer = peer;
       this.#watch(peer, round);
     } catch (error) {
@@ -103,17 +120,23 @@ export class Connection extends EventTarget {
     }
   }
 
+  /**
+   * @param {SteeredPeer} peer
+   * @param {number} round
+   */
   #watch(peer, round) {
     const { pc, channel } = peer;
     const current = () => round === this.#round;
-    const lose = () => current() && this.#lose(new Refused("lost", ""));
+    const lose = () => {
+      if (current()) this.#lose(new Refused("lost", ""));
+    };
     let grace = setTimeout(lose, CONNECT_TIMEOUT_MS);
     const opened = () => {
       if (!current()) return;
       clearTimeout(grace);
       this.#attempt = 0;
       this.#say("connected", null);
-      this.dispatchEvent(new CustomEvent("channel", { detail: { channel } }));
+      this.emit("channel", { channel });
     };
     pc.addEventListener("connectionstatechange", () => {
       if (pc.connectionState === "failed") lose();
@@ -125,33 +148,50 @@ export class Connection extends EventTarget {
     else channel.addEventListener("open", opened);
   }
 
+  /** @param {unknown} error */
   #lose(error) {
-    const problem = error instanceof Refused ? error.problem : "unreachable";
+    const { problem, message, retryMs } = error instanceof Refused ? error : new Refused("unreachable", errorMessage(error));
+    const options = this.#options;
     this.#drop();
-    if (problem === "token" || problem === "refused") {
-      this.#round += 1;
-      this.#say("stopped", problem, error.message);
+    this.#round += 1;
+    if (problem === "token" || problem === "refused" || !options) {
+      this.#say("stopped", problem, message);
       return;
     }
-    const wait = error.retryMs ?? backOff(this.#attempt, Math.random());
+    const wait = retryMs ?? backOff(this.#attempt, Math.random());
     this.#attempt += 1;
-    this.#round += 1;
-    this.#retryTimer = setTimeout(() => this.#connect(), wait);
-    this.#say("waiting", problem, error.message, performance.now() + wait);
+    this.#retryTimer = setTimeout(() => this.#connect(options), wait);
+    this.#say("waiting", problem, message, performance.now() + wait);
   }
 
   #drop() {
     if (!this.#peer) return;
-    close(this.#peer, this.#options?.token);
+    close(this.#peer, this.#options?.token ?? null);
     this.#peer = null;
   }
 
+  /**
+   * @param {StateDetail["state"]} state
+   * @param {Problem|null} problem
+   * @param {string} reason
+   * @param {number|null} retryAt
+   */
   #say(state, problem, reason = "", retryAt = null) {
-    this.dispatchEvent(new CustomEvent("state", { detail: { state, problem, reason, retryAt } }));
+    this.emit("state", { state, problem, reason, retryAt });
   }
 }
 
-async function negotiate({ url, stream, iceServers, token, settings }, onStream) {
+/** @param {unknown} error */
+function errorMessage(error) {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/**
+ * @param {Options} options
+ * @param {(stream: MediaStream) => void} onStream
+ * @returns {Promise<SteeredPeer>}
+ */
+async function connect({ url, stream, iceServers, token, settings }, onStream) {
   const pc = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
   try {
     const channel = pc.createDataChannel("control");
@@ -168,25 +208,30 @@ async function negotiate({ url, stream, iceServers, token, settings }, onStream)
     });
     await pc.setLocalDescription();
     await tune(transceiver.sender, stream);
-    await gathered(pc);
-    const response = await offer(url, pc.localDescription.sdp, token, settings?.());
-    const location = response.headers.get("Location");
-    await pc.setRemoteDescription({ type: "answer", sdp: await response.text() });
-    return { pc, channel, resource: location ? new URL(location, url) : null };
+    return { pc, channel, resource: await negotiate(pc, url, token, settings()) };
   } catch (error) {
     pc.close();
     throw error;
   }
 }
 
-/** H.264 first: it costs both ends less than VP8 at 720p, and phones encode it in hardware. */
+/**
+ * H.264 first: it costs both ends less than VP8 at 720p, and phones encode it in hardware.
+ *
+ * @param {RTCRtpTransceiver} transceiver
+ */
 function prefer(transceiver) {
   const codecs = RTCRtpReceiver.getCapabilities?.("video")?.codecs ?? [];
-  const rank = ({ mimeType }) => (/h264/i.test(mimeType) ? 0 : /vp8/i.test(mimeType) ? 1 : 2);
+  const rank = (/** @type {RTCRtpCodec} */ { mimeType }) => (/h264/i.test(mimeType) ? 0 : /vp8/i.test(mimeType) ? 1 : 2);
   if (codecs.length) transceiver.setCodecPreferences?.([...codecs].sort((a, b) => rank(a) - rank(b)));
 }
 
-/** Keep the camera's resolution (a browser otherwise quietly halves it) and give it the bits that needs. */
+/**
+ * Keep the camera's resolution (a browser otherwise quietly halves it) and give it the bits that needs.
+ *
+ * @param {RTCRtpSender} sender
+ * @param {MediaStream} stream
+ */
 async function tune(sender, stream) {
   const { width = 640, height = 480, frameRate = 30 } = stream.getVideoTracks()[0].getSettings();
   const parameters = sender.getParameters();
@@ -200,70 +245,4 @@ async function tune(sender, stream) {
   } catch {
     // Some browsers refuse a field they do not know; the stream works without.
   }
-}
-
-/** Wait for the candidates, which travel inside the offer. */
-export function gathered(pc) {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, GATHERING_TIMEOUT_MS);
-    const check = () => {
-      if (pc.iceGatheringState !== "complete") return;
-      clearTimeout(timer);
-      resolve();
-    };
-    pc.addEventListener("icegatheringstatechange", check);
-    check();
-  });
-}
-
-/** Send the settings with the offer: they hold from the first frame on, so that "blur" never shows a raw one. */
-async function offer(url, sdp, token, settings) {
-  if (!settings) return post(url, sdp, token);
-  const withSettings = new URL(url);
-  withSettings.searchParams.set("settings", JSON.stringify(settings));
-  try {
-    return await post(withSettings, sdp, token);
-  } catch (error) {
-    // Kept settings that this server does not know must not keep anybody out, unless they are there to hide a face.
-    if (error.problem !== "refused" || settings.lost === "blur") throw error;
-    return post(url, sdp, token);
-  }
-}
-
-/** Post an offer. @returns {Promise<Response>} 201 with the answer; anything else is thrown. */
-export async function post(url, sdp, token) {
-  const headers = { "Content-Type": "application/sdp", ...authorization(token) };
-  const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
-  const response = await fetch(url, { method: "POST", headers, body: sdp, signal });
-  if (response.status === 201) return response;
-  const reason = await reasonOf(response);
-  const retryAfter = Number(response.headers.get("Retry-After")) * 1000 || null;
-  if (response.status === 401) throw new Refused("token", reason);
-  if (response.status === 503) throw new Refused("full", reason, retryAfter);
-  // The name of the stream is still held by the session that was lost.
-  if (response.status === 409) throw new Refused("lost", reason, 1_000);
-  if (response.status === 429 || response.status >= 500) throw new Refused("unreachable", reason, retryAfter);
-  throw new Refused("refused", reason);
-}
-
-/** The server's own words for a refusal, from JSON {"detail": ...} or plain text. */
-export async function reasonOf(response) {
-  const text = (await response.text()).slice(0, 500);
-  try {
-    const { detail } = JSON.parse(text);
-    return typeof detail === "string" ? detail : `HTTP ${response.status}`;
-  } catch {
-    return text.startsWith("<") || !text ? `HTTP ${response.status}` : text;
-  }
-}
-
-export function authorization(token) {
-  return token ? { Authorization: `Bearer ${token}` } : {};
-}
-
-/** Close a connection and its session on the server. */
-export function close({ pc, resource }, token) {
-  pc.close();
-  // keepalive: the request outlives a page that is closing, so that the place is free at once.
-  if (resource) fetch(resource, { method: "DELETE", headers: authorization(token), keepalive: true }).catch(() => {});
 }

@@ -1,5 +1,7 @@
 // The data channel "control": settings out, statistics in. JSON text messages, protocol version 1.
 
+import { Emitter } from "./emitter.js";
+
 const VERSION = 1;
 // A dragged slider makes a hundred moves a second; the newest is what counts.
 const SETTINGS_INTERVAL_MS = 50;
@@ -8,19 +10,35 @@ const PING_INTERVAL_MS = 2_000;
 const SILENCE_MS = 8_000;
 
 /**
- * Events: "hello", "settings", "error", "stats", "bye" with the message as detail; "silent" when the server stopped answering.
- * `roundTrip` is the last round trip in milliseconds, or null.
+ * @import { Settings } from "./page.js"
+ * @import { ServerStats } from "./stats.js"
+ * @import { Allowed } from "./words.js"
+ *
+ * @typedef {object} Events the server's messages, and its silence.
+ * @property {{settings: Settings}} hello
+ * @property {{settings: Settings}} settings
+ * @property {{reason: string, field?: string, allowed?: Allowed|string[]|null}} error
+ * @property {ServerStats} stats
+ * @property {{reason: string, detail?: string}} bye
+ * @property {undefined} silent the server stopped answering.
  */
-export class Control extends EventTarget {
+
+/** @extends {Emitter<Events>} */
+export class Control extends Emitter {
+  /** @type {RTCDataChannel} */
   #channel;
   #id = 0;
+  /** @type {Partial<Settings>|null} */
   #queued = null;
+  /** @type {number|null} id of the message whose answer is due. */
   #waitingFor = null;
   #sentAt = -Infinity;
   #timer = 0;
   #pinger = 0;
   #heardAt = performance.now();
+  #pingedAt = -Infinity;
   #stopped = new AbortController();
+  /** @type {number|null} the last round trip in milliseconds. */
   roundTrip = null;
 
   /** @param {RTCDataChannel} channel an open channel. */
@@ -39,7 +57,11 @@ export class Control extends EventTarget {
     return this.#queued === null && this.#waitingFor === null;
   }
 
-  /** Ask for a change of settings; changes that pile up are merged, the newest value of each wins. */
+  /**
+   * Ask for a change of settings; changes that pile up are merged, the newest value of each wins.
+   *
+   * @param {Partial<Settings>} patch
+   */
   change(patch) {
     this.#queued = { ...this.#queued, ...patch };
     this.#flush();
@@ -74,15 +96,17 @@ export class Control extends EventTarget {
     const now = performance.now();
     // Timers sleep with the tab: silence counts only from when this page was awake to listen.
     if (now - this.#heardAt > SILENCE_MS && now - this.#pingedAt < 2 * PING_INTERVAL_MS) {
-      this.dispatchEvent(new CustomEvent("silent"));
+      this.emit("silent", undefined);
       return;
     }
     this.#pingedAt = now;
     this.#send({ type: "ping", t: now });
   }
 
-  #pingedAt = -Infinity;
-
+  /**
+   * @param {{type: string, [key: string]: unknown}} message
+   * @returns {number|null} its id; null when the channel is closed.
+   */
   #send(message) {
     if (this.#channel.readyState !== "open") return null;
     const id = ++this.#id;
@@ -91,6 +115,7 @@ export class Control extends EventTarget {
     return id;
   }
 
+  /** @param {string} data from the server. */
   #receive(data) {
     this.#heardAt = performance.now();
     let message;
@@ -107,7 +132,7 @@ export class Control extends EventTarget {
     if ((message.type === "settings" || message.type === "error") && message.id === this.#waitingFor) {
       this.#waitingFor = null;
     }
-    this.dispatchEvent(new CustomEvent(message.type, { detail: message }));
+    this.emit(message.type, message);
     this.#flush();
   }
 }

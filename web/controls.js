@@ -1,112 +1,64 @@
-// Draws an editor's controls from the JSON schema of its `Controls` model.
+// Draws controls for fields: an editor's, or those of the stream's settings.
+
+import { button, icon, make } from "./dom.js";
 
 /**
- * @typedef {{name: string, kind: "number"|"switch"|"choice"|"colour"|"photo", title: string, help: string, unit: string,
- *   minimum: number, maximum: number, step: number, choices: string[], nullable: boolean, standard: any,
- *   photo: string}} Field photo: label of the button that takes a photo, "" for none.
+ * @import { Field, Value } from "./fields.js"
+ *
+ * @typedef {(value: Value) => void} OnChange
+ * @typedef {(file: File) => void} OnPhoto
+ * @typedef {{element: HTMLElement, error: HTMLElement, help: string}} Frame
+ * @typedef {Frame & {show: (value: Value) => void}} Row
+ *
+ * @typedef {object} Drawn
+ * @property {(values: Record<string, unknown>) => void} show set every control; missing values are standard.
+ * @property {(name: string, text: string) => boolean} complain put an error under a control ("" clears it); false when there
+ *   is no such control.
  */
 
-/** @returns {Field[]} the controls that a schema describes; what this page cannot draw is left out. */
-export function fieldsOf(schema) {
-  return Object.entries(schema?.properties ?? {})
-    .map(([name, property]) => fieldOf(name, property, schema.$defs ?? {}))
-    .filter((field) => field !== null);
-}
+const FIRST_COLOUR = "#8a4b2a"; // of a colour that is switched on for the first time
 
-function fieldOf(name, property, definitions) {
-  const options = property.anyOf ?? [property];
-  const nullable = options.some((option) => option.type === "null");
-  const shape = { ...resolve(options.find((option) => option.type !== "null") ?? {}, definitions), ...withoutShape(property) };
-  const field = {
-    name,
-    title: property.title ?? name,
-    help: property.description ?? "",
-    unit: property.unit ?? "",
-    nullable,
-    standard: property.default ?? null,
-    choices: [],
-    minimum: 0,
-    maximum: 1,
-    step: 1,
-    photo: property.photo ?? "",
-  };
-  if (shape.format === "photo") return { ...field, kind: "photo" };
-  if (shape.type === "boolean") return { ...field, kind: "switch" };
-  if (shape.format === "color") return { ...field, kind: "colour" };
-  if (shape.enum ?? shape.const) return { ...field, kind: "choice", choices: shape.enum ?? [shape.const] };
-  if (shape.type === "number" || shape.type === "integer") {
-    const { minimum, maximum } = shape;
-    if (minimum === undefined || maximum === undefined) return null;
-    const step = shape.type === "integer" ? 1 : (property.step ?? shape.step ?? niceStep(maximum - minimum));
-    return { ...field, kind: "number", minimum, maximum, step };
-  }
-  return null;
-}
-
-function resolve(shape, definitions) {
-  const reference = shape.$ref ?? shape.allOf?.[0]?.$ref;
-  return reference ? (definitions[reference.split("/").at(-1)] ?? {}) : shape;
-}
-
-function withoutShape({ anyOf, allOf, $ref, title, description, default: standard, ...rest }) {
-  return rest;
-}
-
-function niceStep(range) {
-  return 10 ** Math.floor(Math.log10(range / 99));
-}
-
-/** @returns {string} a number with as many decimals as its step has. */
+/**
+ * @param {number} value
+ * @param {number} step
+ * @returns {string} a number with as many decimals as its step has.
+ */
 export function format(value, step) {
   const decimals = Math.min(4, Math.max(0, -Math.floor(Math.log10(step) + 1e-9)));
   return value.toFixed(decimals).replace("-", "−");
 }
 
+/**
+ * @param {string} text
+ * @returns {number|null}
+ */
 function parse(text) {
   const value = Number(text.trim().replace("−", "-").replace(",", "."));
   return text.trim() === "" || !Number.isFinite(value) ? null : value;
 }
 
-/** @returns {any} `value` if the field can hold it, its standard value otherwise. */
-export function fitting(field, value) {
-  if (value === null && field.nullable) return null;
-  const fits = {
-    number: typeof value === "number" && value >= field.minimum && value <= field.maximum,
-    switch: typeof value === "boolean",
-    choice: field.choices.includes(value),
-    colour: typeof value === "string" && /^#[0-9a-f]{6}$/i.test(value),
-    photo: typeof value === "string" && /^[0-9a-f]+$/.test(value),
-  };
-  return fits[field.kind] ? value : field.standard;
-}
-
-/** @returns {Record<string, any>} the values that differ from standard and fit: what is worth sending and remembering. */
-export function changedValues(fields, values) {
-  const entries = fields.map((field) => [field, fitting(field, values[field.name] ?? field.standard)]);
-  return Object.fromEntries(entries.filter(([field, value]) => value !== field.standard).map(([field, value]) => [field.name, value]));
-}
-
 /**
  * @param {HTMLElement} container emptied and filled.
  * @param {Field[]} fields
- * @param {(name: string, value: any) => void} onChange the user moved a control.
+ * @param {(name: string, value: Value) => void} onChange the user moved a control.
  * @param {(name: string, file: File) => void} [onPhoto] the user chose a photo for a control.
- * @returns {{show: (values: Record<string, any>) => void, complain: (name: string, text: string) => boolean}}
- *   show: set every control, missing values are standard; complain: put an error under a control ("" clears it), false
- *   when there is no such control.
+ * @returns {Drawn}
  */
 export function drawControls(container, fields, onChange, onPhoto) {
-  const draw = (field) =>
-    drawers[field.kind](field, (value) => onChange(field.name, value), (file) => onPhoto(field.name, file));
-  const rows = new Map(fields.map((field) => [field.name, draw(field)]));
+  const rows = new Map(
+    fields.map((field) => {
+      const draw = drawers[field.kind];
+      return [field.name, draw(field, (value) => onChange(field.name, value), (file) => onPhoto?.(field.name, file))];
+    }),
+  );
   container.replaceChildren(...[...rows.values()].map((row) => row.element));
   return {
     show(values) {
       for (const field of fields) {
+        const value = /** @type {Value} */ (values[field.name] === undefined ? field.standard : values[field.name]);
         const row = rows.get(field.name);
-        const value = values[field.name] === undefined ? field.standard : values[field.name];
-        row.show(value);
-        row.element.classList.toggle("moved", value !== field.standard);
+        row?.show(value);
+        row?.element.classList.toggle("moved", value !== field.standard);
       }
     },
     complain(name, text) {
@@ -117,12 +69,19 @@ export function drawControls(container, fields, onChange, onPhoto) {
   };
 }
 
+/** @type {Record<Field["kind"], (field: Field, onChange: OnChange, onPhoto: OnPhoto) => Row>} */
 const drawers = { number: drawNumber, switch: drawSwitch, choice: drawChoice, colour: drawColour, photo: drawPhoto };
 
+/**
+ * @param {Field} field
+ * @param {OnChange} onChange
+ * @returns {Row}
+ */
 function drawNumber(field, onChange) {
   const id = `control-${field.name}`;
-  const middle = field.standard ?? (field.minimum + field.maximum) / 2;
-  const slider = make("input", { type: "range", id, min: field.minimum, max: field.maximum, step: field.step });
+  const standard = typeof field.standard === "number" ? field.standard : null;
+  const [min, max, step] = [field.minimum, field.maximum, field.step].map(String);
+  const slider = make("input", { type: "range", id, min, max, step });
   const value = make("input", { type: "text", inputMode: "decimal", className: "value", autocomplete: "off" });
   value.setAttribute("aria-label", `${field.title}, value`);
   value.maxLength = 8;
@@ -132,17 +91,17 @@ function drawNumber(field, onChange) {
   row.element.append(slider);
   finish(row, slider);
 
-  let last = middle;
-  const show = (now) => {
-    const off = now === null;
+  let last = standard ?? (field.minimum + field.maximum) / 2;
+  const origin = Math.min(field.maximum, Math.max(field.minimum, standard ?? field.minimum));
+  const at = (/** @type {number} */ number) => `${(100 * (number - field.minimum)) / (field.maximum - field.minimum)}%`;
+  const show = (/** @type {Value} */ now) => {
+    const off = typeof now !== "number";
     if (!off && now >= field.minimum && now <= field.maximum) last = now;
     if (power) power.input.checked = !off;
     row.element.classList.toggle("off", off);
-    slider.value = last;
+    slider.value = String(last);
     slider.setAttribute("aria-valuetext", off ? "off" : `${format(now, field.step)} ${field.unit}`.trim());
     if (document.activeElement !== value || off) value.value = off ? "off" : format(now, field.step);
-    const at = (number) => `${(100 * (number - field.minimum)) / (field.maximum - field.minimum)}%`;
-    const origin = Math.min(field.maximum, Math.max(field.minimum, field.standard ?? field.minimum));
     slider.style.setProperty("--from", at(off ? origin : Math.min(origin, slider.valueAsNumber)));
     slider.style.setProperty("--to", at(off ? origin : Math.max(origin, slider.valueAsNumber)));
     unit.hidden = off;
@@ -163,65 +122,98 @@ function drawNumber(field, onChange) {
   return { ...row, show };
 }
 
+/**
+ * @param {Field} field
+ * @param {OnChange} onChange
+ * @returns {Row}
+ */
 function drawSwitch(field, onChange) {
   const { element, input } = switchFor(field.title);
   input.id = `control-${field.name}`;
   const row = frame(field, onChange, { labelFor: input.id, after: [element] });
   finish(row, input);
   input.addEventListener("change", () => onChange(input.checked));
-  return { ...row, show: (value) => (input.checked = value === true) };
+  return { ...row, show: (value) => void (input.checked = value === true) };
 }
 
+/**
+ * @param {Field} field
+ * @param {OnChange} onChange
+ * @returns {Row}
+ */
 function drawChoice(field, onChange) {
   const select = make("select", { id: `control-${field.name}` });
   if (field.nullable) select.append(make("option", { value: "", textContent: "As it is" }));
-  for (const choice of field.choices) select.append(make("option", { value: choice, textContent: spelled(choice) }));
+  for (const { value, title } of field.choices) select.append(make("option", { value, textContent: title }));
   const row = frame(field, onChange, { labelFor: select.id, after: [select] });
   finish(row, select);
   select.addEventListener("change", () => onChange(select.value === "" ? null : select.value));
-  return { ...row, show: (value) => (select.value = value ?? "") };
+  return { ...row, show: (value) => void (select.value = String(value ?? "")) };
 }
 
+/**
+ * @param {Field} field
+ * @param {OnChange} onChange
+ * @param {OnPhoto} onPhoto
+ * @returns {Row}
+ */
 function drawColour(field, onChange, onPhoto) {
-  const colour = make("input", { type: "color", id: `control-${field.name}`, value: field.standard ?? "#8a4b2a" });
+  const value = typeof field.standard === "string" ? field.standard : FIRST_COLOUR;
+  const colour = make("input", { type: "color", id: `control-${field.name}`, value });
   const power = field.nullable ? switchFor(`${field.title} on`) : null;
   const pick = field.photo ? photoButton(field, onPhoto) : null;
   const row = frame(field, onChange, { labelFor: colour.id, before: power?.element, after: [pick, colour] });
   finish(row, colour);
-  const show = (value) => {
-    if (power) power.input.checked = value !== null;
-    row.element.classList.toggle("off", value === null);
-    if (value !== null) colour.value = value;
+  const show = (/** @type {Value} */ now) => {
+    if (power) power.input.checked = now !== null;
+    row.element.classList.toggle("off", now === null);
+    if (now !== null) colour.value = String(now);
   };
   colour.addEventListener("input", () => onChange(colour.value));
   power?.input.addEventListener("change", () => onChange(power.input.checked ? colour.value : null));
   return { ...row, show };
 }
 
+/**
+ * @param {Field} field
+ * @param {OnChange} onChange
+ * @param {OnPhoto} onPhoto
+ * @returns {Row}
+ */
 function drawPhoto(field, onChange, onPhoto) {
   const pick = photoButton(field, onPhoto);
   pick.id = `control-${field.name}`;
   const row = frame(field, onChange, { labelFor: pick.id, after: [pick] });
   finish(row, pick);
-  const show = (value) => {
+  const show = (/** @type {Value} */ value) => {
     pick.textContent = value ? "Another photo…" : field.photo;
     pick.setAttribute("aria-label", `${field.title}: ${pick.textContent}`);
   };
   return { ...row, show };
 }
 
+/**
+ * @param {Field} field
+ * @param {OnPhoto} onPhoto
+ */
 function photoButton(field, onPhoto) {
   const file = make("input", { type: "file", accept: "image/*", hidden: true });
-  const pick = make("button", { type: "button", className: "button pick", textContent: field.photo });
-  pick.addEventListener("click", () => file.click());
+  const pick = button(field.photo, "pick", () => file.click());
   file.addEventListener("change", () => {
-    if (file.files.length) onPhoto(file.files[0]);
+    if (file.files?.length) onPhoto(file.files[0]);
     file.value = ""; // the same photo may be chosen again
   });
   return pick;
 }
 
-/** The parts every control has: a label line with a reset button, a help line and a place for errors. */
+/**
+ * The parts every control has: a label line with a reset button, a help line and a place for errors.
+ *
+ * @param {Field} field
+ * @param {OnChange} onChange
+ * @param {{labelFor: string, before?: HTMLElement, after: (HTMLElement|null)[]}} parts
+ * @returns {Frame}
+ */
 function frame(field, onChange, { labelFor, before, after }) {
   const element = make("div", { className: "control" });
   element.dataset.name = field.name;
@@ -231,13 +223,17 @@ function frame(field, onChange, { labelFor, before, after }) {
   reset.append(icon("i-reset"));
   reset.addEventListener("click", () => onChange(field.standard));
   const line = make("div", { className: "line" });
-  line.append(...[before, label, reset, ...after].filter(Boolean));
+  line.append(...[before, label, reset, ...after].filter((part) => part instanceof HTMLElement));
   const error = make("p", { className: "error", role: "alert" });
   error.id = `error-${field.name}`;
   element.append(line);
   return { element, error, help: field.help };
 }
 
+/**
+ * @param {Frame} frame
+ * @param {HTMLElement} input
+ */
 function finish({ element, error, help }, input) {
   input.setAttribute("aria-describedby", error.id);
   if (help) {
@@ -248,6 +244,7 @@ function finish({ element, error, help }, input) {
   element.append(error);
 }
 
+/** @param {string} name */
 function switchFor(name) {
   const element = make("label", { className: "switch" });
   const input = make("input", { type: "checkbox" });
@@ -257,24 +254,4 @@ function switchFor(name) {
   knob.setAttribute("aria-hidden", "true");
   element.append(input, knob);
   return { element, input };
-}
-
-function spelled(choice) {
-  const words = choice.replaceAll("_", " ");
-  return words.charAt(0).toUpperCase() + words.slice(1);
-}
-
-/** An SVG icon from the page's sprite. */
-export function icon(id) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
-  svg.setAttribute("aria-hidden", "true");
-  use.setAttribute("href", `#${id}`);
-  svg.append(use);
-  return svg;
-}
-
-/** A new element with properties set. */
-export function make(tag, properties = {}) {
-  return Object.assign(document.createElement(tag), properties);
 }

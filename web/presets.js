@@ -1,31 +1,57 @@
 // Looks to come back to: the editor's own, and those the user names, which stay on this device.
 
-import { icon, make } from "./controls.js";
+import { icon, make } from "./dom.js";
 import { remember, remembered } from "./storage.js";
+
+/**
+ * @import { Look } from "./fields.js"
+ * @import { Preset } from "./page.js"
+ */
 
 const MOST_OWN = 50;
 
-/** @returns {{title: string, controls: Record<string, any>}[]} the user's presets of an editor. */
+/**
+ * @param {string} editor its name.
+ * @returns {Preset[]} the user's presets of an editor.
+ */
 export function ownPresets(editor) {
   const own = remembered().presets?.[editor];
-  return Array.isArray(own) ? own.filter((preset) => typeof preset?.title === "string" && preset.controls) : [];
+  return Array.isArray(own) ? own.filter((/** @type {any} */ preset) => typeof preset?.title === "string" && preset.controls) : [];
 }
 
-/** Keep a preset; one of the same title is replaced. */
+/**
+ * Keep a preset; one of the same title is replaced.
+ *
+ * @param {string} editor its name.
+ * @param {string} title
+ * @param {Look} controls
+ */
 export function keepPreset(editor, title, controls) {
   const others = ownPresets(editor).filter((preset) => preset.title !== title);
   store(editor, [...others, { title, controls }].slice(-MOST_OWN));
 }
 
+/**
+ * @param {string} editor its name.
+ * @param {string} title
+ */
 export function removePreset(editor, title) {
   store(editor, ownPresets(editor).filter((preset) => preset.title !== title));
 }
 
+/**
+ * @param {string} editor
+ * @param {Preset[]} presets
+ */
 function store(editor, presets) {
   remember({ presets: { ...remembered().presets, [editor]: presets } });
 }
 
-/** @returns {boolean} whether two sets of controls are the same look. */
+/**
+ * @param {Look} a
+ * @param {Look} b
+ * @returns {boolean} whether two sets of controls are the same look.
+ */
 export function sameLook(a, b) {
   const names = new Set([...Object.keys(a), ...Object.keys(b)]);
   return [...names].every((name) => (a[name] ?? null) === (b[name] ?? null));
@@ -33,19 +59,21 @@ export function sameLook(a, b) {
 
 /**
  * @param {HTMLElement} container
- * @param {{title: string, controls: Record<string, any>}[]} given the editor's presets
- * @param {{title: string, controls: Record<string, any>}[]} own the user's
- * @param {{onPick: (controls: Record<string, any>) => void, onRemove: (title: string) => void}} handlers
- * @returns {(controls: Record<string, any>) => void} marks the preset that is on.
+ * @param {Preset[]} given the editor's presets
+ * @param {Preset[]} own the user's
+ * @param {{onPick: (look: Look) => void, onRemove: (title: string) => void}} handlers
+ * @returns {(look: Look) => void} marks the preset that is on.
  */
 export function drawPresets(container, given, own, { onPick, onRemove }) {
+  /** @type {{button: HTMLButtonElement, controls: Look}[]} */
   const chips = [];
-  const chip = ({ title, controls }) => {
+  const chip = (/** @type {Preset} */ { title, controls }) => {
     const button = make("button", { type: "button", className: "chip", textContent: title });
     button.addEventListener("click", () => onPick(controls));
     chips.push({ button, controls });
     return button;
   };
+  /** @type {HTMLElement[]} */
   const elements = given.map(chip);
   for (const preset of own) {
     const remove = make("button", { type: "button", className: "remove", title: "Remove" });

@@ -1,13 +1,25 @@
 // What the page says when there is no picture to show: a title, what happened, and what to do next.
 
+import { sentence } from "./words.js";
+
+/**
+ * @typedef {object} StateWords
+ * @property {string} title
+ * @property {string} text
+ * @property {string} action label of the button, "" for none.
+ * @property {string} note
+ * @property {boolean} busy whether the page only has to wait.
+ */
+
 /**
  * @param {string} name
  * @param {{reason?: string, seconds?: number, host?: string}} facts
- * @returns {{title: string, text: string, action: string, note: string, busy: boolean}} action is the button's label, "" for none.
+ * @returns {StateWords}
  */
 export function stateWords(name, { reason = "", seconds = 0, host = "" } = {}) {
   const again = seconds > 0 ? `Trying again in ${seconds} s.` : "Trying again…";
-  const words = {
+  /** @type {Record<string, Partial<StateWords>>} */
+  const states = {
     start: {
       title: "Your face, edited live",
       text: "Allow the camera, pick a look, and see it on yourself while you talk.",
@@ -58,34 +70,7 @@ export function stateWords(name, { reason = "", seconds = 0, host = "" } = {}) {
     "wrong-token": { title: "That token was not accepted", text: "Check it and try again." },
     idle: { title: "Resting", text: "No video came for a while, so the server let go of the session.", action: "Go on" },
     closed: { title: "The server ended the session", text: sentence(reason), action: "Connect again" },
-  }[name];
-  return { action: "", note: name === "start" ? "Nothing is sent before you press the button." : "", busy: false, ...words };
-}
-
-/** @returns {string} a reason in the server's words, from a capital letter to a full stop. */
-export function sentence(text) {
-  if (!text) return "";
-  const begun = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
-}
-
-/** @returns {string} where the frames go, in one line. */
-export function privacyWords({ hostname, host }) {
-  const here = ["localhost", "127.0.0.1", "[::1]"].includes(hostname);
-  return here ? "Your video stays on this computer. Nothing is stored." : `Your video goes to ${host} and back, encrypted. Nothing is stored.`;
-}
-
-/** @returns {string} the part of a JSON schema that tells what is allowed, in words. */
-export function allowedWords(allowed) {
-  if (Array.isArray(allowed)) return allowed.join(", ");
-  const shapes = (allowed?.anyOf ?? [allowed]).filter((shape) => shape);
-  return shapes
-    .map((shape) => {
-      if (shape.enum) return shape.enum.join(", ");
-      if (shape.minimum !== undefined && shape.maximum !== undefined) return `${shape.minimum} to ${shape.maximum}`;
-      if (shape.type === "null") return "off";
-      return shape.format ?? shape.type ?? "";
-    })
-    .filter(Boolean)
-    .join(", or ");
+  };
+  const note = name === "start" ? "Nothing is sent before you press the button." : "";
+  return { title: "", text: "", action: "", note, busy: false, ...states[name] };
 }

@@ -1,7 +1,35 @@
 // Figures of the running connection: the browser's own statistics, and those the server sends.
 
-import { make } from "./controls.js";
+import { make } from "./dom.js";
 
+/**
+ * @import { Face } from "./faces.js"
+ *
+ * @typedef {{p50: number, p95: number}} Percentiles in milliseconds.
+ *
+ * @typedef {object} ServerStats
+ * @property {number} fps_in
+ * @property {number} fps_out
+ * @property {Percentiles|null} [server_ms]
+ * @property {Record<string, Percentiles>} [stages]
+ * @property {number} [dropped]
+ * @property {number} [edits_dropped]
+ * @property {string} [reduced] what is left out to keep up, "" for nothing.
+ * @property {Face[]} [faces]
+ *
+ * @typedef {ReturnType<typeof readStats>} BrowserStats
+ *
+ * @typedef {object} Parts of the page.
+ * @property {HTMLElement} body
+ * @property {HTMLElement} empty
+ * @property {HTMLElement} total
+ * @property {HTMLElement} caption
+ * @property {HTMLElement} bar
+ * @property {HTMLElement} stages body of the table.
+ * @property {HTMLElement} figures
+ */
+
+/** @type {Record<string, string>} */
 const STAGES = {
   upload: "Encode here",
   network: "Network",
@@ -20,10 +48,12 @@ const STAGES = {
 
 /**
  * The part of getStats() that matters here, as rates since the last call.
+ *
  * @param {RTCStatsReport} report
- * @param {any} last what the last call returned, or null.
+ * @param {{inbound: Record<string, any>, outbound: Record<string, any>}|null} last what the last call returned.
  */
 export function readStats(report, last) {
+  /** @type {Record<string, any>[]} */
   const all = [...report.values()];
   const inbound = all.find((entry) => entry.type === "inbound-rtp" && entry.kind === "video") ?? {};
   const outbound = all.find((entry) => entry.type === "outbound-rtp" && entry.kind === "video") ?? {};
@@ -31,10 +61,18 @@ export function readStats(report, last) {
   const pair = report.get(transport.selectedCandidatePairId) ?? all.find((entry) => entry.type === "candidate-pair" && entry.nominated) ?? {};
   const codec = report.get(inbound.codecId);
   const seconds = last ? (inbound.timestamp - last.inbound.timestamp) / 1000 : 0;
-  const rate = (now, before) => (seconds > 0 ? Math.max(0, (now ?? 0) - (before ?? 0)) / seconds : null);
-  const mean = (total, count, from) => {
-    const frames = (from[count] ?? 0) - (last?.[from === inbound ? "inbound" : "outbound"][count] ?? 0);
-    const spent = (from[total] ?? 0) - (last?.[from === inbound ? "inbound" : "outbound"][total] ?? 0);
+  const rate = (/** @type {number|undefined} */ now, /** @type {number|undefined} */ before) =>
+    seconds > 0 ? Math.max(0, (now ?? 0) - (before ?? 0)) / seconds : null;
+  /**
+   * @param {"inbound"|"outbound"} way
+   * @param {string} total a counter of seconds.
+   * @param {string} count a counter of frames.
+   * @returns {number} milliseconds a frame.
+   */
+  const mean = (way, total, count) => {
+    const now = way === "inbound" ? inbound : outbound;
+    const frames = (now[count] ?? 0) - (last?.[way][count] ?? 0);
+    const spent = (now[total] ?? 0) - (last?.[way][total] ?? 0);
     return frames > 0 ? (1000 * spent) / frames : 0;
   };
   return {
@@ -45,9 +83,9 @@ export function readStats(report, last) {
     downBps: rate(8 * inbound.bytesReceived, 8 * last?.inbound.bytesReceived),
     upBps: rate(8 * outbound.bytesSent, 8 * last?.outbound.bytesSent),
     roundTripMs: pair.currentRoundTripTime === undefined ? null : 1000 * pair.currentRoundTripTime,
-    encodeMs: mean("totalEncodeTime", "framesEncoded", outbound),
-    decodeMs: mean("totalDecodeTime", "framesDecoded", inbound),
-    bufferMs: mean("jitterBufferDelay", "jitterBufferEmittedCount", inbound),
+    encodeMs: mean("outbound", "totalEncodeTime", "framesEncoded"),
+    decodeMs: mean("inbound", "totalDecodeTime", "framesDecoded"),
+    bufferMs: mean("inbound", "jitterBufferDelay", "jitterBufferEmittedCount"),
     dropped: inbound.framesDropped ?? 0,
     lost: inbound.packetsLost ?? 0,
     sent: outbound.frameWidth ? [outbound.frameWidth, outbound.frameHeight] : null,
@@ -58,12 +96,16 @@ export function readStats(report, last) {
 
 /**
  * The delay from camera to screen, stage by stage.
+ *
+ * @param {Pick<BrowserStats, "encodeMs"|"roundTripMs"|"bufferMs"|"decodeMs">} browser
+ * @param {ServerStats|null} server
  * @param {number|null} delay measured as a whole, in ms; what no stage accounts for becomes the stage "rest".
  * @returns {{name: string, title: string, ms: number}[]}
  */
 export function delayStages(browser, server, delay) {
   const stages = Object.fromEntries(Object.entries(server?.stages ?? {}).map(([name, { p50 }]) => [name, p50]));
   const worked = Object.values(stages).reduce((sum, ms) => sum + ms, 0);
+  /** @type {Record<string, number>} */
   const parts = {
     upload: browser.encodeMs,
     network: browser.roundTripMs ?? 0,
@@ -80,9 +122,8 @@ export function delayStages(browser, server, delay) {
 }
 
 /**
- * @param {{body: HTMLElement, empty: HTMLElement, total: HTMLElement, caption: HTMLElement, bar: HTMLElement,
- *   stages: HTMLTableElement, figures: HTMLElement}} parts
- * @param {{browser: any, server: any, delay: number|null}} now delay: measured from camera to screen in ms, when known.
+ * @param {Parts} parts
+ * @param {{browser: BrowserStats, server: ServerStats|null, delay: number|null}} now delay: measured from camera to screen in ms, when known.
  */
 export function drawStats(parts, { browser, server, delay }) {
   parts.body.hidden = false;
@@ -91,30 +132,35 @@ export function drawStats(parts, { browser, server, delay }) {
   const sum = stages.reduce((total, { ms }) => total + ms, 0);
   parts.total.textContent = `${Math.round(delay ?? sum)} ms`;
   parts.caption.textContent = delay === null ? "of work and travel for each frame" : "from camera to screen";
-  fit(parts.bar, stages.length, () => make("i"));
-  fit(parts.stages.tBodies[0], stages.length, stageRow);
+  const pieces = fit(parts.bar, stages.length, () => make("i"));
+  const rows = fit(parts.stages, stages.length, stageRow);
   stages.forEach(({ name, title, ms }, index) => {
-    const piece = parts.bar.children[index];
-    piece.dataset.stage = name;
-    piece.style.flexGrow = String(Math.max(ms, sum / 200));
-    const [dot, label, value] = parts.stages.tBodies[0].rows[index].cells;
-    dot.firstChild.dataset.stage = name;
+    pieces[index].dataset.stage = name;
+    pieces[index].style.flexGrow = String(Math.max(ms, sum / 200));
+    const [dot, label, value] = rows[index].children;
+    const [mark] = dot.children;
+    if (mark instanceof HTMLElement) mark.dataset.stage = name;
     label.textContent = title;
     value.textContent = `${ms.toFixed(1)} ms`;
   });
   const figures = figuresOf(browser, server);
-  fit(parts.figures, figures.length, () => {
+  const pairs = fit(parts.figures, figures.length, () => {
     const pair = make("div");
     pair.append(make("dt"), make("dd"));
     return pair;
   });
   figures.forEach(([title, text], index) => {
-    const [term, value] = parts.figures.children[index].children;
+    const [term, value] = pairs[index].children;
     term.textContent = title;
     value.textContent = text;
   });
 }
 
+/**
+ * @param {BrowserStats} browser
+ * @param {ServerStats|null} server
+ * @returns {[title: string, text: string][]}
+ */
 function figuresOf(browser, server) {
   return [
     ["Returned", `${number(browser.fps, 0)} fps`],
@@ -132,6 +178,10 @@ function figuresOf(browser, server) {
   ];
 }
 
+/**
+ * @param {number|null|undefined} value
+ * @param {number} decimals
+ */
 function number(value, decimals) {
   return value === null || value === undefined || Number.isNaN(value) ? "–" : value.toFixed(decimals);
 }
@@ -144,8 +194,16 @@ function stageRow() {
   return row;
 }
 
-/** Give `parent` exactly `count` children, keeping those it has. */
+/**
+ * Give `parent` exactly `count` children, keeping those it has.
+ *
+ * @param {HTMLElement} parent
+ * @param {number} count
+ * @param {() => HTMLElement} create
+ * @returns {HTMLElement[]} the children.
+ */
 function fit(parent, count, create) {
-  while (parent.children.length > count) parent.lastElementChild.remove();
+  while (parent.children.length > count) parent.lastElementChild?.remove();
   while (parent.children.length < count) parent.append(create());
+  return /** @type {HTMLElement[]} */ ([...parent.children]);
 }

@@ -12,7 +12,11 @@ export function remembered() {
   }
 }
 
-/** Merge `part` into what is remembered. */
+/**
+ * Merge `part` into what is remembered.
+ *
+ * @param {Record<string, unknown>} part
+ */
 export function remember(part) {
   try {
     localStorage.setItem(KEY, JSON.stringify({ ...remembered(), ...part }));
@@ -21,7 +25,13 @@ export function remember(part) {
   }
 }
 
-/** Read or write one value for this tab only (`value` undefined reads, null removes). */
+/**
+ * Read or write one value for this tab only.
+ *
+ * @param {string} name
+ * @param {string|null} [value] none reads, null removes.
+ * @returns {string|null} what was read; null otherwise.
+ */
 export function tabValue(name, value) {
   try {
     if (value === undefined) return sessionStorage.getItem(`${KEY}.${name}`);

@@ -1,15 +1,20 @@
 // Watching a running session (WHEP): what OBS shows when the page itself holds the camera.
 
-import { close, gathered, post } from "./connection.js";
+import { close, negotiate } from "./whip.js";
 
 const RETRY_MS = 2_000;
 const GRACE_MS = 3_000;
 
 /**
+ * @import { Peer } from "./whip.js"
+ * @typedef {{url: URL, iceServers: RTCIceServer[], token: string|null}} Options url: the WHEP endpoint with the stream's name.
+ */
+
+/**
  * Show a named stream in a video element, from when it is there, again and again.
  *
  * @param {HTMLVideoElement} video
- * @param {{url: URL, iceServers: RTCIceServer[], token: string|null}} options url: the WHEP endpoint with the stream's name.
+ * @param {Options} options
  */
 export async function watchStream(video, options) {
   for (;;) {
@@ -22,20 +27,22 @@ export async function watchStream(video, options) {
   }
 }
 
-/** One viewing; resolves when it has ended. */
+/**
+ * One viewing; resolves when it has ended.
+ *
+ * @param {HTMLVideoElement} video
+ * @param {Options} options
+ */
 async function watchOnce(video, { url, iceServers, token }) {
   const pc = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
+  /** @type {Peer} */
   const peer = { pc, resource: null };
   try {
     const { receiver } = pc.addTransceiver("video", { direction: "recvonly" });
     const { receiver: sound } = pc.addTransceiver("audio", { direction: "recvonly" });
     if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
     await pc.setLocalDescription();
-    await gathered(pc);
-    const response = await post(url, pc.localDescription.sdp, token);
-    const location = response.headers.get("Location");
-    peer.resource = location ? new URL(location, url) : null;
-    await pc.setRemoteDescription({ type: "answer", sdp: await response.text() });
+    peer.resource = await negotiate(pc, url, token);
     video.srcObject = new MediaStream([receiver.track, sound.track]);
     play(video);
     await ended(pc);
@@ -45,7 +52,11 @@ async function watchOnce(video, { url, iceServers, token }) {
   }
 }
 
-/** With sound, where the browser lets a page start with it: OBS does, others want a click first. */
+/**
+ * With sound, where the browser lets a page start with it: OBS does, others want a click first.
+ *
+ * @param {HTMLVideoElement} video
+ */
 async function play(video) {
   video.muted = false;
   try {
@@ -56,6 +67,10 @@ async function play(video) {
   }
 }
 
+/**
+ * @param {RTCPeerConnection} pc
+ * @returns {Promise<void>}
+ */
 function ended(pc) {
   return new Promise((resolve) => {
     let grace = setTimeout(resolve, 5 * GRACE_MS); // to connect at all

@@ -1,11 +1,44 @@
 // Getting an editor's weights: what they are, their licence, the click, how far it is.
 
-import { authorization, reasonOf } from "./connection.js";
-import { make } from "./controls.js";
-import { sentence } from "./states.js";
+import { button, make } from "./dom.js";
+import { request } from "./http.js";
+import { errorWords, sentence, size } from "./words.js";
 
 const POLL_MS = 700;
 const HOSTS = ["github.com/", "huggingface.co/"];
+
+/**
+ * @typedef {object} WeightsFile
+ * @property {string} name
+ * @property {number} size in bytes, 0 when unknown.
+ * @property {string} licence
+ * @property {string} origin
+ * @property {boolean} here
+ * @property {boolean} downloadable
+ *
+ * @typedef {object} Progress
+ * @property {boolean} running
+ * @property {string} phase
+ * @property {string} error
+ * @property {string} file
+ * @property {number} number of the file, from 1.
+ * @property {number} files
+ * @property {number} done bytes.
+ * @property {number} total bytes, 0 when unknown.
+ *
+ * @typedef {object} WeightsInfo what the server tells of an editor's weights.
+ * @property {string} name
+ * @property {string} title
+ * @property {string} state of the editor.
+ * @property {string} why
+ * @property {string} licence
+ * @property {number} size in bytes.
+ * @property {boolean} allowed whether this server fetches for its visitors.
+ * @property {WeightsFile[]} files
+ * @property {Progress} progress
+ *
+ * @typedef {{start: (licence: string) => Promise<void>, cancel: () => void, close: () => void}} Actions
+ */
 
 /**
  * @param {HTMLDialogElement} dialog emptied and filled.
@@ -16,16 +49,24 @@ export function setUpWeights(dialog, { token, onReady }) {
   let open = ""; // name of the editor that is shown
   let timer = 0;
 
+  /**
+   * @param {string} method
+   * @param {{licence: string}} [body]
+   * @returns {Promise<WeightsInfo>}
+   */
   const ask = async (method, body) => {
-    const headers = { ...authorization(token()), ...(body ? { "Content-Type": "application/json" } : {}) };
-    const response = await fetch(`weights/${open}`, { method, headers, body: body ? JSON.stringify(body) : undefined });
-    if (!response.ok) throw new Error(await reasonOf(response));
+    const json = body && { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+    const response = await request(`weights/${open}`, token(), { method, ...json });
     return response.json();
   };
+  /**
+   * @param {string} method
+   * @param {{licence: string}} [body]
+   */
   const act = (method, body) =>
     ask(method, body).then(show, (error) => {
       const line = dialog.querySelector("[role=alert]");
-      if (line) line.textContent = error instanceof TypeError ? "The server does not answer." : sentence(error.message);
+      if (line) line.textContent = errorWords(error);
     });
   const poll = () => {
     clearTimeout(timer);
@@ -39,7 +80,7 @@ export function setUpWeights(dialog, { token, onReady }) {
       }
     }, POLL_MS);
   };
-  const show = (told) => {
+  const show = (/** @type {WeightsInfo} */ told) => {
     const accepted = dialog.querySelector("input")?.checked ?? false;
     dialog.replaceChildren(...contents(told, accepted, { start: (licence) => act("POST", { licence }), cancel: () => act("DELETE"), close: () => dialog.close() }));
     if (told.progress.running) poll();
@@ -57,6 +98,12 @@ export function setUpWeights(dialog, { token, onReady }) {
   };
 }
 
+/**
+ * @param {WeightsInfo} told
+ * @param {boolean} accepted whether the licence was.
+ * @param {Actions} actions
+ * @returns {HTMLElement[]}
+ */
 function contents(told, accepted, { start, cancel, close }) {
   const { progress } = told;
   const error = make("p", { className: "error", role: "alert", textContent: progress.phase === "failed" ? sentence(progress.error) : "" });
@@ -88,6 +135,7 @@ function contents(told, accepted, { start, cancel, close }) {
   return [head, intro, list, accept, error, row(go, leave)];
 }
 
+/** @param {WeightsFile} file */
 function fileLine({ name, size: bytes, licence, origin, here }) {
   const line = make("li");
   const facts = [here ? "here" : bytes ? size(bytes) : "", licence].filter(Boolean).join(" · ");
@@ -98,9 +146,11 @@ function fileLine({ name, size: bytes, licence, origin, here }) {
   return line;
 }
 
+/** @param {Progress} progress */
 function bar({ phase, file, number, files, done, total }) {
   const meter = make("progress", { max: 1 });
   meter.setAttribute("aria-label", "Progress");
+  /** @type {Record<string, string>} */
   const words = {
     waiting: "Waiting for another download to end.",
     converting: "Making networks of the weights. This takes minutes.",
@@ -110,21 +160,9 @@ function bar({ phase, file, number, files, done, total }) {
   return [meter, make("p", { className: "help", textContent: words[phase], role: "status" })];
 }
 
-function button(text, kind, onClick) {
-  const element = make("button", { type: "button", className: `button ${kind}`, textContent: text });
-  element.addEventListener("click", onClick);
-  return element;
-}
-
+/** @param {HTMLElement[]} buttons */
 function row(...buttons) {
   const element = make("div", { className: "actions" });
   element.append(...buttons);
   return element;
-}
-
-/** @returns {string} bytes for people. */
-export function size(bytes) {
-  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(1)} GB`;
-  if (bytes >= 1e5) return `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
-  return `${Math.max(1, Math.round(bytes / 1e3))} kB`;
 }

@@ -30,7 +30,7 @@ from models.embedded.ageing import (
     decompress_change,
     strength_of,
 )
-from models.embedded.editor import AGE, GLASSES, MALE, READER, read_attributes, read_tables
+from models.embedded.attributes import AGE, GLASSES, MALE, READER, read_attributes, read_tables
 from models.embedded.scalp import SKIN_BOX
 from models.embedded.skin import Skin
 from models.face.canvas import Canvas, covered, extend_over_neck, visible

@@ -11,59 +11,64 @@ residual, only lost hair is replaced.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from engines.base import Engine
 from models.arrays import Floats, Latent
 from models.crops import CropSpec
 from models.editor import Controls, Crop, Edit, Editor
-from models.embedded.ageing import COMPRESSED, Ageing, compress_change, decompress_change, strength_of, youth_of
+from models.embedded.ageing import Ageing, compress_change, decompress_change, strength_of, youth_of
+from models.embedded.attributes import (
+    AGE,
+    AGER,
+    BALD,
+    GREY,
+    HAT,
+    MALE,
+    READER,
+    SMILE,
+    read_attributes,
+    read_tables,
+    to_planes,
+)
+from models.embedded.latent import EmbeddedLatent
 from models.embedded.pigment import grey_hair, hair_light, restore_pigment
 from models.embedded.removal import REMOVAL, draw_without_hair
-from models.embedded.scalp import LIGHT_MODES, ScalpModel, head_map, outline_features, skin_tone
+from models.embedded.scalp import ScalpModel, head_map, outline_features, skin_tone
 from models.embedded.skin import Skin, visibility_gain
 from models.embedded.smile import Smile
 from models.face.canvas import Canvas, covered
-from models.face.head_space import head_picture
 from models.face.imaging import smoothstep
 from models.face.texture_space import FaceSpace, Fit
 
-READER, AGER, TABLES = "editor_reader.onnx", "editor_ager.onnx", "editor_tables.npz"
-"""The editor's files in the embedded pack."""
 
-AGE, MALE, BALD, GREY, GLASSES, HAT, SMILE, SKIN_LIGHTNESS = range(8)
-"""Places of the reader's attributes in the latent: age in centuries, the others 0..1."""
-PROBABILITIES = (MALE, GLASSES, HAT)
-"""Attributes that the reader gives as logits."""
-LIGHT = slice(8, 8 + LIGHT_MODES)
-"""How the face is lit, for the scalp."""
-SKIN = slice(8 + LIGHT_MODES, 11 + LIGHT_MODES)
-"""Median log colour of the face."""
-HAIR_LIGHT = SKIN.stop
-"""Mean luminance of the hair, 0..255."""
-OLDER = slice(HAIR_LIGHT + 1, HAIR_LIGHT + 1 + COMPRESSED)
-YOUNGER = slice(OLDER.stop, OLDER.stop + COMPRESSED)
-"""Change of skin in `models.embedded.ageing.AGEING_YEARS`, from `compress_change`. It sticks to the skin: it is drawn
-a few times a second and smoothed like the rest of the latent.
-"""
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """How the controls act on the attributes.
 
-HATTED = (0.24, 0.38)
-"""Between these probabilities of a hat hair is let alone: what looks like it may be cloth."""
-FULLY_BALD = 0.95
-"""A reading of baldness above this counts as this: the way to 1 must not vanish."""
-GREYING = (40.0, 90.0)
-"""Ages between which hair goes grey with `age` alone, years."""
-GREYING_MOST = 0.85
-THIN = (0.1, 0.4)
-"""Between these readings of baldness hair counts as so thin that youth leaves its colour: pigment on it is a haze."""
-LEAST_GREY = (0.1, 0.35)
-"""Between these readings hair counts as grey that youth gives its pigment back."""
+    Attributes:
+        hat: probabilities of a hat over which hair is left as it is: it may be cloth.
+        most_bald: a reading of baldness above this counts as this, so that the way to 1 never vanishes.
+        greying: ages over which hair turns grey with `age` alone, years.
+        most_greying: greyness at the end of that.
+        thin: readings of baldness over which hair is too thin to get its pigment back: it would look like a haze.
+        least_grey: readings of greyness over which hair counts as grey enough to get its pigment back.
+    """
+
+    hat: tuple[float, float] = (0.24, 0.38)
+    most_bald: float = 0.95
+    greying: tuple[float, float] = (40.0, 90.0)
+    most_greying: float = 0.85
+    thin: tuple[float, float] = (0.1, 0.4)
+    least_grey: tuple[float, float] = (0.1, 0.35)
+
+
+STEERING = Steering()
 
 
 class EmbeddedControls(Controls):
@@ -114,49 +119,53 @@ class EmbeddedEditor(Editor[EmbeddedControls]):
             controls: of no influence.
 
         Returns:
-            (87570,) float32: the attributes, then how light, skin and hair look, then how the skin ages and grows
-            young; the slices of this module name the parts.
+            (LENGTH,) float32, a packed `EmbeddedLatent`.
 
         Raises:
             ValueError: the crop has no mesh.
         """
         fit = self._fit(crop)
-        read = read_attributes(self._reader, crop.image, fit)
+        attributes = read_attributes(self._reader, crop.image, fit)
         texture = self._space.unwrap(crop.image, fit)
         hidden = covered(crop, fit)
         skin = skin_tone(texture, hidden)
-        male = float(read[MALE])
-        folds = self._ager.run(
-            {
-                "texture": _planes(texture),
-                "covered": hidden[None, None],
-                "male": np.full((1, 1), male, np.float32),
-            }
-        )["folds"][0, 0]
+        male = float(attributes[MALE])
+        inputs = {
+            "texture": to_planes(texture),
+            "covered": hidden[None, None],
+            "male": np.full((1, 1), male, np.float32),
+        }
+        folds = self._ager.run(inputs)["folds"][0, 0]
         older = np.float32(visibility_gain(skin)) * (self._skin.older(texture, male) + folds[..., None])
-        ways = (compress_change(change) for change in (older, self._skin.younger(texture, male)))
-        hair = 0.0 if crop.masks is None else hair_light(crop.image, crop.masks.hair)
-        parts: list[Any] = [read, self._scalp.light(texture, hidden), skin, [hair], *ways]
-        return np.concatenate(parts).astype(np.float32, copy=False)
+        hair = np.float32(0) if crop.masks is None else hair_light(crop.image, crop.masks.hair)
+        return EmbeddedLatent(
+            attributes=attributes,
+            light=self._scalp.light(texture, hidden),
+            skin=skin,
+            hair_light=np.array([hair], np.float32),
+            older=compress_change(older),
+            younger=compress_change(self._skin.younger(texture, male)),
+        ).pack()
 
     def steer(self, latent: Latent, controls: EmbeddedControls) -> Latent:
         """Move age, baldness and greyness towards the controls, the smile by its control; what is off stays as read."""
-        steered = latent.copy()
+        own = EmbeddedLatent.unpack(latent)
+        now, wanted = own.attributes, own.attributes.copy()
         grey = controls.hair_grey
-        bare = 1 - float(smoothstep(latent[HAT], *HATTED))
+        bare = 1 - float(smoothstep(now[HAT], *STEERING.hat))
         if controls.age is not None:
-            steered[AGE] = controls.age / 100
-            low, high = GREYING
-            due = GREYING_MOST * smoothstep(np.array([latent[AGE] * 100, controls.age]), low, high)
+            wanted[AGE] = controls.age / 100
+            low, high = STEERING.greying
+            due = STEERING.most_greying * smoothstep(np.array([now[AGE] * 100, controls.age]), low, high)
             grey = max(grey, float(due[1] - due[0]))
             if grey == 0 and due[1] < due[0]:
-                thick = 1 - float(smoothstep(latent[BALD], *THIN))
-                steered[GREY] *= 1 - thick * (1 - due[1] / due[0])
-        steered[BALD] = _towards_one(latent[BALD], controls.bald * bare)
+                thick = 1 - float(smoothstep(now[BALD], *STEERING.thin))
+                wanted[GREY] *= 1 - thick * (1 - due[1] / due[0])
+        wanted[BALD] = _towards_one(now[BALD], controls.bald * bare)
         if grey > 0:
-            steered[GREY] = _towards_one(latent[GREY], grey * bare)
-        steered[SMILE] += np.float32(controls.smile)  # beyond 1 where a face smiles already
-        return steered
+            wanted[GREY] = _towards_one(now[GREY], grey * bare)
+        wanted[SMILE] += np.float32(controls.smile)  # beyond 1 where a face smiles already
+        return own.with_attributes(wanted).pack()
 
     def render(self, crop: Crop, latent: Latent, steered: Latent, controls: EmbeddedControls) -> Edit:
         """Render the way from `latent` to `steered`.
@@ -176,23 +185,23 @@ class EmbeddedEditor(Editor[EmbeddedControls]):
         """
         size = crop.image.shape[0]
         mask = np.zeros((size, size), np.float32)
-        years = float(steered[AGE] - latent[AGE]) * 100
-        smile = float(steered[SMILE] - latent[SMILE])
-        bald = _fraction(latent[BALD], steered[BALD])
-        grey = _fraction(latent[GREY], steered[GREY])
+        own, wanted = EmbeddedLatent.unpack(latent), EmbeddedLatent.unpack(steered).attributes
+        now = own.attributes
+        years = float(wanted[AGE] - now[AGE]) * 100
+        smile = float(wanted[SMILE] - now[SMILE])
+        bald = _fraction(now[BALD], wanted[BALD])
+        grey = _fraction(now[GREY], wanted[GREY])
         fit = self._fit(crop)
         delta = flow = image = opacity = turned = None
         if years != 0 or smile != 0:
-            moves, change = self._face_changes(latent, years, smile)
+            moves, change = self._face_changes(own, years, smile)
             flow, delta, support = self._canvas.draw(self._space, fit, crop, moves=moves, change=change)
             mask = np.maximum(mask, support)
         if crop.masks is not None and grey > 0:
-            turned = grey_hair(crop.image, crop.masks.hair, skin=latent[SKIN], light=latent[HAIR_LIGHT], amount=grey)
-        elif crop.masks is not None and steered[GREY] < latent[GREY]:
-            back = _lost(latent[GREY], steered[GREY])
-            turned = restore_pigment(
-                crop.image, crop.masks.hair, skin=latent[SKIN], light=latent[HAIR_LIGHT], amount=back
-            )
+            turned = grey_hair(crop.image, crop.masks.hair, skin=own.skin, light=own.hair_light[0], amount=grey)
+        elif crop.masks is not None and wanted[GREY] < now[GREY]:
+            back = _lost(now[GREY], wanted[GREY])
+            turned = restore_pigment(crop.image, crop.masks.hair, skin=own.skin, light=own.hair_light[0], amount=back)
         if turned is not None:
             delta = turned[0] if delta is None else cv2.add(delta, turned[0], dst=delta)
             mask = np.maximum(mask, turned[1])
@@ -205,53 +214,27 @@ class EmbeddedEditor(Editor[EmbeddedControls]):
                 hair=crop.masks.hair,
                 person=crop.masks.person,
                 head=head,
-                light=latent[LIGHT],
-                skin=latent[SKIN],
+                light=own.light,
+                skin=own.skin,
                 amount=bald,
             )
             mask = np.maximum(mask, opacity > 0)
         return Edit(mask=mask.astype(np.float32), image=image, opacity=opacity, delta=delta, flow=flow)
 
-    def _face_changes(self, latent: Latent, years: float, smile: float) -> tuple[Floats, Floats]:
+    def _face_changes(self, own: EmbeddedLatent, years: float, smile: float) -> tuple[Floats, Floats]:
         """What ageing and smiling do to the face, as `Canvas.draw` takes it."""
         moves, change = self._smile.changes(smile)
         if years != 0:
-            strength, own = strength_of(years), float(latent[AGE]) * 100
-            youth = youth_of(own, own + years)
-            moves = moves + self._ageing.moves(float(latent[MALE]), strength, youth)
-            change = change + decompress_change(latent[OLDER if years > 0 else YOUNGER]) * np.float32(abs(strength))
+            strength, age = strength_of(years), float(own.attributes[AGE]) * 100
+            youth = youth_of(age, age + years)
+            moves = moves + self._ageing.moves(float(own.attributes[MALE]), strength, youth)
+            change = change + decompress_change(own.older if years > 0 else own.younger) * np.float32(abs(strength))
         return moves, change
 
     def _fit(self, crop: Crop) -> Fit:
         if crop.mesh is None:
             raise ValueError("the embedded editor needs the face mesh")
         return self._space.fit(crop.mesh)
-
-
-def read_attributes(reader: Engine, image: NDArray[np.uint8], fit: Fit) -> Floats:
-    """What a face looks like: (8,) float32 of 0..1, at the places that this module names.
-
-    The mean of the face and its mirror image, which is nearer to the truth, on dark skin most.
-
-    Args:
-        reader: the reader.
-        image: (S, S, 3) uint8 RGB, the crop.
-        fit: where the face is.
-    """
-    head = head_picture(image, fit)
-    read = np.mean([reader.run({"head": _planes(side)})["attributes"][0] for side in (head, head[:, ::-1])], axis=0)
-    read[list(PROBABILITIES)] = 1 / (1 + np.exp(-read[list(PROBABILITIES)]))
-    return np.asarray(np.clip(read, 0, 1), np.float32)
-
-
-def read_tables(folder: Path) -> dict[str, NDArray[Any]]:
-    """The embedded pack's statistics.
-
-    Raises:
-        FileNotFoundError: the file is missing.
-    """
-    with np.load(folder / TABLES, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
 
 
 def load(load_engine: Callable[[Path], Engine], folder: Path) -> EmbeddedEditor:
@@ -281,21 +264,17 @@ def load(load_engine: Callable[[Path], Engine], folder: Path) -> EmbeddedEditor:
 
 
 def _towards_one(value: np.float32, control: float) -> np.float32:
-    own = min(float(value), FULLY_BALD)
+    own = min(float(value), STEERING.most_bald)
     return np.float32(value if control == 0 else own + control * (1 - own))
 
 
 def _fraction(before: np.float32, after: np.float32) -> float:
     if after == before:
         return 0.0
-    own = min(float(before), FULLY_BALD)
+    own = min(float(before), STEERING.most_bald)
     return float(np.clip((after - own) / (1 - own), 0, 1))
 
 
 def _lost(before: np.float32, after: np.float32) -> float:
     """The share of its grey that hair loses; hair that is hardly grey counts as not."""
-    return float((1 - after / before) * smoothstep(np.asarray(before), *LEAST_GREY))
-
-
-def _planes(picture: NDArray[np.uint8]) -> Floats:
-    return np.ascontiguousarray(picture.transpose(2, 0, 1)[None], dtype=np.float32)
+    return float((1 - after / before) * smoothstep(np.asarray(before), *STEERING.least_grey))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-PARTS = ("tracker", "segmenter", "editor", "hair")
+PARTS = ("tracker", "segmenter", "editor", "hair", "ageing")
 
 
 def main(argv: list[str]) -> int:

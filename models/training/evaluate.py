@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-PARTS = ("segmenter", "editor", "hair")
+PARTS = ("segmenter", "editor", "hair", "ageing")
 
 
 def main(argv: list[str]) -> int:

@@ -62,6 +62,7 @@ async def test_health_capabilities_and_schema(serve: Any) -> None:
         capabilities = (await server.http.get("/capabilities")).json()
         assert capabilities["editors"][0]["name"] == "embedded"
         assert capabilities["editors"][0]["controls"]["properties"]["brightness"]["maximum"] == 200
+        assert capabilities["settings"]["properties"]["smoothing"]["maximum"] == 1
         assert capabilities["limits"]["max_sessions"] == 3
         assert capabilities["iceServers"] == []
         schema = (await server.http.get("/openapi.json")).json()

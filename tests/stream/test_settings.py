@@ -44,3 +44,13 @@ def test_an_unknown_setting_lists_the_known_ones() -> None:
 def test_settings_cannot_be_changed_in_place() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings().bypass = True  # type: ignore[misc]
+
+
+def test_the_schema_names_every_setting_and_every_choice() -> None:
+    """The page draws from it: a choice without a name, or a name without a choice, would be seen by users."""
+    for name, schema in Settings.model_json_schema()["properties"].items():
+        assert schema["title"], name
+        assert "default" in schema or name == "controls"
+        if "oneOf" in schema:
+            assert [choice["const"] for choice in schema["oneOf"]] == schema["enum"]
+            assert all(choice["title"] for choice in schema["oneOf"])

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from stream.settings import Settings
 from tests.e2e import browser as chromium
 
 WEB = Path(__file__).resolve().parent.parent.parent / "web"
@@ -82,7 +83,8 @@ SCHEMA = {
 }
 DRAW = """
   const changes = [];
-  const fields = m.fieldsOf(a);
+  const { fieldsOf } = await import("/fields.js");
+  const fields = fieldsOf(a);
   const drawn = m.drawControls(document.querySelector("main"), fields, (name, value) => changes.push([name, value]));
   drawn.show({});
   const row = (name) => document.querySelector(`[data-name="${name}"]`);
@@ -94,7 +96,7 @@ DRAW = """
 
 
 def test_schema_gives_fields(blank: Page) -> None:
-    fields = run(blank, "controls", "return m.fieldsOf(a)", SCHEMA)
+    fields = run(blank, "fields", "return m.fieldsOf(a)", SCHEMA)
     kinds = {field["name"]: (field["kind"], field["nullable"]) for field in fields}
     assert kinds == {
         "age": ("number", True),
@@ -108,7 +110,10 @@ def test_schema_gives_fields(blank: Page) -> None:
     assert (by_name["age"]["minimum"], by_name["age"]["maximum"], by_name["age"]["step"]) == (15, 85, 1)
     assert by_name["smile"]["step"] == pytest.approx(0.01)
     assert by_name["count"]["step"] == 1
-    assert by_name["hair"]["choices"] == ["own", "dark_red"]
+    assert by_name["hair"]["choices"] == [
+        {"value": "own", "title": "Own", "help": ""},
+        {"value": "dark_red", "title": "Dark red", "help": ""},
+    ]
 
 
 def test_every_control_has_a_label(blank: Page) -> None:
@@ -176,8 +181,88 @@ def test_show_and_complain(blank: Page) -> None:
 def test_only_fitting_changes_are_kept(blank: Page) -> None:
     """What was remembered by an older version must not be refused by a newer server."""
     values = {"age": 300, "smile": 0.5, "hair": "green", "dye": "#000000", "gone": 1, "on": False}
-    kept = run(blank, "controls", "return m.changedValues(m.fieldsOf(a[0]), a[1])", [SCHEMA, values])
+    kept = run(blank, "fields", "return m.changedValues(m.fieldsOf(a[0]), a[1])", [SCHEMA, values])
     assert kept == {"smile": 0.5, "dye": "#000000"}
+
+
+def test_the_servers_words_for_choices_are_taken(blank: Page) -> None:
+    fields = run(blank, "fields", "return m.fieldsOf(a)", Settings.model_json_schema())
+    by_name = {field["name"]: field for field in fields}
+    assert list(by_name) == ["bypass", "faces", "lost", "smoothing", "badge", "quality"]
+    assert [choice["title"] for choice in by_name["lost"]["choices"]] == ["Show camera", "Hold edit", "Blur"]
+    assert "Nobody sees you unedited" in by_name["lost"]["choices"][2]["help"]
+    assert (by_name["smoothing"]["standard"], by_name["smoothing"]["step"]) == (0.5, 0.05)
+    assert all(field["title"] for field in fields)
+
+
+@pytest.mark.parametrize(
+    ("last", "differs"),
+    [
+        (None, {}),
+        ("damaged", {}),
+        (
+            {"lost": "blur", "smoothing": 0.8, "faces": "locked", "lock": 7},
+            {"lost": "blur", "smoothing": 0.8, "faces": "locked"},
+        ),
+        ({"lost": "explode", "smoothing": 8, "badge": "yes", "gone": 1}, {}),
+        ({"controls": {"age": 70, "photo": "0a"}}, {"controls": {"age": 70}}),
+    ],
+)
+def test_settings_begin_as_they_were_where_the_server_takes_them(
+    blank: Page, last: Any, differs: dict[str, Any]
+) -> None:
+    settings = run(blank, "page", "return m.startingSettings(a[0], a[1])", [Settings.model_json_schema(), last])
+    assert settings == {**Settings().model_dump(), **differs}
+
+
+PAGE = """
+  localStorage.clear();
+  const page = new m.Page();
+  const editor = (name) => ({ name, state: "ready", presets: [], controls: a.controls });
+  page.learn({ editors: [editor("one"), editor("two")], settings: a.settings });
+  page.use(page.firstEditor);
+"""
+
+
+def test_every_editor_keeps_its_look(blank: Page) -> None:
+    looks = run(
+        blank,
+        "page",
+        PAGE
+        + """
+        page.want({ controls: { smile: 0.5 } });
+        page.use(page.editorNamed("two"));
+        const other = page.wanted.controls;
+        page.use(page.editorNamed("one"));
+        return [other, page.wanted.controls, JSON.parse(localStorage.getItem("latentcam")).controls];""",
+        {"controls": SCHEMA, "settings": Settings.model_json_schema()},
+    )
+    assert looks == [{}, {"smile": 0.5}, {"one": {"smile": 0.5}}]
+
+
+def test_what_the_server_uses_counts(blank: Page) -> None:
+    wanted = run(
+        blank,
+        "page",
+        PAGE
+        + """
+        page.want({ smoothing: 0.9, lock: 3, controls: { smile: 0.5 } });
+        const remembered = JSON.parse(localStorage.getItem("latentcam")).settings;
+        page.confirmed = { ...page.wanted, smoothing: 0.2, controls: { smile: 0, count: 4 } };
+        page.follow();
+        return { remembered, now: page.wanted };""",
+        {"controls": SCHEMA, "settings": Settings.model_json_schema()},
+    )
+    assert (wanted["remembered"]["smoothing"], wanted["remembered"]["lock"]) == (0.9, None)
+    assert (wanted["now"]["smoothing"], wanted["now"]["controls"]) == (0.2, {"count": 4})
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(1, "1 kB"), (99_000, "99 kB"), (1e5, "0.1 MB"), (9.94e6, "9.9 MB"), (13.9e6, "14 MB"), (2.3e9, "2.3 GB")],
+)
+def test_sizes_for_people(blank: Page, size: float, text: str) -> None:
+    assert run(blank, "words", "return m.size(a)", size) == text
 
 
 @pytest.mark.parametrize(
@@ -332,12 +417,12 @@ def test_allowed_ranges_in_words(blank: Page) -> None:
         {"type": "boolean"},
         None,
     ]
-    words = run(blank, "states", "return a.map(m.allowedWords)", cases)
+    words = run(blank, "words", "return a.map(m.allowedWords)", cases)
     assert words == ["0 to 1", "15 to 85, or off", "a, b", "boolean", ""]
 
 
 def test_privacy_line_tells_where_the_video_goes(blank: Page) -> None:
-    here = run(blank, "states", "return m.privacyWords({ hostname: '127.0.0.1', host: '127.0.0.1:8080' })")
-    there = run(blank, "states", "return m.privacyWords({ hostname: 'cam.example', host: 'cam.example' })")
+    here = run(blank, "words", "return m.privacyWords({ hostname: '127.0.0.1', host: '127.0.0.1:8080' })")
+    there = run(blank, "words", "return m.privacyWords({ hostname: 'cam.example', host: 'cam.example' })")
     assert "this computer" in here
     assert "cam.example" in there

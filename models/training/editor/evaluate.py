@@ -17,6 +17,7 @@ from models.arrays import Image
 from models.editor import Crop
 from models.embedded import EMBEDDED
 from models.embedded import editor as embedded_editor
+from models.embedded.attributes import AGE
 from models.embedded.editor import EmbeddedControls, EmbeddedEditor
 from models.face.segmenter import Segmenter
 from models.training.apply import apply_edit
@@ -133,7 +134,7 @@ class Bench:
             ages.shift(row, younger, age=25)
         kept = Row("identity after age +-30", ">= 0.60")
         for row in self.rows(lambda x: x["age"] > 17):
-            own = float(self.editor.encode(self.crop(row), EmbeddedControls())[embedded_editor.AGE]) * 100
+            own = float(self.editor.encode(self.crop(row), EmbeddedControls())[AGE]) * 100
             way = 30 if own < 50 else -30
             kept.values.append((row, ages.likeness(row, age=float(np.clip(own + way, 15, 85)))))
         return [*older, *younger, kept, sharp, behind]

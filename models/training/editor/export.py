@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.embedded.editor import AGER, READER, TABLES
+from models.embedded.attributes import AGER, READER, TABLES
 from models.face.texture_space import SIZE
 from models.training.editor.networks import READER_SIZE, Ager, Deepened, Reader
 
@@ -27,7 +27,7 @@ TOLERANCE = 2e-3
 def export_reader(network: Reader, folder: Path) -> None:
     """Write `editor_reader.onnx`: head (N, 3, 112, 112) -> attributes (N, 8)."""
     head = torch.rand(1, 3, READER_SIZE, READER_SIZE) * 255
-    export(network, {"head": head}, ["attributes"], folder / READER)
+    export_network(network, {"head": head}, ["attributes"], folder / READER)
 
 
 def export_ager(network: Ager, folder: Path) -> None:
@@ -37,7 +37,7 @@ def export_ager(network: Ager, folder: Path) -> None:
         "covered": torch.rand(1, 1, SIZE, SIZE),
         "male": torch.rand(1, 1),
     }
-    export(Deepened(network), example, ["folds"], folder / AGER)
+    export_network(Deepened(network), example, ["folds"], folder / AGER)
 
 
 def write_tables(tables: dict[str, NDArray[Any]], folder: Path) -> None:
@@ -46,7 +46,7 @@ def write_tables(tables: dict[str, NDArray[Any]], folder: Path) -> None:
         np.savez_compressed(file, allow_pickle=False, **tables)
 
 
-def export(
+def export_network(
     network: nn.Module, example: dict[str, Tensor], outputs: list[str], path: Path, *, half: bool = False
 ) -> None:
     """Write a network as ONNX and compare it with torch.

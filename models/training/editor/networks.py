@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-ATTRIBUTES = ("age", "male", "bald", "grey", "glasses", "hat", "smile", "skin")
-"""What the reader tells, in this order: age in centuries, the rest 0..1 (skin is the lightness L / 100)."""
+from models.embedded.attributes import ATTRIBUTES
+
 READER_SIZE = 112
 """Side of the reader's picture of the head."""
 DEPTH = 1.5

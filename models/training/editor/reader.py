@@ -13,10 +13,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.arrays import Floats
+from models.embedded.attributes import ATTRIBUTES
 from models.face.head_space import HEAD_SIZE, head_picture
 from models.face.texture_space import FaceSpace
 from models.training.data import FaceSet
-from models.training.editor.networks import ATTRIBUTES, Reader
+from models.training.editor.networks import Reader
 from models.training.scenes.degrade import degrade
 
 LOGITS = (1, 4, 5)

@@ -45,16 +45,16 @@ class Teachers:
             mesh: (>= 468, 2) float32, pixels; use those of the unedited picture for both sides of a comparison.
         """
         soft = cv2.GaussianBlur(image, (0, 0), SOFTEN_SIGMA)
-        aligned = cv2.warpAffine(soft, _to_arcface(points5), (112, 112)).astype(np.float32)
+        aligned = cv2.warpAffine(soft, arcface_matrix(points5), (112, 112)).astype(np.float32)
         votes = self._genderage.run(None, {"data": aligned.transpose(2, 0, 1)[None]})[0][0, 2:].reshape(100, 2)
-        box = cv2.warpAffine(soft, _to_box(mesh), (112, 112), borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
+        box = cv2.warpAffine(soft, box_matrix(mesh), (112, 112), borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
         years = self._faceapi.run(None, {"input": box.transpose(2, 0, 1)[None]})[0][0, 0]
         return float(votes.argmax(1).sum()), float(years)
 
     def identity(self, image: Image, points5: Floats) -> Floats:
         """Unit identity embedding, (128,) float32, of the picture and its mirror image together."""
         soft = cv2.GaussianBlur(image, (0, 0), SOFTEN_SIGMA)
-        matrix = _to_arcface(points5)
+        matrix = arcface_matrix(points5)
         matrix[0, 2] -= 8
         aligned = (cv2.warpAffine(soft, matrix, (96, 112)).astype(np.float32) - 127.5) / 128
         planes = aligned.transpose(2, 0, 1)
@@ -76,11 +76,13 @@ def _session(path: Path) -> ort.InferenceSession:
     return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def _to_arcface(points5: Floats) -> NDArray[np.float64]:
+def arcface_matrix(points5: Floats) -> NDArray[np.float64]:
+    """(2, 3) map from a picture to the 112x112 picture of ArcFace, from its five points."""
     return np.asarray(cv2.estimateAffinePartial2D(points5, ARCFACE_POINTS, method=cv2.LMEDS)[0])
 
 
-def _to_box(mesh: Floats) -> Floats:
+def box_matrix(mesh: Floats) -> Floats:
+    """(2, 3) map from a picture to a 112x112 square around the face, from its mesh."""
     low, high = mesh[:VERTICES].min(0), mesh[:VERTICES].max(0)
     top = low[1] - 0.12 * (high[1] - low[1])
     side = max(high[0] - low[0], high[1] - top)

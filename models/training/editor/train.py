@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from models.arrays import Floats
 from models.embedded import EMBEDDED
 from models.embedded.ageing import Ageing
+from models.embedded.attributes import ATTRIBUTES
 from models.embedded.skin import Skin
 from models.face.canvas import Canvas
 from models.face.head_space import head_picture
@@ -26,7 +27,7 @@ from models.face.texture_space import FaceSpace
 from models.training.data import WORK, FaceSet, shared_folder
 from models.training.editor.ager import new_ager, train_ager
 from models.training.editor.export import export_ager, export_reader, write_tables
-from models.training.editor.networks import ATTRIBUTES, Reader
+from models.training.editor.networks import Reader
 from models.training.editor.pairs import PairFactory, Pairs, make_pairs, usable
 from models.training.editor.reader import train_reader
 from models.training.editor.statistics import (

@@ -20,7 +20,8 @@ from models.arrays import Floats, Image
 from models.editor import Crop
 from models.embedded import EMBEDDED
 from models.embedded import editor as embedded_editor
-from models.embedded.editor import EmbeddedControls, read_tables
+from models.embedded.attributes import read_tables
+from models.embedded.editor import EmbeddedControls
 from models.embedded.removal import GREY_LEVELS, SIZE, erase, network_input
 from models.embedded.scalp import ScalpModel, head_map, outline_features, skin_tone
 from models.face.canvas import covered

@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.embedded import EMBEDDED
-from models.embedded.editor import read_tables
+from models.embedded.attributes import read_tables
 from models.embedded.removal import CHANNELS, ERASED, REMOVAL
 from models.embedded.scalp import ScalpModel
 from models.face.texture_space import FaceSpace
 from models.training.data import WORK, FaceSet, shared_folder
-from models.training.editor.export import export
+from models.training.editor.export import export_network
 from models.training.hair.mattes import MATTES, make_mattes
 from models.training.hair.networks import Critic, Removal
 from models.training.hair.scenes import Scenes, choose_people
@@ -66,7 +66,9 @@ def main(argv: list[str]) -> int:
     if options.export:
         network = Removal()
         network.load_state_dict(torch.load(options.checkpoint, map_location="cpu", weights_only=True)["average"])
-        export(network, {"given": torch.rand(1, CHANNELS, CROP, CROP)}, ["drawn"], options.export / REMOVAL, half=True)
+        export_network(
+            network, {"given": torch.rand(1, CHANNELS, CROP, CROP)}, ["drawn"], options.export / REMOVAL, half=True
+        )
         return 0
     scenes = training_scenes(FaceSet.load(options.shared), options.shared, options.mattes)
     trainer = Trainer(torch.device(options.device), options.checkpoint, options.start)

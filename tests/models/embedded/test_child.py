@@ -4,8 +4,8 @@ import pytest
 from engines.base import Engine, TensorSpec
 from models.editor import Crop, Editor, Masks
 from models.embedded import EMBEDDED
+from models.embedded.attributes import TABLES
 from models.embedded.child import DETAIL, SEEN, SHAPE, TONE, YEARS, YOUTH, Child, ChildControls, load
-from models.embedded.editor import TABLES
 from models.face.texture_space import FaceSpace
 from models.training.data import FaceSet
 from models.training.editor.statistics import fleeting_modes

@@ -10,20 +10,9 @@ from engines.select import load as load_engine
 from models.editor import Crop, Editor, Masks
 from models.embedded import EMBEDDED
 from models.embedded.ageing import COMPRESSED, compress_change, decompress_change, youth_of
-from models.embedded.editor import (
-    AGE,
-    AGER,
-    BALD,
-    GREY,
-    HAT,
-    OLDER,
-    READER,
-    SMILE,
-    TABLES,
-    YOUNGER,
-    EmbeddedControls,
-    load,
-)
+from models.embedded.attributes import AGE, AGER, BALD, GREY, HAT, READER, SMILE, TABLES
+from models.embedded.editor import EmbeddedControls, load
+from models.embedded.latent import LENGTH, EmbeddedLatent
 from models.face.texture_space import FaceSpace
 from models.training.apply import apply_edit
 from tests.models.editing import rendered
@@ -87,9 +76,10 @@ def test_it_is_an_editor(editor):
 
 def test_the_latent_holds_both_ways_of_the_skin(editor, crop):
     latent = editor.encode(crop, editor.Controls())
-    assert latent.shape == (YOUNGER.stop,)
+    assert latent.shape == (LENGTH,)
     assert latent.dtype == np.float32
-    older, younger = decompress_change(latent[OLDER]), decompress_change(latent[YOUNGER])
+    parts = EmbeddedLatent.unpack(latent)
+    older, younger = decompress_change(parts.older), decompress_change(parts.younger)
     assert older.shape == younger.shape == (192, 192, 3)
     assert -0.2 > np.median(older) > -0.5
     assert -0.1 < np.median(younger) < 0.1

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from models.embedded import EMBEDDED
-from models.embedded.editor import TABLES
+from models.embedded.attributes import TABLES
 from models.embedded.hair_removal import loss_order, remove_hair
 from models.embedded.scalp import BROW_LINE, ScalpModel, head_map, outline_features, skin_tone
 from models.face.imaging import fill, smoothstep

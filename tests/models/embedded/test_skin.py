@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from models.embedded import EMBEDDED
-from models.embedded.editor import TABLES
+from models.embedded.attributes import TABLES
 from models.embedded.skin import OLDER, Skin, middle_band, visibility_gain
 from models.face.imaging import LUMINANCE
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from models.embedded import EMBEDDED
-from models.embedded.editor import TABLES
+from models.embedded.attributes import TABLES
 from models.face.texture_space import SIZE, STEP, VERTICES, FaceSpace
 
 TURN = np.array([[1.1, -0.2, 60.0], [0.2, 1.1, 20.0]], np.float32)

@@ -5,7 +5,7 @@ import torch
 
 from models.editor import Edit
 from models.embedded import EMBEDDED
-from models.embedded.editor import TABLES
+from models.embedded.attributes import TABLES
 from models.face.texture_space import SIZE, FaceSpace
 from models.training.apply import apply_edit
 from models.training.data import FaceSet

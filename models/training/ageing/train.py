@@ -1,0 +1,498 @@
+"""Train the head's ageing: the way back to photographs, then beside critics that know what an age looks like.
+
+Targets are always photographs. A first pair's input is a portrait that the embedded editor made young or old; later
+the network's own outputs take the editor's place (back-translation, Sennrich et al. 2016), so that what it takes away
+is what it learns to bring. Where no photograph says what a face looks like at an age, two critics and the reader do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from engines.graph.onnx_module import OnnxModule
+from models.embedded import EMBEDDED
+from models.embedded.attributes import READER, read_tables
+from models.face.texture_space import SIZE as TEXTURE
+from models.face.texture_space import FaceSpace
+from models.training.ageing.guides import Guides
+from models.training.ageing.networks import AgeCritic, HeadAger, conditions_of, label_of
+from models.training.ageing.prepare import prepare
+from models.training.ageing.samples import RELIEF, WHOLE, Sample, Samples
+from models.training.data import SIZE, WORK, FaceSet, shared_folder
+from models.training.editor.networks import READER_SIZE
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Sizes of a step and weights of the losses. Differences are of RGB / 64.
+
+    Attributes:
+        pairs: paired examples of a step.
+        journeys: examples of a step that go where no pair leads.
+        rate: learning rate.
+        critic_rate: learning rate of the critics.
+        average: decay of the weights' moving average.
+        alone: steps before the critics join.
+        critics_every: steps from one that the critics take part in to the next.
+        critics_alone: the critics' first steps, in which they only learn.
+        rounds_from: step from which the network's own outputs become inputs.
+        own_inputs: share of the pairs that are made of them.
+        remembered: outputs that are kept for it.
+        gradient: weight of the difference of gradients.
+        features: weight of the critics' feature difference of pairs.
+        fooled_pair: weight of the critics' verdict on pairs.
+        fooled: weight of the critics' verdict on journeys.
+        skin: weight of the texture square's critic over the portrait's.
+        fake: weight of the drawn as a fake.
+        wrong_age: weight of a photograph under a wrong age, as a fake; with `fake` it makes up 1, or the critics call
+            everything a fake.
+        age: weight of the reader's error of age on journeys, of a century.
+        calm: weight of the change of broad light and colour beside the hair, on journeys.
+        still: weight of the change of what is neither face nor hair, on journeys.
+        relief: weight of a hint of relief, on journeys.
+        whole: weight of a hint of the whole picture, on journeys.
+    """
+
+    pairs: int = 4
+    journeys: int = 3
+    rate: float = 4e-4
+    critic_rate: float = 1e-3
+    average: float = 0.995
+    alone: int = 150
+    critics_every: int = 1
+    critics_alone: int = 80
+    rounds_from: int = 600
+    own_inputs: float = 0.4
+    remembered: int = 192
+    gradient: float = 0.8
+    features: float = 0.8
+    fooled_pair: float = 0.06
+    fooled: float = 0.4
+    skin: float = 0.8
+    fake: float = 0.6
+    wrong_age: float = 0.4
+    age: float = 0.08
+    calm: float = 1.0
+    still: float = 0.15
+    relief: float = 0.7
+    whole: float = 1.2
+
+
+CHECKPOINT = "head_ager.pt"
+SAVE_SECONDS = 180
+REPORT_STEPS = 20
+CURVE = 0.97
+"""Decay of the reported losses."""
+WRONG_BY = 18.0
+"""Years by which a wrong label is wrong at least."""
+
+State = dict[str, Any]
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def main(argv: list[str]) -> int:
+    """Train, or go on from the checkpoint, for so many minutes."""
+    parser = argparse.ArgumentParser(prog="python -m models.training ageing", description=__doc__)
+    parser.add_argument("--work", type=Path, default=WORK / "ageing", help="folder of caches and checkpoints")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=1, help="processor threads torch may use")
+    parser.add_argument("--workers", type=int, default=0, help="threads that draw examples, e.g. 12 beside a GPU")
+    parser.add_argument("--minutes", type=float, default=60, help="time for this run")
+    parser.add_argument("--pairs", type=int, help="paired examples of a step, e.g. 32 on a GPU")
+    parser.add_argument("--journeys", type=int, help="unpaired examples of a step")
+    parser.add_argument("--export", type=Path, help="write the checkpoint's averaged network and critics there, small")
+    options = parser.parse_args(argv)
+    if options.export:
+        export_state(options.work / CHECKPOINT, options.export)
+        return 0
+    torch.set_num_threads(options.threads)
+    cv2.setNumThreads(1)
+    faces = FaceSet.load(shared_folder())
+    space = FaceSpace.from_tables(read_tables(EMBEDDED))
+    prepared = prepare(faces, options.work)
+    guides = Guides(faces, space, prepared.masks, options.work / "relief.npy")
+    samples = Samples(faces, prepared, space, guides)
+    given = {name: getattr(options, name) for name in ("pairs", "journeys") if getattr(options, name)}
+    trainer = Trainer(
+        samples, replace(Plan(), **given), torch.device(options.device), options.work / CHECKPOINT, options.workers
+    )
+    signal.signal(signal.SIGTERM, lambda *_: trainer.stop())
+    trainer.run(options.minutes)
+    return 0
+
+
+class Trainer:
+    """The networks, their optimisers and what the network drew of late.
+
+    Args:
+        samples: draws the examples.
+        plan: sizes and weights.
+        device: what to train on.
+        checkpoint: where the state is kept; training goes on from it.
+        workers: threads that draw the examples of the next step; 0 draws them in between, which repeats exactly.
+    """
+
+    def __init__(self, samples: Samples, plan: Plan, device: torch.device, checkpoint: Path, workers: int = 0) -> None:
+        torch.manual_seed(0)
+        self._samples = samples
+        self._plan = plan
+        self._device = device
+        self._checkpoint = checkpoint
+        self._pool = ThreadPoolExecutor(workers) if workers else None
+        self._ahead: list[list[Future[Sample]]] = []
+        self.network = _placed(HeadAger(), device)
+        self.critics = _placed(
+            nn.ModuleDict({"head": AgeCritic(5), "skin": AgeCritic(3, (32, 64, 96, 128), first=1)}), device
+        )
+        self.average = AveragedModel(
+            self.network,
+            multi_avg_fn=get_ema_multi_avg_fn(plan.average),  # type: ignore[no-untyped-call]
+        )
+        self._reader: nn.Module = OnnxModule(onnx.load(str(EMBEDDED / READER))).to(device).requires_grad_(False)
+        self._optimiser = torch.optim.AdamW(self.network.parameters(), plan.rate, betas=(0.9, 0.99))
+        self._critic_optimiser = torch.optim.AdamW(self.critics.parameters(), plan.critic_rate, betas=(0.5, 0.99))
+        self._parts: dict[str, Any] = {
+            "network": self.network,
+            "critics": self.critics,
+            "average": self.average,
+            "optimiser": self._optimiser,
+            "critic_optimiser": self._critic_optimiser,
+        }
+        self._stopped = False
+        self.step, self.taught, self.seconds = 0, 0, 0.0
+        self.losses: dict[str, float] = {}
+        self.memory: list[Sample] = []
+        if checkpoint.is_file():
+            self.load(torch.load(checkpoint, map_location=device, weights_only=True))
+        self._generator = np.random.default_rng(self.step)
+
+    def load(self, state: State) -> None:
+        """Take up a saved state, or one that `export_state` made small; what it does not hold stays as it is."""
+        for name, part in self._parts.items():
+            if name in state:
+                part.load_state_dict(state[name])
+        if "network" not in state and "average" in state:
+            self.network.load_state_dict(self.average.module.state_dict())
+        self.step, self.taught = int(state.get("step", 0)), int(state.get("taught", 0))
+        self.seconds = float(state.get("seconds", 0.0))
+        for optimiser, rate in ((self._optimiser, self._plan.rate), (self._critic_optimiser, self._plan.critic_rate)):
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+
+    def save(self) -> None:
+        """Write the state, all or nothing."""
+        state: State = {name: part.state_dict() for name, part in self._parts.items()}
+        part = self._checkpoint.with_suffix(".part")
+        torch.save({**state, **self._progress()}, part)
+        part.replace(self._checkpoint)
+
+    def _progress(self) -> State:
+        return {"step": self.step, "taught": self.taught, "seconds": self.seconds, "plan": asdict(self._plan)}
+
+    def stop(self) -> None:
+        """Let `run` save and return after the step that it is in."""
+        self._stopped = True
+
+    def run(self, minutes: float) -> None:
+        """Train for so many minutes and save every few of them."""
+        begun = saved = last = time.monotonic()
+        while not self._stopped and time.monotonic() - begun < minutes * 60:
+            for name, value in self.one_step().items():
+                self.losses[name] = CURVE * self.losses.get(name, value) + (1 - CURVE) * value
+            now = time.monotonic()
+            self.seconds += now - last
+            last = now
+            if self.step % REPORT_STEPS == 0:
+                text = " ".join(f"{name} {value:.4f}" for name, value in self.losses.items())
+                print(f"{time.strftime('%H:%M')} {self.seconds / 60:.1f} min step {self.step} {text}", flush=True)
+            if now - saved > SAVE_SECONDS:
+                saved = now
+                self.save()
+        self.save()
+
+    def one_step(self) -> dict[str, float]:
+        """Draw a batch, teach the critics, teach the network; returns the losses by name."""
+        plan = self._plan
+        paired, journeys, real = self._draw()
+        adversarial = bool(journeys)
+        batch = _batch([*paired, *journeys], self._device)
+        cut = len(paired)
+        with self._autocast():
+            change = self.network(batch["planes"], conditions_of(batch["male"], batch["source"], batch["target"]))
+        drawn = batch["planes"][:, :3] + change.float()
+        weight = 1 + 2 * torch.maximum(batch["planes"][:, 3:4], batch["planes"][:, 4:5])
+        error = ((drawn - batch["photograph"]) * weight)[:cut]
+        near, edges = error.abs().mean(), _edges(error)
+        loss = near + plan.gradient * edges
+        measured = {"near": float(near.detach()), "edges": float(edges.detach())}
+        if adversarial:
+            hinted, said = self._hint(batch, drawn, cut)
+            loss = loss + hinted
+            measured |= said
+        if adversarial and self.step % plan.critics_every == 0:
+            self.critics.requires_grad_(True)
+            measured["critics"] = self._teach_critics(_batch(real, self._device), batch, drawn.detach())
+            self.taught += 1
+            if self.taught > plan.critics_alone:
+                self.critics.requires_grad_(False)
+                judged, said = self._judge(batch, drawn, cut)
+                loss = loss + judged
+                measured |= said
+        rate = plan.rate * min(1.0, (self.step + 1) / 50)
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), 0.5)
+        self._optimiser.step()
+        self.average.update_parameters(self.network)
+        self._remember(journeys, drawn[cut:].detach())
+        self.step += 1
+        return measured
+
+    def _draw(self) -> tuple[list[Sample], list[Sample], list[Sample]]:
+        """Pairs, journeys and photographs of a step; with workers, those of the next one are begun at once."""
+        if self._pool is None:
+            return tuple([make(self._generator) for make in makes] for makes in self._makers())  # type: ignore[return-value]
+        ahead = self._ahead or self._begin()
+        self._ahead = self._begin()
+        return tuple([each.result() for each in futures] for futures in ahead)  # type: ignore[return-value]
+
+    def _begin(self) -> list[list[Future[Sample]]]:
+        assert self._pool is not None
+        seeds = self._generator.spawn(sum(len(makes) for makes in self._makers()))
+        return [[self._pool.submit(make, seeds.pop()) for make in makes] for makes in self._makers()]
+
+    def _makers(self) -> list[list[Callable[[np.random.Generator], Sample]]]:
+        """What draws each example of a step: pairs, journeys, photographs."""
+        plan = self._plan
+        if self.step < plan.alone:
+            return [[self._pair] * plan.pairs, [], []]
+        count = plan.pairs + plan.journeys
+        return [[self._pair] * plan.pairs, [self._samples.journey] * plan.journeys, [self._samples.real] * count]
+
+    def _pair(self, generator: np.random.Generator) -> Sample:
+        plan = self._plan
+        if self.step >= plan.rounds_from and len(self.memory) > 16 and generator.random() < plan.own_inputs:
+            return self.memory[int(generator.integers(len(self.memory)))]
+        return self._samples.pair(generator)
+
+    def _remember(self, journeys: list[Sample], drawn: Tensor) -> None:
+        """Keep what the network drew as inputs of pairs: from the age that was wanted back to the photograph."""
+        for sample, picture in zip(journeys, drawn.clamp(-2, 2).cpu().numpy(), strict=True):
+            planes = sample.planes.copy()
+            planes[:3] = picture
+            planes[8] = 0
+            photograph = sample.planes[:3]
+            back = replace(sample, planes=planes, photograph=photograph, source=sample.target, target=sample.own)
+            self.memory.append(back)
+        del self.memory[: -self._plan.remembered]
+
+    def _teach_critics(self, real: dict[str, Tensor], batch: dict[str, Tensor], drawn: Tensor) -> float:
+        plan, generator = self._plan, self._generator
+        with self._autocast():
+            loss = torch.zeros((), device=self._device)
+            # A pair's photograph is as real as any; a journey's is real under its own age.
+            true_label = label_of(real["male"], real["own"])
+            wrong_label = label_of(real["male"], _wrong_age(real["own"], generator))
+            asked = label_of(batch["male"], batch["target"])
+            for views_real, views_fake, name in self._views(real, real["photograph"], batch, drawn):
+                critic = self.critics[name]
+                weight = plan.skin if name == "skin" else 1.0
+                _, real_said = critic(torch.cat([views_real, views_real]), torch.cat([true_label, wrong_label]))
+                _, fake_said = critic(views_fake, asked)
+                count = len(views_real)
+                for said, fake in zip(real_said, fake_said, strict=True):
+                    right, wrong = said[:count].float(), said[count:].float()
+                    loss = loss + weight * (
+                        functional.relu(1 - right).mean()
+                        + plan.fake * functional.relu(1 + fake.float()).mean()
+                        + plan.wrong_age * functional.relu(1 + wrong).mean()
+                    )
+        self._critic_optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._critic_optimiser.step()
+        return float(loss.detach())
+
+    def _judge(self, batch: dict[str, Tensor], drawn: Tensor, cut: int) -> tuple[Tensor, dict[str, float]]:
+        """What the critics say of the drawn; pairs are compared with their photographs besides."""
+        plan = self._plan
+        label = label_of(batch["male"], batch["target"])
+        fooled_pair = fooled = likeness = torch.zeros((), device=self._device)
+        with self._autocast():
+            for real, fake, name in self._views(batch, batch["photograph"], batch, drawn):
+                critic, weight = self.critics[name], plan.skin if name == "skin" else 1.0
+                features, said = critic(fake, label)
+                with torch.no_grad():
+                    wanted, _ = critic(real[:cut], label[:cut])
+                for a, b in zip(features, wanted, strict=True):
+                    likeness = likeness + weight * (a[:cut].float() - b.float()).abs().mean() / len(features)
+                for verdict in said:
+                    fooled_pair = fooled_pair - weight * verdict[:cut].float().mean()
+                    fooled = fooled - weight * verdict[cut:].float().mean()
+        loss = plan.features * likeness + plan.fooled_pair * fooled_pair + plan.fooled * fooled
+        named = {"features": likeness, "fooled_pair": fooled_pair, "fooled": fooled}
+        return loss, {name: float(value.detach()) for name, value in named.items()}
+
+    def _hint(self, batch: dict[str, Tensor], drawn: Tensor, cut: int) -> tuple[Tensor, dict[str, float]]:
+        """What is known of journeys without a photograph: the age that the reader shall read, hints, what stays."""
+        plan = self._plan
+        journey = {name: value[cut:] for name, value in batch.items()}
+        result, seen = drawn[cut:], journey["planes"]
+        years = (self._read_age(result, journey["head"]) - journey["target"] / 100).abs().mean()
+        shift = functional.avg_pool2d((result - seen[:, :3]) * (1 - seen[:, 3:4]), 32).abs().mean()
+        beside = (1 - torch.maximum(seen[:, 3:4], seen[:, 4:5]).clamp(0, 1)) * (result - seen[:, :3])
+        still = beside.abs().mean()
+        away = result - journey["photograph"]
+        skin = seen[:, 4:5] * (1 - seen[:, 3:4])
+        found = (_fine(away).abs() * skin).sum((1, 2, 3)) / (1 + skin.sum((1, 2, 3)))
+        relief = found @ (journey["hint"] == RELIEF).float() / len(away)
+        whole = away.abs().mean((1, 2, 3)) @ (journey["hint"] == WHOLE).float() / len(away)
+        loss = plan.age * years + plan.calm * shift + plan.still * still + plan.relief * relief + plan.whole * whole
+        named = {"years": 100 * years, "still": still, "relief": relief, "whole": whole}
+        return loss, {name: float(value.detach()) for name, value in named.items()}
+
+    def _views(
+        self, real: dict[str, Tensor], photographs: Tensor, fake: dict[str, Tensor], drawn: Tensor
+    ) -> list[tuple[Tensor, Tensor, str]]:
+        """What each critic sees of the real and of the drawn, varied alike (Zhao et al. 2020, DiffAugment)."""
+        generator = self._generator
+        views = []
+        for name in ("head", "skin"):
+            pair = []
+            for batch, pictures in ((real, photographs), (fake, drawn)):
+                if name == "head":
+                    view = torch.cat([pictures, batch["planes"][:, 3:5]], 1)
+                else:
+                    view = unwrap(pictures, batch["nodes"])
+                pair.append(_vary(view, generator))
+            views.append((pair[0], pair[1], name))
+        return views
+
+    def _read_age(self, pictures: Tensor, head: Tensor) -> Tensor:
+        """The reader's age of varied views, (B,) centuries, differentiable."""
+        generator = self._generator
+        moved = head + torch.from_numpy(generator.normal(0, 1, head.shape).astype(np.float32)).to(head) * torch.tensor(
+            [0.02, 0.02, 2.5], device=head.device
+        )
+        axis = torch.arange(READER_SIZE, dtype=torch.float32, device=head.device)
+        y, x = torch.meshgrid(axis, axis, indexing="ij")
+        places = torch.stack([x, y, torch.ones_like(x)], -1) @ moved[:, None].transpose(-1, -2)
+        view = functional.grid_sample(
+            pictures, places * (2 / (SIZE - 1)) - 1, mode="bilinear", padding_mode="border", align_corners=True
+        )
+        if generator.random() < 0.5:
+            view = view.flip(-1)
+        gain = torch.from_numpy(generator.uniform(0.85, 1.1, (len(view), 1, 1, 1)).astype(np.float32)).to(view)
+        noise = torch.from_numpy(generator.normal(0, 4, tuple(view.shape)).astype(np.float32)).to(view)
+        shown = ((view + 2) * 64 * gain + noise).clamp(0, 255)
+        return self._reader(shown)[0][:, 0]
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self._device.type, torch.bfloat16)
+
+
+def export_state(checkpoint: Path, out: Path) -> None:
+    """Write what training can go on from, small: the averaged network and the critics in half precision.
+
+    Args:
+        checkpoint: what `Trainer.save` wrote.
+        out: the file; copied to the checkpoint's place, training goes on from it.
+    """
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    small = {
+        name: {key: value.half() if value.is_floating_point() else value for key, value in state[name].items()}
+        for name in ("average", "critics")
+    }
+    part = out.with_suffix(".part")
+    torch.save({**small, "step": state["step"], "taught": state["taught"], "seconds": state["seconds"]}, part)
+    part.replace(out)
+
+
+def unwrap(pictures: Tensor, nodes: Tensor) -> Tensor:
+    """Portraits sampled into the texture square, (B, C, 192, 192).
+
+    Args:
+        pictures: (B, C, 256, 256).
+        nodes: (B, 64, 64, 2), pixels of the lattice.
+    """
+    grid = functional.interpolate(nodes.permute(0, 3, 1, 2), (TEXTURE, TEXTURE), mode="bilinear", align_corners=False)
+    grid = grid.permute(0, 2, 3, 1) * (2 / (SIZE - 1)) - 1
+    return functional.grid_sample(pictures, grid, mode="bilinear", padding_mode="border", align_corners=True)
+
+
+def _vary(view: Tensor, generator: np.random.Generator) -> Tensor:
+    """Shift, brightness, colour and a hole, another for each picture; the same operations on gradients."""
+    count, channels, height, width = view.shape
+    rgb, rest = view[:, :3], view[:, 3:]
+    light, colour = torch.from_numpy(generator.normal(0, (0.12, 0.15), (count, 2)).astype(np.float32)).to(view).T
+    rgb = rgb + light[:, None, None, None]
+    middle = rgb.mean(1, keepdim=True)
+    rgb = middle + (rgb - middle) * (1 + colour[:, None, None, None])
+    view = torch.cat([rgb, rest], 1) if channels > 3 else rgb
+    moved = []
+    for place in range(count):
+        right, down = (int(generator.integers(-height // 12, height // 12 + 1)) for _ in range(2))
+        picture = torch.roll(view[place], (down, right), (1, 2))
+        hole = torch.ones_like(picture[:1])
+        if generator.random() < 0.4:
+            top, left = (int(generator.integers(0, side)) for side in (height, width))
+            hole[:, top : top + height // 4, left : left + width // 4] = 0
+        moved.append(picture * hole)
+    return torch.stack(moved)
+
+
+def _wrong_age(own: Tensor, generator: np.random.Generator) -> Tensor:
+    """Another age for each, at least `WRONG_BY` years off."""
+    years = []
+    for age in own.tolist():
+        low, high = max(0.0, age - WRONG_BY - 16), max(0.0, 88 - (age + WRONG_BY))
+        place = generator.uniform(0, low + high)
+        years.append(16 + place if place < low else age + WRONG_BY + (place - low))
+    return torch.tensor(years, dtype=own.dtype, device=own.device)
+
+
+def _fine(x: Tensor) -> Tensor:
+    """What is finer than 16 pixels of the mean of the channels."""
+    grey = x.mean(1, keepdim=True)
+    broad = functional.interpolate(functional.avg_pool2d(grey, 8), scale_factor=8.0, mode="bilinear")
+    return grey - broad
+
+
+def _edges(x: Tensor) -> Tensor:
+    return (x[..., 1:] - x[..., :-1]).abs().mean() + (x[..., 1:, :] - x[..., :-1, :]).abs().mean()
+
+
+def _batch(samples: list[Sample], device: torch.device) -> dict[str, Tensor]:
+    def stacked(name: str) -> NDArray[Any]:
+        return np.stack([np.asarray(getattr(sample, name), np.float32) for sample in samples])
+
+    pictures = {
+        name: torch.from_numpy(stacked(name)).to(device, memory_format=torch.channels_last)
+        for name in ("planes", "photograph")
+    }
+    others = {
+        name: torch.from_numpy(stacked(name)).to(device)
+        for name in ("nodes", "head", "male", "source", "target", "own", "hint")
+    }
+    return pictures | others
+
+
+def _placed(module: Module, device: torch.device) -> Module:
+    return module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -1,0 +1,164 @@
+// What can be set, from the JSON schemas that the server publishes: its settings' and its editors' controls'.
+
+import { capital } from "./words.js";
+
+/**
+ * @typedef {boolean|number|string|null} Value
+ * @typedef {Record<string, Value>} Look controls that are not at their standard.
+ *
+ * @typedef {object} Shape one property of a JSON schema, or a part of it.
+ * @property {string} [type]
+ * @property {string} [format]
+ * @property {string} [title]
+ * @property {string} [description]
+ * @property {Value} [default]
+ * @property {number} [minimum]
+ * @property {number} [maximum]
+ * @property {number} [step]
+ * @property {string} [unit]
+ * @property {string} [photo]
+ * @property {string[]} [enum]
+ * @property {string} [const]
+ * @property {Shape[]} [oneOf] constants with a title and a description each.
+ * @property {Shape[]} [anyOf]
+ * @property {Shape[]} [allOf]
+ * @property {string} [$ref]
+ *
+ * @typedef {{properties?: Record<string, Shape>, $defs?: Record<string, Shape>}} Schema
+ *
+ * @typedef {{value: string, title: string, help: string}} Choice
+ *
+ * @typedef {object} Field
+ * @property {string} name
+ * @property {"number"|"switch"|"choice"|"colour"|"photo"} kind
+ * @property {string} title
+ * @property {string} help
+ * @property {string} unit
+ * @property {number} minimum
+ * @property {number} maximum
+ * @property {number} step
+ * @property {Choice[]} choices
+ * @property {boolean} nullable
+ * @property {Value} standard
+ * @property {string} photo label of the button that takes a photo, "" for none.
+ */
+
+/**
+ * @param {Schema} [schema]
+ * @returns {Field[]} what it describes; what this page cannot draw is left out.
+ */
+export function fieldsOf(schema = {}) {
+  return Object.entries(schema.properties ?? {}).flatMap(([name, property]) => fieldOf(name, property, schema.$defs ?? {}) ?? []);
+}
+
+/**
+ * @param {string} name
+ * @param {Shape} property
+ * @param {Record<string, Shape>} definitions
+ * @returns {Field|null}
+ */
+function fieldOf(name, property, definitions) {
+  const options = property.anyOf ?? [property];
+  const nullable = options.some((option) => option.type === "null");
+  const shape = { ...resolve(options.find((option) => option.type !== "null") ?? {}, definitions), ...withoutShape(property) };
+  const field = {
+    name,
+    title: property.title ?? name,
+    help: property.description ?? "",
+    unit: property.unit ?? "",
+    nullable,
+    standard: property.default ?? null,
+    choices: [],
+    minimum: 0,
+    maximum: 1,
+    step: 1,
+    photo: property.photo ?? "",
+  };
+  if (shape.format === "photo") return { ...field, kind: "photo" };
+  if (shape.type === "boolean") return { ...field, kind: "switch" };
+  if (shape.format === "color") return { ...field, kind: "colour" };
+  const choices = choicesOf(shape);
+  if (choices.length > 0) return { ...field, kind: "choice", choices };
+  if (shape.type === "number" || shape.type === "integer") {
+    const { minimum, maximum } = shape;
+    if (minimum === undefined || maximum === undefined) return null;
+    const step = shape.type === "integer" ? 1 : (property.step ?? shape.step ?? niceStep(maximum - minimum));
+    return { ...field, kind: "number", minimum, maximum, step };
+  }
+  return null;
+}
+
+/**
+ * @param {Shape} shape
+ * @param {Record<string, Shape>} definitions
+ * @returns {Shape}
+ */
+function resolve(shape, definitions) {
+  const name = (shape.$ref ?? shape.allOf?.[0]?.$ref)?.split("/").at(-1);
+  return name ? (definitions[name] ?? {}) : shape;
+}
+
+/**
+ * @param {Shape} property
+ * @returns {Shape}
+ */
+function withoutShape({ anyOf, allOf, $ref, title, description, default: standard, ...rest }) {
+  return rest;
+}
+
+/**
+ * @param {Shape} shape
+ * @returns {Choice[]} the server's words for each value, or the value itself in words.
+ */
+function choicesOf({ oneOf, enum: values, const: only }) {
+  /** @type {Shape[]} */
+  const named = oneOf ?? (values ?? (only === undefined ? [] : [only])).map((value) => ({ const: value }));
+  return named.flatMap(({ const: value, title, description: help = "" }) =>
+    value === undefined ? [] : { value, title: title ?? capital(value.replaceAll("_", " ")), help },
+  );
+}
+
+/** @param {number} range */
+function niceStep(range) {
+  return 10 ** Math.floor(Math.log10(range / 99));
+}
+
+/**
+ * @param {Field} field
+ * @param {unknown} value
+ * @returns {Value} `value` if the field can hold it, its standard value otherwise.
+ */
+export function fitting(field, value) {
+  return fits(field, value) ? value : field.standard;
+}
+
+/**
+ * @param {Field} field
+ * @param {unknown} value
+ * @returns {value is Value}
+ */
+function fits(field, value) {
+  if (value === null) return field.nullable;
+  switch (field.kind) {
+    case "number":
+      return typeof value === "number" && value >= field.minimum && value <= field.maximum;
+    case "switch":
+      return typeof value === "boolean";
+    case "choice":
+      return field.choices.some((choice) => choice.value === value);
+    case "colour":
+      return typeof value === "string" && /^#[0-9a-f]{6}$/i.test(value);
+    case "photo":
+      return typeof value === "string" && /^[0-9a-f]+$/.test(value);
+  }
+}
+
+/**
+ * @param {Field[]} fields
+ * @param {Record<string, unknown>} values
+ * @returns {Look} the values that differ from standard and fit: what is worth sending and remembering.
+ */
+export function changedValues(fields, values) {
+  const pairs = fields.map((field) => ({ field, value: fitting(field, values[field.name] ?? field.standard) }));
+  return Object.fromEntries(pairs.filter(({ field, value }) => value !== field.standard).map(({ field, value }) => [field.name, value]));
+}

@@ -1,0 +1,182 @@
+// What the page knows and what the user wants. No element, no connection.
+
+import { changedValues, fieldsOf, fitting } from "./fields.js";
+import { remember, remembered } from "./storage.js";
+
+/**
+ * @import { Field, Look, Schema, Value } from "./fields.js"
+ *
+ * @typedef {{title: string, controls: Look}} Preset
+ *
+ * @typedef {object} EditorInfo an editor, as the server describes it.
+ * @property {string} name
+ * @property {string} title
+ * @property {string} description
+ * @property {string} state
+ * @property {string} why what keeps it from running, "" for nothing.
+ * @property {string} licence
+ * @property {number} size_mb 0 when unknown.
+ * @property {Schema} controls
+ * @property {Preset[]} presets
+ *
+ * @typedef {object} Capabilities what the server can do.
+ * @property {string} [version]
+ * @property {EditorInfo[]} editors
+ * @property {Schema} settings of a stream.
+ * @property {RTCIceServer[]} [iceServers]
+ *
+ * @typedef {object} KnownSettings settings of a stream that have widgets of their own.
+ * @property {string} editor
+ * @property {Look} controls
+ * @property {boolean} bypass
+ * @property {string} faces
+ * @property {number|null} lock id of the one face that is edited; belongs to a session.
+ * @property {string} lost
+ *
+ * @typedef {KnownSettings & Record<string, Value|Look>} Settings those the page knows by name, and all others of the schema.
+ *
+ * @typedef {object} Preferences what is chosen for this device, and remembered on it.
+ * @property {boolean} mirror
+ * @property {string} device id of the camera, "" for the default one.
+ * @property {string} resolution such as "640x480".
+ * @property {boolean} sound
+ * @property {string} output name under which this session can be watched, "" for none; only who knows it can.
+ */
+
+export class Page {
+  /** @type {Capabilities|null} null until the server has told them. */
+  capabilities = null;
+  /** @type {EditorInfo|null} the one in use. */
+  editor = null;
+  /** @type {Field[]} of the editor in use. */
+  controls = [];
+  /** @type {Field[]} of the stream's settings. */
+  settings = [];
+  /** @type {Settings} complete once the capabilities are known. */
+  wanted = /** @type {Settings} */ ({ controls: {} });
+  /** @type {Settings|null} what the server last said it uses. */
+  confirmed = null;
+  /** Whether edited video is on screen. */
+  live = false;
+  /** Name of the state that is shown over the video, "" for none. */
+  state = "";
+  /** Why it is in that state, in the server's words. */
+  reason = "";
+
+  /** @type {Preferences} */
+  preferences;
+  /** @type {Record<string, Look>} editor name -> controls, so that switching editors keeps each one's look. */
+  #looks;
+
+  constructor() {
+    const { mirror = true, device = "", resolution = "640x480", sound = false, output = "", controls } = remembered();
+    this.preferences = { mirror, device, resolution, sound, output };
+    this.#looks = Object.fromEntries(Object.entries(controls ?? {}).map(([editor, look]) => [editor, withoutPhoto(look)]));
+  }
+
+  /** Settings that hold for the next session as well: ids of faces belong to one. */
+  get lasting() {
+    return { ...this.wanted, lock: null };
+  }
+
+  /** The control that makes a lifespan, if the editor has one. */
+  get ageField() {
+    return this.controls.find(({ name, kind }) => kind === "number" && ["age", "target_age"].includes(name));
+  }
+
+  /**
+   * Take in what the server can do. The first time, what was set last time is wanted again.
+   *
+   * @param {Capabilities} capabilities
+   */
+  learn(capabilities) {
+    if (this.capabilities === null) this.wanted = startingSettings(capabilities.settings, remembered().settings);
+    this.capabilities = capabilities;
+    this.settings = fieldsOf(capabilities.settings);
+  }
+
+  /** @param {string} name */
+  editorNamed(name) {
+    return this.capabilities?.editors.find((editor) => editor.name === name) ?? null;
+  }
+
+  /** The editor to begin with: the wanted one, or the first that is ready. */
+  get firstEditor() {
+    const ready = this.capabilities?.editors.filter(({ state }) => state === "ready") ?? [];
+    return ready.find(({ name }) => name === this.wanted.editor) ?? ready[0] ?? null;
+  }
+
+  /**
+   * Make an editor the one in use, and its last look the one that is wanted.
+   *
+   * @param {EditorInfo|null} editor
+   */
+  use(editor) {
+    this.editor = editor;
+    this.controls = fieldsOf(editor?.controls);
+    const name = editor?.name ?? "";
+    this.wanted = { ...this.wanted, editor: name, controls: changedValues(this.controls, this.#looks[name] ?? {}) };
+  }
+
+  /**
+   * Want other settings, and remember them.
+   *
+   * @param {Partial<Settings>} patch
+   */
+  want(patch) {
+    this.wanted = /** @type {Settings} */ ({ ...this.wanted, ...patch });
+    if (patch.controls) this.#looks[this.wanted.editor] = patch.controls;
+    this.#rememberSettings();
+  }
+
+  /** Want what the server uses, which is something else when it refused what was wanted. */
+  follow() {
+    if (!this.confirmed) return;
+    this.wanted = { ...this.confirmed, controls: changedValues(this.controls, this.confirmed.controls) };
+    if (this.editor) this.#looks[this.confirmed.editor] = this.wanted.controls;
+    this.#rememberSettings();
+  }
+
+  /**
+   * Choose something for this device, and remember it.
+   *
+   * @param {Partial<Preferences>} choice
+   */
+  prefer(choice) {
+    Object.assign(this.preferences, choice);
+    remember(choice);
+  }
+
+  #rememberSettings() {
+    remember({ settings: this.lasting, controls: this.#looks });
+  }
+}
+
+/**
+ * What was set last time, where the server still has that setting and takes that value; the standard value otherwise. It
+ * would refuse all settings for one that it does not know.
+ *
+ * @param {Schema} schema of the settings.
+ * @param {Record<string, any>} [last] from this device's memory.
+ * @returns {Settings}
+ */
+export function startingSettings(schema, last) {
+  const fields = new Map(fieldsOf(schema).map((field) => [field.name, field]));
+  const pairs = Object.entries(schema.properties ?? {}).map(([name, { default: standard = null }]) => {
+    const field = fields.get(name);
+    const value = last?.[name] ?? standard;
+    return [name, field ? fitting(field, value) : value];
+  });
+  return { ...Object.fromEntries(pairs), controls: withoutPhoto(last?.controls), lock: null };
+}
+
+/**
+ * The server keeps what it read of a photo only while it runs.
+ *
+ * @param {Look} [look]
+ * @returns {Look}
+ */
+function withoutPhoto(look) {
+  const { photo, ...rest } = look ?? {};
+  return rest;
+}

@@ -1,0 +1,127 @@
+// The picture and its toolbar: before and after, mirror, faces to press, snapshots, recordings, full screen.
+
+import { BeforeView, DelayMeter } from "./before.js";
+import { setUpCompare } from "./compare.js";
+import { byId } from "./dom.js";
+import { setUpFaces } from "./faces.js";
+import { Recorder, takeSnapshot } from "./recorder.js";
+
+/**
+ * @import { Page } from "./page.js"
+ * @import { ServerStats } from "./stats.js"
+ */
+
+export class Picture {
+  camera = byId("camera", HTMLVideoElement);
+  edited = byId("edited", HTMLVideoElement);
+  #canvas = byId("before", HTMLCanvasElement);
+  #picture = byId("picture");
+  #capture = ["snapshot", "strip", "record"].map((id) => byId(id, HTMLButtonElement));
+  #meter = new DelayMeter(this.camera, this.edited);
+  #before = new BeforeView(this.camera, this.edited, this.#canvas, this.#meter);
+  #recorder = new Recorder((name) => {
+    this.showRecording();
+    this.#toast(name ? `Saved ${name}` : "Nothing was recorded.");
+  });
+  /** @type {Page} */
+  #page;
+  /** @type {(text: string) => void} */
+  #toast;
+
+  /**
+   * @param {Page} page
+   * @param {{toast: (text: string) => void, onFace: (id: number) => void}} handlers onFace: the user pressed a face.
+   */
+  constructor(page, { toast, onFace }) {
+    this.#page = page;
+    this.#toast = toast;
+    this.compare = setUpCompare({ picture: this.#picture, divider: byId("divider"), views: byId("views") }, () => this.#runBefore());
+    this.faces = setUpFaces(byId("faces"), onFace);
+    this.edited.addEventListener("resize", () => {
+      this.#picture.style.setProperty("--ratio", String(this.edited.videoWidth / this.edited.videoHeight));
+    });
+  }
+
+  /** Delay from camera to screen in ms, null until it is measured. */
+  get delay() {
+    return this.#meter.delay;
+  }
+
+  goLive() {
+    for (const tool of this.#capture) tool.disabled = false;
+    this.#meter.start();
+    this.#runBefore();
+  }
+
+  end() {
+    this.#recorder.stop();
+    this.#meter.stop();
+    this.#before.run(false);
+    this.faces.show([], { mirror: false, locked: null });
+    for (const tool of this.#capture) tool.disabled = true;
+  }
+
+  /**
+   * Boxes around the faces, while one is to be picked.
+   *
+   * @param {ServerStats} stats
+   */
+  showFaces({ faces = [] }) {
+    const { wanted, preferences } = this.#page;
+    this.faces.show(wanted.faces === "locked" ? faces : [], { mirror: preferences.mirror, locked: wanted.lock });
+  }
+
+  showMirror() {
+    const mirror = String(this.#page.preferences.mirror);
+    this.#picture.dataset.mirror = mirror;
+    byId("mirror").setAttribute("aria-pressed", mirror);
+  }
+
+  toggleMirror() {
+    this.#page.prefer({ mirror: !this.#page.preferences.mirror });
+    this.showMirror();
+  }
+
+  /** @param {"before"|"split"} view shown, or left when it is shown already. */
+  toggleView(view) {
+    this.compare.show(this.compare.view === view ? "edited" : view);
+  }
+
+  async snapshot() {
+    if (!this.#page.live) return;
+    const name = await takeSnapshot(this.edited, this.compare.view === "edited" ? null : this.#canvas);
+    this.#toast(`Saved ${name}`);
+  }
+
+  toggleRecording() {
+    const { srcObject, videoWidth, videoHeight } = this.edited;
+    if (this.#recorder.running) this.#recorder.stop();
+    else if (this.#page.live && srcObject instanceof MediaStream && !this.#recorder.start(srcObject, videoWidth, videoHeight)) {
+      this.#toast("This browser cannot record video.");
+    }
+    this.showRecording();
+  }
+
+  showRecording() {
+    const { running } = this.#recorder;
+    const seconds = Math.floor(this.#recorder.seconds);
+    byId("record").setAttribute("aria-pressed", String(running));
+    byId("record-label").textContent = running ? "Stop" : "Record";
+    byId("recording").hidden = !running;
+    byId("recording-time").textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+  }
+
+  /** Let the time of a recording run on. */
+  tick() {
+    if (this.#recorder.running) this.showRecording();
+  }
+
+  toggleFullscreen() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else byId("stage").requestFullscreen?.().catch(() => this.#toast("This browser does not allow full screen here."));
+  }
+
+  #runBefore() {
+    this.#before.run(this.#page.live && this.compare.view !== "edited");
+  }
+}

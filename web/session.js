@@ -1,0 +1,320 @@
+// One visit: what the server can do, the camera, the connection, steering it, and going on when something is lost.
+
+import { everyFrame } from "./before.js";
+import { CameraError, mayUseCamera, openCamera, stopStream } from "./camera.js";
+import { Connection } from "./connection.js";
+import { Control } from "./control.js";
+import { Emitter } from "./emitter.js";
+import { Refusal, request } from "./http.js";
+import { tabValue } from "./storage.js";
+import { endpoint } from "./whip.js";
+import { allowedWords } from "./words.js";
+
+const STATS_EVERY_S = 1;
+const FACES_EVERY_S = 0.2;
+const RETRY_CAPABILITIES_MS = 3_000;
+
+/**
+ * @import { StateDetail } from "./connection.js"
+ * @import { Capabilities, Page, Settings } from "./page.js"
+ * @import { ServerStats } from "./stats.js"
+ *
+ * @typedef {{reason?: string, retryAt?: number|null, host?: string}} StateFacts retryAt: performance.now() time.
+ *
+ * @typedef {object} Events
+ * @property {{name: string, facts: StateFacts}} state the page is in another state, "" for live.
+ * @property {undefined} known the server has told what it can do.
+ * @property {undefined} live the first edited frame is on screen.
+ * @property {undefined} ended there is no session any more.
+ * @property {undefined} settled the server has answered every change.
+ * @property {{field: string, text: string}} refused a setting; "" where it belongs to none.
+ * @property {ServerStats} stats
+ * @property {MediaStreamTrack} camera the one in use.
+ * @property {undefined} silent there is no sound although it was wanted.
+ */
+
+/** @extends {Emitter<Events>} */
+export class Session extends Emitter {
+  #connection = new Connection();
+  /** @type {Page} */
+  #page;
+  /** @type {HTMLVideoElement} */
+  #camera;
+  /** @type {HTMLVideoElement} */
+  #edited;
+  /** @type {MediaStream|null} */
+  #stream = null;
+  /** @type {Control|null} */
+  #control = null;
+  #retryTimer = 0;
+
+  /**
+   * @param {Page} page
+   * @param {{camera: HTMLVideoElement, edited: HTMLVideoElement}} videos
+   */
+  constructor(page, { camera, edited }) {
+    super();
+    this.#page = page;
+    this.#camera = camera;
+    this.#edited = edited;
+    this.#connection.on("channel", ({ channel }) => this.#open(channel));
+    this.#connection.on("stream", ({ stream }) => this.#show(stream));
+    this.#connection.on("state", (detail) => this.#follow(detail));
+  }
+
+  /** The RTCPeerConnection in use, for statistics; null while there is none. */
+  get peer() {
+    return this.#connection.peer;
+  }
+
+  /**
+   * Put the page into a state.
+   *
+   * @param {string} name
+   * @param {StateFacts} facts
+   */
+  say(name, facts = {}) {
+    this.#page.state = name;
+    this.#page.reason = facts.reason ?? "";
+    this.emit("state", { name, facts });
+  }
+
+  // What the server can do
+
+  /** Ask the server what it can do: "known" follows; until it answers, the page says why not and asks again by itself. */
+  async begin() {
+    if (!this.#page.state) this.say("loading");
+    const token = tabValue("token");
+    try {
+      await this.refresh();
+    } catch (error) {
+      if (error instanceof Refusal && error.status === 401) return this.say(token ? "wrong-token" : "token");
+      const reason = error instanceof TypeError || !(error instanceof Error) ? "" : error.message;
+      this.say("unreachable", { reason, retryAt: performance.now() + RETRY_CAPABILITIES_MS });
+      clearTimeout(this.#retryTimer);
+      this.#retryTimer = setTimeout(() => this.#page.state === "unreachable" && this.begin(), RETRY_CAPABILITIES_MS);
+      return;
+    }
+    this.emit("known", undefined);
+  }
+
+  /** Ask the server again what it can do. */
+  async refresh() {
+    const response = await request("capabilities", tabValue("token"));
+    /** @type {Capabilities} */
+    const capabilities = await response.json();
+    this.#page.learn(capabilities);
+  }
+
+  /** Wait for the user to start, where the camera can be had at all. */
+  wait() {
+    this.say(mayUseCamera() ? "start" : "insecure", { host: location.host });
+  }
+
+  // Starting and stopping
+
+  async start() {
+    tabValue("live", "1");
+    try {
+      if (!this.#stream?.active) {
+        this.say("asking");
+        await this.#useCamera();
+      }
+    } catch (error) {
+      return this.#sayWhyNoCamera(error);
+    }
+    if (!this.#stream) return;
+    this.say("connecting");
+    this.#connection.start({
+      url: endpoint("whip", this.#page.preferences.output),
+      stream: this.#stream,
+      iceServers: this.#page.capabilities?.iceServers ?? [],
+      token: tabValue("token"),
+      settings: () => this.#page.lasting,
+    });
+  }
+
+  stop() {
+    tabValue("live", null);
+    this.#leave();
+    stopStream(this.#stream);
+    this.#stream = null;
+    this.#camera.srcObject = null;
+    this.say("start");
+  }
+
+  /** The page is going: free the place on the server. */
+  close() {
+    this.#connection.stop();
+  }
+
+  /** The page is back from where browsers keep pages. */
+  async reopen() {
+    if (this.#stream) await this.start();
+  }
+
+  /** Do what the button of the page's state says. */
+  async goOn() {
+    const { state } = this.#page;
+    if (["lost", "full", "unreachable"].includes(state) && this.#stream) return this.#connection.retryNow();
+    if (state === "unreachable") return this.begin();
+    if (state === "no-match") this.#page.preferences.device = "";
+    return this.start();
+  }
+
+  retryNow() {
+    this.#connection.retryNow();
+  }
+
+  /** A tab that slept may have lost its camera, its connection or its playing video. */
+  wake() {
+    if (document.hidden || !this.#stream) return;
+    for (const video of [this.#camera, this.#edited]) video.play().catch(() => {});
+    if (this.#stream.getVideoTracks()[0].readyState === "ended") this.start();
+    else this.#connection.retryNow();
+  }
+
+  /** Sound and the name of a stream are agreed on when a connection is made: a change needs a new one. */
+  async restart({ newCamera = false } = {}) {
+    if (!this.#stream) return;
+    this.#end();
+    if (newCamera) stopStream(this.#stream);
+    await this.start();
+  }
+
+  // The camera
+
+  /** Use the camera and resolution that are chosen now. */
+  async changeCamera() {
+    if (!this.#stream) return;
+    try {
+      await this.#useCamera();
+      await this.#connection.replaceStream(this.#stream);
+    } catch (error) {
+      if (error instanceof CameraError) this.#leave();
+      this.#sayWhyNoCamera(error);
+    }
+  }
+
+  /** Cameras were plugged in or out. */
+  async changeDevices() {
+    if (["no-camera", "no-match", "ended"].includes(this.#page.state)) await this.start();
+    else if (this.#stream) this.emit("camera", this.#stream.getVideoTracks()[0]);
+  }
+
+  /** Open the camera that is chosen; some cameras cannot be opened twice, so the old one goes first. */
+  async #useCamera() {
+    stopStream(this.#stream);
+    const { device: deviceId, resolution, sound } = this.#page.preferences;
+    const [width, height] = resolution.split("x").map(Number);
+    const stream = await openCamera({ deviceId, width, height, sound });
+    this.#stream = stream;
+    if (sound && stream.getAudioTracks().length === 0) this.emit("silent", undefined);
+    const [track] = stream.getVideoTracks();
+    track.addEventListener("ended", () => {
+      if (track !== this.#stream?.getVideoTracks()[0]) return;
+      this.#leave();
+      this.say("ended");
+    });
+    this.#camera.srcObject = stream;
+    this.emit("camera", track);
+  }
+
+  /** @param {unknown} error */
+  #sayWhyNoCamera(error) {
+    if (!(error instanceof CameraError)) throw error;
+    this.say(error.problem, { host: location.host });
+  }
+
+  // The session
+
+  /**
+   * Ask the server for a change of settings.
+   *
+   * @param {Partial<Settings>} patch
+   */
+  steer(patch) {
+    this.#control?.change(patch);
+    if ("faces" in patch) this.#wantStats();
+  }
+
+  /** @param {RTCDataChannel} channel */
+  #open(channel) {
+    const control = new Control(channel);
+    this.#control = control;
+    control.on("hello", ({ settings }) => {
+      this.#page.confirmed = settings;
+      this.#page.wanted.lock = null;
+      control.change(this.#page.wanted); // whatever was moved while the connection was made
+      this.#wantStats();
+    });
+    control.on("settings", ({ settings }) => {
+      this.#page.confirmed = settings;
+      if (control.settled) this.emit("settled", undefined);
+    });
+    control.on("error", ({ field = "", reason, allowed }) => {
+      if (control.settled) this.emit("settled", undefined);
+      const words = allowedWords(allowed);
+      this.emit("refused", { field, text: words ? `${reason} (allowed: ${words})` : reason });
+    });
+    control.on("stats", (stats) => this.emit("stats", stats));
+    control.on("silent", () => this.#connection.renew());
+    control.on("bye", ({ reason, detail = reason }) => {
+      if (reason === "shutdown") return this.#connection.renew();
+      this.#leave();
+      this.say(reason === "idle" ? "idle" : "closed", { reason: detail });
+    });
+  }
+
+  #wantStats() {
+    this.#control?.wantStats(this.#page.wanted.faces === "locked" ? FACES_EVERY_S : STATS_EVERY_S);
+  }
+
+  /** @param {MediaStream} stream what the server sends back. */
+  #show(stream) {
+    this.#edited.srcObject = stream;
+    const stopWaiting = everyFrame(this.#edited, () => {
+      if (this.#edited.srcObject !== stream) return stopWaiting();
+      if (!this.#edited.videoWidth || !this.#control) return undefined;
+      this.#goLive();
+      return stopWaiting();
+    });
+  }
+
+  #goLive() {
+    if (this.#page.live || !this.#control) return;
+    this.#page.live = true;
+    this.say("");
+    this.emit("live", undefined);
+  }
+
+  /** @param {StateDetail} detail of the connection. */
+  #follow({ state, problem, reason, retryAt }) {
+    const page = this.#page;
+    if (state === "connecting") {
+      const again = ["lost", "full", "unreachable"].includes(page.state);
+      if (again) this.say(page.state, { reason: page.reason });
+      else this.say("connecting");
+    } else if (state === "waiting") {
+      this.#end();
+      // Once connected, whatever fails next is still the same loss to the user.
+      this.say(problem === "unreachable" && page.state === "lost" ? "lost" : (problem ?? "lost"), { reason, retryAt });
+    } else if (state === "stopped") {
+      this.#end();
+      this.say(problem === "token" && tabValue("token") ? "wrong-token" : (problem ?? "refused"), { reason });
+    }
+  }
+
+  #leave() {
+    this.#end();
+    this.#connection.stop();
+  }
+
+  #end() {
+    this.#control?.stop();
+    this.#control = null;
+    this.#page.confirmed = null;
+    this.#page.live = false;
+    this.emit("ended", undefined);
+  }
+}

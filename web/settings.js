@@ -1,0 +1,261 @@
+// The panel: editors, presets, the editor's controls, and the settings of the stream.
+
+import { drawControls } from "./controls.js";
+import { byId, checkRadio, make, onRadio } from "./dom.js";
+import { drawEditors } from "./editors.js";
+import { changedValues } from "./fields.js";
+import { controlsOfPhoto } from "./photos.js";
+import { drawPresets, keepPreset, ownPresets, removePreset } from "./presets.js";
+import { tabValue } from "./storage.js";
+import { errorWords } from "./words.js";
+
+/**
+ * @import { Drawn } from "./controls.js"
+ * @import { Field, Look, Value } from "./fields.js"
+ * @import { EditorInfo, Page, Preset, Settings } from "./page.js"
+ *
+ * @typedef {object} Handlers
+ * @property {(patch: Partial<Settings>) => void} onChange the user wants other settings.
+ * @property {(editor: string) => void} onFetch the user asks for an editor that needs weights.
+ * @property {(text: string) => void} toast
+ */
+
+// Settings with widgets of their own; what else the server's schema names is drawn below them.
+const FACES = "faces";
+const LOST = "lost";
+const OWN_WIDGETS = ["bypass", FACES, LOST];
+
+/** @type {Drawn} */
+const NOTHING_DRAWN = { show: () => {}, complain: () => false };
+
+export class SettingsPanel {
+  /** @type {Page} */
+  #page;
+  /** @type {Handlers} */
+  #handlers;
+  #controls = NOTHING_DRAWN;
+  #others = NOTHING_DRAWN;
+  /** @type {(look: Look) => void} */
+  #markPreset = () => {};
+
+  /**
+   * @param {Page} page
+   * @param {Handlers} handlers
+   */
+  constructor(page, handlers) {
+    this.#page = page;
+    this.#handlers = handlers;
+    const editing = byId("editing", HTMLInputElement);
+    editing.addEventListener("change", () => this.change({ bypass: !editing.checked }));
+    byId("reset").addEventListener("click", () => this.change({ controls: {} }));
+    onRadio(byId("who"), (faces) => this.change({ faces, lock: null }));
+    onRadio(byId("lost"), (lost) => this.change({ lost }));
+    this.#listenToPresetForm();
+  }
+
+  /** Draw what the server has just told. */
+  draw() {
+    const others = this.#page.settings.filter(({ name }) => !OWN_WIDGETS.includes(name));
+    this.#others = drawControls(byId("steady"), others, (name, value) => this.change({ [name]: value }));
+    drawChoices(byId("who"), byId("who-label"), this.#field(FACES));
+    drawChoices(byId("lost"), byId("lost-label"), this.#field(LOST));
+    this.#use(this.#page.firstEditor);
+  }
+
+  /**
+   * Want other settings: shown at once, sent to the server, taken back if it refuses.
+   *
+   * @param {Partial<Settings>} patch
+   */
+  change(patch) {
+    if (!this.#page.capabilities) return; // a key was pressed before the server has told what there is
+    this.#page.want(patch);
+    this.complain("", "");
+    this.show();
+    this.#handlers.onChange(patch);
+  }
+
+  /** Show what the server uses, which is not what was wanted when it refused something. */
+  follow() {
+    const { confirmed } = this.#page;
+    if (!confirmed) return;
+    if (confirmed.editor !== this.#page.editor?.name) this.#use(this.#page.editorNamed(confirmed.editor));
+    this.#page.follow();
+    this.show();
+  }
+
+  show() {
+    const { controls, bypass, faces, lost } = this.#page.wanted;
+    this.#controls.show(controls);
+    this.#markPreset(controls);
+    this.#others.show(this.#page.wanted);
+    byId("editing", HTMLInputElement).checked = !bypass;
+    byId("panel").classList.toggle("bypassed", bypass);
+    byId("reset", HTMLButtonElement).disabled = Object.keys(controls).length === 0;
+    checkRadio(byId("who"), faces);
+    checkRadio(byId("lost"), lost);
+    const [whom, then] = [chosen(this.#field(FACES), faces), chosen(this.#field(LOST), lost)];
+    byId("who-help").textContent = whom?.help ?? "";
+    byId("faces-summary").textContent = whom?.title ?? "";
+    byId("lost-help").textContent = then?.help ?? "";
+    byId("picture").classList.toggle("picking", faces === "locked");
+  }
+
+  /**
+   * Say what was refused, at the control it belongs to. Empty text clears every complaint.
+   *
+   * @param {string} field dotted name, such as "controls.age"; "" for none.
+   * @param {string} text
+   */
+  complain(field, text) {
+    for (const { name } of this.#page.controls) this.#controls.complain(name, "");
+    for (const { name } of this.#page.settings) this.#others.complain(name, "");
+    byId("setting-error").textContent = "";
+    if (!text) return;
+    const name = field.replace(/^controls\./, "");
+    if (this.#controls.complain(name, text) || this.#others.complain(name, text)) return;
+    this.#handlers.toast(field ? `${field}: ${text}` : text);
+  }
+
+  showEditors() {
+    const { editor, capabilities } = this.#page;
+    byId("preset-add", HTMLButtonElement).disabled = !editor;
+    byId("editor-title").textContent = editor?.title ?? "No editor is ready";
+    byId("editor-summary").textContent = editor?.description ?? "";
+    const pick = (/** @type {string} */ name) => {
+      this.#use(this.#page.editorNamed(name));
+      this.change({ editor: name, controls: this.#page.wanted.controls });
+      const picker = byId("picker", HTMLDetailsElement);
+      picker.open = false;
+      picker.querySelector("summary")?.focus();
+    };
+    drawEditors(byId("editors"), capabilities?.editors ?? [], editor?.name, pick, this.#handlers.onFetch);
+  }
+
+  /** @param {string} name of a setting. */
+  #field(name) {
+    return this.#page.settings.find((field) => field.name === name);
+  }
+
+  /**
+   * Make an editor's controls the page's.
+   *
+   * @param {EditorInfo|null} editor
+   */
+  #use(editor) {
+    this.#page.use(editor);
+    const container = byId("controls");
+    const { controls } = this.#page;
+    this.#controls = drawControls(
+      container,
+      controls,
+      (name, value) => this.#setControl(name, value),
+      (name, file) => this.#takePhoto(name, file),
+    );
+    byId("strip").hidden = !this.#page.ageField;
+    if (controls.length === 0) container.append(make("p", { className: "help", textContent: "This editor has nothing to set." }));
+    this.showEditors();
+    this.#drawPresets();
+    this.show();
+  }
+
+  /**
+   * @param {string} name
+   * @param {Value} value
+   */
+  #setControl(name, value) {
+    const { [name]: old, ...rest } = this.#page.wanted.controls;
+    const field = this.#page.controls.find((one) => one.name === name);
+    this.change({ controls: value === field?.standard ? rest : { ...rest, [name]: value } });
+  }
+
+  /**
+   * Let the editor take from a photo what it takes.
+   *
+   * @param {string} name of the control that asked.
+   * @param {File} file
+   */
+  async #takePhoto(name, file) {
+    const { editor } = this.#page;
+    if (!editor) return;
+    this.complain("", "");
+    this.#controls.complain(name, "Reading the photo…");
+    try {
+      const taken = await controlsOfPhoto(editor.name, file, tabValue("token"));
+      this.#controls.complain(name, "");
+      if (this.#page.editor?.name !== editor.name) return;
+      this.change({ controls: changedValues(this.#page.controls, { ...this.#page.wanted.controls, ...taken }) });
+    } catch (error) {
+      this.complain(name, errorWords(error));
+    }
+  }
+
+  #drawPresets() {
+    const { editor } = this.#page;
+    const name = editor?.name ?? "";
+    // A value that is the standard one is left out of the look that is on: it shall not keep a preset from being marked.
+    const looks = (/** @type {Preset[]} */ presets) =>
+      presets.map((preset) => ({ ...preset, controls: changedValues(this.#page.controls, preset.controls) }));
+    this.#markPreset = drawPresets(byId("presets"), looks(editor?.presets ?? []), looks(ownPresets(name)), {
+      onPick: (look) => {
+        const { photo = "" } = this.#page.wanted.controls;
+        this.change({ controls: changedValues(this.#page.controls, { photo, ...look }) });
+      },
+      onRemove: (title) => {
+        removePreset(name, title);
+        this.#drawPresets();
+        byId("preset-add").focus();
+      },
+    });
+    this.#markPreset(this.#page.wanted.controls);
+  }
+
+  #listenToPresetForm() {
+    const form = byId("preset-form", HTMLFormElement);
+    const title = byId("preset-name", HTMLInputElement);
+    const close = () => {
+      form.hidden = true;
+      byId("preset-add").focus();
+    };
+    byId("preset-add").addEventListener("click", () => {
+      form.hidden = false;
+      title.value = "";
+      title.focus();
+    });
+    byId("preset-cancel").addEventListener("click", close);
+    form.addEventListener("keydown", ({ key }) => key === "Escape" && close());
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const { editor, wanted } = this.#page;
+      if (!title.value.trim() || !editor) return;
+      keepPreset(editor.name, title.value.trim(), wanted.controls);
+      this.#drawPresets();
+      close();
+    });
+  }
+}
+
+/**
+ * Draw a setting's choices as a row of radio buttons.
+ *
+ * @param {HTMLElement} group emptied and filled.
+ * @param {HTMLElement} label
+ * @param {Field|undefined} field
+ */
+function drawChoices(group, label, field) {
+  label.textContent = field?.title ?? "";
+  const choices = (field?.choices ?? []).map(({ value, title }) => {
+    const choice = make("label");
+    choice.append(make("input", { type: "radio", name: group.id, value }), make("span", { textContent: title }));
+    return choice;
+  });
+  group.replaceChildren(...choices);
+}
+
+/**
+ * @param {Field|undefined} field
+ * @param {string} value
+ */
+function chosen(field, value) {
+  return field?.choices.find((choice) => choice.value === value);
+}

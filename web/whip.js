@@ -1,0 +1,135 @@
+// Offers, answers and goodbyes over HTTP: WHIP (RFC 9725) to be edited, WHEP to watch.
+
+import { authorization, reasonOf } from "./http.js";
+
+const REQUEST_TIMEOUT_MS = 15_000;
+const GATHERING_TIMEOUT_MS = 2_000;
+const HELD_RETRY_MS = 1_000;
+
+/**
+ * @typedef {"unreachable"|"lost"|"full"|"token"|"refused"} Problem
+ * @typedef {{pc: RTCPeerConnection, resource: URL|null}} Peer resource: the session on the server.
+ */
+
+/** An offer that led to no session. */
+export class Refused extends Error {
+  /**
+   * @param {Problem} problem
+   * @param {string} reason in the server's words.
+   * @param {number|null} retryMs when the server wants to be asked again.
+   */
+  constructor(problem, reason, retryMs = null) {
+    super(reason);
+    this.problem = problem;
+    this.retryMs = retryMs;
+  }
+}
+
+/**
+ * @param {"whip"|"whep"} path
+ * @param {string} stream name of the stream, "" for none.
+ * @returns {URL}
+ */
+export function endpoint(path, stream) {
+  const url = new URL(path, document.baseURI);
+  if (stream) url.searchParams.set("stream", stream);
+  return url;
+}
+
+/**
+ * Offer what the connection has and take the answer.
+ *
+ * @param {RTCPeerConnection} pc its local description is set.
+ * @param {URL} url
+ * @param {string|null} token
+ * @param {Record<string, unknown>} [settings] of the stream.
+ * @returns {Promise<URL|null>} the session on the server.
+ * @throws {Refused}
+ */
+export async function negotiate(pc, url, token, settings) {
+  await gathered(pc);
+  const response = await offer(url, pc.localDescription?.sdp ?? "", token, settings);
+  const location = response.headers.get("Location");
+  const resource = location ? new URL(location, url) : null;
+  try {
+    await pc.setRemoteDescription({ type: "answer", sdp: await response.text() });
+  } catch (error) {
+    close({ pc, resource }, token);
+    throw error;
+  }
+  return resource;
+}
+
+/**
+ * Wait for the candidates, which travel inside the offer.
+ *
+ * @param {RTCPeerConnection} pc
+ * @returns {Promise<void>}
+ */
+function gathered(pc) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, GATHERING_TIMEOUT_MS);
+    const check = () => {
+      if (pc.iceGatheringState !== "complete") return;
+      clearTimeout(timer);
+      resolve();
+    };
+    pc.addEventListener("icegatheringstatechange", check);
+    check();
+  });
+}
+
+/**
+ * Send the settings with the offer: they hold from the first frame on, so that "blur" never shows a raw one.
+ *
+ * @param {URL} url
+ * @param {string} sdp
+ * @param {string|null} token
+ * @param {Record<string, unknown>} [settings]
+ */
+async function offer(url, sdp, token, settings) {
+  if (!settings) return post(url, sdp, token);
+  const withSettings = new URL(url);
+  withSettings.searchParams.set("settings", JSON.stringify(settings));
+  try {
+    return await post(withSettings, sdp, token);
+  } catch (error) {
+    // Kept settings that this server does not know must not keep anybody out, unless they are there to hide a face.
+    if (!(error instanceof Refused) || error.problem !== "refused" || settings.lost === "blur") throw error;
+    return post(url, sdp, token);
+  }
+}
+
+/**
+ * @param {URL} url
+ * @param {string} sdp
+ * @param {string|null} token
+ * @returns {Promise<Response>} 201 with the answer.
+ * @throws {Refused}
+ */
+async function post(url, sdp, token) {
+  const headers = { "Content-Type": "application/sdp", ...authorization(token) };
+  const signal = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
+  const response = await fetch(url, { method: "POST", headers, body: sdp, signal });
+  if (response.status === 201) return response;
+  const reason = await reasonOf(response);
+  const retryAfter = Number(response.headers.get("Retry-After")) * 1000 || null;
+  if (response.status === 401) throw new Refused("token", reason);
+  if (response.status === 503) throw new Refused("full", reason, retryAfter);
+  // The name of the stream is still held by the session that was lost.
+  if (response.status === 409) throw new Refused("lost", reason, HELD_RETRY_MS);
+  if (response.status === 429 || response.status >= 500) throw new Refused("unreachable", reason, retryAfter);
+  throw new Refused("refused", reason);
+}
+
+/**
+ * Close a connection and its session on the server.
+ *
+ * @param {Peer} peer
+ * @param {string|null} token
+ */
+export function close({ pc, resource }, token) {
+  pc.close();
+  // keepalive: the request outlives a page that is closing, so that the place is free at once.
+  if (resource) fetch(resource, { method: "DELETE", headers: authorization(token), keepalive: true }).catch(() => {});
+}
