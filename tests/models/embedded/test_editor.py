@@ -13,6 +13,7 @@ from models.embedded.ageing import COMPRESSED, compress_change, decompress_chang
 from models.embedded.attributes import AGE, AGER, BALD, GREY, HAT, READER, SMILE, TABLES
 from models.embedded.editor import EmbeddedControls, load
 from models.embedded.latent import LENGTH, EmbeddedLatent
+from models.embedded.removal import REMOVAL
 from models.face.texture_space import FaceSpace
 from models.training.apply import apply_edit
 from tests.models.editing import rendered
@@ -46,9 +47,25 @@ class Ager(Engine):
         return {"folds": np.full((1, 1, 192, 192), -0.3, np.float32)}
 
 
+class Removal(Engine):
+    """Draws the first guess as it is."""
+
+    backend, precision = "stub", "f32"
+    inputs = (TensorSpec("given", (None, 9, 320, 320), np.dtype(np.float32)),)
+    outputs = (TensorSpec("drawn", (None, 3, 320, 320), np.dtype(np.float32)),)
+
+    def _run(self, inputs):
+        return {"drawn": inputs["given"][:, :3]}
+
+
+def engines(**others):
+    found = {READER: Reader, AGER: Ager, REMOVAL: Removal}
+    return lambda path: others[path.stem] if path.stem in others else found[path.name]()
+
+
 @pytest.fixture(scope="module")
 def editor():
-    return load(lambda path: Reader() if path.name == READER else Ager(), EMBEDDED)
+    return load(engines(), EMBEDDED)
 
 
 @pytest.fixture
@@ -102,7 +119,7 @@ def test_rendering_runs_no_network(crop):
             return super()._run(inputs)
 
     ager = Counted()
-    editor = load(lambda path: Reader() if path.name == READER else ager, EMBEDDED)
+    editor = load(engines(editor_ager=ager), EMBEDDED)
     latent = editor.encode(crop, editor.Controls())
     assert ager.calls == 1
     rendered(editor, crop, latent, EmbeddedControls(age=75, bald=1))
@@ -276,7 +293,7 @@ def test_many_threads_render_alike(editor, crop):
             np.testing.assert_array_equal(done.image, expected.image)
 
 
-@pytest.mark.parametrize("name", [READER, AGER])
+@pytest.mark.parametrize("name", [READER, AGER, REMOVAL])
 def test_the_shipped_networks_run(name):
     engine = load_engine(EMBEDDED / name, backend="onnxruntime", precision="f32", threads=1)
     generator = np.random.default_rng(0)
