@@ -43,7 +43,7 @@ class Key:
     """What a compiled network depends on. Two equal keys give interchangeable engines.
 
     Attributes:
-        network: sha256 of the ONNX file.
+        network: sha256 of the ONNX file with its external data, see `engines.onnx_file.Network`.
         shapes: the shapes it was compiled for.
         precision: what it computes in, or what the entry holds instead of an engine ("choice", "timing").
         backend: name of the backend.
@@ -204,10 +204,11 @@ def _read_header(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         if file.readline(len(MAGIC)) != MAGIC:
             raise ValueError("not an entry of this cache")
-        try:
-            header = json.loads(file.readline(HEADER_LIMIT))
-        except ValueError:
-            raise ValueError("the header is corrupt") from None
+        line = file.readline(HEADER_LIMIT)
+    try:
+        header = json.loads(line)
+    except (ValueError, RecursionError):
+        raise ValueError("the header is corrupt") from None
     if not isinstance(header, dict) or not {"key", "facts", "size", "sha256"} <= set(header):
         raise ValueError("the header is incomplete")
     if not isinstance(header["key"], dict) or not isinstance(header["facts"], dict):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+import mmap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from engines import onnx_check
 from engines.base import EngineError, TensorSpec
 
 # Field numbers of onnx.ModelProto (onnx/onnx.proto). Every usable model has the first three.
@@ -29,7 +31,7 @@ class Network:
 
     Attributes:
         path: the file.
-        sha256: hash of its bytes, in hex.
+        sha256: hash of its bytes, in hex; where it has external data, of both.
         properties: its metadata by key, see `range_property` and `PRECISE`.
         remedy: what a user does about a damaged file, for error messages.
     """
@@ -56,15 +58,17 @@ class Network:
 def open_network(path: str | Path, remedy: str = REMEDY) -> Network:
     """Check that a file is a complete ONNX model and hash it.
 
-    Reads the outermost protobuf fields only. This tells a truncated, empty or foreign file (a Git LFS pointer, an HTML
-    page) from a model and stays fast for files of a gigabyte.
+    The outermost protobuf fields tell a truncated, empty or foreign file (a Git LFS pointer, an HTML page) from a
+    model. `engines.onnx_check` then refuses what no network needs and what makes libraries crash or hang. Both skip the
+    tensors' values and stay fast for files of a gigabyte.
 
     Args:
         path: the file.
         remedy: what a user does about a damaged file: a phrase or a command.
 
     Raises:
-        EngineError: the file is missing, truncated or no ONNX model; the message names the file and the remedy.
+        EngineError: the file is missing, truncated, no ONNX model or refused by `engines.onnx_check.check`; the message
+            names the file and the remedy.
     """
     path, properties = Path(path), dict[str, str]()
     try:
@@ -76,11 +80,29 @@ def open_network(path: str | Path, remedy: str = REMEDY) -> Network:
                 raise _broken(path, str(error), remedy) from None
             if missing := {IR_VERSION, GRAPH, OPSET_IMPORT} - fields:
                 raise _broken(path, f"not a complete ONNX model (fields {sorted(missing)} are missing)", remedy)
-            file.seek(0)
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            try:
+                with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                    external = onnx_check.check(data, path.parent)  # type: ignore[arg-type]
+            except ValueError as error:
+                raise _broken(path, str(error), remedy) from None
+            digest = _digest(file, path.parent, external)
     except OSError as error:
         raise _broken(path, error.strerror or str(error), remedy) from None
     return Network(path, digest, properties, remedy)
+
+
+def _digest(file: io.BufferedReader, folder: Path, external: Sequence[Path]) -> str:
+    """Hash of a file, and of the names and contents of its external data if it has any."""
+    file.seek(0)
+    own = hashlib.file_digest(file, "sha256")
+    if not external:
+        return own.hexdigest()
+    whole = hashlib.sha256(own.digest())
+    for path in external:
+        with path.open("rb") as part:
+            whole.update(hashlib.file_digest(part, "sha256").digest())
+        whole.update(hashlib.sha256(path.relative_to(folder).as_posix().encode()).digest())
+    return whole.hexdigest()
 
 
 def range_property(name: str, low: float, high: float) -> tuple[str, str]:

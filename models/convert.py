@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from engines import apart
 from engines.base import EngineError
 from models import published
 from models.latents import LatentError
@@ -48,8 +49,5 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    # A checkpoint is a stranger's file: what makes a library crash on it costs one sentence.
+    sys.exit(main(sys.argv[1:]) if apart.inside() else apart.run("models.convert", sys.argv[1:]))

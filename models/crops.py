@@ -96,6 +96,29 @@ class Quad:
         return Quad(self.centre, self.axis * np.float32(factor))
 
 
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a crop lies in a frame, with the maps between the two, computed once.
+
+    Attributes:
+        quad: the crop's square in the frame.
+        size: side of the crop in pixels.
+        to_frame: (2, 3) float32, the affine map from crop pixel indices to frame pixel indices. Nobody writes to it.
+        to_crop: (2, 3) float32, its inverse. Nobody writes to it.
+    """
+
+    quad: Quad
+    size: int
+    to_frame: Floats
+    to_crop: Floats
+
+    @staticmethod
+    def of(quad: Quad, size: int) -> Placement:
+        """The placement of a crop of `size` pixels."""
+        to_frame = crop_to_frame(quad, size)
+        return Placement(quad, size, to_frame, cv2.invertAffineTransform(to_frame).astype(np.float32))
+
+
 def points5_of(mesh: Floats) -> Floats:
     """Eye centres, nose tip and mouth corners of a (478, 2) mesh, as (5, 2) float32."""
     left, right = mesh[list(LEFT_EYE)].mean(0), mesh[list(RIGHT_EYE)].mean(0)
@@ -175,12 +198,6 @@ def crop_to_frame(quad: Quad, size: int) -> Floats:
     return np.array([[x[0], y[0], origin[0]], [x[1], y[1], origin[1]]], np.float32)
 
 
-def frame_to_crop(quad: Quad, size: int) -> Floats:
-    """The (2, 3) affine map from frame pixel indices to crop pixel indices."""
-    inverse: Floats = cv2.invertAffineTransform(crop_to_frame(quad, size)).astype(np.float32)
-    return inverse
-
-
 def to_crop(points: Floats, quad: Quad, size: int) -> Floats:
     """Bring (N, 2) continuous frame coordinates into continuous crop coordinates."""
     relative = points - quad.centre
@@ -190,10 +207,7 @@ def to_crop(points: Floats, quad: Quad, size: int) -> Floats:
 
 
 def cut(image: Image, quad: Quad, size: int) -> Image:
-    """Cut a quad out of a frame.
-
-    Where a crop pixel covers several pixels of the frame, these are averaged first, so that fine texture does not alias
-    into flicker. Beyond the frame's edge the picture is mirrored, as in FFHQ.
+    """Cut a quad out of a frame, as `cut_placed`.
 
     Args:
         image: (H, W, 3) uint8.
@@ -203,7 +217,24 @@ def cut(image: Image, quad: Quad, size: int) -> Image:
     Returns:
         (size, size, 3) uint8, colour order as in `image`.
     """
-    matrix = crop_to_frame(quad, size)
+    return cut_placed(image, Placement.of(quad, size))
+
+
+def cut_placed(image: Image, placement: Placement) -> Image:
+    """Cut a crop out of a frame.
+
+    Where a crop pixel covers several pixels of the frame, these are averaged first, so that fine texture does not alias
+    into flicker. Beyond the frame's edge the picture is mirrored, as in FFHQ.
+
+    Args:
+        image: (H, W, 3) uint8.
+        placement: where.
+
+    Returns:
+        (size, size, 3) uint8, colour order as in `image`.
+    """
+    quad, size = placement.quad, placement.size
+    matrix = placement.to_frame.copy()
     across = min(max(round(quad.side / size), 1), MOST_AVERAGED)
     if across > 1:
         x0, y0, x1, y1 = _surroundings(quad, image.shape, across)

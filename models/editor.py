@@ -102,21 +102,6 @@ C = TypeVar("C", bound=Controls)
 """The controls of an editor."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """One editor at work. A look is a stack of layers, drawn from the first to the last.
-
-    Attributes:
-        editor: its name in the catalog.
-        controls: an instance of its `Controls`.
-        amount: 0..1, how much of its edit is shown.
-    """
-
-    editor: str
-    controls: Controls
-    amount: float = 1.0
-
-
 class Editor(ABC, Generic[C]):
     """A face editor. All calls are thread-safe and without state: the same input gives the same output.
 

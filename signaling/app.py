@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import Response
@@ -19,12 +19,10 @@ from models import catalog
 from models.weights.downloads import Downloads
 from signaling import photos, weights, whep, whip
 from signaling.access import OriginGuard
+from signaling.capabilities import capabilities as capabilities_of
 from signaling.sessions import Sessions
 from signaling.settings import ServerSettings
-from stream.settings import Settings
-
-if TYPE_CHECKING:
-    from stream.runtime import Runtime
+from stream.runtime import Runtime, RuntimeSettings
 
 logger = logging.getLogger(__name__)
 
@@ -95,20 +93,8 @@ def create_app(settings: ServerSettings, runtime: Runtime | None = None, downloa
 
     @app.get("/capabilities", dependencies=[Depends(whip.require_token)])
     def capabilities(request: Request) -> dict[str, Any]:
-        """Editors and the stream's settings with their schemas, engines, limits, and ICE servers for the peer."""
-        state = request.app.state
-        return {
-            "version": VERSION,
-            "editors": [editor.model_dump() for editor in state.runtime.editors()],
-            "engines": [engine.model_dump() for engine in state.runtime.engines()],
-            "settings": Settings.model_json_schema(),
-            "limits": {
-                "max_sessions": settings.max_sessions,
-                "max_frame_pixels": settings.max_frame_pixels,
-                "idle_timeout": settings.idle_timeout,
-            },
-            "iceServers": [server.model_dump(exclude_none=True) for server in settings.ice_servers],
-        }
+        """Editors, settings and controls with their schemas, engines, limits, and ICE servers for the peer."""
+        return capabilities_of(request.app.state.runtime, settings, VERSION)
 
     app.mount("/", Page(directory=WEB, html=True))
     return app
@@ -120,8 +106,6 @@ def load_runtime(settings: ServerSettings) -> Runtime:
     Raises:
         RuntimeError: a network or face pack cannot be loaded; the message names it and what mends it.
     """
-    from stream.runtime import Runtime, RuntimeSettings  # noqa: PLC0415  heavy, and an app may bring its own
-
     wanted = RuntimeSettings(
         pack=settings.pack, backend=settings.backend, precision=settings.precision, threads=settings.threads
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiortc import RTCDataChannel
 from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
 
 from signaling import control
 from signaling.access import TokenBucket
@@ -26,8 +27,8 @@ class ControlChannel:
 
     Args:
         channel: open, labelled "control".
-        runtime: checks changes of settings.
-        video: what the settings are for.
+        runtime: makes looks.
+        video: what they are for.
         clock: monotonic seconds.
     """
 
@@ -86,19 +87,15 @@ class ControlChannel:
         return True
 
     async def _change(self, id: int | None, patch: dict[str, Any]) -> None:
-        """Check a change and apply it, in turn. Another editor is loaded first; the stream goes on meanwhile."""
+        """Check a change, load what it needs, and apply it, in turn. The stream goes on meanwhile."""
         async with self._turn:
             try:
-                wanted = self._runtime.changed(self._video.settings, patch)
-                if wanted.editor != self._video.settings.editor:
-                    await asyncio.get_running_loop().run_in_executor(None, self._runtime.editor, wanted.editor)
+                look = await run_in_threadpool(self._runtime.look, self._video.look.settings, patch)
             except SettingsError as error:
                 refused = control.Refused(
                     id=id, code="bad_setting", field=error.field, reason=error.reason, allowed=error.allowed
                 )
                 self.send(refused)
-            except (RuntimeError, LookupError) as error:  # engines and checkpoints that cannot be loaded
-                self.send(control.Refused(id=id, code="bad_setting", field="editor", reason=str(error)))
             else:
-                self._video.settings = wanted
-                self.send(control.SettingsNow(id=id, settings=wanted.model_dump()))
+                self._video.look = look
+                self.send(control.SettingsNow(id=id, settings=look.settings.model_dump()))

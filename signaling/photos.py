@@ -115,7 +115,7 @@ def router() -> APIRouter:
         return {"controls": await job(request, work)}
 
     @routes.post("/strip", response_class=Response, openapi_extra=PHOTO)
-    async def strip(request: Request, settings: FirstSettings = None, control: ControlName = "age") -> Response:
+    async def lifespan(request: Request, settings: FirstSettings = None, control: ControlName = "age") -> Response:
         """The largest face at several values of one control, in one JPEG; `settings` names the editor."""
         runtime: Runtime = request.app.state.runtime
         try:
@@ -124,9 +124,9 @@ def router() -> APIRouter:
             raise HTTPException(400, str(error)) from error
 
         def work(photo: Image) -> bytes:
-            from stream import photos  # noqa: PLC0415  heavy
+            from stream import strip  # noqa: PLC0415  heavy
 
-            return photos.jpeg(photos.lifespan(runtime, photo, patch, control))
+            return strip.jpeg(strip.lifespan(runtime, photo, patch, control))
 
         headers = {"Cache-Control": "no-store"}
         return Response(await job(request, work), media_type="image/jpeg", headers=headers)

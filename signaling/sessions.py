@@ -9,6 +9,7 @@ from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from aiortc import MediaStreamTrack, RTCDataChannel
+from starlette.concurrency import run_in_threadpool
 
 from engines.base import DeviceLost
 from signaling import control
@@ -20,10 +21,9 @@ from signaling.settings import ServerSettings
 from signaling.stats import Bitrate
 from signaling.video import EditedTrack, FrameTooLarge, VideoFilter
 from signaling.viewers import Viewer
-from stream.settings import Settings, SettingsError
+from stream.settings import Settings
 
 if TYPE_CHECKING:
-    from stream.pipeline import Pipeline
     from stream.runtime import Runtime
 
 logger = limited(__name__)
@@ -52,7 +52,7 @@ class Session:
 
     Args:
         id: unguessable; whoever knows it may end the session. Logs name its first characters only.
-        runtime: makes the pipeline.
+        runtime: makes looks and the pipeline.
         settings: the server's.
         stream: the name under which viewers find it; None if nobody may watch.
     """
@@ -86,17 +86,9 @@ class Session:
             BadOffer: no common codec, or another thing that only negotiation finds.
             SettingsError: a setting is refused, or its editor cannot be loaded.
         """
-        wanted = self._runtime.changed(Settings(), patch)
-        pipeline = await asyncio.get_running_loop().run_in_executor(None, self._prepare, wanted.editor)
-        self._video = VideoFilter(pipeline, wanted, self._settings.max_frame_pixels)
+        look = await run_in_threadpool(self._runtime.look, Settings(), patch)
+        self._video = VideoFilter(self._runtime.video_pipeline(), look, self._settings.max_frame_pixels)
         return await self._peer.answer(offer, self._video.output, lambda: self._audio)
-
-    def _prepare(self, editor: str) -> Pipeline:
-        try:
-            self._runtime.editor(editor)
-        except (RuntimeError, LookupError) as error:  # engines and checkpoints that cannot be loaded
-            raise SettingsError("editor", str(error)) from error
-        return self._runtime.pipeline(live=True)
 
     async def run(self) -> Reason:
         """Serve the peer until it ends, is ended, or times out; then clean up. Call it once, after `answer`."""
@@ -195,7 +187,7 @@ class Session:
         self._channel.send(
             control.Hello(
                 session=self.id,
-                settings=self._video.settings.model_dump(),
+                settings=self._video.look.settings.model_dump(),
                 limits=control.Limits(
                     max_frame_pixels=self._settings.max_frame_pixels, idle_timeout=self._settings.idle_timeout
                 ),

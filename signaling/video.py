@@ -13,11 +13,11 @@ from aiortc.mediastreams import MediaStreamError
 
 from signaling.stats import Durations, Rate
 from stream.frame import Output
-from stream.settings import Settings
 from stream.slot import LatestSlot, SlotClosed
 
 if TYPE_CHECKING:
-    from stream.pipeline import Pipeline
+    from stream.look import Look
+    from stream.video_pipeline import VideoPipeline
 
 
 class FrameTooLarge(Exception):
@@ -81,12 +81,12 @@ class VideoFilter:
 
     Args:
         pipeline: belongs to this filter, which closes it.
-        settings: what the stream starts with; replace the attribute to change it from the next frame on.
+        look: what the stream starts with; replace the attribute to change it from the next frame on.
         max_pixels: larger frames end the stream.
     """
 
-    def __init__(self, pipeline: Pipeline, settings: Settings, max_pixels: int) -> None:
-        self.settings = settings
+    def __init__(self, pipeline: VideoPipeline, look: Look, max_pixels: int) -> None:
+        self.look = look
         self.output = EditedTrack()
         self.received = Rate()
         self.stages = Durations()
@@ -169,7 +169,7 @@ class VideoFilter:
         try:
             while True:
                 frame, since = self._slot.take()
-                edited, output = self._pipeline.process_video(frame, self.settings, self._slot.interval)
+                edited, output = self._pipeline.process(frame, self.look, self._slot.interval)
                 loop.call_soon_threadsafe(self._hand_over, edited, output, since)
         except SlotClosed:
             pass

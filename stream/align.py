@@ -12,28 +12,23 @@ from pathlib import Path
 from typing import get_args
 
 import cv2
-import numpy as np
 
 from engines import select
-from engines.base import EngineError
 from models.arrays import Image
-from models.crops import Convention, CropSpec, cut, quad_of
-from models.face.detector import Detector, PackError
+from models.crops import Convention, CropSpec, cut_placed
+from models.face.detector import Detector
 from models.face.landmarks import Landmarks
-from models.face.pictures import PictureError as PhotoError
+from stream import command_line
+from stream.command_line import CommandError
 from stream.frame import Face
+from stream.photos import PASSES, largest_face, place_face, read_photo
 from stream.runtime import LANDMARKS
 from stream.tracking import Tracker
 
 DETECTOR_SIZE = 640
-PASSES = 3
-"""The landmarks are read again from where they were found: a photo has no next frame."""
-MAX_PIXELS = 100_000_000
+"""Side of the detector's input in pixels: a photo has more time than a stream."""
 
 Faces = Callable[[Image], Sequence[Face]]
-
-
-__all__ = ["PhotoError", "align", "read_photo", "tracked_faces"]
 
 
 def align(photo: Image, spec: CropSpec, faces: Faces) -> Image:
@@ -50,16 +45,7 @@ def align(photo: Image, spec: CropSpec, faces: Faces) -> Image:
     Raises:
         PhotoError: there is no face with readable landmarks.
     """
-    found = faces(photo)
-    if not found:
-        raise PhotoError("no face in this picture: choose one where both eyes are visible")
-    largest = max(found, key=lambda face: float(np.prod(face.box[2:] - face.box[:2])))
-    try:
-        return cut(photo, quad_of(largest, spec), spec.size)
-    except ValueError as error:
-        raise PhotoError(
-            f"the face in this picture cannot be read ({error}): choose a larger or sharper one"
-        ) from error
+    return cut_placed(photo, place_face(largest_face(faces(photo)), spec))
 
 
 def tracked_faces() -> Faces:
@@ -80,39 +66,27 @@ def tracked_faces() -> Faces:
     return faces
 
 
-def read_photo(path: Path) -> Image:
-    """A picture file as (H, W, 3) uint8 BGR, turned as its EXIF data says.
-
-    Raises:
-        PhotoError: no picture, or one with more than `MAX_PIXELS` pixels.
-    """
-    data = np.fromfile(path, np.uint8) if path.is_file() else np.zeros(0, np.uint8)
-    photo = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    if photo is None:
-        raise PhotoError(f"{path} is no picture that can be read")
-    if photo.shape[0] * photo.shape[1] > MAX_PIXELS:
-        raise PhotoError(f"{path} has more than {MAX_PIXELS // 1_000_000} million pixels")
-    return photo
-
-
 def main(argv: Sequence[str] | None = None) -> int:
-    """Align one photo."""
+    """Run the command line.
+
+    Returns:
+        0, or 1 when the photo was refused (the reason is on standard error).
+    """
     parser = argparse.ArgumentParser(prog="python -m stream.align", description="Cut the face out of a photo.")
     parser.add_argument("photo", type=Path)
     parser.add_argument("face", type=Path, help="the crop, .png")
     parser.add_argument("--convention", choices=get_args(Convention), default="ffhq")
     parser.add_argument("--size", type=int, default=256, help="side of the crop in pixels")
-    options = parser.parse_args(argv)
-    try:
-        face = align(read_photo(options.photo), CropSpec(options.convention, options.size), tracked_faces())
-    except (PhotoError, PackError, EngineError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    if not cv2.imwrite(str(options.face), face):
-        print(f"error: {options.face} cannot be written", file=sys.stderr)
-        return 1
-    print(options.face)
-    return 0
+    arguments = parser.parse_args(argv)
+    return command_line.run(lambda: _run(arguments))
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    spec = CropSpec(arguments.convention, arguments.size)
+    face = align(read_photo(arguments.photo), spec, tracked_faces())
+    if not cv2.imwrite(str(arguments.face), face):
+        raise CommandError(f"{arguments.face} cannot be written")
+    print(arguments.face)
 
 
 if __name__ == "__main__":

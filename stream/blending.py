@@ -14,46 +14,52 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import Floats, Image
-from models.crops import Quad, crop_to_frame, frame_to_crop
+from models.crops import Placement
 from models.editor import Edit
 from stream.frame import Region
 
 FEATHER = 0.04
-# Rows that are blended at once: few enough for all intermediate pictures to stay in a core's cache.
+"""Share of the crop's side over which every edit fades to the crop's border."""
 STRIP_ROWS = 32
-# A strip is worked on where something reaches it, in tiles of so many columns and rows.
+"""Rows that are blended at once: few enough for all intermediate pictures to stay in a core's cache."""
 TILE = 8
-# A shift of so many frame pixels is none: coordinates are rounded to this fraction anyway.
+"""Side in pixels of the tiles that a strip is divided into; tiles that nothing reaches are left out."""
 STILL = 1 / 32
+"""Frame pixels; a smaller shift counts as none, as coordinates are rounded to this fraction anyway."""
 
 
-def blend(image: Image, out: Image, edit: Edit, quad: Quad, keep: Floats | None = None) -> Region:
+def blend(image: Image, out: Image, edit: Edit, placement: Placement, keep: Floats | None = None) -> Region:
     """Blend one edit into a picture.
 
     Args:
         image: (H, W, 3) uint8 BGR, the picture to edit.
         out: (H, W, 3) uint8 BGR, a copy of `image`, changed in place. Pixels where the
-            mask is 0 are left alone, bit for bit.
+            mask is 0 stay unchanged, bit for bit.
         edit: the edit of a crop.
-        quad: where that crop lies in the picture.
+        placement: where that crop lies in the picture.
         keep: (M, M) float32 in [0, 1], same extent as the crop: 1 where the camera's pixel must stay (an occluder).
 
     Returns:
         The region outside of which nothing changed; empty when nothing did.
+
+    Raises:
+        ValueError: the edit and the placement are of crops of different sizes.
     """
+    if edit.mask.shape[0] != placement.size:
+        raise ValueError(f"an edit of {edit.mask.shape[0]} pixels cannot be pasted as a crop of {placement.size}")
     mask = edit.mask * border_feather(edit.mask.shape[0])
     if keep is not None:
         mask = mask * (1 - cv2.resize(keep, mask.shape[::-1], interpolation=cv2.INTER_LINEAR))
-    region = touched(mask, quad, image.shape)
+    region = touched(mask, placement, image.shape)
     if region.empty:
         return region
     paint = _premultiply(edit, mask)
-    painted = _spans(mask > 0, quad, region)
+    painted = _spans(mask > 0, placement, region)
     shift: tuple[Floats, Floats] | None = None
     moved: list[tuple[int, int] | None] = [None] * len(painted)
     if edit.flow is not None:
-        shift = _frame_shift(edit.flow, mask, quad)
-        moved = _spans((np.abs(shift[0]) > STILL) | (np.abs(shift[1]) > STILL), quad, region)
+        shift = _frame_shift(edit.flow, mask, placement)
+        moved = _spans((np.abs(shift[0]) > STILL) | (np.abs(shift[1]) > STILL), placement, region)
     for index, (span, move) in enumerate(zip(painted, moved, strict=True)):
         if span is None:
             continue
@@ -64,8 +70,8 @@ def blend(image: Image, out: Image, edit: Edit, quad: Quad, keep: Floats | None 
             base = base.copy()
             part = Region(max(region.x0 + move[0], strip.x0), y0, min(region.x0 + move[1], strip.x1), strip.y1)
             if not part.empty:
-                base[:, part.x0 - strip.x0 : part.x1 - strip.x0] = _moved(image, part, shift, _at(quad, mask, part))
-        above = _up(paint, _at(quad, mask, strip), strip)
+                base[:, part.x0 - strip.x0 : part.x1 - strip.x0] = _moved(image, part, shift, _at(placement, part))
+        above = _up(paint, _at(placement, strip), strip)
         change = cv2.cvtColor(above, cv2.COLOR_BGRA2BGR)
         if edit.image is not None:
             weight = cv2.cvtColor(cv2.extractChannel(above, 3), cv2.COLOR_GRAY2BGR)
@@ -74,23 +80,22 @@ def blend(image: Image, out: Image, edit: Edit, quad: Quad, keep: Floats | None 
     return region
 
 
-def _at(quad: Quad, mask: Floats, part: Region) -> Floats:
-    """The map from pixels of a part of the frame to crop pixels."""
-    to_crop = frame_to_crop(quad, mask.shape[0])
+def _at(placement: Placement, part: Region) -> Floats:
+    """The (2, 3) map from pixel indices of a part of the frame to crop pixel indices."""
+    to_crop = placement.to_crop.copy()
     to_crop[:, 2] += to_crop[:, 0] * part.x0 + to_crop[:, 1] * part.y0
     return to_crop
 
 
-def _spans(active: NDArray[np.bool_], quad: Quad, region: Region) -> list[tuple[int, int] | None]:
+def _spans(active: NDArray[np.bool_], placement: Placement, region: Region) -> list[tuple[int, int] | None]:
     """Which columns of each strip of a region an active part of the crop reaches: start and end, in whole tiles.
 
     Args:
         active: (S, S) bool.
-        quad: where the crop lies.
+        placement: where the crop lies.
         region: of the frame, cut into strips of `STRIP_ROWS`.
     """
-    size = active.shape[0]
-    to_crop = frame_to_crop(quad, size)
+    to_crop = placement.to_crop.copy()
     # wide enough that a tile of which only a corner is reached is active in its middle
     reach = int(np.ceil(0.75 * TILE * float(np.hypot(*to_crop[:, 0])))) + 1
     wide = cv2.dilate(active.astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
@@ -125,14 +130,14 @@ def _moved(image: Image, strip: Region, shift: tuple[Floats, Floats], to_crop: F
     return cv2.remap(image, whole, fraction, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
 
-def touched(mask: Floats, quad: Quad, shape: tuple[int, ...]) -> Region:
+def touched(mask: Floats, placement: Placement, shape: tuple[int, ...]) -> Region:
     """The part of a frame of shape (H, W, ...) that a crop's (S, S) mask reaches when it is pasted back."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if len(rows) == 0:
         return Region(0, 0, 0, 0)
     x0, x1, y0, y1 = columns[0] - 1, columns[-1] + 1, rows[0] - 1, rows[-1] + 1
     corners = np.array([[x0, y0, 1], [x0, y1, 1], [x1, y0, 1], [x1, y1, 1]], np.float32)
-    points = corners @ crop_to_frame(quad, mask.shape[0]).T
+    points = corners @ placement.to_frame.T
     low, high = np.floor(points.min(0)).astype(int), np.ceil(points.max(0)).astype(int) + 1
     height, width = shape[:2]
     return Region(max(int(low[0]), 0), max(int(low[1]), 0), min(int(high[0]), width), min(int(high[1]), height))
@@ -163,10 +168,10 @@ def _premultiply(edit: Edit, mask: Floats) -> Floats:
     return np.asarray(cv2.insertChannel(replace, paint, 3), np.float32)
 
 
-def _frame_shift(flow: Floats, mask: Floats, quad: Quad) -> tuple[Floats, Floats]:
+def _frame_shift(flow: Floats, mask: Floats, placement: Placement) -> tuple[Floats, Floats]:
     """The flow in frame pixels, faded by the mask: two (S, S) float32 planes."""
     u, v = flow[..., 0] * mask, flow[..., 1] * mask
-    a = crop_to_frame(quad, mask.shape[0])
+    a = placement.to_frame
     return a[0, 0] * u + a[0, 1] * v, a[1, 0] * u + a[1, 1] * v
 
 

@@ -18,21 +18,20 @@ from typing import Any, Protocol
 
 import cv2
 
-from engines.base import EngineError
 from models.arrays import Image
-from models.face.detector import PackError
-from stream.files import controls_of_pairs
+from stream import command_line
+from stream.command_line import CommandError
 from stream.frame import Frame
+from stream.look import Look
 from stream.pipeline import Pipeline
-from stream.runtime import Runtime, RuntimeSettings
-from stream.settings import Settings, SettingsError
+from stream.settings import Settings
 from stream.slot import LatestSlot, SlotClosed
 
 REPORT_EVERY_S = 5.0
 CAMERA_SILENT_S = 5.0
 
 
-class CameraError(RuntimeError):
+class CameraError(CommandError):
     """The camera or the virtual camera cannot be used; the message says what to do."""
 
 
@@ -52,7 +51,7 @@ def run(
     source: Source,
     sink: Sink,
     pipeline: Pipeline,
-    settings: Settings,
+    look: Look,
     *,
     report: Callable[[float, int], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -66,7 +65,7 @@ def run(
         source: gives (H, W, 3) uint8 BGR frames.
         sink: takes (H, W, 3) uint8 RGB frames.
         pipeline: of this stream.
-        settings: as checked by `Runtime.changed`.
+        look: from `Runtime.look`.
         report: called every five seconds with frames per second and frames dropped so far.
         clock: seconds.
 
@@ -83,7 +82,9 @@ def run(
     try:
         while True:
             image, captured = slot.take(CAMERA_SILENT_S)
-            output = pipeline.process(Frame(image, captured), settings, slot.interval)
+            started = time.perf_counter()
+            output = pipeline.process(Frame(image, captured), look)
+            pipeline.adapt(time.perf_counter() - started, slot.interval)
             sink.send(cv2.cvtColor(output.image, cv2.COLOR_BGR2RGB))
             sent += 1
             now = clock()
@@ -114,26 +115,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 after Ctrl-C or the camera's end, 1 when something was refused (the reason is on standard error).
     """
     arguments = _parser().parse_args(argv)
-    try:
-        runtime = Runtime.load(RuntimeSettings())
-        settings = runtime.changed(
-            Settings(),
-            {
-                "editor": arguments.editor,
-                "controls": controls_of_pairs(arguments.set),
-                "lost": arguments.lost,
-                "badge": arguments.badge,
-            },
-        )
-        with suppress(KeyboardInterrupt):
-            _run_devices(arguments, runtime.pipeline(live=True), settings)
-    except (SettingsError, CameraError, EngineError, PackError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return command_line.run(lambda: _run(arguments))
 
 
-def _run_devices(arguments: argparse.Namespace, pipeline: Pipeline, settings: Settings) -> None:
+def _run(arguments: argparse.Namespace) -> None:
+    runtime = command_line.load_runtime(arguments)
+    look = runtime.look(Settings(), command_line.patch_of(arguments))
+    with suppress(KeyboardInterrupt):
+        _run_devices(arguments, runtime.pipeline(live=True), look)
+
+
+def _run_devices(arguments: argparse.Namespace, pipeline: Pipeline, look: Look) -> None:
     try:
         import pyvirtualcam  # noqa: PLC0415
     except ImportError as error:
@@ -154,7 +146,7 @@ def _run_devices(arguments: argparse.Namespace, pipeline: Pipeline, settings: Se
             raise CameraError(f"no virtual camera: {error}") from error
         with sink:
             print(f"{width}x{height} to {sink.device}; Ctrl-C ends")
-            run(capture, sink, pipeline, settings, report=_print_rate)
+            run(capture, sink, pipeline, look, report=_print_rate)
     finally:
         capture.release()
 
@@ -169,10 +161,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--width", type=int, default=1280)
     parser.add_argument("--height", type=int, default=720)
     parser.add_argument("--fps", type=float, default=30.0)
-    parser.add_argument("--editor", default=Settings().editor)
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a control; repeatable")
-    parser.add_argument("--lost", choices=("show", "hold", "blur"), default="show", help="what to show without a face")
-    parser.add_argument("--badge", action="store_true", help="draw a small mark that the picture is edited")
+    command_line.add_settings(parser, leave_out={"bypass"})
+    command_line.add_runtime(parser)
     return parser
 
 

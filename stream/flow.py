@@ -1,8 +1,8 @@
-"""How the points of a face moved from one frame to the next, seen in the pixels.
+"""The motion of a face's points and masks between two frames, by dense optical flow.
 
-Landmarks of single frames shake by a pixel or two; the skin under them does not. Dense optical flow tells its motion to
-a fraction of a pixel, so that landmarks need only correct its drift, slowly (`stream.filters.OneEuro`). Masks are
-carried along in the same way.
+Landmarks of single frames shake by a pixel or two; the skin under them does not. Optical flow measures its motion to a
+fraction of a pixel; the landmarks correct the drift of the flow, slowly (`stream.filters.OneEuro`). Masks are warped in
+the same way.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from models.editor import Masks
 PATCH = 96
 """Side in pixels of the picture of the face in which motion is measured."""
 MARGIN = 1.3
-"""That picture over the longer side of the points' bounding box."""
+"""Side of that picture over the longer side of the points' bounding box."""
 
 
 MASK_PATCH = 64
 """Side in pixels of the crop in which the motion of masks is measured."""
 
 
-class Motion:
-    """Dense inverse search flow (Kroeger et al. 2016) around a face. Not for use by several threads at once."""
+class PointFlow:
+    """Optical flow around a face by dense inverse search (Kroeger et al. 2016). Not thread-safe."""
 
     def __init__(self) -> None:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
@@ -61,8 +61,8 @@ class Motion:
         return np.asarray(moved / scale, np.float32)
 
 
-class MaskMean:
-    """A running mean of one face's masks that moves with the picture: hair sways, and its mask must not lag behind."""
+class FlowCompensatedMean:
+    """Running mean of one face's masks, warped along the picture's motion: hair sways, its mask must not lag."""
 
     def __init__(self, slow: float, quick: float) -> None:
         """Make a mean; its first masks count in full.
@@ -101,16 +101,19 @@ class MaskMean:
             where = back + _indices(side)
             step = max(time - self._time, 0.0)
             slow, quick = (math.exp(-step / seconds) for seconds in (self._slow, self._quick))
-            self._means = _carried(self._means[0], where, slow, now[0]), _carried(self._means[1], where, quick, now[1])
+            self._means = (
+                _warped_mean(self._means[0], where, slow, now[0]),
+                _warped_mean(self._means[1], where, quick, now[1]),
+            )
         self._before, self._time = grey, time
         hair, person = cv2.split(self._means[0])
         face, occluder = cv2.split(self._means[1])
         return Masks(hair=hair, face=face, occluder=occluder, person=person)
 
 
-def _carried(mean: Floats, where: Floats, kept: float, now: Floats) -> Floats:
-    carried = cv2.remap(mean, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(cv2.addWeighted(carried, kept, now, 1 - kept, 0), np.float32)
+def _warped_mean(mean: Floats, where: Floats, kept: float, now: Floats) -> Floats:
+    warped = cv2.remap(mean, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.addWeighted(warped, kept, now, 1 - kept, 0), np.float32)
 
 
 @lru_cache(maxsize=4)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from models.arrays import Floats, Image
@@ -60,6 +63,21 @@ class Region:
         return slice(self.y0, self.y1), slice(self.x0, self.x1)
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One stretch of work on a frame.
+
+    Attributes:
+        stage: one of `STAGES`.
+        start: seconds of the trace's clock.
+        end: the same.
+    """
+
+    stage: str
+    start: float
+    end: float
+
+
 @dataclass(slots=True)
 class Trace:
     """What one frame cost.
@@ -67,16 +85,30 @@ class Trace:
     Attributes:
         ms: milliseconds per stage of `STAGES`; a stage that did not run is missing.
         detected: whether the face detector ran on this frame.
-        edits_dropped: readings and edits that came to nothing because the engines were busy with other sessions.
+        edits_dropped: latents and edits that were not computed because the engines were busy with other sessions.
+        spans: the work in the order in which it ended, for a profile.
+        clock: gives seconds.
     """
 
     ms: dict[str, float] = field(default_factory=dict)
     detected: bool = False
     edits_dropped: int = 0
+    spans: list[Span] = field(default_factory=list)
+    clock: Callable[[], float] = time.perf_counter
 
-    @property
-    def total_ms(self) -> float:
-        return sum(self.ms.values())
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Measure what runs inside the `with` block as a part of `stage`."""
+        started = self.clock()
+        try:
+            yield
+        finally:
+            self.add(stage, started, self.clock())
+
+    def add(self, stage: str, start: float, end: float) -> None:
+        """Add work on `stage` that was measured elsewhere, in seconds of the same clock."""
+        self.ms[stage] = self.ms.get(stage, 0.0) + 1e3 * (end - start)
+        self.spans.append(Span(stage, start, end))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +121,7 @@ class Output:
         edited: ids of the faces that were edited.
         regions: outside of these every pixel is the input's, bit for bit; empty when nothing changed.
         trace: what it cost.
-        reduced: what was left out to keep up with the camera, in words; empty when nothing was.
+        reduced: a message for the user that names what was left out to keep up with the camera; empty when nothing was.
     """
 
     image: Image

@@ -29,23 +29,23 @@ class Level:
     """What is left out.
 
     Attributes:
-        edit_every: an edit is made on every so manieth frame; in between the track carries the last one along.
-        read_slower: the face is read anew this many times less often than its editor asks.
-        background: edits are made beside the stream: every frame carries the newest one that is done.
-        told: what the user is told; empty when nothing is left out.
+        edit_every: renders a new edit every `edit_every` frames; in between, the last edit follows the track.
+        encode_slowdown: factor on the editor's time between two latents of a face.
+        background: renders edits in the background; every frame shows the newest finished one.
+        message: for the user; empty when nothing is left out.
     """
 
     edit_every: int = 1
-    read_slower: float = 1.0
+    encode_slowdown: float = 1.0
     background: bool = False
-    told: str = ""
+    message: str = ""
 
 
 LEVELS = (
     Level(),
-    Level(edit_every=2, read_slower=2.0, background=True, told="edited anew on every 2nd frame"),
-    Level(edit_every=3, read_slower=3.0, background=True, told="edited anew on every 3rd frame"),
-    Level(edit_every=6, read_slower=6.0, background=True, told="edited anew on every 6th frame"),
+    Level(edit_every=2, encode_slowdown=2.0, background=True, message="edited anew on every 2nd frame"),
+    Level(edit_every=3, encode_slowdown=3.0, background=True, message="edited anew on every 3rd frame"),
+    Level(edit_every=6, encode_slowdown=6.0, background=True, message="edited anew on every 6th frame"),
 )
 """From full quality to least work."""
 

@@ -1,33 +1,52 @@
-"""Jobs on one photo: a reference for an editor, a strip of one face at many ages. Photos may come from strangers."""
+"""Jobs on one photo: its largest face, and what an editor takes from it. Photos may come from strangers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from models.arrays import Image
-from models.crops import cut, quad_of, to_crop
-from models.editor import AnyEditor, Controls, Crop
+from models.crops import CropSpec, Placement, quad_of
+from models.editor import AnyEditor, Crop
 from models.face import pictures
+from models.face.pictures import PictureError as PhotoError
 from models.face.segmenter import Segmenter
-from stream.align import PhotoError, read_photo
-from stream.files import still
-from stream.frame import Face
+from stream.face_edit import crop_of
+from stream.frame import Face, Frame, Output
+from stream.look import Look
+from stream.pipeline import Pipeline
 from stream.runtime import Runtime
 from stream.settings import Settings, SettingsError
-from stream.strip import strip
 
-__all__ = ["PhotoError", "controls_of_photo", "decode", "jpeg", "lifespan", "read_photo"]
+__all__ = [
+    "PASSES",
+    "PhotoError",
+    "controls_of_photo",
+    "decode",
+    "face_crop",
+    "face_of",
+    "largest_face",
+    "place_face",
+    "read_photo",
+    "still",
+]
 
-HEAD = 2.6
-"""Height of a strip's pictures in heights of the face box, hair and neck included; they are four fifths as wide."""
-AGES = 6
-"""Pictures of a strip."""
+PASSES = 3
+"""How often a photo goes through the tracker: each pass reads the landmarks again from where the last one found them,
+as a photo has no next frame."""
 
-JPEG_QUALITY = 92
+
+def read_photo(path: Path) -> Image:
+    """A picture file of the user's own as (H, W, 3) uint8 BGR, upright by its EXIF orientation.
+
+    Raises:
+        PhotoError: no picture, or one beyond the limits of `pictures.OWN`.
+    """
+    return pictures.read_file(path)
 
 
 def decode(data: bytes) -> Image:
@@ -45,32 +64,61 @@ def decode(data: bytes) -> Image:
     return pictures.read_apart(data, pictures.STRANGERS)
 
 
-def largest_face(runtime: Runtime, photo: Image) -> Face:
+def still(picture: Image, pipeline: Pipeline, look: Look) -> Output:
+    """Edit one picture.
+
+    Args:
+        picture: (H, W, 3) uint8 BGR.
+        pipeline: that has seen nothing yet.
+        look: what to show; its smoothing does not count.
+    """
+    unsmoothed = Look(look.settings.model_copy(update={"smoothing": 0.0}), look.layers)
+    output = pipeline.process(Frame(picture, 0.0), unsmoothed)
+    for again in range(1, PASSES):
+        output = pipeline.process(Frame(picture, again / 30), unsmoothed)
+    return output
+
+
+def largest_face(faces: Sequence[Face]) -> Face:
     """The largest face of a photo.
 
     Raises:
         PhotoError: there is none.
     """
-    faces = still(photo, runtime.pipeline(), Settings()).faces
     if not faces:
         raise PhotoError("no face in this photo: choose one where both eyes are visible")
     return max(faces, key=lambda face: float(np.prod(face.box[2:] - face.box[:2])))
 
 
-def crop_of(photo: Image, face: Face, editor: AnyEditor, segmenter: Segmenter) -> Crop:
+def face_of(runtime: Runtime, photo: Image) -> Face:
+    """The largest face of a photo (H, W, 3) uint8 BGR, found by the runtime's networks.
+
+    Raises:
+        PhotoError: there is none.
+    """
+    return largest_face(still(photo, runtime.pipeline(), Look(Settings(), ())).faces)
+
+
+def place_face(face: Face, spec: CropSpec) -> Placement:
+    """Where a face of a photo is cut out.
+
+    Raises:
+        PhotoError: it is too small or turned too far.
+    """
+    try:
+        return Placement.of(quad_of(face, spec), spec.size)
+    except ValueError as error:
+        raise PhotoError(f"the face in this photo cannot be read ({error}): choose a larger or sharper one") from error
+
+
+def face_crop(photo: Image, face: Face, editor: AnyEditor, segmenter: Segmenter) -> Crop:
     """A face of a photo (H, W, 3) uint8 BGR as an editor wants it, with masks.
 
     Raises:
         PhotoError: the face is too small or turned too far to be cut out.
     """
-    spec = editor.crop
-    try:
-        quad = quad_of(face, spec)
-        image = np.ascontiguousarray(cut(photo, quad, spec.size)[..., ::-1])
-    except ValueError as error:
-        raise PhotoError(f"the face in this photo cannot be read ({error}): choose a larger or sharper one") from error
-    mesh = None if face.mesh is None else to_crop(face.mesh, quad, spec.size)
-    return Crop(image, to_crop(face.points5, quad, spec.size), mesh, segmenter.read(image))
+    crop = crop_of(photo, face, place_face(face, editor.crop))
+    return replace(crop, masks=segmenter.read(crop.image))
 
 
 def controls_of_photo(runtime: Runtime, editor: str, photo: Image) -> dict[str, Any]:
@@ -84,71 +132,13 @@ def controls_of_photo(runtime: Runtime, editor: str, photo: Image) -> dict[str, 
     Raises:
         SettingsError: the editor takes no photos, or cannot run here.
         PhotoError: there is no face, or not what the editor looks for.
-        EngineError: its networks cannot be loaded, or have no time now.
+        EngineError: an engine has no time now.
     """
-    runtime.changed(Settings(), {"editor": editor})
-    chosen = runtime.editor(editor)
+    chosen = runtime.look(Settings(), {"editor": editor}).layers[0].editor
     if not chosen.Controls.takes_photo():
         raise SettingsError("editor", f"{editor} takes no photos")
-    crop = crop_of(photo, largest_face(runtime, photo), chosen, runtime.segmenter)
+    crop = face_crop(photo, face_of(runtime, photo), chosen, runtime.segmenter)
     try:
         return chosen.read_photo(crop)
     except ValueError as error:
         raise PhotoError(str(error)) from error
-
-
-def lifespan(runtime: Runtime, photo: Image, patch: Mapping[str, Any], control: str = "age") -> Image:
-    """The head of a photo's largest face at several values of one control, in one picture.
-
-    Args:
-        runtime: the loaded networks.
-        photo: (H, W, 3) uint8 BGR.
-        patch: settings that differ from the defaults: the editor, its other controls.
-        control: which one varies, over its whole range.
-
-    Returns:
-        (H, W, 3) uint8 BGR, from left to right, each with its value below.
-
-    Raises:
-        SettingsError: a setting is refused.
-        PhotoError: there is no face.
-        EngineError: the editor's networks cannot be loaded.
-    """
-    whole = {"bypass": False, "faces": "largest", "lock": None, "lost": "show"}
-    settings = runtime.changed(Settings(), {**patch, **whole})
-    values = list(spread(type(runtime.controls(settings)), control))
-    steps = [runtime.changed(settings, {"controls": {**settings.controls, control: value}}) for value in values]
-    head = _head(photo, largest_face(runtime, photo))
-    return strip(head, [f"{value:g}" for value in values], steps, runtime.pipeline)
-
-
-def spread(controls: type[Controls], name: str) -> Iterator[float]:
-    """`AGES` whole values over a control's range.
-
-    Raises:
-        SettingsError: there is no such control, or it has no range.
-    """
-    schema = controls.model_json_schema()["properties"].get(name, {})
-    shapes = schema.get("anyOf", [schema])
-    low, high = (next((shape[end] for shape in shapes if end in shape), None) for end in ("minimum", "maximum"))
-    if low is None or high is None:
-        raise SettingsError(f"controls.{name}", "this editor has no such control with a range")
-    for step in range(AGES):
-        yield float(round(low + (high - low) * step / (AGES - 1)))
-
-
-def jpeg(picture: Image) -> bytes:
-    """A picture (H, W, 3) uint8 BGR as a JPEG file."""
-    _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return data.tobytes()
-
-
-def _head(photo: Image, face: Face) -> Image:
-    """The part of a photo around a face, upright."""
-    height, width = photo.shape[:2]
-    x0, y0, x1, y1 = (float(value) for value in face.box)
-    tall = HEAD * (y1 - y0)
-    middle, centre = (x0 + x1) / 2, (y0 + y1) / 2 - 0.08 * tall
-    top, bottom = max(0, round(centre - tall / 2)), min(height, round(centre + tall / 2))
-    left, right = max(0, round(middle - 0.4 * tall)), min(width, round(middle + 0.4 * tall))
-    return np.ascontiguousarray(photo[top:bottom, left:right])

@@ -1,4 +1,4 @@
-"""What all pipelines of a process share: the networks, each loaded once, the editors, and the check of settings."""
+"""What all pipelines of a process share: the networks, the editors, and the check of settings."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import logging
 import math
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from engines import select
-from engines.base import Engine
-from engines.batching import BatchedEngine
-from engines.planner import LATE_S
 from models import catalog
+from models.arrays import Image
+from models.catalog import Entry
 from models.editor import AnyEditor, Controls
-from models.embedded import EMBEDDED, TRACKER, remedy
-from models.face.detector import Detector
+from models.embedded import EMBEDDED, TRACKER
+from models.face.detector import Detection, Detector
 from models.face.landmarks import Landmarks
 from models.face.segmenter import Segmenter
+from stream.look import Layer, Look
+from stream.networks import EngineInfo, EngineSettings, Networks, unusable_backends
 from stream.pipeline import Pipeline
 from stream.settings import Settings, SettingsError, checked
 from stream.tracking import Tracker
+from stream.video_pipeline import VideoPipeline
 
 log = logging.getLogger(__name__)
 
@@ -31,73 +31,40 @@ LANDMARKS = TRACKER / "landmarks.onnx"
 SEGMENTER = EMBEDDED / "segmenter.onnx"
 
 
-class RuntimeSettings(BaseModel):
-    """How the networks run.
+class RuntimeSettings(EngineSettings):
+    """How networks run, and how faces are found.
 
     Attributes:
         pack: face pack of the detector: "embedded", a directory, or the name of one of InsightFace's packs.
-        backend: engine backend, "auto" for the fastest that works here.
-        precision: "auto", or one the backend knows.
-        threads: processor threads one engine call may use; None for one in the embedded networks, which take
-            milliseconds, and for the backend's choice in larger ones.
         detector_size: side of the detector's input in pixels, a multiple of 32; more finds smaller faces, more slowly.
-        cache_dir: folder of compiled engines; None for the user's cache folder.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    pack: str = "embedded"
-    backend: str = "auto"
-    precision: str = "auto"
-    threads: int | None = Field(None, ge=1)
-    detector_size: int = Field(320, ge=128, le=1280, multiple_of=32)
-    cache_dir: Path | None = None
-
-
-class PresetInfo(BaseModel):
-    """A named setting of an editor's controls."""
-
-    title: str
-    controls: dict[str, Any]
-
-
-class EditorInfo(BaseModel):
-    """What a user is told about an editor."""
-
-    name: str
-    title: str
-    description: str
-    state: str
-    why: str
-    licence: str
-    size_mb: float
-    controls: dict[str, Any]
-    presets: list[PresetInfo]
-
-
-class EngineInfo(BaseModel):
-    """How a network runs here, and why not another way."""
-
-    network: str
-    backend: str
-    precision: str
-    reasons: list[str]
+    pack: str = Field("embedded", description="face pack: embedded, a folder, or an InsightFace name")
+    detector_size: int = Field(
+        320, ge=128, le=1280, multiple_of=32, description="side of the detector's input; more finds smaller faces"
+    )
 
 
 class Runtime:
-    """Shared by all sessions; every method may be called from any thread. Make one with `Runtime.load`."""
+    """Shared by all sessions; every method may be called from any thread. Make one with `Runtime.load`.
 
-    def __init__(self, settings: RuntimeSettings) -> None:
-        self._settings = settings
-        self._loading = threading.RLock()  # held for seconds: what runs on every frame only looks things up
-        self._engines: dict[tuple[Path, float], BatchedEngine] = {}  # by file and `late`
+    Attributes:
+        entries: the catalog, by the editors' names.
+        networks: the engines.
+        segmenter: reads the masks of crops.
+    """
+
+    def __init__(self, settings: RuntimeSettings, entries: Mapping[str, Entry] = catalog.ENTRIES) -> None:
+        self.entries = entries
+        self.networks = Networks(settings)
+        self._loading = threading.RLock()  # held for seconds
         self._editors: dict[str, AnyEditor] = {}
         self._controls: dict[str, type[Controls]] = {}
         self._detector = Detector(settings.pack, settings.detector_size)
         self._detect_lock = threading.Lock()
-        # Without landmarks a face would be lost: they wait for their turn, while edits that come late are not made.
-        self._landmarks = Landmarks(self._engine(LANDMARKS, late=math.inf))
-        self._segmenter = Segmenter(self._engine(SEGMENTER))
+        # Without landmarks a face would be lost: they wait for their turn, while late edits are dropped.
+        self._landmarks = Landmarks(self.networks.load(LANDMARKS, late=math.inf))
+        self.segmenter = Segmenter(self.networks.load(SEGMENTER))
 
     @classmethod
     def load(cls, settings: RuntimeSettings | None = None) -> Runtime:
@@ -107,58 +74,32 @@ class Runtime:
             models.face.detector.PackError: the face pack cannot be loaded.
             engines.base.EngineError: a network is missing or damaged, or the named backend cannot run here.
         """
-        for reason, backends in _missing().items():
+        for reason, backends in unusable_backends().items():
             log.info("not used here: %s; %s", ", ".join(backends), reason)
         runtime = cls(settings or RuntimeSettings())
         runtime.editor(Settings().editor)
         return runtime
 
-    def editors(self) -> list[EditorInfo]:
-        """Every editor of the catalog, whether it can run here or not."""
-        return [self._info(entry) for entry in catalog.ENTRIES.values()]
-
-    def engines(self) -> list[EngineInfo]:
-        """The networks loaded so far."""
-        return [
-            EngineInfo(
-                network=path.name,
-                backend=engine.backend,
-                precision=engine.precision,
-                reasons=list(engine.notes),
-            )
-            for (path, _), engine in list(self._engines.items())
-        ]
-
-    def changed(self, settings: Settings, patch: Mapping[str, Any]) -> Settings:
-        """Apply a partial change.
+    def look(self, current: Settings, patch: Mapping[str, Any]) -> Look:
+        """Check a partial change, and load what it needs; that takes seconds when an editor is used first.
 
         Args:
-            settings: the ones in force.
+            current: the settings in force.
             patch: fields of `Settings` with their new values, from a stranger. "controls" replaces all controls; a
                 new editor without "controls" starts at its defaults.
 
         Returns:
-            The new settings, checked; controls are filled up with their defaults.
+            The new look. The one in force stays as it is.
 
         Raises:
-            SettingsError: something is refused; the settings in force stay as they are.
+            SettingsError: something is refused, or the editor cannot be loaded.
         """
-        merged: dict[str, Any] = {**settings.model_dump(), **patch}
-        if "controls" not in patch and merged["editor"] != settings.editor:
-            merged["controls"] = {}
-        new = checked(Settings, merged)
-        if new.editor not in catalog.ENTRIES:
-            raise SettingsError("editor", "there is no such editor", sorted(catalog.ENTRIES))
-        entry = catalog.ENTRIES[new.editor]
-        if entry.state == "needs weights":
-            raise SettingsError("editor", f"{entry.title} {entry.state}: {self._info(entry).why}")
-        controls = checked(self._controls_model(new.editor), new.controls, "controls.")
-        self._check_photo(new.editor, getattr(controls, "photo", ""))
-        return new.model_copy(update={"controls": controls.model_dump(mode="json")})
-
-    def controls(self, settings: Settings) -> Controls:
-        """The controls of checked settings, as the editor's own model."""
-        return self._controls_model(settings.editor).model_validate(settings.controls)
+        settings, controls = self._check(current, patch)
+        try:
+            editor = self.editor(settings.editor)
+        except (RuntimeError, LookupError) as error:  # of engines and of checkpoints
+            raise SettingsError("editor", str(error)) from error
+        return Look(settings, (Layer(settings.editor, editor, controls),))
 
     def editor(self, name: str) -> AnyEditor:
         """An editor, loaded on first use.
@@ -171,27 +112,53 @@ class Runtime:
         if editor is None:
             with self._loading:
                 if name not in self._editors:
-                    self._editors[name] = catalog.entry(name).load(self._engine)
+                    self._editors[name] = self._entry(name).load(self.networks.load)
                 editor = self._editors[name]
         return editor
 
-    @property
-    def segmenter(self) -> Segmenter:
-        """Reads the masks of crops."""
-        return self._segmenter
+    def controls_model(self, name: str) -> type[Controls]:
+        """The model of an editor's controls; loads no network.
+
+        Raises:
+            models.catalog.UnknownEditor: there is none of that name.
+        """
+        model = self._controls.get(name)
+        if model is None:
+            model = self._controls[name] = self._entry(name).controls()
+        return model
+
+    def engines(self) -> list[EngineInfo]:
+        """The networks loaded so far."""
+        return self.networks.loaded()
 
     def pipeline(self, *, live: bool = False) -> Pipeline:
         """A pipeline for one stream; a live one keeps up with a camera, another does the same every time."""
-        tracker = Tracker(self._detect, self._landmarks)
-        return Pipeline(tracker, self.editor, self.controls, self._segmenter, live=live)
+        return Pipeline(Tracker(self._detect, self._landmarks), self.segmenter, live=live)
+
+    def video_pipeline(self) -> VideoPipeline:
+        """A live pipeline for one stream of video frames."""
+        return VideoPipeline(self.pipeline(live=True))
 
     def close(self) -> None:
         """Free the networks. No pipeline may run any more."""
         with self._loading:
-            for engine in self._engines.values():
-                engine.close()
-            self._engines.clear()
             self._editors.clear()
+            self.networks.close()
+
+    def _check(self, current: Settings, patch: Mapping[str, Any]) -> tuple[Settings, Controls]:
+        """The settings after a change, with all controls written out, and the controls as the editor's own model."""
+        merged: dict[str, Any] = {**current.model_dump(), **patch}
+        if "controls" not in patch and merged["editor"] != current.editor:
+            merged["controls"] = {}
+        new = checked(Settings, merged)
+        if new.editor not in self.entries:
+            raise SettingsError("editor", "there is no such editor", sorted(self.entries))
+        entry = self.entries[new.editor]
+        if entry.state == "needs weights":
+            raise SettingsError("editor", f"{entry.title} {entry.state}: {entry.why}")
+        controls = checked(self.controls_model(new.editor), new.controls, "controls.")
+        self._check_photo(new.editor, getattr(controls, "photo", ""))
+        return new.model_copy(update={"controls": controls.model_dump(mode="json")}), controls
 
     def _check_photo(self, name: str, photo: str) -> None:
         if photo:
@@ -199,54 +166,14 @@ class Runtime:
             if editor is None or not editor.knows_photo(photo):
                 raise SettingsError("controls.photo", "that photo is not here any more: choose it again")
 
-    def _detect(self, image: Any) -> Any:
-        # insightface keeps caches in its detector object that are not meant for several threads.
+    def _entry(self, name: str) -> Entry:
+        try:
+            return self.entries[name]
+        except KeyError:
+            there = ", ".join(sorted(self.entries))
+            raise catalog.UnknownEditor(f"there is no editor {name!r}; there are: {there}") from None
+
+    def _detect(self, image: Image) -> list[Detection]:
+        # InsightFace keeps caches in its detector object that are not thread-safe.
         with self._detect_lock:
             return self._detector(image)
-
-    def _engine(self, path: Path, late: float = LATE_S) -> Engine:
-        """One network, shared fairly by all streams."""
-        with self._loading:
-            if (path, late) not in self._engines:
-                # in the embedded networks, waking a second thread costs more than it saves
-                least = 1 if path.is_relative_to(EMBEDDED) else None
-                engine = select.load(
-                    path,
-                    backend=self._settings.backend,
-                    precision=self._settings.precision,
-                    threads=self._settings.threads or least,
-                    cache_dir=self._settings.cache_dir,
-                    remedy=remedy(path),
-                )
-                shared = BatchedEngine(engine, late=late)
-                shared.warm_up()  # here and not in somebody's stream
-                self._engines[path, late] = shared
-            return self._engines[path, late]
-
-    def _controls_model(self, name: str) -> type[Controls]:
-        model = self._controls.get(name)
-        if model is None:
-            model = self._controls[name] = catalog.entry(name).controls()
-        return model
-
-    def _info(self, entry: catalog.Entry) -> EditorInfo:
-        return EditorInfo(
-            name=entry.name,
-            title=entry.title,
-            description=entry.description,
-            state=entry.state,
-            why=entry.why,
-            licence=entry.licence,
-            size_mb=round(entry.size / 1e6, 1),
-            controls=self._controls_model(entry.name).model_json_schema(),
-            presets=[PresetInfo(title=preset.title, controls=dict(preset.controls)) for preset in entry.presets],
-        )
-
-
-def _missing() -> dict[str, list[str]]:
-    """Why backends cannot run on this machine, and which."""
-    missing: dict[str, list[str]] = {}
-    for row in select.available():
-        if not row.usable:
-            missing.setdefault(row.reason, []).append(row.backend)
-    return missing

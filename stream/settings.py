@@ -137,7 +137,37 @@ def checked(model: type[S], values: Mapping[str, Any], prefix: str = "") -> S:
         if len(first["loc"]) > 1 and properties[name].get("type") == "object":
             # A value may be of several types, of which pydantic names the first.
             raise SettingsError(f"{prefix}{name}.{first['loc'][1]}", WANTED_VALUE) from None
-        raise SettingsError(prefix + name, first["msg"], allowed_of(properties[name])) from None
+        raise SettingsError(prefix + name, requirement(properties[name]), allowed_of(properties[name])) from None
+
+
+def requirement(schema: Mapping[str, Any]) -> str:
+    """What a value must be, such as "must be a number from 0 to 1", from the JSON schema of its field."""
+    shapes = schema.get("anyOf", [schema])
+    return "must be " + " or ".join(dict.fromkeys(_noun(shape) for shape in shapes))
+
+
+def _noun(shape: Mapping[str, Any]) -> str:
+    values = shape.get("enum") or ([shape["const"]] if "const" in shape else [])
+    if values:
+        return f"one of {', '.join(map(str, values))}" if len(values) > 1 else str(values[0])
+    kind = shape.get("type")
+    if kind in ("number", "integer"):
+        ends = (("from", shape.get("minimum")), ("to", shape.get("maximum")))
+        bounds = [f"{word} {value:g}" for word, value in ends if value is not None]
+        return " ".join(["a whole number" if kind == "integer" else "a number", *bounds])
+    if kind == "string":
+        return _text_noun(shape)
+    if kind == "object":
+        return f"names and their values, at most {shape['maxProperties']}" if "maxProperties" in shape else "an object"
+    return {"boolean": "true or false", "null": "nothing"}.get(str(kind), "another value")
+
+
+def _text_noun(shape: Mapping[str, Any]) -> str:
+    if shape.get("format") == "color":
+        return "a colour such as #7a4b2c"
+    if "pattern" in shape:
+        return f"text of the form {shape['pattern']}"
+    return f"text of at most {shape['maxLength']} characters" if "maxLength" in shape else "text"
 
 
 def allowed_of(schema: Mapping[str, Any]) -> Any:

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from engines import apart
 from models.entry import Entry, Weights
 from models.fetch import Cancelled, FetchError, LicenceNotAccepted, Report, fetch_entry, require_addresses
 
@@ -194,7 +195,8 @@ def convert_apart(entry: Entry, cancelled: threading.Event) -> None:
                 if cancelled.is_set():
                     process.terminate()
     if process.returncode and not cancelled.is_set():
-        raise FetchError(f"the weights are here, but no networks could be made of them: {said.strip()[-SAID:]}")
+        reason = said.strip()[-SAID:] or apart.ended(process.returncode)
+        raise FetchError(f"the weights are here, but no networks could be made of them: {reason}")
 
 
 def _require_possible(entry: Entry, own_converter: bool) -> None:

@@ -26,6 +26,7 @@ from models.face.detector import Detector
 from models.face.landmarks import Landmarks
 from models.face.segmenter import Segmenter
 from stream.frame import Face, Frame
+from stream.look import Layer, Look
 from stream.pipeline import Pipeline
 from stream.runtime import LANDMARKS, RuntimeSettings
 from stream.settings import Settings
@@ -127,8 +128,9 @@ def flicker(run: list[Seen], tracker: Tracker, editor: AnyEditor, segmenter: Seg
         segmenter: reads the masks.
         controls: what the editor shall do.
     """
-    pipeline = Pipeline(tracker, lambda name: editor, lambda settings: controls, segmenter)
-    shown = [pipeline.process(seen.frame, Settings(faces="largest")).image for seen in run][WARM:]
+    pipeline = Pipeline(tracker, segmenter)
+    look = Look(Settings(faces="largest"), (Layer(editor.name, editor, controls),))
+    shown = [pipeline.process(seen.frame, look).image for seen in run][WARM:]
     measured = run[WARM:]
     quad = quad_of(measured[0].faces[0], editor.crop)
     camera = [cut(seen.frame.image, quad, SIDE) for seen in measured]

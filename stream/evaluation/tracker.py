@@ -30,7 +30,8 @@ from models.training.scenes.compose import Portraits, eye_distance, face_box
 from models.training.tracker.detector import Scene, SceneSamples
 from models.training.tracker.landmarks import POINTS
 from stream.filters import OneEuro
-from stream.tracking import Tracker, iou
+from stream.tracking import Tracker
+from stream.tracking.association import iou
 
 CAMERA = (480, 640)
 SMALLEST_FACE = 40

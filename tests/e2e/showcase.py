@@ -67,9 +67,9 @@ def pictures() -> Iterator[Image]:
     frames = per_show * len(SHOWS)
     for index in range(frames):
         caption, controls = SHOWS[index // per_show]
-        settings = runtime.changed(Settings(), {"editor": "embedded", "controls": controls})
+        look = runtime.look(Settings(), {"editor": "embedded", "controls": controls})
         camera = fake_camera.frame(WIDTH, HEIGHT, fake_camera.astronaut(), index, frames)
-        edited = pipeline.process(Frame(camera, index / FPS), settings).image
+        edited = pipeline.process(Frame(camera, index / FPS), look).image
         if index % EVERY == 0:
             yield np.hstack([_captioned(camera, "camera"), _captioned(edited, caption)])
     pipeline.close()

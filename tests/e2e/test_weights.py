@@ -16,7 +16,7 @@ from models.entry import Entry, Weights
 from models.weights.downloads import Downloads
 from signaling.app import create_app
 from signaling.settings import ServerSettings
-from stream.runtime import EditorInfo, EngineInfo
+from stream.networks import EngineInfo
 from tests.e2e import browser as chromium
 from tests.e2e.conftest import fresh_page
 from tests.file_server import DATA, SHA256, Server, listening
@@ -28,24 +28,7 @@ class NoEngines:
     """What the page asks a runtime for before anybody goes live."""
 
     def __init__(self, row: Entry) -> None:
-        self._row = row
-
-    def editors(self) -> list[EditorInfo]:
-        row = self._row
-        schema = Controls.model_json_schema()
-        return [
-            EditorInfo(
-                name=row.name,
-                title=row.title,
-                description=row.description,
-                state=row.state,
-                why=row.why,
-                licence=row.licence,
-                size_mb=row.size / 1e6,
-                controls=schema,
-                presets=[],
-            )
-        ]
+        self.entries = {row.name: row}
 
     def engines(self) -> list[EngineInfo]:
         return []

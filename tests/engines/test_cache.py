@@ -83,6 +83,8 @@ def test_a_rebuild_says_which_part_changed(cache: Cache, caplog: pytest.LogCaptu
         (lambda data: b"", "not an entry"),
         (lambda data: b"ONNX something else entirely", "not an entry"),
         (lambda data: caches.MAGIC + b"{]\n", "header is corrupt"),
+        (lambda data: caches.MAGIC + b"[" * 60_000 + b"\n", "header is corrupt"),
+        (lambda data: caches.MAGIC + b'{"key":' * 9_000 + b"\n", "header is corrupt"),
         (lambda data: caches.MAGIC + b"[1]\n", "header is incomplete"),
         (lambda data: caches.MAGIC + b'{"key": 1, "facts": {}, "size": 0, "sha256": ""}\n', "header is malformed"),
         (lambda data: data.replace(b'"8.9"', b'"9.0"'), "capability: was 9.0, is 8.9"),

@@ -7,12 +7,11 @@ from models.arrays import Floats
 from models.crops import (
     CELEBA_POINTS5,
     CropSpec,
+    Placement,
     Quad,
     celeba_quad,
-    crop_to_frame,
     cut,
     ffhq_quad,
-    frame_to_crop,
     points5_of,
     quad_of,
     to_crop,
@@ -51,7 +50,8 @@ def test_celeba_quad_of_the_mean_face_is_its_centre_square() -> None:
 
 def test_crop_and_frame_maps_are_inverse() -> None:
     quad = Quad(np.array([60, 50], np.float32), np.array([30, 11], np.float32))
-    there, back = crop_to_frame(quad, 128), frame_to_crop(quad, 128)
+    placement = Placement.of(quad, 128)
+    there, back = placement.to_frame, placement.to_crop
     points = np.random.default_rng(0).uniform(0, 128, (20, 2)).astype(np.float32)
     frame = points @ there[:, :2].T + there[:, 2]
     np.testing.assert_allclose(frame @ back[:, :2].T + back[:, 2], points, atol=1e-3)
@@ -68,7 +68,7 @@ def test_cutting_a_whole_number_square_copies_it() -> None:
 def test_pixel_centres_map_to_pixel_centres_at_other_scales() -> None:
     quad = Quad(np.array([32, 32], np.float32), np.array([32, 0], np.float32))
     for size, first in ((64, 0.0), (32, 0.5), (128, -0.25)):
-        np.testing.assert_allclose(crop_to_frame(quad, size)[:, 2], [first, first], atol=1e-6)
+        np.testing.assert_allclose(Placement.of(quad, size).to_frame[:, 2], [first, first], atol=1e-6)
 
 
 def test_a_large_face_is_averaged_not_subsampled() -> None:
@@ -108,7 +108,7 @@ def test_averaging_does_not_move_the_picture(across: int) -> None:
     image = np.dstack([x * 0.4, y * 0.5, (x + y) * 0.2]).astype(np.float32)
     quad = Quad(np.array([230.0, 190.0], np.float32), np.array([20.0 * across, 6.0], np.float32))
     found = cut(image, quad, 40)  # type: ignore[arg-type]  # float tells fractions of a level
-    matrix = crop_to_frame(quad, 40)
+    matrix = Placement.of(quad, 40).to_frame
     v, u = np.mgrid[:40, :40]
     where = np.stack([u, v, np.ones_like(u)], -1) @ matrix.T
     np.testing.assert_allclose(found[..., 0], where[..., 0] * 0.4, atol=0.05)

@@ -35,6 +35,7 @@ from models.published.babygan.editor import follow
 from models.published.babygan.formulas import child
 from stream.files import main, process
 from stream.frame import Frame
+from stream.look import Look
 from stream.runtime import Runtime, RuntimeSettings
 from stream.settings import Settings
 from tests.e2e import fake_camera
@@ -107,8 +108,8 @@ def controls_of(row: Entry, detail: str = "delta") -> dict[str, Any]:
 
 
 def test_a_video_is_edited(row: Entry, runtime: Runtime, clip: Path, tmp_path: Path) -> None:
-    settings = runtime.changed(Settings(), {"editor": row.name, "controls": controls_of(row, "full")})
-    report = process(clip, tmp_path / "out.mp4", runtime, settings)
+    look = runtime.look(Settings(), {"editor": row.name, "controls": controls_of(row, "full")})
+    report = process(clip, tmp_path / "out.mp4", runtime, look)
     assert report.edited == report.frames == FRAMES
     change = [np.abs(new.astype(int) - old) for old, new in zip(read(clip), read(tmp_path / "out.mp4"), strict=True)]
     assert all(each[FACE].mean() > 4 for each in change)
@@ -118,13 +119,13 @@ def test_a_video_is_edited(row: Entry, runtime: Runtime, clip: Path, tmp_path: P
 def test_it_stands_still_on_a_still_face_and_neutral_is_the_camera(
     row: Entry, runtime: Runtime, pictures: list[Image]
 ) -> None:
-    neutral = runtime.changed(Settings(), {"editor": row.name})
+    neutral = runtime.look(Settings(), {"editor": row.name})
     pipeline = runtime.pipeline()
     for index in range(2):
         assert pipeline.process(Frame(pictures[0], index / FPS), neutral).image is pictures[0]
     pipeline.close()
-    settings = runtime.changed(neutral, {"controls": controls_of(row)})
-    outputs, again = (run(runtime, [pictures[0]] * 5, settings) for _ in range(2))
+    look = runtime.look(neutral.settings, {"controls": controls_of(row)})
+    outputs, again = (run(runtime, [pictures[0]] * 5, look) for _ in range(2))
     assert all(map(np.array_equal, outputs, again))
     change = np.abs(outputs[-1].astype(int) - pictures[0]).max(2)
     assert change[FACE].mean() > 4
@@ -158,9 +159,9 @@ def test_what_a_face_keeps_is_read_at_a_set_rate(
 
     counted = replace(row, name=f"{name}-counted", load=load)
     monkeypatch.setitem(catalog.ENTRIES, counted.name, counted)
-    settings = runtime.changed(Settings(), {"editor": counted.name, "controls": controls_of(row)})
+    look = runtime.look(Settings(), {"editor": counted.name, "controls": controls_of(row)})
     frames, fps = 28, 50
-    run(runtime, [pictures[index % 2] for index in range(frames)], settings, fps)
+    run(runtime, [pictures[index % 2] for index in range(frames)], look, fps)
     wanted = {network: len(range(0, frames, math.ceil(every * fps) or 1)) for network, every in CALLS[name].items()}
     assert calls == wanted
 
@@ -211,15 +212,14 @@ def test_the_engine_for_gpus_computes_the_same(row: Entry, tmp_path: Path) -> No
             assert all(np.isfinite(values).all() for values in outputs.values())
 
 
-def test_a_user_is_told_that_it_is_here(row: Entry, runtime: Runtime) -> None:
-    (info,) = (info for info in runtime.editors() if info.name == row.name)
-    assert info.state in ("ready", "needs a GPU")
-    assert set(controls_of(row)) <= set(info.controls["properties"])
+def test_it_is_in_the_catalog_with_its_controls(row: Entry) -> None:
+    assert row.state in ("ready", "needs a GPU")
+    assert set(controls_of(row)) <= set(row.controls().model_json_schema()["properties"])
 
 
-def run(runtime: Runtime, pictures: list[Image], settings: Settings, fps: int = FPS) -> list[Image]:
+def run(runtime: Runtime, pictures: list[Image], look: Look, fps: int = FPS) -> list[Image]:
     pipeline = runtime.pipeline()
-    outputs = [pipeline.process(Frame(picture, index / fps), settings) for index, picture in enumerate(pictures)]
+    outputs = [pipeline.process(Frame(picture, index / fps), look) for index, picture in enumerate(pictures)]
     pipeline.close()
     assert all(output.edited for output in outputs)
     return [output.image for output in outputs]

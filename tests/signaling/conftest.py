@@ -17,13 +17,17 @@ import numpy as np
 import pytest
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack, MediaStreamError, VideoStreamTrack
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from models.editor import AnyEditor, Controls
+from models.entry import Entry, LoadEngine
 from signaling.app import create_app
 from signaling.settings import ServerSettings
 from signaling.transport import gatherer
 from signaling.transport.handshake import leave_quietly
 from stream.frame import Face, Output, Trace
+from stream.look import Look
+from stream.networks import EngineInfo
 from stream.settings import Settings, SettingsError, checked
 
 SDP = {"content-type": "application/sdp"}
@@ -70,15 +74,12 @@ async def longest_pause() -> AsyncIterator[Pauses]:
         watching.cancel()
 
 
-class FakeControls(BaseModel):
+class FakeControls(Controls):
     brightness: float = Field(0, ge=0, le=200)
 
 
-class FakeEditor(BaseModel):
-    name: str = "embedded"
-    title: str = "Embedded"
-    state: str = "ready"
-    controls: dict[str, Any] = FakeControls.model_json_schema()
+def no_editor(load_engine: LoadEngine) -> AnyEditor:
+    raise NotImplementedError
 
 
 class FakePipeline:
@@ -90,9 +91,7 @@ class FakePipeline:
         self.sizes: list[tuple[int, int]] = []
         self.threads: set[int] = set()
 
-    def process_video(
-        self, frame: av.VideoFrame, settings: Settings, interval: float = 0.0
-    ) -> tuple[av.VideoFrame, Output]:
+    def process(self, frame: av.VideoFrame, look: Look, interval: float = 0.0) -> tuple[av.VideoFrame, Output]:
         assert not self.closed
         self.threads.add(threading.get_ident())
         if self.runtime.fails is not None:
@@ -101,9 +100,9 @@ class FakePipeline:
         self.sizes.append((frame.width, frame.height))
         box = np.float32([0, 0, frame.width / 2, frame.height])
         face = Face(1, box, np.zeros((5, 2), np.float32), None, 1.0)
-        brightness = settings.controls.get("brightness", 0)
+        brightness = look.settings.controls.get("brightness", 0)
         image = np.zeros((frame.height, frame.width, 3), np.uint8)
-        if not brightness or settings.bypass:
+        if not brightness or look.settings.bypass:
             return frame, Output(
                 image=image, faces=(face,), edited=frozenset(), regions=(), trace=Trace({"track": 1.5})
             )
@@ -124,25 +123,24 @@ class FakeRuntime:
         self.work_s = 0.0
         self.fails: Exception | None = None  # what the pipelines raise
         self.pipelines: list[FakePipeline] = []
+        row = Entry(
+            name="embedded", title="Embedded", description="A test.", controls=lambda: FakeControls, load=no_editor
+        )
+        self.entries = {"embedded": row}
 
-    def editors(self) -> list[FakeEditor]:
-        return [FakeEditor()]
-
-    def engines(self) -> list[dict[str, Any]]:
+    def engines(self) -> list[EngineInfo]:
         return []
 
-    def changed(self, settings: Settings, patch: Mapping[str, Any]) -> Settings:
+    def look(self, settings: Settings, patch: Mapping[str, Any]) -> Look:
         new = checked(Settings, {**settings.model_dump(), **patch})
         if new.editor not in ("embedded", "broken"):
             raise SettingsError("editor", "there is no such editor", ["embedded", "broken"])
         checked(FakeControls, new.controls, "controls.")
-        return new
+        if new.editor == "broken":
+            raise SettingsError("editor", "broken.onnx is cut short; fetch it again")
+        return Look(new, ())
 
-    def editor(self, name: str) -> None:
-        if name == "broken":
-            raise RuntimeError("broken.onnx is cut short; fetch it again")
-
-    def pipeline(self, *, live: bool = False) -> FakePipeline:
+    def video_pipeline(self) -> FakePipeline:
         self.pipelines.append(FakePipeline(self))
         return self.pipelines[-1]
 

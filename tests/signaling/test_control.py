@@ -9,6 +9,7 @@ import pytest
 
 from signaling import control
 from signaling.channel import ControlChannel
+from stream.look import Look
 from stream.settings import Settings
 
 
@@ -84,12 +85,12 @@ class Channel:
 
 
 class Video:
-    settings = Settings()
+    look = Look(Settings(), ())
 
 
 class Runtime:
-    def changed(self, settings: Settings, patch: dict[str, Any]) -> Settings:
-        return settings.model_copy(update=patch)
+    def look(self, settings: Settings, patch: dict[str, Any]) -> Look:
+        return Look(settings.model_copy(update=patch), ())
 
 
 def test_a_flood_is_answered_now_and_then_and_passes() -> None:

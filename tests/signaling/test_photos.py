@@ -14,7 +14,7 @@ import PIL.Image
 import pytest
 
 from signaling import photos
-from stream.align import PhotoError
+from stream.photos import PhotoError
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +35,7 @@ async def test_a_strip_is_a_jpeg_that_nobody_keeps(serve: Any, monkeypatch: pyte
         asked.append((patch, control))
         return photo
 
-    monkeypatch.setattr("stream.photos.lifespan", lifespan)
+    monkeypatch.setattr("stream.strip.lifespan", lifespan)
     async with serve() as server:
         answer = await server.http.post("/strip", params={"settings": '{"editor": "lats"}'}, content=JPEG)
         assert answer.headers["content-type"] == "image/jpeg"
@@ -48,7 +48,7 @@ async def test_what_is_refused(serve: Any, monkeypatch: pytest.MonkeyPatch) -> N
     def no_face(*_: object) -> None:
         raise PhotoError("no face in this photo")
 
-    monkeypatch.setattr("stream.photos.lifespan", no_face)
+    monkeypatch.setattr("stream.strip.lifespan", no_face)
     async with serve() as server:
         post = server.http.post
         assert (await post("/strip", content=b"<svg/>")).json()["detail"] == "this is no JPEG, PNG or WebP picture"

@@ -13,8 +13,9 @@ from pydantic import Field
 
 from models.arrays import Floats, Image, Latent
 from models.crops import CropSpec, Quad
-from models.editor import Controls, Crop, Edit, Editor
+from models.editor import AnyEditor, Controls, Crop, Edit, Editor
 from models.face.detector import Detection
+from stream.look import Layer, Look
 from stream.pipeline import Pipeline
 from stream.settings import Settings
 from stream.tracking import Tracker
@@ -98,7 +99,7 @@ class TintControls(Controls):
     amount: float = Field(0.0, ge=0, le=1)
 
 
-class Tint(Editor):
+class Tint(Editor[TintControls]):
     """Adds red on a disc in the middle of the crop."""
 
     name = "tint"
@@ -120,8 +121,10 @@ class Tint(Editor):
         return Edit(mask=mask, delta=delta, flow=np.zeros((size, size, 2), np.float32))
 
 
-def controls_of(settings: Settings) -> TintControls:
-    return TintControls.model_validate(settings.controls)
+def look_of(settings: Settings, editor: AnyEditor | None = None) -> Look:
+    """What `Runtime.look` makes of these settings, with an editor of the tests."""
+    controls = TintControls.model_validate(settings.controls)
+    return Look(settings, (Layer(settings.editor, editor or Tint(), controls),))
 
 
 @pytest.fixture
@@ -132,7 +135,7 @@ def world() -> World:
 @pytest.fixture
 def make_pipeline() -> Callable[[World], Pipeline]:
     def make(world: World) -> Pipeline:
-        return Pipeline(Tracker(world.detect, world.landmarks), lambda name: Tint(), controls_of)
+        return Pipeline(Tracker(world.detect, world.landmarks))
 
     return make
 

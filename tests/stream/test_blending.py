@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from models.arrays import Floats, Image
-from models.crops import Quad, frame_to_crop
+from models.crops import Placement, Quad
 from models.editor import Edit
 from stream.blending import blend, border_feather, touched
 from tests.stream.conftest import noise
@@ -11,8 +11,8 @@ from tests.stream.conftest import noise
 SIZE = 64
 
 
-def square(x: float, y: float, half: float, tilt: float = 0.0) -> Quad:
-    return Quad(np.array([x, y], np.float32), np.array([half, tilt], np.float32))
+def square(x: float, y: float, half: float, tilt: float = 0.0, size: int = SIZE) -> Placement:
+    return Placement.of(Quad(np.array([x, y], np.float32), np.array([half, tilt], np.float32)), size)
 
 
 def disc(radius: float = 20.0) -> Floats:
@@ -64,8 +64,7 @@ def test_outside_the_mask_every_pixel_is_the_cameras(tilt: float) -> None:
         flow=np.full((SIZE, SIZE, 2), 5, np.float32),
     )
     out = image.copy()
-    quad = square(80, 60, 45, tilt)
-    region = blend(image, out, edit, quad)
+    region = blend(image, out, edit, square(80, 60, 45, tilt))
     y, x = np.mgrid[:120, :160]
     outside = np.hypot(x + 0.5 - 80, y + 0.5 - 60) > (18 + 2) / (SIZE / 2) * np.hypot(45, tilt)
     np.testing.assert_array_equal(out[outside], image[outside])
@@ -125,14 +124,20 @@ def test_no_part_of_an_edit_is_left_out(half: float, tilt: float) -> None:
     image, mask = noise(6, (300, 400, 3)), np.zeros((SIZE, SIZE), np.float32)
     mask[12:15, 20:23] = mask[40, 44:50] = mask[30:50, 12] = 1
     delta = np.full((SIZE, SIZE, 3), 40, np.float32)
-    quad, out = square(190, 160, half, tilt), image.copy()
-    region = blend(image, out, Edit(mask=mask, delta=delta), quad)
+    place, out = square(190, 160, half, tilt), image.copy()
+    region = blend(image, out, Edit(mask=mask, delta=delta), place)
     whole = cv2.warpAffine(
         mask * border_feather(SIZE) * 40,
-        frame_to_crop(quad, SIZE),
+        place.to_crop,
         (400, 300),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
     )
     wanted = np.clip(np.round(image + whole[..., None]), 0, 255)
     assert np.abs(out - wanted).max() <= 1
     assert not region.empty
+
+
+def test_an_edit_of_another_size_than_its_crop_is_refused() -> None:
+    image = noise(7, (100, 100, 3))
+    with pytest.raises(ValueError, match="64 pixels"):
+        blend(image, image.copy(), Edit(mask=disc()), square(50, 50, 40, size=2 * SIZE))

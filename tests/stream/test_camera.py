@@ -9,7 +9,7 @@ from stream import camera
 from stream.camera import CameraError, run
 from stream.pipeline import Pipeline
 from stream.settings import Settings
-from tests.stream.conftest import World
+from tests.stream.conftest import World, look_of
 
 
 class Film:
@@ -34,7 +34,7 @@ def test_frames_are_edited_and_sent_as_rgb(
     world: World, make_pipeline: Callable[[World], Pipeline], tint: Settings
 ) -> None:
     film = Film(world, 5)
-    assert run(film, film, make_pipeline(world), tint) == 5
+    assert run(film, film, make_pipeline(world), look_of(tint)) == 5
     raw = world.picture()[..., ::-1]
     assert all(frame.shape == raw.shape for frame in film.sent)
     assert film.sent[-1].astype(int)[120, 160, 0] - raw[120, 160, 0] > 50
@@ -57,7 +57,7 @@ def test_a_slow_edit_drops_frames(world: World, make_pipeline: Callable[[World],
             self.ended.wait(timeout=10)
 
     fast = Fast()
-    assert run(fast, fast, make_pipeline(world), tint) < 50
+    assert run(fast, fast, make_pipeline(world), look_of(tint)) < 50
 
 
 def test_a_silent_camera_is_an_error(
@@ -75,5 +75,5 @@ def test_a_silent_camera_is_an_error(
             raise AssertionError
 
     with pytest.raises(CameraError, match="no picture"):
-        run(Silent(), Silent(), make_pipeline(world), tint)
+        run(Silent(), Silent(), make_pipeline(world), look_of(tint))
     never.set()

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
@@ -8,11 +9,13 @@ import cv2
 import numpy as np
 import pytest
 
-from stream.files import FileError, Report, process
+from stream.files import Report, process
+from stream.picture_files import FileError
 from stream.pipeline import Pipeline
+from stream.profile import ChromeTrace
 from stream.runtime import Runtime
 from stream.settings import Settings
-from tests.stream.conftest import Person, World, noise
+from tests.stream.conftest import Person, World, look_of, noise
 
 FRAMES = 12
 RATE = 25
@@ -68,7 +71,7 @@ def audio_packets(path: Path) -> list[bytes]:
 
 def test_a_video_is_edited_and_its_audio_and_times_kept(tmp_path: Path, runtime: Runtime, tint: Settings) -> None:
     source, target = write_video(tmp_path / "in.mp4"), tmp_path / "out.mp4"
-    report = process(source, target, runtime, tint)
+    report = process(source, target, runtime, look_of(tint))
     before, after = pictures_of(source), pictures_of(target)
     assert len(after) == len(before) == FRAMES
     change = np.abs(after[5].astype(int) - before[5]).max(2)
@@ -87,12 +90,12 @@ def test_a_video_is_edited_and_its_audio_and_times_kept(tmp_path: Path, runtime:
 @pytest.mark.parametrize("suffix", [".mkv", ".webm", ".mov"])
 def test_other_containers(tmp_path: Path, runtime: Runtime, tint: Settings, suffix: str) -> None:
     source = write_video(tmp_path / "in.mp4", audio=suffix != ".webm")
-    process(source, tmp_path / f"out{suffix}", runtime, tint)
+    process(source, tmp_path / f"out{suffix}", runtime, look_of(tint))
     assert len(pictures_of(tmp_path / f"out{suffix}")) == FRAMES
 
 
 def test_an_odd_sized_video_is_written_at_the_next_even_size(tmp_path: Path, runtime: Runtime, tint: Settings) -> None:
-    process(write_video(tmp_path / "in.mp4", (17, 33)), tmp_path / "out.mp4", runtime, tint)
+    process(write_video(tmp_path / "in.mp4", (17, 33)), tmp_path / "out.mp4", runtime, look_of(tint))
     assert pictures_of(tmp_path / "out.mp4")[0].shape == (34, 18, 3)
 
 
@@ -115,7 +118,7 @@ def test_a_rotated_video_is_written_upright(tmp_path: Path, runtime: Runtime, ti
     data[track : track + 36] = quarter
     source.write_bytes(data)
     world.people = [Person((16, 32), 20)]
-    process(source, tmp_path / "out.mp4", runtime, tint.model_copy(update={"controls": {"amount": 0.0}}))
+    process(source, tmp_path / "out.mp4", runtime, look_of(tint.model_copy(update={"controls": {"amount": 0.0}})))
     upright = pictures_of(tmp_path / "out.mp4")[0]
     assert upright.shape == (64, 32, 3)
     assert upright[5].mean() > 200
@@ -135,7 +138,7 @@ def test_what_cannot_be_read_is_refused_in_words(tmp_path: Path, runtime: Runtim
         case "directory":
             source.mkdir()
     with pytest.raises(FileError, match=str(source)):
-        process(source, tmp_path / "out.mp4", runtime, tint)
+        process(source, tmp_path / "out.mp4", runtime, look_of(tint))
     assert not [path for path in tmp_path.iterdir() if path.name != "in.mp4"]
 
 
@@ -143,7 +146,7 @@ def test_a_cut_file_gives_what_it_holds(tmp_path: Path, runtime: Runtime, tint: 
     whole = write_video(tmp_path / "whole.mkv")
     source = tmp_path / "in.mkv"
     source.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * 0.6)])
-    report = process(source, tmp_path / "out.mkv", runtime, tint)
+    report = process(source, tmp_path / "out.mkv", runtime, look_of(tint))
     assert 0 < report.frames <= FRAMES
     assert len(pictures_of(tmp_path / "out.mkv")) == report.frames
 
@@ -151,14 +154,14 @@ def test_a_cut_file_gives_what_it_holds(tmp_path: Path, runtime: Runtime, tint: 
 def test_an_unknown_output_format_leaves_nothing_behind(tmp_path: Path, runtime: Runtime, tint: Settings) -> None:
     source = write_video(tmp_path / "in.mp4")
     with pytest.raises(FileError, match=r"out\.nonsense"):
-        process(source, tmp_path / "out.nonsense", runtime, tint)
+        process(source, tmp_path / "out.nonsense", runtime, look_of(tint))
     assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
 
 
 def test_the_input_is_not_overwritten(tmp_path: Path, runtime: Runtime, tint: Settings) -> None:
     source = write_video(tmp_path / "in.mp4")
     with pytest.raises(FileError, match="the input itself"):
-        process(source, source, runtime, tint)
+        process(source, source, runtime, look_of(tint))
 
 
 @pytest.mark.parametrize("kind", ["colour", "grey", "alpha", "16 bit", "16 bit grey", "tiny"])
@@ -176,7 +179,7 @@ def test_pictures_of_every_kind(tmp_path: Path, runtime: Runtime, tint: Settings
         picture = picture.astype(np.uint16) * 257 + 3
     source, target = tmp_path / "in.png", tmp_path / "out.png"
     cv2.imwrite(str(source), picture)
-    process(source, target, runtime, tint)
+    process(source, target, runtime, look_of(tint))
     written = cv2.imread(str(target), cv2.IMREAD_UNCHANGED)
     assert written.dtype == picture.dtype
     if kind == "tiny":
@@ -194,7 +197,7 @@ def test_a_picture_without_a_face_is_refused_with_a_way_out(
     world.people.clear()
     cv2.imwrite(str(tmp_path / "in.png"), noise(2, (50, 50, 3)))
     with pytest.raises(FileError, match="both eyes are visible"):
-        process(tmp_path / "in.png", tmp_path / "out.png", runtime, tint)
+        process(tmp_path / "in.png", tmp_path / "out.png", runtime, look_of(tint))
     assert not (tmp_path / "out.png").exists()
 
 
@@ -202,7 +205,7 @@ def test_a_cut_picture_is_refused(tmp_path: Path, runtime: Runtime, tint: Settin
     cv2.imwrite(str(tmp_path / "in.png"), noise(3, (90, 90, 3)))
     (tmp_path / "in.png").write_bytes((tmp_path / "in.png").read_bytes()[:40])
     with pytest.raises(FileError, match="cut off"):
-        process(tmp_path / "in.png", tmp_path / "out.png", runtime, tint)
+        process(tmp_path / "in.png", tmp_path / "out.png", runtime, look_of(tint))
 
 
 def test_a_folder_goes_on_after_a_bad_picture(tmp_path: Path, runtime: Runtime, tint: Settings) -> None:
@@ -211,7 +214,7 @@ def test_a_folder_goes_on_after_a_bad_picture(tmp_path: Path, runtime: Runtime, 
     for name in ("a.png", "b.jpg"):
         cv2.imwrite(str(folder / name), noise(4, (240, 320, 3)))
     (folder / "broken.png").write_bytes(b"nothing")
-    report = process(folder, tmp_path / "out", runtime, tint)
+    report = process(folder, tmp_path / "out", runtime, look_of(tint))
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "b.jpg"]
     assert report.edited == 2
     assert any("broken.png" in note for note in report.notes)
@@ -219,3 +222,28 @@ def test_a_folder_goes_on_after_a_bad_picture(tmp_path: Path, runtime: Runtime, 
 
 def test_an_empty_report_has_no_rate() -> None:
     assert Report().summary()["fps"] is None
+
+
+def test_a_profile_is_a_chrome_trace(tmp_path: Path, runtime: Runtime, tint: Settings) -> None:
+    path = tmp_path / "trace.json"
+    with ChromeTrace(path) as profile:
+        process(write_video(tmp_path / "in.mp4"), tmp_path / "out.mp4", runtime, look_of(tint), profile=profile)
+    events = [event for event in json.loads(path.read_text()) if event["ph"] == "X"]
+    frames = [event for event in events if event["name"] == "frame"]
+    assert [frame["args"]["number"] for frame in frames] == list(range(1, FRAMES + 1))
+    assert [frame["args"]["edited"] for frame in frames] == [1] * FRAMES
+    stages = [event for event in events if event["name"] != "frame"]
+    assert {stage["name"] for stage in stages} == {"convert", "track", "align", "encode", "render", "blend"}
+    for before, after in pairwise(frames):
+        assert before["ts"] + before["dur"] <= after["ts"] + 0.2, "frames do not overlap"
+    for stage in stages:
+        inside = [
+            f for f in frames if f["ts"] - 0.2 <= stage["ts"] and stage["ts"] + stage["dur"] <= f["ts"] + f["dur"] + 0.2
+        ]
+        assert len(inside) == 1, "a stage lies in its frame"
+
+
+def test_a_profile_of_nothing_is_complete(tmp_path: Path) -> None:
+    with ChromeTrace(tmp_path / "trace.json"):
+        pass
+    assert [event["ph"] for event in json.loads((tmp_path / "trace.json").read_text())] == ["M"]

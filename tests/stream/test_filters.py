@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from stream.face_edit import SMOOTHING
 from stream.filters import ExponentialMean, OneEuro
-from stream.pipeline import QUAD_BETA
 
 FPS = 30
 
@@ -10,14 +10,14 @@ FPS = 30
 def test_a_still_point_is_steadied() -> None:
     rng = np.random.default_rng(0)
     raw = rng.normal(0, 1e-3, (300, 1, 2)).astype(np.float32)
-    smooth = OneEuro(1.0, QUAD_BETA)
+    smooth = OneEuro(1.0, SMOOTHING.quad_beta)
     out = np.array([smooth(value, k / FPS) for k, value in enumerate(raw)])
     assert np.diff(out[30:], axis=0).std() < 0.4 * np.diff(raw[30:], axis=0).std()
 
 
 def test_a_moving_point_lags_less_than_a_frame() -> None:
     speed = 0.5
-    smooth = OneEuro(1.0, QUAD_BETA)
+    smooth = OneEuro(1.0, SMOOTHING.quad_beta)
     lag = 0.0
     for k in range(60):
         position = np.array([[speed * k / FPS, 0]], np.float32)

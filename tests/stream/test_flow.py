@@ -4,7 +4,7 @@ import pytest
 
 from models.editor import Masks
 from stream.filters import ExponentialMean, OneEuro
-from stream.flow import MaskMean, Motion
+from stream.flow import FlowCompensatedMean, PointFlow
 
 POINTS = np.stack(np.meshgrid(np.linspace(90, 210, 12), np.linspace(60, 180, 12)), -1).reshape(-1, 2).astype(np.float32)
 
@@ -21,7 +21,7 @@ def textured(shift=(0.0, 0.0)):
 
 @pytest.mark.parametrize("shift", [(0.0, 0.0), (0.6, -0.4), (5.0, 3.0)])
 def test_it_sees_how_a_face_moves(shift):
-    moved = Motion()(textured(), textured(shift), POINTS)
+    moved = PointFlow()(textured(), textured(shift), POINTS)
     assert np.abs(moved - np.float32(shift)).mean() < 0.3
 
 
@@ -29,19 +29,19 @@ def test_it_sees_brows_rise_in_a_face_that_stays():
     rows, columns = np.mgrid[:240, :320].astype(np.float32)
     rise = 4 * np.exp(-(((rows - 84) / 14) ** 2))
     raised = cv2.remap(textured(), columns, rows + rise, cv2.INTER_LINEAR)
-    moved = Motion()(textured(), raised, POINTS)
+    moved = PointFlow()(textured(), raised, POINTS)
     wanted = -4 * np.exp(-(((POINTS[:, 1] - 84) / 14) ** 2))
     assert np.abs(moved[:, 1] - wanted).mean() < 0.3
 
 
 def test_points_without_extent_do_not_move():
     image = textured()
-    assert not Motion()(image, image, np.zeros((3, 2), np.float32)).any()
+    assert not PointFlow()(image, image, np.zeros((3, 2), np.float32)).any()
 
 
 def test_noisy_points_of_a_moving_face_follow_it_and_are_steady():
     generator = np.random.default_rng(1)
-    motion, smooth = Motion(), OneEuro(0.4, 3.0, 0.03)
+    motion, smooth = PointFlow(), OneEuro(0.4, 3.0, 0.03)
     before, points, errors = None, None, []
     for frame in range(25):
         shift = np.float32([1.5 * frame, 0.5 * frame])
@@ -71,7 +71,7 @@ def masks_at(shift, noise=0.0, seed=0):
 
 
 def test_masks_of_a_moving_picture_are_steady_and_do_not_lag():
-    mean, still = MaskMean(0.2, 0.06), ExponentialMean(0.2)
+    mean, still = FlowCompensatedMean(0.2, 0.06), ExponentialMean(0.2)
     for frame in range(12):
         picture = textured((2.0 * frame, 2.0 * frame))[:240, :240]
         masks = masks_at(round(2.0 * frame * 160 / 240), 0.2, frame)
@@ -83,7 +83,7 @@ def test_masks_of_a_moving_picture_are_steady_and_do_not_lag():
 
 
 def test_what_is_in_front_is_seen_sooner_than_hair():
-    mean = MaskMean(0.2, 0.06)
+    mean = FlowCompensatedMean(0.2, 0.06)
     picture = textured()[:240, :240]
     nothing = np.zeros((160, 160), np.float32)
     mean(picture, Masks(nothing, nothing, nothing, nothing), 0.0)
@@ -93,4 +93,4 @@ def test_what_is_in_front_is_seen_sooner_than_hair():
 
 def test_no_smoothing_gives_the_masks_as_they_are():
     masks = masks_at(0)
-    assert MaskMean(0.0, 0.0)(textured()[:240, :240], masks, 0.0) is masks
+    assert FlowCompensatedMean(0.0, 0.0)(textured()[:240, :240], masks, 0.0) is masks

@@ -12,7 +12,7 @@ from stream.load import BUDGET, FAILED_WITHIN_S, LEVELS, MAY_FIT, MOST_PATIENCE_
 from stream.pipeline import Pipeline
 from stream.settings import Settings
 from stream.tracking import Tracker
-from tests.stream.conftest import Tint, TintControls, World, controls_of
+from tests.stream.conftest import Tint, TintControls, World, look_of
 
 INTERVAL = 1 / 30
 DEAR, CHEAP = 1.5 * INTERVAL, 0.4 * INTERVAL
@@ -138,33 +138,34 @@ def clock() -> Clock:
 
 @pytest.fixture
 def live(world: World, editor: Counted, clock: Clock) -> Iterator[Pipeline]:
-    pipeline = Pipeline(Tracker(world.detect, world.landmarks), lambda _: editor, controls_of, clock=clock, live=True)
+    pipeline = Pipeline(Tracker(world.detect, world.landmarks), clock=clock, live=True)
     yield pipeline
     editor.gate.set()
     pipeline.close()
 
 
-def run(pipeline: Pipeline, world: World, settings: Settings, frames: range) -> list[Output]:
+def run(pipeline: Pipeline, world: World, editor: Counted, settings: Settings, frames: range) -> list[Output]:
     outputs = []
     for index in frames:
-        clock = pipeline._clock
+        clock = pipeline._tools.clock
         assert isinstance(clock, Clock)
-        clock.now = index / 30
-        outputs.append(pipeline.process(Frame(world.picture(), index / 30), settings, INTERVAL))
+        clock.now = started = index / 30
+        outputs.append(pipeline.process(Frame(world.picture(), index / 30), look_of(settings, editor)))
+        pipeline.adapt(clock.now - started, INTERVAL)
     return outputs
 
 
 def drain(pipeline: Pipeline) -> None:
     """Wait for what is being made beside the stream."""
-    assert pipeline._beside is not None
-    pipeline._beside.submit(int).result()
+    assert pipeline._background is not None
+    pipeline._background.submit(int).result()
 
 
 def test_a_slow_live_stream_makes_fewer_edits_and_shows_all(
     live: Pipeline, world: World, editor: Counted, tint: Settings
 ) -> None:
     editor.cost = DEAR
-    outputs = run(live, world, tint, range(120))
+    outputs = run(live, world, editor, tint, range(120))
     assert editor.renders < 90
     assert all(output.edited for output in outputs)
     assert not outputs[0].reduced
@@ -173,7 +174,7 @@ def test_a_slow_live_stream_makes_fewer_edits_and_shows_all(
 
 def test_full_quality_is_kept_where_it_is_wanted(live: Pipeline, world: World, editor: Counted, tint: Settings) -> None:
     editor.cost = DEAR
-    outputs = run(live, world, tint.model_copy(update={"quality": "full"}), range(60))
+    outputs = run(live, world, editor, tint.model_copy(update={"quality": "full"}), range(60))
     assert editor.renders == 60
     assert not any(output.reduced for output in outputs)
 
@@ -182,8 +183,8 @@ def test_what_is_not_live_never_leaves_anything_out(
     world: World, editor: Counted, clock: Clock, tint: Settings
 ) -> None:
     editor.cost = DEAR
-    pipeline = Pipeline(Tracker(world.detect, world.landmarks), lambda _: editor, controls_of, clock=clock)
-    assert not any(output.reduced for output in run(pipeline, world, tint, range(60)))
+    pipeline = Pipeline(Tracker(world.detect, world.landmarks), clock=clock)
+    assert not any(output.reduced for output in run(pipeline, world, editor, tint, range(60)))
     assert editor.renders == 60
 
 
@@ -191,14 +192,14 @@ def test_a_busy_engine_leaves_the_last_edit_which_follows_the_face(
     live: Pipeline, world: World, editor: Counted, tint: Settings
 ) -> None:
     editor.busy = True
-    (output,) = run(live, world, tint, range(1))
+    (output,) = run(live, world, editor, tint, range(1))
     assert not output.edited  # there is none yet
     assert output.trace.edits_dropped == 1
     editor.busy = False
-    run(live, world, tint, range(1, 3))
+    run(live, world, editor, tint, range(1, 3))
     editor.busy = True
     world.people[0].centre = (208, 124)
-    (output,) = run(live, world, tint, range(3, 4))
+    (output,) = run(live, world, editor, tint, range(3, 4))
     assert output.edited
     assert output.trace.edits_dropped == 1
     change = (output.image.astype(int) - world.picture())[..., 2]
@@ -211,10 +212,10 @@ def test_edits_beside_the_stream_never_hold_it_up(
     live: Pipeline, world: World, editor: Counted, tint: Settings
 ) -> None:
     editor.cost = 10 * DEAR
-    outputs = run(live, world, tint, range(40))
-    assert outputs[-1].reduced == next(level.told for level in LEVELS if level.background)
+    outputs = run(live, world, editor, tint, range(40))
+    assert outputs[-1].reduced == next(level.message for level in LEVELS if level.background)
     editor.gate.clear()  # whatever is made now is never done
-    outputs = run(live, world, tint, range(40, 70))
+    outputs = run(live, world, editor, tint, range(40, 70))
     assert all(output.edited for output in outputs)
     assert threading.get_ident() in editor.threads
     assert len(editor.threads) == 2
@@ -224,20 +225,20 @@ def test_an_error_beside_the_stream_is_raised_in_it(
     live: Pipeline, world: World, editor: Counted, tint: Settings
 ) -> None:
     editor.cost = 10 * DEAR
-    run(live, world, tint, range(40))
+    run(live, world, editor, tint, range(40))
     editor.broken = True
     with pytest.raises(RuntimeError, match="device is gone"):
-        run(live, world, tint, range(40, 80))
+        run(live, world, editor, tint, range(40, 80))
 
 
 def test_a_moved_control_is_seen_at_once(live: Pipeline, world: World, editor: Counted, tint: Settings) -> None:
     editor.cost = DEAR
-    outputs = run(live, world, tint, range(80))
+    outputs = run(live, world, editor, tint, range(80))
     assert "2nd frame" in outputs[-1].reduced
     other = tint.model_copy(update={"controls": TintControls(amount=0.2).model_dump()})
     drain(live)
     before = editor.renders
-    run(live, world, other, range(80, 81))
+    run(live, world, editor, other, range(80, 81))
     drain(live)
     assert editor.renders == before + 1
 
@@ -246,7 +247,7 @@ def test_reading_the_face_anew_does_not_hold_a_live_stream_up(
     live: Pipeline, world: World, editor: Counted, tint: Settings
 ) -> None:
     editor.encode_seconds = 0.1
-    run(live, world, tint, range(3))
+    run(live, world, editor, tint, range(3))
     editor.gate.clear()
-    outputs = run(live, world, tint, range(3, 30))
+    outputs = run(live, world, editor, tint, range(3, 30))
     assert all(output.edited for output in outputs)

@@ -16,9 +16,9 @@ from skimage import data
 from models.arrays import Image
 from models.editor import Controls
 from models.face.pictures import STRANGERS
-from stream import photos
-from stream.files import main, still
-from stream.photos import PhotoError
+from stream import photos, strip
+from stream.files import main
+from stream.photos import PhotoError, still
 from stream.runtime import Runtime, RuntimeSettings
 from stream.settings import Settings, SettingsError
 
@@ -110,20 +110,20 @@ def test_the_dye_of_a_photo(runtime: Runtime, portrait: Image) -> None:
     controls = photos.controls_of_photo(runtime, "hair", portrait)
     red, green, blue = (int(controls["custom"][i : i + 2], 16) for i in (1, 3, 5))
     assert 150 > red > green > blue, "her hair is brown"
-    assert runtime.changed(Settings(), {"editor": "hair", "controls": controls}).controls["colour"] == "custom"
+    assert runtime.look(Settings(), {"editor": "hair", "controls": controls}).settings.controls["colour"] == "custom"
 
 
 def test_the_second_parent_of_a_photo(runtime: Runtime, portrait: Image) -> None:
     darker = (portrait * 0.6).astype(np.uint8)
     controls = photos.controls_of_photo(runtime, "child", darker)
-    settings = runtime.changed(Settings(), {"editor": "child", "controls": {**controls, "age": None}})
-    shown = still(portrait, runtime.pipeline(), settings)
+    look = runtime.look(Settings(), {"editor": "child", "controls": {**controls, "age": None}})
+    shown = still(portrait, runtime.pipeline(), look)
     assert shown.edited
     box = next(face.box for face in shown.faces if face.id in shown.edited).astype(int)
     face = np.s_[box[1] : box[3], box[0] : box[2]]
     assert shown.image[face].mean() < portrait[face].mean() - 5
     with pytest.raises(SettingsError, match="choose it again"):
-        runtime.changed(settings, {"controls": {"photo": "0123"}})
+        runtime.look(look.settings, {"controls": {"photo": "0123"}})
 
 
 def test_what_takes_no_photo_says_so(runtime: Runtime, portrait: Image) -> None:
@@ -136,34 +136,34 @@ def test_what_takes_no_photo_says_so(runtime: Runtime, portrait: Image) -> None:
 
 
 def test_one_face_at_all_ages(runtime: Runtime, portrait: Image) -> None:
-    picture = photos.lifespan(runtime, portrait, {"editor": "embedded", "faces": "locked", "lost": "blur"})
+    picture = strip.lifespan(runtime, portrait, {"editor": "embedded", "faces": "locked", "lost": "blur"})
     height, width = picture.shape[:2]
-    assert width % photos.AGES == 0
-    assert 0.5 < width / photos.AGES / height < 1
-    faces = np.split(picture, photos.AGES, axis=1)
+    assert width % strip.LIFESPAN == 0
+    assert 0.5 < width / strip.LIFESPAN / height < 1
+    faces = np.split(picture, strip.LIFESPAN, axis=1)
     assert np.abs(faces[0].astype(int) - faces[-1]).mean() > 2
-    assert cv2.imdecode(np.frombuffer(photos.jpeg(picture), np.uint8), cv2.IMREAD_COLOR).shape == picture.shape
+    assert cv2.imdecode(np.frombuffer(strip.jpeg(picture), np.uint8), cv2.IMREAD_COLOR).shape == picture.shape
 
 
 def test_a_strip_needs_a_control_with_a_range(runtime: Runtime, portrait: Image) -> None:
     with pytest.raises(SettingsError, match="no such control"):
-        photos.lifespan(runtime, portrait, {"editor": "hair"})
+        strip.lifespan(runtime, portrait, {"editor": "hair"})
     with pytest.raises(SettingsError, match="no such control"):
-        photos.lifespan(runtime, portrait, {"editor": "hair"}, "colour")
-    assert photos.lifespan(runtime, portrait, {"editor": "hair", "controls": {"colour": "red"}}, "amount").size
+        strip.lifespan(runtime, portrait, {"editor": "hair"}, "colour")
+    assert strip.lifespan(runtime, portrait, {"editor": "hair", "controls": {"colour": "red"}}, "amount").size
 
 
 def test_values_span_the_range() -> None:
     class Ages(Controls):
         age: float | None = Field(None, ge=0, le=70)
 
-    assert list(photos.spread(Ages, "age")) == [0, 14, 28, 42, 56, 70]
+    assert list(strip.spread(Ages, "age")) == [0, 14, 28, 42, 56, 70]
 
 
 def test_the_id_of_a_photo_that_is_gone_is_refused(runtime: Runtime) -> None:
     for editor in ("babygan", "starganv2"):
         with pytest.raises(SettingsError):
-            runtime.changed(Settings(), {"editor": editor, "controls": {"photo": "0" * 32}})
+            runtime.look(Settings(), {"editor": editor, "controls": {"photo": "0" * 32}})
 
 
 def test_a_photo_on_the_command_line(tmp_path: Path, portrait: Image) -> None:

@@ -1,25 +1,25 @@
 from collections.abc import Callable
-from fractions import Fraction
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 
 from models.arrays import Latent
 from models.editor import Crop
+from stream.fallback import BLUR_DIVISOR, blurred
 from stream.frame import Frame, Output
-from stream.pipeline import BLUR_DIVISOR, Pipeline, blurred
+from stream.look import Layer, Look
+from stream.pipeline import Pipeline
 from stream.settings import Settings
 from stream.tracking import Tracker
-from tests.stream.conftest import Person, Tint, World, controls_of
+from tests.stream.conftest import Person, Tint, World, look_of
 
 Make = Callable[[World], Pipeline]
 
 
 def run(pipeline: Pipeline, world: World, settings: Settings, frame: int = 0) -> tuple[Output, Frame]:
     shown = Frame(world.picture(), frame / 30)
-    return pipeline.process(shown, settings), shown
+    return pipeline.process(shown, look_of(settings)), shown
 
 
 def test_no_control_moved_gives_the_very_input(make_pipeline: Make, world: World) -> None:
@@ -44,7 +44,7 @@ def test_an_edit_changes_the_face_and_nothing_else(make_pipeline: Make, world: W
 def test_the_input_frame_is_never_written_to(make_pipeline: Make, world: World, tint: Settings) -> None:
     shown = Frame(world.picture(), 0.0)
     shown.image.setflags(write=False)
-    make_pipeline(world).process(shown, tint.model_copy(update={"badge": True}))
+    make_pipeline(world).process(shown, look_of(tint.model_copy(update={"badge": True})))
 
 
 def test_the_same_frames_give_the_same_output(make_pipeline: Make, world: World, tint: Settings) -> None:
@@ -127,7 +127,7 @@ def test_lost_face_blur_shows_no_raw_frame_the_first_one_included(make_pipeline:
     pipeline = make_pipeline(hidden)
     for k in range(3):
         shown = Frame(world.picture(), k / 30)
-        output = pipeline.process(shown, settings)
+        output = pipeline.process(shown, look_of(settings))
         assert np.abs(output.image.astype(int) - shown.image).mean() > 5
         np.testing.assert_array_equal(output.image, blurred(shown.image))
 
@@ -157,9 +157,9 @@ def test_a_face_is_read_as_often_as_the_editor_asks(world: World, tint: Settings
             return super().encode(crop, controls)
 
     editor = Counting()
-    pipeline = Pipeline(Tracker(world.detect, world.landmarks), lambda name: editor, controls_of)
+    pipeline = Pipeline(Tracker(world.detect, world.landmarks))
     for k in range(12):
-        run(pipeline, world, tint, k)
+        pipeline.process(Frame(world.picture(), k / 30), look_of(tint, editor))
     assert editor.encoded == reads
 
 
@@ -169,43 +169,44 @@ def test_the_trace_names_every_stage(make_pipeline: Make, world: World, tint: Se
     assert output.trace.detected
 
 
-def video_frame(world: World, pts: int, pixel_format: str = "yuv420p") -> av.VideoFrame:
-    frame = av.VideoFrame.from_ndarray(world.picture(), format="bgr24").reformat(format=pixel_format)
-    frame.pts, frame.time_base = pts, Fraction(1, 90000)
-    return frame
+def test_layers_are_drawn_one_on_another(make_pipeline: Make, world: World, tint: Settings) -> None:
+    one = look_of(tint.model_copy(update={"controls": {"amount": 0.25}}))
+    two = Look(tint, (*one.layers, *one.layers))
+    shown = Frame(world.picture(), 0.0)
+    red = [int(make_pipeline(world).process(shown, look).image[120, 160, 2]) for look in (one, two)]
+    once = red[0] - int(shown.image[120, 160, 2])
+    assert once == 20
+    assert red[1] == red[0] + once
 
 
-def test_an_untouched_video_frame_is_the_same_object(make_pipeline: Make, world: World) -> None:
-    frame = video_frame(world, 3000)
-    edited, _ = make_pipeline(world).process_video(frame, Settings(editor="tint"))
-    assert edited is frame
+def test_a_layer_shows_as_much_as_its_amount(make_pipeline: Make, world: World, tint: Settings) -> None:
+    shown = Frame(world.picture(), 0.0)
+    (layer,) = look_of(tint.model_copy(update={"controls": {"amount": 0.5}})).layers
+    change = {}
+    for amount in (0.0, 0.5, 1.0):
+        look = Look(tint, (Layer(layer.name, layer.editor, layer.controls, amount),))
+        output = make_pipeline(world).process(shown, look)
+        change[amount] = int(output.image[120, 160, 2]) - int(shown.image[120, 160, 2])
+        assert bool(output.edited) == bool(amount)
+    assert change[0.0] == 0
+    assert change[1.0] == 40
+    assert abs(change[0.5] - 20) <= 1
 
 
-def test_video_samples_outside_the_edit_are_bit_exact_and_time_is_kept(
-    make_pipeline: Make, world: World, tint: Settings
-) -> None:
-    frame = video_frame(world, 3000)
-    edited, output = make_pipeline(world).process_video(frame, tint)
-    assert (edited.pts, edited.time_base) == (frame.pts, frame.time_base)
-    before, after = frame.to_ndarray()[:240], edited.to_ndarray()[:240]
-    assert (before != after).any()
-    (region,) = output.regions
-    same = np.ones_like(before, bool)
-    same[region.y0 & ~1 : region.y1 + 1, region.x0 & ~1 : region.x1 + 1] = False
-    np.testing.assert_array_equal(before[same], after[same])
+def test_another_smoothing_starts_with_new_filters(make_pipeline: Make, world: World, tint: Settings) -> None:
+    pipeline, fresh = make_pipeline(world), make_pipeline(world)
+    smooth = tint.model_copy(update={"smoothing": 0.9})
+    for k in range(5):
+        world.people[0].centre = (140 + 4 * k, 120)
+        run(pipeline, world, smooth, k)
+    raw, _ = run(pipeline, world, tint, 5)
+    for k in range(5):
+        run(fresh, world, tint, k)
+    np.testing.assert_array_equal(raw.image, run(fresh, world, tint, 5)[0].image)
 
 
-@pytest.mark.parametrize(
-    "pixel_format", ["yuv420p", "yuvj420p", "yuv444p", "nv12", "rgb24", "rgba", "gray", "yuv420p10le"]
-)
-def test_every_pixel_format_is_taken(make_pipeline: Make, world: World, tint: Settings, pixel_format: str) -> None:
-    edited, output = make_pipeline(world).process_video(video_frame(world, 0, pixel_format), tint)
-    assert output.edited
-    assert edited.format.name == "yuv420p"
-
-
-@pytest.mark.parametrize("size", [(1, 1), (17, 33), (2, 400), (33, 17)])
-def test_odd_sizes_pass(make_pipeline: Make, tint: Settings, size: tuple[int, int]) -> None:
-    world = World(size=size, people=[Person((size[1] / 2, size[0] / 2), 12)])
-    edited, _ = make_pipeline(world).process_video(video_frame(world, 0), tint)
-    assert (edited.height, edited.width) == size
+def test_the_spans_of_a_trace_add_up_to_its_stages(make_pipeline: Make, world: World, tint: Settings) -> None:
+    output, _ = run(make_pipeline(world), world, tint)
+    for stage, ms in output.trace.ms.items():
+        spans = [span for span in output.trace.spans if span.stage == stage]
+        assert sum(1e3 * (span.end - span.start) for span in spans) == pytest.approx(ms)

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from skimage import data
 
+from engines.base import EngineError
 from models import catalog
 from models.arrays import Image
+from models.editor import AnyEditor
 from models.face.detector import Detector, PackError
 from stream.frame import Frame
 from stream.runtime import Runtime, RuntimeSettings
@@ -49,8 +51,8 @@ def portrait() -> Image:
 def test_a_real_face_is_edited_and_the_rest_is_not(
     runtime: Runtime, portrait: Image, editor: str, controls: dict[str, object]
 ) -> None:
-    settings = runtime.changed(Settings(), {"editor": editor, "controls": controls})
-    output = runtime.pipeline().process(Frame(portrait, 0.0), settings)
+    look = runtime.look(Settings(), {"editor": editor, "controls": controls})
+    output = runtime.pipeline().process(Frame(portrait, 0.0), look)
     (face,) = output.faces
     centre = (face.box[:2] + face.box[2:]) / 2
     assert np.hypot(*(centre - (224, 110))) < 20
@@ -60,39 +62,48 @@ def test_a_real_face_is_edited_and_the_rest_is_not(
 
 
 def test_neutral_controls_return_the_very_frame(runtime: Runtime, portrait: Image) -> None:
-    output = runtime.pipeline().process(Frame(portrait, 0.0), runtime.changed(Settings(), {}))
+    output = runtime.pipeline().process(Frame(portrait, 0.0), runtime.look(Settings(), {}))
     assert output.image is portrait
     assert len(output.faces) == 1
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (17, 33, 3), (33, 17, 3), (2, 900, 3), (720, 1280, 3)])
 def test_pictures_without_a_face(runtime: Runtime, shape: tuple[int, ...]) -> None:
-    settings = runtime.changed(Settings(), {"controls": {"age": 75}})
+    look = runtime.look(Settings(), {"controls": {"age": 75}})
     for picture in (np.zeros(shape, np.uint8), np.full(shape, 255, np.uint8), noise(0, shape)):
         pipeline = runtime.pipeline()
         for k in range(2):
-            assert pipeline.process(Frame(picture, k / 30), settings).image.shape == shape
+            assert pipeline.process(Frame(picture, k / 30), look).image.shape == shape
 
 
 def test_sessions_do_not_share_state(runtime: Runtime, portrait: Image) -> None:
-    old = runtime.changed(Settings(), {"controls": {"age": 75}})
-    young = runtime.changed(Settings(), {"controls": {"age": 20}})
+    old = runtime.look(Settings(), {"controls": {"age": 75}})
+    young = runtime.look(Settings(), {"controls": {"age": 20}})
     alone = runtime.pipeline().process(Frame(portrait, 0.0), old).image
     one, other = runtime.pipeline(), runtime.pipeline()
     other.process(Frame(portrait, 0.0), young)
     np.testing.assert_array_equal(one.process(Frame(portrait, 0.0), old).image, alone)
 
 
-def test_what_the_page_is_told(runtime: Runtime) -> None:
-    editors = {editor.name: editor for editor in runtime.editors()}
-    embedded = editors["embedded"]
-    assert embedded.state == "ready"
-    assert set(embedded.controls["properties"]) >= {"age", "bald"}
-    for editor in editors.values():
-        if editor.state == "ready":
-            for preset in editor.presets:
-                runtime.changed(Settings(), {"editor": editor.name, "controls": preset.controls})
+def test_every_preset_is_allowed(runtime: Runtime) -> None:
+    for entry in runtime.entries.values():
+        if entry.state == "ready":
+            for preset in entry.presets:
+                runtime.look(Settings(), {"editor": entry.name, "controls": preset.controls})
     assert {engine.network for engine in runtime.engines()} >= {"landmarks.onnx", "segmenter.onnx"}
+
+
+def test_an_editor_that_cannot_be_loaded_is_a_refused_setting(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(load_engine: object) -> AnyEditor:
+        raise EngineError("broken.onnx is cut short")
+
+    row = dataclasses.replace(catalog.ENTRIES["hair"], name="broken", load=broken)
+    monkeypatch.setitem(catalog.ENTRIES, "broken", row)
+    with pytest.raises(SettingsError, match="cut short") as refused:
+        runtime.look(Settings(), {"editor": "broken"})
+    assert refused.value.field == "editor"
 
 
 @pytest.mark.parametrize(
@@ -109,14 +120,16 @@ def test_what_the_page_is_told(runtime: Runtime) -> None:
 )
 def test_a_refused_change_names_its_field(runtime: Runtime, patch: dict[str, object], field: str) -> None:
     with pytest.raises(SettingsError) as refused:
-        runtime.changed(Settings(), patch)
+        runtime.look(Settings(), patch)
     assert refused.value.field == field
 
 
 def test_another_editor_starts_at_its_defaults(runtime: Runtime) -> None:
-    aged = runtime.changed(Settings(), {"controls": {"age": 70}})
-    hair = runtime.changed(aged, {"editor": "hair"})
-    assert runtime.controls(hair).neutral()
+    aged = runtime.look(Settings(), {"controls": {"age": 70}})
+    assert aged.active
+    hair = runtime.look(aged.settings, {"editor": "hair"})
+    assert hair.layers[0].controls.neutral()
+    assert not hair.active
 
 
 def test_a_damaged_pack_names_the_file_and_the_way_out(tmp_path: Path) -> None:
@@ -147,8 +160,8 @@ def test_a_session_goes_on_while_another_loads_an_editor(
     loader.start()
     try:
         assert loading.wait(timeout=60)
-        settings = runtime.changed(Settings(), {"controls": {"bald": 1.0}})
-        edited = threading.Thread(target=runtime.pipeline().process, args=(Frame(portrait, 0.0), settings))
+        look = runtime.look(Settings(), {"controls": {"bald": 1.0}})
+        edited = threading.Thread(target=runtime.pipeline().process, args=(Frame(portrait, 0.0), look))
         edited.start()
         edited.join(timeout=60)
         assert not edited.is_alive()

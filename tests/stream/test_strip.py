@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from models.arrays import Image
-from stream.align import PhotoError
+from stream.photos import PhotoError
 from stream.pipeline import Pipeline
 from stream.settings import Settings
 from stream.strip import CAPTION, TALLEST, main, strip
-from tests.stream.conftest import Person, World
+from tests.stream.conftest import Person, World, look_of
 
 
 def picture(size: tuple[int, int] = (320, 240)) -> Image:
@@ -28,8 +28,8 @@ def test_versions_stand_side_by_side(world: World, make_pipeline: Callable[[Worl
         made.append(make_pipeline(world))
         return made[-1]
 
-    settings = [Settings(), Settings(smoothing=0.1), Settings()]
-    made_of = strip(picture(), ["15", "30", "45"], settings, pipeline)
+    looks = [look_of(each) for each in (Settings(), Settings(smoothing=0.1), Settings())]
+    made_of = strip(picture(), ["15", "30", "45"], looks, pipeline)
     assert made_of.shape == (240 + CAPTION, 3 * 320, 3)
     assert made_of.dtype == np.uint8
     assert len(made) == 3
@@ -38,14 +38,14 @@ def test_versions_stand_side_by_side(world: World, make_pipeline: Callable[[Worl
 
 def test_a_tall_photo_is_shrunk(world: World, make_pipeline: Callable[[World], Pipeline]) -> None:
     world.people = [Person((160, 120))]
-    made_of = strip(picture((500, 2 * TALLEST)), ["15"], [Settings()], lambda: make_pipeline(world))
+    made_of = strip(picture((500, 2 * TALLEST)), ["15"], [look_of(Settings())], lambda: make_pipeline(world))
     assert made_of.shape == (TALLEST + CAPTION, 250, 3)
 
 
 def test_without_a_face_there_is_no_strip(world: World, make_pipeline: Callable[[World], Pipeline]) -> None:
     world.people.clear()
     with pytest.raises(PhotoError, match="no face"):
-        strip(picture(), ["15"], [Settings()], lambda: make_pipeline(world))
+        strip(picture(), ["15"], [look_of(Settings())], lambda: make_pipeline(world))
 
 
 def test_too_many_pictures_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

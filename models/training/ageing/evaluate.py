@@ -35,6 +35,7 @@ from models.training.ageing.guides import Guides, draw_guide, shown_skin
 from models.training.ageing.networks import GUIDE_SCALE, HeadAger, conditions_of
 from models.training.ageing.panel import CELL, Cell, write_panel
 from models.training.ageing.prepare import edge_fade
+from models.training.ageing.train import CHECKPOINT, START
 from models.training.apply import apply_edit
 from models.training.data import WORK, FaceSet, shared_folder
 from models.training.editor.evaluate import LADDER, Bench, Row, inner, print_table
@@ -305,7 +306,7 @@ def _distances(bench: Bench, features: FeatureDistance) -> dict[str, float]:
 def main(argv: list[str]) -> int:
     """Print the tables of the shipped edit and of the checkpoint; with `--sheet` also write sheets at 384 px."""
     parser = argparse.ArgumentParser(prog="python -m models.training.evaluate ageing", description=__doc__)
-    parser.add_argument("--checkpoint", type=Path, default=WORK / "ageing" / "head_ager.pt")
+    parser.add_argument("--checkpoint", type=Path, help="default: the trainer's, or the small state it starts from")
     parser.add_argument("--faces", type=int, default=60, help="portraits per row of the table")
     parser.add_argument("--shape", type=float, default=SHAPE, help="share of the measured change of shape")
     parser.add_argument("--gain", type=float, default=GAIN, help="factor of what the network draws")
@@ -324,7 +325,7 @@ def main(argv: list[str]) -> int:
     segmenter = Segmenter(_engine(EMBEDDED / "segmenter.onnx"))
     shipped = LitBench(faces, editor, segmenter, options.faces)
     trained = NetworkBench(faces, editor, segmenter, options.faces)
-    trained.network = HeadEditor(load_network(options.checkpoint), options.shape, options.gain)
+    trained.network = HeadEditor(load_network(options.checkpoint or latest()), options.shape, options.gain)
     if options.relief:
         space = FaceSpace.from_tables(read_tables(EMBEDDED))
         masks = np.load(WORK / "ageing" / "masks.npy", mmap_mode="r")
@@ -343,6 +344,12 @@ def main(argv: list[str]) -> int:
                 print(f"\n{name}; kernel distance, edited over unedited: {result.distances}\n", flush=True)
                 print_table(result.rows, faces)
     return 0
+
+
+def latest() -> Path:
+    """The trainer's checkpoint, or the small state that it starts from."""
+    trained = WORK / "ageing" / CHECKPOINT
+    return trained if trained.is_file() else START
 
 
 def load_network(checkpoint: Path) -> HeadAger:

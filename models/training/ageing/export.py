@@ -10,9 +10,8 @@ import numpy as np
 import torch
 
 from engines.select import load as load_engine
-from models.training.ageing.evaluate import load_network
+from models.training.ageing.evaluate import latest, load_network
 from models.training.ageing.networks import CONDITIONS, PLANES, HeadAger
-from models.training.ageing.train import CHECKPOINT
 from models.training.data import WORK
 from models.training.editor.export import export_network
 
@@ -48,11 +47,11 @@ def milliseconds(path: Path, precision: str) -> float:
 def main(argv: list[str]) -> int:
     """Export a checkpoint, or a small state, and print the times."""
     parser = argparse.ArgumentParser(prog="python -m models.training.ageing.export", description=__doc__)
-    parser.add_argument("--checkpoint", type=Path, default=WORK / "ageing" / CHECKPOINT)
+    parser.add_argument("--checkpoint", type=Path, help="default: the trainer's, or the small state it starts from")
     parser.add_argument("--out", type=Path, default=WORK / "ageing" / "head_ager.onnx")
     parser.add_argument("--precision", action="append", help="time this precision, e.g. f32, bf16; may be repeated")
     options = parser.parse_args(argv)
-    export_head_ager(load_network(options.checkpoint), options.out)
+    export_head_ager(load_network(options.checkpoint or latest()), options.out)
     for precision in options.precision or ["f32"]:
         print(f"{options.out.name} {precision}: {milliseconds(options.out, precision):.1f} ms")
     return 0

@@ -73,9 +73,9 @@ class Kinds:
         same: a photograph -> itself.
     """
 
-    younger: float = 0.72
-    older: float = 0.18
-    same: float = 0.1
+    younger: float = 0.6
+    older: float = 0.28
+    same: float = 0.12
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,8 @@ class Journeys:
         younger: the old to a young age.
     """
 
-    older: float = 0.7
-    younger: float = 0.2
+    older: float = 0.55
+    younger: float = 0.33
 
 
 SPOILING = Spoiling()

@@ -8,6 +8,7 @@ is what it learns to bring. Where no photograph says what a face looks like at a
 from __future__ import annotations
 
 import argparse
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -73,7 +74,7 @@ class Plan:
     journeys: int = 3
     rate: float = 4e-4
     critic_rate: float = 1e-3
-    average: float = 0.995
+    average: float = 0.998
     alone: int = 150
     critics_every: int = 1
     critics_alone: int = 80
@@ -83,7 +84,7 @@ class Plan:
     gradient: float = 0.8
     features: float = 0.8
     fooled_pair: float = 0.06
-    fooled: float = 0.4
+    fooled: float = 0.25
     skin: float = 0.8
     fake: float = 0.6
     wrong_age: float = 0.4
@@ -95,6 +96,8 @@ class Plan:
 
 
 CHECKPOINT = "head_ager.pt"
+START = Path(__file__).with_name(CHECKPOINT)
+"""Where a training that has no checkpoint starts: the small state of the last one."""
 SAVE_SECONDS = 180
 REPORT_STEPS = 20
 CURVE = 0.97
@@ -129,6 +132,8 @@ def main(argv: list[str]) -> int:
     guides = Guides(faces, space, prepared.masks, options.work / "relief.npy")
     samples = Samples(faces, prepared, space, guides)
     given = {name: getattr(options, name) for name in ("pairs", "journeys") if getattr(options, name)}
+    if not (options.work / CHECKPOINT).is_file():
+        shutil.copyfile(START, options.work / CHECKPOINT)
     trainer = Trainer(
         samples, replace(Plan(), **given), torch.device(options.device), options.work / CHECKPOINT, options.workers
     )

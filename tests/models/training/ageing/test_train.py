@@ -9,7 +9,7 @@ from models.training.ageing.guides import draw_guide
 from models.training.ageing.networks import GUIDE_SCALE, AgeCritic, HeadAger, conditions_of, label_of
 from models.training.ageing.prepare import edge_fade
 from models.training.ageing.samples import Sample, _spoil
-from models.training.ageing.train import WRONG_BY, Plan, Trainer, _vary, _wrong_age, export_state, unwrap
+from models.training.ageing.train import START, WRONG_BY, Plan, Trainer, _vary, _wrong_age, export_state, unwrap
 
 UNGUIDED = torch.tensor([1.0] * 8 + [0.0])[:, None, None]
 PLAN = Plan(pairs=1, journeys=1, alone=0, critics_every=1, critics_alone=1, rounds_from=0, own_inputs=1.0)
@@ -226,3 +226,9 @@ def test_a_stopped_training_saves_and_returns(tmp_path):
     trainer.run(60)
     assert (tmp_path / "head_ager.pt").is_file()
     assert trainer.step == 0
+
+
+def test_the_state_that_a_training_starts_from_is_small_and_fits():
+    assert START.stat().st_size < 10_000_000
+    network = load_network(START)
+    assert all(torch.isfinite(value).all() for value in network.state_dict().values())

@@ -4,7 +4,10 @@ import pytest
 from models.arrays import Floats, Image
 from models.crops import Quad
 from models.face.detector import Detection
-from stream.tracking import DETECT_EVERY_S, KEEP_LOST_S, PROOFS, WAIT_S, ReadLandmarks, Tracker, iou
+from stream.tracking import Tracker
+from stream.tracking.association import iou
+from stream.tracking.track import LIMITS
+from stream.tracking.tracker import CHECKS, SCHEDULE, ReadLandmarks
 from tests.stream.conftest import Person, World
 
 FPS = 30
@@ -27,13 +30,13 @@ class Film:
         return {face.id: tuple(np.round(face.mesh.mean(0)).tolist()) for face in faces if face.mesh is not None}
 
 
-def wandering(world: World, step: float, readings: int) -> ReadLandmarks:
+def unstable(world: World, step: float, readings: int) -> ReadLandmarks:
     """A landmark network that puts the first person's points elsewhere on each of so many readings.
 
     Args:
         world: who is there.
         step: how far, in eye distances.
-        readings: after these the points are at rest.
+        readings: after these the points stay in place.
     """
     person, made = world.people[0], 0
 
@@ -56,7 +59,7 @@ def ids_by_colour(film: Film, world: World) -> list[int]:
 def test_a_live_track_does_without_the_detector(world: World) -> None:
     film = Film(world)
     film.play(FPS)
-    assert 1 <= world.detections <= 1 + 1 / DETECT_EVERY_S
+    assert 1 <= world.detections <= 1 + 1 / SCHEDULE.every_s
 
 
 def test_an_empty_room_is_searched_on_every_frame() -> None:
@@ -102,7 +105,7 @@ def test_somebody_who_is_hidden_for_long_is_still_there() -> None:
     world = World(people=[far, near])
     film = Film(world)
     before = ids_by_colour(film, world)
-    for x in [*range(60, 160, 5), *[160] * int((KEEP_LOST_S + 0.3) * FPS), *range(160, 270, 5)]:
+    for x in [*range(60, 160, 5), *[160] * int((LIMITS.lost_s + 0.3) * FPS), *range(160, 270, 5)]:
         near.centre = (x, 124)
         film.play()
     assert ids_by_colour(film, world) == before
@@ -151,7 +154,7 @@ def test_another_person_in_the_same_place_gets_a_name_after_a_while(world: World
     world.people = []
     film.play(3)
     world.people = [Person((160, 120), 60, (250, 250, 30))]
-    assert list(film.play(int((WAIT_S + 0.2) * FPS))) == [1]
+    assert list(film.play(int((SCHEDULE.id_delay_s + 0.2) * FPS))) == [1]
 
 
 def test_a_track_that_slid_off_its_face_is_given_up(world: World) -> None:
@@ -161,7 +164,7 @@ def test_a_track_that_slid_off_its_face_is_given_up(world: World) -> None:
     world.people = []
     film.tracker._landmarks = lambda image, region: (mesh, 0.7)
     assert list(film.play(3)) == [0]
-    assert film.play(int(3 * DETECT_EVERY_S * FPS)) == {}
+    assert film.play(int(3 * SCHEDULE.every_s * FPS)) == {}
 
 
 @pytest.mark.parametrize(
@@ -178,19 +181,19 @@ def test_detector_and_landmarks_are_weighed_together(world: World, score: float,
 @pytest.mark.parametrize(("step", "found"), [(0.03, True), (0.3, False)])
 def test_points_that_do_not_come_to_rest_are_no_face(world: World, step: float, found: bool) -> None:
     film = Film(world)
-    film.tracker._landmarks = wandering(world, step, readings=1000)
+    film.tracker._landmarks = unstable(world, step, readings=1000)
     assert bool(film.play()) == found
 
 
-def test_a_newcomer_is_watched_for_some_frames(world: World) -> None:
+def test_a_new_face_is_watched_for_some_frames(world: World) -> None:
     film = Film(world)
-    film.tracker._landmarks = still = wandering(world, 0.0, readings=1000)
+    film.tracker._landmarks = still = unstable(world, 0.0, readings=1000)
     assert list(film.play()) == [0]
-    film.tracker._landmarks = wandering(world, 0.3, readings=1000)
+    film.tracker._landmarks = unstable(world, 0.3, readings=1000)
     assert film.play() == {}
     film.tracker._landmarks = still
-    assert list(film.play(1 + PROOFS)) == [1]
-    film.tracker._landmarks = wandering(world, 0.3, readings=1)
+    assert list(film.play(1 + CHECKS.confirmations)) == [1]
+    film.tracker._landmarks = unstable(world, 0.3, readings=1)
     assert list(film.play()) == [1]
 
 
@@ -207,7 +210,7 @@ def test_a_face_that_stays_away_gets_a_new_id(world: World) -> None:
     film = Film(world)
     film.play(5)
     person = world.people.pop()
-    film.play(int((KEEP_LOST_S + 0.2) * FPS))
+    film.play(int((LIMITS.lost_s + 0.2) * FPS))
     world.people.append(person)
     assert list(film.play(5)) == [1]
 

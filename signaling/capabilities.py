@@ -1,0 +1,84 @@
+"""What a client is told before it goes live: editors with the schema of their controls, engines, limits."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from signaling.settings import ServerSettings
+from stream.settings import Settings
+
+if TYPE_CHECKING:
+    from models.entry import Entry
+    from stream.runtime import Runtime
+
+
+class PresetInfo(BaseModel):
+    """Named positions of an editor's controls."""
+
+    title: str
+    controls: dict[str, Any]
+
+
+class EditorInfo(BaseModel):
+    """An editor of the catalog.
+
+    Attributes:
+        name: what settings call it.
+        title: what the page calls it.
+        description: one sentence for a user.
+        state: of `models.entry.State`.
+        why: what keeps it from running here and what to do about it; empty when it is ready.
+        licence: of its weights.
+        size_mb: of its weights, 0 if unknown.
+        controls: JSON schema of its controls.
+        presets: shown as buttons.
+    """
+
+    name: str
+    title: str
+    description: str
+    state: str
+    why: str
+    licence: str
+    size_mb: float
+    controls: dict[str, Any]
+    presets: list[PresetInfo]
+
+
+def capabilities(runtime: Runtime, settings: ServerSettings, version: str) -> dict[str, Any]:
+    """The body of GET /capabilities.
+
+    Args:
+        runtime: its catalog and its engines.
+        settings: of the server.
+        version: of the program.
+    """
+    return {
+        "version": version,
+        "editors": [_editor(entry).model_dump() for entry in runtime.entries.values()],
+        "engines": [asdict(engine) for engine in runtime.engines()],
+        "settings": Settings.model_json_schema(),
+        "limits": {
+            "max_sessions": settings.max_sessions,
+            "max_frame_pixels": settings.max_frame_pixels,
+            "idle_timeout": settings.idle_timeout,
+        },
+        "iceServers": [server.model_dump(exclude_none=True) for server in settings.ice_servers],
+    }
+
+
+def _editor(entry: Entry) -> EditorInfo:
+    return EditorInfo(
+        name=entry.name,
+        title=entry.title,
+        description=entry.description,
+        state=entry.state,
+        why=entry.why,
+        licence=entry.licence,
+        size_mb=round(entry.size / 1e6, 1),
+        controls=entry.controls().model_json_schema(),
+        presets=[PresetInfo(title=preset.title, controls=dict(preset.controls)) for preset in entry.presets],
+    )

@@ -1,0 +1,136 @@
+"""What the commands share: flags made from the schemas of settings, and one way to print a refusal."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel
+
+from engines.base import EngineError
+from models.catalog import UnknownEditor
+from models.face.detector import PackError
+from models.face.pictures import PictureError
+from stream.runtime import Runtime, RuntimeSettings
+from stream.settings import Settings, SettingsError, checked
+
+TYPES: Mapping[str, Callable[[str], Any]] = {"number": float, "integer": int, "string": str}
+"""What a flag's text becomes, by the type in the JSON schema."""
+
+
+class CommandError(Exception):
+    """A command cannot do what it was asked for; the message says why and what to do."""
+
+
+def run(command: Callable[[], None]) -> int:
+    """Run a command, and print its refusal on standard error.
+
+    Returns:
+        The exit status: 0, or 1 after a refusal.
+    """
+    try:
+        command()
+    except SettingsError as error:
+        choices = f"; there are: {', '.join(map(str, error.allowed))}" if isinstance(error.allowed, list) else ""
+        print(f"error: {error}{choices}", file=sys.stderr)
+        return 1
+    except (CommandError, PictureError, EngineError, PackError, UnknownEditor) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def add_settings(parser: argparse.ArgumentParser, leave_out: Collection[str] = ()) -> None:
+    """Add a flag for each setting of a stream, and `--set NAME=VALUE` for the editor's controls.
+
+    Args:
+        parser: of the command.
+        leave_out: settings that mean nothing to this command.
+    """
+    _add_flags(parser.add_argument_group("settings"), Settings, {"controls", *leave_out})
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a control of the editor; repeatable"
+    )
+
+
+def add_runtime(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `load_runtime`."""
+    _add_flags(parser.add_argument_group("engines"), RuntimeSettings, {"cache_dir"})
+
+
+def patch_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The change of settings that the flags of `add_settings` ask for, for `Runtime.look`.
+
+    Raises:
+        SettingsError: a control has no value.
+    """
+    return {**_given(arguments, Settings), "controls": controls_of_pairs(arguments.set)}
+
+
+def load_runtime(arguments: argparse.Namespace) -> Runtime:
+    """Load the runtime that the flags of `add_runtime` ask for. Takes seconds.
+
+    Raises:
+        SettingsError: a flag is refused.
+        EngineError, PackError: as of `Runtime.load`.
+    """
+    return Runtime.load(checked(RuntimeSettings, _given(arguments, RuntimeSettings)))
+
+
+def controls_of_pairs(pairs: Sequence[str]) -> dict[str, Any]:
+    """Controls from the command line: each "name=value", the value in JSON or a bare word.
+
+    Raises:
+        SettingsError: a pair has no "=".
+    """
+    controls: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise SettingsError(f"controls.{name}", "write it as name=value")
+        try:
+            controls[name] = json.loads(value)
+        except json.JSONDecodeError:
+            controls[name] = value
+    return controls
+
+
+def _add_flags(group: argparse._ArgumentGroup, model: type[BaseModel], leave_out: Collection[str]) -> None:
+    """Add a flag for each field of a model. A flag that is not given is not in the namespace."""
+    for name, schema in model.model_json_schema()["properties"].items():
+        if name in leave_out:
+            continue
+        flag, help_text = f"--{name.replace('_', '-')}", _help_of(schema)
+        shape = _shape_of(schema)
+        if shape.get("type") == "boolean":
+            group.add_argument(flag, action="store_true", default=argparse.SUPPRESS, help=help_text)
+        else:
+            group.add_argument(
+                flag,
+                type=TYPES[shape["type"]],
+                choices=shape.get("enum"),
+                default=argparse.SUPPRESS,
+                help=help_text,
+                metavar=None if "enum" in shape else shape["type"].upper(),
+            )
+
+
+def _given(arguments: argparse.Namespace, model: type[BaseModel]) -> dict[str, Any]:
+    return {name: value for name, value in vars(arguments).items() if name in model.model_fields}
+
+
+def _shape_of(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of a field's schema that has its type: an optional field is one of two shapes, the other one null."""
+    shapes = schema.get("anyOf", [schema])
+    return next(shape for shape in shapes if shape.get("type") != "null")
+
+
+def _help_of(schema: Mapping[str, Any]) -> str:
+    title, text = schema.get("title", ""), schema.get("description", "").rstrip(".")
+    words = ": ".join(part for part in (title, text) if part)
+    default = schema.get("default")
+    ending = f" (default: {default})" if default is not None and default is not False else ""
+    return (words[:1].lower() + words[1:] + ending).replace("%", "%%")

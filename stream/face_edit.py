@@ -1,0 +1,285 @@
+"""One face under one layer: its filters, its latent, and the edit that is pasted into the frame."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+import cv2
+import numpy as np
+
+from engines.batching import Dropped
+from models.arrays import Floats, Image, Latent
+from models.crops import Placement, Quad, cut_placed, points5_of, quad_of, to_crop
+from models.editor import Controls, Crop, Edit
+from models.face.segmenter import Segmenter
+from stream.blending import blend
+from stream.filters import ExponentialMean, OneEuro
+from stream.flow import FlowCompensatedMean, PointFlow
+from stream.frame import Face, Region, Trace
+from stream.load import Level
+from stream.look import Layer
+
+
+@dataclass(frozen=True, slots=True)
+class Smoothing:
+    """How the setting `smoothing`, 0..1, becomes filters. At 0.5 each time constant below holds; at 1 it doubles.
+
+    Attributes:
+        cutoff_decades: decimal logarithm of the quad's cutoff in Hz at smoothing 0.
+        cutoff_slope: decades by which the cutoff falls up to smoothing 1.
+        quad_beta: rise of the cutoff in Hz per crop side per second: a face moving by a fifth of a side per second lags
+            less than a frame.
+        mesh_cutoff: cutoff of the mesh over that of the quad. Optical flow moves the mesh; the landmarks correct the
+            drift of the flow.
+        mesh_beta: as `quad_beta`, for the mesh.
+        mesh_lost: mean distance of the landmarks from the moved mesh, in crop sides, from which the flow has lost the
+            face and the mesh restarts.
+        hair_s: time constant of the masks of hair and person, seconds.
+        occluder_s: time constant of the masks of face and occluders, seconds.
+    """
+
+    cutoff_decades: float = 0.6
+    cutoff_slope: float = 1.2
+    quad_beta: float = 25.0
+    mesh_cutoff: float = 0.4
+    mesh_beta: float = 3.0
+    mesh_lost: float = 0.03
+    hair_s: float = 0.35
+    occluder_s: float = 0.06
+
+    def quad_cutoff(self, smoothing: float) -> float:
+        """Cutoff of the quad's filter at rest in Hz; 0 turns it off."""
+        return 0.0 if smoothing == 0 else 10 ** (self.cutoff_decades - self.cutoff_slope * smoothing)
+
+
+SMOOTHING = Smoothing()
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What all faces of one stream share.
+
+    Attributes:
+        segmenter: reads the masks of a crop; None keeps nothing in front of a face.
+        flow: measures how the points of a face move.
+        background: runs work that no frame waits for; None runs everything in order.
+        clock: seconds, for durations.
+    """
+
+    segmenter: Segmenter | None = None
+    flow: PointFlow = field(default_factory=PointFlow)
+    background: Executor | None = None
+    clock: Callable[[], float] = time.perf_counter
+
+
+@dataclass(frozen=True, slots=True)
+class FrameContext:
+    """What all faces of one frame share.
+
+    Attributes:
+        camera: (H, W, 3) uint8 BGR, without any edit.
+        time: of the frame, seconds.
+        smoothing: 0..1, of the settings.
+        level: what is left out.
+        trace: of the frame.
+    """
+
+    camera: Image
+    time: float
+    smoothing: float
+    level: Level
+    trace: Trace
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedEdit:
+    """An edit in crop coordinates; it can be pasted into later frames at the face's new place.
+
+    Attributes:
+        edit: of the crop.
+        keep: (M, M) float32 in [0, 1], 1 where the camera's pixel stays, as an occluder is in front; or None.
+        controls: that it was rendered for.
+        seconds: that rendering took.
+    """
+
+    edit: Edit
+    keep: Floats | None
+    controls: Controls
+    seconds: float
+
+
+class FaceEdit:
+    """Edits one face with one layer's editor, from frame to frame.
+
+    The quad, the mesh, the masks and the latent are filtered over time. The latent is computed as often as the editor
+    asks; in a live stream that happens in the background, and so does rendering where the machine is slow.
+
+    Attributes:
+        seen_at: when the face was last there, seconds.
+        seconds: that the newest edit took to render.
+    """
+
+    def __init__(self, tools: Tools, layer: Layer, smoothing: float, face: Face) -> None:
+        """Start with a face that was not edited before.
+
+        Raises:
+            ValueError: its landmarks have no extent.
+        """
+        self._tools = tools
+        self._key = (layer.name, smoothing)
+        self._unit = quad_of(face, layer.editor.crop).side  # of the positions that the filters see, in frame pixels
+        cutoff = SMOOTHING.quad_cutoff(smoothing)
+        self._quad_filter = OneEuro(cutoff, SMOOTHING.quad_beta)
+        self._mesh_filter = OneEuro(SMOOTHING.mesh_cutoff * cutoff, SMOOTHING.mesh_beta, SMOOTHING.mesh_lost)
+        self._latent_mean = ExponentialMean(layer.editor.latent_seconds * 2 * smoothing)
+        self._mask_mean = FlowCompensatedMean(SMOOTHING.hair_s * 2 * smoothing, SMOOTHING.occluder_s * 2 * smoothing)
+        self._last_frame: Image | None = None  # and where the mesh was in it
+        self._last_mesh: Floats | None = None
+        self._latent: Latent | None = None
+        self._latent_asked_at = -math.inf
+        self._latent_job: Future[Latent] | None = None
+        self._rendered: RenderedEdit | None = None
+        self._render_job: Future[RenderedEdit] | None = None
+        self._age = 0  # frames since an edit was last asked for
+        self.seen_at = -math.inf
+
+    @property
+    def seconds(self) -> float:
+        return 0.0 if self._rendered is None else self._rendered.seconds
+
+    def fits(self, layer: Layer, smoothing: float) -> bool:
+        """Whether the filters are for this editor and this smoothing."""
+        return self._key == (layer.name, smoothing)
+
+    def draw(self, source: Image, out: Image, face: Face, layer: Layer, context: FrameContext) -> Region | None:
+        """Edit the face in one frame.
+
+        Args:
+            source: (H, W, 3) uint8 BGR, what the edit is made of.
+            out: a copy of `source`, changed in place.
+            face: in this frame.
+            layer: editor, controls and amount.
+            context: of this frame.
+
+        Returns:
+            The region outside of which nothing changed; None where there is no edit yet, or the face cannot be cut out.
+        """
+        self.seen_at = context.time
+        with context.trace.timed("align"):
+            try:
+                face = self._with_steady_mesh(face, context)
+                quad = self._steady_quad(quad_of(face, layer.editor.crop), context.time)
+            except ValueError:
+                return None
+            placement = Placement.of(quad, layer.editor.crop.size)
+        rendered = self._newest_edit(source, face, placement, layer, context)
+        if rendered is None:
+            return None
+        with context.trace.timed("blend"):
+            return blend(source, out, _faded(rendered.edit, layer.amount), placement, rendered.keep)
+
+    def _with_steady_mesh(self, face: Face, context: FrameContext) -> Face:
+        """The face with its mesh moved by optical flow since the last frame, and corrected by the landmarks."""
+        if face.mesh is None or context.smoothing == 0:
+            return face
+        unit, moved = np.float32(self._unit), None
+        last, points = self._last_frame, self._last_mesh
+        if last is not None and points is not None and last.shape == context.camera.shape:
+            moved = self._tools.flow(last, context.camera, points) / unit
+        mesh = self._mesh_filter(face.mesh / unit, context.time, moved) * unit
+        self._last_frame, self._last_mesh = context.camera, mesh
+        return replace(face, mesh=mesh, points5=points5_of(mesh))
+
+    def _steady_quad(self, quad: Quad, time: float) -> Quad:
+        unit = np.float32(self._unit)
+        values = self._quad_filter(np.stack([quad.centre, quad.axis]) / unit, time) * unit
+        return Quad(values[0], values[1])
+
+    def _newest_edit(
+        self, source: Image, face: Face, placement: Placement, layer: Layer, context: FrameContext
+    ) -> RenderedEdit | None:
+        """A new edit, or the last one where none is due or the engines are busy; None before the first."""
+        level, background = context.level, self._tools.background
+        if self._render_job is not None and (self._render_job.done() or not level.background):
+            job, self._render_job = self._render_job, None
+            with _unless_busy(context.trace):
+                self._rendered = job.result()
+        self._age += 1
+        last = self._rendered
+        is_fresh = last is not None and self._age < level.edit_every and last.controls == layer.controls
+        if self._render_job is not None or is_fresh:
+            return last
+        with context.trace.timed("align"):
+            crop = crop_of(source, face, placement)
+        self._age = 0
+        if level.background and last is not None and background is not None:
+            # Its duration is no part of this frame's: the job gets a trace of its own.
+            apart = replace(context, trace=Trace(clock=self._tools.clock))
+            self._render_job = background.submit(self._render, crop, layer, apart)
+            return last
+        with _unless_busy(context.trace):
+            self._rendered = self._render(crop, layer, context)
+        return self._rendered
+
+    def _render(self, crop: Crop, layer: Layer, context: FrameContext) -> RenderedEdit:
+        """Segment, encode, steer and render a crop.
+
+        Raises:
+            engines.batching.Dropped: an engine is busy.
+        """
+        started, segmenter, trace = self._tools.clock(), self._tools.segmenter, context.trace
+        editor, controls = layer.editor, layer.controls
+        if segmenter is not None:
+            with trace.timed("segment"):
+                masks = self._mask_mean(crop.image, segmenter.read(crop.image), context.time)
+            crop = replace(crop, masks=masks)
+        with trace.timed("encode"):
+            latent = self._latent_mean(self._newest_latent(crop, layer, context), context.time)
+            steered = editor.steer(latent, controls)
+        with trace.timed("render"):
+            edit = editor.render(crop, latent, steered, controls)
+        keep = None if crop.masks is None else crop.masks.occluder
+        return RenderedEdit(edit, keep, controls, self._tools.clock() - started)
+
+    def _newest_latent(self, crop: Crop, layer: Layer, context: FrameContext) -> Latent:
+        """The newest latent of the face. In a live stream only the first one holds the frame up."""
+        every = layer.editor.encode_seconds * context.level.encode_slowdown
+        if self._latent_job is not None and self._latent_job.done():
+            job, self._latent_job = self._latent_job, None
+            with _unless_busy(context.trace):
+                self._latent = job.result()
+        is_due = self._latent_job is None and context.time - self._latent_asked_at >= every
+        if self._latent is None or is_due:
+            background = self._tools.background
+            if self._latent is None or not every or background is None or context.level.background:
+                self._latent = layer.editor.encode(crop, layer.controls)
+            else:
+                self._latent_job = background.submit(layer.editor.encode, crop, layer.controls)
+            self._latent_asked_at = context.time
+        return self._latent
+
+
+def crop_of(image: Image, face: Face, placement: Placement) -> Crop:
+    """Cut a face out of a frame (H, W, 3) uint8 BGR, without masks."""
+    pixels = cv2.cvtColor(cut_placed(image, placement), cv2.COLOR_BGR2RGB)
+    quad, size = placement.quad, placement.size
+    mesh = None if face.mesh is None else to_crop(face.mesh, quad, size)
+    return Crop(pixels, to_crop(face.points5, quad, size), mesh)
+
+
+def _faded(edit: Edit, amount: float) -> Edit:
+    return edit if amount == 1 else replace(edit, mask=edit.mask * np.float32(amount))
+
+
+@contextmanager
+def _unless_busy(trace: Trace) -> Iterator[None]:
+    """Continue with what is there when an engine is busy, and count that."""
+    try:
+        yield
+    except Dropped:
+        trace.edits_dropped += 1

@@ -1,0 +1,112 @@
+"""Flags are the fields of the settings; refusals are one line in plain words."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from engines.base import EngineError
+from stream import camera, command_line, files, strip
+from stream.command_line import CommandError
+from stream.runtime import RuntimeSettings
+from stream.settings import Settings, SettingsError, checked
+
+
+def parsed(*flags: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    command_line.add_settings(parser)
+    command_line.add_runtime(parser)
+    return parser.parse_args(flags)
+
+
+def test_every_setting_has_a_flag() -> None:
+    flags = {
+        "--editor": "hair", "--faces": "locked", "--lock": "3", "--lost": "blur", "--smoothing": "0.25",
+        "--quality": "full",
+    }  # fmt: skip
+    arguments = parsed("--bypass", "--badge", "--set", "colour=red", *[word for pair in flags.items() for word in pair])
+    settings = checked(Settings, command_line.patch_of(arguments))
+    assert settings == Settings(
+        editor="hair", controls={"colour": "red"}, bypass=True, faces="locked", lock=3, lost="blur", smoothing=0.25,
+        badge=True, quality="full",
+    )  # fmt: skip
+    assert {flag[2:] for flag in flags} | {"bypass", "badge", "controls"} == set(Settings.model_fields)
+
+
+def test_a_flag_that_is_not_given_changes_nothing() -> None:
+    assert command_line.patch_of(parsed()) == {"controls": {}}
+
+
+@pytest.mark.parametrize("module", [files, camera, strip])
+def test_the_flags_of_commands_are_those_of_the_schemas(module: Any) -> None:
+    text = module._parser().format_help()
+    for flag in ("--editor", "--set", "--faces", "--badge", "--backend", "--precision", "--threads", "--detector-size"):
+        assert flag in text
+    assert ("--quality" in text) == (module is not strip)
+    assert "--cache-dir" not in text
+
+
+@pytest.mark.parametrize(
+    ("pairs", "controls"),
+    [
+        (["age=75"], {"age": 75}),
+        (["colour=red", "amount=0.5"], {"colour": "red", "amount": 0.5}),
+        (["age=null", "on=true"], {"age": None, "on": True}),
+        (["text=a=b"], {"text": "a=b"}),
+    ],
+)
+def test_controls_are_pairs(pairs: list[str], controls: dict[str, Any]) -> None:
+    assert command_line.controls_of_pairs(pairs) == controls
+
+
+def test_a_control_without_a_value_is_refused() -> None:
+    with pytest.raises(SettingsError, match="name=value"):
+        command_line.controls_of_pairs(["age"])
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (SettingsError("smoothing", "must be from 0 to 1", {"maximum": 1}), "smoothing: must be from 0 to 1"),
+        (SettingsError("editor", "there is none such", ["a", "b"]), "editor: there is none such; there are: a, b"),
+        (CommandError("x.mp4 does not exist"), "x.mp4 does not exist"),
+        (EngineError("a.onnx is cut short"), "a.onnx is cut short"),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_one_line(error: Exception, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def command() -> None:
+        raise error
+
+    assert command_line.run(command) == 1
+    assert capsys.readouterr().err == f"error: {line}\n"
+    assert command_line.run(lambda: None) == 0
+
+
+def test_other_errors_keep_their_traceback() -> None:
+    def command() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        command_line.run(command)
+
+
+@pytest.mark.parametrize(
+    ("model", "values", "words"),
+    [
+        (Settings, {"smoothing": 2}, "smoothing: must be a number from 0 to 1"),
+        (Settings, {"faces": "some"}, "faces: must be one of all, largest, locked"),
+        (Settings, {"lock": -1}, "lock: must be a whole number from 0 or nothing"),
+        (Settings, {"badge": "yes"}, "badge: must be true or false"),
+        (Settings, {"editor": 7}, "editor: must be text of at most 64 characters"),
+        (Settings, {"controls": 7}, "controls: must be names and their values, at most 64"),
+        (RuntimeSettings, {"detector_size": 5}, "detector_size: must be a whole number from 128 to 1280"),
+        (RuntimeSettings, {"threads": 0}, "threads: must be a whole number from 1 or nothing"),
+    ],
+)
+def test_a_refused_value_is_told_what_it_must_be(model: type[BaseModel], values: dict[str, Any], words: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        checked(model, values)
+    assert str(refused.value) == words
