@@ -36,9 +36,9 @@ from models.embedded.attributes import (
     read_tables,
     to_planes,
 )
+from models.embedded.hair_removal import remove_hair
 from models.embedded.latent import EmbeddedLatent
 from models.embedded.pigment import grey_hair, hair_light, restore_pigment
-from models.embedded.removal import REMOVAL, draw_without_hair
 from models.embedded.scalp import ScalpModel, head_map, outline_features, skin_tone
 from models.embedded.skin import Skin, visibility_gain
 from models.embedded.smile import Smile
@@ -92,7 +92,6 @@ class EmbeddedEditor(Editor[EmbeddedControls]):
         self,
         reader: Engine,
         ager: Engine,
-        removal: Engine,
         *,
         space: FaceSpace,
         canvas: Canvas,
@@ -103,7 +102,6 @@ class EmbeddedEditor(Editor[EmbeddedControls]):
     ) -> None:
         self._reader = reader
         self._ager = ager
-        self._removal = removal
         self._space = space
         self._canvas = canvas
         self._ageing = ageing
@@ -207,8 +205,7 @@ class EmbeddedEditor(Editor[EmbeddedControls]):
             mask = np.maximum(mask, turned[1])
         if crop.masks is not None and bald > 0:
             head = head_map(fit, self._scalp.radii(outline_features(fit)), size)
-            image, opacity = draw_without_hair(
-                self._removal,
+            image, opacity = remove_hair(
                 self._scalp,
                 crop.image,
                 hair=crop.masks.hair,
@@ -253,7 +250,6 @@ def load(load_engine: Callable[[Path], Engine], folder: Path) -> EmbeddedEditor:
     return EmbeddedEditor(
         load_engine(folder / READER),
         load_engine(folder / AGER),
-        load_engine(folder / REMOVAL),
         space=FaceSpace.from_tables(tables),
         canvas=Canvas.from_tables(tables, ageing.shape, ageing.youth, smile.shape),
         ageing=ageing,

@@ -23,9 +23,7 @@ def entries() -> tuple[Entry, ...]:
             "Ships with Latentcam and runs on a plain CPU.",
             controls=lambda: editor.EmbeddedControls,
             load=lambda load_engine: editor.load(load_engine, EMBEDDED),
-            weights=_files(
-                "editor_reader.onnx", "editor_ager.onnx", "hair_removal.onnx", "editor_tables.npz", "segmenter.onnx"
-            ),
+            weights=_files("editor_reader.onnx", "editor_ager.onnx", "editor_tables.npz", "segmenter.onnx"),
             presets=(
                 Preset("20 years older", {"age": 65}),
                 Preset("Younger", {"age": 25}),

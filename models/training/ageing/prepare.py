@@ -22,7 +22,6 @@ from models.embedded import EMBEDDED
 from models.embedded.ageing import Ageing
 from models.embedded.attributes import AGE, AGER, MALE, READER, read_attributes, read_tables
 from models.embedded.editor import EmbeddedControls, EmbeddedEditor
-from models.embedded.removal import REMOVAL
 from models.embedded.scalp import ScalpModel, skin_tone
 from models.embedded.skin import Skin
 from models.embedded.smile import Smile
@@ -148,7 +147,6 @@ class _Maker:
         self._editor = EmbeddedEditor(
             self._reader,
             _engine(EMBEDDED / AGER),
-            _engine(EMBEDDED / REMOVAL),
             space=self.space,
             canvas=Canvas.from_tables(tables, shaped.shape, shaped.youth, smile.shape),
             ageing=Ageing(np.zeros_like(shaped.shape), np.zeros_like(shaped.youth)),

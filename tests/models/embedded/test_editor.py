@@ -13,7 +13,6 @@ from models.embedded.ageing import COMPRESSED, compress_change, decompress_chang
 from models.embedded.attributes import AGE, AGER, BALD, GREY, HAT, READER, SMILE, TABLES
 from models.embedded.editor import EmbeddedControls, load
 from models.embedded.latent import LENGTH, EmbeddedLatent
-from models.embedded.removal import REMOVAL
 from models.face.texture_space import FaceSpace
 from models.training.apply import apply_edit
 from tests.models.editing import rendered
@@ -47,25 +46,9 @@ class Ager(Engine):
         return {"folds": np.full((1, 1, 192, 192), -0.3, np.float32)}
 
 
-class Removal(Engine):
-    """Draws the first guess as it is."""
-
-    backend, precision = "stub", "f32"
-    inputs = (TensorSpec("given", (None, 9, 320, 320), np.dtype(np.float32)),)
-    outputs = (TensorSpec("drawn", (None, 3, 320, 320), np.dtype(np.float32)),)
-
-    def _run(self, inputs):
-        return {"drawn": inputs["given"][:, :3]}
-
-
-def engines(**others):
-    found = {READER: Reader, AGER: Ager, REMOVAL: Removal}
-    return lambda path: others[path.stem] if path.stem in others else found[path.name]()
-
-
 @pytest.fixture(scope="module")
 def editor():
-    return load(engines(), EMBEDDED)
+    return load(lambda path: Reader() if path.name == READER else Ager(), EMBEDDED)
 
 
 @pytest.fixture
@@ -119,7 +102,7 @@ def test_rendering_runs_no_network(crop):
             return super()._run(inputs)
 
     ager = Counted()
-    editor = load(engines(editor_ager=ager), EMBEDDED)
+    editor = load(lambda path: Reader() if path.name == READER else ager, EMBEDDED)
     latent = editor.encode(crop, editor.Controls())
     assert ager.calls == 1
     rendered(editor, crop, latent, EmbeddedControls(age=75, bald=1))
@@ -293,7 +276,7 @@ def test_many_threads_render_alike(editor, crop):
             np.testing.assert_array_equal(done.image, expected.image)
 
 
-@pytest.mark.parametrize("name", [READER, AGER, REMOVAL])
+@pytest.mark.parametrize("name", [READER, AGER])
 def test_the_shipped_networks_run(name):
     engine = load_engine(EMBEDDED / name, backend="onnxruntime", precision="f32", threads=1)
     generator = np.random.default_rng(0)
