@@ -152,8 +152,8 @@ def remove_hair(
     person_coarse = cv2.resize(person, (side, side), interpolation=cv2.INTER_AREA)
     height: Floats = np.float32(CENTER[1]) - head.texture[..., 1]
     lost: Floats = np.float32(amount * (1 + 2 * LOSS.slack) - LOSS.slack) - loss_order(head)
-    beyond = _beyond_remaining(head, hair_coarse)
-    own = _own_hair(hair_coarse, head)
+    beyond = beyond_remaining(head, hair_coarse)
+    own = own_hair(hair_coarse, head)
     stray = smoothstep(person_coarse, 0.2, 0.5) * smoothstep(height, 24, 44) * smoothstep(head.distance, *OWN.stray)
     near = cv2.dilate(hair_coarse * own, np.ones((5, 5), np.uint8)) > 0.03
     box = _bounding_box((lost > -LOSS.slack) & (beyond > -REMAINING.half_width) & (near | (stray > 0)))
@@ -245,7 +245,7 @@ def scalp_colour(
     return np.asarray(cv2.subtract(cv2.exp(shade), (LOG_OFFSET,) * 3 + (0.0,)))
 
 
-def _beyond_remaining(head: HeadMap, hair: Floats) -> Floats:
+def beyond_remaining(head: HeadMap, hair: Floats) -> Floats:
     """Distance of each place from the `RemainingHair`, texture pixels; negative inside it."""
     hanging = (head.hanging + np.float32(0.5)) * np.float32(1 / COARSE) - np.float32(0.5)
     share = cv2.remap(hair, hanging, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT).mean(1)
@@ -262,7 +262,7 @@ def _beyond_remaining(head: HeadMap, hair: Floats) -> Floats:
     return np.asarray(np.minimum(beyond, REMAINING.shoulder_slope * (REMAINING.shoulders - low)), np.float32)
 
 
-def _own_hair(hair: Floats, head: HeadMap) -> Floats:
+def own_hair(hair: Floats, head: HeadMap) -> Floats:
     """1 on and around the hair that is connected with this head, 0 on the hair of others."""
     count, labels = cv2.connectedComponents((hair > OWN.connected).astype(np.uint8))
     touching = np.zeros(count, np.float32)

@@ -1,7 +1,8 @@
-"""What the hair removal network is shown: a first guess of the head without hair, and what is known around it.
+"""Hair removal by a network: what it is shown, and how the hair recedes over what it draws.
 
-The guess is the statistical scalp (`models.embedded.hair_removal.scalp_colour`) inside the skull, and outside of it the
-backdrop, filled from backdrop alone. Training and the editor share this module, so that both show the same.
+It is shown a first guess of the head without hair, and what is known around it. The guess is the statistical scalp
+(`models.embedded.hair_removal.scalp_colour`) inside the skull, and outside of it the backdrop, filled from backdrop
+alone. Training and the editor share this module, so that both show the same.
 """
 
 from __future__ import annotations
@@ -9,13 +10,28 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from engines.base import Engine
 from models.arrays import Floats, Image
-from models.embedded.hair_removal import background_behind, scalp_colour
+from models.embedded.hair_removal import (
+    LOSS,
+    REMAINING,
+    background_behind,
+    beyond_remaining,
+    loss_order,
+    own_hair,
+    scalp_colour,
+)
 from models.embedded.scalp import CENTER, COARSE, HeadMap, ScalpModel
-from models.face.imaging import enlarge, fill, smoothstep
+from models.face.imaging import LOG_OFFSET, LUMINANCE, enlarge, fill, smoothstep
 
 SIZE = 256
-"""Side of the network's picture in pixels."""
+"""Side of the pictures that the network is trained on, pixels. It takes any multiple of 32."""
+REMOVAL = "hair_removal.onnx"
+"""The network in the embedded pack: "given" (N, 9, S, S) -> "drawn" (N, 3, S, S), colours as value / 64 - 2."""
+SPREAD = 7
+"""Margin around the hair that is erased, crop pixels."""
+LAST_HAIR = 0.9
+"""Where in the order of loss hair goes that hangs beside or below the head."""
 CHANNELS = 9
 GUESS, ERASED, DISTANCE, BODY, PERSON = slice(0, 3), 3, 4, slice(5, 8), 8
 """Channels of the input: the picture with the guess in the erased part, how far each pixel is erased (0..1), the signed
@@ -43,17 +59,18 @@ def network_input(
 
     Args:
         model: statistics of the scalp.
-        image: (256, 256, 3) uint8 RGB, the head with its hair.
-        erased: (256, 256) float32 in 0..1, hair and its surroundings: these pixels are not shown.
-        person: (256, 256) float32 in 0..1, the person.
+        image: (S, S, 3) uint8 RGB, the head with its hair; S is a multiple of 32.
+        erased: (S, S) float32 in 0..1, hair and its surroundings: these pixels are not shown.
+        person: (S, S) float32 in 0..1, the person.
         head: polar map of this picture, from `models.embedded.scalp.head_map`.
         light: light coefficients, from `ScalpModel.light`.
         skin: (3,) float32, median log colour of the face.
 
     Returns:
-        (9, 256, 256) float32; see `GUESS` and the other channels.
+        (9, S, S) float32; see `GUESS` and the other channels.
     """
-    side = SIZE // COARSE
+    size = len(image)
+    side = size // COARSE
     coarse = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32)
     gone = cv2.resize(erased, (side, side), interpolation=cv2.INTER_AREA)
     body = cv2.resize(person, (side, side), interpolation=cv2.INTER_AREA)
@@ -64,7 +81,7 @@ def network_input(
     visible_body = smoothstep(cv2.erode(body, np.ones((3, 3), np.uint8)), 0.5, 0.9) * (1 - unseen)
     continued = fill(coarse, np.asarray(visible_body * smoothstep(below, 40, 60), np.float32))
 
-    full = (SIZE, SIZE)
+    full = (size, size)
     distance = enlarge(head.distance, full)
     inside = smoothstep(distance, -2, 2) * (1 - smoothstep(enlarge(below, full), BELOW_BROWS - 6, BELOW_BROWS + 6))
     guess = enlarge(backdrop, full) + inside[..., None] * (enlarge(scalp, full) - enlarge(backdrop, full))
@@ -83,3 +100,55 @@ def erase(hair: Floats, spread: int) -> Floats:
     """How far each pixel is erased, (H, W) float32 in 0..1: hair and `spread` pixels around it."""
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * spread + 1, 2 * spread + 1))
     return smoothstep(cv2.GaussianBlur(cv2.dilate(hair, kernel), (0, 0), 1.2), 0.1, 0.5)
+
+
+def draw_without_hair(
+    network: Engine,
+    model: ScalpModel,
+    image: Image,
+    *,
+    hair: Floats,
+    person: Floats,
+    head: HeadMap,
+    light: Floats,
+    skin: Floats,
+    amount: float,
+) -> tuple[Image, Floats]:
+    """Remove hair down to a receding hairline; at 1 none is left.
+
+    Args:
+        network: engine of `REMOVAL`.
+        model: statistics of the scalp.
+        image: (S, S, 3) uint8 RGB crop; S is a multiple of 32.
+        hair: (M, M) float32, hair probability over the crop.
+        person: (M, M) float32, person probability over the crop.
+        head: polar map of the crop.
+        light: light coefficients, from `ScalpModel.light`.
+        skin: (3,) float32, median log colour of the face.
+        amount: 0..1, how far the hairline has receded.
+
+    Returns:
+        (S, S, 3) uint8 RGB, the picture to show instead, and (S, S) float32, its opacity.
+    """
+    full = (len(image), len(image))
+    side = len(image) // COARSE
+    coarse_hair = cv2.resize(hair, (side, side), interpolation=cv2.INTER_AREA)
+    own = own_hair(coarse_hair, head)
+    erased = erase(enlarge(hair, full) * enlarge(own, full), SPREAD)
+    if not erased.any():
+        return np.zeros_like(image), np.zeros(full, np.float32)
+    given = network_input(model, image, erased=erased, person=enlarge(person, full), head=head, light=light, skin=skin)
+    drawn = network.run({"given": given[None]})["drawn"][0]
+    picture = np.clip((drawn.transpose(1, 2, 0) + 2) * GREY_LEVELS + 0.5, 0, 255).astype(np.uint8)
+    if amount >= 1:
+        return picture, erased
+    order = loss_order(head)
+    hanging = smoothstep(-beyond_remaining(head, coarse_hair), -REMAINING.half_width, REMAINING.half_width)
+    order = order + hanging * np.maximum(LAST_HAIR - order, 0)
+    lost = np.float32(amount * (1 + 2 * LOSS.slack) - LOSS.slack) - order
+    luminance = cv2.transform(image.astype(np.float32), LUMINANCE[None])
+    # the finest detail of dark hair is camera noise: it would make the edge flicker
+    fine, around = cv2.GaussianBlur(luminance, (0, 0), 1.6), cv2.GaussianBlur(luminance, (0, 0), 6.0)
+    strands = np.clip((fine - around) / (around + np.float32(LOG_OFFSET)), -0.3, 0.3)
+    reveal = smoothstep(enlarge(lost, full) - LOSS.strand_delay * strands, -LOSS.half_width, LOSS.half_width)
+    return picture, erased * reveal

@@ -17,6 +17,9 @@ from models.face.texture_space import SIZE
 from models.training.editor.networks import READER_SIZE, Ager, Deepened, Reader
 
 OPSET = 18
+SMALL = 64
+"""Numbers below which weights stay float32."""
+HALF_TOLERANCE = 2e-2
 TOLERANCE = 2e-3
 """Largest error allowed between torch and ONNX Runtime, relative to the largest output."""
 
@@ -43,17 +46,20 @@ def write_tables(tables: dict[str, NDArray[Any]], folder: Path) -> None:
         np.savez_compressed(file, allow_pickle=False, **tables)
 
 
-def export_network(network: nn.Module, example: dict[str, Tensor], outputs: list[str], path: Path) -> None:
-    """Write a network as ONNX with a free batch size, after comparing ONNX Runtime with torch.
+def export_network(
+    network: nn.Module, example: dict[str, Tensor], outputs: list[str], path: Path, *, half: bool = False
+) -> None:
+    """Write a network as ONNX and compare it with torch.
 
     Args:
-        network: what is exported; moved to the processor.
-        example: its inputs by name, in the order of its arguments.
-        outputs: names of its outputs.
+        network: with its weights.
+        example: inputs by name; the batch is free, other sizes are fixed.
+        outputs: names of what it returns.
         path: the file.
+        half: store the weights as float16, half the size; they are cast to float32 when the file is loaded.
 
     Raises:
-        RuntimeError: an output differs by more than `TOLERANCE`; nothing is written.
+        RuntimeError: the file computes something else.
     """
     network = network.cpu().float().eval()
     part = path.with_suffix(".part.onnx")
@@ -69,12 +75,31 @@ def export_network(network: nn.Module, example: dict[str, Tensor], outputs: list
             opset_version=OPSET,
             dynamo=False,
         )
+    if half:
+        onnx.save(_with_half_weights(onnx.load(part)), part)
     onnx.checker.check_model(onnx.load(part), full_check=True)
     session = ort.InferenceSession(part, providers=["CPUExecutionProvider"])
     given = session.run(outputs, {name: value.numpy() for name, value in example.items()})
     for name, have, want in zip(outputs, given, [wanted] if isinstance(wanted, Tensor) else wanted, strict=True):
         error = float(np.abs(have - want.numpy()).max() / max(float(want.abs().max()), 1e-3))
-        if error > TOLERANCE:
+        if error > (HALF_TOLERANCE if half else TOLERANCE):
             part.unlink()
             raise RuntimeError(f"{path.name}: output {name!r} differs from torch by {error:.1e}")
     part.replace(path)
+
+
+def _with_half_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same network with float16 weights, each behind a cast."""
+    graph = model.graph
+    casts = []
+    for index, tensor in enumerate(graph.initializer):
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < SMALL:
+            continue
+        name = tensor.name
+        graph.initializer[index].CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+        casts.append(onnx.helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return model

@@ -35,7 +35,7 @@ from models.training.hair.train import CHECKPOINT
 
 DONORS = 3
 """Heads of hair that each bald person gets."""
-SPREAD = 5
+SPREAD = 7
 """Margin around the matte that is erased, pixels."""
 PAD = 32
 """Mirrored pixels around a portrait that make its crop as wide as the editor's (margin 1.25)."""

@@ -46,7 +46,7 @@ class Recipe:
     full: float = 0.3
     shift: float = 6.0
     scale: float = 0.05
-    spreads: tuple[int, int] = (3, 8)
+    spreads: tuple[int, int] = (4, 10)
     gain: tuple[float, float] = (0.6, 1.15)
     tint: float = 0.04
     noise: float = 3.0

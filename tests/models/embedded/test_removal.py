@@ -1,0 +1,119 @@
+from itertools import pairwise
+
+import cv2
+import numpy as np
+import pytest
+
+from engines.base import Engine, TensorSpec
+from models.embedded import EMBEDDED
+from models.embedded.attributes import TABLES
+from models.embedded.removal import BODY, ERASED, GREY_LEVELS, GUESS, PERSON, draw_without_hair, erase, network_input
+from models.embedded.scalp import ScalpModel, head_map, outline_features, skin_tone
+from models.face.texture_space import FaceSpace
+
+SIZE = 320
+SKIN, BACKDROP, HAIR, DRAWN = (200, 150, 120), (40, 90, 200), (30, 20, 15), (90, 200, 60)
+
+
+class Painter(Engine):
+    """Paints everything in one colour, and keeps what it was shown."""
+
+    backend, precision = "stub", "f32"
+    inputs = (TensorSpec("given", (None, 9, SIZE, SIZE), np.dtype(np.float32)),)
+    outputs = (TensorSpec("drawn", (None, 3, SIZE, SIZE), np.dtype(np.float32)),)
+
+    def _run(self, inputs):
+        self.given = inputs["given"][0]
+        colour = np.float32(DRAWN).reshape(1, 3, 1, 1) / GREY_LEVELS - 2
+        return {"drawn": np.broadcast_to(colour, (1, 3, SIZE, SIZE)).copy()}
+
+
+@pytest.fixture(scope="module")
+def tables():
+    with np.load(EMBEDDED / TABLES) as file:
+        return {name: file[name] for name in file.files}
+
+
+@pytest.fixture(scope="module")
+def scene(tables):
+    """A head of flat skin before a flat backdrop, with with a cap of hair and long hair on one side."""
+    model, space = ScalpModel.from_tables(tables), FaceSpace.from_tables(tables)
+    fit = space.fit(space.mean + np.float32([64, 88]))
+    head = head_map(fit, model.radii(outline_features(fit)), SIZE)
+    distance, radius = (cv2.resize(each, (SIZE, SIZE)) for each in (head.distance, head.radius))
+    rows, columns = np.mgrid[:SIZE, :SIZE]
+    hair = (radius > 0.6) & (radius < 1.15) & (rows < 140)
+    hair |= (radius > 0.9) & (radius < 1.3) & (rows >= 130) & (rows < 250) & (columns < SIZE // 2)
+    person = (distance > 0) | hair
+    image = np.where(person[..., None], np.uint8(SKIN), np.uint8(BACKDROP))
+    image = np.where(hair[..., None], np.uint8(HAIR), image)
+    texture, nothing = space.unwrap(image, fit), np.zeros((192, 192), np.float32)
+    facts = {"head": head, "light": model.light(texture, nothing), "skin": skin_tone(texture, nothing)}
+    return model, image, hair.astype(np.float32), person.astype(np.float32), facts
+
+
+def remove(scene, amount, hair=None):
+    model, image, own, person, facts = scene
+    painter = Painter()
+    picture, opacity = draw_without_hair(
+        painter, model, image, hair=own if hair is None else hair, person=person, amount=amount, **facts
+    )
+    return painter, picture, opacity
+
+
+def test_at_one_no_hair_is_left(scene):
+    _, picture, opacity = remove(scene, 1.0)
+    assert opacity[scene[2] > 0].min() > 0.99
+    assert opacity[250:, 200:].max() == 0
+    assert np.abs(picture[opacity > 0.5].astype(int) - DRAWN).max() <= 1
+
+
+def test_the_hairline_recedes_and_long_hair_goes_last(scene):
+    shares = [remove(scene, amount)[2] for amount in (0.0, 0.3, 0.6, 0.9, 1.0)]
+    whole = [float(opacity.sum()) for opacity in shares]
+    assert whole[0] < 0.01 * whole[-1]
+    assert all(before <= after for before, after in pairwise(whole))
+    hanging = np.s_[200:240, : SIZE // 2]
+    long = scene[2][hanging] > 0
+    assert shares[2][hanging][long].max() < 0.1
+    assert shares[-1][hanging][long].min() > 0.99
+
+
+def test_the_network_never_sees_the_hair(scene):
+    painter, _, _ = remove(scene, 1.0)
+    shown = (painter.given[GUESS].transpose(1, 2, 0) + 2) * GREY_LEVELS
+    inner = cv2.erode(scene[2], np.ones((5, 5), np.uint8)) > 0
+    assert painter.given[ERASED][inner].min() > 0.99
+    assert shown[inner].min() > 35  # hair is darker than skin and backdrop
+    outside = painter.given[ERASED] == 0
+    np.testing.assert_allclose(shown[outside], scene[1][outside], atol=0.51)
+    assert painter.given[PERSON][inner].max() < 0.01
+    body = (painter.given[BODY].transpose(1, 2, 0) + 2) * GREY_LEVELS
+    assert np.abs(body[inner] - SKIN).mean() < 25
+
+
+def test_hair_of_others_stays(scene):
+    others = scene[2].copy()
+    others[20:60, 300:] = 1
+    assert remove(scene, 1.0, others)[2][20:60, 300:].max() == 0
+
+
+def test_without_hair_nothing_runs(scene):
+    painter, _, opacity = remove(scene, 1.0, np.zeros((160, 160), np.float32))
+    assert not opacity.any()
+    assert not hasattr(painter, "given")
+
+
+def test_erasing_reaches_beyond_the_hair():
+    hair = np.zeros((64, 64), np.float32)
+    hair[30:34, 30:34] = 1
+    gone = erase(hair, 6)
+    assert gone[24, 32] > 0.5 > gone[20, 32]
+    assert gone[32, 32] == 1
+
+
+def test_the_input_takes_any_multiple_of_thirty_two(scene, tables):
+    model, image, hair, person, facts = scene
+    given = network_input(model, image, erased=hair, person=person, **facts)
+    assert given.shape == (9, SIZE, SIZE)
+    assert np.isfinite(given).all()
