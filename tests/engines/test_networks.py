@@ -12,7 +12,7 @@ from engines.networks import shipped_networks, write_published_networks
 def test_the_project_provides_its_networks() -> None:
     assert {"segmenter.onnx", "landmarks.onnx"} <= {path.name for path in shipped_networks()}
     pytest.importorskip("torch", reason="published networks are written by torch")
-    with pytest.raises(EngineError, match="there is no frobnicator; there are .*stargan-128, "):
+    with pytest.raises(EngineError, match=r"there is no frobnicator; there are .*stargan-128, "):
         write_published_networks(Path("unused"), ["frobnicator"])
 
 
