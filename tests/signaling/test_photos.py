@@ -99,7 +99,7 @@ async def test_one_slow_photo_does_not_block_those_of_others(
             finally:
                 release.set()
             assert {post.status_code for post in await asyncio.gather(*posts)} == {200}
-    assert pauses.longest < 0.2
+    assert pauses.longest < pauses.most
 
 
 async def test_a_photo_that_takes_too_long_is_refused_and_the_loop_goes_on(serve: Any, longest_pause: Any) -> None:
@@ -113,4 +113,4 @@ async def test_a_photo_that_takes_too_long_is_refused_and_the_loop_goes_on(serve
         assert answer.status_code == 422
         assert "too long" in answer.json()["detail"]
         assert (await server.http.post("/strip", content=b"<svg/>")).status_code == 422
-    assert pauses.longest < 0.2
+    assert pauses.longest < pauses.most

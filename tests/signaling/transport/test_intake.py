@@ -17,7 +17,6 @@ from signaling.transport.intake import MOST_CHANNELS, MOST_REFUSED, Intake
 
 pytestmark = pytest.mark.anyio
 
-PAUSE_S = 0.1
 DCEP, STRING = 50, 51
 
 
@@ -83,7 +82,7 @@ async def test_a_channel_survives_bad_messages_on_its_stream(
             await answers(peer, 1)
         assert intake(server).refused >= 6
         assert server.sessions == 1
-        assert pauses.longest < 2 * PAUSE_S
+        assert pauses.longest < pauses.most
     assert not [record for record in caplog.records if record.levelno > logging.INFO or record.exc_info]
 
 
@@ -108,7 +107,7 @@ async def test_malformed_packets_are_counted_without_tracebacks(
                 await pace()
             await answers(peer, 1)
         assert 0 < intake(server).refused <= MOST_REFUSED
-        assert pauses.longest < 2 * PAUSE_S
+        assert pauses.longest < pauses.most
     lines = [record for record in caplog.records if record.name.startswith(("signaling", "aiortc", "asyncio"))]
     assert not [record for record in lines if record.levelno > logging.INFO or record.exc_info]
     assert len(lines) < 60
@@ -125,7 +124,7 @@ async def test_acknowledged_gaps_cost_no_time(serve: Any, longest_pause: Any) ->
         async with longest_pause() as pauses:
             await peer.connection.sctp._send_chunk(sack)
             await answers(peer, 1)
-        assert pauses.longest < PAUSE_S
+        assert pauses.longest < pauses.most
 
 
 @pytest.mark.parametrize("gap", [2, 20_000])
@@ -144,7 +143,7 @@ async def test_data_that_wait_for_others_cost_little(serve: Any, longest_pause: 
                     break  # the server has had enough
                 await pace()
             await peer.until(lambda: server.sessions == 0 or intake(server).refused > 100)
-        assert pauses.longest < 2 * PAUSE_S
+        assert pauses.longest < pauses.most
 
 
 async def test_a_message_without_end_ends_the_session(serve: Any, longest_pause: Any) -> None:
@@ -161,7 +160,7 @@ async def test_a_message_without_end_ends_the_session(serve: Any, longest_pause:
                     await sctp._send_chunk(chunk)
                 await pace()
             await peer.until(lambda: server.sessions == 0)
-        assert pauses.longest < 3 * PAUSE_S
+        assert pauses.longest < pauses.most
 
 
 async def test_streams_and_channels_are_bounded(serve: Any) -> None:
