@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 async def negotiated(codec: str, installed: str | None, offered: str = "h264") -> tuple[Any, str]:
     """A tuned connection that answered an offer, and the answer."""
-    settings = ServerSettings(codec=codec)  # type: ignore[arg-type]
+    settings = ServerSettings(codec=codec)
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     peer.addTransceiver("video").setCodecPreferences(
         [one for one in transport.codec_preferences(offered) if offered == "h264" or "H264" not in one.mimeType]
