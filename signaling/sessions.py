@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from aiortc import MediaStreamTrack, RTCDataChannel
@@ -342,7 +342,8 @@ class Sessions:
             del self._viewers[viewer.id]
 
 
-def _seen(id: int, box: object, size: tuple[int, int]) -> control.FaceSeen:
+def _seen(id: int, box: Iterable[float], size: tuple[int, int]) -> control.FaceSeen:
+    """Where a face is, as shares of the picture."""
     width, height = size
-    x0, y0, x1, y1 = (float(value) for value in box)  # type: ignore[attr-defined]
+    x0, y0, x1, y1 = (float(value) for value in box)
     return control.FaceSeen(id=id, box=(x0 / width, y0 / height, x1 / width, y1 / height))

@@ -17,6 +17,7 @@ import { capital } from "./words.js";
  * @property {number} [step]
  * @property {string} [unit]
  * @property {string} [photo]
+ * @property {boolean} [lifespan]
  * @property {string[]} [enum]
  * @property {string} [const]
  * @property {Shape[]} [oneOf] constants with a title and a description each.
@@ -41,6 +42,7 @@ import { capital } from "./words.js";
  * @property {boolean} nullable
  * @property {Value} standard
  * @property {string} photo label of the button that takes a photo, "" for none.
+ * @property {boolean} lifespan whether a face can be shown over its range.
  */
 
 /**
@@ -73,6 +75,7 @@ function fieldOf(name, property, definitions) {
     maximum: 1,
     step: 1,
     photo: property.photo ?? "",
+    lifespan: property.lifespan ?? false,
   };
   if (shape.format === "photo") return { ...field, kind: "photo" };
   if (shape.type === "boolean") return { ...field, kind: "switch" };

@@ -124,7 +124,7 @@ class ChildControls(Controls):
     photo: str = photo_field("Second parent")
     genes: float = Field(0.5, ge=0, le=1, title="Share of the second parent", json_schema_extra={"step": 0.01})
     age: float | None = Field(
-        15.0, ge=YOUNGEST, le=40, title="Child's age", json_schema_extra={"unit": "years", "step": 1}
+        15.0, ge=YOUNGEST, le=40, title="Child's age", json_schema_extra={"unit": "years", "step": 1, "lifespan": True}
     )
 
     def neutral(self) -> bool:

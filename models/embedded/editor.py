@@ -74,7 +74,9 @@ STEERING = Steering()
 class EmbeddedControls(Controls):
     """Age, baldness, grey hair and a smile."""
 
-    age: float | None = Field(None, ge=15, le=85, title="Age", json_schema_extra={"unit": "years", "step": 1})
+    age: float | None = Field(
+        None, ge=15, le=85, title="Age", json_schema_extra={"unit": "years", "step": 1, "lifespan": True}
+    )
     bald: float = Field(0.0, ge=0, le=1, title="Bald", json_schema_extra={"step": 0.01})
     hair_grey: float = Field(0.0, ge=0, le=1, title="Grey hair", json_schema_extra={"step": 0.01})
     smile: float = Field(0.0, ge=-1, le=1, title="Smile", json_schema_extra={"step": 0.01})
