@@ -88,6 +88,7 @@ class EmbeddedEditor(Editor[EmbeddedControls]):
     crop = CropSpec(convention="ffhq", size=320, margin=1.25)
     Controls = EmbeddedControls
     encode_seconds = 0.2
+    steady_light = True
 
     def __init__(
         self,
@@ -201,10 +202,10 @@ class EmbeddedEditor(Editor[EmbeddedControls]):
             hair = crop.masks.hair * (1 - crop.masks.occluder)
             look, light = Look.unpack(own.hair), Lit.unpack(own.lit)
             if grey > 0:
-                turned = grey_hair(crop.image, hair, now=look, light=light, amount=grey)
+                turned = grey_hair(crop, hair, now=look, light=light, amount=grey)
             elif wanted[GREY] < now[GREY]:
                 back = _lost(now[GREY], wanted[GREY])
-                turned = restore_pigment(crop.image, hair, now=look, light=light, amount=back)
+                turned = restore_pigment(crop, hair, now=look, light=light, amount=back)
         if turned is not None:
             delta = turned[0] if delta is None else cv2.add(delta, turned[0], dst=delta)
             mask = np.maximum(mask, turned[1])

@@ -87,6 +87,7 @@ class Hair(Editor[HairControls]):
     Controls = HairControls
     latent_seconds = 0.6
     encode_seconds = 0.1
+    steady_light = True
 
     def encode(self, crop: Crop, controls: HairControls) -> Latent:
         """Measure the hair and the light on the face.
@@ -158,7 +159,7 @@ class Hair(Editor[HairControls]):
             return Edit(mask=mask, delta=delta)
         picture = crop.image[area].astype(np.float32)
         weight = strand_mask(picture / np.float32(255), coarse[area])
-        mask[area] = weight
+        mask[area] = cv2.dilate((weight > 0).astype(np.float32), np.ones((3, 3), np.uint8))
         if masks.occluder.max() > 0.05:
             occluder = cv2.resize(masks.occluder, (size, size), interpolation=cv2.INTER_LINEAR)
             mask *= 1 - np.clip(occluder * 1.6 - 0.2, 0, 1)
@@ -166,7 +167,15 @@ class Hair(Editor[HairControls]):
         now, wanted = Look.unpack(latent), Look.unpack(steered)
         bleach = float(np.clip((wanted.level - now.level) / BLEACHED, 0, 1))
         amount = 1 - np.float32(ROOTS * bleach) * _roots(crop, masks, size)[area]
-        delta[area] = repaint(picture, np.clip(weight, 0, 1), now, wanted, amount) - picture
+        delta[area] = repaint(
+            picture,
+            np.clip(weight, 0, 1),
+            now=now,
+            wanted=wanted,
+            amount=amount,
+            steady=None if crop.steady_light is None else crop.steady_light[area],
+        )
+
         # smoothed statistics may lag behind the hair that is there: no hair, no dye
         mask *= np.float32(np.clip(latent[FRACTION] / LEAST_HAIR - 1, 0, 1))
         return Edit(mask=mask, delta=delta)

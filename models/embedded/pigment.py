@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from models.arrays import Floats, Image
+from models.editor import Crop
 from models.embedded.hair import strand_mask
 from models.embedded.strands import Lit, Look, look_of, measure_look, repaint
 from models.face.imaging import smoothstep
@@ -34,11 +35,11 @@ def hair_look(image: Image, hair: Floats) -> Look | None:
     return measure_look(image.astype(np.float32), _sized(hair, len(image)))
 
 
-def grey_hair(image: Image, hair: Floats, *, now: Look, light: Lit, amount: float) -> tuple[Floats, Floats]:
+def grey_hair(crop: Crop, hair: Floats, *, now: Look, light: Lit, amount: float) -> tuple[Floats, Floats]:
     """Turn hair grey; half way some strands are white and others still dark.
 
     Args:
-        image: (S, S, 3) uint8 RGB crop.
+        crop: the face.
         hair: (M, M) float32, hair probability over the crop.
         now: `hair_look` of this hair, smoothed over time or not.
         light: the light on the face.
@@ -50,19 +51,20 @@ def grey_hair(image: Image, hair: Floats, *, now: Look, light: Lit, amount: floa
     wanted = light.on(GREY)
     # hair that is lighter than grey hair, white or blond, keeps its light
     wanted = Look(max(wanted.level, now.level), wanted.broad, wanted.fine, wanted.colour)
-    return _repainted(image, hair, now=now, wanted=wanted, amount=amount, spared=None)
+    return _repainted(crop, hair, now=now, wanted=wanted, amount=amount, spared=None)
 
 
-def restore_pigment(image: Image, hair: Floats, *, now: Look, light: Lit, amount: float) -> tuple[Floats, Floats]:
+def restore_pigment(crop: Crop, hair: Floats, *, now: Look, light: Lit, amount: float) -> tuple[Floats, Floats]:
     """Give grey hair brown pigment; dark hair stays. Arguments and results are those of `grey_hair`."""
     wanted = light.on(BROWN)
-    return _repainted(image, hair, now=now, wanted=wanted, amount=RESTORED * amount, spared=wanted.level)
+    return _repainted(crop, hair, now=now, wanted=wanted, amount=RESTORED * amount, spared=wanted.level)
 
 
 def _repainted(
-    image: Image, hair: Floats, *, now: Look, wanted: Look, amount: float, spared: float | None
+    crop: Crop, hair: Floats, *, now: Look, wanted: Look, amount: float, spared: float | None
 ) -> tuple[Floats, Floats]:
     """`repaint` in the box around the hair; pixels as dark as `spared`, a log luminance, stay."""
+    image, steady = crop.image, crop.steady_light
     size = len(image)
     change, where = np.zeros((size, size, 3), np.float32), np.zeros((size, size), np.float32)
     coarse = _sized(hair, size)
@@ -78,8 +80,8 @@ def _repainted(
     if spared is not None:
         light = np.log(cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (0, 0), 1.5) + 4)
         weight = weight * smoothstep(light - np.float32(spared), *GREYNESS)
-    turned = repaint(picture, weight, now, wanted, amount)
-    change[box] = (turned - picture) * weight[..., None]
+    own_light = None if steady is None else steady[box]
+    change[box] = repaint(picture, weight, now=now, wanted=wanted, amount=amount, steady=own_light)
     where[box] = cv2.dilate((weight > 0).astype(np.float32), np.ones((3, 3), np.uint8))
     return change, where
 

@@ -29,6 +29,9 @@ class StrandFilter:
         reach: distances along a strand over which it is averaged, on both sides.
         broad_sigma: what is wider than this Gaussian is broad light.
         sure: hair probability from which a pixel counts for the look.
+        pure: hair probabilities between which a pixel is a mixture and is hair alone.
+        edge: width of the edge of hair in which pixels are mixtures.
+        bright_edge: width of the edge in which bright strands are not trusted.
         noise: luminance of a pixel, 0..255, at which half of what averaging took is given back: brighter hair is clean.
     """
 
@@ -38,6 +41,9 @@ class StrandFilter:
     reach: tuple[float, ...] = (1.0, 2.0, 3.2, 4.6)
     broad_sigma: float = 10.0
     sure: float = 0.7
+    pure: tuple[float, float] = (0.5, 0.95)
+    edge: int = 3
+    bright_edge: int = 7
     noise: float = 70.0
 
 
@@ -48,7 +54,8 @@ class Repaint:
     Attributes:
         contrast: smallest and largest gain of broad light and of strands.
         broadest: largest distance of broad light from its median, before the gain.
-        deepest, brightest: bounds of a strand after the gain.
+        deepest: bound of a dark strand after the gain.
+        gloss: bound of what is brighter than the median, after the gain: highlights never had pigment.
         shoulder: luminance, 0..255, from which highlights are compressed.
         top: luminance that they never pass.
         saturation: how much more colourful hair is a log unit below its median.
@@ -60,7 +67,7 @@ class Repaint:
     contrast: tuple[float, float] = (0.35, 1.7)
     broadest: float = 1.4
     deepest: float = -0.8
-    brightest: float = 0.55
+    gloss: float = 0.6
     shoulder: float = 190.0
     top: float = 252.0
     saturation: float = 0.8
@@ -219,10 +226,11 @@ def measure_look(picture: Floats, weight: Floats) -> Look | None:
         weight: (H, W) float32 in 0..1, how much of a pixel is hair.
     """
     sure = weight > FILTER.sure
+    pure = _pure(weight)
     if np.count_nonzero(sure) < 32:
         return None
     luminance = cv2.transform(picture, LUMINANCE[None])
-    strands = find_strands(luminance, weight)
+    strands = find_strands(luminance, pure)
     colours = picture[sure] / (luminance[sure] + FILTER.offset)[:, None]
     return Look(
         float(np.median(strands.broad[sure])),
@@ -247,7 +255,15 @@ def measure_light(image: Image, skin: Floats) -> Lit:
     return Lit(exposure, _over_luminance(np.clip(tint, *LIGHT.tints)))
 
 
-def repaint(picture: Floats, weight: Floats, now: Look, wanted: Look, amount: Floats | float = 1.0) -> Floats:
+def repaint(
+    picture: Floats,
+    weight: Floats,
+    *,
+    now: Look,
+    wanted: Look,
+    amount: Floats | float = 1.0,
+    steady: Floats | None = None,
+) -> Floats:
     """Hair of another look.
 
     Args:
@@ -256,34 +272,56 @@ def repaint(picture: Floats, weight: Floats, now: Look, wanted: Look, amount: Fl
         now: its look, smoothed over time or not.
         wanted: the look it shall have.
         amount: how far each pixel goes there, 0..1, a number or (H, W) float32. On the way bright strands go first.
+        steady: (H, W) float32, 0..255, the picture's luminance with less noise; None if there is none.
 
     Returns:
-        (H, W, 3) float32 RGB, 0..255, of use where there is hair.
+        (H, W, 3) float32 RGB, what is added to the picture, 0 where there is no hair.
     """
-    luminance = cv2.transform(picture, LUMINANCE[None])
-    strands = find_strands(luminance, weight)
+    own_light = cv2.transform(picture, LUMINANCE[None])
+    luminance = own_light if steady is None else steady
+    pure = _pure(weight)
+    strands = find_strands(luminance, pure)
+    # at the edge what is brighter than hair may be skin or backdrop
+    fine = strands.fine * pure * np.where(strands.fine > 0, _pure(weight, FILTER.bright_edge), np.float32(1))
     low, high = REPAINT.contrast
     broad_gain = np.float32(np.clip(wanted.broad / max(now.broad, 0.05), low, min(high, 1.2)))
     fine_gain = np.float32(np.clip(wanted.fine / max(now.fine, 0.03), low, high))
     broad = np.clip(strands.broad - np.float32(now.level), -REPAINT.broadest, REPAINT.broadest)
-    relative = broad * broad_gain + np.clip(strands.fine * fine_gain, REPAINT.deepest, REPAINT.brightest)
+    relative = broad * broad_gain + np.maximum(fine * fine_gain, REPAINT.deepest)
+    gloss = np.float32(REPAINT.gloss)
+    relative = np.where(relative > 0, gloss * np.tanh(relative / gloss), relative)
     light = np.exp(relative + np.float32(wanted.level)) - np.float32(FILTER.offset)
     room = np.float32(REPAINT.top - REPAINT.shoulder)
     over = np.maximum(light - np.float32(REPAINT.shoulder), 0)
     light = np.minimum(light, np.float32(REPAINT.shoulder)) + room * (1 - np.exp(-over / room))
+    # a pixel of hair and something else changes as the hair in it does: its own light is that of the hair around
+    around = np.maximum(np.exp(strands.broad) - np.float32(FILTER.offset), 0)[..., None] * now.colour
+    hair = around + pure[..., None] * (picture - around)
     saturation = np.clip(1 - np.float32(REPAINT.saturation) * relative, *REPAINT.saturations)
-    own = picture / np.maximum(luminance, 1)[..., None] - now.colour
-    kept = REPAINT.own_colour * smoothstep(luminance, 40, 110)
+    own = hair / np.maximum(cv2.transform(hair, LUMINANCE[None]), 1)[..., None] - now.colour
+    kept = REPAINT.own_colour * smoothstep(own_light, 40, 110)
     colour = 1 + (wanted.colour - 1) * saturation[..., None] + own * kept[..., None]
     colour = np.maximum(colour, np.float32(0.02))
     colour /= cv2.transform(colour, LUMINANCE[None])[..., None]
     turned = np.asarray(np.maximum(light, 0)[..., None] * colour, np.float32)
     share = np.asarray(amount, np.float32)
     if share.ndim == 0 and float(share) >= 1:
-        return turned
-    bright = np.clip(strands.fine / np.float32(max(now.fine, 0.03)), -1.5, 1.5)
+        return _within(turned - picture, (turned - hair) * weight[..., None])
+    bright = np.clip(fine / np.float32(max(now.fine, 0.03)), -1.5, 1.5)
     share = np.clip(share + np.float32(4 * REPAINT.turning) * share * (1 - share) * bright, 0, 1)
-    return np.asarray(picture + share[..., None] * (turned - picture), np.float32)
+    return _within(turned - picture, (turned - hair) * (weight * share)[..., None])
+
+
+def _pure(weight: Floats, edge: int = FILTER.edge) -> Floats:
+    """1 where a pixel and its neighbours are hair alone."""
+    side = 2 * edge + 1
+    inner = cv2.erode(weight, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+    return smoothstep(cv2.GaussianBlur(inner, (0, 0), 1.0), *FILTER.pure)
+
+
+def _within(whole: Floats, change: Floats) -> Floats:
+    """No change beyond the whole way: where the weight is wrong, an edge would glow."""
+    return np.asarray(np.clip(change, np.minimum(whole, 0), np.maximum(whole, 0)), np.float32)
 
 
 def _weighted_blur(values: Floats, weight: Floats, sigma: float) -> Floats:

@@ -210,7 +210,7 @@ class Drawn:
         self._segmenter = Segmenter(_engine(EMBEDDED / "segmenter.onnx")) if read else None
 
     def __call__(self, composite: Composite) -> Image:
-        padded = cv2.copyMakeBorder(composite.picture, PAD, PAD, PAD, PAD, cv2.BORDER_REFLECT_101)
+        padded = cv2.copyMakeBorder(composite.picture, PAD, PAD, PAD, PAD, cv2.BORDER_REPLICATE)
         image = np.asarray(padded, np.uint8)
         points5, mesh = (each[composite.row] + np.float32(PAD) for each in (self._faces.points5, self._faces.mesh))
         if self._segmenter is not None:

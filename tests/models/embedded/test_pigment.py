@@ -1,5 +1,6 @@
 import numpy as np
 
+from models.editor import Crop
 from models.embedded.pigment import grey_hair, hair_look, restore_pigment
 from models.embedded.strands import Lit
 
@@ -14,7 +15,9 @@ def hair():
 
 def turned(function, image, mask, amount=1.0):
     look = hair_look(image, mask if mask.any() else hair())
-    change, where = function(image, mask, now=look, light=WHITE_LIGHT, amount=amount)
+    change, where = function(
+        Crop(image, np.zeros((5, 2), np.float32)), mask, now=look, light=WHITE_LIGHT, amount=amount
+    )
     assert not change[where == 0].any()
     return change
 
