@@ -168,9 +168,9 @@ class SteadyLight:
             before = cv2.remap(self._mean, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             away = cv2.blur(np.abs(light - before), (3, 3)) / (light + np.float32(STEADINESS.dark))
             kept = np.float32(math.exp(-max(time - self._time, 0.0) / STEADINESS.seconds))
-            kept = kept * (1 - smoothstep(away, *STEADINESS.like))
-            kept *= 1 - smoothstep(cv2.magnitude(motion[..., 0], motion[..., 1]), *STEADINESS.still)
-            mean = light + kept * (before - light)
+            like = 1 - smoothstep(away, *STEADINESS.like)
+            still = 1 - smoothstep(cv2.magnitude(motion[..., 0], motion[..., 1]), *STEADINESS.still)
+            mean = light + kept * like * still * (before - light)
         self._mean, self._before, self._time = mean, grey, time
         return mean
 

@@ -1,4 +1,7 @@
-"""The pigment of hair: removed for grey hair, restored for hair that grows young again."""
+"""The pigment of hair: removed for grey hair, restored for hair that grows young again.
+
+The change is made at half the crop's resolution: strands finer than that stay the camera's own.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,8 @@ import numpy as np
 from models.arrays import Floats, Image
 from models.editor import Crop
 from models.embedded.hair import strand_mask
-from models.embedded.strands import Lit, Look, look_of, measure_look, repaint
-from models.face.imaging import smoothstep
+from models.embedded.strands import FILTER, HALF_FILTER, Lit, Look, look_of, measure_look, repaint
+from models.face.imaging import LUMINANCE, smoothstep
 
 GREY = look_of(np.array([139, 135, 127], np.float32))
 """Grey and white hair in white room light, the median over portraits of people who have it."""
@@ -21,8 +24,8 @@ GREYNESS = (-0.1, 0.45)
 """Distance of a pixel's log light above that of brown hair from which it gets pigment, and at which it gets all."""
 LEAST_HAIR = 0.02
 """Hair probability from which a pixel is processed."""
-ROOM = 10
-"""Crop pixels around the hair that are processed with it: the filters look so far."""
+ROOM = 6
+"""Half crop pixels around the hair that are processed with it: the filters look so far."""
 
 
 def hair_look(image: Image, hair: Floats) -> Look | None:
@@ -32,7 +35,9 @@ def hair_look(image: Image, hair: Floats) -> Look | None:
         image: (S, S, 3) uint8 RGB crop.
         hair: (M, M) float32, hair probability over the crop.
     """
-    return measure_look(image.astype(np.float32), _sized(hair, len(image)))
+    half = len(image) // 2
+    picture = cv2.resize(image, (half, half), interpolation=cv2.INTER_AREA).astype(np.float32)
+    return measure_look(picture, _sized(hair, half), HALF_FILTER)
 
 
 def grey_hair(crop: Crop, hair: Floats, *, now: Look, light: Lit, amount: float) -> tuple[Floats, Floats]:
@@ -64,27 +69,35 @@ def _repainted(
     crop: Crop, hair: Floats, *, now: Look, wanted: Look, amount: float, spared: float | None
 ) -> tuple[Floats, Floats]:
     """`repaint` in the box around the hair; pixels as dark as `spared`, a log luminance, stay."""
-    image, steady = crop.image, crop.steady_light
-    size = len(image)
+    size, half = len(crop.image), len(crop.image) // 2
     change, where = np.zeros((size, size, 3), np.float32), np.zeros((size, size), np.float32)
-    coarse = _sized(hair, size)
+    coarse = _sized(hair, half)
     rows, columns = np.flatnonzero(coarse.max(1) > LEAST_HAIR), np.flatnonzero(coarse.max(0) > LEAST_HAIR)
     if not len(rows) or amount <= 0:
         return change, where
     box = (
-        slice(max(int(rows[0]) - ROOM, 0), int(rows[-1]) + ROOM + 1),
-        slice(max(int(columns[0]) - ROOM, 0), int(columns[-1]) + ROOM + 1),
+        slice(max(int(rows[0]) - ROOM, 0), min(int(rows[-1]) + ROOM + 1, half)),
+        slice(max(int(columns[0]) - ROOM, 0), min(int(columns[-1]) + ROOM + 1, half)),
     )
-    picture = image[box].astype(np.float32)
+    fine = slice(2 * box[0].start, 2 * box[0].stop), slice(2 * box[1].start, 2 * box[1].stop)
+    extent = (box[1].stop - box[1].start, box[0].stop - box[0].start)
+    picture = cv2.resize(crop.image[fine], extent, interpolation=cv2.INTER_AREA).astype(np.float32)
+    steady = crop.steady_light
+    light = cv2.transform(picture, LUMINANCE[None]) if steady is None else _shrunk(steady[fine], extent)
     weight = np.clip(strand_mask(picture / np.float32(255), coarse[box]), 0, 1)
     if spared is not None:
-        light = np.log(cv2.GaussianBlur(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), (0, 0), 1.5) + 4)
-        weight = weight * smoothstep(light - np.float32(spared), *GREYNESS)
-    own_light = None if steady is None else steady[box]
-    change[box] = repaint(picture, weight, now=now, wanted=wanted, amount=amount, steady=own_light)
-    where[box] = cv2.dilate((weight > 0).astype(np.float32), np.ones((3, 3), np.uint8))
+        broad = np.log(cv2.GaussianBlur(light, (0, 0), 1.0) + np.float32(FILTER.offset))
+        weight = weight * smoothstep(broad - np.float32(spared), *GREYNESS)
+    changed = repaint(picture, weight, now=now, wanted=wanted, amount=amount, steady=light, lengths=HALF_FILTER)
+    cv2.resize(changed, (2 * extent[0], 2 * extent[1]), dst=change[fine], interpolation=cv2.INTER_LINEAR)
+    near = cv2.dilate((weight > 0).astype(np.float32), np.ones((3, 3), np.uint8))
+    cv2.resize(near, (2 * extent[0], 2 * extent[1]), dst=where[fine], interpolation=cv2.INTER_NEAREST)
     return change, where
 
 
 def _sized(hair: Floats, size: int) -> Floats:
     return np.asarray(cv2.resize(hair, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _shrunk(light: Floats, extent: tuple[int, int]) -> Floats:
+    return np.asarray(cv2.resize(light, extent, interpolation=cv2.INTER_AREA), np.float32)

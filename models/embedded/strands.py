@@ -38,7 +38,7 @@ class StrandFilter:
     offset: float = 4.0
     edge_sigma: float = 0.8
     direction_sigma: float = 2.5
-    reach: tuple[float, ...] = (1.0, 2.0, 3.2, 4.6)
+    reach: tuple[float, ...] = (1.2, 2.6, 4.2)
     broad_sigma: float = 10.0
     sure: float = 0.7
     pure: tuple[float, float] = (0.5, 0.95)
@@ -98,6 +98,10 @@ class Light:
 
 
 FILTER = StrandFilter()
+HALF_FILTER = StrandFilter(
+    edge_sigma=0.6, direction_sigma=1.5, reach=(0.8, 1.7), broad_sigma=5.0, edge=1, bright_edge=3
+)
+"""For pictures at half the crop's resolution."""
 REPAINT = Repaint()
 LIGHT = Light()
 LOOK_LENGTH = 6
@@ -186,19 +190,20 @@ def look_of(colour: Floats) -> Look:
     return Look(float(level), 0.27 + 0.12 * darkness, 0.20 + 0.13 * darkness, _over_luminance(colour))
 
 
-def find_strands(luminance: Floats, weight: Floats) -> Strands:
+def find_strands(luminance: Floats, weight: Floats, lengths: StrandFilter = FILTER) -> Strands:
     """Tell strands from broad light, and from noise by averaging along them.
 
     Args:
         luminance: (H, W) float32, 0..255.
         weight: (H, W) float32 in 0..1, how much of a pixel is hair.
+        lengths: of the filters.
     """
     light = np.log(luminance + FILTER.offset)
-    edges = cv2.GaussianBlur(light, (0, 0), FILTER.edge_sigma)
+    edges = cv2.GaussianBlur(light, (0, 0), lengths.edge_sigma)
     across, down = cv2.Sobel(edges, cv2.CV_32F, 1, 0), cv2.Sobel(edges, cv2.CV_32F, 0, 1)
     tensor = cv2.merge([across * across, across * down, down * down])
     xx, xy, yy = cv2.split(
-        cv2.GaussianBlur(cv2.multiply(tensor, cv2.merge([weight] * 3)), (0, 0), FILTER.direction_sigma)
+        cv2.GaussianBlur(cv2.multiply(tensor, cv2.merge([weight] * 3)), (0, 0), lengths.direction_sigma)
     )
     # the larger eigenvector of the structure tensor lies across the strands
     angle = 0.5 * cv2.phase(xx - yy, 2 * xy) + np.float32(np.pi / 2)
@@ -206,7 +211,7 @@ def find_strands(luminance: Floats, weight: Floats) -> Strands:
     rows, columns = np.indices(luminance.shape, np.float32)
     layers = cv2.merge([light * weight, weight])
     total = layers + cv2.merge([light, np.ones_like(light)]) * np.float32(1e-3)
-    for reach in FILTER.reach:
+    for reach in lengths.reach:
         for way in (-reach, reach):
             total += cv2.remap(
                 layers, columns + way * x, rows + way * y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
@@ -214,23 +219,24 @@ def find_strands(luminance: Floats, weight: Floats) -> Strands:
     smooth = total[..., 0] / total[..., 1]
     clean = luminance * luminance / (luminance * luminance + FILTER.noise**2)
     smooth += (light - smooth) * clean
-    broad = _weighted_blur(smooth, weight, FILTER.broad_sigma)
+    broad = _weighted_blur(smooth, weight, lengths.broad_sigma)
     return Strands(broad, smooth - broad)
 
 
-def measure_look(picture: Floats, weight: Floats) -> Look | None:
+def measure_look(picture: Floats, weight: Floats, lengths: StrandFilter = FILTER) -> Look | None:
     """The look of the hair in a picture; None where there is too little.
 
     Args:
         picture: (H, W, 3) float32 RGB, 0..255.
         weight: (H, W) float32 in 0..1, how much of a pixel is hair.
+        lengths: of the filters.
     """
     sure = weight > FILTER.sure
-    pure = _pure(weight)
+    pure = _pure(weight, lengths.edge)
     if np.count_nonzero(sure) < 32:
         return None
     luminance = cv2.transform(picture, LUMINANCE[None])
-    strands = find_strands(luminance, pure)
+    strands = find_strands(luminance, pure, lengths)
     colours = picture[sure] / (luminance[sure] + FILTER.offset)[:, None]
     return Look(
         float(np.median(strands.broad[sure])),
@@ -263,6 +269,7 @@ def repaint(
     wanted: Look,
     amount: Floats | float = 1.0,
     steady: Floats | None = None,
+    lengths: StrandFilter = FILTER,
 ) -> Floats:
     """Hair of another look.
 
@@ -273,16 +280,18 @@ def repaint(
         wanted: the look it shall have.
         amount: how far each pixel goes there, 0..1, a number or (H, W) float32. On the way bright strands go first.
         steady: (H, W) float32, 0..255, the picture's luminance with less noise; None if there is none.
+        lengths: of the filters.
 
     Returns:
-        (H, W, 3) float32 RGB, what is added to the picture, 0 where there is no hair.
+        (H, W, 3) float32 RGB, what is added to the picture, 0 where there is no hair. It never goes beyond the colour
+        wanted: where the weight is wrong, an edge would glow.
     """
     own_light = cv2.transform(picture, LUMINANCE[None])
     luminance = own_light if steady is None else steady
-    pure = _pure(weight)
-    strands = find_strands(luminance, pure)
+    pure = _pure(weight, lengths.edge)
+    strands = find_strands(luminance, pure, lengths)
     # at the edge what is brighter than hair may be skin or backdrop
-    fine = strands.fine * pure * np.where(strands.fine > 0, _pure(weight, FILTER.bright_edge), np.float32(1))
+    fine = strands.fine * pure * np.where(strands.fine > 0, _pure(weight, lengths.bright_edge), np.float32(1))
     low, high = REPAINT.contrast
     broad_gain = np.float32(np.clip(wanted.broad / max(now.broad, 0.05), low, min(high, 1.2)))
     fine_gain = np.float32(np.clip(wanted.fine / max(now.fine, 0.03), low, high))
@@ -295,33 +304,32 @@ def repaint(
     over = np.maximum(light - np.float32(REPAINT.shoulder), 0)
     light = np.minimum(light, np.float32(REPAINT.shoulder)) + room * (1 - np.exp(-over / room))
     # a pixel of hair and something else changes as the hair in it does: its own light is that of the hair around
-    around = np.maximum(np.exp(strands.broad) - np.float32(FILTER.offset), 0)[..., None] * now.colour
-    hair = around + pure[..., None] * (picture - around)
+    around = np.maximum(np.exp(strands.broad) - np.float32(FILTER.offset), 0)
     saturation = np.clip(1 - np.float32(REPAINT.saturation) * relative, *REPAINT.saturations)
-    own = hair / np.maximum(cv2.transform(hair, LUMINANCE[None]), 1)[..., None] - now.colour
-    kept = REPAINT.own_colour * smoothstep(own_light, 40, 110)
-    colour = 1 + (wanted.colour - 1) * saturation[..., None] + own * kept[..., None]
-    colour = np.maximum(colour, np.float32(0.02))
-    colour /= cv2.transform(colour, LUMINANCE[None])[..., None]
-    turned = np.asarray(np.maximum(light, 0)[..., None] * colour, np.float32)
+    kept = REPAINT.own_colour * smoothstep(own_light, 40, 110) * pure
     share = np.asarray(amount, np.float32)
-    if share.ndim == 0 and float(share) >= 1:
-        return _within(turned - picture, (turned - hair) * weight[..., None])
-    bright = np.clip(fine / np.float32(max(now.fine, 0.03)), -1.5, 1.5)
-    share = np.clip(share + np.float32(4 * REPAINT.turning) * share * (1 - share) * bright, 0, 1)
-    return _within(turned - picture, (turned - hair) * (weight * share)[..., None])
+    if share.ndim or float(share) < 1:
+        bright = np.clip(fine / np.float32(max(now.fine, 0.03)), -1.5, 1.5)
+        share = np.clip(share + np.float32(4 * REPAINT.turning) * share * (1 - share) * bright, 0, 1)
+    share = share * weight
+    light, over_one = np.maximum(light, 0), kept / np.maximum(own_light, 1)
+    changes = []
+    for value, own, new in zip(cv2.split(picture), now.colour, wanted.colour, strict=True):
+        # luminance weights sum to 1, and so do those of a colour over its luminance: no need to normalise
+        colour = 1 + (new - 1) * saturation + (value * over_one - own * kept)
+        turned = light * np.maximum(colour, np.float32(0.02))
+        hair = around * own
+        hair += pure * (value - hair)
+        whole = turned - value
+        changes.append(np.clip((turned - hair) * share, np.minimum(whole, 0), np.maximum(whole, 0)))
+    return np.asarray(cv2.merge(changes), np.float32)
 
 
-def _pure(weight: Floats, edge: int = FILTER.edge) -> Floats:
+def _pure(weight: Floats, edge: int) -> Floats:
     """1 where a pixel and its neighbours are hair alone."""
     side = 2 * edge + 1
     inner = cv2.erode(weight, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
     return smoothstep(cv2.GaussianBlur(inner, (0, 0), 1.0), *FILTER.pure)
-
-
-def _within(whole: Floats, change: Floats) -> Floats:
-    """No change beyond the whole way: where the weight is wrong, an edge would glow."""
-    return np.asarray(np.clip(change, np.minimum(whole, 0), np.maximum(whole, 0)), np.float32)
 
 
 def _weighted_blur(values: Floats, weight: Floats, sigma: float) -> Floats:
