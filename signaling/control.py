@@ -88,14 +88,16 @@ class Hello(ToClient):
     session: str
     settings: dict[str, Any]
     limits: Limits
+    idle: str = ""
 
 
 class SettingsNow(ToClient):
-    """The answer to `ChangeSettings`: all settings, as they are now."""
+    """The answer to `ChangeSettings`: all settings, as they are now, and why they change nothing, empty if they do."""
 
     type: Literal["settings"] = "settings"
     id: Id
     settings: dict[str, Any]
+    idle: str = ""
 
 
 class Refused(ToClient):

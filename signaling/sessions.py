@@ -188,6 +188,7 @@ class Session:
             control.Hello(
                 session=self.id,
                 settings=self._video.look.settings.model_dump(),
+                idle=self._video.look.idle,
                 limits=control.Limits(
                     max_frame_pixels=self._settings.max_frame_pixels, idle_timeout=self._settings.idle_timeout
                 ),

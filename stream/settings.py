@@ -165,6 +165,8 @@ def _noun(shape: Mapping[str, Any]) -> str:
 def _text_noun(shape: Mapping[str, Any]) -> str:
     if shape.get("format") == "color":
         return "a colour such as #7a4b2c"
+    if shape.get("format") == "difference":
+        return "a difference such as +20"
     if "pattern" in shape:
         return f"text of the form {shape['pattern']}"
     return f"text of at most {shape['maxLength']} characters" if "maxLength" in shape else "text"

@@ -242,14 +242,16 @@ export class Session extends Emitter {
   #open(channel) {
     const control = new Control(channel);
     this.#control = control;
-    control.on("hello", ({ settings }) => {
+    control.on("hello", ({ settings, idle = "" }) => {
       this.#page.confirmed = settings;
+      this.#page.idle = idle;
       this.#page.wanted.lock = null;
       control.change(this.#page.wanted); // whatever was moved while the connection was made
       this.#wantStats();
     });
-    control.on("settings", ({ settings }) => {
+    control.on("settings", ({ settings, idle = "" }) => {
       this.#page.confirmed = settings;
+      this.#page.idle = idle;
       if (control.settled) this.emit("settled", undefined);
     });
     control.on("error", ({ field = "", reason, allowed }) => {
@@ -314,6 +316,7 @@ export class Session extends Emitter {
     this.#control?.stop();
     this.#control = null;
     this.#page.confirmed = null;
+    this.#page.idle = "";
     this.#page.live = false;
     this.emit("ended", undefined);
   }
