@@ -41,8 +41,11 @@ export class Control extends Emitter {
   /** @type {number|null} the last round trip in milliseconds. */
   roundTrip = null;
 
-  /** @param {RTCDataChannel} channel an open channel. */
-  constructor(channel) {
+  /**
+   * @param {RTCDataChannel} channel an open channel.
+   * @param {string[]} [early] messages that came before; they are taken in once the caller has had time to listen.
+   */
+  constructor(channel, early = []) {
     super();
     this.#channel = channel;
     const { signal } = this.#stopped;
@@ -50,6 +53,7 @@ export class Control extends Emitter {
     channel.addEventListener("close", () => this.stop(), { signal });
     this.#pinger = setInterval(() => this.#ping(), PING_INTERVAL_MS);
     this.#ping();
+    queueMicrotask(() => early.forEach((data) => this.#receive(data)));
   }
 
   /** Whether every change was answered. */

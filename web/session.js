@@ -57,7 +57,7 @@ export class Session extends Emitter {
     this.#page = page;
     this.#camera = camera;
     this.#edited = edited;
-    this.#connection.on("channel", ({ channel }) => this.#open(channel));
+    this.#connection.on("channel", ({ channel, early }) => this.#open(channel, early));
     this.#connection.on("stream", ({ stream }) => this.#show(stream));
     this.#connection.on("state", (detail) => this.#follow(detail));
   }
@@ -196,6 +196,11 @@ export class Session extends Emitter {
     }
   }
 
+  /** The user has given the permission that was missing. */
+  async allowCamera() {
+    if (this.#page.state === "denied") await this.start();
+  }
+
   /** Cameras were plugged in or out. */
   async changeDevices() {
     if (["no-camera", "no-match", "ended"].includes(this.#page.state)) await this.start();
@@ -238,9 +243,12 @@ export class Session extends Emitter {
     if ("faces" in patch) this.#wantStats();
   }
 
-  /** @param {RTCDataChannel} channel */
-  #open(channel) {
-    const control = new Control(channel);
+  /**
+   * @param {RTCDataChannel} channel
+   * @param {string[]} early
+   */
+  #open(channel, early) {
+    const control = new Control(channel, early);
     this.#control = control;
     control.on("hello", ({ settings, idle = "" }) => {
       this.#page.confirmed = settings;

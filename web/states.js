@@ -30,7 +30,7 @@ export function stateWords(name, { reason = "", seconds = 0, host = "" } = {}) {
     loading: { title: "Reaching the server", text: "Asking which editors it has.", busy: true },
     denied: {
       title: "The camera is blocked",
-      text: "Open the camera permission next to the address bar, choose Allow, then try again. Your system's privacy settings can block it too.",
+      text: "Open the camera permission next to the address bar, choose Allow, and this page goes on. Your system's privacy settings can block it too.",
       action: "Try again",
     },
     "no-camera": {

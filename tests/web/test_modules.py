@@ -535,3 +535,15 @@ def test_privacy_line_tells_where_the_video_goes(blank: Page) -> None:
     there = run(blank, "words", "return m.privacyWords({ hostname: 'cam.example', host: 'cam.example' })")
     assert "this computer" in here
     assert "cam.example" in there
+
+
+def test_a_hello_that_came_before_anybody_listened_counts(blank: Page) -> None:
+    heard = run(
+        blank,
+        "control",
+        CHANNEL
+        + """
+        const early = new m.Control(channel, [JSON.stringify({ v: 1, type: "hello", settings: { smoothing: 1 } })]);
+        return new Promise((resolve) => early.on("hello", ({ settings }) => resolve(settings)));""",
+    )
+    assert heard == {"smoothing": 1}
