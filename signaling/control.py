@@ -151,10 +151,10 @@ class Stats(ToClient):
 
 
 class Bye(ToClient):
-    """The server ends the session."""
+    """The server ends the session, or, with the reason "ended", what a viewer watches has ended."""
 
     type: Literal["bye"] = "bye"
-    reason: Literal["idle", "shutdown", "error"]
+    reason: Literal["idle", "shutdown", "error", "ended"]
     detail: str | None = None
 
 

@@ -56,6 +56,11 @@ export class Control extends Emitter {
     queueMicrotask(() => early.forEach((data) => this.#receive(data)));
   }
 
+  /** performance.now() time of the last message from the server. */
+  get heardAt() {
+    return this.#heardAt;
+  }
+
   /** Whether every change was answered. */
   get settled() {
     return this.#queued === null && this.#waitingFor === null;

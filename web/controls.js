@@ -44,7 +44,7 @@ function parse(text) {
  * @param {number} years
  * @returns {string|null} such as "+20"; null for none.
  */
-function difference(years) {
+function signed(years) {
   const whole = Math.round(years);
   return whole === 0 ? null : `${whole > 0 ? "+" : "-"}${Math.abs(whole)}`;
 }
@@ -125,7 +125,7 @@ function drawNumber(field, onChange) {
   let lastApart = FIRST_DIFFERENCE;
   const bounds = () => (apart ? { low: -MOST_DIFFERENCE, high: MOST_DIFFERENCE } : { low: field.minimum, high: field.maximum });
   const at = (/** @type {number} */ number) => `${(100 * (number - bounds().low)) / (bounds().high - bounds().low)}%`;
-  const meant = (/** @type {number} */ number) => (apart ? difference(number) : number);
+  const meant = (/** @type {number} */ number) => (apart ? signed(number) : number);
   const words = (/** @type {Value} */ now) => (typeof now === "string" ? now.replace("-", "−") : format(Number(now), field.step));
 
   const show = (/** @type {Value} */ now) => {
@@ -148,7 +148,7 @@ function drawNumber(field, onChange) {
   };
   const turn = (/** @type {boolean} */ to) => {
     apart = to;
-    onChange(to ? difference(lastApart) : last);
+    onChange(to ? signed(lastApart) : last);
   };
   const typed = () => {
     const number = parse(value.value);
@@ -159,7 +159,7 @@ function drawNumber(field, onChange) {
     const now = meant(within);
     onChange(now);
     value.value = now === null ? "off" : words(now);
-    if (within !== number) row.error.textContent = `${words(apart ? difference(low) : low)} to ${words(apart ? difference(high) : high)}`;
+    if (within !== number) row.error.textContent = `${words(apart ? signed(low) : low)} to ${words(apart ? signed(high) : high)}`;
   };
   slider.addEventListener("input", () => onChange(meant(slider.valueAsNumber)));
   slider.addEventListener("dblclick", () => onChange(field.standard));

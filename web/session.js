@@ -13,6 +13,9 @@ import { allowedWords } from "./words.js";
 const STATS_EVERY_S = 1;
 const FACES_EVERY_S = 0.2;
 const RETRY_CAPABILITIES_MS = 3_000;
+// The page says so when neither message nor frame comes for this long; the connection is given more time.
+const QUIET_MS = 2_500;
+const CHECK_QUIET_MS = 250;
 
 /**
  * @import { StateDetail } from "./connection.js"
@@ -47,6 +50,7 @@ export class Session extends Emitter {
   /** @type {Control|null} */
   #control = null;
   #retryTimer = 0;
+  #frameAt = 0;
 
   /**
    * @param {Page} page
@@ -60,6 +64,7 @@ export class Session extends Emitter {
     this.#connection.on("channel", ({ channel, early }) => this.#open(channel, early));
     this.#connection.on("stream", ({ stream }) => this.#show(stream));
     this.#connection.on("state", (detail) => this.#follow(detail));
+    setInterval(() => this.#checkQuiet(), CHECK_QUIET_MS);
   }
 
   /** The RTCPeerConnection in use, for statistics; null while there is none. */
@@ -285,10 +290,19 @@ export class Session extends Emitter {
     this.#edited.srcObject = stream;
     const stopWaiting = everyFrame(this.#edited, () => {
       if (this.#edited.srcObject !== stream) return stopWaiting();
-      if (!this.#edited.videoWidth || !this.#control) return undefined;
-      this.#goLive();
-      return stopWaiting();
+      this.#frameAt = performance.now();
+      if (this.#edited.videoWidth && this.#control) this.#goLive();
+      return undefined;
     });
+  }
+
+  /** Say that the server is silent, and that it is back. A page that sleeps hears nothing. */
+  #checkQuiet() {
+    const now = performance.now();
+    if (document.hidden || !this.#control) this.#frameAt = now;
+    const quiet = this.#control !== null && now - Math.max(this.#frameAt, this.#control.heardAt) > QUIET_MS;
+    if (quiet && this.#page.state === "") this.say("silent");
+    else if (!quiet && this.#page.state === "silent") this.say("");
   }
 
   #goLive() {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,3 +104,40 @@ def test_the_page_goes_on_when_the_camera_is_allowed(playwright: Playwright, ser
         expect(page.locator("body")).to_have_attribute("data-state", "denied")
         page.context.grant_permissions(["camera"], origin=service.url)
         expect(page.locator("body")).to_have_attribute("data-state", "live")
+
+
+def test_the_output_is_empty_when_the_page_stops(browser: Browser, service: Service) -> None:
+    with fresh_page(browser) as page, fresh_page(browser) as audience:
+        page.goto(service.url)
+        page.evaluate("""localStorage.setItem("latentcam", JSON.stringify({ output: "studio" }))""")
+        go_live(page, service.url)
+        audience.goto(service.url + "/?view=output&stream=studio")
+        shows = "document.getElementById('edited').videoWidth > 0"
+        audience.wait_for_function(f"() => {shows}")
+        page.get_by_role("button", name="Stop").click()
+        audience.wait_for_function("() => document.getElementById('edited').srcObject === null")
+        page.get_by_role("button", name="Start camera").click()
+        audience.wait_for_function(f"() => {shows}")
+
+
+def test_a_silent_server_is_noticed_before_it_counts_as_lost(browser: Browser, tmp_path: Path) -> None:
+    with Service(log=tmp_path / "log.txt") as service, fresh_page(browser) as page:
+        go_live(page, service.url)
+        states = page.evaluate_handle(
+            """() => {
+              const states = [];
+              const note = () => states.push(document.body.dataset.state);
+              new MutationObserver(note).observe(document.body, { attributeFilter: ["data-state"] });
+              return states;
+            }"""
+        )
+        os.kill(service.pid, signal.SIGSTOP)
+        try:
+            expect(page.locator("body")).to_have_attribute("data-state", "silent")
+        finally:
+            os.kill(service.pid, signal.SIGCONT)
+        expect(page.locator("body")).to_have_attribute("data-state", "live")
+        assert states.json_value()[0] == "silent"
+        service.kill()
+        page.wait_for_function("() => document.body.dataset.state === 'lost'")
+        assert "silent" in states.json_value()[1:] or states.json_value()[-1] == "lost"
