@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import cv2
 import numpy as np
@@ -72,10 +73,18 @@ class Steering:
 STEERING = Steering()
 
 
-class EmbeddedControls(Controls):
-    """Age, baldness, grey hair and a smile."""
+YOUNGEST, OLDEST = 15.0, 85.0
+"""Ages that can be asked for, years."""
 
-    age: float | None = Field(None, ge=15, le=85, title="Age", json_schema_extra={"unit": "years", "step": 1})
+Years = Annotated[float, Field(ge=YOUNGEST, le=OLDEST)]
+Difference = Annotated[str, Field(pattern=r"^[+-][1-9][0-9]?$", json_schema_extra={"format": "difference"})]
+"""Years from the age that is read of each face, such as "+20"."""
+
+
+class EmbeddedControls(Controls):
+    """Age in years, or as a difference from each face's own; baldness, grey hair and a smile."""
+
+    age: Years | Difference | None = Field(None, title="Age", json_schema_extra={"unit": "years", "step": 1})
     bald: float = Field(0.0, ge=0, le=1, title="Bald", json_schema_extra={"step": 0.01})
     hair_grey: float = Field(0.0, ge=0, le=1, title="Grey hair", json_schema_extra={"step": 0.01})
     smile: float = Field(0.0, ge=-1, le=1, title="Smile", json_schema_extra={"step": 0.01})
@@ -155,9 +164,10 @@ class EmbeddedEditor(Editor[EmbeddedControls]):
         grey = controls.hair_grey
         bare = 1 - float(smoothstep(now[HAT], *STEERING.hat))
         if controls.age is not None:
-            wanted[AGE] = controls.age / 100
+            age = target_age(controls.age, float(now[AGE]) * 100)
+            wanted[AGE] = age / 100
             low, high = STEERING.greying
-            due = STEERING.most_greying * smoothstep(np.array([now[AGE] * 100, controls.age]), low, high)
+            due = STEERING.most_greying * smoothstep(np.array([now[AGE] * 100, age]), low, high)
             grey = max(grey, float(due[1] - due[0]))
             if grey == 0 and due[1] < due[0]:
                 thick = 1 - float(smoothstep(now[BALD], *STEERING.thin))
@@ -263,6 +273,19 @@ def load(load_engine: Callable[[Path], Engine], folder: Path) -> EmbeddedEditor:
         smile=smile,
         scalp=ScalpModel.from_tables(tables),
     )
+
+
+def target_age(wanted: float | str, own: float) -> float:
+    """The age to show, in years.
+
+    Args:
+        wanted: the age, or a difference such as "-20", which ends at `YOUNGEST` and `OLDEST`.
+        own: age that was read of the face; one beyond these bounds is where a difference ends.
+    """
+    if not isinstance(wanted, str):
+        return wanted
+    years = int(wanted)
+    return min(own + years, max(own, OLDEST)) if years > 0 else max(own + years, min(own, YOUNGEST))
 
 
 def _towards_one(value: np.float32, control: float) -> np.float32:

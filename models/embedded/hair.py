@@ -65,15 +65,22 @@ UNLIKE = 0.16
 class HairControls(Controls):
     """Colour and strength of the dye."""
 
-    colour: Preset = Field("brown", title="Hair colour")
+    colour: Preset | None = Field(None, title="Hair colour", json_schema_extra={"wakes": {"amount": 1.0}})
     custom: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = Field(
-        "#7a3fbf", title="Own colour", json_schema_extra={"format": "color", "photo": "From a photo…"}
+        "#7a3fbf",
+        title="Own colour",
+        json_schema_extra={
+            "format": "color",
+            "photo": "From a photo…",
+            "sets": {"colour": "custom"},
+            "wakes": {"amount": 1.0},
+        },
     )
-    amount: float = Field(0.0, ge=0, le=1, title="Amount", json_schema_extra={"step": 0.01})
+    amount: float = Field(1.0, ge=0, le=1, title="Amount", json_schema_extra={"step": 0.01, "needs": "colour"})
 
     def neutral(self) -> bool:
-        """No dye: whatever colour is chosen."""
-        return self.amount == 0
+        """No dye: no colour, or none of it."""
+        return self.colour is None or self.amount == 0
 
 
 class Hair(Editor[HairControls]):
@@ -119,7 +126,7 @@ class Hair(Editor[HairControls]):
     def steer(self, latent: Latent, controls: HairControls) -> Latent:
         """The look that the dyed hair shall have, (LENGTH,) float32."""
         steered = latent.copy()
-        if controls.amount == 0 or latent[FRACTION] < LEAST_HAIR:
+        if controls.colour is None or controls.amount == 0 or latent[FRACTION] < LEAST_HAIR:
             return steered
         own_choice = controls.colour == "custom"
         lab = custom_lab(controls.custom) if own_choice else PRESETS[controls.colour]

@@ -73,9 +73,29 @@ def test_is_an_editor_that_asks_for_masks() -> None:
 
 @pytest.mark.parametrize("colour", [*PRESETS, "custom"])
 def test_no_amount_is_neutral_whatever_the_colour(colour: str) -> None:
-    assert HairControls(colour=colour).neutral()
+    assert not HairControls(colour=colour).neutral()
+    assert HairControls(colour=colour, amount=0).idle() == "Amount is 0"
     assert not HairControls(colour=colour, amount=0.01).neutral()
     assert dye(portrait(20), colour=colour, amount=0).mask.max() == 0
+
+
+@pytest.mark.parametrize(
+    ("controls", "why"),
+    [
+        ({}, "no control is moved"),
+        ({"amount": 0.5}, "Amount changes nothing until Hair colour is set"),
+        ({"custom": "#112233"}, "nothing that changes the picture is set"),
+        ({"colour": "red"}, ""),
+    ],
+)
+def test_a_look_that_dyes_nothing_says_why(controls: dict[str, object], why: str) -> None:
+    assert HairControls(**controls).idle() == why
+
+
+def test_an_own_colour_moves_the_choice() -> None:
+    assert HairControls.completed({"custom": "#112233"}) == {"custom": "#112233", "colour": "custom"}
+    assert HairControls.completed({"custom": "#112233", "colour": "red"})["colour"] == "red"
+    assert HairControls.completed({"gone": 1}) == {"gone": 1}
 
 
 @pytest.mark.parametrize("bad", [{"amount": 1.1}, {"colour": "green"}, {"custom": "blue"}, {"custom": "#12345"}])
