@@ -125,7 +125,8 @@ class FaceSeen(BaseModel):
 class Stats(ToClient):
     """Rates a second, delays in milliseconds, bitrates in bit/s. `server_ms` is from decoder to encoder; `reduced` says
     what is left out to keep up with the camera, and is empty when nothing is. `edits_dropped` counts edits and readings
-    that came to nothing because other sessions kept the engines busy.
+    that came to nothing because other sessions kept the engines busy, `left_out` packets of streams that are not shown
+    (smaller layers of a simulcast).
     """
 
     type: Literal["stats"] = "stats"
@@ -135,6 +136,7 @@ class Stats(ToClient):
     dropped: int
     edited: int
     edits_dropped: int = 0
+    left_out: int = 0
     faces: list[FaceSeen]
     size: tuple[int, int] | None
     stages: dict[str, Percentiles]

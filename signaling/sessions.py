@@ -155,6 +155,7 @@ class Session:
             dropped=video.dropped,
             edited=video.edited,
             edits_dropped=video.edits_dropped,
+            left_out=self._peer.left_out,
             faces=[_seen(face.id, face.box, video.size) for face in output.faces] if output and video.size else [],
             size=video.size,
             stages=video.stages.all(),

@@ -21,6 +21,7 @@ from signaling.transport.encoders import MACROBLOCK_PIXELS, h264_level, use_enco
 from signaling.transport.handshake import leave_quietly
 from signaling.transport.intake import Intake
 from signaling.transport.jitter import FrameBuffer, release_on_marker
+from signaling.transport.sources import Sources, name_layers, repairs_of, take_one_source
 from signaling.transport.uplink import keep_floor
 
 logger = limited(__name__)
@@ -37,11 +38,13 @@ class Tuned:
         decoders: to wait for after the connection was closed.
         incoming: the buffers of the videos that come in.
         intake: counts what is refused.
+        sources: the streams that come in for each video.
     """
 
     decoders: list[DecoderStop] = field(default_factory=list)
     incoming: list[FrameBuffer] = field(default_factory=list)
     intake: Intake = field(default_factory=Intake)
+    sources: list[Sources] = field(default_factory=list)
 
 
 def supported(installed: str) -> bool:
@@ -63,13 +66,16 @@ def codec_preferences(codec: str) -> list[RTCRtpCodecCapability]:
     return sorted(RTCRtpSender.getCapabilities("video").codecs, key=rank)
 
 
-def tune(connection: RTCPeerConnection, settings: ServerSettings, installed: str | None = None) -> Tuned:
+def tune(
+    connection: RTCPeerConnection, settings: ServerSettings, installed: str | None = None, offer: str = ""
+) -> Tuned:
     """Mend a peer connection. Call it when the offer was applied, before the answer is made.
 
     Args:
         connection: codecs are negotiated, nothing has started.
         settings: bitrates, encoder preset, largest frame.
         installed: aiortc's version; looked up when None.
+        offer: the description that was applied.
     """
     installed = version("aiortc") if installed is None else installed
     if not supported(installed):
@@ -80,7 +86,11 @@ def tune(connection: RTCPeerConnection, settings: ServerSettings, installed: str
     for transceiver in connection.getTransceivers():
         tuned.decoders.append(DecoderStop(transceiver.receiver))
         if transceiver.kind == "video" and transceiver._codecs:
-            tuned.incoming.append(_tune_video(transceiver, settings))
+            buffer = _tune_video(transceiver, settings)
+            name_layers(offer, transceiver)
+            receiver, repairs = transceiver.receiver, repairs_of(offer)
+            tuned.sources.append(take_one_source(receiver, transceiver._codecs, buffer, repairs))
+            tuned.incoming.append(buffer)
     for transport in {transceiver.receiver.transport for transceiver in connection.getTransceivers()}:
         tuned.intake.guard_media(transport)
     if connection.sctp is not None:
