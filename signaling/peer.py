@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
+from aiortc import MediaStreamTrack, RTCPeerConnection
 from aiortc.exceptions import InvalidAccessError, OperationError
 
 from signaling import ice, offers, transport
@@ -53,10 +53,9 @@ class Peer:
             BadOffer: no common codec, or another thing that only negotiation finds.
         """
         connection = self.connection
-        transceiver = connection.addTransceiver(video, direction="sendrecv")
-        transceiver.setCodecPreferences(transport.codec_preferences(self._settings.codec))
+        connection.addTransceiver(video, direction="sendrecv")
         try:
-            await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            await transport.apply_offer(connection, offer)
         except (OperationError, InvalidAccessError) as error:
             raise offers.BadOffer(str(error)) from error
         except (ValueError, AssertionError, LookupError, TypeError, AttributeError, StopIteration) as error:
@@ -66,7 +65,7 @@ class Peer:
         sound = audio()
         if sound is not None and any(one.kind == "audio" for one in connection.getTransceivers()):
             connection.addTrack(sound)
-        self._tuned = transport.tune(connection, self._settings, offer=offer)
+        self._tuned = transport.tune(connection, self._settings, offer)
         offer_addresses(connection, self._settings)
         await connection.setLocalDescription(await connection.createAnswer())
         self._heard_at = self._answered_at = time.monotonic()
