@@ -64,8 +64,8 @@ class Steering:
 
     hat: tuple[float, float] = (0.24, 0.38)
     most_bald: float = 0.95
-    greying: tuple[float, float] = (40.0, 90.0)
-    most_greying: float = 0.85
+    greying: tuple[float, float] = (38.0, 78.0)
+    most_greying: float = 0.95
     thin: tuple[float, float] = (0.1, 0.4)
     least_grey: tuple[float, float] = (0.1, 0.35)
 
@@ -87,6 +87,7 @@ class EmbeddedControls(Controls):
     age: Years | Difference | None = Field(None, title="Age", json_schema_extra={"unit": "years", "step": 1})
     bald: float = Field(0.0, ge=0, le=1, title="Bald", json_schema_extra={"step": 0.01})
     hair_grey: float = Field(0.0, ge=0, le=1, title="Grey hair", json_schema_extra={"step": 0.01})
+    grey_brows: bool = Field(True, title="Grey brows and beard too")
     smile: float = Field(0.0, ge=-1, le=1, title="Smile", json_schema_extra={"step": 0.01})
 
 
@@ -155,6 +156,7 @@ class EmbeddedEditor(Editor[EmbeddedControls]):
             hair=np.zeros(LOOK_LENGTH, np.float32) if hair is None else hair.pack(),
             older=compress_change(older),
             younger=compress_change(self._skin.younger(texture, male)),
+            greyed=compress_change(self._skin.greyed(texture, male)),
         ).pack()
 
     def steer(self, latent: Latent, controls: EmbeddedControls) -> Latent:
@@ -185,7 +187,7 @@ class EmbeddedEditor(Editor[EmbeddedControls]):
             crop: the face, with its mesh; without masks hair is not touched.
             latent: what `encode` read, smoothed or not.
             steered: what `steer` made of it.
-            controls: of no influence: what they ask for is in `steered`.
+            controls: whether brows and beard turn grey with the hair; all else that they ask for is in `steered`.
 
         Returns:
             A warp and a residual for age, smile and grey hair, a replacement for lost hair; the mask is 0
@@ -204,8 +206,11 @@ class EmbeddedEditor(Editor[EmbeddedControls]):
         grey = _fraction(now[GREY], wanted[GREY])
         fit = self._fit(crop)
         delta = flow = image = opacity = turned = None
-        if years != 0 or smile != 0:
+        grey_face = grey if controls.grey_brows else 0.0
+        if years != 0 or smile != 0 or grey_face > 0:
             moves, change = self._face_changes(own, years, smile)
+            if grey_face > 0:
+                change = change + decompress_change(own.greyed) * np.float32(grey_face)
             flow, delta, support = self._canvas.draw(self._space, fit, crop, moves=moves, change=change)
             mask = np.maximum(mask, support)
         if crop.masks is not None and own.hair.any():

@@ -24,7 +24,9 @@ class EmbeddedLatent:
         lit: (LIT_LENGTH,), the light on the face against white room light, a packed `models.embedded.strands.Lit`.
         hair: (LOOK_LENGTH,), a packed `models.embedded.strands.Look`; zeros where there is no hair.
         older: (COMPRESSED,), change of skin in `AGEING_YEARS`, from `models.embedded.ageing.compress_change`.
-        younger: as `older`, towards youth. Both stick to the skin: they are drawn a few times a second.
+        younger: as `older`, towards youth.
+        greyed: as `older`, what turns brows and beard grey. All three stick to the skin: they are drawn a few times a
+            second.
     """
 
     attributes: Floats
@@ -34,10 +36,11 @@ class EmbeddedLatent:
     hair: Floats
     older: Floats
     younger: Floats
+    greyed: Floats
 
     def pack(self) -> Latent:
         """One array, (LENGTH,) float32."""
-        parts = (self.attributes, self.light, self.skin, self.lit, self.hair, self.older, self.younger)
+        parts = (self.attributes, self.light, self.skin, self.lit, self.hair, self.older, self.younger, self.greyed)
         return np.concatenate(parts).astype(np.float32, copy=False)
 
     @staticmethod
@@ -51,6 +54,6 @@ class EmbeddedLatent:
         return replace(self, attributes=attributes)
 
 
-SIZES = (len(ATTRIBUTES), LIGHT_MODES, 3, LIT_LENGTH, LOOK_LENGTH, COMPRESSED, COMPRESSED)
+SIZES = (len(ATTRIBUTES), LIGHT_MODES, 3, LIT_LENGTH, LOOK_LENGTH, COMPRESSED, COMPRESSED, COMPRESSED)
 """Lengths of the parts, in the order of the fields."""
 LENGTH = sum(SIZES)

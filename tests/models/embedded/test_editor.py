@@ -122,7 +122,7 @@ def test_controls_off_render_nothing(editor, crop):
 
 
 def test_age_moves_and_colours_the_face_only(editor, crop):
-    done = edit(editor, crop, age=40)
+    done = edit(editor, crop, age=38)
     face = np.zeros((SIZE, SIZE), bool)
     face[180:230, 130:190] = True
     assert done.delta[face].mean() < -3
@@ -212,7 +212,8 @@ def test_a_hat_stays(editor, crop):
 
 def test_age_greys_hair_moderately(editor, crop):
     latent = editor.encode(crop, editor.Controls())
-    assert 0.3 < editor.steer(latent, EmbeddedControls(age=75))[GREY] < 0.9
+    assert 0.3 < editor.steer(latent, EmbeddedControls(age=55))[GREY] < 0.7
+    assert 0.8 < editor.steer(latent, EmbeddedControls(age=75))[GREY] < 1
     assert editor.steer(latent, EmbeddedControls(age=35))[GREY] == latent[GREY]
     assert editor.steer(latent, EmbeddedControls(age=75))[AGE] == pytest.approx(0.75)
 
@@ -237,7 +238,15 @@ def test_youth_leaves_thin_hair_its_colour(editor, crop):
 
 def test_without_masks_hair_stays(editor, crop):
     bare = Crop(crop.image, crop.points5, crop.mesh)
-    assert not edit(editor, bare, bald=1, hair_grey=1).mask.any()
+    assert not edit(editor, bare, bald=1).mask.any()
+    grey = edit(editor, bare, hair_grey=1)
+    assert not grey.mask[:40].any()
+
+
+def test_brows_and_beard_stay_where_that_is_asked_for(editor, crop):
+    bare = Crop(crop.image, crop.points5, crop.mesh)
+    assert edit(editor, bare, hair_grey=1).mask.any()
+    assert not edit(editor, bare, hair_grey=1, grey_brows=False).mask.any()
 
 
 def test_a_crop_without_mesh_is_refused(editor, crop):
