@@ -20,7 +20,7 @@ class SamControls(Controls):
     age: float | None = Field(
         None, ge=0, le=100, title="Age", json_schema_extra={"unit": "years", "step": 1, "lifespan": True}
     )
-    detail: Literal["delta", "full"] = Field("delta", title="Detail")
+    detail: Literal["delta", "full"] = Field("delta", title="Detail", json_schema_extra={"needs": "age"})
 
     def neutral(self) -> bool:
         """No target age, whatever the detail."""

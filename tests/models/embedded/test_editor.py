@@ -16,7 +16,7 @@ from models.editor import Crop, Edit, Editor, Masks
 from models.embedded import EMBEDDED
 from models.embedded.ageing import COMPRESSED, compress_change, decompress_change, youth_of
 from models.embedded.attributes import AGE, AGER, BALD, GREY, HAT, READER, SMILE, TABLES
-from models.embedded.editor import EmbeddedControls, EmbeddedEditor, load
+from models.embedded.editor import EmbeddedControls, EmbeddedEditor, load, target_age
 from models.embedded.latent import LENGTH, EmbeddedLatent
 from models.face.texture_space import FaceSpace
 from models.training.apply import apply_edit
@@ -127,7 +127,7 @@ def test_controls_off_render_nothing(editor: EmbeddedEditor, crop: Crop) -> None
 
 
 def test_age_moves_and_colours_the_face_only(editor: EmbeddedEditor, crop: Crop) -> None:
-    done = edit(editor, crop, age=40)
+    done = edit(editor, crop, age=38)
     face = np.zeros((SIZE, SIZE), bool)
     face[180:230, 130:190] = True
     assert delta_of(done)[face].mean() < -3
@@ -220,7 +220,8 @@ def test_a_hat_stays(editor: EmbeddedEditor, crop: Crop) -> None:
 
 def test_age_greys_hair_moderately(editor: EmbeddedEditor, crop: Crop) -> None:
     latent = editor.encode(crop, editor.Controls())
-    assert 0.3 < editor.steer(latent, EmbeddedControls(age=75))[GREY] < 0.9
+    assert 0.3 < editor.steer(latent, EmbeddedControls(age=55))[GREY] < 0.7
+    assert 0.8 < editor.steer(latent, EmbeddedControls(age=75))[GREY] < 1
     assert editor.steer(latent, EmbeddedControls(age=35))[GREY] == latent[GREY]
     assert editor.steer(latent, EmbeddedControls(age=75))[AGE] == pytest.approx(0.75)
 
@@ -245,7 +246,15 @@ def test_youth_leaves_thin_hair_its_colour(editor: EmbeddedEditor, crop: Crop) -
 
 def test_without_masks_hair_stays(editor: EmbeddedEditor, crop: Crop) -> None:
     bare = Crop(crop.image, crop.points5, crop.mesh)
-    assert not edit(editor, bare, bald=1, hair_grey=1).mask.any()
+    assert not edit(editor, bare, bald=1).mask.any()
+    grey = edit(editor, bare, hair_grey=1)
+    assert not grey.mask[:40].any()
+
+
+def test_brows_and_beard_stay_where_that_is_asked_for(editor: EmbeddedEditor, crop: Crop) -> None:
+    bare = Crop(crop.image, crop.points5, crop.mesh)
+    assert edit(editor, bare, hair_grey=1).mask.any()
+    assert not edit(editor, bare, hair_grey=1, grey_brows=False).mask.any()
 
 
 def test_a_crop_without_mesh_is_refused(editor: EmbeddedEditor, crop: Crop) -> None:
@@ -294,3 +303,38 @@ def test_the_shipped_networks_run(name: str) -> None:
     for value in engine.run(given).values():
         assert value.shape[0] == 2
         assert np.isfinite(value).all()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "own", "shown"),
+    [
+        (60.0, 30, 60),
+        ("+20", 30, 50),
+        ("+20", 80, 85),
+        ("-20", 30, 15),
+        ("-20", 12, 12),
+        ("+5", 90, 90),
+        ("-9", 50, 41),
+    ],
+)
+def test_a_difference_of_ages_is_from_the_own_age(wanted: float | str, own: float, shown: float) -> None:
+    assert target_age(wanted, own) == shown
+
+
+def test_a_difference_follows_each_person(editor: EmbeddedEditor, crop: Crop) -> None:
+    latent = editor.encode(crop, EmbeddedControls())
+    controls = EmbeddedControls(age="+20")
+    for own in (0.25, 0.45):
+        other = latent.copy()
+        other[AGE] = own
+        assert editor.steer(other, controls)[AGE] == pytest.approx(own + 0.2)
+
+
+@pytest.mark.parametrize("age", ["+0", "+200", "older", "+1.5"])
+def test_other_differences_are_refused(age: str) -> None:
+    with pytest.raises(ValueError, match="validation error"):
+        EmbeddedControls(age=age)
+
+
+def test_a_number_as_text_is_a_number() -> None:
+    assert EmbeddedControls(age="20").age == 20

@@ -89,8 +89,20 @@ def test_a_dark_beard_greys_on_men_only(skin: Skin, texture: Image) -> None:
     bearded = texture.copy()
     bearded[145:185, 50:140] = strands
     beard = (slice(165, 180), slice(70, 120))
-    men, women = (light(skin.older(bearded, male) - skin.older(texture, male))[beard].mean() for male in (1.0, 0.0))
+    men, women = (light(skin.greyed(bearded, male) - skin.greyed(texture, male))[beard].mean() for male in (1.0, 0.0))
     assert men > women + 0.3
+
+
+def test_dark_brows_turn_grey_and_a_bare_face_stays(skin: Skin) -> None:
+    even = np.zeros((192, 192, 3), np.uint8) + np.array([180, 140, 120], np.uint8)
+    brows = skin.brows > 0.8
+    dark = np.where(brows[..., None], np.array([60, 45, 40], np.uint8), even)
+    assert np.abs(skin.greyed(even, 1.0)).max() < 0.02
+    change = skin.greyed(dark, 0.0)
+    after = np.exp(np.log(dark + 16.0) + change) - 16
+    assert after[brows].mean() > 85
+    assert np.ptp(after[brows].mean(0)) < 12
+    assert np.abs(change[:20]).max() < 0.02
 
 
 def test_a_lifted_fold_does_not_glow_red(skin: Skin, texture: Image) -> None:
