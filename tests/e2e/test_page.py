@@ -306,6 +306,7 @@ def test_output_view_is_not_mirrored_and_lets_the_scene_through(page: Page, serv
     go_live(page, service.url, path="/?view=output")
     assert page.locator("#flip").evaluate("(flip) => getComputedStyle(flip).transform") == "none"
     shot = cv2.imdecode(np.frombuffer(page.screenshot(omit_background=True), np.uint8), cv2.IMREAD_UNCHANGED)
+    assert shot is not None
     alpha = shot[:, :, 3]
     beside = (1280 - 800 * 4 // 3) // 2
     assert not alpha[:, : beside - 2].any(), "as a browser source, nothing is painted beside the picture"
