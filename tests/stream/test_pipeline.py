@@ -146,6 +146,22 @@ def test_the_badge_is_drawn_on_edited_frames_only(make_pipeline: Make, world: Wo
     assert off.image is shown.image
 
 
+def test_the_mark_is_on_by_default_and_stays_inside_of_the_edit(
+    make_pipeline: Make, world: World, tint: Settings
+) -> None:
+    world.people = [Person((160, 120), size=120, colour=(120, 140, 170))]
+    marked, shown = run(make_pipeline(world), world, tint)
+    plain, _ = run(make_pipeline(world), world, tint.model_copy(update={"mark": False}))
+    added = (marked.image != plain.image).any(2)
+    assert added.sum() > 500
+    assert not added[(plain.image == shown.image).all(2)].any()
+    assert "mark" in marked.trace.ms
+    assert "mark" not in plain.trace.ms
+    assert marked.kinds == {"other"}
+    off, shown = run(make_pipeline(world), world, tint.model_copy(update={"bypass": True}))
+    assert off.image is shown.image
+
+
 @pytest.mark.parametrize(("seconds", "reads"), [(0.0, 12), (0.1, 4)])
 def test_a_face_is_read_as_often_as_the_editor_asks(world: World, tint: Settings, seconds: float, reads: int) -> None:
     class Counting(Tint):
