@@ -32,7 +32,7 @@ def test_every_setting_has_a_flag() -> None:
     settings = checked(Settings, command_line.patch_of(arguments))
     assert settings == Settings(
         editor="hair", controls={"colour": "red"}, bypass=True, faces="locked", lock=3, lost="blur", smoothing=0.25,
-        badge=True, quality="full",
+        badge=True, mark=False, quality="full",
     )  # fmt: skip
     assert {flag[2:] for flag in flags} | {"bypass", "badge", "mark", "controls"} == set(Settings.model_fields)
 
