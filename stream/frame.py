@@ -124,6 +124,7 @@ class Output:
         regions: outside of these every pixel is the input's, bit for bit; empty when nothing changed.
         trace: what it cost.
         reduced: a message for the user that names what was left out to keep up with the camera; empty when nothing was.
+        badge: where the visible mark stands; None without one. A page that mirrors the picture turns it back.
         kinds: of edit that the picture shows, of `stream.mark.payload.KINDS`.
     """
 
@@ -133,4 +134,5 @@ class Output:
     regions: tuple[Region, ...]
     trace: Trace
     reduced: str = ""
+    badge: Region | None = None
     kinds: frozenset[str] = frozenset()

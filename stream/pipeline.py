@@ -95,12 +95,12 @@ class Pipeline:
         if not edited:
             shown, whole = self._fallback(frame.image, settings, trace)
             return Output(shown, faces, frozenset(), whole, trace)
-        if settings.badge:
-            regions.append(draw_badge(out))
+        badge = draw_badge(out) if settings.badge else None
+        if badge is not None:
+            regions.append(badge)
         self._fallback.keep(out, settings)
-        return Output(
-            out, faces, edited, tuple(r for r in regions if not r.empty), trace, level.message, kinds_of(look.active)
-        )
+        changed = tuple(r for r in regions if not r.empty)
+        return Output(out, faces, edited, changed, trace, level.message, badge, kinds_of(look.active))
 
     def adapt(self, seconds: float, interval: float) -> None:
         """Choose what the next frames leave out, so that a live stream keeps up with its camera.

@@ -159,19 +159,25 @@ def _noun(shape: Mapping[str, Any]) -> str:
         return f"one of {', '.join(map(str, values))}" if len(values) > 1 else str(values[0])
     kind = shape.get("type")
     if kind in ("number", "integer"):
-        ends = (("from", shape.get("minimum")), ("to", shape.get("maximum")))
+        ends = (
+            ("from", shape.get("minimum")),
+            ("above", shape.get("exclusiveMinimum")),
+            ("to", shape.get("maximum")),
+        )
         bounds = [f"{word} {value:g}" for word, value in ends if value is not None]
         return " ".join(["a whole number" if kind == "integer" else "a number", *bounds])
     if kind == "string":
         return _text_noun(shape)
     if kind == "object":
         return f"names and their values, at most {shape['maxProperties']}" if "maxProperties" in shape else "an object"
-    return {"boolean": "true or false", "null": "nothing"}.get(str(kind), "another value")
+    return {"boolean": "true or false", "null": "nothing", "array": "a list"}.get(str(kind), "another value")
 
 
 def _text_noun(shape: Mapping[str, Any]) -> str:
     if shape.get("format") == "color":
         return "a colour such as #7a4b2c"
+    if shape.get("format") == "difference":
+        return "a difference such as +20"
     if "pattern" in shape:
         return f"text of the form {shape['pattern']}"
     return f"text of at most {shape['maxLength']} characters" if "maxLength" in shape else "text"

@@ -4,6 +4,7 @@
 // camera of its own, or with &stream=NAME of the session that is sent under this name.
 // #token=... hands over the access token, which then leaves the address bar.
 
+import { onCameraAllowed } from "./camera.js";
 import { Devices } from "./devices.js";
 import { byId } from "./dom.js";
 import { Page } from "./page.js";
@@ -86,6 +87,7 @@ function listenToSession() {
   session.on("stats", (stats) => {
     view.showServer(stats);
     picture.showFaces(stats);
+    picture.showMark(stats);
   });
   session.on("camera", (track) => devices.showCameras(track));
   session.on("silent", () => {
@@ -170,6 +172,7 @@ function listenToBrowser() {
   window.addEventListener("online", () => session.retryNow());
   window.addEventListener("pagehide", () => session.close());
   window.addEventListener("pageshow", ({ persisted }) => persisted && session.reopen());
+  onCameraAllowed(() => session.allowCamera());
   navigator.mediaDevices?.addEventListener?.("devicechange", () => session.changeDevices());
   setInterval(() => view.showStats(session.peer, () => picture.delay), STATS_EVERY_MS);
   setInterval(() => picture.tick(), RECORDING_EVERY_MS);

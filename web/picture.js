@@ -15,6 +15,7 @@ export class Picture {
   camera = byId("camera", HTMLVideoElement);
   edited = byId("edited", HTMLVideoElement);
   #canvas = byId("before", HTMLCanvasElement);
+  #mark = byId("mark", HTMLVideoElement);
   #picture = byId("picture");
   #capture = ["snapshot", "strip", "record"].map((id) => byId(id, HTMLButtonElement));
   #meter = new DelayMeter(this.camera, this.edited);
@@ -58,7 +59,27 @@ export class Picture {
     this.#meter.stop();
     this.#before.run(false);
     this.faces.show([], { mirror: false, locked: null });
+    this.showMark({});
     for (const tool of this.#capture) tool.disabled = true;
+  }
+
+  /**
+   * The visible mark is to be read in one's own mirrored view as well: a copy of its part of the picture, turned back,
+   * lies over it.
+   *
+   * @param {Pick<ServerStats, "badge">} stats
+   */
+  showMark({ badge = null }) {
+    const shown = badge !== null && this.#page.preferences.mirror;
+    this.#mark.hidden = !shown;
+    if (!shown) {
+      this.#mark.srcObject = null;
+      return;
+    }
+    const [x0, y0, x1, y1] = badge.map((part) => 100 * part);
+    this.#mark.style.clipPath = `inset(${y0}% ${100 - x1}% ${100 - y1}% ${x0}%)`;
+    this.#mark.style.transform = `translateX(${x0 + x1 - 100}%) scaleX(-1)`;
+    if (this.#mark.srcObject !== this.edited.srcObject) this.#mark.srcObject = this.edited.srcObject;
   }
 
   /**
@@ -75,6 +96,7 @@ export class Picture {
     const mirror = String(this.#page.preferences.mirror);
     this.#picture.dataset.mirror = mirror;
     byId("mirror").setAttribute("aria-pressed", mirror);
+    this.#mark.hidden = true; // until the next figures say where it is
   }
 
   toggleMirror() {

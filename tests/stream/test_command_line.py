@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from engines.base import EngineError
 from stream import camera, command_line, files, strip
-from stream.command_line import CommandError
+from stream.command_line import CommandError, NothingEdited
 from stream.runtime import RuntimeSettings
 from stream.settings import Settings, SettingsError, checked
 
@@ -84,6 +84,28 @@ def test_a_refusal_is_one_line(error: Exception, line: str, capsys: pytest.Captu
     assert command_line.run(command) == 1
     assert capsys.readouterr().err == f"error: {line}\n"
     assert command_line.run(lambda: None) == 0
+
+
+@pytest.mark.parametrize(
+    ("editor", "pairs", "controls"),
+    [
+        ("embedded", ["age=+20"], {"age": "+20"}),
+        ("embedded", ["age=-20", "smile=-1"], {"age": "-20", "smile": -1}),
+        ("hair", ["custom=#112233"], {"custom": "#112233", "colour": "custom"}),
+        ("gone", ["custom=#112233"], {"custom": "#112233"}),
+    ],
+)
+def test_what_a_control_means_is_set_along_with_it(editor: str, pairs: list[str], controls: dict[str, Any]) -> None:
+    flags = [word for pair in pairs for word in ("--set", pair)]
+    assert command_line.patch_of(parsed("--editor", editor, *flags))["controls"] == controls
+
+
+def test_an_edit_of_nothing_ends_with_3(capsys: pytest.CaptureFixture[str]) -> None:
+    def command() -> None:
+        raise NothingEdited("no control is moved")
+
+    assert command_line.run(command) == 3
+    assert capsys.readouterr().err == "error: no control is moved\n"
 
 
 def test_other_errors_keep_their_traceback() -> None:

@@ -11,7 +11,7 @@ from models.editor import Crop, Editor, Masks
 from models.embedded import EMBEDDED
 from models.embedded.ageing import COMPRESSED, compress_change, decompress_change, youth_of
 from models.embedded.attributes import AGE, AGER, BALD, GREY, HAT, READER, SMILE, TABLES
-from models.embedded.editor import EmbeddedControls, load
+from models.embedded.editor import EmbeddedControls, load, target_age
 from models.embedded.latent import LENGTH, EmbeddedLatent
 from models.face.texture_space import FaceSpace
 from models.training.apply import apply_edit
@@ -286,3 +286,37 @@ def test_the_shipped_networks_run(name):
     for value in engine.run(given).values():
         assert value.shape[0] == 2
         assert np.isfinite(value).all()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "own", "shown"),
+    [
+        (60.0, 30, 60),
+        ("+20", 30, 50),
+        ("+20", 80, 85),
+        ("-20", 30, 15),
+        ("-20", 12, 12),
+        ("+5", 90, 90),
+        ("-9", 50, 41),
+    ],
+)
+def test_a_difference_of_ages_is_from_the_own_age(wanted, own, shown):
+    assert target_age(wanted, own) == shown
+
+
+def test_a_difference_follows_each_person(editor, crop):
+    latent = editor.encode(crop, EmbeddedControls())
+    controls = EmbeddedControls(age="+20")
+    for own in (0.25, 0.45):
+        other = latent.copy()
+        other[AGE] = own
+        assert editor.steer(other, controls)[AGE] == pytest.approx(own + 0.2)
+
+
+@pytest.mark.parametrize("age", ["20", "+0", "+200", "older", "+1.5"])
+def test_other_differences_are_refused(age):
+    if age == "20":  # a number as text is a number
+        assert EmbeddedControls(age=age).age == 20
+    else:
+        with pytest.raises(ValueError, match="validation error"):
+            EmbeddedControls(age=age)
