@@ -41,12 +41,15 @@ class Crop:
         points5: (5, 2) float32, crop pixels (x, y): eyes, nose tip, mouth corners, left to right in the picture.
         mesh: (478, 2) float32, crop pixels: MediaPipe face mesh and irises; None when only five points are known.
         masks: the segmenter's reading of this crop; None unless the editor or the blending asked for it.
+        steady_light: (S, S) float32, 0..255, the luminance averaged over time along the motion, so with less noise;
+            None where the editor has not asked for it (`Editor.steady_light`), or the picture is a single one.
     """
 
     image: Image
     points5: Floats
     mesh: Floats | None = None
     masks: Masks | None = None
+    steady_light: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +165,7 @@ class Editor(ABC, Generic[C]):
         latent_seconds: time constant with which the stream averages the latent of one face; 0 where the latent holds
             what changes quickly (pose, expression).
         encode_seconds: time between two readings of a face; 0 reads every frame.
+        steady_light: whether it wants `Crop.steady_light`: it brightens what is dark, and with it the camera's noise.
     """
 
     name: str
@@ -170,6 +174,7 @@ class Editor(ABC, Generic[C]):
 
     latent_seconds: float = 0.25
     encode_seconds: float = 0.0
+    steady_light: bool = False
 
     @abstractmethod
     def encode(self, crop: Crop, controls: C) -> Latent:

@@ -129,8 +129,8 @@ class FaceSeen(BaseModel):
 class Stats(ToClient):
     """Rates a second, delays in milliseconds, bitrates in bit/s. `server_ms` is from decoder to encoder; `reduced` says
     what is left out to keep up with the camera, and is empty when nothing is. `edits_dropped` counts edits and readings
-    that came to nothing because other sessions kept the engines busy. `badge` is where the visible mark stands: a
-    mirrored view turns it back.
+    that came to nothing because other sessions kept the engines busy, `left_out` packets of streams that are not shown
+    (smaller layers of a simulcast). `badge` is where the visible mark stands: a mirrored view turns it back.
     """
 
     type: Literal["stats"] = "stats"
@@ -140,6 +140,7 @@ class Stats(ToClient):
     dropped: int
     edited: int
     edits_dropped: int = 0
+    left_out: int = 0
     faces: list[FaceSeen]
     size: tuple[int, int] | None
     stages: dict[str, Percentiles]

@@ -31,6 +31,7 @@ class Limits:
     sources: int = 64  # SSRCs
     source_groups: int = 32
     fingerprints: int = 8
+    layers: int = 8  # of a simulcast
 
 
 LIMITS = Limits()
@@ -96,6 +97,8 @@ FEEDBACK = re.compile(rf"(\*|{NUMBER}) ({TOKEN})(?: ({TEXT}))?")
 EXTENSION = re.compile(rf"({NUMBER})(?:/[a-z]+)? ({TOKEN})(?: {TEXT})?")
 SOURCE = re.compile(rf"({NUMBER}) ([a-z]+):({TEXT})")
 SOURCE_GROUP = re.compile(rf"({TOKEN})((?: {NUMBER})+)")
+LAYER = re.compile(rf"([A-Za-z0-9_-]{{1,32}}) (send|recv)(?: ({TEXT}))?")  # RFC 8851
+SIMULCAST = re.compile(r"(send|recv) ([A-Za-z0-9_~,;-]{1,256})(?: (send|recv) ([A-Za-z0-9_~,;-]{1,256}))?")  # RFC 8853
 GROUP = re.compile(rf"({TOKEN})((?: {TOKEN})*) *")
 WHOLE_PARAMETERS = ("apt", "max-fr", "max-fs", "maxplaybackrate", "minptime", "stereo", "useinbandfec")
 
@@ -182,6 +185,8 @@ class _Media(_Section):
     sources: dict[tuple[int, str], str] = field(default_factory=dict)
     source_groups: list[str] = field(default_factory=list)
     candidates: dict[str, None] = field(default_factory=dict)
+    layers: dict[str, str] = field(default_factory=dict)  # direction per RID
+    simulcast: dict[str, str] | None = None  # RIDs per direction
 
     def attribute(self, name: str, value: str) -> None:
         reader = READERS.get(name)
@@ -267,6 +272,19 @@ class _Media(_Section):
         _few(self.source_groups, LIMITS.source_groups, "a=ssrc-group lines")
         self.source_groups.append(value)
 
+    def read_layer(self, value: str) -> None:
+        found = _match(LAYER, value)
+        if found[1] in self.layers:
+            raise _Malformed(f": layer {found[1]} is said twice")
+        _few(self.layers, LIMITS.layers, "a=rid lines")
+        self.layers[found[1]] = found[2]
+
+    def read_simulcast(self, value: str) -> None:
+        found = _match(SIMULCAST, value.strip())
+        if self.simulcast is not None or found[1] == found[3]:
+            raise _Malformed(": the simulcast is said twice")
+        self.simulcast = {found[1]: found[2]} | ({found[3]: found[4]} if found[3] else {})
+
     def read_rtcp(self, value: str) -> None:
         found = _match(RTCP, value)
         _within(found[1], 0, 65535, "a port")
@@ -298,10 +316,19 @@ class _Media(_Section):
                 lines.append(f"a=fmtp:{payload_type} {self.parameters[payload_type]}")
         if expanded > LIMITS.feedback_of_all:
             raise BadOffer(f"more than {LIMITS.feedback_of_all} a=rtcp-fb lines, counted for each payload type")
+        lines += self._simulcast_written()
         lines += [f"a=candidate:{candidate}" for candidate in self.candidates]
         lines += [f"a={name}:{once[name]}" for name in ONCE if name in once]
         lines += [f"a=fingerprint:{one}" for one in session.fingerprints + self.fingerprints]
         return lines
+
+    def _simulcast_written(self) -> list[str]:
+        """The layers that the peer sends, if they are said in full (RFC 8853, section 5.1)."""
+        sent = (self.simulcast or {}).get("send", "")
+        rids = [rid.removeprefix("~") for rid in re.split("[;,]", sent)] if sent else []
+        if not rids or not all(self.layers.get(rid) == "send" for rid in rids):
+            return []
+        return [f"a=rid:{rid} send" for rid in rids] + [f"a=simulcast:send {sent}"]
 
 
 READERS: dict[str, Callable[[_Media, str], None]] = {
@@ -313,6 +340,8 @@ READERS: dict[str, Callable[[_Media, str], None]] = {
     "ssrc": _Media.read_source,
     "ssrc-group": _Media.read_source_group,
     "rtcp": _Media.read_rtcp,
+    "rid": _Media.read_layer,
+    "simulcast": _Media.read_simulcast,
 }
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
-from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
+from aiortc import MediaStreamTrack, RTCPeerConnection
 from aiortc.exceptions import InvalidAccessError, OperationError
 
 from signaling import ice, offers, transport
@@ -15,6 +15,7 @@ from signaling.logs import limited
 from signaling.settings import ServerSettings
 from signaling.transport.gatherer import offer_addresses
 from signaling.transport.probes import is_flooded, read_counters
+from signaling.transport.sources import accept_layers
 
 logger = limited(__name__)
 
@@ -52,10 +53,9 @@ class Peer:
             BadOffer: no common codec, or another thing that only negotiation finds.
         """
         connection = self.connection
-        transceiver = connection.addTransceiver(video, direction="sendrecv")
-        transceiver.setCodecPreferences(transport.codec_preferences(self._settings.codec))
+        connection.addTransceiver(video, direction="sendrecv")
         try:
-            await connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            await transport.apply_offer(connection, offer)
         except (OperationError, InvalidAccessError) as error:
             raise offers.BadOffer(str(error)) from error
         except (ValueError, AssertionError, LookupError, TypeError, AttributeError, StopIteration) as error:
@@ -65,11 +65,17 @@ class Peer:
         sound = audio()
         if sound is not None and any(one.kind == "audio" for one in connection.getTransceivers()):
             connection.addTrack(sound)
-        self._tuned = transport.tune(connection, self._settings)
+        self._tuned = transport.tune(connection, self._settings, offer)
         offer_addresses(connection, self._settings)
         await connection.setLocalDescription(await connection.createAnswer())
         self._heard_at = self._answered_at = time.monotonic()
-        return ice.advertise(connection.localDescription.sdp, self._settings.advertised_address)
+        answer = accept_layers(offer, connection.localDescription.sdp)
+        return ice.advertise(answer, self._settings.advertised_address)
+
+    @property
+    def left_out(self) -> int:
+        """Packets of streams that are not shown: smaller layers of a simulcast."""
+        return sum(sources.left_out for sources in self._tuned.sources)
 
     @property
     def oversized(self) -> tuple[int, int] | None:

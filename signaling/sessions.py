@@ -156,6 +156,7 @@ class Session:
             dropped=video.dropped,
             edited=video.edited,
             edits_dropped=video.edits_dropped,
+            left_out=self._peer.left_out,
             faces=_faces_of(output, video.size) if output and video.size else [],
             size=video.size,
             stages=video.stages.all(),

@@ -19,7 +19,7 @@ from models.editor import Controls, Crop, Edit
 from models.face.segmenter import Segmenter
 from stream.blending import blend
 from stream.filters import ExponentialMean, OneEuro
-from stream.flow import FlowCompensatedMean, PointFlow
+from stream.flow import FlowCompensatedMean, PointFlow, SteadyLight
 from stream.frame import Face, Region, Trace
 from stream.load import Level
 from stream.look import Layer
@@ -138,6 +138,7 @@ class FaceEdit:
         self._mesh_filter = OneEuro(SMOOTHING.mesh_cutoff * cutoff, SMOOTHING.mesh_beta, SMOOTHING.mesh_lost)
         self._latent_mean = ExponentialMean(layer.editor.latent_seconds * 2 * smoothing)
         self._mask_mean = FlowCompensatedMean(SMOOTHING.hair_s * 2 * smoothing, SMOOTHING.occluder_s * 2 * smoothing)
+        self._steady_light = SteadyLight() if layer.editor.steady_light and smoothing > 0 else None
         self._last_frame: Image | None = None  # and where the mesh was in it
         self._last_mesh: Floats | None = None
         self._latent: Latent | None = None
@@ -238,6 +239,9 @@ class FaceEdit:
             with trace.timed("segment"):
                 masks = self._mask_mean(crop.image, segmenter.read(crop.image), context.time)
             crop = replace(crop, masks=masks)
+        if self._steady_light is not None:
+            with trace.timed("steady"):
+                crop = replace(crop, steady_light=self._steady_light(crop.image, context.time))
         with trace.timed("encode"):
             latent = self._latent_mean(self._newest_latent(crop, layer, context), context.time)
             steered = editor.steer(latent, controls)

@@ -39,12 +39,13 @@ from models.embedded.attributes import (
 )
 from models.embedded.hair_removal import remove_hair
 from models.embedded.latent import EmbeddedLatent
-from models.embedded.pigment import grey_hair, hair_light, restore_pigment
+from models.embedded.pigment import grey_hair, hair_look, restore_pigment
 from models.embedded.scalp import ScalpModel, head_map, outline_features, skin_tone
 from models.embedded.skin import Skin, visibility_gain
 from models.embedded.smile import Smile
+from models.embedded.strands import LOOK_LENGTH, Lit, Look, measure_light
 from models.face.canvas import Canvas, covered
-from models.face.imaging import smoothstep
+from models.face.imaging import LOG_OFFSET, smoothstep
 from models.face.texture_space import FaceSpace, Fit
 
 
@@ -96,6 +97,7 @@ class EmbeddedEditor(Editor[EmbeddedControls]):
     crop = CropSpec(convention="ffhq", size=320, margin=1.25)
     Controls = EmbeddedControls
     encode_seconds = 0.2
+    steady_light = True
 
     def __init__(
         self,
@@ -144,12 +146,13 @@ class EmbeddedEditor(Editor[EmbeddedControls]):
         }
         folds = self._ager.run(inputs)["folds"][0, 0]
         older = np.float32(visibility_gain(skin)) * (self._skin.older(texture, male) + folds[..., None])
-        hair = np.float32(0) if crop.masks is None else hair_light(crop.image, crop.masks.hair)
+        hair = None if crop.masks is None else hair_look(crop.image, crop.masks.hair)
         return EmbeddedLatent(
             attributes=attributes,
             light=self._scalp.light(texture, hidden),
             skin=skin,
-            hair_light=np.array([hair], np.float32),
+            lit=measure_light(crop.image, np.exp(skin) - np.float32(LOG_OFFSET)).pack(),
+            hair=np.zeros(LOOK_LENGTH, np.float32) if hair is None else hair.pack(),
             older=compress_change(older),
             younger=compress_change(self._skin.younger(texture, male)),
         ).pack()
@@ -205,11 +208,14 @@ class EmbeddedEditor(Editor[EmbeddedControls]):
             moves, change = self._face_changes(own, years, smile)
             flow, delta, support = self._canvas.draw(self._space, fit, crop, moves=moves, change=change)
             mask = np.maximum(mask, support)
-        if crop.masks is not None and grey > 0:
-            turned = grey_hair(crop.image, crop.masks.hair, skin=own.skin, light=own.hair_light[0], amount=grey)
-        elif crop.masks is not None and wanted[GREY] < now[GREY]:
-            back = _lost(now[GREY], wanted[GREY])
-            turned = restore_pigment(crop.image, crop.masks.hair, skin=own.skin, light=own.hair_light[0], amount=back)
+        if crop.masks is not None and own.hair.any():
+            hair = crop.masks.hair * (1 - crop.masks.occluder)
+            look, light = Look.unpack(own.hair), Lit.unpack(own.lit)
+            if grey > 0:
+                turned = grey_hair(crop, hair, now=look, light=light, amount=grey)
+            elif wanted[GREY] < now[GREY]:
+                back = _lost(now[GREY], wanted[GREY])
+                turned = restore_pigment(crop, hair, now=look, light=light, amount=back)
         if turned is not None:
             delta = turned[0] if delta is None else cv2.add(delta, turned[0], dst=delta)
             mask = np.maximum(mask, turned[1])

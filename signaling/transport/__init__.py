@@ -10,23 +10,26 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
-from aiortc import RTCPeerConnection, RTCRtpSender, RTCRtpTransceiver
-from aiortc.rtcrtpparameters import RTCRtpCodecCapability
+from aiortc import RTCPeerConnection, RTCRtpTransceiver, RTCSessionDescription
+from aiortc.exceptions import OperationError
+from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 
 from signaling.logs import limited
 from signaling.settings import ServerSettings
 from signaling.transport.bitrate import bitrates
+from signaling.transport.codecs import choose_codecs, no_common_codec, sent_format, understandable
 from signaling.transport.decoders import DecoderStop, bound_decoder
-from signaling.transport.encoders import MACROBLOCK_PIXELS, h264_level, use_encoder
+from signaling.transport.encoders import LiveH264Encoder, LiveVp8Encoder, use_encoder
 from signaling.transport.handshake import leave_quietly
 from signaling.transport.intake import Intake
 from signaling.transport.jitter import FrameBuffer, release_on_marker
+from signaling.transport.levels import MACROBLOCK
+from signaling.transport.sources import Sources, name_layers, repairs_of, take_one_source
 from signaling.transport.uplink import keep_floor
 
 logger = limited(__name__)
 
 WRITTEN_FOR = "1.16."
-CONSTRAINED_BASELINE = "42e01f"
 
 
 @dataclass
@@ -37,11 +40,13 @@ class Tuned:
         decoders: to wait for after the connection was closed.
         incoming: the buffers of the videos that come in.
         intake: counts what is refused.
+        sources: the streams that come in for each video.
     """
 
     decoders: list[DecoderStop] = field(default_factory=list)
     incoming: list[FrameBuffer] = field(default_factory=list)
     intake: Intake = field(default_factory=Intake)
+    sources: list[Sources] = field(default_factory=list)
 
 
 def supported(installed: str) -> bool:
@@ -49,26 +54,33 @@ def supported(installed: str) -> bool:
     return installed.startswith(WRITTEN_FOR)
 
 
-def codec_preferences(codec: str) -> list[RTCRtpCodecCapability]:
-    """All video codecs, the wanted one first. H264 starts with constrained baseline: Safari shows no other from us.
+async def apply_offer(connection: RTCPeerConnection, offer: str, installed: str | None = None) -> None:
+    """Apply an offer of H264 of any profile.
 
     Args:
-        codec: "h264" or "vp8".
+        connection: has the transceiver for the video, if it sends one.
+        offer: from `offers.read_offer`.
+        installed: aiortc's version; looked up when None.
+
+    Raises:
+        OperationError: there is no common codec; the message says which were offered and which are taken.
+        Exception: as aiortc's `setRemoteDescription`.
     """
+    installed = version("aiortc") if installed is None else installed
+    shown = understandable(offer) if supported(installed) else offer
+    try:
+        await connection.setRemoteDescription(RTCSessionDescription(shown, "offer"))
+    except OperationError as error:
+        raise OperationError(no_common_codec(offer)) from error
 
-    def rank(capability: RTCRtpCodecCapability) -> tuple[bool, bool]:
-        wanted = capability.mimeType.lower() == f"video/{codec}"
-        return not wanted, capability.parameters.get("profile-level-id") != CONSTRAINED_BASELINE
 
-    return sorted(RTCRtpSender.getCapabilities("video").codecs, key=rank)
-
-
-def tune(connection: RTCPeerConnection, settings: ServerSettings, installed: str | None = None) -> Tuned:
+def tune(connection: RTCPeerConnection, settings: ServerSettings, offer: str, installed: str | None = None) -> Tuned:
     """Mend a peer connection. Call it when the offer was applied, before the answer is made.
 
     Args:
         connection: codecs are negotiated, nothing has started.
         settings: bitrates, encoder preset, largest frame.
+        offer: that `apply_offer` applied.
         installed: aiortc's version; looked up when None.
     """
     installed = version("aiortc") if installed is None else installed
@@ -80,7 +92,12 @@ def tune(connection: RTCPeerConnection, settings: ServerSettings, installed: str
     for transceiver in connection.getTransceivers():
         tuned.decoders.append(DecoderStop(transceiver.receiver))
         if transceiver.kind == "video" and transceiver._codecs:
-            tuned.incoming.append(_tune_video(transceiver, settings))
+            choose_codecs(transceiver, offer, settings.codec, settings.max_frame_pixels // MACROBLOCK**2)
+            buffer = _tune_video(transceiver, settings, offer)
+            name_layers(offer, transceiver)
+            receiver, repairs = transceiver.receiver, repairs_of(offer)
+            tuned.sources.append(take_one_source(receiver, transceiver._codecs, buffer, repairs))
+            tuned.incoming.append(buffer)
     for transport in {transceiver.receiver.transport for transceiver in connection.getTransceivers()}:
         tuned.intake.guard_media(transport)
     if connection.sctp is not None:
@@ -88,22 +105,33 @@ def tune(connection: RTCPeerConnection, settings: ServerSettings, installed: str
     return tuned
 
 
-def _tune_video(transceiver: RTCRtpTransceiver, settings: ServerSettings) -> FrameBuffer:
+def _tune_video(transceiver: RTCRtpTransceiver, settings: ServerSettings, offer: str) -> FrameBuffer:
     codecs = transceiver._codecs
     names = {codec.payloadType: codec.name for codec in codecs}
     buffer = release_on_marker(transceiver.receiver, names, settings.max_frame_pixels)
     bound_decoder(transceiver.receiver, settings.max_frame_pixels)
     keep_floor(transceiver.receiver, settings.min_bitrate)
-    use_encoder(transceiver.sender, codecs[0].name, settings.h264_preset, settings.min_bitrate, settings.max_bitrate)
+    if (encoder := _encoder(codecs[0], settings, offer)) is not None:
+        use_encoder(transceiver.sender, encoder)
     start = bitrates(1280, 720, settings.min_bitrate, settings.max_bitrate).start
     for codec in codecs:
-        if codec.name not in ("H264", "VP8"):
-            continue
-        # What we wish to receive, in kbit/s. Chromium begins at 300, and with a smaller picture, unless told.
-        codec.parameters["x-google-start-bitrate"] = start // 1000
-        codec.parameters["x-google-max-bitrate"] = settings.max_bitrate // 1000
-        if codec.name == "H264":
-            level = h264_level(settings.max_frame_pixels // MACROBLOCK_PIXELS)
-            profile = str(codec.parameters["profile-level-id"])[:4]
-            codec.parameters["profile-level-id"] = f"{profile}{level:02x}"
+        if codec.name in ("H264", "VP8"):
+            # What we wish to receive, in kbit/s. Chromium begins at 300, and with a smaller picture, unless told.
+            codec.parameters["x-google-start-bitrate"] = start // 1000
+            codec.parameters["x-google-max-bitrate"] = settings.max_bitrate // 1000
     return buffer
+
+
+def _encoder(
+    codec: RTCRtpCodecParameters, settings: ServerSettings, offer: str
+) -> LiveH264Encoder | LiveVp8Encoder | None:
+    if codec.name == "H264":
+        format = sent_format(offer, codec.payloadType)
+        return LiveH264Encoder(
+            settings.h264_preset,
+            settings.min_bitrate,
+            settings.max_bitrate,
+            format.level,
+            single=format.mode == 0,
+        )
+    return LiveVp8Encoder(settings.min_bitrate, settings.max_bitrate) if codec.name == "VP8" else None

@@ -20,10 +20,19 @@ from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 
 from signaling.transport.bitrate import Bitrates, Hysteresis, bitrates
+from signaling.transport.levels import (
+    FRAME_RATE,
+    HIGHEST,
+    LEVELS,
+    Level,
+    fitting_size,
+    highest_rate,
+    level_for,
+    macroblocks,
+)
 
 Preset = Literal["ultrafast", "superfast", "veryfast"]
 
-FRAME_RATE = 30
 VIDEO_CLOCK = 90_000  # of RTP timestamps, Hz
 RATE_SHARE = 0.1  # of the newest frame in the mean duration of a frame
 RATE_STEP = 0.08  # relative change of that mean that counts
@@ -33,25 +42,13 @@ KEYFRAME_DISTANCE = 3000  # frames; key frames are sent when the peer asks
 H264_BUFFER_S = 0.2  # of the ceiling; bounds a key frame's burst
 VP8_SPEED = {False: "-10", True: "-16"}  # per large picture; aiortc's -6 costs twice the time of -16
 LARGE_PIXELS = 640 * 480
-MACROBLOCK_PIXELS = 16 * 16
+SINGLE_NAL_BYTES = 1200  # of a slice, where each has a packet of its own (packetization mode 0)
 # ITU-T H.273: what a camera means that says nothing. Chromium shows untagged H264 as BT.709 and an untagged camera as
 # BT.601, so that an untagged stream changes its colours.
 UNSPECIFIED = 2
 BT709 = 1
 BT601 = 6  # SMPTE 170M, as primaries, transfer and matrix
 LIMITED_RANGE = 1
-
-# ITU-T H.264 table A-1: level_idc, most macroblocks a second, most macroblocks a frame
-H264_LEVELS = (
-    (30, 40_500, 1_620),
-    (31, 108_000, 3_600),
-    (32, 216_000, 5_120),
-    (40, 245_760, 8_192),
-    (42, 522_240, 8_704),
-    (50, 589_824, 22_080),
-    (51, 983_040, 36_864),
-    (52, 2_073_600, 36_864),
-)
 
 
 class Colours(NamedTuple):
@@ -132,41 +129,86 @@ class FrameRate:
         return min(max(1 / self._shown, LOWEST_RATE), HIGHEST_RATE)
 
 
+class Thinning:
+    """Leaves frames out so that no more than a rate remains, evenly."""
+
+    SLACK = 1.1  # times the rate that pass as they are: cameras are not exact
+
+    def __init__(self) -> None:
+        self._due: float | None = None
+
+    def leaves_out(self, timestamp: int, rate: float, most: float) -> bool:
+        """Whether to leave out a frame.
+
+        Args:
+            timestamp: of the frame, 90 kHz.
+            rate: frames a second that come.
+            most: that may go.
+        """
+        if rate <= self.SLACK * most:
+            self._due = None
+            return False
+        period = VIDEO_CLOCK / most
+        if self._due is not None and self._due - period <= timestamp < self._due:
+            return True
+        self._due = max((self._due or timestamp) + period, timestamp + period / 2)
+        return False
+
+
 class LiveH264Encoder(BitrateTarget, H264Encoder):  # type: ignore[misc]
     """H264, constrained baseline. Follows the target bitrate without a new encoder and without a key frame.
 
     Args:
         preset: libx264's.
         floor, ceiling: bitrates that the operator allows, bit/s.
+        most: highest level that the peer decodes. Larger pictures are made smaller, and frames left out.
+        single: whether every slice has a packet of its own (packetization mode 0 of RFC 6184).
     """
 
-    def __init__(self, preset: Preset, floor: int, ceiling: int) -> None:
+    def __init__(
+        self, preset: Preset, floor: int, ceiling: int, most: Level = HIGHEST, *, single: bool = False
+    ) -> None:
         super().__init__(floor, ceiling)
         self._preset = preset
+        self._most = most
+        self._single = single
+        self._level = most
         self._colours: Colours | None = None
         self._frame_rate = FrameRate()
+        self._thinning = Thinning()
+        self._key_wanted = False
 
     def encode(self, frame: av.VideoFrame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
-        """Encode a frame of any size and format into RTP payloads and their timestamp (90 kHz)."""
+        """Encode a frame of any size and format into RTP payloads and their timestamp (90 kHz).
+
+        Returns:
+            No payloads for a frame that is left out.
+        """
         timestamp = convert_timebase(frame.pts, frame.time_base, VIDEO_TIME_BASE)
-        frame = to_yuv420p(frame, self._reformatter, even=True)
+        self._key_wanted = self._key_wanted or force_keyframe
+        size = fitting_size(frame.width, frame.height, self._most)
+        rate, most = self._frame_rate(timestamp), highest_rate(*size, self._most)
+        if self._thinning.leaves_out(timestamp, rate, most):
+            return [], timestamp
+        rate = min(rate, most)
+        frame = to_yuv420p(frame, self._reformatter, size)
         colours = Colours.of(frame)
-        if self.codec is None or (self.codec.width, self.codec.height, self._colours) != (
-            frame.width,
-            frame.height,
-            colours,
-        ):
-            self._rates = bitrates(frame.width, frame.height, *self._allowed)
-            self._colours = colours
-            self.codec = self._open(frame.width, frame.height, colours)
+        level = level_for(macroblocks(*size), rate, self._most)
+        higher = LEVELS.index(level) > LEVELS.index(self._level)
+        if self.codec is None or higher or (self.codec.width, self.codec.height, self._colours) != (*size, colours):
+            self._rates = bitrates(*size, *self._allowed)
+            self._colours, self._level = colours, level
+            self.codec = self._open(*size, colours)
         # x264 spends a bitrate on FRAME_RATE frames, whatever their times say; its own mode for variable rates holds
         # every frame back until the next one.
-        bitrate = int(self.target_bitrate * FRAME_RATE / self._frame_rate(timestamp))
+        bitrate = int(min(self.target_bitrate, self._most.bitrate) * FRAME_RATE / rate)
         if self.codec.bit_rate != bitrate:
             self.codec.bit_rate = bitrate
-        frame.pict_type = PictureType.I if force_keyframe else PictureType.NONE
+        frame.pict_type = PictureType.I if self._key_wanted else PictureType.NONE
+        self._key_wanted = False
         data = b"".join(bytes(packet) for packet in self.codec.encode(frame))
-        return self._packetize(self._split_bitstream(data)), timestamp
+        units = self._split_bitstream(data)
+        return list(units) if self._single else self._packetize(units), timestamp
 
     def _open(self, width: int, height: int, colours: Colours) -> VideoCodecContext:
         codec = av.CodecContext.create("libx264", "w")
@@ -180,13 +222,15 @@ class LiveH264Encoder(BitrateTarget, H264Encoder):  # type: ignore[misc]
         codec.profile = "Baseline"
         # x264 follows a new bitrate only if it was opened at a constant one: the ceiling, with a decoder buffer.
         # That one has room for the bits of a camera at half of FRAME_RATE.
-        codec.bit_rate = 2 * self._rates.ceiling
+        ceiling = min(self._rates.ceiling, self._most.bitrate)
+        codec.bit_rate = 2 * ceiling
         codec.options = {
             "preset": self._preset,
             "tune": "zerolatency",
-            "level": str(h264_level(macroblocks(width, height))),
-            "maxrate": str(2 * self._rates.ceiling),
-            "bufsize": str(int(self._rates.ceiling * H264_BUFFER_S)),
+            "level": str(self._level.idc),
+            "maxrate": str(2 * ceiling),
+            "bufsize": str(int(ceiling * H264_BUFFER_S)),
+            **({"x264-params": f"slice-max-size={SINGLE_NAL_BYTES}"} if self._single else {}),
         }
         codec.open()
         return codec
@@ -208,7 +252,7 @@ class LiveVp8Encoder(BitrateTarget, Vp8Encoder):  # type: ignore[misc]
     def encode(self, frame: av.VideoFrame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
         """Encode a frame of any size and format into RTP payloads and their timestamp (90 kHz)."""
         timestamp = convert_timebase(frame.pts, frame.time_base, VIDEO_TIME_BASE)
-        frame = to_yuv420p(frame, self._reformatter, even=False)
+        frame = to_yuv420p(frame, self._reformatter, (frame.width, frame.height))
         if self.codec is None or (self.codec.width, self.codec.height) != (frame.width, frame.height):
             self._rates = bitrates(frame.width, frame.height, *self._allowed)
             self.codec = self._open(frame.width, frame.height)
@@ -248,37 +292,9 @@ class LiveVp8Encoder(BitrateTarget, Vp8Encoder):  # type: ignore[misc]
         return codec
 
 
-def use_encoder(sender: RTCRtpSender, codec: str, preset: Preset, floor: int, ceiling: int) -> None:
-    """Give a video sender that has not started one of our encoders.
-
-    Args:
-        sender: of a video transceiver.
-        codec: negotiated codec name, "H264" or "VP8"; the sender keeps aiortc's encoder for any other.
-        preset: libx264's.
-        floor, ceiling: bitrates that the operator allows, bit/s.
-    """
-    if codec == "H264":
-        sender._RTCRtpSender__encoder = LiveH264Encoder(preset, floor, ceiling)
-    elif codec == "VP8":
-        sender._RTCRtpSender__encoder = LiveVp8Encoder(floor, ceiling)
-
-
-def h264_level(blocks: int, fps: int = FRAME_RATE) -> int:
-    """The lowest H264 level_idc (31 is level 3.1) for a picture size and frame rate; the highest if none allows it.
-
-    Args:
-        blocks: macroblocks a frame.
-        fps: frames a second.
-    """
-    for level, most_a_second, most in H264_LEVELS:
-        if blocks <= most and blocks * fps <= most_a_second:
-            return level
-    return H264_LEVELS[-1][0]
-
-
-def macroblocks(width: int, height: int) -> int:
-    """How many blocks of 16x16 pixels cover a picture."""
-    return -(-width // 16) * -(-height // 16)
+def use_encoder(sender: RTCRtpSender, encoder: BitrateTarget) -> None:
+    """Give a video sender that has not started one of our encoders."""
+    sender._RTCRtpSender__encoder = encoder
 
 
 def threads(pixels: int, cpus: int) -> int:
@@ -288,17 +304,15 @@ def threads(pixels: int, cpus: int) -> int:
     return 2 if cpus < 8 else 4
 
 
-def to_yuv420p(frame: av.VideoFrame, reformatter: VideoReformatter, even: bool) -> av.VideoFrame:
+def to_yuv420p(frame: av.VideoFrame, reformatter: VideoReformatter, size: tuple[int, int]) -> av.VideoFrame:
     """The frame as yuv420p; the very frame if it is that already.
 
     Args:
         frame: any size and format.
         reformatter: one per stream; every new one costs memory that is never given back.
-        even: libx264 takes even sizes only; an odd one is scaled down by one pixel.
+        size: width and height wanted. libx264 takes even ones only.
     """
-    width, height = frame.width, frame.height
-    if even:
-        width, height = max(2, width & ~1), max(2, height & ~1)
+    width, height = size
     if (width, height, "yuv420p") == (frame.width, frame.height, frame.format.name):
         return frame
     return reformatter.reformat(frame, width=width, height=height, format="yuv420p")

@@ -24,6 +24,7 @@ MOST_MISORDERED = 1024  # chunks that came before an earlier one
 MOST_WAITING = 2048  # chunks of one stream that wait for the rest of a message; the longest message has 55
 MOST_STREAMS = 1024  # as many as browsers use
 MOST_CHANNELS = 32  # open at the same time; the page opens one
+MOST_SSRCS = 64  # of one connection; simulcast with retransmissions and sound has eight
 MOST_GAPS = 4096  # sequence numbers acknowledged out of order in one packet
 DCEP, DCEP_OPEN = 50, 3  # RFC 8832
 
@@ -72,7 +73,17 @@ class Intake:
         setattr(owner, method, shielded)
 
     def guard_media(self, transport: RTCDtlsTransport) -> None:
-        """Guard RTP and RTCP of a transport."""
+        """Guard RTP and RTCP of a transport, and the tables that have a row for each SSRC."""
+        router = transport._rtp_router
+        route = router.route_rtp
+
+        def route_known(packet: Any) -> Any:
+            if packet.ssrc not in router.ssrc_table and len(router.ssrc_table) >= MOST_SSRCS:
+                self.refuse(f"packets of more than {MOST_SSRCS} SSRCs")
+                return None
+            return route(packet)
+
+        router.route_rtp = route_known
         self.shield(transport, "_handle_rtp_data")
         self.shield(transport, "_handle_rtcp_data")
 

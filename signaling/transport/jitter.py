@@ -96,6 +96,13 @@ class FrameBuffer:
         self._ready.clear()
         self._break(self._newest)
 
+    def restart(self) -> None:
+        """Begin at the next packet, whatever its number: it is of another stream."""
+        self._packets.clear()
+        self._ready.clear()
+        self._start = None
+        self._broken_since = None
+
     @property
     def _expected(self) -> int:
         assert self._start is not None

@@ -7,7 +7,19 @@ import pytest
 from engines.base import Engine, TensorSpec
 from models.embedded import EMBEDDED
 from models.embedded.attributes import TABLES
-from models.embedded.removal import BODY, ERASED, GREY_LEVELS, GUESS, PERSON, draw_without_hair, erase, network_input
+from models.embedded.removal import (
+    BODY,
+    CHANNELS,
+    ERASED,
+    GREY_LEVELS,
+    GUESS,
+    HIDDEN,
+    PERSON,
+    SEEN,
+    draw_without_hair,
+    erase,
+    network_input,
+)
 from models.embedded.scalp import ScalpModel, head_map, outline_features, skin_tone
 from models.face.texture_space import FaceSpace
 
@@ -19,7 +31,7 @@ class Painter(Engine):
     """Paints everything in one colour, and keeps what it was shown."""
 
     backend, precision = "stub", "f32"
-    inputs = (TensorSpec("given", (None, 9, SIZE, SIZE), np.dtype(np.float32)),)
+    inputs = (TensorSpec("given", (None, CHANNELS, SIZE, SIZE), np.dtype(np.float32)),)
     outputs = (TensorSpec("drawn", (None, 3, SIZE, SIZE), np.dtype(np.float32)),)
 
     def _run(self, inputs):
@@ -85,6 +97,11 @@ def test_the_network_never_sees_the_hair(scene):
     inner = cv2.erode(scene[2], np.ones((5, 5), np.uint8)) > 0
     assert painter.given[ERASED][inner].min() > 0.99
     assert shown[inner].min() > 35  # hair is darker than skin and backdrop
+    seen = (painter.given[SEEN].transpose(1, 2, 0) + 2) * GREY_LEVELS
+    assert painter.given[HIDDEN][inner].min() > 0.99
+    assert seen[inner].min() > 35
+    beside = (painter.given[ERASED] > 0.99) & (painter.given[HIDDEN] == 0)
+    np.testing.assert_allclose(seen[beside], scene[1][beside], atol=0.51)
     outside = painter.given[ERASED] == 0
     np.testing.assert_allclose(shown[outside], scene[1][outside], atol=0.51)
     assert painter.given[PERSON][inner].max() < 0.01
@@ -114,6 +131,6 @@ def test_erasing_reaches_beyond_the_hair():
 
 def test_the_input_takes_any_multiple_of_thirty_two(scene, tables):
     model, image, hair, person, facts = scene
-    given = network_input(model, image, erased=hair, person=person, **facts)
-    assert given.shape == (9, SIZE, SIZE)
+    given = network_input(model, image, erased=hair, hidden=hair, person=person, **facts)
+    assert given.shape == (CHANNELS, SIZE, SIZE)
     assert np.isfinite(given).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 from typing import Any
 
@@ -16,7 +17,8 @@ from av.video.frame import PictureType
 
 from signaling.transport import encoders
 from signaling.transport.bitrate import Hysteresis
-from signaling.transport.encoders import LiveH264Encoder, LiveVp8Encoder, h264_level, macroblocks, threads
+from signaling.transport.encoders import LiveH264Encoder, LiveVp8Encoder, Thinning, threads
+from signaling.transport.levels import fitting_size, level_for, level_of, macroblocks
 
 FLOOR, CEILING = 100_000, 10_000_000
 
@@ -218,7 +220,7 @@ def test_a_new_size_makes_a_new_stream_at_bitrates_of_that_size() -> None:
     ("size", "level"), [((640, 480), 30), ((1280, 720), 31), ((720, 1280), 31), ((1920, 1080), 40)]
 )
 def test_the_stream_says_constrained_baseline_at_the_right_level(size: tuple[int, int], level: int) -> None:
-    assert h264_level(macroblocks(*size)) == level
+    assert level_for(macroblocks(*size)).idc == level
     payloads, _ = h264().encode(frame(0, *size))
     head = payloads[0]
     sps = head[3:] if head[0] & 0x1F == 24 else head
@@ -243,3 +245,91 @@ def test_threads_are_left_to_the_networks_on_small_machines() -> None:
     assert threads(640 * 480, 64) == 1
     assert threads(1280 * 720, 4) == 2
     assert threads(1920 * 1080, 16) == 4
+
+
+def sent(
+    encoder: LiveH264Encoder, size: tuple[int, int], fps: int, count: int
+) -> tuple[list[int], list[av.VideoFrame]]:
+    """Frames of a camera through an encoder: the times of those that were sent, and what a decoder makes of them."""
+    decoder, times, shown = av.CodecContext.create("h264", "r"), [], []
+    codec = RTCRtpCodecParameters("video/H264", 90_000, payloadType=99)
+    for i in range(count):
+        picture = frame(i % 3, *size)
+        picture.pts = i * 90_000 // fps
+        payloads, timestamp = encoder.encode(picture, force_keyframe=i == 0)
+        if payloads:
+            times.append(timestamp)
+            shown += decoder.decode(av.Packet(b"".join(depayload(codec, payload) for payload in payloads)))
+    return times, shown
+
+
+def level_said(payload: bytes) -> int:
+    return (payload[3:] if payload[0] & 0x1F == 24 else payload)[3]
+
+
+@pytest.mark.parametrize(
+    ("most", "size", "fps", "shown", "rate"),
+    [
+        (31, (1920, 1080), 30, (1280, 720), 30),
+        (31, (1280, 720), 60, (1280, 720), 30),
+        (31, (640, 480), 60, (640, 480), 60),
+        (11, (640, 480), 30, (272, 204), 13.5),
+    ],
+)
+def test_no_more_is_sent_than_the_peers_level_allows(
+    most: int, size: tuple[int, int], fps: int, shown: tuple[int, int], rate: float
+) -> None:
+    level = level_of(most)
+    assert level is not None
+    encoder = LiveH264Encoder("ultrafast", FLOOR, CEILING, level)
+    head = encoder.encode(frame(0, *size))[0][0]
+    assert level_said(head) <= most
+    times, frames = sent(encoder, size, fps, 2 * fps)
+    settled = [time for time in times if time >= 90_000]
+    assert len(settled) == pytest.approx(rate, abs=0.15 * rate)
+    assert encoder.codec is not None
+    assert (encoder.codec.width, encoder.codec.height) == fitting_size(*size, level)
+    assert abs(encoder.codec.width - shown[0]) <= 16
+    assert frames
+    gaps = {after - before for before, after in itertools.pairwise(settled)}
+    assert max(gaps) <= 2 * min(gaps)  # even
+
+
+def test_the_level_follows_the_real_frame_rate() -> None:
+    encoder = h264()
+    assert level_said(encoder.encode(frame(0, 1280, 720))[0][0]) == 31
+    times, _ = sent(encoder, (1280, 720), 60, 60)
+    assert len(times) == 60
+    assert encoder._level.idc == 32
+
+
+def test_each_slice_has_its_packet_where_the_peer_takes_no_others() -> None:
+    encoder = LiveH264Encoder("ultrafast", FLOOR, CEILING, single=True)
+    payloads, _ = encoder.encode(frame(0, 640, 480))
+    assert all(payload[0] & 0x1F < 24 for payload in payloads)
+    assert max(map(len, payloads)) <= 1300
+    assert len(payloads) > 5
+    _, shown = sent(encoder, (640, 480), 30, 5)
+    assert len(shown) == 5
+
+
+def test_a_key_frame_that_was_asked_for_is_not_lost_with_a_frame_that_is_left_out() -> None:
+    level = level_of(31)
+    assert level is not None
+    encoder = LiveH264Encoder("ultrafast", FLOOR, CEILING, level)
+    sent(encoder, (1280, 720), 60, 60)
+    keys = 0
+    for i in range(60, 64):
+        picture = frame(i, 1280, 720)
+        picture.pts = i * 1500
+        payloads, _ = encoder.encode(picture, force_keyframe=i == 60)
+        keys += bool(payloads) and is_key(payloads, "h264")
+    assert keys == 1
+
+
+def test_frames_are_left_out_evenly() -> None:
+    thinning = Thinning()
+    kept = [i for i in range(50) if not thinning.leaves_out(i * 1800, 50, 20)]
+    assert len(kept) == 20
+    assert {after - before for before, after in itertools.pairwise(kept)} <= {2, 3}
+    assert not any(Thinning().leaves_out(i * 3000, 30, 29) for i in range(9))

@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 import pytest
-from aiortc import RTCConfiguration, RTCPeerConnection
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender
 from aiortc.jitterbuffer import JitterBuffer
 
 from signaling import transport
@@ -23,14 +23,16 @@ async def negotiated(codec: str, installed: str | None, offered: str = "h264") -
     """A tuned connection that answered an offer, and the answer."""
     settings = ServerSettings(codec=codec)  # type: ignore[arg-type]
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    codecs = RTCRtpSender.getCapabilities("video").codecs
     peer.addTransceiver("video").setCodecPreferences(
-        [one for one in transport.codec_preferences(offered) if offered == "h264" or "H264" not in one.mimeType]
+        [one for one in codecs if offered == "h264" or "H264" not in one.mimeType]
     )
     await peer.setLocalDescription(await peer.createOffer())
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-    connection.addTransceiver("video").setCodecPreferences(transport.codec_preferences(codec))
-    await connection.setRemoteDescription(peer.localDescription)
-    transport.tune(connection, settings, installed)
+    connection.addTransceiver("video")
+    offer = peer.localDescription.sdp
+    await transport.apply_offer(connection, offer, installed)
+    transport.tune(connection, settings, offer, installed)
     await connection.setLocalDescription(await connection.createAnswer())
     await peer.close()
     await connection.close()

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from models.training.ageing.panel import CELL, LABEL_HEIGHT, Cell, main, score_panel, write_panel
+from models.training.panel import CELL, LABEL_HEIGHT, Cell, main, score_panel, write_panel
 
 
 @pytest.fixture
