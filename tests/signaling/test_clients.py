@@ -134,7 +134,7 @@ async def listening(server: Any, until: Any) -> AsyncIterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("preset", "profile", "kind"),
+    "coder",
     [
         ("ultrafast", "Baseline", "P-256"),
         ("veryfast", "", "P-256"),
