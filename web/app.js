@@ -14,6 +14,7 @@ import { Session } from "./session.js";
 import { SettingsPanel } from "./settings.js";
 import { tabValue } from "./storage.js";
 import { View } from "./view.js";
+import { WakeLock } from "./wake.js";
 import { watchStream } from "./watch.js";
 import { setUpWeights } from "./weights.js";
 import { endpoint } from "./whip.js";
@@ -27,6 +28,7 @@ const output = query.get("view") === "output";
 
 const page = new Page();
 const view = new View(page);
+const wakeLock = new WakeLock();
 const toast = (/** @type {string} */ text) => view.toast(text);
 const picture = new Picture(page, { toast, onFace: (id) => settings.change({ faces: "locked", lock: id }) });
 const session = new Session(page, picture);
@@ -77,10 +79,12 @@ function listenToSession() {
   session.on("live", () => {
     view.goLive();
     picture.goLive();
+    wakeLock.hold();
   });
   session.on("ended", () => {
     view.end();
     picture.end();
+    wakeLock.release();
   });
   session.on("settled", () => settings.follow());
   session.on("refused", ({ field, text }) => settings.complain(field, text));
@@ -127,6 +131,7 @@ function listenToUser() {
     snapshot: () => picture.snapshot(),
     strip: showLifespan,
     record: () => picture.toggleRecording(),
+    float: () => picture.toggleFloat(),
     fullscreen: () => picture.toggleFullscreen(),
     readout: () => view.openStats(),
   };
@@ -161,6 +166,7 @@ function shortcut({ key, repeat, ctrlKey, metaKey, altKey, target }) {
     m: () => picture.toggleMirror(),
     s: () => picture.snapshot(),
     r: () => picture.toggleRecording(),
+    p: () => picture.toggleFloat(),
     f: () => picture.toggleFullscreen(),
   };
   actions[key.toLowerCase()]?.();

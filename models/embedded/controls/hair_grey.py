@@ -16,7 +16,7 @@ from models.embedded.controls.age import target_age
 from models.embedded.pigment import grey_hair, restore_pigment
 from models.embedded.skin import Skin
 from models.embedded.strands import Lit, Look
-from models.face.imaging import smoothstep
+from models.face.imaging import LOG_OFFSET, smoothstep
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +88,12 @@ class HairGrey(Control):
             return None
         hair = masks.hair * (1 - masks.occluder)
         look, light = Look.unpack(way.own.hair), Lit.unpack(way.own.lit)
-        amount = way.rise(GREY)
+        skin, amount = np.exp(way.own.skin) - np.float32(LOG_OFFSET), way.rise(GREY)
         if amount > 0:
-            delta, mask = grey_hair(way.crop, hair, now=look, light=light, amount=amount)
+            delta, mask = grey_hair(way.crop, hair, skin=skin, now=look, light=light, amount=amount)
         elif wanted < now:
             lost = float((1 - wanted / now) * smoothstep(np.asarray(now), *GREYING.least))
-            delta, mask = restore_pigment(way.crop, hair, now=look, light=light, amount=lost)
+            delta, mask = restore_pigment(way.crop, hair, skin=skin, now=look, light=light, amount=lost)
         else:
             return None
         return Layer(mask, delta=delta)

@@ -20,9 +20,8 @@ def hair() -> Floats:
 
 def turned(function: Any, image: Image, mask: Floats, amount: float = 1.0) -> Floats:
     look = hair_look(image, mask if mask.any() else hair())
-    change, where = function(
-        Crop(image, np.zeros((5, 2), np.float32)), mask, now=look, light=WHITE_LIGHT, amount=amount
-    )
+    crop = Crop(image, np.zeros((5, 2), np.float32))
+    change, where = function(crop, mask, now=look, light=WHITE_LIGHT, amount=amount)
     assert not change[where == 0].any()
     return change
 

@@ -87,18 +87,14 @@ def test_on_the_way_bright_strands_turn_first() -> None:
 def test_edges_towards_skin_do_not_glow() -> None:
     """A soft camera mixes hair and skin at the edge; that light was taken for hair and bleached to a bright line."""
     skin, hair = np.array([190, 140, 120], np.float32), np.array([24, 20, 18], np.float32)
-    rows = np.arange(SIDE, dtype=np.float32)
-    ramp = np.clip((rows - 44) / np.float32(8), 0, 1)  # 0 is hair
-    picture = np.broadcast_to(hair + ramp[:, None] * (skin - hair), (SIDE, SIDE, 3)).astype(np.float32)
-    read: Floats = np.broadcast_to(np.clip((52 - rows) / np.float32(3), 0, 1), (SIDE, SIDE)).T.astype(np.float32)
-    picture = np.ascontiguousarray(picture.transpose(1, 0, 2))
-    want = look_of(BLOND)
+    rows = np.arange(SIDE, dtype=np.float32)[:, None] + np.zeros((1, SIDE), np.float32)
+    mixed = np.clip((rows - 44) / 8, 0, 1)  # 0 is hair
+    picture = np.asarray(hair + mixed[..., None] * (skin - hair), np.float32)
+    read = np.asarray(np.clip((52 - rows) / 3, 0, 1), np.float32)
     now = measure_look(picture, read)
     assert now is not None
-    after = picture + repaint(picture, read, now=now, wanted=want)
-    assert after.max() < max(float(skin.max()), 1.22 * float(BLOND.max()))
-    line = after[:, SIDE // 2].mean(1) if read[0, 0] == read[-1, 0] else after[SIDE // 2].mean(1)
-    assert np.isfinite(line).all()
+    after = picture + repaint(picture, read, now=now, wanted=look_of(BLOND))
+    assert after.max() < 1.22 * max(float(skin.max()), float(BLOND.max()))
 
 
 def test_light_is_told_from_tone() -> None:
