@@ -16,6 +16,8 @@ from models.face.imaging import LUMINANCE, smoothstep
 
 GREY = look_of(np.array([139, 135, 127], np.float32))
 """Grey and white hair in white room light, the median over portraits of people who have it."""
+GREY_STRANDS = 0.26
+"""Standard deviation of its strands, log units: white ones lie between dark ones."""
 BROWN = look_of(np.array([68, 51, 39], np.float32))
 """Brown hair in the same light."""
 RESTORED = 0.95
@@ -24,6 +26,10 @@ GREYNESS = (-0.1, 0.45)
 """Distance of a pixel's log light above that of brown hair from which it gets pigment, and at which it gets all."""
 LEAST_HAIR = 0.02
 """Hair probability from which a pixel is processed."""
+SURE = (0.15, 0.85)
+"""Hair probabilities over which a pixel is changed: less would lie as a haze on forehead and backdrop."""
+MOST_GREY = 0.88
+"""Share of the way to white that grey hair goes at most: some strands keep their pigment."""
 ROOM = 6
 """Half crop pixels around the hair that are processed with it: the filters look so far."""
 
@@ -55,8 +61,8 @@ def grey_hair(crop: Crop, hair: Floats, *, now: Look, light: Lit, amount: float)
     """
     wanted = light.on(GREY)
     # hair that is lighter than grey hair, white or blond, keeps its light
-    wanted = Look(max(wanted.level, now.level), wanted.broad, wanted.fine, wanted.colour)
-    return _repainted(crop, hair, now=now, wanted=wanted, amount=amount, spared=None)
+    wanted = Look(max(wanted.level, now.level), wanted.broad, GREY_STRANDS, wanted.colour)
+    return _repainted(crop, hair, now=now, wanted=wanted, amount=MOST_GREY * amount, spared=None)
 
 
 def restore_pigment(crop: Crop, hair: Floats, *, now: Look, light: Lit, amount: float) -> tuple[Floats, Floats]:
@@ -84,7 +90,7 @@ def _repainted(
     picture = cv2.resize(crop.image[fine], extent, interpolation=cv2.INTER_AREA).astype(np.float32)
     steady = crop.steady_light
     light = cv2.transform(picture, LUMINANCE[None]) if steady is None else _shrunk(steady[fine], extent)
-    weight = np.clip(strand_mask(picture / np.float32(255), coarse[box]), 0, 1)
+    weight = smoothstep(strand_mask(picture / np.float32(255), coarse[box]), *SURE)
     if spared is not None:
         broad = np.log(cv2.GaussianBlur(light, (0, 0), 1.0) + np.float32(FILTER.offset))
         weight = weight * smoothstep(broad - np.float32(spared), *GREYNESS)
