@@ -216,11 +216,12 @@ class EmbeddedEditor(Editor[EmbeddedControls]):
         if crop.masks is not None and own.hair.any():
             hair = crop.masks.hair * (1 - crop.masks.occluder)
             look, light = Look.unpack(own.hair), Lit.unpack(own.lit)
+            skin = np.exp(own.skin) - np.float32(LOG_OFFSET)
             if grey > 0:
-                turned = grey_hair(crop, hair, now=look, light=light, amount=grey)
+                turned = grey_hair(crop, hair, skin=skin, now=look, light=light, amount=grey)
             elif wanted[GREY] < now[GREY]:
                 back = _lost(now[GREY], wanted[GREY])
-                turned = restore_pigment(crop, hair, now=look, light=light, amount=back)
+                turned = restore_pigment(crop, hair, skin=skin, now=look, light=light, amount=back)
         if turned is not None:
             delta = turned[0] if delta is None else cv2.add(delta, turned[0], dst=delta)
             mask = np.maximum(mask, turned[1])

@@ -10,7 +10,7 @@ import numpy as np
 
 from models.arrays import Floats, Image
 from models.editor import Crop
-from models.embedded.hair import strand_mask
+from models.embedded.hair import SURE, strand_mask
 from models.embedded.strands import FILTER, HALF_FILTER, Lit, Look, look_of, measure_look, repaint
 from models.face.imaging import LUMINANCE, smoothstep
 
@@ -26,8 +26,6 @@ GREYNESS = (-0.1, 0.45)
 """Distance of a pixel's log light above that of brown hair from which it gets pigment, and at which it gets all."""
 LEAST_HAIR = 0.02
 """Hair probability from which a pixel is processed."""
-SURE = (0.15, 0.85)
-"""Hair probabilities over which a pixel is changed: less would lie as a haze on forehead and backdrop."""
 MOST_GREY = 0.88
 """Share of the way to white that grey hair goes at most: some strands keep their pigment."""
 ROOM = 6
@@ -46,12 +44,13 @@ def hair_look(image: Image, hair: Floats) -> Look | None:
     return measure_look(picture, _sized(hair, half), HALF_FILTER)
 
 
-def grey_hair(crop: Crop, hair: Floats, *, now: Look, light: Lit, amount: float) -> tuple[Floats, Floats]:
+def grey_hair(crop: Crop, hair: Floats, *, skin: Floats, now: Look, light: Lit, amount: float) -> tuple[Floats, Floats]:
     """Turn hair grey; half way some strands are white and others still dark.
 
     Args:
         crop: the face.
         hair: (M, M) float32, hair probability over the crop.
+        skin: (3,) float32 RGB, 0..255, median of the face.
         now: `hair_look` of this hair, smoothed over time or not.
         light: the light on the face.
         amount: 0..1.
@@ -62,17 +61,19 @@ def grey_hair(crop: Crop, hair: Floats, *, now: Look, light: Lit, amount: float)
     wanted = light.on(GREY)
     # hair that is lighter than grey hair, white or blond, keeps its light
     wanted = Look(max(wanted.level, now.level), wanted.broad, GREY_STRANDS, wanted.colour)
-    return _repainted(crop, hair, now=now, wanted=wanted, amount=MOST_GREY * amount, spared=None)
+    return _repainted(crop, hair, skin, now=now, wanted=wanted, amount=MOST_GREY * amount, spared=None)
 
 
-def restore_pigment(crop: Crop, hair: Floats, *, now: Look, light: Lit, amount: float) -> tuple[Floats, Floats]:
+def restore_pigment(
+    crop: Crop, hair: Floats, *, skin: Floats, now: Look, light: Lit, amount: float
+) -> tuple[Floats, Floats]:
     """Give grey hair brown pigment; dark hair stays. Arguments and results are those of `grey_hair`."""
     wanted = light.on(BROWN)
-    return _repainted(crop, hair, now=now, wanted=wanted, amount=RESTORED * amount, spared=wanted.level)
+    return _repainted(crop, hair, skin, now=now, wanted=wanted, amount=RESTORED * amount, spared=wanted.level)
 
 
 def _repainted(
-    crop: Crop, hair: Floats, *, now: Look, wanted: Look, amount: float, spared: float | None
+    crop: Crop, hair: Floats, skin: Floats, *, now: Look, wanted: Look, amount: float, spared: float | None
 ) -> tuple[Floats, Floats]:
     """`repaint` in the box around the hair; pixels as dark as `spared`, a log luminance, stay."""
     size, half = len(crop.image), len(crop.image) // 2
@@ -90,7 +91,7 @@ def _repainted(
     picture = cv2.resize(crop.image[fine], extent, interpolation=cv2.INTER_AREA).astype(np.float32)
     steady = crop.steady_light
     light = cv2.transform(picture, LUMINANCE[None]) if steady is None else _shrunk(steady[fine], extent)
-    weight = smoothstep(strand_mask(picture / np.float32(255), coarse[box]), *SURE)
+    weight = smoothstep(strand_mask(picture / np.float32(255), coarse[box], skin / np.float32(255)), *SURE)
     if spared is not None:
         broad = np.log(cv2.GaussianBlur(light, (0, 0), 1.0) + np.float32(FILTER.offset))
         weight = weight * smoothstep(broad - np.float32(spared), *GREYNESS)
