@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from signaling.app import create_app, load_runtime
 from signaling.connections import MOST_HEADERS, PatientProtocol
 from signaling.logs import limit_handlers
-from signaling.settings import ServerSettings
+from signaling.settings import ServerSettings, problems
 
 SHUTDOWN_S = 1  # for open HTTP requests; sessions have their own limit
 
@@ -35,9 +35,7 @@ def main(arguments: list[str]) -> int:
     try:
         settings = ServerSettings.load(arguments)
     except ValidationError as error:
-        for problem in error.errors():
-            name = ".".join(str(part) for part in problem["loc"])
-            print(f"{name}: {problem['msg']}" if name else problem["msg"], file=sys.stderr)
+        print("\n".join(problems(error)), file=sys.stderr)
         return 2
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     limit_handlers()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -40,12 +41,15 @@ class Crop:
         points5: (5, 2) float32, crop pixels (x, y): eyes, nose tip, mouth corners, left to right in the picture.
         mesh: (478, 2) float32, crop pixels: MediaPipe face mesh and irises; None when only five points are known.
         masks: the segmenter's reading of this crop; None unless the editor or the blending asked for it.
+        steady_light: (S, S) float32, 0..255, the luminance averaged over time along the motion, so with less noise;
+            None where the editor has not asked for it (`Editor.steady_light`), or the picture is a single one.
     """
 
     image: Image
     points5: Floats
     mesh: Floats | None = None
     masks: Masks | None = None
+    steady_light: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,11 @@ class Controls(BaseModel):
     Supported field types: bounded `float`/`int` (`Field(ge=, le=)`), `float | None` (a slider with an off switch),
     `bool`, `Literal[...]`/`Enum` of strings, and colours (`#rrggbb` with `json_schema_extra={"format": "color"}`).
     `title` is the label; `json_schema_extra` may give `unit` and `step`. The defaults must be the neutral position.
+
+    No control may silently do nothing. Where one depends on another, `json_schema_extra` says so:
+    `"needs": "colour"`: it acts only once `colour` is off its default; until then the page says that it is missing.
+    `"sets": {"colour": "custom"}`: whoever moves it also means these values.
+    `"wakes": {"amount": 1.0}`: whoever moves it also means these values where they are 0.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -91,11 +100,52 @@ class Controls(BaseModel):
         """Whether the edit is the identity, so that the frame can pass untouched."""
         return self == type(self)()
 
+    def idle(self) -> str:
+        """Why the edit is the identity, in words for a user; empty when something is edited."""
+        if not self.neutral():
+            return ""
+        moved = [name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default]
+        for name in moved:
+            needed = _extras(type(self), name).get("needs", "")
+            if needed and needed not in moved:
+                return f"{self._title(name)} changes nothing until {self._title(needed)} is set"
+        for name in moved:
+            for other in _extras(type(self), name).get("wakes", {}):
+                if getattr(self, other) == 0:
+                    return f"{self._title(other)} is 0"
+        return "nothing that changes the picture is set" if moved else "no control is moved"
+
+    @classmethod
+    def completed(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The controls that somebody names one by one, and what they mean along with them (`sets`, `wakes`).
+
+        Args:
+            given: names and values; unknown names stay as they are.
+        """
+        result = dict(given)
+        for name in given:
+            extras = _extras(cls, name) if name in cls.model_fields else {}
+            for other, value in extras.get("sets", {}).items():
+                result.setdefault(other, value)
+            for other, value in extras.get("wakes", {}).items():
+                if cls.model_fields[other].default == 0:
+                    result.setdefault(other, value)
+        return result
+
     @classmethod
     def takes_photo(cls) -> bool:
         """Whether the editor takes something from a reference photo: one of the fields has a button for it."""
-        extras = (field.json_schema_extra for field in cls.model_fields.values())
-        return any(isinstance(extra, dict) and "photo" in extra for extra in extras)
+        return any("photo" in _extras(cls, name) for name in cls.model_fields)
+
+    @classmethod
+    def _title(cls, name: str) -> str:
+        return cls.model_fields[name].title or name
+
+
+def _extras(controls: type[Controls], name: str) -> dict[str, Any]:
+    """What a field says beyond its JSON schema."""
+    extra = controls.model_fields[name].json_schema_extra
+    return extra if isinstance(extra, dict) else {}
 
 
 C = TypeVar("C", bound=Controls)
@@ -115,6 +165,7 @@ class Editor(ABC, Generic[C]):
         latent_seconds: time constant with which the stream averages the latent of one face; 0 where the latent holds
             what changes quickly (pose, expression).
         encode_seconds: time between two readings of a face; 0 reads every frame.
+        steady_light: whether it wants `Crop.steady_light`: it brightens what is dark, and with it the camera's noise.
     """
 
     name: str
@@ -123,6 +174,7 @@ class Editor(ABC, Generic[C]):
 
     latent_seconds: float = 0.25
     encode_seconds: float = 0.0
+    steady_light: bool = False
 
     @abstractmethod
     def encode(self, crop: Crop, controls: C) -> Latent:

@@ -98,4 +98,4 @@ class ControlChannel:
                 self.send(refused)
             else:
                 self._video.look = look
-                self.send(control.SettingsNow(id=id, settings=look.settings.model_dump()))
+                self.send(control.SettingsNow(id=id, settings=look.settings.model_dump(), idle=look.idle))

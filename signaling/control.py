@@ -14,6 +14,7 @@ MAX_MESSAGE = 16_384  # characters
 MESSAGES_PER_SECOND = 30.0
 MESSAGE_BURST = 60.0
 
+Box = tuple[float, float, float, float]
 Id = Annotated[int, Field(ge=0, le=2**53)] | None
 
 
@@ -88,14 +89,16 @@ class Hello(ToClient):
     session: str
     settings: dict[str, Any]
     limits: Limits
+    idle: str = ""
 
 
 class SettingsNow(ToClient):
-    """The answer to `ChangeSettings`: all settings, as they are now."""
+    """The answer to `ChangeSettings`: all settings, as they are now, and why they change nothing, empty if they do."""
 
     type: Literal["settings"] = "settings"
     id: Id
     settings: dict[str, Any]
+    idle: str = ""
 
 
 class Refused(ToClient):
@@ -116,17 +119,18 @@ class Pong(ToClient):
 
 
 class FaceSeen(BaseModel):
-    """A face of the newest frame; box x0, y0, x1, y1 in 0..1 of the picture."""
+    """A face of the newest frame, and whether it is edited; box x0, y0, x1, y1 in 0..1 of the picture."""
 
     id: int
-    box: tuple[float, float, float, float]
+    box: Box
+    edited: bool = False
 
 
 class Stats(ToClient):
     """Rates a second, delays in milliseconds, bitrates in bit/s. `server_ms` is from decoder to encoder; `reduced` says
     what is left out to keep up with the camera, and is empty when nothing is. `edits_dropped` counts edits and readings
     that came to nothing because other sessions kept the engines busy, `left_out` packets of streams that are not shown
-    (smaller layers of a simulcast).
+    (smaller layers of a simulcast). `badge` is where the visible mark stands: a mirrored view turns it back.
     """
 
     type: Literal["stats"] = "stats"
@@ -144,13 +148,14 @@ class Stats(ToClient):
     bitrate_in: int
     bitrate_out: int
     reduced: str = ""
+    badge: Box | None = None
 
 
 class Bye(ToClient):
-    """The server ends the session."""
+    """The server ends the session, or, with the reason "ended", what a viewer watches has ended."""
 
     type: Literal["bye"] = "bye"
-    reason: Literal["idle", "shutdown", "error"]
+    reason: Literal["idle", "shutdown", "error", "ended"]
     detail: str | None = None
 
 
@@ -169,7 +174,22 @@ def parse(text: str | bytes) -> ChangeSettings | Ping | WantStats:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ControlError("bad_message", f"{where}: {first['msg']}" if where else first["msg"], _id_of(text)) from None
+        said = WORDS.get(first["type"], "this is of another type")
+        raise ControlError("bad_message", f"{where}: {said}" if where else said, _id_of(text)) from None
+
+
+WORDS = {
+    "json_invalid": "this is not JSON",
+    "missing": "this is missing",
+    "extra_forbidden": "there is no such field",
+    "union_tag_invalid": "a message's type is settings, ping or stats",
+    "union_tag_not_found": "a message's type is settings, ping or stats",
+    "too_long": "this is too long",
+    "greater_than_equal": "this number is out of range",
+    "less_than_equal": "this number is out of range",
+    "finite_number": "this number is out of range",
+}
+"""What is wrong with a message or a part of it, by pydantic's kind of error."""
 
 
 def _id_of(text: str) -> int | None:

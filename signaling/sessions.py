@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from aiortc import MediaStreamTrack, RTCDataChannel
@@ -21,6 +21,7 @@ from signaling.settings import ServerSettings
 from signaling.stats import Bitrate
 from signaling.video import EditedTrack, FrameTooLarge, VideoFilter
 from signaling.viewers import Viewer
+from stream.frame import Output
 from stream.settings import Settings
 
 if TYPE_CHECKING:
@@ -156,13 +157,14 @@ class Session:
             edited=video.edited,
             edits_dropped=video.edits_dropped,
             left_out=self._peer.left_out,
-            faces=[_seen(face.id, face.box, video.size) for face in output.faces] if output and video.size else [],
+            faces=_faces_of(output, video.size) if output and video.size else [],
             size=video.size,
             stages=video.stages.all(),
             server_ms=video.output.delays.of("server"),
             bitrate_in=self._bitrate_in.since_last(self._peer.bytes_in),
             bitrate_out=self._bitrate_out.since_last(self._peer.bytes_out),
             reduced=output.reduced if output else "",
+            badge=_badge_of(output, video.size) if output and video.size else None,
         )
 
     def _video_delay(self) -> float:
@@ -189,6 +191,7 @@ class Session:
             control.Hello(
                 session=self.id,
                 settings=self._video.look.settings.model_dump(),
+                idle=self._video.look.idle,
                 limits=control.Limits(
                     max_frame_pixels=self._settings.max_frame_pixels, idle_timeout=self._settings.idle_timeout
                 ),
@@ -343,7 +346,20 @@ class Sessions:
             del self._viewers[viewer.id]
 
 
-def _seen(id: int, box: object, size: tuple[int, int]) -> control.FaceSeen:
+def _faces_of(output: Output, size: tuple[int, int]) -> list[control.FaceSeen]:
+    return [
+        control.FaceSeen(id=face.id, box=_in_picture(face.box, size), edited=face.id in output.edited)
+        for face in output.faces
+    ]
+
+
+def _badge_of(output: Output, size: tuple[int, int]) -> control.Box | None:
+    badge = output.badge
+    return None if badge is None else _in_picture((badge.x0, badge.y0, badge.x1, badge.y1), size)
+
+
+def _in_picture(box: Iterable[float], size: tuple[int, int]) -> control.Box:
+    """A box in pixels as parts of the picture."""
+    x0, y0, x1, y1 = (float(value) for value in box)
     width, height = size
-    x0, y0, x1, y1 = (float(value) for value in box)  # type: ignore[attr-defined]
-    return control.FaceSeen(id=id, box=(x0 / width, y0 / height, x1 / width, y1 / height))
+    return x0 / width, y0 / height, x1 / width, y1 / height

@@ -8,7 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FilePath, SecretStr, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FilePath,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     CliSettingsSource,
@@ -17,6 +26,8 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
+from stream.settings import requirement
 
 DEFAULT_FILE = Path("latentcam.toml")
 SHORTEST_TOKEN = 12  # characters; shorter ones can be guessed over the network
@@ -225,6 +236,25 @@ class ServerSettings(BaseSettings):
                 return flags, env_settings, TomlConfigSettingsSource(settings_cls, Path(named or DEFAULT_FILE))
 
         return FromCommandLine()
+
+
+def problems(error: ValidationError) -> list[str]:
+    """What is wrong with settings of the server, one line each, in words for its operator."""
+    properties = ServerSettings.model_json_schema()["properties"]
+    lines = []
+    for problem in error.errors(include_url=False, include_input=False):
+        name = ".".join(str(part) for part in problem["loc"])
+        field = str(problem["loc"][0]) if problem["loc"] else ""
+        if problem["type"] == "value_error":
+            said = str(problem["ctx"]["error"])
+        elif problem["type"] == "path_not_file":
+            said = "there is no such file"
+        elif field not in properties:
+            said = "there is no such setting"
+        else:
+            said = requirement(properties[field])
+        lines.append(f"{name}: {said}" if name else said)
+    return lines
 
 
 def is_loopback(host: str) -> bool:

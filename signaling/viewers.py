@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 
+from aiortc import RTCDataChannel
+
+from signaling import control
 from signaling.audio import DelayedAudio
 from signaling.peer import Peer
 from signaling.settings import ServerSettings
@@ -28,6 +31,8 @@ class Viewer:
         self._track = track
         self._sound = sound
         self._peer = Peer(settings)
+        self._channel: RTCDataChannel | None = None
+        self._peer.connection.on("datachannel", self._channel_opened)
 
     async def answer(self, offer: str) -> str:
         """Apply an offer and make the answer, ICE candidates included.
@@ -53,8 +58,17 @@ class Viewer:
         self._track.stop()
 
     async def close(self) -> None:
-        """Free the connection."""
+        """Say that the video ends, and free the connection. Browsers take no notice of an RTCP BYE."""
+        if self._channel is not None and self._channel.readyState == "open":
+            self._channel.send(control.Bye(reason="ended").model_dump_json())
         self._track.stop()
         if self._sound is not None:
             self._sound.stop()
         await self._peer.close()
+
+    def _channel_opened(self, channel: RTCDataChannel) -> None:
+        """A viewer may open one channel, which tells it when the video ends; what it says there is not heard."""
+        if channel.label != control.LABEL or self._channel is not None:
+            channel.close()
+            return
+        self._channel = channel

@@ -20,7 +20,7 @@ import cv2
 
 from models.arrays import Image
 from stream import command_line
-from stream.command_line import CommandError
+from stream.command_line import CommandError, NothingEdited
 from stream.frame import Frame
 from stream.look import Look
 from stream.pipeline import Pipeline
@@ -121,6 +121,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace) -> None:
     runtime = command_line.load_runtime(arguments)
     look = runtime.look(Settings(), command_line.patch_of(arguments))
+    if look.idle:
+        raise NothingEdited(f"nothing to edit: {look.idle}; `--set age=+20` is one way")
     with suppress(KeyboardInterrupt):
         _run_devices(arguments, runtime.pipeline(live=True), look)
 

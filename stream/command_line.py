@@ -11,7 +11,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from engines.base import EngineError
+from models import catalog
 from models.catalog import UnknownEditor
+from models.editor import Controls
+from models.entry import Entry
 from models.face.detector import PackError
 from models.face.pictures import PictureError
 from stream.runtime import Runtime, RuntimeSettings
@@ -22,14 +25,26 @@ TYPES: Mapping[str, Callable[[str], Any]] = {"number": float, "integer": int, "s
 
 
 class CommandError(Exception):
-    """A command cannot do what it was asked for; the message says why and what to do."""
+    """A command cannot do what it was asked for; the message says why and what to do.
+
+    Attributes:
+        status: with which the command ends.
+    """
+
+    status = 1
+
+
+class NothingEdited(CommandError):
+    """A command did, or would do, nothing to any picture; the message says why."""
+
+    status = 3
 
 
 def run(command: Callable[[], None]) -> int:
     """Run a command, and print its refusal on standard error.
 
     Returns:
-        The exit status: 0, or 1 after a refusal.
+        The exit status: 0, 1 after a refusal, or 3 when nothing was edited.
     """
     try:
         command()
@@ -37,7 +52,10 @@ def run(command: Callable[[], None]) -> int:
         choices = f"; there are: {', '.join(map(str, error.allowed))}" if isinstance(error.allowed, list) else ""
         print(f"error: {error}{choices}", file=sys.stderr)
         return 1
-    except (CommandError, PictureError, EngineError, PackError, UnknownEditor) as error:
+    except CommandError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.status
+    except (PictureError, EngineError, PackError, UnknownEditor) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -61,13 +79,42 @@ def add_runtime(parser: argparse.ArgumentParser) -> None:
     _add_flags(parser.add_argument_group("engines"), RuntimeSettings, {"cache_dir"})
 
 
-def patch_of(arguments: argparse.Namespace) -> dict[str, Any]:
+def patch_of(arguments: argparse.Namespace, entries: Mapping[str, Entry] = catalog.ENTRIES) -> dict[str, Any]:
     """The change of settings that the flags of `add_settings` ask for, for `Runtime.look`.
+
+    Args:
+        arguments: parsed.
+        entries: the catalog.
 
     Raises:
         SettingsError: a control has no value.
     """
-    return {**_given(arguments, Settings), "controls": controls_of_pairs(arguments.set)}
+    given, controls = _given(arguments, Settings), controls_of_pairs(arguments.set)
+    entry = entries.get(given.get("editor", Settings().editor))
+    return {**given, "controls": controls if entry is None else meant(entry.controls(), controls)}
+
+
+def meant(model: type[Controls], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What somebody means who names these controls one by one.
+
+    Args:
+        model: of the editor's controls.
+        given: by name, as `controls_of_pairs` reads them. A negative whole number means the difference "-20" to a
+            control that takes one.
+
+    Returns:
+        The controls with those that `Controls.completed` adds.
+    """
+    takes_difference = {
+        name
+        for name, schema in model.model_json_schema()["properties"].items()
+        if any(shape.get("format") == "difference" for shape in schema.get("anyOf", ()))
+    }
+    values = {
+        name: f"{value:+d}" if name in takes_difference and type(value) is int and value < 0 else value
+        for name, value in given.items()
+    }
+    return model.completed(values)
 
 
 def load_runtime(arguments: argparse.Namespace) -> Runtime:
@@ -106,7 +153,9 @@ def _add_flags(group: argparse._ArgumentGroup, model: type[BaseModel], leave_out
         flag, help_text = f"--{name.replace('_', '-')}", _help_of(schema)
         shape = _shape_of(schema)
         if shape.get("type") == "boolean":
-            group.add_argument(flag, action="store_true", default=argparse.SUPPRESS, help=help_text)
+            on = schema.get("default") is True
+            action = argparse.BooleanOptionalAction if on else "store_true"
+            group.add_argument(flag, action=action, default=argparse.SUPPRESS, help=help_text)
         else:
             group.add_argument(
                 flag,

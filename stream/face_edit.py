@@ -17,12 +17,13 @@ from models.arrays import Floats, Image, Latent
 from models.crops import Placement, Quad, cut_placed, points5_of, quad_of, to_crop
 from models.editor import Controls, Crop, Edit
 from models.face.segmenter import Segmenter
-from stream.blending import blend
+from stream.blending import blend_masked, visible_mask
 from stream.filters import ExponentialMean, OneEuro
-from stream.flow import FlowCompensatedMean, PointFlow
+from stream.flow import FlowCompensatedMean, PointFlow, SteadyLight
 from stream.frame import Face, Region, Trace
 from stream.load import Level
 from stream.look import Layer
+from stream.mark.painter import Drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,7 @@ class FaceEdit:
         self._mesh_filter = OneEuro(SMOOTHING.mesh_cutoff * cutoff, SMOOTHING.mesh_beta, SMOOTHING.mesh_lost)
         self._latent_mean = ExponentialMean(layer.editor.latent_seconds * 2 * smoothing)
         self._mask_mean = FlowCompensatedMean(SMOOTHING.hair_s * 2 * smoothing, SMOOTHING.occluder_s * 2 * smoothing)
+        self._steady_light = SteadyLight() if layer.editor.steady_light and smoothing > 0 else None
         self._last_frame: Image | None = None  # and where the mesh was in it
         self._last_mesh: Floats | None = None
         self._latent: Latent | None = None
@@ -156,7 +158,9 @@ class FaceEdit:
         """Whether the filters are for this editor and this smoothing."""
         return self._key == (layer.name, smoothing)
 
-    def draw(self, source: Image, out: Image, face: Face, layer: Layer, context: FrameContext) -> Region | None:
+    def draw(
+        self, source: Image, out: Image, face: Face, layer: Layer, context: FrameContext
+    ) -> tuple[Region, Drawn] | None:
         """Edit the face in one frame.
 
         Args:
@@ -167,7 +171,8 @@ class FaceEdit:
             context: of this frame.
 
         Returns:
-            The region outside of which nothing changed; None where there is no edit yet, or the face cannot be cut out.
+            The region outside of which nothing changed, and what was drawn; None where there is no edit yet, or the
+            face cannot be cut out.
         """
         self.seen_at = context.time
         with context.trace.timed("align"):
@@ -181,7 +186,9 @@ class FaceEdit:
         if rendered is None:
             return None
         with context.trace.timed("blend"):
-            return blend(source, out, _faded(rendered.edit, layer.amount), placement, rendered.keep)
+            edit = _faded(rendered.edit, layer.amount)
+            mask = visible_mask(edit, rendered.keep)
+            return blend_masked(source, out, edit, placement, mask), Drawn(mask, placement, edit.flow)
 
     def _with_steady_mesh(self, face: Face, context: FrameContext) -> Face:
         """The face with its mesh moved by optical flow since the last frame, and corrected by the landmarks."""
@@ -238,6 +245,9 @@ class FaceEdit:
             with trace.timed("segment"):
                 masks = self._mask_mean(crop.image, segmenter.read(crop.image), context.time)
             crop = replace(crop, masks=masks)
+        if self._steady_light is not None:
+            with trace.timed("steady"):
+                crop = replace(crop, steady_light=self._steady_light(crop.image, context.time))
         with trace.timed("encode"):
             latent = self._latent_mean(self._newest_latent(crop, layer, context), context.time)
             steered = editor.steer(latent, controls)

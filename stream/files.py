@@ -18,6 +18,7 @@ from typing import Any
 from tqdm import tqdm
 
 from stream import command_line, photos
+from stream.command_line import NothingEdited
 from stream.look import Look
 from stream.picture_files import SUFFIXES, FileError, as_bgr8, read_stored, stored_like, write_picture
 from stream.pipeline import Pipeline
@@ -33,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        0, or 1 when a file or setting was refused (the reason is on standard error).
+        0, 1 when a file or setting was refused, or 3 when nothing was edited (the reason is on standard error).
     """
     arguments = _parser().parse_args(argv)
     return command_line.run(lambda: _run(arguments))
@@ -46,6 +47,8 @@ def _run(arguments: argparse.Namespace) -> None:
         editor = patch.get("editor", Settings().editor)
         patch["controls"] = {**_of_photo(arguments.photo, editor, runtime), **patch["controls"]}
     look = runtime.look(Settings(), patch)
+    if look.idle:
+        raise NothingEdited(f"nothing to edit: {look.idle}; `--set age=+20` is one way")
     with _profile(arguments.trace) as profile:
         report = process(
             arguments.input,
@@ -62,7 +65,18 @@ def _run(arguments: argparse.Namespace) -> None:
         print(f"note: {note}", file=sys.stderr)
     if arguments.report:
         arguments.report.write_text(json.dumps(summary, indent=2) + "\n")
+    if report.edited == 0:
+        raise NothingEdited(_why_unedited(report, arguments.output))
     print(f"{report.edited} of {report.frames} frames edited, {summary['fps']} per second")
+
+
+def _why_unedited(report: Report, target: Path) -> str:
+    frames = "1 picture" if report.frames == 1 else f"{report.frames} pictures"
+    if report.with_face == 0:
+        why = f"nothing was edited: no face in {frames}; both eyes have to be visible"
+    else:
+        why = f"nothing was edited: {report.with_face} of {frames} show a face, and the edit changes none of them"
+    return f"{why}; {target} shows what came in" if target.is_file() else why
 
 
 def _profile(path: Path | None) -> AbstractContextManager[ChromeTrace | None]:
@@ -106,7 +120,8 @@ def process(
         What was done.
 
     Raises:
-        FileError: nothing can be read or written there, or a single picture shows no face.
+        FileError: nothing can be read or written there.
+        NothingEdited: a single picture shows no face.
     """
     if not source.exists():
         raise FileError(f"{source} does not exist")
@@ -118,7 +133,7 @@ def process(
         _process_folder(source, target, runtime, look, report, progress=progress)
     elif source.suffix.lower() in SUFFIXES:
         if not process_picture(source, target, runtime.pipeline(), look, report):
-            raise FileError(f"no face in {source}: choose a picture where both eyes are visible")
+            raise NothingEdited(f"no face in {source}: choose a picture where both eyes are visible")
     else:
         pipeline = VideoPipeline(runtime.pipeline())
         process_video(source, target, pipeline, look, report, progress=progress, keep_hdr=keep_hdr)

@@ -8,6 +8,7 @@ the same way.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
@@ -15,6 +16,7 @@ import numpy as np
 
 from models.arrays import Floats, Image
 from models.editor import Masks
+from models.face.imaging import LUMINANCE, smoothstep
 
 PATCH = 96
 """Side in pixels of the picture of the face in which motion is measured."""
@@ -109,6 +111,68 @@ class FlowCompensatedMean:
         hair, person = cv2.split(self._means[0])
         face, occluder = cv2.split(self._means[1])
         return Masks(hair=hair, face=face, occluder=occluder, person=person)
+
+
+@dataclass(frozen=True, slots=True)
+class Steadiness:
+    """How the light of a crop is averaged over time.
+
+    Attributes:
+        patch: side in pixels of the picture in which motion is measured.
+        seconds: time constant where nothing changes.
+        like: relative differences from the mean at which a pixel counts as the same and as another one.
+        dark: light, 0..255, that is added before differences are relative: there they are noise.
+        still: motions of a frame, crop pixels, at which a pixel counts as still and as moving: there resampling would
+            blur, and noise shows less.
+    """
+
+    patch: int = 96
+    seconds: float = 0.3
+    like: tuple[float, float] = (0.06, 0.2)
+    dark: float = 12.0
+    still: tuple[float, float] = (0.4, 1.2)
+
+
+STEADINESS = Steadiness()
+
+
+class SteadyLight:
+    """Running mean of one face's luminance along the picture's motion: what the camera saw, with less of its noise."""
+
+    def __init__(self) -> None:
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._mean: Floats | None = None
+        self._before: Image | None = None
+        self._time = -math.inf
+
+    def __call__(self, image: Image, time: float) -> Floats:
+        """Add one crop.
+
+        Args:
+            image: (S, S, 3) uint8 RGB.
+            time: seconds.
+
+        Returns:
+            (S, S) float32, 0..255: the mean where it is like the crop, the crop's own light elsewhere.
+        """
+        light = cv2.transform(image, LUMINANCE[None]).astype(np.float32)
+        patch = (STEADINESS.patch, STEADINESS.patch)
+        grey = np.asarray(cv2.resize(light, patch, interpolation=cv2.INTER_AREA), np.uint8)
+        if self._before is None or self._mean is None or self._mean.shape != light.shape:
+            mean = light
+        else:
+            side = len(light)
+            back = self._flow.calc(grey, self._before, None)
+            motion = cv2.resize(back, (side, side)) * np.float32(side / STEADINESS.patch)
+            where = motion + _indices(side)
+            before = cv2.remap(self._mean, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            away = cv2.blur(np.abs(light - before), (3, 3)) / (light + np.float32(STEADINESS.dark))
+            kept = np.float32(math.exp(-max(time - self._time, 0.0) / STEADINESS.seconds))
+            like = 1 - smoothstep(away, *STEADINESS.like)
+            still = 1 - smoothstep(cv2.magnitude(motion[..., 0], motion[..., 1]), *STEADINESS.still)
+            mean = light + kept * like * still * (before - light)
+        self._mean, self._before, self._time = mean, grey, time
+        return mean
 
 
 def _warped_mean(mean: Floats, where: Floats, kept: float, now: Floats) -> Floats:

@@ -44,6 +44,16 @@ class Look:
         object.__setattr__(self, "active", active)
 
     @property
+    def idle(self) -> str:
+        """Why the picture stays as it is, in words for a user; empty when something is edited."""
+        if self.settings.bypass:
+            return "editing is switched off"
+        if self.active:
+            return ""
+        reasons = (layer.controls.idle() or "its amount is 0" for layer in self.layers)
+        return next(reasons, "no editor is chosen")
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The editors of the active layers."""
         return tuple(layer.name for layer in self.active)

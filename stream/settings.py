@@ -63,6 +63,8 @@ class Settings(BaseModel):
         lost: when an edited face is lost: show the camera, hold the last edited face, or blur the picture. "blur" also
             covers the time before the first face is found, so that no unedited face is ever shown.
         smoothing: 0 (none) to 1 (strong); how much the crop and the latent are steadied over time.
+        mark: write an invisible mark into edited faces, from which `python -m stream.mark detect` reads that they are
+            edited.
         badge: draw a small visible mark that the picture is edited.
         quality: "auto" leaves out work that the machine has no time for (`stream.load`), in live streams only;
             "full" never does, and drops frames instead.
@@ -106,6 +108,11 @@ class Settings(BaseModel):
         title="Smoothing",
         description="More is calmer, less follows quick moves sooner.",
         json_schema_extra={"step": 0.05},
+    )
+    mark: bool = Field(
+        True,
+        title="Mark in the picture",
+        description="Edited faces carry an invisible mark, so that anyone can find out that they are edited.",
     )
     badge: bool = Field(False, title="Mark the picture as edited")
     quality: Literal["auto", "full"] = Field(
@@ -152,19 +159,25 @@ def _noun(shape: Mapping[str, Any]) -> str:
         return f"one of {', '.join(map(str, values))}" if len(values) > 1 else str(values[0])
     kind = shape.get("type")
     if kind in ("number", "integer"):
-        ends = (("from", shape.get("minimum")), ("to", shape.get("maximum")))
+        ends = (
+            ("from", shape.get("minimum")),
+            ("above", shape.get("exclusiveMinimum")),
+            ("to", shape.get("maximum")),
+        )
         bounds = [f"{word} {value:g}" for word, value in ends if value is not None]
         return " ".join(["a whole number" if kind == "integer" else "a number", *bounds])
     if kind == "string":
         return _text_noun(shape)
     if kind == "object":
         return f"names and their values, at most {shape['maxProperties']}" if "maxProperties" in shape else "an object"
-    return {"boolean": "true or false", "null": "nothing"}.get(str(kind), "another value")
+    return {"boolean": "true or false", "null": "nothing", "array": "a list"}.get(str(kind), "another value")
 
 
 def _text_noun(shape: Mapping[str, Any]) -> str:
     if shape.get("format") == "color":
         return "a colour such as #7a4b2c"
+    if shape.get("format") == "difference":
+        return "a difference such as +20"
     if "pattern" in shape:
         return f"text of the form {shape['pattern']}"
     return f"text of at most {shape['maxLength']} characters" if "maxLength" in shape else "text"

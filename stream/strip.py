@@ -14,7 +14,7 @@ import numpy as np
 from models.arrays import Image
 from models.editor import Controls
 from stream import command_line
-from stream.command_line import CommandError
+from stream.command_line import CommandError, NothingEdited
 from stream.frame import Face
 from stream.look import Look
 from stream.photos import face_of, largest_face, read_photo, still
@@ -130,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        0, or 1 when a file or setting was refused (the reason is on standard error).
+        0, 1 when a file or setting was refused, or 3 when no value edits anything (the reason is on standard error).
     """
     arguments = _parser().parse_args(argv)
     return command_line.run(lambda: _run(arguments))
@@ -145,6 +145,8 @@ def _run(arguments: argparse.Namespace) -> None:
         runtime.look(Settings(), {**patch, "controls": {**patch["controls"], arguments.control: value}})
         for value in arguments.values
     ]
+    if all(look.idle for look in looks):
+        raise NothingEdited(f"nothing to edit: {looks[0].idle}")
     captions = [f"{value:g}" for value in arguments.values]
     picture = strip(read_photo(arguments.photo), captions, looks, runtime.pipeline)
     try:

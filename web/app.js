@@ -4,6 +4,7 @@
 // camera of its own, or with &stream=NAME of the session that is sent under this name.
 // #token=... hands over the access token, which then leaves the address bar.
 
+import { onCameraAllowed } from "./camera.js";
 import { Devices } from "./devices.js";
 import { byId } from "./dom.js";
 import { Page } from "./page.js";
@@ -13,6 +14,7 @@ import { Session } from "./session.js";
 import { SettingsPanel } from "./settings.js";
 import { tabValue } from "./storage.js";
 import { View } from "./view.js";
+import { WakeLock } from "./wake.js";
 import { watchStream } from "./watch.js";
 import { setUpWeights } from "./weights.js";
 import { endpoint } from "./whip.js";
@@ -26,6 +28,7 @@ const output = query.get("view") === "output";
 
 const page = new Page();
 const view = new View(page);
+const wakeLock = new WakeLock();
 const toast = (/** @type {string} */ text) => view.toast(text);
 const picture = new Picture(page, { toast, onFace: (id) => settings.change({ faces: "locked", lock: id }) });
 const session = new Session(page, picture);
@@ -76,16 +79,19 @@ function listenToSession() {
   session.on("live", () => {
     view.goLive();
     picture.goLive();
+    wakeLock.hold();
   });
   session.on("ended", () => {
     view.end();
     picture.end();
+    wakeLock.release();
   });
   session.on("settled", () => settings.follow());
   session.on("refused", ({ field, text }) => settings.complain(field, text));
   session.on("stats", (stats) => {
     view.showServer(stats);
     picture.showFaces(stats);
+    picture.showMark(stats);
   });
   session.on("camera", (track) => devices.showCameras(track));
   session.on("silent", () => {
@@ -125,6 +131,7 @@ function listenToUser() {
     snapshot: () => picture.snapshot(),
     strip: showLifespan,
     record: () => picture.toggleRecording(),
+    float: () => picture.toggleFloat(),
     fullscreen: () => picture.toggleFullscreen(),
     readout: () => view.openStats(),
   };
@@ -159,6 +166,7 @@ function shortcut({ key, repeat, ctrlKey, metaKey, altKey, target }) {
     m: () => picture.toggleMirror(),
     s: () => picture.snapshot(),
     r: () => picture.toggleRecording(),
+    p: () => picture.toggleFloat(),
     f: () => picture.toggleFullscreen(),
   };
   actions[key.toLowerCase()]?.();
@@ -170,6 +178,7 @@ function listenToBrowser() {
   window.addEventListener("online", () => session.retryNow());
   window.addEventListener("pagehide", () => session.close());
   window.addEventListener("pageshow", ({ persisted }) => persisted && session.reopen());
+  onCameraAllowed(() => session.allowCamera());
   navigator.mediaDevices?.addEventListener?.("devicechange", () => session.changeDevices());
   setInterval(() => view.showStats(session.peer, () => picture.delay), STATS_EVERY_MS);
   setInterval(() => picture.tick(), RECORDING_EVERY_MS);

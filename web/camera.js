@@ -71,6 +71,20 @@ function problemOf(error) {
   }
 }
 
+/**
+ * Call back whenever the user gives the permission, where the browser tells.
+ *
+ * @param {() => void} onAllowed
+ */
+export async function onCameraAllowed(onAllowed) {
+  try {
+    const permission = await navigator.permissions.query({ name: /** @type {PermissionName} */ ("camera") });
+    permission.addEventListener("change", () => permission.state === "granted" && onAllowed());
+  } catch {
+    // This browser does not tell: there is the button.
+  }
+}
+
 /** @returns {Promise<{id: string, label: string}[]>} labels are empty until the camera was allowed once. */
 export async function listCameras() {
   const devices = (await navigator.mediaDevices?.enumerateDevices?.()) ?? [];

@@ -15,7 +15,8 @@ const LOWEST_UPLINK_BPS = 2_000_000;
 /**
  * @import { Peer, Problem } from "./whip.js"
  *
- * @typedef {Peer & {channel: RTCDataChannel}} SteeredPeer
+ * @typedef {Peer & {channel: RTCDataChannel, early: () => string[]}} SteeredPeer early: the messages that came before
+ *   anybody listened, from when it is called on by whoever calls it.
  *
  * @typedef {object} Options
  * @property {URL} url the WHIP endpoint.
@@ -32,7 +33,8 @@ const LOWEST_UPLINK_BPS = 2_000_000;
  *
  * @typedef {object} Events
  * @property {StateDetail} state
- * @property {{channel: RTCDataChannel}} channel the open data channel "control" of a fresh session.
+ * @property {{channel: RTCDataChannel, early: string[]}} channel the open data channel "control" of a fresh session, and
+ *   the messages that came before this event.
  * @property {{stream: MediaStream}} stream what the server sends back.
  */
 
@@ -125,7 +127,7 @@ export class Connection extends Emitter {
    * @param {number} round
    */
   #watch(peer, round) {
-    const { pc, channel } = peer;
+    const { pc, channel, early } = peer;
     const current = () => round === this.#round;
     const lose = () => {
       if (current()) this.#lose(new Refused("lost", ""));
@@ -136,7 +138,7 @@ export class Connection extends Emitter {
       clearTimeout(grace);
       this.#attempt = 0;
       this.#say("connected", null);
-      this.emit("channel", { channel });
+      this.emit("channel", { channel, early: early() });
     };
     pc.addEventListener("connectionstatechange", () => {
       if (pc.connectionState === "failed") lose();
@@ -195,6 +197,7 @@ async function connect({ url, stream, iceServers, token, settings }, onStream) {
   const pc = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
   try {
     const channel = pc.createDataChannel("control");
+    const early = gather(channel); // on a busy machine, the server's hello is here before its answer is applied
     const transceiver = pc.addTransceiver(stream.getVideoTracks()[0], { direction: "sendrecv", streams: [stream] });
     prefer(transceiver);
     for (const track of stream.getAudioTracks()) pc.addTransceiver(track, { direction: "sendrecv", streams: [stream] });
@@ -208,11 +211,28 @@ async function connect({ url, stream, iceServers, token, settings }, onStream) {
     });
     await pc.setLocalDescription();
     await tune(transceiver.sender, stream);
-    return { pc, channel, resource: await negotiate(pc, url, token, settings()) };
+    return { pc, channel, early, resource: await negotiate(pc, url, token, settings()) };
   } catch (error) {
     pc.close();
     throw error;
   }
+}
+
+/**
+ * Keep what comes over a channel until it is called for.
+ *
+ * @param {RTCDataChannel} channel
+ * @returns {() => string[]} gives the messages so far, and stops to keep them.
+ */
+function gather(channel) {
+  /** @type {string[]} */
+  const messages = [];
+  const keep = (/** @type {MessageEvent} */ { data }) => messages.push(data);
+  channel.addEventListener("message", keep);
+  return () => {
+    channel.removeEventListener("message", keep);
+    return messages;
+  };
 }
 
 /**

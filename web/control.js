@@ -15,8 +15,8 @@ const SILENCE_MS = 8_000;
  * @import { Allowed } from "./words.js"
  *
  * @typedef {object} Events the server's messages, and its silence.
- * @property {{settings: Settings}} hello
- * @property {{settings: Settings}} settings
+ * @property {{settings: Settings, idle?: string}} hello idle: why nothing is edited, "" where something is.
+ * @property {{settings: Settings, idle?: string}} settings
  * @property {{reason: string, field?: string, allowed?: Allowed|string[]|null}} error
  * @property {ServerStats} stats
  * @property {{reason: string, detail?: string}} bye
@@ -41,8 +41,11 @@ export class Control extends Emitter {
   /** @type {number|null} the last round trip in milliseconds. */
   roundTrip = null;
 
-  /** @param {RTCDataChannel} channel an open channel. */
-  constructor(channel) {
+  /**
+   * @param {RTCDataChannel} channel an open channel.
+   * @param {string[]} [early] messages that came before; they are taken in once the caller has had time to listen.
+   */
+  constructor(channel, early = []) {
     super();
     this.#channel = channel;
     const { signal } = this.#stopped;
@@ -50,6 +53,12 @@ export class Control extends Emitter {
     channel.addEventListener("close", () => this.stop(), { signal });
     this.#pinger = setInterval(() => this.#ping(), PING_INTERVAL_MS);
     this.#ping();
+    queueMicrotask(() => early.forEach((data) => this.#receive(data)));
+  }
+
+  /** performance.now() time of the last message from the server. */
+  get heardAt() {
+    return this.#heardAt;
   }
 
   /** Whether every change was answered. */

@@ -1,13 +1,14 @@
 // Draws controls for fields: an editor's, or those of the stream's settings.
 
 import { button, icon, make } from "./dom.js";
+import { missing } from "./fields.js";
 
 /**
  * @import { Field, Value } from "./fields.js"
  *
  * @typedef {(value: Value) => void} OnChange
  * @typedef {(file: File) => void} OnPhoto
- * @typedef {{element: HTMLElement, error: HTMLElement, help: string}} Frame
+ * @typedef {{element: HTMLElement, error: HTMLElement, lack: HTMLElement, help: string}} Frame lack: what is missing.
  * @typedef {Frame & {show: (value: Value) => void}} Row
  *
  * @typedef {object} Drawn
@@ -16,6 +17,8 @@ import { button, icon, make } from "./dom.js";
  *   is no such control.
  */
 
+const MOST_DIFFERENCE = 50;
+const FIRST_DIFFERENCE = 20;
 const FIRST_COLOUR = "#8a4b2a"; // of a colour that is switched on for the first time
 
 /**
@@ -35,6 +38,15 @@ export function format(value, step) {
 function parse(text) {
   const value = Number(text.trim().replace("−", "-").replace(",", "."));
   return text.trim() === "" || !Number.isFinite(value) ? null : value;
+}
+
+/**
+ * @param {number} years
+ * @returns {string|null} such as "+20"; null for none.
+ */
+function signed(years) {
+  const whole = Math.round(years);
+  return whole === 0 ? null : `${whole > 0 ? "+" : "-"}${Math.abs(whole)}`;
 }
 
 /**
@@ -59,6 +71,7 @@ export function drawControls(container, fields, onChange, onPhoto) {
         const row = rows.get(field.name);
         row?.show(value);
         row?.element.classList.toggle("moved", value !== field.standard);
+        if (row) showMissing(row, missing(fields, field, values));
       }
     },
     complain(name, text) {
@@ -67,6 +80,20 @@ export function drawControls(container, fields, onChange, onPhoto) {
       return row !== undefined;
     },
   };
+}
+
+/**
+ * A control that cannot act says what is missing.
+ *
+ * @param {Row} row
+ * @param {Field|null} needed null where nothing is missing.
+ */
+function showMissing({ element, lack }, needed) {
+  element.classList.toggle("waiting", needed !== null);
+  lack.textContent = needed === null ? "" : needed.kind === "photo" ? "Choose a photo first." : `Set “${needed.title}” first.`;
+  for (const input of element.querySelectorAll("input, select")) {
+    if (input instanceof HTMLInputElement || input instanceof HTMLSelectElement) input.disabled = needed !== null;
+  }
 }
 
 /** @type {Record<Field["kind"], (field: Field, onChange: OnChange, onPhoto: OnPhoto) => Row>} */
@@ -80,40 +107,63 @@ const drawers = { number: drawNumber, switch: drawSwitch, choice: drawChoice, co
 function drawNumber(field, onChange) {
   const id = `control-${field.name}`;
   const standard = typeof field.standard === "number" ? field.standard : null;
-  const [min, max, step] = [field.minimum, field.maximum, field.step].map(String);
-  const slider = make("input", { type: "range", id, min, max, step });
+  const slider = make("input", { type: "range", id });
   const value = make("input", { type: "text", inputMode: "decimal", className: "value", autocomplete: "off" });
   value.setAttribute("aria-label", `${field.title}, value`);
   value.maxLength = 8;
   const unit = make("span", { className: "unit", textContent: field.unit });
   const power = field.nullable ? switchFor(`${field.title} on`) : null;
-  const row = frame(field, onChange, { labelFor: id, before: power?.element, after: [value, unit] });
+  const mode = field.difference ? button("±", "mode", () => turn(!apart)) : null;
+  mode?.setAttribute("aria-label", `${field.title} as a difference from each person's own`);
+  if (mode) mode.title = "Add to each person's own age, or take from it";
+  const row = frame(field, onChange, { labelFor: id, before: power?.element, after: [mode, value, unit] });
   row.element.append(slider);
   finish(row, slider);
 
+  let apart = false; // whether the slider tells a difference from each face's own
   let last = standard ?? (field.minimum + field.maximum) / 2;
-  const origin = Math.min(field.maximum, Math.max(field.minimum, standard ?? field.minimum));
-  const at = (/** @type {number} */ number) => `${(100 * (number - field.minimum)) / (field.maximum - field.minimum)}%`;
+  let lastApart = FIRST_DIFFERENCE;
+  const bounds = () => (apart ? { low: -MOST_DIFFERENCE, high: MOST_DIFFERENCE } : { low: field.minimum, high: field.maximum });
+  const at = (/** @type {number} */ number) => `${(100 * (number - bounds().low)) / (bounds().high - bounds().low)}%`;
+  const meant = (/** @type {number} */ number) => (apart ? signed(number) : number);
+  const words = (/** @type {Value} */ now) => (typeof now === "string" ? now.replace("-", "−") : format(Number(now), field.step));
+
   const show = (/** @type {Value} */ now) => {
-    const off = typeof now !== "number";
-    if (!off && now >= field.minimum && now <= field.maximum) last = now;
+    const off = typeof now !== "number" && typeof now !== "string";
+    if (!off) apart = typeof now === "string";
+    if (typeof now === "string") lastApart = Number(now);
+    else if (typeof now === "number" && now >= field.minimum && now <= field.maximum) last = now;
+    const { low, high } = bounds();
+    const origin = Math.min(high, Math.max(low, apart ? 0 : (standard ?? low)));
+    [slider.min, slider.max, slider.step] = [low, high, apart ? 1 : field.step].map(String);
     if (power) power.input.checked = !off;
+    mode?.setAttribute("aria-pressed", String(apart));
     row.element.classList.toggle("off", off);
-    slider.value = String(last);
-    slider.setAttribute("aria-valuetext", off ? "off" : `${format(now, field.step)} ${field.unit}`.trim());
-    if (document.activeElement !== value || off) value.value = off ? "off" : format(now, field.step);
+    slider.value = String(apart ? (off ? 0 : lastApart) : last);
+    slider.setAttribute("aria-valuetext", off ? "off" : `${words(now)} ${field.unit}`.trim());
+    if (document.activeElement !== value || off) value.value = off ? "off" : words(now);
     slider.style.setProperty("--from", at(off ? origin : Math.min(origin, slider.valueAsNumber)));
     slider.style.setProperty("--to", at(off ? origin : Math.max(origin, slider.valueAsNumber)));
     unit.hidden = off;
   };
-  slider.addEventListener("input", () => onChange(slider.valueAsNumber));
-  slider.addEventListener("dblclick", () => onChange(field.standard));
-  power?.input.addEventListener("change", () => onChange(power.input.checked ? last : null));
+  const turn = (/** @type {boolean} */ to) => {
+    apart = to;
+    onChange(to ? signed(lastApart) : last);
+  };
   const typed = () => {
     const number = parse(value.value);
-    if (number !== null) onChange(number);
-    else show(field.nullable && row.element.classList.contains("off") ? null : last);
+    if (number === null) return show(row.element.classList.contains("off") ? null : meant(apart ? lastApart : last));
+    apart = field.difference && (apart || /^\s*[+\-−]/.test(value.value));
+    const { low, high } = bounds();
+    const within = Math.min(high, Math.max(low, number));
+    const now = meant(within);
+    onChange(now);
+    value.value = now === null ? "off" : words(now);
+    if (within !== number) row.error.textContent = `${words(apart ? signed(low) : low)} to ${words(apart ? signed(high) : high)}`;
   };
+  slider.addEventListener("input", () => onChange(meant(slider.valueAsNumber)));
+  slider.addEventListener("dblclick", () => onChange(field.standard));
+  power?.input.addEventListener("change", () => onChange(power.input.checked ? meant(apart ? lastApart : last) : null));
   value.addEventListener("focus", () => value.select());
   value.addEventListener("change", typed);
   value.addEventListener("keydown", (event) => {
@@ -226,22 +276,23 @@ function frame(field, onChange, { labelFor, before, after }) {
   line.append(...[before, label, reset, ...after].filter((part) => part instanceof HTMLElement));
   const error = make("p", { className: "error", role: "alert" });
   error.id = `error-${field.name}`;
+  const lack = make("p", { className: "help", id: `lack-${field.name}` });
   element.append(line);
-  return { element, error, help: field.help };
+  return { element, error, lack, help: field.help };
 }
 
 /**
  * @param {Frame} frame
  * @param {HTMLElement} input
  */
-function finish({ element, error, help }, input) {
-  input.setAttribute("aria-describedby", error.id);
+function finish({ element, error, lack, help }, input) {
+  input.setAttribute("aria-describedby", `${lack.id} ${error.id}`);
   if (help) {
     const line = make("p", { className: "help", textContent: help, id: `help-${error.id}` });
-    input.setAttribute("aria-describedby", `${line.id} ${error.id}`);
+    input.setAttribute("aria-describedby", `${line.id} ${lack.id} ${error.id}`);
     element.append(line);
   }
-  element.append(error);
+  element.append(lack, error);
 }
 
 /** @param {string} name */

@@ -75,6 +75,23 @@ export class Devices {
     this.#device.replaceChildren(...cameras.map(({ id, label }) => make("option", { value: id, textContent: label })));
     this.#device.value = this.#page.preferences.device || deviceId;
     byId("camera-summary").textContent = width ? `${width} × ${height}` : "";
+    this.#showResolution(width, height);
+  }
+
+  /**
+   * Say when the camera gives less than what is chosen.
+   *
+   * @param {number} [width]
+   * @param {number} [height]
+   */
+  #showResolution(width, height) {
+    const wanted = this.#page.preferences.resolution.split("x").map(Number);
+    const turned = (width ?? 0) < (height ?? 0) ? [height, width] : [width, height]; // a phone held upright
+    const less = width && (Number(turned[0]) < wanted[0] || Number(turned[1]) < wanted[1]);
+    byId("resolution-help").textContent = less
+      ? `This camera gives ${width} × ${height}, not ${wanted.join(" × ")}.`
+      : "Higher is sharper, and costs delay on slow machines.";
+    byId("resolution-help").classList.toggle("error", Boolean(less));
   }
 
   #showOutput() {

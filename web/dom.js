@@ -42,7 +42,7 @@ export function make(tag, properties = {}) {
  * A new button that calls `onClick`.
  *
  * @param {string} text
- * @param {""|"quiet"|"primary"|"get"|"pick"} kind how it looks.
+ * @param {""|"quiet"|"primary"|"get"|"pick"|"mode"} kind how it looks.
  * @param {(event: MouseEvent) => void} onClick
  */
 export function button(text, kind, onClick) {

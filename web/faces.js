@@ -7,7 +7,7 @@ const KEEP_MS = 600;
 
 /**
  * @typedef {[number, number, number, number]} Box x0, y0, x1, y1 as parts of the picture, 0 to 1.
- * @typedef {{id: number, box: Box}} Face
+ * @typedef {{id: number, box: Box, edited?: boolean}} Face
  */
 
 /**
@@ -40,15 +40,17 @@ export function setUpFaces(container, onPick) {
         button.remove();
         shown.delete(id);
       }
+      const edited = faces.filter((face) => face.edited).map(({ id }) => id);
       for (const [id, { button, label, at, box }] of shown) {
         if (at !== now) continue;
+        const on = id === locked || edited.includes(id);
         const [x0, y0, x1, y1] = box.map((part) => 100 * Math.min(1, Math.max(0, part)));
         button.style.left = `${mirror ? 100 - x1 : x0}%`;
         button.style.top = `${y0}%`;
         button.style.width = `${x1 - x0}%`;
         button.style.height = `${y1 - y0}%`;
-        button.setAttribute("aria-pressed", String(id === locked));
-        label.textContent = id === locked ? "Editing this person" : "Edit this person";
+        button.setAttribute("aria-pressed", String(on));
+        label.textContent = on ? "Editing this person" : "Edit this person";
       }
     },
   };

@@ -17,6 +17,9 @@ import { capital } from "./words.js";
  * @property {number} [step]
  * @property {string} [unit]
  * @property {string} [photo]
+ * @property {string} [needs]
+ * @property {Record<string, Value>} [sets]
+ * @property {Record<string, Value>} [wakes]
  * @property {string[]} [enum]
  * @property {string} [const]
  * @property {Shape[]} [oneOf] constants with a title and a description each.
@@ -41,7 +44,13 @@ import { capital } from "./words.js";
  * @property {boolean} nullable
  * @property {Value} standard
  * @property {string} photo label of the button that takes a photo, "" for none.
+ * @property {boolean} difference whether a number may be a difference such as "+20" from each face's own.
+ * @property {string} needs name of the field that has to be set before this one acts, "" for none.
+ * @property {Look} sets what else is meant by whoever moves this one.
+ * @property {Look} wakes likewise, where these are 0.
  */
+
+const DIFFERENCE = /^[+-][1-9][0-9]?$/;
 
 /**
  * @param {Schema} [schema]
@@ -73,6 +82,10 @@ function fieldOf(name, property, definitions) {
     maximum: 1,
     step: 1,
     photo: property.photo ?? "",
+    difference: options.some((option) => option.format === "difference"),
+    needs: property.needs ?? "",
+    sets: property.sets ?? {},
+    wakes: property.wakes ?? {},
   };
   if (shape.format === "photo") return { ...field, kind: "photo" };
   if (shape.type === "boolean") return { ...field, kind: "switch" };
@@ -141,6 +154,7 @@ function fits(field, value) {
   if (value === null) return field.nullable;
   switch (field.kind) {
     case "number":
+      if (typeof value === "string") return field.difference && DIFFERENCE.test(value);
       return typeof value === "number" && value >= field.minimum && value <= field.maximum;
     case "switch":
       return typeof value === "boolean";
@@ -151,6 +165,37 @@ function fits(field, value) {
     case "photo":
       return typeof value === "string" && /^[0-9a-f]+$/.test(value);
   }
+}
+
+/**
+ * Move one control, and with it those that it means as well: a move that changes nothing surprises.
+ *
+ * @param {Field[]} fields
+ * @param {Look} look
+ * @param {string} name
+ * @param {Value} value
+ * @returns {Look} without the values that are standard.
+ */
+export function moved(fields, look, name, value) {
+  const field = fields.find((one) => one.name === name);
+  const now = (/** @type {string} */ other) => look[other] ?? fields.find((one) => one.name === other)?.standard;
+  const meant = { ...look, [name]: value };
+  if (field && value !== field.standard) {
+    Object.assign(meant, field.sets);
+    for (const [other, awake] of Object.entries(field.wakes)) if (now(other) === 0) meant[other] = awake;
+  }
+  return changedValues(fields, meant);
+}
+
+/**
+ * @param {Field[]} fields
+ * @param {Field} field
+ * @param {Record<string, unknown>} values
+ * @returns {Field|null} the field that has to be set before this one acts; null where it acts.
+ */
+export function missing(fields, field, values) {
+  const needed = fields.find(({ name }) => name === field.needs);
+  return needed && (values[needed.name] ?? needed.standard) === needed.standard ? needed : null;
 }
 
 /**

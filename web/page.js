@@ -58,6 +58,8 @@ export class Page {
   confirmed = null;
   /** Whether edited video is on screen. */
   live = false;
+  /** Why nothing is edited, in the server's words; "" where something is. */
+  idle = "";
   /** Name of the state that is shown over the video, "" for none. */
   state = "";
   /** Why it is in that state, in the server's words. */

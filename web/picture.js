@@ -15,8 +15,9 @@ export class Picture {
   camera = byId("camera", HTMLVideoElement);
   edited = byId("edited", HTMLVideoElement);
   #canvas = byId("before", HTMLCanvasElement);
+  #mark = byId("mark", HTMLVideoElement);
   #picture = byId("picture");
-  #capture = ["snapshot", "strip", "record"].map((id) => byId(id, HTMLButtonElement));
+  #capture = ["snapshot", "strip", "record", "float"].map((id) => byId(id, HTMLButtonElement));
   #meter = new DelayMeter(this.camera, this.edited);
   #before = new BeforeView(this.camera, this.edited, this.#canvas, this.#meter);
   #recorder = new Recorder((name) => {
@@ -38,8 +39,15 @@ export class Picture {
     this.compare = setUpCompare({ picture: this.#picture, divider: byId("divider"), views: byId("views") }, () => this.#runBefore());
     this.faces = setUpFaces(byId("faces"), onFace);
     this.edited.addEventListener("resize", () => {
-      this.#picture.style.setProperty("--ratio", String(this.edited.videoWidth / this.edited.videoHeight));
+      const { videoWidth, videoHeight } = this.edited;
+      if (videoHeight) document.documentElement.style.setProperty("--ratio", String(videoWidth / videoHeight));
     });
+    const float = byId("float");
+    float.hidden = !document.pictureInPictureEnabled;
+    for (const [event, on] of Object.entries({ enterpictureinpicture: "true", leavepictureinpicture: "false" })) {
+      this.edited.addEventListener(event, () => float.setAttribute("aria-pressed", on));
+    }
+    byId("fullscreen").hidden = !("requestFullscreen" in this.#picture || "webkitEnterFullscreen" in this.edited);
   }
 
   /** Delay from camera to screen in ms, null until it is measured. */
@@ -58,7 +66,28 @@ export class Picture {
     this.#meter.stop();
     this.#before.run(false);
     this.faces.show([], { mirror: false, locked: null });
+    this.showMark({});
     for (const tool of this.#capture) tool.disabled = true;
+    if (document.pictureInPictureElement) document.exitPictureInPicture().catch(() => {});
+  }
+
+  /**
+   * The visible mark is to be read in one's own mirrored view as well: a copy of its part of the picture, turned back,
+   * lies over it.
+   *
+   * @param {Pick<ServerStats, "badge">} stats
+   */
+  showMark({ badge = null }) {
+    const shown = badge !== null && this.#page.preferences.mirror;
+    this.#mark.hidden = !shown;
+    if (!shown) {
+      this.#mark.srcObject = null;
+      return;
+    }
+    const [x0, y0, x1, y1] = badge.map((part) => 100 * part);
+    this.#mark.style.clipPath = `inset(${y0}% ${100 - x1}% ${100 - y1}% ${x0}%)`;
+    this.#mark.style.transform = `translateX(${x0 + x1 - 100}%) scaleX(-1)`;
+    if (this.#mark.srcObject !== this.edited.srcObject) this.#mark.srcObject = this.edited.srcObject;
   }
 
   /**
@@ -75,6 +104,7 @@ export class Picture {
     const mirror = String(this.#page.preferences.mirror);
     this.#picture.dataset.mirror = mirror;
     byId("mirror").setAttribute("aria-pressed", mirror);
+    this.#mark.hidden = true; // until the next figures say where it is
   }
 
   toggleMirror() {
@@ -116,9 +146,21 @@ export class Picture {
     if (this.#recorder.running) this.showRecording();
   }
 
+  /** Keep the edited video in a small window on top of all others, or take it back. */
+  toggleFloat() {
+    if (!this.#page.live || !document.pictureInPictureEnabled) return;
+    const done = document.pictureInPictureElement ? document.exitPictureInPicture() : this.edited.requestPictureInPicture();
+    done.catch(() => this.#toast("This browser does not allow that here."));
+  }
+
   toggleFullscreen() {
+    const stage = byId("stage");
+    // Phones of one maker give full screen to videos alone.
+    const { webkitEnterFullscreen } = /** @type {{webkitEnterFullscreen?: () => void}} */ (/** @type {unknown} */ (this.edited));
     if (document.fullscreenElement) document.exitFullscreen();
-    else byId("stage").requestFullscreen?.().catch(() => this.#toast("This browser does not allow full screen here."));
+    else if ("requestFullscreen" in stage) {
+      stage.requestFullscreen().catch(() => this.#toast("This browser does not allow full screen here."));
+    } else webkitEnterFullscreen?.call(this.edited);
   }
 
   #runBefore() {

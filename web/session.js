@@ -13,6 +13,9 @@ import { allowedWords } from "./words.js";
 const STATS_EVERY_S = 1;
 const FACES_EVERY_S = 0.2;
 const RETRY_CAPABILITIES_MS = 3_000;
+// The page says so when neither message nor frame comes for this long; the connection is given more time.
+const QUIET_MS = 2_500;
+const CHECK_QUIET_MS = 250;
 
 /**
  * @import { StateDetail } from "./connection.js"
@@ -47,6 +50,7 @@ export class Session extends Emitter {
   /** @type {Control|null} */
   #control = null;
   #retryTimer = 0;
+  #frameAt = 0;
 
   /**
    * @param {Page} page
@@ -57,9 +61,10 @@ export class Session extends Emitter {
     this.#page = page;
     this.#camera = camera;
     this.#edited = edited;
-    this.#connection.on("channel", ({ channel }) => this.#open(channel));
+    this.#connection.on("channel", ({ channel, early }) => this.#open(channel, early));
     this.#connection.on("stream", ({ stream }) => this.#show(stream));
     this.#connection.on("state", (detail) => this.#follow(detail));
+    setInterval(() => this.#checkQuiet(), CHECK_QUIET_MS);
   }
 
   /** The RTCPeerConnection in use, for statistics; null while there is none. */
@@ -196,6 +201,11 @@ export class Session extends Emitter {
     }
   }
 
+  /** The user has given the permission that was missing. */
+  async allowCamera() {
+    if (this.#page.state === "denied") await this.start();
+  }
+
   /** Cameras were plugged in or out. */
   async changeDevices() {
     if (["no-camera", "no-match", "ended"].includes(this.#page.state)) await this.start();
@@ -238,18 +248,23 @@ export class Session extends Emitter {
     if ("faces" in patch) this.#wantStats();
   }
 
-  /** @param {RTCDataChannel} channel */
-  #open(channel) {
-    const control = new Control(channel);
+  /**
+   * @param {RTCDataChannel} channel
+   * @param {string[]} early
+   */
+  #open(channel, early) {
+    const control = new Control(channel, early);
     this.#control = control;
-    control.on("hello", ({ settings }) => {
+    control.on("hello", ({ settings, idle = "" }) => {
       this.#page.confirmed = settings;
+      this.#page.idle = idle;
       this.#page.wanted.lock = null;
       control.change(this.#page.wanted); // whatever was moved while the connection was made
       this.#wantStats();
     });
-    control.on("settings", ({ settings }) => {
+    control.on("settings", ({ settings, idle = "" }) => {
       this.#page.confirmed = settings;
+      this.#page.idle = idle;
       if (control.settled) this.emit("settled", undefined);
     });
     control.on("error", ({ field = "", reason, allowed }) => {
@@ -275,10 +290,19 @@ export class Session extends Emitter {
     this.#edited.srcObject = stream;
     const stopWaiting = everyFrame(this.#edited, () => {
       if (this.#edited.srcObject !== stream) return stopWaiting();
-      if (!this.#edited.videoWidth || !this.#control) return undefined;
-      this.#goLive();
-      return stopWaiting();
+      this.#frameAt = performance.now();
+      if (this.#edited.videoWidth && this.#control) this.#goLive();
+      return undefined;
     });
+  }
+
+  /** Say that the server is silent, and that it is back. A page that sleeps hears nothing. */
+  #checkQuiet() {
+    const now = performance.now();
+    if (document.hidden || !this.#control) this.#frameAt = now;
+    const quiet = this.#control !== null && now - Math.max(this.#frameAt, this.#control.heardAt) > QUIET_MS;
+    if (quiet && this.#page.state === "") this.say("silent");
+    else if (!quiet && this.#page.state === "silent") this.say("");
   }
 
   #goLive() {
@@ -314,6 +338,7 @@ export class Session extends Emitter {
     this.#control?.stop();
     this.#control = null;
     this.#page.confirmed = null;
+    this.#page.idle = "";
     this.#page.live = false;
     this.emit("ended", undefined);
   }

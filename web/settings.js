@@ -3,11 +3,11 @@
 import { drawControls } from "./controls.js";
 import { byId, checkRadio, make, onRadio } from "./dom.js";
 import { drawEditors } from "./editors.js";
-import { changedValues } from "./fields.js";
+import { changedValues, moved } from "./fields.js";
 import { controlsOfPhoto } from "./photos.js";
 import { drawPresets, keepPreset, ownPresets, removePreset } from "./presets.js";
 import { tabValue } from "./storage.js";
-import { errorWords } from "./words.js";
+import { errorWords, sentence } from "./words.js";
 
 /**
  * @import { Drawn } from "./controls.js"
@@ -92,6 +92,7 @@ export class SettingsPanel {
     byId("editing", HTMLInputElement).checked = !bypass;
     byId("panel").classList.toggle("bypassed", bypass);
     byId("reset", HTMLButtonElement).disabled = Object.keys(controls).length === 0;
+    byId("idle").textContent = sentence(this.#page.idle && `nothing is edited: ${this.#page.idle}`);
     checkRadio(byId("who"), faces);
     checkRadio(byId("lost"), lost);
     const [whom, then] = [chosen(this.#field(FACES), faces), chosen(this.#field(LOST), lost)];
@@ -164,9 +165,7 @@ export class SettingsPanel {
    * @param {Value} value
    */
   #setControl(name, value) {
-    const { [name]: old, ...rest } = this.#page.wanted.controls;
-    const field = this.#page.controls.find((one) => one.name === name);
-    this.change({ controls: value === field?.standard ? rest : { ...rest, [name]: value } });
+    this.change({ controls: moved(this.#page.controls, this.#page.wanted.controls, name, value) });
   }
 
   /**

@@ -30,7 +30,7 @@ export function stateWords(name, { reason = "", seconds = 0, host = "" } = {}) {
     loading: { title: "Reaching the server", text: "Asking which editors it has.", busy: true },
     denied: {
       title: "The camera is blocked",
-      text: "Open the camera permission next to the address bar, choose Allow, then try again. Your system's privacy settings can block it too.",
+      text: "Open the camera permission next to the address bar, choose Allow, and this page goes on. Your system's privacy settings can block it too.",
       action: "Try again",
     },
     "no-camera": {
@@ -64,6 +64,7 @@ export function stateWords(name, { reason = "", seconds = 0, host = "" } = {}) {
       action: "Try now",
     },
     lost: { title: "Connection lost", text: `Your settings are kept. ${again}`, action: "Try now" },
+    silent: { title: "Connection lost", text: "Nothing comes from the server. Waiting for it…", busy: true },
     unreachable: { title: "The server does not answer", text: `${sentence(reason)} ${again}`.trim(), action: "Try now" },
     refused: { title: "The server said no", text: sentence(reason), action: "Try again" },
     token: { title: "This server asks for a token", text: "Whoever runs it can tell you. It is kept for this tab only." },

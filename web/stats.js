@@ -3,7 +3,7 @@
 import { make } from "./dom.js";
 
 /**
- * @import { Face } from "./faces.js"
+ * @import { Box, Face } from "./faces.js"
  *
  * @typedef {{p50: number, p95: number}} Percentiles in milliseconds.
  *
@@ -16,6 +16,7 @@ import { make } from "./dom.js";
  * @property {number} [edits_dropped]
  * @property {string} [reduced] what is left out to keep up, "" for nothing.
  * @property {Face[]} [faces]
+ * @property {Box|null} [badge] where the visible mark stands.
  *
  * @typedef {ReturnType<typeof readStats>} BrowserStats
  *

@@ -11,7 +11,7 @@ const TOAST_MS = 5_000;
 const COUNTDOWN_MS = 500;
 
 /** @type {Record<string, string>} state -> how its status looks; "bad" for all others. */
-const TONES = { "": "good", start: "quiet", asking: "busy", connecting: "busy", loading: "busy", lost: "busy" };
+const TONES = { "": "good", start: "quiet", asking: "busy", connecting: "busy", loading: "busy", lost: "busy", silent: "busy" };
 
 /**
  * @import { Page } from "./page.js"
@@ -47,7 +47,7 @@ export class View {
     document.body.dataset.state = name || "live";
     byId("state").hidden = name === "";
     status.dataset.tone = TONES[name] ?? "bad";
-    byId("stop").hidden = !["", "connecting", "lost", "full"].includes(name);
+    byId("stop").hidden = !["", "connecting", "lost", "silent", "full"].includes(name);
     if (name === "") {
       status.textContent = "Live";
       return;

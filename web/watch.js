@@ -3,7 +3,11 @@
 import { close, negotiate } from "./whip.js";
 
 const RETRY_MS = 2_000;
-const GRACE_MS = 3_000;
+const CONNECT_MS = 15_000;
+// A frozen face is worse than none.
+const SILENCE_MS = 2_500;
+const LOST_MS = 10_000;
+const CHECK_MS = 250;
 
 /**
  * @import { Peer } from "./whip.js"
@@ -35,6 +39,7 @@ export async function watchStream(video, options) {
  */
 async function watchOnce(video, { url, iceServers, token }) {
   const pc = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
+  const channel = pc.createDataChannel("control"); // over which the server says that the video has ended
   /** @type {Peer} */
   const peer = { pc, resource: null };
   try {
@@ -45,8 +50,9 @@ async function watchOnce(video, { url, iceServers, token }) {
     peer.resource = await negotiate(pc, url, token);
     video.srcObject = new MediaStream([receiver.track, sound.track]);
     play(video);
-    await ended(pc);
+    await ended(pc, channel, receiver, (silent) => video.classList.toggle("silent", silent));
   } finally {
+    video.classList.remove("silent");
     close(peer, token);
     video.srcObject = null;
   }
@@ -68,16 +74,41 @@ async function play(video) {
 }
 
 /**
+ * Wait for the end of a viewing: the server says so, the connection ends, or nothing comes for long.
+ *
  * @param {RTCPeerConnection} pc
+ * @param {RTCDataChannel} channel
+ * @param {RTCRtpReceiver} receiver of the video.
+ * @param {(silent: boolean) => void} onSilence called when no video comes for a moment, and when it comes again.
  * @returns {Promise<void>}
  */
-function ended(pc) {
+function ended(pc, channel, receiver, onSilence) {
   return new Promise((resolve) => {
-    let grace = setTimeout(resolve, 5 * GRACE_MS); // to connect at all
-    pc.addEventListener("connectionstatechange", () => {
-      clearTimeout(grace);
-      if (["failed", "closed"].includes(pc.connectionState)) resolve();
-      if (pc.connectionState === "disconnected") grace = setTimeout(resolve, GRACE_MS);
-    });
+    let [packets, heardAt] = [0, performance.now()];
+    const check = async () => {
+      const now = performance.now();
+      const received = await packetsOf(receiver);
+      if (received !== packets) [packets, heardAt] = [received, now];
+      onSilence(packets > 0 && now - heardAt > SILENCE_MS);
+      if (now - heardAt > (packets > 0 ? LOST_MS : CONNECT_MS)) end();
+    };
+    const timer = setInterval(check, CHECK_MS);
+    const end = () => {
+      clearInterval(timer);
+      resolve();
+    };
+    channel.addEventListener("message", ({ data }) => typeof data === "string" && data.includes('"bye"') && end());
+    channel.addEventListener("close", end);
+    receiver.transport?.addEventListener("statechange", () => receiver.transport?.state === "closed" && end());
+    pc.addEventListener("connectionstatechange", () => ["failed", "closed"].includes(pc.connectionState) && end());
   });
+}
+
+/**
+ * @param {RTCRtpReceiver} receiver
+ * @returns {Promise<number>} how many packets it has received.
+ */
+async function packetsOf(receiver) {
+  for (const report of (await receiver.getStats()).values()) if (report.type === "inbound-rtp") return report.packetsReceived;
+  return 0;
 }

@@ -122,14 +122,19 @@ class ChildControls(Controls):
     """Share of the second parent and age of the child. Without a photo nothing is edited."""
 
     photo: str = photo_field("Second parent")
-    genes: float = Field(0.5, ge=0, le=1, title="Share of the second parent", json_schema_extra={"step": 0.01})
+    genes: float = Field(
+        0.5, ge=0, le=1, title="Share of the second parent", json_schema_extra={"step": 0.01, "needs": "photo"}
+    )
     age: float | None = Field(
-        15.0, ge=YOUNGEST, le=40, title="Child's age", json_schema_extra={"unit": "years", "step": 1}
+        15.0, ge=YOUNGEST, le=40, title="Child's age", json_schema_extra={"unit": "years", "step": 1, "needs": "photo"}
     )
 
     def neutral(self) -> bool:
         """No second parent."""
         return not self.photo
+
+    def idle(self) -> str:
+        return "" if self.photo else "choose a photo of the second parent"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import cv2
 import numpy as np
@@ -38,12 +39,13 @@ from models.embedded.attributes import (
 )
 from models.embedded.hair_removal import remove_hair
 from models.embedded.latent import EmbeddedLatent
-from models.embedded.pigment import grey_hair, hair_light, restore_pigment
+from models.embedded.pigment import grey_hair, hair_look, restore_pigment
 from models.embedded.scalp import ScalpModel, head_map, outline_features, skin_tone
 from models.embedded.skin import Skin, visibility_gain
 from models.embedded.smile import Smile
+from models.embedded.strands import LOOK_LENGTH, Lit, Look, measure_light
 from models.face.canvas import Canvas, covered
-from models.face.imaging import smoothstep
+from models.face.imaging import LOG_OFFSET, smoothstep
 from models.face.texture_space import FaceSpace, Fit
 
 
@@ -62,8 +64,8 @@ class Steering:
 
     hat: tuple[float, float] = (0.24, 0.38)
     most_bald: float = 0.95
-    greying: tuple[float, float] = (40.0, 90.0)
-    most_greying: float = 0.85
+    greying: tuple[float, float] = (38.0, 78.0)
+    most_greying: float = 0.95
     thin: tuple[float, float] = (0.1, 0.4)
     least_grey: tuple[float, float] = (0.1, 0.35)
 
@@ -71,12 +73,21 @@ class Steering:
 STEERING = Steering()
 
 
-class EmbeddedControls(Controls):
-    """Age, baldness, grey hair and a smile."""
+YOUNGEST, OLDEST = 15.0, 85.0
+"""Ages that can be asked for, years."""
 
-    age: float | None = Field(None, ge=15, le=85, title="Age", json_schema_extra={"unit": "years", "step": 1})
+Years = Annotated[float, Field(ge=YOUNGEST, le=OLDEST)]
+Difference = Annotated[str, Field(pattern=r"^[+-][1-9][0-9]?$", json_schema_extra={"format": "difference"})]
+"""Years from the age that is read of each face, such as "+20"."""
+
+
+class EmbeddedControls(Controls):
+    """Age in years, or as a difference from each face's own; baldness, grey hair and a smile."""
+
+    age: Years | Difference | None = Field(None, title="Age", json_schema_extra={"unit": "years", "step": 1})
     bald: float = Field(0.0, ge=0, le=1, title="Bald", json_schema_extra={"step": 0.01})
     hair_grey: float = Field(0.0, ge=0, le=1, title="Grey hair", json_schema_extra={"step": 0.01})
+    grey_brows: bool = Field(True, title="Grey brows and beard too")
     smile: float = Field(0.0, ge=-1, le=1, title="Smile", json_schema_extra={"step": 0.01})
 
 
@@ -87,6 +98,7 @@ class EmbeddedEditor(Editor[EmbeddedControls]):
     crop = CropSpec(convention="ffhq", size=320, margin=1.25)
     Controls = EmbeddedControls
     encode_seconds = 0.2
+    steady_light = True
 
     def __init__(
         self,
@@ -135,14 +147,16 @@ class EmbeddedEditor(Editor[EmbeddedControls]):
         }
         folds = self._ager.run(inputs)["folds"][0, 0]
         older = np.float32(visibility_gain(skin)) * (self._skin.older(texture, male) + folds[..., None])
-        hair = np.float32(0) if crop.masks is None else hair_light(crop.image, crop.masks.hair)
+        hair = None if crop.masks is None else hair_look(crop.image, crop.masks.hair)
         return EmbeddedLatent(
             attributes=attributes,
             light=self._scalp.light(texture, hidden),
             skin=skin,
-            hair_light=np.array([hair], np.float32),
+            lit=measure_light(crop.image, np.exp(skin) - np.float32(LOG_OFFSET)).pack(),
+            hair=np.zeros(LOOK_LENGTH, np.float32) if hair is None else hair.pack(),
             older=compress_change(older),
             younger=compress_change(self._skin.younger(texture, male)),
+            greyed=compress_change(self._skin.greyed(texture, male)),
         ).pack()
 
     def steer(self, latent: Latent, controls: EmbeddedControls) -> Latent:
@@ -152,9 +166,10 @@ class EmbeddedEditor(Editor[EmbeddedControls]):
         grey = controls.hair_grey
         bare = 1 - float(smoothstep(now[HAT], *STEERING.hat))
         if controls.age is not None:
-            wanted[AGE] = controls.age / 100
+            age = target_age(controls.age, float(now[AGE]) * 100)
+            wanted[AGE] = age / 100
             low, high = STEERING.greying
-            due = STEERING.most_greying * smoothstep(np.array([now[AGE] * 100, controls.age]), low, high)
+            due = STEERING.most_greying * smoothstep(np.array([now[AGE] * 100, age]), low, high)
             grey = max(grey, float(due[1] - due[0]))
             if grey == 0 and due[1] < due[0]:
                 thick = 1 - float(smoothstep(now[BALD], *STEERING.thin))
@@ -172,7 +187,7 @@ class EmbeddedEditor(Editor[EmbeddedControls]):
             crop: the face, with its mesh; without masks hair is not touched.
             latent: what `encode` read, smoothed or not.
             steered: what `steer` made of it.
-            controls: of no influence: what they ask for is in `steered`.
+            controls: whether brows and beard turn grey with the hair; all else that they ask for is in `steered`.
 
         Returns:
             A warp and a residual for age, smile and grey hair, a replacement for lost hair; the mask is 0
@@ -191,15 +206,21 @@ class EmbeddedEditor(Editor[EmbeddedControls]):
         grey = _fraction(now[GREY], wanted[GREY])
         fit = self._fit(crop)
         delta = flow = image = opacity = turned = None
-        if years != 0 or smile != 0:
+        grey_face = grey if controls.grey_brows else 0.0
+        if years != 0 or smile != 0 or grey_face > 0:
             moves, change = self._face_changes(own, years, smile)
+            if grey_face > 0:
+                change = change + decompress_change(own.greyed) * np.float32(grey_face)
             flow, delta, support = self._canvas.draw(self._space, fit, crop, moves=moves, change=change)
             mask = np.maximum(mask, support)
-        if crop.masks is not None and grey > 0:
-            turned = grey_hair(crop.image, crop.masks.hair, skin=own.skin, light=own.hair_light[0], amount=grey)
-        elif crop.masks is not None and wanted[GREY] < now[GREY]:
-            back = _lost(now[GREY], wanted[GREY])
-            turned = restore_pigment(crop.image, crop.masks.hair, skin=own.skin, light=own.hair_light[0], amount=back)
+        if crop.masks is not None and own.hair.any():
+            hair = crop.masks.hair * (1 - crop.masks.occluder)
+            look, light = Look.unpack(own.hair), Lit.unpack(own.lit)
+            if grey > 0:
+                turned = grey_hair(crop, hair, now=look, light=light, amount=grey)
+            elif wanted[GREY] < now[GREY]:
+                back = _lost(now[GREY], wanted[GREY])
+                turned = restore_pigment(crop, hair, now=look, light=light, amount=back)
         if turned is not None:
             delta = turned[0] if delta is None else cv2.add(delta, turned[0], dst=delta)
             mask = np.maximum(mask, turned[1])
@@ -257,6 +278,19 @@ def load(load_engine: Callable[[Path], Engine], folder: Path) -> EmbeddedEditor:
         smile=smile,
         scalp=ScalpModel.from_tables(tables),
     )
+
+
+def target_age(wanted: float | str, own: float) -> float:
+    """The age to show, in years.
+
+    Args:
+        wanted: the age, or a difference such as "-20", which ends at `YOUNGEST` and `OLDEST`.
+        own: age that was read of the face; one beyond these bounds is where a difference ends.
+    """
+    if not isinstance(wanted, str):
+        return wanted
+    years = int(wanted)
+    return min(own + years, max(own, OLDEST)) if years > 0 else max(own + years, min(own, YOUNGEST))
 
 
 def _towards_one(value: np.float32, control: float) -> np.float32:

@@ -1,13 +1,11 @@
 """Hair dye: another colour on the camera's own hair, with its lights, shadows and strands.
 
-No network of its own: the segmenter says where hair is, the rest is colour arithmetic in CIE Lab. Bleaching follows
-what bleach does. Pigment goes, so shadows rise with the albedo, while specular highlights, which never had pigment,
-keep their level (a shoulder towards white); roots stay darker and warmer; chroma fades towards black and white.
+No network of its own: the segmenter says where hair is, `models.embedded.strands` gives it another look. Roots stay
+darker where dark hair is bleached.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import cv2
@@ -17,57 +15,72 @@ from pydantic import Field
 from models.arrays import Floats, Latent
 from models.crops import CropSpec
 from models.editor import Controls, Crop, Edit, Editor, Masks
+from models.embedded.strands import (
+    FILTER,
+    LIT_LENGTH,
+    LOOK_LENGTH,
+    Lit,
+    Look,
+    look_of,
+    measure_light,
+    measure_look,
+    repaint,
+)
 from models.face.imaging import guided_filter
 
 Preset = Literal["black", "brown", "blond", "red", "grey", "white", "custom"]
 
 PRESETS: dict[str, tuple[float, float, float]] = {
-    "black": (8.0, 0.5, -1.0),
-    "brown": (25.0, 6.5, 11.5),
-    "blond": (67.0, 5.0, 26.0),
-    "red": (38.0, 25.0, 29.0),
-    "grey": (56.0, -0.3, -1.0),
-    "white": (80.0, -0.3, 3.0),
+    "black": (10.0, 0.5, -1.0),
+    "brown": (27.0, 6.5, 11.5),
+    "blond": (64.0, 4.0, 22.0),
+    "red": (37.0, 24.0, 28.0),
+    "grey": (57.0, -0.3, -0.5),
+    "white": (78.0, -0.3, 3.0),
 }
-"""CIE Lab (D65) of dyed hair at its median under ordinary room light."""
+"""CIE Lab (D65) of dyed hair at its median under white room light."""
 
-LIGHTNESS, GREEN_RED, BLUE_YELLOW, SPREAD, SKIN, FRACTION = range(6)
-"""The latent's numbers: hair's median L, a, b; half its 10..90 % range of L; skin's median L; share of the crop."""
+FRACTION = LOOK_LENGTH + LIT_LENGTH
+"""Place in the latent of the share of the crop that is hair, behind its `Look` and the `Lit` of the face."""
+LENGTH = FRACTION + 1
 
 LEAST_HAIR = 0.004
 """Below this share of the crop there is nothing to dye: a bald head must not flicker."""
 BORDER = 0.09
 """Share of the crop over which the dye fades towards its border, where longer hair would otherwise be cut in a line."""
-HAIR_SPREAD = 24.0
-"""Half the 10..90 % range of L* that bleached hair shows; more looks like tinsel."""
-LIGHT_CONTRAST = 1.5
-"""Largest slope of the lightness curve: dark hair holds little but camera noise to expand."""
-DARK_CONTRAST = 0.8
-"""Least slope of the lightness curve, so that darkened hair keeps its strands."""
+USUAL_SKIN = (201.0, 149.0, 127.0)
+"""RGB of a face's skin where none is seen."""
+ROOTS = 0.45
+"""How much less the roots of dark hair are bleached than its ends."""
+BLEACHED = 1.3
+"""Rise of the level, log units, that counts as full bleach."""
 BAND_SIGMA = 3.5
 """Half the width in crop pixels of the band along the mask's edge in which colour decides."""
 MEAN_WINDOW = 26
 """Side in crop pixels of the window for the colours of hair and surroundings."""
 UNLIKE = 0.16
 """Distance in RGB (0..1) at which hair and surroundings count as told apart."""
-FLAT = 3e-3
-"""Variance of lightness (in 0..1) below which a patch is smooth hair with noise rather than strands."""
-NOISE_L = 1.8
-"""Lightness detail below this is taken for camera noise and is not amplified."""
 
 
 class HairControls(Controls):
     """Colour and strength of the dye."""
 
-    colour: Preset = Field("brown", title="Hair colour")
+    colour: Preset | None = Field(None, title="Hair colour", json_schema_extra={"wakes": {"amount": 1.0}})
     custom: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = Field(
-        "#7a3fbf", title="Own colour", json_schema_extra={"format": "color", "photo": "From a photo…"}
+        "#7a3fbf",
+        title="Own colour",
+        json_schema_extra={
+            "format": "color",
+            "photo": "From a photo…",
+            "sets": {"colour": "custom"},
+            "wakes": {"amount": 1.0},
+        },
     )
-    amount: float = Field(0.0, ge=0, le=1, title="Amount", json_schema_extra={"step": 0.01})
+    amount: float = Field(1.0, ge=0, le=1, title="Amount", json_schema_extra={"step": 0.01, "needs": "colour"})
 
     def neutral(self) -> bool:
-        """No dye: whatever colour is chosen."""
-        return self.amount == 0
+        """No dye: no colour, or none of it."""
+        return self.colour is None or self.amount == 0
 
 
 class Hair(Editor[HairControls]):
@@ -80,42 +93,45 @@ class Hair(Editor[HairControls]):
     crop = CropSpec("ffhq", 256, 1.5)
     Controls = HairControls
     latent_seconds = 0.6
+    encode_seconds = 0.1
+    steady_light = True
 
     def encode(self, crop: Crop, controls: HairControls) -> Latent:
-        """Measure the hair.
+        """Measure the hair and the light on the face.
 
         Args:
             crop: with `masks`.
 
         Returns:
-            (6,) float32: see `LIGHTNESS` and its neighbours. All zeros where there is too little hair.
+            (LENGTH,) float32: `Look`, `Lit`, and the share of the crop that is hair. All zeros where there is too
+            little hair.
 
         Raises:
             ValueError: the crop has no masks.
         """
         masks = _masks(crop)
-        side = len(masks.hair)
-        small = cv2.resize(crop.image, (side, side), interpolation=cv2.INTER_AREA)
-        lab = cv2.cvtColor(small.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2LAB)
-        hair = lab[masks.hair * (1 - masks.occluder) > 0.7]
+        size, side = len(crop.image), len(masks.hair)
         fraction = float(masks.hair.mean())
-        if fraction < LEAST_HAIR or len(hair) < 16:
-            return np.zeros(6, np.float32)
-        skin = lab[..., 0][masks.face * (1 - masks.occluder) > 0.7]
-        low, high = np.percentile(hair[:, 0], (10, 90))
-        skin_lightness = float(np.median(skin)) if len(skin) else 60.0
-        return np.array([*np.median(hair, axis=0), (high - low) / 2, skin_lightness, fraction], np.float32)
+        if fraction < LEAST_HAIR:
+            return np.zeros(LENGTH, np.float32)
+        free = cv2.resize(masks.hair * (1 - masks.occluder), (size, size), interpolation=cv2.INTER_LINEAR)
+        look = measure_look(crop.image.astype(np.float32), np.asarray(free, np.float32))
+        if look is None:
+            return np.zeros(LENGTH, np.float32)
+        small = cv2.resize(crop.image, (side, side), interpolation=cv2.INTER_AREA)
+        skin = small[masks.face * (1 - masks.occluder) > 0.7].astype(np.float32)
+        usual = np.asarray(np.median(skin, axis=0) if len(skin) else USUAL_SKIN, np.float32)
+        return np.concatenate([look.pack(), measure_light(crop.image, usual).pack(), [fraction]]).astype(np.float32)
 
     def steer(self, latent: Latent, controls: HairControls) -> Latent:
-        """The statistics that the dyed hair shall have: (6,) float32."""
+        """The look that the dyed hair shall have, (LENGTH,) float32."""
         steered = latent.copy()
-        if controls.amount == 0 or latent[FRACTION] < LEAST_HAIR:
+        if controls.colour is None or controls.amount == 0 or latent[FRACTION] < LEAST_HAIR:
             return steered
-        target = np.array(custom_lab(controls.custom) if controls.colour == "custom" else PRESETS[controls.colour])
-        # a preset is a colour under room light; a dim picture has dim blond
-        if controls.colour != "custom":
-            target[0] *= np.clip((latent[SKIN] * 0.5 + 35) / 67, 0.78, 1.04)
-        steered[:3] += controls.amount * (target - latent[:3]).astype(np.float32)
+        own_choice = controls.colour == "custom"
+        lab = custom_lab(controls.custom) if own_choice else PRESETS[controls.colour]
+        wanted = Lit.unpack(latent[LOOK_LENGTH:]).on(look_of(_rgb_of_lab(lab)))
+        steered[:LOOK_LENGTH] = Look.unpack(latent).towards(wanted, controls.amount).pack()
         return steered
 
     def read_photo(self, crop: Crop) -> dict[str, Any]:
@@ -127,7 +143,10 @@ class Hair(Editor[HairControls]):
         latent = self.encode(crop, HairControls())
         if latent[FRACTION] < LEAST_HAIR:
             raise ValueError("no hair in this photo: choose one that shows it")
-        return {"colour": "custom", "custom": hex_of_lab(latent[:SPREAD]), "amount": 1.0}
+        look, light = Look.unpack(latent), Lit.unpack(latent[LOOK_LENGTH:])
+        luminance = np.exp(look.level - light.exposure) - FILTER.offset
+        rgb = np.clip(luminance * look.colour / light.tint, 0, 255).round().astype(int)
+        return {"colour": "custom", "custom": "#" + "".join(f"{value:02x}" for value in rgb), "amount": 1.0}
 
     def knows_photo(self, id: str) -> bool:
         """Always: nothing is kept but the colour."""
@@ -145,14 +164,25 @@ class Hair(Editor[HairControls]):
         area = _area(coarse)
         if area is None:
             return Edit(mask=mask, delta=delta)
-        image = crop.image[area].astype(np.float32) / np.float32(255)
-        mask[area] = strand_mask(image, coarse[area])
+        picture = crop.image[area].astype(np.float32)
+        weight = strand_mask(picture / np.float32(255), coarse[area])
+        mask[area] = cv2.dilate((weight > 0).astype(np.float32), np.ones((3, 3), np.uint8))
         if masks.occluder.max() > 0.05:
             occluder = cv2.resize(masks.occluder, (size, size), interpolation=cv2.INTER_LINEAR)
             mask *= 1 - np.clip(occluder * 1.6 - 0.2, 0, 1)
         mask *= _border_fade(size)
-        roots = _roots(crop, masks, size)[area]
-        delta[area] = 255 * (recolour(image, latent, steered, roots) - image)
+        now, wanted = Look.unpack(latent), Look.unpack(steered)
+        bleach = float(np.clip((wanted.level - now.level) / BLEACHED, 0, 1))
+        amount = 1 - np.float32(ROOTS * bleach) * _roots(crop, masks, size)[area]
+        delta[area] = repaint(
+            picture,
+            np.clip(weight, 0, 1),
+            now=now,
+            wanted=wanted,
+            amount=amount,
+            steady=None if crop.steady_light is None else crop.steady_light[area],
+        )
+
         # smoothed statistics may lag behind the hair that is there: no hair, no dye
         mask *= np.float32(np.clip(latent[FRACTION] / LEAST_HAIR - 1, 0, 1))
         return Edit(mask=mask, delta=delta)
@@ -165,82 +195,10 @@ def custom_lab(colour: str) -> tuple[float, float, float]:
     return lightness, a, b
 
 
-def hex_of_lab(lab: Floats) -> str:
-    """`#rrggbb` of a colour (3,) in CIE Lab (D65)."""
-    rgb = cv2.cvtColor(np.asarray(lab, np.float32).reshape(1, 1, 3), cv2.COLOR_LAB2RGB)[0, 0]
-    red, green, blue = (round(255 * float(value)) for value in np.clip(rgb, 0, 1))
-    return f"#{red:02x}{green:02x}{blue:02x}"
-
-
-def recolour(image: Floats, latent: Latent, steered: Latent, roots: Floats) -> Floats:
-    """Move hair from one median colour to another.
-
-    Args:
-        image: (H, W, 3) float32 RGB in [0, 1].
-        latent: statistics of the hair now.
-        steered: statistics wanted.
-        roots: (H, W) float32 in [0, 1], 1 where hair leaves the scalp.
-
-    Returns:
-        (H, W, 3) float32 RGB in [0, 1].
-    """
-    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB)
-    lightness = np.ascontiguousarray(lab[..., 0])
-    now = float(np.clip(latent[LIGHTNESS], 4, 96))
-    want = float(np.clip(steered[LIGHTNESS], 4, 96))
-    bleach = float(np.clip((want - now) / 40, 0, 1))
-    curve = _Curve.between(now, want, float(latent[SPREAD]))
-    unit = np.asarray(lightness / 100, np.float32)
-    base = guided_filter(unit, unit, 3, FLAT) * 100
-    detail = lightness - base
-    moved, slope = curve.apply(base)
-    slope = np.clip(slope, 0.9, 1.5)
-    power = detail * detail
-    gain = 1 + (slope - 1) * power / (power + NOISE_L**2)
-    gain = np.where(slope < 1, slope, gain)
-    result = moved + detail * gain
-    # bleach takes hold late where the scalp keeps the hair warm and new
-    result -= 11 * bleach * roots * np.clip(result / 70, 0, 1)
-    result = np.clip(result, 0, 100)
-
-    chroma = np.clip((result + 6) / (want + 6), 0, 1.15) ** 0.7
-    towards_white = np.clip((result - max(want, 55)) / max(100 - max(want, 55), 1), 0, 1)
-    chroma = chroma * (1 - 0.65 * towards_white)
-    shadow = bleach * np.clip((want - result) / 40, 0, 1)
-    keep = 0.45
-    for channel, warmth in ((GREEN_RED, 2.5), (BLUE_YELLOW, 5.0)):
-        own = lab[..., channel] - latent[channel]
-        warm = warmth * np.clip(np.hypot(steered[GREEN_RED], steered[BLUE_YELLOW]) / 20, 0, 1)
-        lab[..., channel] = steered[channel] * chroma + keep * own + warm * (shadow + 0.7 * bleach * roots)
-    lab[..., 0] = result
-    dyed: Floats = np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB), 0, 1)
-    return dyed
-
-
-@dataclass(frozen=True, slots=True)
-class _Curve:
-    """Lightness to lightness: `now` goes to `want`, with a toe towards black and a shoulder towards white.
-
-    Around the median lightness follows a change of albedo (L* + 16 goes with the cube root of luminance), held within
-    the contrast that real hair has. The shoulder keeps highlights, which never had pigment, from burning out.
-    """
-
-    now: float
-    want: float
-    slope: float
-
-    @staticmethod
-    def between(now: float, want: float, spread: float) -> _Curve:
-        albedo = (want + 16) / (now + 16)
-        most = float(np.clip(HAIR_SPREAD / max(spread, 1.0), 1.0, LIGHT_CONTRAST))
-        return _Curve(now, want, float(np.clip(albedo, DARK_CONTRAST, most)))
-
-    def apply(self, lightness: Floats) -> tuple[Floats, Floats]:
-        """The lightness wanted and the curve's slope there."""
-        away = self.slope * (lightness - self.now)
-        toe, shoulder = 0.9 * self.want, 100 - self.want
-        below, above = np.exp(np.minimum(away, 0) / toe), np.exp(-np.maximum(away, 0) / shoulder)
-        return self.want + toe * (below - 1) + shoulder * (1 - above), self.slope * below * above
+def _rgb_of_lab(lab: tuple[float, float, float]) -> Floats:
+    """(3,) float32 RGB, 0..255, of a colour in CIE Lab (D65)."""
+    rgb = cv2.cvtColor(np.array([[lab]], np.float32), cv2.COLOR_LAB2RGB)[0, 0]
+    return np.asarray(255 * np.clip(rgb, 0, 1), np.float32)
 
 
 def strand_mask(image: Floats, coarse: Floats) -> Floats:

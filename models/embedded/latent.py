@@ -10,6 +10,7 @@ from models.arrays import Floats, Latent
 from models.embedded.ageing import COMPRESSED
 from models.embedded.attributes import ATTRIBUTES
 from models.embedded.scalp import LIGHT_MODES
+from models.embedded.strands import LIT_LENGTH, LOOK_LENGTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,21 +21,26 @@ class EmbeddedLatent:
         attributes: (8,), in the order of `models.embedded.attributes.ATTRIBUTES`.
         light: (LIGHT_MODES,), the light on the face, from `ScalpModel.light`.
         skin: (3,), median log colour of the face.
-        hair_light: (1,), mean luminance of the hair, 0..255.
+        lit: (LIT_LENGTH,), the light on the face against white room light, a packed `models.embedded.strands.Lit`.
+        hair: (LOOK_LENGTH,), a packed `models.embedded.strands.Look`; zeros where there is no hair.
         older: (COMPRESSED,), change of skin in `AGEING_YEARS`, from `models.embedded.ageing.compress_change`.
-        younger: as `older`, towards youth. Both stick to the skin: they are drawn a few times a second.
+        younger: as `older`, towards youth.
+        greyed: as `older`, what turns brows and beard grey. All three stick to the skin: they are drawn a few times a
+            second.
     """
 
     attributes: Floats
     light: Floats
     skin: Floats
-    hair_light: Floats
+    lit: Floats
+    hair: Floats
     older: Floats
     younger: Floats
+    greyed: Floats
 
     def pack(self) -> Latent:
         """One array, (LENGTH,) float32."""
-        parts = (self.attributes, self.light, self.skin, self.hair_light, self.older, self.younger)
+        parts = (self.attributes, self.light, self.skin, self.lit, self.hair, self.older, self.younger, self.greyed)
         return np.concatenate(parts).astype(np.float32, copy=False)
 
     @staticmethod
@@ -48,6 +54,6 @@ class EmbeddedLatent:
         return replace(self, attributes=attributes)
 
 
-SIZES = (len(ATTRIBUTES), LIGHT_MODES, 3, 1, COMPRESSED, COMPRESSED)
+SIZES = (len(ATTRIBUTES), LIGHT_MODES, 3, LIT_LENGTH, LOOK_LENGTH, COMPRESSED, COMPRESSED, COMPRESSED)
 """Lengths of the parts, in the order of the fields."""
 LENGTH = sum(SIZES)

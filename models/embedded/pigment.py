@@ -1,195 +1,103 @@
 """The pigment of hair: removed for grey hair, restored for hair that grows young again.
 
-Only the broad light of the hair changes; its strands are added back unchanged. Camera noise, which is strong relative
-to the little light of dark hair, is therefore not amplified when dark hair turns white.
+The change is made at half the crop's resolution: strands finer than that stay the camera's own.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from models.arrays import Floats
+from models.arrays import Floats, Image
+from models.editor import Crop
 from models.embedded.hair import strand_mask
-from models.face.imaging import LOG_OFFSET, LUMINANCE, smoothstep
+from models.embedded.strands import FILTER, HALF_FILTER, Lit, Look, look_of, measure_look, repaint
+from models.face.imaging import LUMINANCE, smoothstep
 
-
-@dataclass(frozen=True, slots=True)
-class GreyHair:
-    """What grey hair looks like. Luminances are 0..255.
-
-    Attributes:
-        white_to_skin: luminance of white hair over that of the face's skin: as bright as the light allows.
-        white: RGB of white hair at luminance 1.
-        rise: share of the way to white that grey hair goes.
-        strand_gain: contrast of grey strands over that of dark ones, where they stand out from the noise.
-        noise: contrast of a strand that is noise half of the time.
-    """
-
-    white_to_skin: float = 0.9
-    white: tuple[float, float, float] = (1.0, 0.99, 0.97)
-    rise: float = 0.8
-    strand_gain: float = 1.3
-    noise: float = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class BrownHair:
-    """What hair with its pigment restored looks like.
-
-    Attributes:
-        brown_to_skin: luminance of brown hair over that of the face's skin.
-        brown: RGB of brown hair at luminance 1.
-        amount: share of the way to brown that grey hair goes.
-    """
-
-    brown_to_skin: float = 0.33
-    brown: tuple[float, float, float] = (1.22, 0.95, 0.72)
-    amount: float = 0.9
-
-
-GREY = GreyHair()
-BROWN = BrownHair()
-WHITE_SCALE = (*np.array(GREY.white, np.float32).tolist(), 0.0)
-BROWN_SCALE = (*np.array(BROWN.brown, np.float32).tolist(), 0.0)
-"""Factors per channel, as OpenCV wants them."""
-STRANDS_SIGMA = 4.0
-"""Gaussian that separates strands from the broad light of hair, half crop pixels."""
+GREY = look_of(np.array([139, 135, 127], np.float32))
+"""Grey and white hair in white room light, the median over portraits of people who have it."""
+BROWN = look_of(np.array([68, 51, 39], np.float32))
+"""Brown hair in the same light."""
+RESTORED = 0.95
+"""Share of the way to brown that grey hair goes at most."""
+GREYNESS = (-0.1, 0.45)
+"""Distance of a pixel's log light above that of brown hair from which it gets pigment, and at which it gets all."""
 LEAST_HAIR = 0.02
 """Hair probability from which a pixel is processed."""
-SURE = 0.7
-"""Hair probability from which a pixel counts for the luminance of the hair."""
-LEAST_LIGHT = 8.0
-"""Lower bound of the luminance of hair, 0..255."""
+ROOM = 6
+"""Half crop pixels around the hair that are processed with it: the filters look so far."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hair:
-    """The part of a crop that holds hair, at half resolution.
-
-    Attributes:
-        box: its rows and columns, half crop pixels.
-        picture: (H, W, 3) float32 RGB.
-        weight: (H, W) float32 in 0..1, how much of a pixel is hair.
-        broad: (H, W) float32, luminance without strands.
-        strands: (H, W) float32, luminance minus `broad`.
-    """
-
-    box: tuple[slice, slice]
-    picture: Floats
-    weight: Floats
-    broad: Floats
-    strands: Floats
-
-
-def hair_light(image: NDArray[np.uint8], hair: Floats) -> np.float32:
-    """Mean luminance of the hair, 0..255; 0 where there is none.
+def hair_look(image: Image, hair: Floats) -> Look | None:
+    """The look of the hair of a crop; None where there is too little.
 
     Args:
         image: (S, S, 3) uint8 RGB crop.
         hair: (M, M) float32, hair probability over the crop.
     """
-    sure = hair > SURE
-    if not sure.any():
-        return np.float32(0)
-    small = cv2.resize(image, hair.shape[::-1], interpolation=cv2.INTER_AREA)
-    return np.float32((small[sure] @ LUMINANCE).mean())
+    half = len(image) // 2
+    picture = cv2.resize(image, (half, half), interpolation=cv2.INTER_AREA).astype(np.float32)
+    return measure_look(picture, _sized(hair, half), HALF_FILTER)
 
 
-def grey_hair(
-    image: NDArray[np.uint8], hair: Floats, *, skin: Floats, light: np.float32, amount: float
-) -> tuple[Floats, Floats]:
-    """Turn hair grey: remove its pigment, keep its light and strands.
+def grey_hair(crop: Crop, hair: Floats, *, now: Look, light: Lit, amount: float) -> tuple[Floats, Floats]:
+    """Turn hair grey; half way some strands are white and others still dark.
 
     Args:
-        image: (S, S, 3) uint8 RGB crop.
+        crop: the face.
         hair: (M, M) float32, hair probability over the crop.
-        skin: (3,) float32, median log colour of the face, a measure of the light.
-        light: `hair_light` of this hair, smoothed or not.
+        now: `hair_look` of this hair, smoothed over time or not.
+        light: the light on the face.
         amount: 0..1.
 
     Returns:
         (S, S, 3) float32 RGB, the residual, 0 without hair; and (S, S) float32, 1 where it may differ from 0.
     """
-    found = _hair_of(image, hair)
-    if found is None:
-        return _nothing(len(image))
-    usual = max(float(light), LEAST_LIGHT)
-    white = max(GREY.white_to_skin * _skin_light(skin), usual)
-    lights = np.sqrt(np.clip(found.broad / usual, 0, 1.7))
-    lifted = found.broad + np.float32(GREY.rise * (white - usual)) * (0.5 + 0.5 * lights)
-    power = found.strands * found.strands
-    strands = found.strands * (1 + (GREY.strand_gain - 1) * power / (power + GREY.noise * GREY.noise))
-    grey = np.minimum(lifted + strands, np.maximum(found.broad + found.strands, np.float32(1.1 * white)))
-    # half way, single strands are white while others are still dark
-    salt = np.clip(1 + found.strands / (found.broad + LOG_OFFSET) * (2 * (1 - amount)), 0.4, 1.6)
-    weight: Floats = np.clip(found.weight * salt * np.float32(amount), 0, 1)
-    return _residual(
-        found,
-        cv2.multiply(cv2.merge([grey, grey, grey]), WHITE_SCALE),
-        weight,
-        len(image),
-    )
+    wanted = light.on(GREY)
+    # hair that is lighter than grey hair, white or blond, keeps its light
+    wanted = Look(max(wanted.level, now.level), wanted.broad, wanted.fine, wanted.colour)
+    return _repainted(crop, hair, now=now, wanted=wanted, amount=amount, spared=None)
 
 
-def restore_pigment(
-    image: NDArray[np.uint8], hair: Floats, *, skin: Floats, light: np.float32, amount: float
+def restore_pigment(crop: Crop, hair: Floats, *, now: Look, light: Lit, amount: float) -> tuple[Floats, Floats]:
+    """Give grey hair brown pigment; dark hair stays. Arguments and results are those of `grey_hair`."""
+    wanted = light.on(BROWN)
+    return _repainted(crop, hair, now=now, wanted=wanted, amount=RESTORED * amount, spared=wanted.level)
+
+
+def _repainted(
+    crop: Crop, hair: Floats, *, now: Look, wanted: Look, amount: float, spared: float | None
 ) -> tuple[Floats, Floats]:
-    """Restore the colour of grey hair; dark hair stays. Arguments and results are those of `grey_hair`."""
-    found = _hair_of(image, hair)
-    if found is None:
-        return _nothing(len(image))
-    brown = np.float32(BROWN.brown_to_skin * _skin_light(skin))
-    lights = brown * np.power(np.clip(found.broad / max(float(light), LEAST_LIGHT), 0.25, 1.8), 0.7)
-    strands = np.clip(1 + found.strands / (found.broad + LOG_OFFSET), 0.6, 1.6)
-    wanted = np.minimum(lights * np.power(strands, 1.3), found.broad + found.strands)
-    lighter = smoothstep(found.broad / lights, 1.0, 1.6)
-    weight: Floats = found.weight * np.float32(BROWN.amount * amount) * lighter
-    return _residual(
-        found,
-        cv2.multiply(cv2.merge([wanted, wanted, wanted]), BROWN_SCALE),
-        weight,
-        len(image),
-    )
-
-
-def _hair_of(image: NDArray[np.uint8], hair: Floats) -> Hair | None:
-    half = len(image) // 2
-    coarse = cv2.resize(hair, (half, half), interpolation=cv2.INTER_LINEAR)
+    """`repaint` in the box around the hair; pixels as dark as `spared`, a log luminance, stay."""
+    size, half = len(crop.image), len(crop.image) // 2
+    change, where = np.zeros((size, size, 3), np.float32), np.zeros((size, size), np.float32)
+    coarse = _sized(hair, half)
     rows, columns = np.flatnonzero(coarse.max(1) > LEAST_HAIR), np.flatnonzero(coarse.max(0) > LEAST_HAIR)
-    if not len(rows):
-        return None
-    room = 6
+    if not len(rows) or amount <= 0:
+        return change, where
     box = (
-        slice(max(int(rows[0]) - room, 0), min(int(rows[-1]) + room + 1, half)),
-        slice(max(int(columns[0]) - room, 0), min(int(columns[-1]) + room + 1, half)),
+        slice(max(int(rows[0]) - ROOM, 0), min(int(rows[-1]) + ROOM + 1, half)),
+        slice(max(int(columns[0]) - ROOM, 0), min(int(columns[-1]) + ROOM + 1, half)),
     )
-    fine = tuple(slice(2 * part.start, 2 * part.stop) for part in box)
+    fine = slice(2 * box[0].start, 2 * box[0].stop), slice(2 * box[1].start, 2 * box[1].stop)
     extent = (box[1].stop - box[1].start, box[0].stop - box[0].start)
-    picture = cv2.resize(image[fine], extent, interpolation=cv2.INTER_AREA).astype(np.float32)
-    weight = np.clip(strand_mask(picture * np.float32(1 / 255), coarse[box]), 0, 1)
-    luminance = cv2.transform(picture, LUMINANCE[None])
-    broad = cv2.GaussianBlur(luminance, (0, 0), STRANDS_SIGMA)
-    return Hair(box, picture, weight, broad, luminance - broad)
-
-
-def _residual(hair: Hair, wanted: Floats, weight: Floats, size: int) -> tuple[Floats, Floats]:
-    change, where = _nothing(size)
-    fine = tuple(slice(2 * part.start, 2 * part.stop) for part in hair.box)
-    extent = (fine[1].stop - fine[1].start, fine[0].stop - fine[0].start)
-    moved = cv2.multiply(cv2.subtract(wanted, hair.picture), cv2.merge([weight, weight, weight]))
-    cv2.resize(moved, extent, dst=change[fine], interpolation=cv2.INTER_LINEAR)
+    picture = cv2.resize(crop.image[fine], extent, interpolation=cv2.INTER_AREA).astype(np.float32)
+    steady = crop.steady_light
+    light = cv2.transform(picture, LUMINANCE[None]) if steady is None else _shrunk(steady[fine], extent)
+    weight = np.clip(strand_mask(picture / np.float32(255), coarse[box]), 0, 1)
+    if spared is not None:
+        broad = np.log(cv2.GaussianBlur(light, (0, 0), 1.0) + np.float32(FILTER.offset))
+        weight = weight * smoothstep(broad - np.float32(spared), *GREYNESS)
+    changed = repaint(picture, weight, now=now, wanted=wanted, amount=amount, steady=light, lengths=HALF_FILTER)
+    cv2.resize(changed, (2 * extent[0], 2 * extent[1]), dst=change[fine], interpolation=cv2.INTER_LINEAR)
     near = cv2.dilate((weight > 0).astype(np.float32), np.ones((3, 3), np.uint8))
-    cv2.resize(near, extent, dst=where[fine], interpolation=cv2.INTER_NEAREST)
+    cv2.resize(near, (2 * extent[0], 2 * extent[1]), dst=where[fine], interpolation=cv2.INTER_NEAREST)
     return change, where
 
 
-def _nothing(size: int) -> tuple[Floats, Floats]:
-    return np.zeros((size, size, 3), np.float32), np.zeros((size, size), np.float32)
+def _sized(hair: Floats, size: int) -> Floats:
+    return np.asarray(cv2.resize(hair, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _skin_light(skin: Floats) -> float:
-    return float((np.exp(skin) - LOG_OFFSET) @ LUMINANCE)
+def _shrunk(light: Floats, extent: tuple[int, int]) -> Floats:
+    return np.asarray(cv2.resize(light, extent, interpolation=cv2.INTER_AREA), np.float32)

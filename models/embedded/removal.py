@@ -27,15 +27,19 @@ from models.face.imaging import LOG_OFFSET, LUMINANCE, enlarge, fill, smoothstep
 SIZE = 256
 """Side of the pictures that the network is trained on, pixels. It takes any multiple of 32."""
 REMOVAL = "hair_removal.onnx"
-"""The network in the embedded pack: "given" (N, 9, S, S) -> "drawn" (N, 3, S, S), colours as value / 64 - 2."""
-SPREAD = 7
+"""The network in the embedded pack: "given" (N, 13, S, S) -> "drawn" (N, 3, S, S), colours as value / 64 - 2."""
+SPREAD = 12
 """Margin around the hair that is erased, crop pixels."""
+COVER = 1
+"""Margin around the hair that is hidden from the network, crop pixels."""
 LAST_HAIR = 0.9
 """Where in the order of loss hair goes that hangs beside or below the head."""
-CHANNELS = 9
-GUESS, ERASED, DISTANCE, BODY, PERSON = slice(0, 3), 3, 4, slice(5, 8), 8
+CHANNELS = 13
+GUESS, ERASED, DISTANCE, BODY, PERSON, SEEN, HIDDEN = slice(0, 3), 3, 4, slice(5, 8), 8, slice(9, 12), 12
 """Channels of the input: the picture with the guess in the erased part, how far each pixel is erased (0..1), the signed
-distance to the skull, neighbouring skin and cloth continued over the erased part, and the visible person (0..1).
+distance to the skull, neighbouring skin and cloth continued over the erased part, the visible person (0..1), the
+picture with the guess in the hidden part, and how far each pixel is hidden (0..1). What is erased but not hidden lies
+beside the hair: the network takes over of it what is not hair.
 """
 GREY_LEVELS = 64.0
 """Colours are given as value / 64 - 2."""
@@ -50,6 +54,7 @@ def network_input(
     image: Image,
     *,
     erased: Floats,
+    hidden: Floats,
     person: Floats,
     head: HeadMap,
     light: Floats,
@@ -60,14 +65,15 @@ def network_input(
     Args:
         model: statistics of the scalp.
         image: (S, S, 3) uint8 RGB, the head with its hair; S is a multiple of 32.
-        erased: (S, S) float32 in 0..1, hair and its surroundings: these pixels are not shown.
+        erased: (S, S) float32 in 0..1, hair and its surroundings: these pixels are drawn anew.
+        hidden: (S, S) float32 in 0..1, hair: these pixels are not shown.
         person: (S, S) float32 in 0..1, the person.
         head: polar map of this picture, from `models.embedded.scalp.head_map`.
         light: light coefficients, from `ScalpModel.light`.
         skin: (3,) float32, median log colour of the face.
 
     Returns:
-        (9, S, S) float32; see `GUESS` and the other channels.
+        (13, S, S) float32; see `GUESS` and the other channels.
     """
     size = len(image)
     side = size // COARSE
@@ -85,13 +91,15 @@ def network_input(
     distance = enlarge(head.distance, full)
     inside = smoothstep(distance, -2, 2) * (1 - smoothstep(enlarge(below, full), BELOW_BROWS - 6, BELOW_BROWS + 6))
     guess = enlarge(backdrop, full) + inside[..., None] * (enlarge(scalp, full) - enlarge(backdrop, full))
-    shown = image + erased[..., None] * (guess - image)
+    shown, seen = (image + where[..., None] * (guess - image) for where in (erased, hidden))
     planes = [
         shown / GREY_LEVELS - 2,
         erased,
         np.clip(distance / DISTANCE_SCALE, -1.5, 1.5),
         enlarge(continued, full) / GREY_LEVELS - 2,
         person * (1 - erased),
+        seen / GREY_LEVELS - 2,
+        hidden,
     ]
     return np.ascontiguousarray(np.dstack(planes).transpose(2, 0, 1), np.float32)
 
@@ -134,10 +142,20 @@ def draw_without_hair(
     side = len(image) // COARSE
     coarse_hair = cv2.resize(hair, (side, side), interpolation=cv2.INTER_AREA)
     own = own_hair(coarse_hair, head)
-    erased = erase(enlarge(hair, full) * enlarge(own, full), SPREAD)
+    own_here = enlarge(hair, full) * enlarge(own, full)
+    erased, hidden = erase(own_here, SPREAD), erase(own_here, COVER)
     if not erased.any():
         return np.zeros_like(image), np.zeros(full, np.float32)
-    given = network_input(model, image, erased=erased, person=enlarge(person, full), head=head, light=light, skin=skin)
+    given = network_input(
+        model,
+        image,
+        erased=erased,
+        hidden=hidden,
+        person=enlarge(person, full),
+        head=head,
+        light=light,
+        skin=skin,
+    )
     drawn = network.run({"given": given[None]})["drawn"][0]
     picture = np.clip((drawn.transpose(1, 2, 0) + 2) * GREY_LEVELS + 0.5, 0, 255).astype(np.uint8)
     if amount >= 1:

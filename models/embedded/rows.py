@@ -25,10 +25,10 @@ def entries() -> tuple[Entry, ...]:
             load=lambda load_engine: editor.load(load_engine, EMBEDDED),
             weights=_files("editor_reader.onnx", "editor_ager.onnx", "editor_tables.npz", "segmenter.onnx"),
             presets=(
-                Preset("20 years older", {"age": 65}),
-                Preset("Younger", {"age": 25}),
+                Preset("20 years older", {"age": "+20"}),
+                Preset("20 years younger", {"age": "-20"}),
                 Preset("Bald", {"bald": 1.0}),
-                Preset("Older and bald", {"age": 70, "bald": 1.0}),
+                Preset("Older and bald", {"age": "+30", "bald": 1.0}),
                 Preset("Smile", {"smile": 0.8}),
             ),
         ),

@@ -103,14 +103,14 @@ def test_presets_and_reload(page: Page, service: Service) -> None:
     expect(page.get_by_role("button", name="Mine", exact=True)).to_have_count(0)
 
 
-def test_refused_value_springs_back(page: Page, service: Service) -> None:
+def test_a_typed_value_is_clamped(page: Page, service: Service) -> None:
     go_live(page, service.url)
     set_value(page, "age", 60)
     wait_until_edited(page)
-    set_value(page, "age", 400)
+    set_value(page, "age", 500)
     error = page.locator('#controls .control[data-name="age"] .error')
-    expect(error).to_contain_text("allowed: 15 to 85")
-    expect(page.locator('#controls .control[data-name="age"] .value')).to_have_value("60")
+    expect(error).to_have_text("15 to 85")
+    expect(page.locator('#controls .control[data-name="age"] .value')).to_have_value("85")
     set_value(page, "age", 70)
     expect(error).to_be_empty()
 
@@ -306,6 +306,7 @@ def test_output_view_is_not_mirrored_and_lets_the_scene_through(page: Page, serv
     go_live(page, service.url, path="/?view=output")
     assert page.locator("#flip").evaluate("(flip) => getComputedStyle(flip).transform") == "none"
     shot = cv2.imdecode(np.frombuffer(page.screenshot(omit_background=True), np.uint8), cv2.IMREAD_UNCHANGED)
+    assert shot is not None
     alpha = shot[:, :, 3]
     beside = (1280 - 800 * 4 // 3) // 2
     assert not alpha[:, : beside - 2].any(), "as a browser source, nothing is painted beside the picture"
@@ -320,7 +321,8 @@ def test_output_view_never_shows_the_raw_camera(page: Page, service: Service) ->
 
 
 @pytest.mark.parametrize(
-    ("width", "height"), [(1440, 900), (1024, 768), (862, 700), (844, 390), (390, 844), (320, 568)]
+    ("width", "height"),
+    [(1440, 900), (1024, 768), (862, 700), (844, 390), (667, 375), (640, 400), (390, 844), (320, 568)],
 )
 def test_everything_has_its_place_at_every_size(page: Page, service: Service, width: int, height: int) -> None:
     page.set_viewport_size({"width": width, "height": height})
@@ -336,17 +338,72 @@ def test_everything_has_its_place_at_every_size(page: Page, service: Service, wi
         }"""
     )
     assert page.evaluate("document.scrollingElement.scrollWidth") <= width
-    boxes = {name: page.locator(name).bounding_box() for name in ("#stop", "#stage", ".toolbar", "#record", "#panel")}
+    names = ("#stop", "#stage", ".toolbar", "#record", "#fullscreen", "#panel")
+    boxes = {name: page.locator(name).bounding_box() for name in names}
     for name, box in boxes.items():
         assert box is not None, name
         assert box["x"] >= 0, name
         assert box["x"] + box["width"] <= width, name
-    panel, picture, record = boxes["#panel"], boxes["#stage"], boxes["#record"]
+    panel = boxes["#panel"]
     assert panel is not None
-    for box in (picture, record):
+    for box in (boxes["#stage"], boxes["#record"], boxes["#fullscreen"]):
         assert box is not None
         beside = box["x"] + box["width"] <= panel["x"]
         assert beside or box["y"] + box["height"] <= panel["y"]
+    for tool in page.locator(".tool:visible").all():
+        assert tool.locator("span").bounding_box()["width"] > 20, "every tool has its name"
+
+
+def test_an_upright_camera_fills_an_upright_phone(browser: Browser, service: Service) -> None:
+    with fresh_page(browser, 390, 844, touch=True) as page:
+        page.goto(service.url)
+        page.evaluate(
+            """() => {
+              document.documentElement.style.setProperty("--ratio", "0.75");
+              document.body.dataset.state = "live";
+            }"""
+        )
+        picture = page.locator("#picture").bounding_box()
+        assert picture is not None
+        assert picture["width"] > 340
+        assert picture["height"] > 460
+
+
+def test_the_page_can_be_installed(page: Page, service: Service) -> None:
+    page.goto(service.url)
+    manifest = page.evaluate(
+        """async () => {
+          const address = document.querySelector("link[rel=manifest]").href;
+          const response = await fetch(address);
+          const { icons, display, name } = await response.json();
+          const sizes = await Promise.all(icons.map(async ({ src }) => {
+            const image = new Image();
+            image.src = new URL(src, address).href;
+            await image.decode();
+            return image.naturalWidth;
+          }));
+          return { type: response.headers.get("content-type"), sizes, display, name };
+        }"""
+    )
+    assert manifest["type"] == "application/manifest+json"
+    assert manifest["sizes"][1:] == [192, 512, 512]
+    assert (manifest["display"], manifest["name"]) == ("standalone", "Latentcam")
+
+
+def test_the_screen_stays_on_while_live(page: Page, service: Service) -> None:
+    page.add_init_script(
+        """window.locks = [];
+        navigator.wakeLock.request = async (kind) => {
+          const lock = { kind, released: false, async release() { this.released = true; } };
+          window.locks.push(lock);
+          return lock;
+        };"""
+    )
+    go_live(page, service.url)
+    locks = "window.locks.map(({ kind, released }) => [kind, released])"
+    assert page.evaluate(locks) == [["screen", False]]
+    page.get_by_role("button", name="Stop").click()
+    assert page.evaluate(locks) == [["screen", True]]
 
 
 def test_the_focus_is_not_behind_the_picture(playwright: Playwright, browser: Browser, service: Service) -> None:

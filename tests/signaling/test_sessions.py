@@ -267,7 +267,7 @@ async def test_stats_say_what_happens(serve: Any, Camera: Any) -> None:
         await peer.until(lambda: sum(message["type"] == "stats" for message in peer.messages) > 3)
         stats = peer.messages[-1]
         assert stats["size"] == [320, 240]
-        assert stats["faces"] == [{"id": 1, "box": [0, 0, 0.5, 1]}]
+        assert stats["faces"] == [{"id": 1, "box": [0, 0, 0.5, 1], "edited": True}]
         assert stats["stages"]["track"] == {"p50": 1.5, "p95": 1.5}
         assert stats["stages"]["render"]["p50"] == 2.5
         assert stats["received"] >= stats["edited"] > 0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from signaling.settings import ServerSettings, is_loopback
+from signaling.settings import ServerSettings, is_loopback, problems
 
 
 def test_the_default_stays_on_this_machine_and_asks_nobody() -> None:
@@ -98,6 +98,27 @@ def test_other_addresses_need_a_token_and_tls_or_a_word(host: str, tmp_path: Pat
 def test_what_is_wrong_is_named(arguments: list[str], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         ServerSettings.load(arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--port", "70000"], "port: must be a whole number from 0 to 65535"),
+        (["--port", "http"], "port: must be a whole number from 0 to 65535"),
+        (["--codec", "av1"], "codec: must be one of h264, vp8"),
+        (["--tls-cert", "nowhere.pem"], "tls_cert: there is no such file"),
+        (["--advertised-address", "my.house"], "advertised_address: 'my.house' does not appear to be an IPv4 or"),
+        (["--min-bitrate", "900000", "--max-bitrate", "800000"], "min_bitrate is above max_bitrate"),
+        (["--idle-timeout", "-1"], "idle_timeout: must be a number above 0"),
+        (["--ice-servers", "[7]"], "ice_servers.0: must be a list"),
+    ],
+)
+def test_the_operator_reads_plain_words(arguments: list[str], line: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        ServerSettings.load(arguments)
+    said = problems(refused.value)[0]
+    assert said.startswith(line)
+    assert not any(word in said for word in ("Input should", "Value error", "pydantic"))
 
 
 def test_a_missing_file_and_an_unknown_flag_stop_the_server(capsys: pytest.CaptureFixture[str]) -> None:

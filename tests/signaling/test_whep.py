@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -148,6 +149,28 @@ async def test_what_cannot_be_watched_is_refused_in_words(serve: Any) -> None:
         assert (await server.http.delete("/whep/any")).status_code == 404
         assert (await server.http.patch("/whep/any")).status_code == 405
         assert (await server.http.options("/whep")).headers["accept-post"] == "application/sdp"
+
+
+@pytest.mark.parametrize("ending", ["deleted", "shutdown"])
+async def test_a_viewer_is_told_that_the_video_has_ended(serve: Any, until: Any, ending: str) -> None:
+    """Browsers take no notice of an RTCP BYE, and showed the last face for ten seconds."""
+    async with serve() as server:
+        sender = server.peer()
+        await sender.call(stream="a")
+        viewer = Player(server)
+        told: list[Any] = []
+        channel = viewer.connection.createDataChannel("control")
+        channel.on("message", lambda text: told.append(json.loads(text)))
+        other = viewer.connection.createDataChannel("chat")
+        assert (await viewer.call("a")).status_code == 201
+        await until(lambda: viewer.frames and channel.readyState == "open" and other.readyState == "closed")
+        channel.send("not heard")
+        if ending == "deleted":
+            await server.http.delete(sender.location)
+        else:
+            await server.app.state.sessions.close()
+        await until(lambda: told)
+        assert told == [{"v": 1, "type": "bye", "reason": "ended", "detail": None}]
 
 
 async def test_a_name_is_used_once(serve: Any, until: Any) -> None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from engines.base import EngineError
 from stream import camera, command_line, files, strip
-from stream.command_line import CommandError
+from stream.command_line import CommandError, NothingEdited
 from stream.runtime import RuntimeSettings
 from stream.settings import Settings, SettingsError, checked
 
@@ -27,13 +27,14 @@ def test_every_setting_has_a_flag() -> None:
         "--editor": "hair", "--faces": "locked", "--lock": "3", "--lost": "blur", "--smoothing": "0.25",
         "--quality": "full",
     }  # fmt: skip
-    arguments = parsed("--bypass", "--badge", "--set", "colour=red", *[word for pair in flags.items() for word in pair])
+    words = [word for pair in flags.items() for word in pair]
+    arguments = parsed("--bypass", "--badge", "--no-mark", "--set", "colour=red", *words)
     settings = checked(Settings, command_line.patch_of(arguments))
     assert settings == Settings(
         editor="hair", controls={"colour": "red"}, bypass=True, faces="locked", lock=3, lost="blur", smoothing=0.25,
-        badge=True, quality="full",
+        badge=True, mark=False, quality="full",
     )  # fmt: skip
-    assert {flag[2:] for flag in flags} | {"bypass", "badge", "controls"} == set(Settings.model_fields)
+    assert {flag[2:] for flag in flags} | {"bypass", "badge", "mark", "controls"} == set(Settings.model_fields)
 
 
 def test_a_flag_that_is_not_given_changes_nothing() -> None:
@@ -83,6 +84,28 @@ def test_a_refusal_is_one_line(error: Exception, line: str, capsys: pytest.Captu
     assert command_line.run(command) == 1
     assert capsys.readouterr().err == f"error: {line}\n"
     assert command_line.run(lambda: None) == 0
+
+
+@pytest.mark.parametrize(
+    ("editor", "pairs", "controls"),
+    [
+        ("embedded", ["age=+20"], {"age": "+20"}),
+        ("embedded", ["age=-20", "smile=-1"], {"age": "-20", "smile": -1}),
+        ("hair", ["custom=#112233"], {"custom": "#112233", "colour": "custom"}),
+        ("gone", ["custom=#112233"], {"custom": "#112233"}),
+    ],
+)
+def test_what_a_control_means_is_set_along_with_it(editor: str, pairs: list[str], controls: dict[str, Any]) -> None:
+    flags = [word for pair in pairs for word in ("--set", pair)]
+    assert command_line.patch_of(parsed("--editor", editor, *flags))["controls"] == controls
+
+
+def test_an_edit_of_nothing_ends_with_3(capsys: pytest.CaptureFixture[str]) -> None:
+    def command() -> None:
+        raise NothingEdited("no control is moved")
+
+    assert command_line.run(command) == 3
+    assert capsys.readouterr().err == "error: no control is moved\n"
 
 
 def test_other_errors_keep_their_traceback() -> None:

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from models.arrays import Image
+from stream.command_line import NothingEdited
 from stream.files import process
 from stream.picture_files import FileError
 from stream.pipeline import Pipeline
@@ -200,7 +201,7 @@ def test_a_picture_without_a_face_is_refused_with_a_way_out(
 ) -> None:
     world.people.clear()
     cv2.imwrite(str(tmp_path / "in.png"), noise(2, (50, 50, 3)))
-    with pytest.raises(FileError, match="both eyes are visible"):
+    with pytest.raises(NothingEdited, match="both eyes are visible"):
         process(tmp_path / "in.png", tmp_path / "out.png", runtime, look_of(tint))
     assert not (tmp_path / "out.png").exists()
 

@@ -5,7 +5,7 @@ import pytest
 from models.arrays import Image
 from models.editor import Masks
 from stream.filters import ExponentialMean, OneEuro
-from stream.flow import FlowCompensatedMean, PointFlow
+from stream.flow import FlowCompensatedMean, PointFlow, SteadyLight
 
 POINTS = np.stack(np.meshgrid(np.linspace(90, 210, 12), np.linspace(60, 180, 12)), -1).reshape(-1, 2).astype(np.float32)
 
@@ -100,3 +100,23 @@ def test_what_is_in_front_is_seen_sooner_than_hair() -> None:
 def test_no_smoothing_gives_the_masks_as_they_are() -> None:
     masks = masks_at(0)
     assert FlowCompensatedMean(0.0, 0.0)(textured()[:240, :240], masks, 0.0) is masks
+
+
+@pytest.mark.parametrize(("speed", "most"), [(0.0, 0.6), (1.5, 1.05), (6.0, 1.05)])
+def test_steady_light_has_less_noise_and_does_not_lag(speed: float, most: float) -> None:
+    generator = np.random.default_rng(2)
+    steady, noise, errors = SteadyLight(), [], []
+    for frame in range(12):
+        clean = textured((speed * frame, 0.0))[:, 40:280]
+        noisy = np.clip(clean + generator.normal(0, 4, clean.shape[:2])[..., None], 0, 255).astype(np.uint8)
+        light = steady(noisy, frame / 30)
+        noise.append(np.abs(noisy[..., 0].astype(np.float32) - clean[..., 0])[30:-30, 30:-30].mean())
+        errors.append(np.abs(light - clean[..., 0])[30:-30, 30:-30].mean())
+    assert np.mean(errors[6:]) < most * np.mean(noise[6:])
+
+
+def test_steady_light_shows_a_cut_at_once() -> None:
+    steady = SteadyLight()
+    dark, bright = np.full((64, 64, 3), 40, np.uint8), np.full((64, 64, 3), 180, np.uint8)
+    steady(dark, 0.0)
+    np.testing.assert_allclose(steady(bright, 0.03), 180, atol=1)

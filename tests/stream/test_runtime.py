@@ -169,3 +169,17 @@ def test_a_session_goes_on_while_another_loads_an_editor(
     finally:
         go_on.set()
         loader.join(timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("patch", "why"),
+    [
+        ({}, "no control is moved"),
+        ({"controls": {"age": "+20"}}, ""),
+        ({"controls": {"age": "+20"}, "bypass": True}, "editing is switched off"),
+        ({"editor": "hair", "controls": {"colour": "red", "amount": 0}}, "Amount is 0"),
+        ({"editor": "child"}, "choose a photo of the second parent"),
+    ],
+)
+def test_a_look_that_edits_nothing_says_why(runtime: Runtime, patch: dict[str, object], why: str) -> None:
+    assert runtime.look(Settings(), patch).idle == why

@@ -146,7 +146,116 @@ def test_moving_a_control_tells_its_value(blank: Page) -> None:
         return changes;""",
         SCHEMA,
     )
-    assert changes == [["smile", -0.5], ["age", 50], ["age", 400], ["hair", "dark_red"], ["on", True], ["smile", 0]]
+    assert changes == [["smile", -0.5], ["age", 50], ["age", 85], ["hair", "dark_red"], ["on", True], ["smile", 0]]
+
+
+RELATED = {
+    "properties": {
+        "age": {
+            "anyOf": [
+                {"type": "number", "minimum": 15, "maximum": 85},
+                {"type": "string", "pattern": "^[+-][1-9][0-9]?$", "format": "difference"},
+                {"type": "null"},
+            ],
+            "default": None,
+            "title": "Age",
+            "unit": "years",
+            "step": 1,
+        },
+        "colour": {
+            "anyOf": [{"enum": ["red", "custom"], "type": "string"}, {"type": "null"}],
+            "default": None,
+            "title": "Colour",
+            "wakes": {"amount": 1.0},
+        },
+        "custom": {
+            "type": "string",
+            "format": "color",
+            "default": "#7a3fbf",
+            "title": "Own colour",
+            "sets": {"colour": "custom"},
+            "wakes": {"amount": 1.0},
+        },
+        "amount": {
+            "type": "number",
+            "minimum": 0,
+            "maximum": 1,
+            "default": 1.0,
+            "title": "Amount",
+            "needs": "colour",
+        },
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("look", "name", "value", "after"),
+    [
+        ({}, "colour", "red", {"colour": "red"}),
+        ({"amount": 0}, "colour", "red", {"colour": "red"}),
+        ({"amount": 0.4}, "colour", "red", {"colour": "red", "amount": 0.4}),
+        (
+            {"colour": "red", "amount": 0},
+            "custom",
+            "#00ff00",
+            {"colour": "custom", "custom": "#00ff00"},
+        ),
+        ({"colour": "red", "amount": 0}, "colour", None, {"amount": 0}),
+        ({}, "age", "+20", {"age": "+20"}),
+        ({}, "age", "+0", {}),
+        ({"age": 40}, "age", None, {}),
+    ],
+)
+def test_a_move_acts(blank: Page, look: dict[str, Any], name: str, value: Any, after: dict[str, Any]) -> None:
+    moved = run(blank, "fields", "return m.moved(m.fieldsOf(a[0]), a[1], a[2], a[3])", [RELATED, look, name, value])
+    assert moved == after
+
+
+def test_a_control_that_cannot_act_says_what_is_missing(blank: Page) -> None:
+    said = run(
+        blank,
+        "controls",
+        DRAW
+        + """
+        const amount = () => [row("amount").querySelector("input[type=range]").disabled, row("amount").innerText];
+        const before = amount();
+        drawn.show({ colour: "red" });
+        return [before, amount()[0], row("colour").querySelector("select").disabled];""",
+        RELATED,
+    )
+    assert said[0][0]
+    assert "Set “Colour” first." in said[0][1]
+    assert said[1:] == [False, False]
+
+
+def test_ages_may_be_differences(blank: Page) -> None:
+    told = run(
+        blank,
+        "controls",
+        DRAW
+        + """
+        const value = row("age").querySelector(".value");
+        const slider = row("age").querySelector("input[type=range]");
+        const told = () => [value.value, slider.min, slider.max, slider.value, slider.getAttribute("aria-valuetext")];
+        move(value, "+20");
+        move(value, "500");
+        const error = row("age").querySelector(".error").textContent;
+        drawn.show({ age: "-15" });
+        const shown = told();
+        move(slider, "0");
+        row("age").querySelector(".mode").click();
+        drawn.show({ age: 50 });
+        move(value, "500");
+        return { changes, error, shown, now: told(), last: row("age").querySelector(".error").textContent };""",
+        RELATED,
+    )
+    assert told == {
+        "changes": [["age", "+20"], ["age", "+50"], ["age", None], ["age", 50], ["age", 85]],
+        "error": "−50 to +50",
+        "shown": ["−15", "-50", "50", "-15", "−15 years"],
+        "now": ["85", "15", "85", "50", "50 years"],
+        "last": "15 to 85",
+    }
 
 
 def test_show_and_complain(blank: Page) -> None:
@@ -426,3 +535,15 @@ def test_privacy_line_tells_where_the_video_goes(blank: Page) -> None:
     there = run(blank, "words", "return m.privacyWords({ hostname: 'cam.example', host: 'cam.example' })")
     assert "this computer" in here
     assert "cam.example" in there
+
+
+def test_a_hello_that_came_before_anybody_listened_counts(blank: Page) -> None:
+    heard = run(
+        blank,
+        "control",
+        CHANNEL
+        + """
+        const early = new m.Control(channel, [JSON.stringify({ v: 1, type: "hello", settings: { smoothing: 1 } })]);
+        return new Promise((resolve) => early.on("hello", ({ settings }) => resolve(settings)));""",
+    )
+    assert heard == {"smoothing": 1}

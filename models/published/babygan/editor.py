@@ -23,9 +23,13 @@ class _BabyGanControls(Controls):
 
     photo: str = photo_field("Second parent")
     genes: float | None = Field(None, ge=0.01, le=0.99, title="Child: share of the second parent")
-    resemblance: Literal["both", "father", "mother"] = Field("both", title="Fine features from")
-    age: float = Field(AGE_CENTRE, ge=10, le=50, title="Child's age", json_schema_extra={"unit": "years", "step": 1})
-    detail: Literal["full", "delta"] = Field("full", title="Detail")
+    resemblance: Literal["both", "father", "mother"] = Field(
+        "both", title="Fine features from", json_schema_extra={"needs": "genes"}
+    )
+    age: float = Field(
+        AGE_CENTRE, ge=10, le=50, title="Child's age", json_schema_extra={"unit": "years", "step": 1, "needs": "genes"}
+    )
+    detail: Literal["full", "delta"] = Field("full", title="Detail", json_schema_extra={"needs": "genes"})
 
     def neutral(self) -> bool:
         """No child."""

@@ -18,7 +18,9 @@ WINDOW = 512
 class FranControls(Controls):
     """Ages in years. Without a target age nothing is done."""
 
-    source_age: float = Field(35.0, ge=10, le=90, title="Your age", json_schema_extra={"unit": "years", "step": 1})
+    source_age: float = Field(
+        35.0, ge=10, le=90, title="Your age", json_schema_extra={"unit": "years", "step": 1, "needs": "target_age"}
+    )
     target_age: float | None = Field(
         None, ge=10, le=90, title="Shown age", json_schema_extra={"unit": "years", "step": 1}
     )

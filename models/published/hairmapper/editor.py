@@ -17,7 +17,7 @@ class HairMapperControls(Controls):
     """How far the hair is taken off; 1 is the authors' edit."""
 
     amount: float = Field(0.0, ge=0, le=1.5, title="Bald", json_schema_extra={"step": 0.05})
-    detail: Literal["delta", "full"] = Field("full", title="Detail")
+    detail: Literal["delta", "full"] = Field("full", title="Detail", json_schema_extra={"needs": "amount"})
 
     def neutral(self) -> bool:
         """Nothing is taken off."""

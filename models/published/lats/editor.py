@@ -25,7 +25,7 @@ class LatsControls(Controls):
     """Without an age nothing is done."""
 
     age: float | None = Field(None, ge=0, le=70, title="Age", json_schema_extra={"unit": "years", "step": 1})
-    model: Literal["male", "female"] = Field("female", title="Model")
+    model: Literal["male", "female"] = Field("female", title="Model", json_schema_extra={"needs": "age"})
 
     def neutral(self) -> bool:
         """No age, whichever model is chosen."""

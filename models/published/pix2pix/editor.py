@@ -23,7 +23,7 @@ class OtherHalfControls(Controls):
     """Which translation is shown. A seed draws another set of dropped units, and with it another face."""
 
     which: Literal["none", "AtoB", "BtoA"] = Field("none", title="Other half")
-    seed: int = Field(0, ge=0, le=9999, title="Variation")
+    seed: int = Field(0, ge=0, le=9999, title="Variation", json_schema_extra={"needs": "which"})
 
     def neutral(self) -> bool:
         """No translation, whatever the seed."""

@@ -18,7 +18,7 @@ class SamControls(Controls):
     """A target age in years; without one nothing is done. The face's own age need not be known."""
 
     age: float | None = Field(None, ge=0, le=100, title="Age", json_schema_extra={"unit": "years", "step": 1})
-    detail: Literal["delta", "full"] = Field("delta", title="Detail")
+    detail: Literal["delta", "full"] = Field("delta", title="Detail", json_schema_extra={"needs": "age"})
 
     def neutral(self) -> bool:
         """No target age, whatever the detail."""

@@ -24,15 +24,22 @@ STYLE = 64
 class StarGanV2Controls(Controls):
     """A domain and a style in it. A seed draws a style; a reference photo gives one."""
 
-    domain: Literal["own", "female", "male"] = Field("own", title="Domain")
-    style: Literal["seed", "reference"] = Field("seed", title="Style from")
+    domain: Literal["own", "female", "male"] = Field(
+        "own", title="Domain", json_schema_extra={"wakes": {"strength": 1.0}}
+    )
+    style: Literal["seed", "reference"] = Field("seed", title="Style from", json_schema_extra={"needs": "domain"})
     photo: str = photo_field("Reference")
-    seed: int = Field(0, ge=0, le=9999, title="Style seed")
-    strength: float = Field(1.0, ge=0, le=1, title="Strength")
+    seed: int = Field(0, ge=0, le=9999, title="Style seed", json_schema_extra={"needs": "domain"})
+    strength: float = Field(1.0, ge=0, le=1, title="Strength", json_schema_extra={"needs": "domain"})
 
     def neutral(self) -> bool:
-        """No domain chosen, or no strength."""
-        return self.domain == "own" or self.strength == 0
+        """No domain chosen, no strength, or no photo to take the style from."""
+        return self.domain == "own" or self.strength == 0 or (self.style == "reference" and not self.photo)
+
+    def idle(self) -> str:
+        """As in any editor; a style from a reference needs one."""
+        lacks_photo = self.domain != "own" and self.style == "reference" and not self.photo
+        return "choose a photo for the style" if lacks_photo else super().idle()
 
 
 class StarGanV2(Editor[StarGanV2Controls]):

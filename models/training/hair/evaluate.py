@@ -6,7 +6,7 @@ Hair of one person, with its matte, is laid over a bald person of `val`: the pho
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import torch
 
-from engines.base import Engine
+from engines.base import Array, Engine, TensorSpec
 from engines.select import load as load_engine
 from models.arrays import Floats, Image
 from models.editor import Crop
@@ -22,7 +22,7 @@ from models.embedded import EMBEDDED
 from models.embedded import editor as embedded_editor
 from models.embedded.attributes import read_tables
 from models.embedded.editor import EmbeddedControls
-from models.embedded.removal import GREY_LEVELS, SIZE, erase, network_input
+from models.embedded.removal import CHANNELS, draw_without_hair
 from models.embedded.scalp import ScalpModel, head_map, outline_features, skin_tone
 from models.face.canvas import covered
 from models.face.segmenter import Segmenter
@@ -31,12 +31,15 @@ from models.training.apply import apply_edit
 from models.training.data import FaceSet, shared_folder
 from models.training.hair.mattes import Matting
 from models.training.hair.networks import Removal
-from models.training.hair.train import CHECKPOINT
+from models.training.hair.train import CHECKPOINT, load_partly
+from models.training.panel import Cell, write_panel
 
 DONORS = 3
 """Heads of hair that each bald person gets."""
-SPREAD = 7
-"""Margin around the matte that is erased, pixels."""
+PANEL_CELLS = 30
+"""Cells of each kind on a panel."""
+MALE_LABEL = "M"
+"""The label of men in `sex`."""
 PAD = 32
 """Mirrored pixels around a portrait that make its crop as wide as the editor's (margin 1.25)."""
 DETAIL_SIGMA = 3.0
@@ -70,10 +73,17 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--only", choices=("inpainting", "shipped", "network"), action="append")
     parser.add_argument("--sheet", type=Path, help="PNG to write: picture, each answer, truth")
     parser.add_argument("--count", type=int, default=1000, help="composites, at most")
+    parser.add_argument("--panel", type=Path, help="folder for the sheets of a blind panel; nothing else is done then")
+    parser.add_argument("--key", type=Path, help="JSON file for the panel's key")
+    parser.add_argument("--seed", type=int, default=0, help="of the panel: who is in it, in which order")
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     faces = FaceSet.load(options.shared)
+    if options.panel:
+        remove = Drawn(faces, options.checkpoint, read=True)
+        write_bald_panel(faces, remove, options.panel, options.key or options.panel / "key.json", options.seed)
+        return 0
     composites = list(make_composites(faces, options.shared / "teachers"))[: options.count]
     answers: dict[str, Remove] = {}
     wanted = options.only or ("inpainting", "shipped", "network")
@@ -82,7 +92,8 @@ def main(argv: list[str]) -> int:
     if "shipped" in wanted:
         answers["shipped bald=1"] = Shipped(faces)
     if "network" in wanted and options.checkpoint.is_file():
-        answers["network"] = Drawn(faces, options.checkpoint)
+        answers["network"] = Drawn(faces, options.checkpoint, read=True)
+        answers["network, true matte"] = Drawn(faces, options.checkpoint, read=False)
     print(f"{len(composites)} composites\n| answer | distance to the real bald head, of 255 | fine detail / real |")
     print("|---|---|---|")
     drawn = {name: [remove(each) for each in composites] for name, remove in answers.items()}
@@ -127,6 +138,28 @@ def make_composites(faces: FaceSet, teachers: Path) -> Iterator[Composite]:
             yield Composite(int(row), np.clip(picture, 0, 255).astype(np.uint8), truth, np.asarray(alpha, np.float32))
 
 
+def write_bald_panel(faces: FaceSet, remove: Remove, sheets: Path, key: Path, seed: int) -> None:
+    """A blind panel of really bald people and of men and women made bald, all of `val`, all different people."""
+    labels, rows = faces.labels, faces.split("val")
+    plain = (labels["hat"] != 1) & (np.abs(labels["yaw"]) < 30) & (labels["age"] > 20) & (labels["crop_px"] > 160)
+    baldness = np.nan_to_num(labels["baldness"], nan=0.5)
+    haired = plain & (baldness < 0.3) & (np.nan_to_num(labels["hair_area"]) > 0.06)
+    kinds = {
+        "real": plain & (baldness >= 0.75),
+        "man": haired & (labels["sex"] == MALE_LABEL),
+        "woman": haired & (labels["sex"] != MALE_LABEL),
+    }
+    rng = np.random.default_rng(seed)
+    cells = []
+    for kind, fits in kinds.items():
+        for row in rng.permutation([int(row) for row in rows if fits[row]])[:PANEL_CELLS]:
+            picture = faces.image(int(row))
+            if kind != "real":
+                picture = remove(Composite(int(row), picture, picture, faces.mask("hair", int(row))))
+            cells.append((Cell(kind, int(row), float(labels["age"][row])), picture))
+    write_panel(cells, sheets, key, seed)
+
+
 def compare(picture: Image, composite: Composite) -> tuple[float, float]:
     """Mean distance to the truth where hair was, of 255, and fine detail there over that of the truth."""
     where = composite.alpha > 0.5
@@ -161,29 +194,69 @@ class Shipped:
 
 
 class Drawn:
-    """A removal network, given the true matte."""
+    """A removal network.
 
-    def __init__(self, faces: FaceSet, checkpoint: Path) -> None:
+    Args:
+        faces: the portraits.
+        checkpoint: of `python -m models.training hair`.
+        read: the hair is read by the shipped segmenter, as in use; otherwise the true matte is given.
+    """
+
+    def __init__(self, faces: FaceSet, checkpoint: Path, *, read: bool) -> None:
         tables = read_tables(EMBEDDED)
         self._faces = faces
         self._space, self._scalp = FaceSpace.from_tables(tables), ScalpModel.from_tables(tables)
-        self._network = Removal().eval()
-        self._network.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["average"])
+        self._network = InTorch(checkpoint)
+        self._segmenter = Segmenter(_engine(EMBEDDED / "segmenter.onnx")) if read else None
 
     def __call__(self, composite: Composite) -> Image:
-        row, image = composite.row, composite.picture
-        person = np.maximum(self._faces.mask("person", row), composite.alpha)
-        fit = self._space.fit(self._faces.mesh[row])
-        crop = Crop(image, self._faces.points5[row], self._faces.mesh[row])
+        padded = cv2.copyMakeBorder(composite.picture, PAD, PAD, PAD, PAD, cv2.BORDER_REPLICATE)
+        image = np.asarray(padded, np.uint8)
+        points5, mesh = (each[composite.row] + np.float32(PAD) for each in (self._faces.points5, self._faces.mesh))
+        if self._segmenter is not None:
+            masks = self._segmenter.read(image)
+            hair, person = masks.hair, masks.person
+        else:
+            whole = np.maximum(self._faces.mask("person", composite.row), composite.alpha)
+            hair, person = (
+                np.asarray(cv2.copyMakeBorder(each, PAD, PAD, PAD, PAD, cv2.BORDER_REFLECT_101), np.float32)
+                for each in (composite.alpha, whole)
+            )
+            masks = None
+        fit = self._space.fit(mesh)
+        crop = Crop(image, points5, mesh, masks)
         texture, hidden = self._space.unwrap(image, fit), covered(crop, fit)
-        head = head_map(fit, self._scalp.radii(outline_features(fit)), SIZE)
-        light, skin = self._scalp.light(texture, hidden), skin_tone(texture, hidden)
-        given = network_input(
-            self._scalp, image, erased=erase(composite.alpha, SPREAD), person=person, head=head, light=light, skin=skin
+        drawn, opacity = draw_without_hair(
+            self._network,
+            self._scalp,
+            image,
+            hair=hair,
+            person=person,
+            head=head_map(fit, self._scalp.radii(outline_features(fit)), len(image)),
+            light=self._scalp.light(texture, hidden),
+            skin=skin_tone(texture, hidden),
+            amount=1.0,
         )
+        shown = image + opacity[..., None] * (drawn.astype(np.float32) - image)
+        return np.asarray(shown + 0.5, np.uint8)[PAD:-PAD, PAD:-PAD]
+
+
+class InTorch(Engine):
+    """A removal network's checkpoint as an engine."""
+
+    backend = "torch"
+    precision = "f32"
+    inputs = (TensorSpec("given", (1, CHANNELS, None, None), np.dtype(np.float32)),)
+    outputs = (TensorSpec("drawn", (1, 3, None, None), np.dtype(np.float32)),)
+
+    def __init__(self, checkpoint: Path) -> None:
+        self._network = Removal().eval()
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        load_partly(self._network, state.get("average", state))
+
+    def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         with torch.inference_mode():
-            drawn = self._network(torch.from_numpy(given)[None])[0].numpy()
-        return np.clip((drawn.transpose(1, 2, 0) + 2) * GREY_LEVELS + 0.5, 0, 255).astype(np.uint8)
+            return {"drawn": self._network(torch.from_numpy(inputs["given"])).numpy()}
 
 
 def _engine(path: Path) -> Engine:

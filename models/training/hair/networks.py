@@ -8,16 +8,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.embedded.removal import CHANNELS, ERASED, GUESS
+from models.embedded.removal import CHANNELS, ERASED, GUESS, HIDDEN, SEEN
 
 FOLD = 2
 """The picture is folded to half its size (space to depth): fewer pixels, more channels."""
+OUTPUTS = 4
+"""Planes that the U-Net draws: a residual in red, green and blue, and what is taken over of the picture."""
+TAKEN_AT_FIRST = -1.0
+"""Logit of the share that an untrained network takes over."""
 
 
 class Removal(nn.Module):
     """Input of `models.embedded.removal.network_input` -> the head without hair.
 
-    A U-Net (Ronneberger et al. 2015) that adds a residual to the first guess where the picture was erased.
+    A U-Net (Ronneberger et al. 2015). Where the picture was erased it adds a residual to the first guess, and takes
+    over what is seen as far as it says that this is not hair.
 
     Args:
         widths: channels by level, the finest first.
@@ -33,16 +38,17 @@ class Removal(nn.Module):
         self.up = nn.ModuleList(
             nn.Sequential(_convolution(a + b, b), _convolution(b, b)) for a, b in pairwise(widths[::-1])
         )
-        self.leave = nn.Conv2d(widths[0], 3 * FOLD**2, 3, padding=1)
+        self.leave = nn.Conv2d(widths[0], OUTPUTS * FOLD**2, 3, padding=1)
         nn.init.zeros_(self.leave.weight)
         if self.leave.bias is not None:
             nn.init.zeros_(self.leave.bias)
+            self.leave.bias.data[3 * FOLD**2 :] = TAKEN_AT_FIRST
 
     def forward(self, given: Tensor) -> Tensor:
         """Draw.
 
         Args:
-            given: (B, 9, 256, 256) float32.
+            given: (B, 13, 256, 256) float32.
 
         Returns:
             (B, 3, 256, 256), colours as value / 64 - 2.
@@ -55,8 +61,10 @@ class Removal(nn.Module):
         x = self.middle(x)
         for up, skip in zip(self.up, reversed(skips), strict=True):
             x = up(torch.cat([functional.interpolate(x, scale_factor=2.0, mode="nearest"), skip], 1))
-        residual = functional.pixel_shuffle(self.leave(x), FOLD)
-        return given[:, GUESS] + residual * given[:, ERASED : ERASED + 1]
+        left = functional.pixel_shuffle(self.leave(x), FOLD)
+        guess, erased = given[:, GUESS], given[:, ERASED : ERASED + 1]
+        taken = torch.sigmoid(left[:, 3:]) * (1 - given[:, HIDDEN : HIDDEN + 1])
+        return guess + erased * (left[:, :3] + taken * (given[:, SEEN] - guess))
 
 
 class Critic(nn.Module):

@@ -14,7 +14,7 @@ import numpy as np
 
 from models.arrays import Floats, Rows
 from models.editor import Crop, Masks
-from models.embedded.removal import GREY_LEVELS, GUESS, SIZE, erase, network_input
+from models.embedded.removal import BODY, CHANNELS, COVER, GREY_LEVELS, GUESS, SEEN, SIZE, erase, network_input
 from models.embedded.scalp import HeadMap, ScalpModel, head_map, outline_features, skin_tone
 from models.face.canvas import covered
 from models.face.imaging import smoothstep
@@ -35,6 +35,12 @@ class Recipe:
         shift: standard deviation of the shift of the hair, pixels.
         scale: standard deviation of its relative size.
         spreads: smallest and largest margin around the hair that is erased, pixels.
+        covers: the same for what is hidden.
+        sides: sizes at which the hair is read, pixels.
+        thresholds: range of the alpha that is read as hair.
+        missed: share of pictures in which parts of the hair are not read.
+        lowered: share of pictures moved down, so that tall hair reaches above what the portrait shows.
+        lower: largest such move, pixels.
         gain: range of the brightness.
         tint: standard deviation of the gain of each colour.
         noise: largest standard deviation of the camera noise, grey levels.
@@ -46,7 +52,13 @@ class Recipe:
     full: float = 0.3
     shift: float = 6.0
     scale: float = 0.05
-    spreads: tuple[int, int] = (4, 10)
+    spreads: tuple[int, int] = (8, 16)
+    covers: tuple[int, int] = (0, 3)
+    sides: tuple[int, ...] = (64, 96, 128)
+    thresholds: tuple[float, float] = (0.25, 0.65)
+    missed: float = 0.35
+    lowered: float = 0.4
+    lower: int = 40
     gain: tuple[float, float] = (0.6, 1.15)
     tint: float = 0.04
     noise: float = 3.0
@@ -72,7 +84,7 @@ class Sample(NamedTuple):
     """One training picture.
 
     Attributes:
-        given: (9, 256, 256) float32, the input of the network.
+        given: (13, 256, 256) float32, the input of the network.
         truth: (3, 256, 256) float32, the photograph, value / 64 - 2.
         judged: (1, 256, 256) float32 in 0..1, where the photograph is the truth.
     """
@@ -163,7 +175,9 @@ class Scenes:
         person = self._faces.mask("person", target)
         low, high = RECIPE.spreads
         spread = int(rng.integers(low, high + 1)) if rng is not None else (low + high) // 2
-        erased = erase(np.maximum(alpha, own), spread)
+        cover = int(rng.integers(RECIPE.covers[0], RECIPE.covers[1] + 1)) if rng is not None else COVER
+        read = np.maximum(alpha if rng is None else misread(alpha, rng), own)
+        erased, hidden = erase(read, spread), erase(read, cover)
         picture = truth + alpha[..., None] * (foreground - truth)
         gain = np.ones(3, np.float32)
         if rng is not None:
@@ -171,16 +185,21 @@ class Scenes:
             picture = picture + rng.normal(0, rng.uniform(0, RECIPE.noise), picture.shape).astype(np.float32)
         shown = np.clip(picture, 0, 255).astype(np.uint8)
         head, light, skin = self.geometry(target)
-        given = network_input(self._scalp, shown, erased=erased, person=person, head=head, light=light, skin=skin)
-        hidden = cv2.dilate(smoothstep(own, 0.1, 0.4), np.ones((9, 9), np.uint8))
-        judged = erased * (1 - hidden) * smoothstep(erase(alpha, spread), 0.1, 0.5)
+        given = network_input(
+            self._scalp, shown, erased=erased, hidden=hidden, person=person, head=head, light=light, skin=skin
+        )
+        unknown = cv2.dilate(smoothstep(own, 0.1, 0.4), np.ones((9, 9), np.uint8))
+        judged = erased * (1 - unknown) * smoothstep(erase(alpha, spread), 0.1, 0.5)
         planes = np.concatenate([given, truth.transpose(2, 0, 1) / GREY_LEVELS - 2, judged[None]])
-        colours = [*range(GUESS.start, GUESS.stop), 5, 6, 7, 9, 10, 11]
-        planes[colours] = (planes[colours] + 2) * np.tile(gain, 3)[:, None, None] - 2
+        colours = [*_range(GUESS), *_range(BODY), *_range(SEEN), CHANNELS, CHANNELS + 1, CHANNELS + 2]
+        planes[colours] = (planes[colours] + 2) * np.tile(gain, 4)[:, None, None] - 2
         if rng is not None and rng.random() < 0.5:
             planes = planes[..., ::-1]
+        if rng is not None and rng.random() < RECIPE.lowered and person[0].mean() < 0.02:
+            down = int(rng.integers(1, RECIPE.lower + 1))
+            planes = np.concatenate([np.repeat(planes[:, :1], down, 1), planes[:, :-down]], 1)
         planes = np.ascontiguousarray(planes, np.float32)
-        return Sample(planes[:9], planes[9:12], planes[12:])
+        return Sample(planes[:CHANNELS], planes[CHANNELS : CHANNELS + 3], planes[CHANNELS + 3 :])
 
     def geometry(self, row: int) -> tuple[HeadMap, Floats, Floats]:
         """Polar map, light and skin tone of a portrait."""
@@ -214,3 +233,29 @@ class Scenes:
         ]
         gain = np.float32(rng.uniform(0.7, 1.3))
         return np.asarray(moved[0], np.float32), np.clip(moved[1] * gain, 0, 255).astype(np.float32)
+
+
+def misread(alpha: Floats, rng: np.random.Generator) -> Floats:
+    """Hair as a segmenter reads it: coarse, cut at another alpha, parts of it missed.
+
+    Args:
+        alpha: (256, 256) float32 in 0..1, the hair.
+        rng: for size, threshold and what is missed.
+
+    Returns:
+        (256, 256) float32 in 0..1.
+    """
+    side = int(rng.choice(RECIPE.sides))
+    small = cv2.resize(alpha, (side, side), interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), rng.uniform(0.3, 1.2))
+    threshold = rng.uniform(*RECIPE.thresholds)
+    read = smoothstep(np.asarray(small, np.float32), threshold - 0.2, threshold + 0.2)
+    if rng.random() < RECIPE.missed:
+        field = rng.normal(size=(10, 10)).astype(np.float32)
+        holes = smoothstep(cv2.resize(field, (side, side), interpolation=cv2.INTER_CUBIC), 1.0, 1.3)
+        read = read * (1 - np.float32(rng.uniform(0.5, 1)) * holes)
+    return np.asarray(cv2.resize(read, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _range(planes: slice) -> range:
+    return range(planes.start, planes.stop)

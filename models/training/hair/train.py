@@ -236,6 +236,8 @@ def load_partly(network: Removal, state: dict[str, Tensor]) -> None:
         elif name == "enter.0.weight" and have.shape[1] < want.shape[1]:
             want.zero_()
             want[:, : have.shape[1]] = have.float()
+        elif name.startswith("leave.") and len(have) < len(want):
+            want[: len(have)] = have.float()
         else:
             raise ValueError(f"{name}: {tuple(have.shape)} does not fit {tuple(want.shape)}")
     network.load_state_dict(own)

@@ -118,7 +118,7 @@ def score_panel(key: Path, answers: Sequence[Path]) -> list[Score]:
 
 def main(argv: list[str]) -> int:
     """Print the scores of a panel."""
-    parser = argparse.ArgumentParser(prog="python -m models.training.ageing.panel", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m models.training.panel", description=__doc__)
     parser.add_argument("key", type=Path)
     parser.add_argument("answers", type=Path, nargs="+", help="CSV files of columns cell,altered_0_100,age")
     options = parser.parse_args(argv)

@@ -1,0 +1,346 @@
+"""The look of hair, and hair of another look: pigment changes, the light on the hair and its strands stay.
+
+Hair is described in log light by four things: how bright it is, how much its broad light varies, how much its strands
+vary, and its colour without light. Between two looks each of them moves, so that dark hair, whose strands differ much,
+turns into light hair, whose strands differ less, and back. Strands are smoothed along their own direction first: dark
+hair holds little but camera noise otherwise, which a lighter colour would amplify. The figures of `COLOURS` are medians
+over portraits with labelled hair colours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from models.arrays import Floats, Image
+from models.face.imaging import LUMINANCE, smoothstep
+
+
+@dataclass(frozen=True, slots=True)
+class StrandFilter:
+    """How strands are told from broad light and from noise. Lengths are crop pixels.
+
+    Attributes:
+        offset: added to 0..255 before the logarithm.
+        edge_sigma: Gaussian before the direction of strands is measured.
+        direction_sigma: window of that measurement.
+        reach: distances along a strand over which it is averaged, on both sides.
+        broad_sigma: what is wider than this Gaussian is broad light.
+        sure: hair probability from which a pixel counts for the look.
+        pure: hair probabilities between which a pixel is a mixture and is hair alone.
+        edge: width of the edge of hair in which pixels are mixtures.
+        bright_edge: width of the edge in which bright strands are not trusted.
+        noise: luminance of a pixel, 0..255, at which half of what averaging took is given back: brighter hair is clean.
+    """
+
+    offset: float = 4.0
+    edge_sigma: float = 0.8
+    direction_sigma: float = 2.5
+    reach: tuple[float, ...] = (1.2, 2.6, 4.2)
+    broad_sigma: float = 10.0
+    sure: float = 0.7
+    pure: tuple[float, float] = (0.5, 0.95)
+    edge: int = 3
+    bright_edge: int = 7
+    noise: float = 70.0
+
+
+@dataclass(frozen=True, slots=True)
+class Repaint:
+    """Bounds of the change from one look to another. Lights are log units.
+
+    Attributes:
+        contrast: smallest and largest gain of broad light and of strands.
+        broadest: largest distance of broad light from its median, before the gain.
+        deepest: bound of a dark strand after the gain.
+        gloss: bound of what is brighter than the median, after the gain: highlights never had pigment.
+        shoulder: luminance, 0..255, from which highlights are compressed.
+        top: luminance that they never pass.
+        saturation: how much more colourful hair is a log unit below its median.
+        saturations: smallest and largest factor of that.
+        own_colour: share of a pixel's own deviation in colour that stays, in bright hair.
+        turning: how much earlier bright strands take a new colour than dark ones on the way to it.
+    """
+
+    contrast: tuple[float, float] = (0.35, 1.7)
+    broadest: float = 1.4
+    deepest: float = -0.8
+    gloss: float = 0.6
+    shoulder: float = 190.0
+    top: float = 252.0
+    saturation: float = 0.8
+    saturations: tuple[float, float] = (0.45, 1.4)
+    own_colour: float = 0.35
+    turning: float = 0.22
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """How the light on a face is guessed from its skin and from the whole picture.
+
+    Attributes:
+        typical: luminance of skin in room light, 0..255.
+        tone: share of a difference to it that is taken for the person's tone rather than for dim light.
+        dim: log of the brightest luminance of the picture over 255, at which light is dim and from which it is not.
+        skin: colour of skin over its luminance in white light, R, G, B.
+        tint: share of a difference to it that is taken for the tint of the light.
+        tints: smallest and largest factor of that.
+    """
+
+    typical: float = 165.0
+    tone: float = 0.55
+    dim: tuple[float, float] = (-1.2, -0.35)
+    skin: tuple[float, float, float] = (1.22, 0.9, 0.77)
+    tint: float = 0.45
+    tints: tuple[float, float] = (0.75, 1.35)
+
+
+FILTER = StrandFilter()
+HALF_FILTER = StrandFilter(
+    edge_sigma=0.6, direction_sigma=1.5, reach=(0.8, 1.7), broad_sigma=5.0, edge=1, bright_edge=3
+)
+"""For pictures at half the crop's resolution."""
+REPAINT = Repaint()
+LIGHT = Light()
+LOOK_LENGTH = 6
+LIT_LENGTH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How hair looks.
+
+    Attributes:
+        level: median log luminance.
+        broad: standard deviation of the broad light, log units.
+        fine: standard deviation of the strands, log units.
+        colour: (3,) float32, median RGB over luminance.
+    """
+
+    level: float
+    broad: float
+    fine: float
+    colour: Floats
+
+    def pack(self) -> Floats:
+        """(LOOK_LENGTH,) float32."""
+        return np.array([self.level, self.broad, self.fine, *self.colour], np.float32)
+
+    @staticmethod
+    def unpack(numbers: Floats) -> Look:
+        """From (LOOK_LENGTH,) float32, smoothed or not."""
+        return Look(float(numbers[0]), float(numbers[1]), float(numbers[2]), np.asarray(numbers[3:6], np.float32))
+
+    def towards(self, other: Look, amount: float) -> Look:
+        """A look between: 0 is this one, 1 the other."""
+        return Look.unpack(self.pack() + np.float32(amount) * (other.pack() - self.pack()))
+
+
+@dataclass(frozen=True, slots=True)
+class Lit:
+    """The light on a face, against white room light.
+
+    Attributes:
+        exposure: log of its strength.
+        tint: (3,) float32, its colour.
+    """
+
+    exposure: float
+    tint: Floats
+
+    def pack(self) -> Floats:
+        """(LIT_LENGTH,) float32."""
+        return np.array([self.exposure, *self.tint], np.float32)
+
+    @staticmethod
+    def unpack(numbers: Floats) -> Lit:
+        """From (LIT_LENGTH,) float32."""
+        return Lit(float(numbers[0]), np.asarray(numbers[1:4], np.float32))
+
+    def on(self, look: Look) -> Look:
+        """A look of white room light in this light."""
+        return Look(look.level + self.exposure, look.broad, look.fine, _over_luminance(look.colour * self.tint))
+
+
+@dataclass(frozen=True, slots=True)
+class Strands:
+    """Hair in log light.
+
+    Attributes:
+        broad: (H, W) float32, light without strands.
+        fine: (H, W) float32, strands.
+    """
+
+    broad: Floats
+    fine: Floats
+
+
+def look_of(colour: Floats) -> Look:
+    """The usual look of hair of a colour.
+
+    Args:
+        colour: (3,) float32 RGB, 0..255, its median in white room light.
+    """
+    luminance = float(colour @ LUMINANCE)
+    level = np.log(luminance + FILTER.offset)
+    # from the medians of blond (level 4.87) and black hair (3.54)
+    darkness = float(np.clip((4.87 - level) / 1.33, 0, 1))
+    return Look(float(level), 0.27 + 0.12 * darkness, 0.20 + 0.13 * darkness, _over_luminance(colour))
+
+
+def find_strands(luminance: Floats, weight: Floats, lengths: StrandFilter = FILTER) -> Strands:
+    """Tell strands from broad light, and from noise by averaging along them.
+
+    Args:
+        luminance: (H, W) float32, 0..255.
+        weight: (H, W) float32 in 0..1, how much of a pixel is hair.
+        lengths: of the filters.
+    """
+    light = np.log(luminance + FILTER.offset)
+    edges = cv2.GaussianBlur(light, (0, 0), lengths.edge_sigma)
+    across, down = cv2.Sobel(edges, cv2.CV_32F, 1, 0), cv2.Sobel(edges, cv2.CV_32F, 0, 1)
+    tensor = cv2.merge([across * across, across * down, down * down])
+    xx, xy, yy = cv2.split(
+        cv2.GaussianBlur(cv2.multiply(tensor, cv2.merge([weight] * 3)), (0, 0), lengths.direction_sigma)
+    )
+    # the larger eigenvector of the structure tensor lies across the strands
+    angle = 0.5 * cv2.phase(xx - yy, 2 * xy) + np.float32(np.pi / 2)
+    x, y = cv2.polarToCart(np.ones_like(angle), angle)
+    rows, columns = np.indices(luminance.shape, np.float32)
+    layers = cv2.merge([light * weight, weight])
+    total = layers + cv2.merge([light, np.ones_like(light)]) * np.float32(1e-3)
+    for reach in lengths.reach:
+        for way in (-reach, reach):
+            total += cv2.remap(
+                layers, columns + way * x, rows + way * y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            )
+    smooth = total[..., 0] / total[..., 1]
+    clean = luminance * luminance / (luminance * luminance + FILTER.noise**2)
+    smooth += (light - smooth) * clean
+    broad = _weighted_blur(smooth, weight, lengths.broad_sigma)
+    return Strands(broad, smooth - broad)
+
+
+def measure_look(picture: Floats, weight: Floats, lengths: StrandFilter = FILTER) -> Look | None:
+    """The look of the hair in a picture; None where there is too little.
+
+    Args:
+        picture: (H, W, 3) float32 RGB, 0..255.
+        weight: (H, W) float32 in 0..1, how much of a pixel is hair.
+        lengths: of the filters.
+    """
+    sure = weight > FILTER.sure
+    pure = _pure(weight, lengths.edge)
+    if np.count_nonzero(sure) < 32:
+        return None
+    luminance = cv2.transform(picture, LUMINANCE[None])
+    strands = find_strands(luminance, pure, lengths)
+    colours = picture[sure] / (luminance[sure] + FILTER.offset)[:, None]
+    return Look(
+        float(np.median(strands.broad[sure])),
+        float(strands.broad[sure].std()),
+        float(strands.fine[sure].std()),
+        _over_luminance(np.asarray(np.median(colours, axis=0), np.float32)),
+    )
+
+
+def measure_light(image: Image, skin: Floats) -> Lit:
+    """The light on a face.
+
+    Args:
+        image: (S, S, 3) uint8 RGB crop.
+        skin: (3,) float32 RGB, 0..255, median of the face.
+    """
+    small = cv2.resize(image, (32, 32), interpolation=cv2.INTER_AREA).reshape(-1, 3) @ LUMINANCE
+    dim = 1 - float(smoothstep(np.log(np.array(max(float(np.percentile(small, 98)), 1.0)) / 255), *LIGHT.dim))
+    away = float(np.log((float(skin @ LUMINANCE) + FILTER.offset) / (LIGHT.typical + FILTER.offset)))
+    exposure = away * (dim + (1 - dim) * (1 - LIGHT.tone)) if away < 0 else 0.5 * away
+    tint = (_over_luminance(skin) / np.array(LIGHT.skin, np.float32)) ** np.float32(LIGHT.tint)
+    return Lit(exposure, _over_luminance(np.clip(tint, *LIGHT.tints)))
+
+
+def repaint(
+    picture: Floats,
+    weight: Floats,
+    *,
+    now: Look,
+    wanted: Look,
+    amount: Floats | float = 1.0,
+    steady: Floats | None = None,
+    lengths: StrandFilter = FILTER,
+) -> Floats:
+    """Hair of another look.
+
+    Args:
+        picture: (H, W, 3) float32 RGB, 0..255.
+        weight: (H, W) float32 in 0..1, how much of a pixel is hair.
+        now: its look, smoothed over time or not.
+        wanted: the look it shall have.
+        amount: how far each pixel goes there, 0..1, a number or (H, W) float32. On the way bright strands go first.
+        steady: (H, W) float32, 0..255, the picture's luminance with less noise; None if there is none.
+        lengths: of the filters.
+
+    Returns:
+        (H, W, 3) float32 RGB, what is added to the picture, 0 where there is no hair. It never goes beyond the colour
+        wanted: where the weight is wrong, an edge would glow.
+    """
+    own_light = cv2.transform(picture, LUMINANCE[None])
+    luminance = own_light if steady is None else steady
+    pure = _pure(weight, lengths.edge)
+    strands = find_strands(luminance, pure, lengths)
+    # at the edge what is brighter than hair may be skin or backdrop
+    fine = strands.fine * pure * np.where(strands.fine > 0, _pure(weight, lengths.bright_edge), np.float32(1))
+    low, high = REPAINT.contrast
+    broad_gain = np.float32(np.clip(wanted.broad / max(now.broad, 0.05), low, min(high, 1.2)))
+    fine_gain = np.float32(np.clip(wanted.fine / max(now.fine, 0.03), low, high))
+    broad = np.clip(strands.broad - np.float32(now.level), -REPAINT.broadest, REPAINT.broadest)
+    relative = broad * broad_gain + np.maximum(fine * fine_gain, REPAINT.deepest)
+    gloss = np.float32(REPAINT.gloss)
+    relative = np.where(relative > 0, gloss * np.tanh(relative / gloss), relative)
+    light = np.exp(relative + np.float32(wanted.level)) - np.float32(FILTER.offset)
+    room = np.float32(REPAINT.top - REPAINT.shoulder)
+    over = np.maximum(light - np.float32(REPAINT.shoulder), 0)
+    light = np.minimum(light, np.float32(REPAINT.shoulder)) + room * (1 - np.exp(-over / room))
+    # a pixel of hair and something else changes as the hair in it does: its own light is that of the hair around
+    around = np.maximum(np.exp(strands.broad) - np.float32(FILTER.offset), 0)
+    saturation = np.clip(1 - np.float32(REPAINT.saturation) * relative, *REPAINT.saturations)
+    kept = REPAINT.own_colour * smoothstep(own_light, 40, 110) * pure
+    share = np.asarray(amount, np.float32)
+    if share.ndim or float(share) < 1:
+        bright = np.clip(fine / np.float32(max(now.fine, 0.03)), -1.5, 1.5)
+        share = np.clip(share + np.float32(4 * REPAINT.turning) * share * (1 - share) * bright, 0, 1)
+    share = share * weight
+    light, over_one = np.maximum(light, 0), kept / np.maximum(own_light, 1)
+    changes = []
+    for value, own, new in zip(cv2.split(picture), now.colour, wanted.colour, strict=True):
+        # luminance weights sum to 1, and so do those of a colour over its luminance: no need to normalise
+        colour = 1 + (new - 1) * saturation + (value * over_one - own * kept)
+        turned = light * np.maximum(colour, np.float32(0.02))
+        hair = around * own
+        hair += pure * (value - hair)
+        whole = turned - value
+        changes.append(np.clip((turned - hair) * share, np.minimum(whole, 0), np.maximum(whole, 0)))
+    return np.asarray(cv2.merge(changes), np.float32)
+
+
+def _pure(weight: Floats, edge: int) -> Floats:
+    """1 where a pixel and its neighbours are hair alone."""
+    side = 2 * edge + 1
+    inner = cv2.erode(weight, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+    return smoothstep(cv2.GaussianBlur(inner, (0, 0), 1.0), *FILTER.pure)
+
+
+def _weighted_blur(values: Floats, weight: Floats, sigma: float) -> Floats:
+    """Gaussian mean of `values` by `weight`, at half resolution, as it is smooth."""
+    height, width = values.shape
+    half = (max((width + 1) // 2, 1), max((height + 1) // 2, 1))
+    weight = cv2.resize(weight, half, interpolation=cv2.INTER_AREA) + np.float32(1e-4)
+    values = cv2.resize(values, half, interpolation=cv2.INTER_AREA)
+    blurred = cv2.GaussianBlur(values * weight, (0, 0), sigma / 2) / cv2.GaussianBlur(weight, (0, 0), sigma / 2)
+    return np.asarray(cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _over_luminance(colour: Floats) -> Floats:
+    return np.asarray(colour / max(float(colour @ LUMINANCE), 1e-3), np.float32)

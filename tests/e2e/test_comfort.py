@@ -1,0 +1,143 @@
+"""What a person meets: small things that are plainly right or wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Playwright, expect
+
+from tests.e2e import browser as chromium
+from tests.e2e.conftest import Clips, fresh_page
+from tests.e2e.driver import go_live, set_value, wait_until_edited
+from tests.e2e.service import Service
+
+
+@pytest.fixture(scope="module")
+def group(playwright: Playwright, clips: Clips) -> Iterator[Browser]:
+    """A browser whose camera shows several people."""
+    with chromium.launched(playwright, clips("group")) as running:
+        yield running
+
+
+def test_the_page_says_why_nothing_is_edited(page: Page, service: Service) -> None:
+    go_live(page, service.url)
+    idle = page.locator("#idle")
+    expect(idle).to_have_text("Nothing is edited: no control is moved.")
+    page.get_by_role("button", name="20 years older").click()
+    expect(idle).to_be_empty()
+    page.locator("#picker summary").click()
+    page.locator(".editor", has_text="Child of two").click()
+    expect(idle).to_contain_text("choose a photo")
+    expect(page.locator('[data-name="genes"] .help').last).to_have_text("Choose a photo first.")
+
+
+def test_an_own_colour_acts_at_once(page: Page, service: Service) -> None:
+    go_live(page, service.url)
+    page.locator("#picker summary").click()
+    page.locator(".editor", has_text="Hair colour").click()
+    set_amount = page.locator('[data-name="amount"] input[type=range]')
+    expect(set_amount).to_be_disabled()
+    page.locator("#control-custom").fill("#30a040")
+    expect(page.locator("#control-colour")).to_have_value("custom")
+    expect(set_amount).to_be_enabled()
+    wait_until_edited(page)
+    set_value(page, "amount", 0)
+    expect(page.locator("#idle")).to_have_text("Nothing is edited: Amount is 0.")
+    page.locator("#control-colour").select_option("red")
+    expect(page.locator("#idle")).to_be_empty()
+
+
+def test_the_mark_is_readable_in_the_mirrored_view(page: Page, service: Service) -> None:
+    go_live(page, service.url)
+    set_value(page, "bald", 1)
+    page.locator("#fold-faces").evaluate("(details) => { details.open = true; }")
+    page.locator("#steady .switch").first.click()
+    mark = page.locator("#mark")
+    expect(mark).to_be_visible()
+    turns = [
+        page.locator(one).evaluate("(element) => new DOMMatrix(getComputedStyle(element).transform).a")
+        for one in ("#flip", "#mark")
+    ]
+    assert turns == [-1, -1], "turned twice: as others see it"
+    if folder := os.environ.get("LATENTCAM_SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / "mark.png")
+    page.locator("#mirror").click()
+    expect(mark).to_be_hidden()
+
+
+def test_one_person_shows_who_is_edited_before_a_choice(group: Browser, service: Service) -> None:
+    with fresh_page(group) as page:
+        go_live(page, service.url)
+        set_value(page, "bald", 1)
+        page.locator("#fold-faces").evaluate("(details) => { details.open = true; }")
+        page.get_by_role("radio", name="One person").check()
+        edited = page.locator(".face[aria-pressed=true]")
+        expect(edited).to_have_count(1)
+        expect(edited).to_have_text("Editing this person")
+        expect(page.locator(".face[aria-pressed=false]").first).to_be_visible()
+
+
+def test_a_camera_that_gives_less_says_so(page: Page, service: Service) -> None:
+    go_live(page, service.url)
+    page.evaluate(
+        """() => {
+          const camera = MediaStreamTrack.prototype;
+          const given = camera.getSettings;
+          camera.getSettings = function () { return { ...given.call(this), width: 640, height: 480 }; };
+          document.getElementById("fold-camera").open = true;
+        }"""
+    )
+    page.locator("#resolution").select_option("1920x1080")
+    expect(page.locator("#resolution-help")).to_have_text("This camera gives 640 × 480, not 1920 × 1080.")
+    page.locator("#resolution").select_option("640x480")
+    expect(page.locator("#resolution-help")).to_contain_text("Higher is sharper")
+
+
+def test_the_page_goes_on_when_the_camera_is_allowed(playwright: Playwright, service: Service, clips: Clips) -> None:
+    """Whoever says no first, and yes later, need not press anything in the page."""
+    with chromium.launched(playwright, clips("astronaut"), allowed=False) as browser, fresh_page(browser) as page:
+        page.goto(service.url + "/?autostart=1")
+        expect(page.locator("body")).to_have_attribute("data-state", "denied")
+        page.context.grant_permissions(["camera"], origin=service.url)
+        expect(page.locator("body")).to_have_attribute("data-state", "live")
+
+
+def test_the_output_is_empty_when_the_page_stops(browser: Browser, service: Service) -> None:
+    with fresh_page(browser) as page, fresh_page(browser) as audience:
+        page.goto(service.url)
+        page.evaluate("""localStorage.setItem("latentcam", JSON.stringify({ output: "studio" }))""")
+        go_live(page, service.url)
+        audience.goto(service.url + "/?view=output&stream=studio")
+        shows = "document.getElementById('edited').videoWidth > 0"
+        audience.wait_for_function(f"() => {shows}")
+        page.get_by_role("button", name="Stop").click()
+        audience.wait_for_function("() => document.getElementById('edited').srcObject === null")
+        page.get_by_role("button", name="Start camera").click()
+        audience.wait_for_function(f"() => {shows}")
+
+
+def test_a_silent_server_is_noticed_before_it_counts_as_lost(browser: Browser, tmp_path: Path) -> None:
+    with Service(log=tmp_path / "log.txt") as service, fresh_page(browser) as page:
+        go_live(page, service.url)
+        states = page.evaluate_handle(
+            """() => {
+              const states = [];
+              const note = () => states.push(document.body.dataset.state);
+              new MutationObserver(note).observe(document.body, { attributeFilter: ["data-state"] });
+              return states;
+            }"""
+        )
+        os.kill(service.pid, signal.SIGSTOP)
+        try:
+            expect(page.locator("body")).to_have_attribute("data-state", "silent")
+        finally:
+            os.kill(service.pid, signal.SIGCONT)
+        expect(page.locator("body")).to_have_attribute("data-state", "live")
+        assert states.json_value()[0] == "silent"
+        service.kill()
+        page.wait_for_function("() => document.body.dataset.state === 'lost'")
+        assert "silent" in states.json_value()[1:] or states.json_value()[-1] == "lost"
