@@ -351,9 +351,9 @@ def test_everything_has_its_place_at_every_size(page: Page, service: Service, wi
         beside = box["x"] + box["width"] <= panel["x"]
         assert beside or box["y"] + box["height"] <= panel["y"]
     for tool in page.locator(".tool:visible").all():
-        name = tool.locator("span").bounding_box()
-        assert name is not None
-        assert name["width"] > 20, "every tool has its name"
+        label = tool.locator("span").bounding_box()
+        assert label is not None
+        assert label["width"] > 20, "every tool has its name"
 
 
 def test_an_upright_camera_fills_an_upright_phone(browser: Browser, service: Service) -> None:

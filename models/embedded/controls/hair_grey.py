@@ -88,7 +88,8 @@ class HairGrey(Control):
             return None
         hair = masks.hair * (1 - masks.occluder)
         look, light = Look.unpack(way.own.hair), Lit.unpack(way.own.lit)
-        skin, amount = np.exp(way.own.skin) - np.float32(LOG_OFFSET), way.rise(GREY)
+        skin = np.exp(way.own.skin) - np.float32(LOG_OFFSET)
+        amount = way.rise(GREY)
         if amount > 0:
             delta, mask = grey_hair(way.crop, hair, skin=skin, now=look, light=light, amount=amount)
         elif wanted < now:
