@@ -93,6 +93,7 @@ function listenToSession() {
     picture.showFaces(stats);
     picture.showMark(stats);
   });
+  session.on("overlay", (overlay) => picture.showOverlay(overlay));
   session.on("camera", (track) => devices.showCameras(track));
   session.on("silent", () => {
     toast("The microphone cannot be used: there is no sound.");
@@ -136,6 +137,7 @@ function listenToUser() {
     readout: () => view.openStats(),
   };
   for (const [id, act] of Object.entries(buttons)) byId(id).addEventListener("click", act);
+  byId("overlay-on").addEventListener("change", showOverlay);
   byId("token-form").addEventListener("submit", (event) => {
     event.preventDefault();
     const token = byId("token", HTMLInputElement);
@@ -144,6 +146,12 @@ function listenToUser() {
     session.begin();
   });
   document.addEventListener("keydown", shortcut);
+}
+
+function showOverlay() {
+  const { checked } = byId("overlay-on", HTMLInputElement);
+  picture.useOverlay(checked);
+  session.showOverlay(checked);
 }
 
 function showLifespan() {
@@ -168,6 +176,7 @@ function shortcut({ key, repeat, ctrlKey, metaKey, altKey, target }) {
     r: () => picture.toggleRecording(),
     p: () => picture.toggleFloat(),
     f: () => picture.toggleFullscreen(),
+    d: () => byId("overlay-on").click(),
   };
   actions[key.toLowerCase()]?.();
 }
