@@ -1,4 +1,4 @@
-"""Reads the mark out of pictures and videos of any origin: tracks faces as the filter does, unwraps, adds up, decodes."""
+"""Reads the mark out of pictures and videos: tracks faces as the filter does, unwraps, adds up, decodes."""
 
 from __future__ import annotations
 
