@@ -23,9 +23,12 @@ INSET = 2.5
 """Pixels of the window by which the mark stays away from the edge of the mask: interpolation reaches that far."""
 NEAR = 0.15
 """Mean distance, shares of the face's size, up to which a face is looked for where the last edited frame showed it."""
+SETTLE = 8
+"""Readings of a single picture, each in the region of the last one."""
 READINGS = 16
-SPREAD = 0.05
-"""Deviation of the regions of `mean_reading`, shares of the face's size."""
+"""Further readings of a single picture."""
+SPREAD = 0.01
+"""Deviation of their regions, shares of the face's size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,27 +183,47 @@ def moved_mesh(mesh: Floats, drawn: Drawn) -> Floats:
 
 
 def mean_reading(image: Image, mesh: Floats, landmarks: ReadLandmarks) -> Floats:
-    """The mean of several readings of a face's landmarks, each in a region a little beside the others.
+    """Where the landmark network sees a face of a single picture, (478, 2) float32.
 
-    One reading depends on its region by a pixel or more. In a video frames make up for that; a single picture has this.
+    One reading depends on its region by a pixel or more. A video makes up for that; a single picture has the mean of
+    several, each in a region a little beside the others.
 
     Args:
         image: (H, W, 3) uint8 BGR.
         mesh: (478, 2) float32, of one reading.
         landmarks: reads the points inside a quad.
     """
-    return np.asarray(np.mean(readings(image, mesh, landmarks), axis=0), np.float32)
+    settled = np.mean(settle(image, mesh, landmarks)[2:], axis=0)
+    return np.asarray(np.mean(readings(image, settled, landmarks), axis=0), np.float32)
 
 
-def readings(image: Image, mesh: Floats, landmarks: ReadLandmarks, count: int = READINGS) -> list[Floats]:
-    """Readings of `mean_reading`, (478, 2) float32 each; the same for the same picture."""
+def settle(image: Image, mesh: Floats, landmarks: ReadLandmarks, count: int = SETTLE) -> list[Floats]:
+    """Readings of the landmarks, each in the region of the last one, (478, 2) float32 each."""
+    found = [mesh]
+    for _ in range(count):
+        found.append(landmarks(image, region_of_mesh(found[-1]))[0])
+    return found[1:]
+
+
+def readings(
+    image: Image, mesh: Floats, landmarks: ReadLandmarks, count: int = READINGS, spread: float = SPREAD
+) -> list[Floats]:
+    """Readings in regions beside that of a mesh, (478, 2) float32 each; the same for the same picture.
+
+    Args:
+        image: (H, W, 3) uint8 BGR.
+        mesh: (478, 2) float32.
+        landmarks: reads the points inside a quad.
+        count: of readings.
+        spread: deviation of the regions' centres and sizes, shares of the face's size.
+    """
     rng = np.random.default_rng(0)
     region = region_of_mesh(mesh)
     size = np.float32(np.ptp(mesh, axis=0).max())
     found = []
     for _ in range(count):
-        centre = region.centre + rng.normal(0, SPREAD, 2).astype(np.float32) * size
-        axis = region.axis * np.float32(1 + rng.normal(0, 2 * SPREAD))
+        centre = region.centre + rng.normal(0, spread, 2).astype(np.float32) * size
+        axis = region.axis * np.float32(1 + rng.normal(0, spread))
         found.append(landmarks(image, Quad(centre.astype(np.float32), axis))[0])
     return found
 
