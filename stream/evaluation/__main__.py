@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-PARTS = ("tracker", "flicker")
+PARTS = ("tracker", "flicker", "mark")
 
 
 def main(argv: list[str]) -> int:

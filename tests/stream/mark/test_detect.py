@@ -59,6 +59,7 @@ def test_a_marked_picture_is_found_and_an_unmarked_one_is_not(
     cv2.imwrite(str(plain), portrait)
     files.process(plain, marked, runtime, look)
     edited = cv2.imread(str(marked))
+    assert edited is not None
     cv2.imwrite(str(crop), cv2.resize(edited[5:, 9:], None, fx=0.9, fy=0.9, interpolation=cv2.INTER_AREA))
     assert detect(plain, capsys)[0] == NOT_FOUND
     for path in (marked, crop):
@@ -76,7 +77,7 @@ def test_a_marked_video_is_found_even_in_the_mirror(
     write_video(plain, [np.roll(portrait, index // 2, 1) for index in range(16)])
     files.process(plain, marked, runtime, look)
     with av.open(str(marked)) as video:
-        shown = [frame.to_ndarray(format="bgr24")[:, ::-1] for frame in video.decode(video=0)]
+        shown = [np.asarray(frame.to_ndarray(format="bgr24"))[:, ::-1] for frame in video.decode(video=0)]
     write_video(mirrored, [np.ascontiguousarray(frame, np.uint8) for frame in shown])
     assert detect(plain, capsys)[0] == NOT_FOUND
     status, report = detect(marked, capsys)
