@@ -45,11 +45,26 @@ def blend(image: Image, out: Image, edit: Edit, placement: Placement, keep: Floa
     Raises:
         ValueError: the edit and the placement are of crops of different sizes.
     """
-    if edit.mask.shape[0] != placement.size:
-        raise ValueError(f"an edit of {edit.mask.shape[0]} pixels cannot be pasted as a crop of {placement.size}")
+    return blend_masked(image, out, edit, placement, visible_mask(edit, keep))
+
+
+def visible_mask(edit: Edit, keep: Floats | None = None) -> Floats:
+    """The edit's mask, (S, S) float32, faded to the crop's border and without what is in front of the face.
+
+    Args:
+        edit: the edit of a crop.
+        keep: as for `blend`.
+    """
     mask = edit.mask * border_feather(edit.mask.shape[0])
     if keep is not None:
         mask = mask * (1 - cv2.resize(keep, mask.shape[::-1], interpolation=cv2.INTER_LINEAR))
+    return mask
+
+
+def blend_masked(image: Image, out: Image, edit: Edit, placement: Placement, mask: Floats) -> Region:
+    """As `blend`, with the mask from `visible_mask` in place of the edit's own."""
+    if edit.mask.shape[0] != placement.size:
+        raise ValueError(f"an edit of {edit.mask.shape[0]} pixels cannot be pasted as a crop of {placement.size}")
     region = touched(mask, placement, image.shape)
     if region.empty:
         return region

@@ -153,7 +153,9 @@ def _add_flags(group: argparse._ArgumentGroup, model: type[BaseModel], leave_out
         flag, help_text = f"--{name.replace('_', '-')}", _help_of(schema)
         shape = _shape_of(schema)
         if shape.get("type") == "boolean":
-            group.add_argument(flag, action="store_true", default=argparse.SUPPRESS, help=help_text)
+            on = schema.get("default") is True
+            action = argparse.BooleanOptionalAction if on else "store_true"
+            group.add_argument(flag, action=action, default=argparse.SUPPRESS, help=help_text)
         else:
             group.add_argument(
                 flag,

@@ -17,12 +17,13 @@ from models.arrays import Floats, Image, Latent
 from models.crops import Placement, Quad, cut_placed, points5_of, quad_of, to_crop
 from models.editor import Controls, Crop, Edit
 from models.face.segmenter import Segmenter
-from stream.blending import blend
+from stream.blending import blend_masked, visible_mask
 from stream.filters import ExponentialMean, OneEuro
 from stream.flow import FlowCompensatedMean, PointFlow, SteadyLight
 from stream.frame import Face, Region, Trace
 from stream.load import Level
 from stream.look import Layer
+from stream.mark.painter import Drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,9 @@ class FaceEdit:
         """Whether the filters are for this editor and this smoothing."""
         return self._key == (layer.name, smoothing)
 
-    def draw(self, source: Image, out: Image, face: Face, layer: Layer, context: FrameContext) -> Region | None:
+    def draw(
+        self, source: Image, out: Image, face: Face, layer: Layer, context: FrameContext
+    ) -> tuple[Region, Drawn] | None:
         """Edit the face in one frame.
 
         Args:
@@ -168,7 +171,8 @@ class FaceEdit:
             context: of this frame.
 
         Returns:
-            The region outside of which nothing changed; None where there is no edit yet, or the face cannot be cut out.
+            The region outside of which nothing changed, and what was drawn; None where there is no edit yet, or the
+            face cannot be cut out.
         """
         self.seen_at = context.time
         with context.trace.timed("align"):
@@ -182,7 +186,9 @@ class FaceEdit:
         if rendered is None:
             return None
         with context.trace.timed("blend"):
-            return blend(source, out, _faded(rendered.edit, layer.amount), placement, rendered.keep)
+            edit = _faded(rendered.edit, layer.amount)
+            mask = visible_mask(edit, rendered.keep)
+            return blend_masked(source, out, edit, placement, mask), Drawn(mask, placement, edit.flow)
 
     def _with_steady_mesh(self, face: Face, context: FrameContext) -> Face:
         """The face with its mesh moved by optical flow since the last frame, and corrected by the landmarks."""

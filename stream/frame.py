@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from models.arrays import Floats, Image
 
-STAGES = ("convert", "track", "align", "segment", "encode", "render", "blend")
+STAGES = ("convert", "track", "align", "segment", "encode", "render", "blend", "mark")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +20,12 @@ class Frame:
         image: (H, W, 3) uint8 BGR. Nobody writes to it.
         time: presentation time in seconds, increasing within a stream; the only clock that tracking and smoothing
             know.
+        alone: whether there is no stream around it: what a stream averages over frames is averaged over readings.
     """
 
     image: Image
     time: float
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ class Output:
         trace: what it cost.
         reduced: a message for the user that names what was left out to keep up with the camera; empty when nothing was.
         badge: where the visible mark stands; None without one. A page that mirrors the picture turns it back.
+        kinds: of edit that the picture shows, of `stream.mark.payload.KINDS`.
     """
 
     image: Image
@@ -132,3 +135,4 @@ class Output:
     trace: Trace
     reduced: str = ""
     badge: Region | None = None
+    kinds: frozenset[str] = frozenset()

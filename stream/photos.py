@@ -73,9 +73,8 @@ def still(picture: Image, pipeline: Pipeline, look: Look) -> Output:
         look: what to show; its smoothing does not count.
     """
     unsmoothed = Look(look.settings.model_copy(update={"smoothing": 0.0}), look.layers)
-    output = pipeline.process(Frame(picture, 0.0), unsmoothed)
-    for again in range(1, PASSES):
-        output = pipeline.process(Frame(picture, again / 30), unsmoothed)
+    for again in range(PASSES):
+        output = pipeline.process(Frame(picture, again / 30, alone=again == PASSES - 1), unsmoothed)
     return output
 
 

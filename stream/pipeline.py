@@ -16,6 +16,9 @@ from stream.flow import PointFlow
 from stream.frame import Face, Frame, Output, Region, Trace
 from stream.load import LEVELS, Level, Quality
 from stream.look import Layer, Look
+from stream.mark.kinds import kinds_of
+from stream.mark.painter import Drawn, EditedFace, MarkPainter, mean_reading
+from stream.mark.payload import Statement
 from stream.selection import Selection
 from stream.tracking import Tracker
 
@@ -37,6 +40,7 @@ class Pipeline:
         *,
         clock: Callable[[], float] = time.perf_counter,
         live: bool = False,
+        operator: int = 0,
     ) -> None:
         """Make a pipeline.
 
@@ -45,6 +49,7 @@ class Pipeline:
             segmenter: reads the masks of a crop; without one nothing in front of a face is kept.
             clock: seconds, for traces and load. Pictures depend on frame times alone.
             live: whether to keep up with a camera rather than to do the same every time.
+            operator: number of this installation, for the mark; 0 says nothing.
         """
         self._owner = object()  # whose turn it is at the shared engines
         self._background = ThreadPoolExecutor(1, "background", belong_to, (self._owner,)) if live else None
@@ -52,6 +57,8 @@ class Pipeline:
         self._tracker = tracker
         self._select = Selection()
         self._fallback = Fallback()
+        self._mark = MarkPainter()
+        self._operator = operator
         self._faces: dict[tuple[int, int], FaceEdit] = {}  # by the face's id and the layer's place
         self._quality, self._quality_of = Quality(), tuple[str, ...]()
 
@@ -69,16 +76,22 @@ class Pipeline:
         if settings.bypass:
             self._fallback.forget()
             self._faces.clear()
+            self._mark.forget()
             return Output(frame.image, (), frozenset(), (), trace)
         with session(self._owner):
             with trace.timed("track"):
                 faces, trace.detected = self._tracker(frame.image, frame.time)
             if not look.active:
                 self._faces.clear()
+                self._mark.forget()
                 return Output(frame.image, faces, frozenset(), (), trace)
             level = self._level(look)
             context = FrameContext(frame.image, frame.time, settings.smoothing, level, trace)
-            out, regions, edited = self._edit(self._select(faces, settings, frame.time), look, context)
+            out, regions, drawn = self._edit(self._select(faces, settings, frame.time), look, context)
+            if drawn and settings.mark:
+                with trace.timed("mark"):
+                    self._draw_marks(out, faces, drawn, look, frame)
+        edited = frozenset(drawn)
         if not edited:
             shown, whole = self._fallback(frame.image, settings, trace)
             return Output(shown, faces, frozenset(), whole, trace)
@@ -86,7 +99,8 @@ class Pipeline:
         if badge is not None:
             regions.append(badge)
         self._fallback.keep(out, settings)
-        return Output(out, faces, edited, tuple(r for r in regions if not r.empty), trace, level.message, badge)
+        changed = tuple(r for r in regions if not r.empty)
+        return Output(out, faces, edited, changed, trace, level.message, badge, kinds_of(look.active))
 
     def adapt(self, seconds: float, interval: float) -> None:
         """Choose what the next frames leave out, so that a live stream keeps up with its camera.
@@ -107,23 +121,37 @@ class Pipeline:
 
     def _edit(
         self, faces: tuple[Face, ...], look: Look, context: FrameContext
-    ) -> tuple[Image, list[Region], frozenset[int]]:
-        """Draw every active layer on every face: the picture, what changed, and the ids of the edited faces."""
-        out, regions, edited = context.camera, list[Region](), set[int]()
+    ) -> tuple[Image, list[Region], dict[int, list[Drawn]]]:
+        """Draw every active layer on every face: the picture, what changed, and what was drawn by the face's id."""
+        out, regions, edited = context.camera, list[Region](), dict[int, list[Drawn]]()
         for place, layer in enumerate(look.active):
             for face in faces:
                 state = self._state_of(face, place, layer, context.smoothing)
                 if state is None:
                     continue
                 source, out = out, out.copy()
-                region = state.draw(source, out, face, layer, context)
-                if region is not None:
-                    regions.append(region)
-                    edited.add(face.id)
+                result = state.draw(source, out, face, layer, context)
+                if result is not None:
+                    regions.append(result[0])
+                    edited.setdefault(face.id, []).append(result[1])
         self._faces = {
             key: state for key, state in self._faces.items() if context.time - state.seen_at <= FORGET_AFTER_S
         }
-        return out, regions, frozenset(edited)
+        return out, regions, edited
+
+    def _draw_marks(
+        self, out: Image, faces: tuple[Face, ...], drawn: dict[int, list[Drawn]], look: Look, frame: Frame
+    ) -> None:
+        """Write the mark into every edited face whose mesh is known, in place."""
+        statement = Statement(kinds_of(look.active), self._operator)
+        if frame.alone:
+            self._mark.forget()
+        for face in faces:
+            if face.id in drawn and face.mesh is not None:
+                mesh = face.mesh
+                if frame.alone:
+                    mesh = mean_reading(frame.image, mesh, self._tracker.landmarks)
+                self._mark.paint(out, EditedFace(face.id, mesh, drawn[face.id]), statement, frame.time)
 
     def _state_of(self, face: Face, place: int, layer: Layer, smoothing: float) -> FaceEdit | None:
         """What is kept of a face under a layer, new if editor or smoothing changed; None if it cannot be cut out."""

@@ -63,6 +63,8 @@ class Settings(BaseModel):
         lost: when an edited face is lost: show the camera, hold the last edited face, or blur the picture. "blur" also
             covers the time before the first face is found, so that no unedited face is ever shown.
         smoothing: 0 (none) to 1 (strong); how much the crop and the latent are steadied over time.
+        mark: write an invisible mark into edited faces, from which `python -m stream.mark detect` reads that they are
+            edited.
         badge: draw a small visible mark that the picture is edited.
         quality: "auto" leaves out work that the machine has no time for (`stream.load`), in live streams only;
             "full" never does, and drops frames instead.
@@ -106,6 +108,11 @@ class Settings(BaseModel):
         title="Smoothing",
         description="More is calmer, less follows quick moves sooner.",
         json_schema_extra={"step": 0.05},
+    )
+    mark: bool = Field(
+        True,
+        title="Mark in the picture",
+        description="Edited faces carry an invisible mark, so that anyone can find out that they are edited.",
     )
     badge: bool = Field(False, title="Mark the picture as edited")
     quality: Literal["auto", "full"] = Field(

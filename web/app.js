@@ -152,7 +152,7 @@ function listenToUser() {
 
 function showLifespan() {
   const { editor, controls } = page.wanted;
-  const control = page.ageField?.name;
+  const control = page.lifespanField?.name;
   const dialog = byId("lifespan", HTMLDialogElement);
   if (control) showStrip(dialog, picture.camera, { settings: { editor, controls }, control, token: tabValue("token") });
 }

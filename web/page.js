@@ -82,9 +82,9 @@ export class Page {
     return { ...this.wanted, lock: null };
   }
 
-  /** The control that makes a lifespan, if the editor has one. */
-  get ageField() {
-    return this.controls.find(({ name, kind }) => kind === "number" && ["age", "target_age"].includes(name));
+  /** The control over whose range a face is shown, if the editor marks one. */
+  get lifespanField() {
+    return this.controls.find(({ lifespan }) => lifespan);
   }
 
   /**

@@ -1,10 +1,11 @@
-"""The carrier of the mark: orthonormal patterns on the skin, and lattices that their amplitudes are moved to.
+"""The carrier of the mark: coefficients of the unwrapped face, and which of them carry which bit.
 
-The luma of the face, unwrapped into the texture square, is projected on `PATTERNS` orthonormal patterns. One bit is
-written into each projection by quantisation index modulation (Chen and Wornell 2001): the projection is moved to the
-nearest point of a lattice, which is shifted by half a step for a 1. Unlike an added pattern, this does not compete with
-the face's own texture, which is far stronger than the mark. The first `SYNC` patterns always carry 0: they show
-whether, and in which geometry, there is a mark.
+The luma of the face, unwrapped into a square of `SIDE` pixels, goes through a lapped cosine transform (MDCT with a sine
+window, Princen and Bradley 1986) along both axes. It is orthonormal, and its functions are two blocks wide and fade to
+their ends: they show no edges and stay on the skin. Coefficients of medium frequency that lie on skin are dealt out to
+`PATTERNS` groups. A group's projection is the sum of its coefficients with fixed signs, divided by the square root of
+their number; one bit is written into it by quantisation index modulation (Chen and Wornell 2001), see
+`stream.mark.square`. The first `SYNC` groups always carry 0: they show whether, and in which geometry, there is a mark.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from models.arrays import Floats
 from models.embedded import EMBEDDED
@@ -21,39 +23,68 @@ from stream.mark.payload import CODE_BITS
 
 SIDE = 96
 """Side of the unwrapped luma in pixels: half that of the texture square."""
+BLOCK = 8
+"""Bands of the transform, and pixels from one of its functions to the next."""
 SYNC = 32
-"""Patterns that carry a known 0."""
+"""Groups that carry a known 0."""
 PATTERNS = SYNC + CODE_BITS
-BAND = (0.16, 0.40)
-"""Spatial frequencies of the patterns, cycles per pixel: features hold lower ones, codecs drop higher ones."""
+BAND = (0.08, 0.25)
+"""Spatial frequencies that carry the mark, cycles per pixel: features hold lower ones, codecs drop higher ones."""
+LEAST_SKIN = 0.7
+"""Share of a coefficient's energy that lies on skin."""
 SEED = 20260802
-"""Of the patterns' noise: the day on which article 50 of the European AI Act began to apply."""
-LEAST_SKIN = 0.25
-"""Share of skin from which a pixel carries the mark."""
+"""Of the deal: the day on which article 50 of the European AI Act began to apply."""
 
 
 class Carrier(NamedTuple):
-    """The patterns.
+    """Which coefficients carry the mark.
 
     Attributes:
-        where: (N,) int64, positions in the raveled (SIDE, SIDE) square that carry them.
-        patterns: (PATTERNS, N) float32, orthonormal.
+        transform: (SIDE, SIDE) float32, orthonormal: the coefficients of x are transform @ x @ transform.T.
+        where: (PATTERNS, N) int64, positions in the raveled (SIDE, SIDE) coefficients.
+        signs: (PATTERNS, N) float32, 1 or -1 over the square root of N.
+        energy: (SIDE, SIDE) float32, share of the mark's energy at each pixel; it sums to 1.
     """
 
-    where: np.ndarray[tuple[int], np.dtype[np.int64]]
-    patterns: Floats
+    transform: Floats
+    where: NDArray[np.int64]
+    signs: Floats
+    energy: Floats
 
 
 @cache
 def carrier() -> Carrier:
-    """The patterns: noise of `SEED` in the band, weighted by the skin, orthonormalised in order (Gram-Schmidt)."""
+    """The carrier; the same everywhere."""
     with np.load(EMBEDDED / "editor_tables.npz", allow_pickle=False) as tables:
         skin = tables["ageing_skin"].astype(np.float32) / 255
-    weight = cv2.resize(skin, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    where = np.flatnonzero(weight.ravel() > LEAST_SKIN)
-    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(SIDE), np.fft.fftfreq(SIDE)))
-    inside = (frequency >= BAND[0]) & (frequency < BAND[1])
-    noise = np.random.Generator(np.random.PCG64(SEED)).standard_normal((PATTERNS, SIDE, SIDE))
-    banded = np.fft.ifft2(np.fft.fft2(noise) * inside).real * weight
-    basis, upper = np.linalg.qr(banded.reshape(PATTERNS, -1)[:, where].T)
-    return Carrier(where, np.ascontiguousarray((basis * np.sign(np.diag(upper))).T, dtype=np.float32))
+    area = cv2.resize(skin, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    transform = lapped_transform()
+    power = transform**2
+    band = (np.arange(SIDE) % BLOCK + 0.5) / (2 * BLOCK)
+    frequency = np.hypot(*np.meshgrid(band, band))
+    usable = (power @ area @ power.T > LEAST_SKIN) & (frequency >= BAND[0]) & (frequency < BAND[1])
+    found = np.flatnonzero(usable.ravel())
+    rng = np.random.Generator(np.random.PCG64(SEED))
+    each = len(found) // PATTERNS
+    where = rng.permutation(found)[: each * PATTERNS].reshape(PATTERNS, each)
+    signs = rng.choice(np.array([-1, 1], np.float32), where.shape) / np.sqrt(np.float32(each))
+    used = np.zeros(SIDE * SIDE, np.float32)
+    used[where.ravel()] = 1
+    energy = power.T @ used.reshape(SIDE, SIDE) @ power
+    return Carrier(transform, where, signs, energy / energy.sum())
+
+
+def lapped_transform() -> Floats:
+    """The (SIDE, SIDE) float32 matrix of the MDCT over a line that is taken as a ring.
+
+    Row b * BLOCK + k is band k of block b. Over the 2 * BLOCK pixels n that begin at b * BLOCK - BLOCK / 2 it is
+    sqrt(2 / BLOCK) sin(pi (n + 1/2) / (2 BLOCK)) cos(pi / BLOCK (n + 1/2 + BLOCK / 2) (k + 1/2)).
+    """
+    n, k = np.arange(2 * BLOCK) + 0.5, np.arange(BLOCK) + 0.5
+    window = np.sqrt(2 / BLOCK) * np.sin(np.pi * n / (2 * BLOCK))
+    functions = window * np.cos(np.pi / BLOCK * np.outer(k, n + BLOCK / 2))
+    rows = np.zeros((SIDE, SIDE))
+    for block in range(SIDE // BLOCK):
+        pixels = (np.arange(2 * BLOCK) + block * BLOCK - BLOCK // 2) % SIDE
+        rows[block * BLOCK : (block + 1) * BLOCK, pixels] = functions
+    return rows.astype(np.float32)

@@ -1,7 +1,7 @@
 """Writing a statement into the unwrapped luma of a face, and reading it from many frames.
 
-See `stream.mark.carrier` for the patterns. The frame is not known here: callers unwrap a face, add what `write` returns
-where the skin is, and give unwrapped faces to `Evidence`.
+See `stream.mark.carrier` for the coefficients. The frame is not known here: callers unwrap a face, add what `write`
+returns where the edit is, and give unwrapped faces to `Evidence`.
 """
 
 from __future__ import annotations
@@ -9,35 +9,50 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from models.arrays import Floats
 from stream.mark.carrier import PATTERNS, SIDE, SYNC, carrier
 from stream.mark.payload import Bits, Statement, decode, encode
 
-PSNR_DB = 44.0
-"""Peak signal-to-noise ratio of the mark on the skin that carries it."""
-HOLD = 0.75
+STEP = 21.0
+"""Distance between two lattice points of the same bit, grey levels."""
+HOLD = 0.65
 """Share of a step by which skin moves before a projection takes another lattice point; without it the mark flickers."""
-LEAST_SCORE = 6.0
+LEAST_SCORE = 3.0
 """Least score of the synchronisation, standard deviations of what unmarked pictures give."""
+GAINS = (0.8, 0.9, 1.0, 1.11, 1.23)
+"""Contrasts, relative to the marked picture, that are tried."""
 
 
-def step() -> float:
-    """Distance between two lattice points of the same bit, grey levels.
+@dataclass(frozen=True, slots=True)
+class Masking:
+    """How faint the mark is where the eye sees it best. The reader need not know: it only makes the mark weaker.
 
-    A projection is uniformly distributed between two points, so that the mean squared change of a pixel is
-    PATTERNS * step^2 / 12 / (number of pixels).
+    Attributes:
+        least: share of the mark on skin without any texture.
+        texture: standard deviation of the skin around a pixel from which the whole mark is written, grey levels.
+        around: side of the neighbourhood, pixels of the square.
+        dark: luma below which the mark fades to nothing at 0, grey levels.
+        bright: luma above which the mark fades to nothing at 255.
     """
-    pixels = len(carrier().where)
-    return float(np.sqrt(12 * 255**2 / 10 ** (PSNR_DB / 10) * pixels / PATTERNS))
+
+    least: float = 0.75
+    texture: float = 5.0
+    around: int = 9
+    dark: float = 32.0
+    bright: float = 235.0
+
+
+MASKING = Masking()
 
 
 class Written(NamedTuple):
     """A mark.
 
     Attributes:
-        residual: (96, 96) float32, to be added to the luma; 0 beside the skin.
+        residual: (96, 96) float32, to be added to the luma.
         points: (PATTERNS,) float32, the lattice points, to be given back for the next frame of the same face.
     """
 
@@ -46,18 +61,27 @@ class Written(NamedTuple):
 
 
 def bits_of(statement: Statement) -> Bits:
-    """The bit of every pattern, (PATTERNS,) uint8: zeros for synchronisation, then the code word."""
+    """The bit of every group, (PATTERNS,) uint8: zeros for synchronisation, then the code word."""
     return np.concatenate([np.zeros(SYNC, np.uint8), encode(statement)])
 
 
 def project(luma: Floats) -> Floats:
-    """Projections of an unwrapped luma on the patterns, (PATTERNS,) float32.
+    """Projections of an unwrapped luma, (PATTERNS,) float32.
 
     Args:
         luma: (96, 96) float32, 0..255.
     """
-    patterns = carrier()
-    return np.asarray(patterns.patterns @ luma.ravel()[patterns.where], np.float32)
+    own = carrier()
+    coefficients = (own.transform @ luma @ own.transform.T).ravel()
+    return np.asarray((coefficients[own.where] * own.signs).sum(1), np.float32)
+
+
+def residual_of(projections: Floats) -> Floats:
+    """The (96, 96) float32 picture of least energy that has these projections."""
+    own = carrier()
+    coefficients = np.zeros(SIDE * SIDE, np.float32)
+    coefficients[own.where] = own.signs * projections[:, None]
+    return np.asarray(own.transform.T @ coefficients.reshape(SIDE, SIDE) @ own.transform, np.float32)
 
 
 def write(luma: Floats, bits: Bits, held: Floats | None = None) -> Written:
@@ -68,15 +92,27 @@ def write(luma: Floats, bits: Bits, held: Floats | None = None) -> Written:
         bits: from `bits_of`.
         held: the points of the frame before; None for a new face or other bits.
     """
-    size, here = np.float32(step()), project(luma)
+    size, here = np.float32(STEP), project(luma)
     shift = bits.astype(np.float32) * (size / 2)
     points = np.round((here - shift) / size) * size + shift
     if held is not None:
         points = np.where(np.abs(held - here) < HOLD * size, held, points)
-    patterns = carrier()
-    residual = np.zeros(SIDE * SIDE, np.float32)
-    residual[patterns.where] = patterns.patterns.T @ (points - here).astype(np.float32)
-    return Written(residual.reshape(SIDE, SIDE), np.asarray(points, np.float32))
+    residual = residual_of((points - here).astype(np.float32)) * visibility(luma)
+    return Written(residual, np.asarray(points, np.float32))
+
+
+def visibility(luma: Floats) -> Floats:
+    """What the eye hides: the share of the mark that each pixel gets, (96, 96) float32.
+
+    Args:
+        luma: (96, 96) float32, 0..255.
+    """
+    around = (MASKING.around, MASKING.around)
+    mean = cv2.blur(luma, around)
+    power = cv2.sqrBoxFilter(luma, cv2.CV_32F, around) - mean * mean
+    texture = np.sqrt(np.maximum(power, 0)) * np.float32((1 - MASKING.least) / MASKING.texture)
+    light = np.minimum(mean / np.float32(MASKING.dark), (255 - mean) / np.float32(255 - MASKING.bright))
+    return np.asarray(np.clip(texture + MASKING.least, 0, 1) * np.clip(light, 0, 1), np.float32)
 
 
 class Verdict(NamedTuple):
@@ -84,23 +120,29 @@ class Verdict(NamedTuple):
 
     Attributes:
         statement: what the mark says; None where there is none that can be read.
-        score: of the synchronisation, standard deviations of what unmarked pictures give.
+        score: of the synchronisation, standard deviations of what unmarked pictures give; `sqrt(SYNC)` at most where
+            all groups are equally strong.
+        agreement: share of the code's bits that were received as the statement has them; 0 without one.
         mirrored: whether the picture is a mirror image.
-        faces: number of faces that were looked at.
+        faces: number of unwrapped faces that were looked at.
     """
 
     statement: Statement | None
     score: float
+    agreement: float
     mirrored: bool
     faces: int
 
 
+NOTHING = Verdict(None, 0.0, 0.0, False, 0)
+
+
 @dataclass(slots=True)
 class Evidence:
-    """What the faces of a video or picture say, added up."""
+    """What unwrapped pictures of one face say, added up: one of each frame, or several readings of one."""
 
-    _sums: Floats = field(default_factory=lambda: np.zeros((2, PATTERNS), np.float32))
-    _faces: int = 0
+    _sums: Floats = field(default_factory=lambda: np.zeros((2, len(GAINS), PATTERNS), np.float32))
+    faces: int = 0
 
     def add(self, luma: Floats) -> None:
         """Take in one unwrapped face.
@@ -108,19 +150,38 @@ class Evidence:
         Args:
             luma: (96, 96) float32, 0..255.
         """
-        size = np.float32(step())
+        phases = np.float32(2 * np.pi / STEP) / np.array(GAINS, np.float32)[:, None]
         for index, view in enumerate((luma, luma[:, ::-1])):
-            self._sums[index] += np.cos(2 * np.pi * project(np.ascontiguousarray(view)) / size)
-        self._faces += 1
+            self._sums[index] += np.cos(project(np.ascontiguousarray(view)) * phases)
+        self.faces += 1
 
     def verdict(self) -> Verdict:
-        """Decode. The theoretical rate of false alarms is that of `LEAST_SCORE` times 2^-16 of the check sum."""
-        if not self._faces:
-            return Verdict(None, 0.0, False, 0)
-        # a cosine of a uniform phase has variance 1/2
-        scores = self._sums[:, :SYNC].sum(1) / np.sqrt(SYNC * self._faces / 2)
-        best = int(scores.argmax())
-        statement = None
-        if scores[best] >= LEAST_SCORE:
-            statement = decode(-self._sums[best, SYNC:]).statement
-        return Verdict(statement, float(scores[best]), bool(best), self._faces)
+        """Decode in every view and contrast in which the synchronisation shows, the best first.
+
+        An unmarked face gives a score of mean 0 and deviation 1 however many frames of it there are, as the score is
+        relative to the strength of all groups. A false alarm needs `LEAST_SCORE`, a check sum of 16 bits that fits by
+        chance, and a version that exists.
+        """
+        if not self.faces:
+            return NOTHING
+        strength = np.sqrt((self._sums**2).mean(2)) + np.float32(1e-6)
+        scores = self._sums[:, :, :SYNC].mean(2) / strength * np.float32(np.sqrt(SYNC))
+        best = NOTHING
+        for place in np.argsort(-scores, axis=None):
+            view, gain = divmod(int(place), len(GAINS))
+            score = float(scores[view, gain])
+            if best.faces == 0:
+                best = Verdict(None, score, 0.0, bool(view), self.faces)
+            if score < LEAST_SCORE:
+                break
+            soft = -self._sums[view, gain, SYNC:] / strength[view, gain]
+            decoded = decode(soft)
+            if decoded.statement is not None:
+                agreement = float(((soft > 0) == (decoded.code == 1)).mean())
+                return Verdict(decoded.statement, score, agreement, bool(view), self.faces)
+        return best
+
+    def merge(self, other: Evidence) -> None:
+        """Take in what was added to another one."""
+        self._sums += other._sums
+        self.faces += other.faces

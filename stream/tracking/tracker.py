@@ -114,7 +114,7 @@ class Tracker:
             landmarks: reads (478, 2) points and the presence inside a quad.
         """
         self._detect = detect
-        self._landmarks = landmarks
+        self._landmarks = self.landmarks = landmarks
         self._live: list[Track] = []
         self._lost: list[Track] = []
         self._next_id = 0

@@ -359,6 +359,7 @@ def test_output_view_is_not_mirrored_and_lets_the_scene_through(page: Page, serv
     go_live(page, service.url, path="/?view=output")
     assert page.locator("#flip").evaluate("(flip) => getComputedStyle(flip).transform") == "none"
     shot = cv2.imdecode(np.frombuffer(page.screenshot(omit_background=True), np.uint8), cv2.IMREAD_UNCHANGED)
+    assert shot is not None
     alpha = shot[:, :, 3]
     beside = (1280 - 800 * 4 // 3) // 2
     assert not alpha[:, : beside - 2].any(), "as a browser source, nothing is painted beside the picture"
@@ -403,7 +404,9 @@ def test_everything_has_its_place_at_every_size(page: Page, service: Service, wi
         beside = box["x"] + box["width"] <= panel["x"]
         assert beside or box["y"] + box["height"] <= panel["y"]
     for tool in page.locator(".tool:visible").all():
-        assert tool.locator("span").bounding_box()["width"] > 20, "every tool has its name"
+        label = tool.locator("span").bounding_box()
+        assert label is not None
+        assert label["width"] > 20, "every tool has its name"
 
 
 def test_an_upright_camera_fills_an_upright_phone(browser: Browser, service: Service) -> None:

@@ -27,13 +27,14 @@ def test_every_setting_has_a_flag() -> None:
         "--editor": "hair", "--faces": "locked", "--lock": "3", "--lost": "blur", "--smoothing": "0.25",
         "--quality": "full",
     }  # fmt: skip
-    arguments = parsed("--bypass", "--badge", "--set", "colour=red", *[word for pair in flags.items() for word in pair])
+    words = [word for pair in flags.items() for word in pair]
+    arguments = parsed("--bypass", "--badge", "--no-mark", "--set", "colour=red", *words)
     settings = checked(Settings, command_line.patch_of(arguments))
     assert settings == Settings(
         editor="hair", controls={"colour": "red"}, bypass=True, faces="locked", lock=3, lost="blur", smoothing=0.25,
-        badge=True, quality="full",
+        badge=True, mark=False, quality="full",
     )  # fmt: skip
-    assert {flag[2:] for flag in flags} | {"bypass", "badge", "controls"} == set(Settings.model_fields)
+    assert {flag[2:] for flag in flags} | {"bypass", "badge", "mark", "controls"} == set(Settings.model_fields)
 
 
 def test_a_flag_that_is_not_given_changes_nothing() -> None:

@@ -1,11 +1,14 @@
 from collections.abc import Callable
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
-from models.arrays import Latent
+from models.arrays import Floats, Latent
 from models.editor import Crop
+from models.embedded import EMBEDDED
+from models.face.texture_space import FaceSpace
 from stream.fallback import BLUR_DIVISOR, blurred
 from stream.frame import Frame, Output
 from stream.look import Layer, Look
@@ -143,6 +146,34 @@ def test_the_badge_is_drawn_on_edited_frames_only(make_pipeline: Make, world: Wo
     without, _ = run(make_pipeline(world), world, tint)
     assert (with_badge.image[-30:, :120] != without.image[-30:, :120]).any()
     off, shown = run(make_pipeline(world), world, badge.model_copy(update={"controls": {"amount": 0.0}}))
+    assert off.image is shown.image
+
+
+class MeanFace(Person):
+    """A person whose mesh is that of a face."""
+
+    @property
+    def mesh(self) -> Floats:
+        mean = FaceSpace.load(EMBEDDED / "editor_tables.npz").mean
+        home = (mean - mean.mean(0)) * np.float32(self.size / np.ptp(mean, axis=0).max())
+        return np.vstack([home, np.zeros((10, 2), np.float32)]) + np.array(self.centre, np.float32)
+
+
+def test_the_mark_is_on_by_default_and_stays_inside_of_the_edit(
+    make_pipeline: Make, world: World, tint: Settings
+) -> None:
+    world.people = [MeanFace((160, 120), size=150, colour=(120, 140, 170))]
+    marked, shown = run(make_pipeline(world), world, tint)
+    plain, _ = run(make_pipeline(world), world, tint.model_copy(update={"mark": False}))
+    added = (marked.image != plain.image).any(2)
+    assert added.sum() > 500
+    edited = (plain.image != shown.image).any(2)
+    edited |= (shown.image == 255).all(2)  # red added to white changes nothing
+    assert not added[cv2.dilate(edited.astype(np.uint8), np.ones((3, 3), np.uint8)) == 0].any()
+    assert "mark" in marked.trace.ms
+    assert "mark" not in plain.trace.ms
+    assert marked.kinds == {"other"}
+    off, shown = run(make_pipeline(world), world, tint.model_copy(update={"bypass": True}))
     assert off.image is shown.image
 
 

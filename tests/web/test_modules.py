@@ -299,7 +299,7 @@ def test_only_fitting_changes_are_kept(blank: Page) -> None:
 def test_the_servers_words_for_choices_are_taken(blank: Page) -> None:
     fields = run(blank, "fields", "return m.fieldsOf(a)", Settings.model_json_schema())
     by_name = {field["name"]: field for field in fields}
-    assert list(by_name) == ["bypass", "faces", "lost", "smoothing", "badge", "quality"]
+    assert list(by_name) == ["bypass", "faces", "lost", "smoothing", "mark", "badge", "quality"]
     assert [choice["title"] for choice in by_name["lost"]["choices"]] == ["Show camera", "Hold edit", "Blur"]
     assert "Nobody sees you unedited" in by_name["lost"]["choices"][2]["help"]
     assert (by_name["smoothing"]["standard"], by_name["smoothing"]["step"]) == (0.5, 0.05)

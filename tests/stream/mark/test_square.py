@@ -9,7 +9,7 @@ import pytest
 from models.arrays import Floats
 from stream.mark.carrier import PATTERNS, SIDE, carrier
 from stream.mark.payload import CODE_BITS, KINDS, Statement, crc16, decode, encode
-from stream.mark.square import PSNR_DB, Evidence, bits_of, project, write
+from stream.mark.square import STEP, Evidence, bits_of, project, residual_of, write
 
 STATEMENT = Statement(frozenset({"age", "hair removal"}), 0xDEADBEEF)
 
@@ -24,11 +24,21 @@ def skin(seed: int, noise: float = 0.0) -> Floats:
     return (picture + np.random.default_rng(seed + 1).normal(0, noise, picture.shape)).astype(np.float32)
 
 
-def test_the_patterns_are_orthonormal_and_always_the_same() -> None:
-    patterns = carrier().patterns
-    np.testing.assert_allclose(patterns @ patterns.T, np.eye(PATTERNS), atol=1e-5)
-    assert patterns[0, :3] == pytest.approx([patterns[0, 0], patterns[0, 1], patterns[0, 2]])
+def test_the_transform_is_orthonormal_and_a_group_is_read_back_alone() -> None:
+    own = carrier()
+    np.testing.assert_allclose(own.transform @ own.transform.T, np.eye(SIDE), atol=1e-5)
+    assert len(np.unique(own.where)) == own.where.size
+    wanted = np.zeros(PATTERNS, np.float32)
+    wanted[[3, 40, 200]] = 1, -2, 3
+    np.testing.assert_allclose(project(residual_of(wanted)), wanted, atol=1e-5)
     assert carrier() is carrier()
+
+
+def test_the_carrier_is_the_documented_one() -> None:
+    """Marks of earlier versions stay readable: whoever changes this raises the version of the payload."""
+    own = carrier()
+    assert own.where[0].tolist() == [2448, 4072]
+    assert np.sign(own.signs[0]).tolist() == [1, -1]
 
 
 def test_a_statement_comes_back_from_one_face() -> None:
@@ -38,15 +48,17 @@ def test_a_statement_comes_back_from_one_face() -> None:
     verdict = evidence.verdict()
     assert verdict.statement == STATEMENT
     assert not verdict.mirrored
-    assert verdict.score == pytest.approx(8, abs=0.1)  # 32 cosines of 1
+    assert verdict.score > 5
+    assert verdict.agreement > 0.98
 
 
 def test_the_mark_is_as_faint_as_it_says() -> None:
-    errors = [(write(skin(seed), bits_of(STATEMENT)).residual ** 2).sum() / len(carrier().where) for seed in range(12)]
-    assert 10 * np.log10(255**2 / np.mean(errors)) == pytest.approx(PSNR_DB, abs=0.6)
+    share = carrier().energy > 0.15 * carrier().energy.max()
+    errors = [(write(skin(seed), bits_of(STATEMENT)).residual[share] ** 2).mean() for seed in range(12)]
+    assert 10 * np.log10(255**2 / np.mean(errors)) > 44
 
 
-@pytest.mark.parametrize("noise", [2.0, 4.0, 7.0])
+@pytest.mark.parametrize("noise", [2.0, 4.0, 6.0])
 def test_noise_is_outlived_by_many_frames(noise: float) -> None:
     luma, evidence = skin(2), Evidence()
     marked = luma + write(luma, bits_of(STATEMENT)).residual
@@ -71,7 +83,7 @@ def test_unmarked_faces_say_nothing() -> None:
         verdict = evidence.verdict()
         assert verdict.statement is None
         scores.append(verdict.score)
-    assert max(scores) < 5
+    assert max(scores) < 4.5
     assert Evidence().verdict().statement is None
 
 
@@ -93,7 +105,7 @@ def test_a_still_face_keeps_its_mark() -> None:
         first.points,
     )
     np.testing.assert_array_equal(first.points, again.points)
-    np.testing.assert_allclose(project(luma + first.residual), first.points, atol=1e-2)
+    assert np.abs(project(luma + first.residual) - first.points).max() < STEP / 4
 
 
 @pytest.mark.parametrize("wrong", [{"kinds": frozenset({"nose"})}, {"operator": -1}, {"operator": 1 << 32}])
