@@ -16,6 +16,7 @@ from signaling import control
 from signaling.audio import DelayedAudio
 from signaling.channel import ControlChannel
 from signaling.logs import limited
+from signaling.overlay import overlay_message
 from signaling.peer import CLOSE_S, Peer
 from signaling.settings import ServerSettings
 from signaling.stats import Bitrate
@@ -77,6 +78,7 @@ class Session:
         self._camera: MediaStreamTrack | None = None
         self._audio: DelayedAudio | None = None
         self._channel: ControlChannel | None = None
+        self._overlay: asyncio.Task[None] | None = None
         self._bitrate_in, self._bitrate_out = Bitrate(), Bitrate()
 
     async def answer(self, offer: str, patch: Mapping[str, Any]) -> str:
@@ -149,6 +151,16 @@ class Session:
             self.end("idle")
         if self._channel is not None and self._channel.stats_due():
             self._channel.send(self._stats(self._video))
+        if self._overlay is None and self._channel is not None and self._channel.overlay_due():
+            self._overlay = asyncio.create_task(self._send_overlay(self._channel, self._video))
+
+    async def _send_overlay(self, channel: ControlChannel, video: VideoFilter) -> None:
+        """Send what lies behind the newest frame; one at a time, as outlines take a millisecond or two a face."""
+        try:
+            if video.last_output is not None and video.size is not None:
+                channel.send(await run_in_threadpool(overlay_message, video.last_output, video.size))
+        finally:
+            self._overlay = None
 
     def _stats(self, video: VideoFilter) -> control.Stats:
         output = video.last_output

@@ -15,15 +15,14 @@ import numpy as np
 from engines.batching import Dropped
 from models.arrays import Floats, Image, Latent
 from models.crops import Placement, Quad, cut_placed, points5_of, quad_of, to_crop
-from models.editor import Controls, Crop, Edit
+from models.editor import Controls, Crop, Edit, Masks
 from models.face.segmenter import Segmenter
 from stream.blending import blend_masked, visible_mask
 from stream.filters import ExponentialMean, OneEuro
 from stream.flow import FlowCompensatedMean, PointFlow, SteadyLight
-from stream.frame import Face, Region, Trace
+from stream.frame import Drawn, Face, Region, Trace
 from stream.load import Level
 from stream.look import Layer
-from stream.mark.painter import Drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +102,13 @@ class RenderedEdit:
 
     Attributes:
         edit: of the crop.
-        keep: (M, M) float32 in [0, 1], 1 where the camera's pixel stays, as an occluder is in front; or None.
+        masks: what the segmenter read of the crop; None without one. Where the occluder is the camera's pixel stays.
         controls: that it was rendered for.
         seconds: that rendering took.
     """
 
     edit: Edit
-    keep: Floats | None
+    masks: Masks | None
     controls: Controls
     seconds: float
 
@@ -187,8 +186,9 @@ class FaceEdit:
             return None
         with context.trace.timed("blend"):
             edit = _faded(rendered.edit, layer.amount)
-            mask = visible_mask(edit, rendered.keep)
-            return blend_masked(source, out, edit, placement, mask), Drawn(mask, placement, edit.flow)
+            masks = rendered.masks
+            mask = visible_mask(edit, None if masks is None else masks.occluder)
+            return blend_masked(source, out, edit, placement, mask), Drawn(mask, placement, edit.flow, masks)
 
     def _with_steady_mesh(self, face: Face, context: FrameContext) -> Face:
         """The face with its mesh moved by optical flow since the last frame, and corrected by the landmarks."""
@@ -253,8 +253,7 @@ class FaceEdit:
             steered = editor.steer(latent, controls)
         with trace.timed("render"):
             edit = editor.render(crop, latent, steered, controls)
-        keep = None if crop.masks is None else crop.masks.occluder
-        return RenderedEdit(edit, keep, controls, self._tools.clock() - started)
+        return RenderedEdit(edit, crop.masks, controls, self._tools.clock() - started)
 
     def _newest_latent(self, crop: Crop, layer: Layer, context: FrameContext) -> Latent:
         """The newest latent of the face. In a live stream only the first one holds the frame up."""

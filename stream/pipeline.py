@@ -13,11 +13,11 @@ from stream.badge import draw_badge
 from stream.face_edit import FaceEdit, FrameContext, Tools
 from stream.fallback import Fallback
 from stream.flow import PointFlow
-from stream.frame import Face, Frame, Output, Region, Trace
+from stream.frame import Drawn, Face, Frame, Output, Region, Trace
 from stream.load import LEVELS, Level, Quality
 from stream.look import Layer, Look
 from stream.mark.kinds import kinds_of
-from stream.mark.painter import Drawn, EditedFace, MarkPainter
+from stream.mark.painter import EditedFace, MarkPainter
 from stream.mark.payload import Statement
 from stream.selection import Selection
 from stream.tracking import Tracker
@@ -100,7 +100,7 @@ class Pipeline:
             regions.append(badge)
         self._fallback.keep(out, settings)
         changed = tuple(r for r in regions if not r.empty)
-        return Output(out, faces, edited, changed, trace, level.message, badge, kinds_of(look.active))
+        return Output(out, faces, edited, changed, trace, level.message, badge, kinds_of(look.active), drawn)
 
     def adapt(self, seconds: float, interval: float) -> None:
         """Choose what the next frames leave out, so that a live stream keeps up with its camera.

@@ -96,6 +96,7 @@ function listenToSession() {
     picture.showFaces(stats);
     picture.showMark(stats);
   });
+  session.on("overlay", (overlay) => picture.showOverlay(overlay));
   session.on("camera", (track) => devices.showCameras(track));
   session.on("silent", () => {
     toast("The microphone cannot be used: there is no sound.");
@@ -140,6 +141,7 @@ function listenToUser() {
     readout: () => view.openStats(),
   };
   for (const [id, act] of Object.entries(buttons)) byId(id).addEventListener("click", act);
+  byId("overlay-on").addEventListener("change", showOverlay);
   byId("token-form").addEventListener("submit", (event) => {
     event.preventDefault();
     const token = byId("token", HTMLInputElement);
@@ -148,6 +150,12 @@ function listenToUser() {
     session.begin();
   });
   document.addEventListener("keydown", shortcut);
+}
+
+function showOverlay() {
+  const { checked } = byId("overlay-on", HTMLInputElement);
+  picture.useOverlay(checked);
+  session.showOverlay(checked);
 }
 
 function showLifespan() {
@@ -172,6 +180,7 @@ function shortcut({ key, repeat, ctrlKey, metaKey, altKey, target }) {
     r: () => picture.toggleRecording(),
     p: () => picture.toggleFloat(),
     f: () => picture.toggleFullscreen(),
+    d: () => byId("overlay-on").click(),
   };
   actions[key.toLowerCase()]?.();
 }

@@ -502,3 +502,20 @@ def test_screenshots(playwright: Playwright, service: Service, tmp_path: Path) -
             expect(page.locator("#readout")).to_contain_text("ms")
             page.wait_for_timeout(SCREENSHOT_AFTER_MS)
             page.screenshot(path=Path(folder) / f"{name}.png")
+
+
+def test_what_lies_behind_the_edit_can_be_drawn_over_it(page: Page, service: Service, tmp_path: Path) -> None:
+    go_live(page, service.url)
+    set_value(page, "age", 75)
+    overlay = page.locator("#overlay")
+    expect(overlay).to_be_hidden()
+    page.keyboard.press("d")
+    expect(overlay).to_be_visible()
+    expect(overlay).to_have_attribute("data-faces", re.compile(r"\d+"))
+    expect(page.locator("#overlay-on")).to_be_checked()
+    painted = "(canvas) => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean)"
+    assert overlay.evaluate(painted)
+    page.locator("#stage").screenshot(path=tmp_path / "overlay.png")
+    page.keyboard.press("d")
+    expect(overlay).to_be_hidden()
+    assert not overlay.evaluate(painted)

@@ -282,6 +282,29 @@ async def test_stats_say_what_happens(serve: Any, Camera: Any) -> None:
         assert json.dumps(stats)
 
 
+async def test_an_overlay_comes_only_while_it_is_wanted(serve: Any, Camera: Any) -> None:
+    async with serve() as server:
+        peer = server.peer(Camera((320, 240)))
+        await peer.call()
+        await peer.message("hello")
+        await peer.until(lambda: len(peer.frames) > 3)
+
+        def overlays() -> list[Any]:
+            return [message for message in peer.messages if message["type"] == "overlay"]
+
+        assert not overlays()
+        peer.send(type="overlay", every=0.1)
+        await peer.until(lambda: len(overlays()) > 2)
+        overlay = overlays()[-1]
+        assert overlay["stages"] == {"track": 1.5}
+        assert overlay["faces"] == [{"id": 1, "edited": False, "mesh": "", "quad": "", "outlines": []}]
+        peer.send(type="overlay", every=0)
+        await asyncio.sleep(0.3)
+        count = len(overlays())
+        await asyncio.sleep(0.5)
+        assert len(overlays()) == count
+
+
 async def test_other_channels_are_closed(serve: Any) -> None:
     async with serve() as server:
         peer = server.peer()
