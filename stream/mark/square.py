@@ -16,7 +16,7 @@ from models.arrays import Floats
 from stream.mark.carrier import PATTERNS, SIDE, SYNC, carrier
 from stream.mark.payload import Bits, Statement, decode, encode
 
-STEP = 21.0
+STEP = 27.0
 """Distance between two lattice points of the same bit, grey levels."""
 HOLD = 0.65
 """Share of a step by which skin moves before a projection takes another lattice point; without it the mark flickers."""
