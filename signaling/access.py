@@ -9,9 +9,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Address, Headers, MutableHeaders
-from starlette.responses import PlainTextResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.datastructures import Address, Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from signaling.settings import ServerSettings, is_loopback
 
@@ -35,18 +36,15 @@ def host_name(netloc: str) -> str:
         return ""
 
 
-# Fetch standard, section 3.3: what a page of another origin may ask for and read. There are no cookies to share.
-PREFLIGHT = {
-    "Access-Control-Allow-Methods": "GET, POST, DELETE",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type",
-    "Access-Control-Max-Age": "600",
-}
+# Fetch standard, section 3.3: what a page of an allowed origin may ask for and read. There are no cookies to share.
+METHODS = ("GET", "POST", "DELETE")
+ASKING_HEADERS = ("Authorization", "Content-Type")
+READABLE_HEADERS = ("Link", "Location", "Retry-After")
 LONGEST_ORIGIN = 200  # characters of one that are said back
-READABLE_HEADERS = "Link, Location, Retry-After"
 
 
 class OriginGuard:
-    """ASGI middleware that keeps other web pages out, and lets those in that are allowed (CORS).
+    """ASGI middleware that keeps other web pages out. Those that are allowed get starlette's CORS headers.
 
     A browser sends `Origin` with every request that can change something. It must be this server's own (the `Host`
     header, with the scheme of the request, or HTTPS, which a proxy may end) or an allowed one; requests without it come
@@ -55,9 +53,16 @@ class OriginGuard:
     """
 
     def __init__(self, app: ASGIApp, settings: ServerSettings) -> None:
-        self._app = app
+        self._app = CORSMiddleware(
+            app,
+            allow_origins=[origin.rstrip("/").lower() for origin in settings.allowed_origins],
+            allow_methods=METHODS,
+            allow_headers=ASKING_HEADERS,
+            allow_private_network=True,
+            expose_headers=READABLE_HEADERS,
+        )
         self._local = settings.local
-        self._allowed = frozenset(origin.rstrip("/").lower() for origin in settings.allowed_origins)
+        self._allowed = frozenset(self._app.allow_origins)
         self._allowed_hosts = frozenset(host_name(urlsplit(origin).netloc) for origin in self._allowed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,12 +72,6 @@ class OriginGuard:
             if refusal is not None:
                 await PlainTextResponse(refusal, status_code=403)(scope, receive, send)
                 return
-            origin = headers.get("origin", "")
-            if origin.lower() in self._allowed:
-                send = _readable_by(origin, send)
-                if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
-                    await Response(status_code=204, headers=PREFLIGHT)(scope, receive, send)
-                    return
         await self._app(scope, receive, send)
 
     def refusal(self, headers: Headers, scheme: str = "http") -> str | None:
@@ -90,23 +89,9 @@ class OriginGuard:
             return f"this server answers to its own machine only, not to the host name {name!r}\n"
         origin = headers.get("origin")
         own = (f"{scheme}://{host}", f"https://{host}")
-        if origin is None or origin.lower() in self._allowed or origin.lower() in own:
+        if origin is None or origin in self._allowed or origin.lower() in own:
             return None
         return f"pages of {origin[:LONGEST_ORIGIN]!r} may not use this server (setting allowed_origins)\n"
-
-
-def _readable_by(origin: str, send: Send) -> Send:
-    """Let a page of this origin read the response."""
-
-    async def send_with_headers(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            headers["Access-Control-Allow-Origin"] = origin
-            headers["Access-Control-Expose-Headers"] = READABLE_HEADERS
-            headers.add_vary_header("Origin")
-        await send(message)
-
-    return send_with_headers
 
 
 class TokenBucket:

@@ -42,8 +42,8 @@ def test_the_example_is_found_and_edits(installed: Path, tmp_path: Path) -> None
         lambda path: load_engine(path, backend="onnxruntime", precision="f32", threads=1, cache_dir=tmp_path / "cache")
     )
     grey = np.full((256, 256, 3), 120, np.uint8)
-    crop = Crop(grey, np.float32([[96, 128], [160, 128], [128, 160], [108, 190], [148, 190]]))
-    controls = row.controls()(warmth=1.0)
+    crop = Crop(grey, np.array([[96, 128], [160, 128], [128, 160], [108, 190], [148, 190]], np.float32))
+    controls = row.controls().model_validate({"warmth": 1.0})
     latent = editor.encode(crop, controls)
     picture = apply_edit(editor.render(crop, latent, editor.steer(latent, controls), controls), grey)
     assert picture[128, 128].tolist() == [156, 120, 84]

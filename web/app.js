@@ -14,6 +14,7 @@ import { Session } from "./session.js";
 import { SettingsPanel } from "./settings.js";
 import { tabValue } from "./storage.js";
 import { View } from "./view.js";
+import { WakeLock } from "./wake.js";
 import { watchStream } from "./watch.js";
 import { setUpWeights } from "./weights.js";
 import { endpoint } from "./whip.js";
@@ -27,6 +28,7 @@ const output = query.get("view") === "output";
 
 const page = new Page();
 const view = new View(page);
+const wakeLock = new WakeLock();
 const toast = (/** @type {string} */ text) => view.toast(text);
 const picture = new Picture(page, { toast, onFace: (id) => settings.change({ faces: "locked", lock: id }) });
 const session = new Session(page, picture);
@@ -72,15 +74,20 @@ function takeTokenFromAddress() {
 }
 
 function listenToSession() {
-  session.on("state", ({ name, facts }) => view.showState(name, facts));
+  session.on("state", ({ name, facts }) => {
+    view.showState(name, facts);
+    if (["start", "closed", "idle", "refused"].includes(name)) picture.stop();
+  });
   session.on("known", begin);
   session.on("live", () => {
     view.goLive();
     picture.goLive();
+    wakeLock.hold();
   });
   session.on("ended", () => {
     view.end();
     picture.end();
+    wakeLock.release();
   });
   session.on("settled", () => settings.follow());
   session.on("refused", ({ field, text }) => settings.complain(field, text));
@@ -127,6 +134,8 @@ function listenToUser() {
     snapshot: () => picture.snapshot(),
     strip: showLifespan,
     record: () => picture.toggleRecording(),
+    "recording-pause": () => picture.togglePause(),
+    float: () => picture.toggleFloat(),
     fullscreen: () => picture.toggleFullscreen(),
     readout: () => view.openStats(),
   };
@@ -143,7 +152,7 @@ function listenToUser() {
 
 function showLifespan() {
   const { editor, controls } = page.wanted;
-  const control = page.ageField?.name;
+  const control = page.lifespanField?.name;
   const dialog = byId("lifespan", HTMLDialogElement);
   if (control) showStrip(dialog, picture.camera, { settings: { editor, controls }, control, token: tabValue("token") });
 }
@@ -161,6 +170,7 @@ function shortcut({ key, repeat, ctrlKey, metaKey, altKey, target }) {
     m: () => picture.toggleMirror(),
     s: () => picture.snapshot(),
     r: () => picture.toggleRecording(),
+    p: () => picture.toggleFloat(),
     f: () => picture.toggleFullscreen(),
   };
   actions[key.toLowerCase()]?.();

@@ -4,7 +4,9 @@ import { BeforeView, DelayMeter } from "./before.js";
 import { setUpCompare } from "./compare.js";
 import { byId } from "./dom.js";
 import { setUpFaces } from "./faces.js";
-import { Recorder, takeSnapshot } from "./recorder.js";
+import { takeSnapshot } from "./recorder.js";
+import { Recording } from "./recording.js";
+import { errorWords, size } from "./words.js";
 
 /**
  * @import { Page } from "./page.js"
@@ -17,13 +19,22 @@ export class Picture {
   #canvas = byId("before", HTMLCanvasElement);
   #mark = byId("mark", HTMLVideoElement);
   #picture = byId("picture");
-  #capture = ["snapshot", "strip", "record"].map((id) => byId(id, HTMLButtonElement));
+  #capture = ["snapshot", "strip", "record", "float"].map((id) => byId(id, HTMLButtonElement));
   #meter = new DelayMeter(this.camera, this.edited);
   #before = new BeforeView(this.camera, this.edited, this.#canvas, this.#meter);
-  #recorder = new Recorder((name) => {
-    this.showRecording();
-    this.#toast(name ? `Saved ${name}` : "Nothing was recorded.");
-  });
+  #recording = new Recording(
+    { camera: this.camera, edited: this.edited, before: this.#canvas, split: () => this.compare.split },
+    {
+      onFile: (name) => {
+        const goesOn = this.#recording.running ? " The recording goes on in another file." : "";
+        this.#toast(name ? `Saved ${name}.${goesOn}` : "Nothing was recorded.");
+      },
+      onChange: () => {
+        this.showRecording();
+        this.#runBefore();
+      },
+    },
+  );
   /** @type {Page} */
   #page;
   /** @type {(text: string) => void} */
@@ -39,8 +50,15 @@ export class Picture {
     this.compare = setUpCompare({ picture: this.#picture, divider: byId("divider"), views: byId("views") }, () => this.#runBefore());
     this.faces = setUpFaces(byId("faces"), onFace);
     this.edited.addEventListener("resize", () => {
-      this.#picture.style.setProperty("--ratio", String(this.edited.videoWidth / this.edited.videoHeight));
+      const { videoWidth, videoHeight } = this.edited;
+      if (videoHeight) document.documentElement.style.setProperty("--ratio", String(videoWidth / videoHeight));
     });
+    const float = byId("float");
+    float.hidden = !document.pictureInPictureEnabled;
+    for (const [event, on] of Object.entries({ enterpictureinpicture: "true", leavepictureinpicture: "false" })) {
+      this.edited.addEventListener(event, () => float.setAttribute("aria-pressed", on));
+    }
+    byId("fullscreen").hidden = !("requestFullscreen" in this.#picture || "webkitEnterFullscreen" in this.edited);
   }
 
   /** Delay from camera to screen in ms, null until it is measured. */
@@ -52,15 +70,23 @@ export class Picture {
     for (const tool of this.#capture) tool.disabled = false;
     this.#meter.start();
     this.#runBefore();
+    this.#recording.goOn();
   }
 
+  /** The user has stopped, or the server has: the recording ends as well. */
+  stop() {
+    this.#recording.stop();
+  }
+
+  /** The session is gone, for now. */
   end() {
-    this.#recorder.stop();
+    this.#recording.interrupt();
     this.#meter.stop();
     this.#before.run(false);
     this.faces.show([], { mirror: false, locked: null });
     this.showMark({});
     for (const tool of this.#capture) tool.disabled = true;
+    if (document.pictureInPictureElement) document.exitPictureInPicture().catch(() => {});
   }
 
   /**
@@ -116,34 +142,55 @@ export class Picture {
   }
 
   toggleRecording() {
-    const { srcObject, videoWidth, videoHeight } = this.edited;
-    if (this.#recorder.running) this.#recorder.stop();
-    else if (this.#page.live && srcObject instanceof MediaStream && !this.#recorder.start(srcObject, videoWidth, videoHeight)) {
-      this.#toast("This browser cannot record video.");
+    if (this.#recording.running) return this.#recording.stop();
+    if (!this.#page.live) return;
+    const what = /** @type {import("./recording.js").What} */ (this.#page.preferences.record);
+    try {
+      this.#recording.start(what);
+    } catch (error) {
+      this.#toast(errorWords(error));
     }
-    this.showRecording();
+  }
+
+  togglePause() {
+    if (this.#recording.running) this.#recording.togglePause();
   }
 
   showRecording() {
-    const { running } = this.#recorder;
-    const seconds = Math.floor(this.#recorder.seconds);
+    const { running, paused } = this.#recording;
+    const seconds = Math.floor(this.#recording.seconds);
     byId("record").setAttribute("aria-pressed", String(running));
     byId("record-label").textContent = running ? "Stop" : "Record";
     byId("recording").hidden = !running;
+    byId("recording").classList.toggle("paused", paused);
     byId("recording-time").textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+    byId("recording-size").textContent = this.#recording.bytes ? size(this.#recording.bytes) : "";
+    byId("recording-pause").textContent = paused ? "Go on" : "Pause";
   }
 
   /** Let the time of a recording run on. */
   tick() {
-    if (this.#recorder.running) this.showRecording();
+    if (this.#recording.running) this.showRecording();
+  }
+
+  /** Keep the edited video in a small window on top of all others, or take it back. */
+  toggleFloat() {
+    if (!this.#page.live || !document.pictureInPictureEnabled) return;
+    const done = document.pictureInPictureElement ? document.exitPictureInPicture() : this.edited.requestPictureInPicture();
+    done.catch(() => this.#toast("This browser does not allow that here."));
   }
 
   toggleFullscreen() {
+    const stage = byId("stage");
+    // Phones of one maker give full screen to videos alone.
+    const { webkitEnterFullscreen } = /** @type {{webkitEnterFullscreen?: () => void}} */ (/** @type {unknown} */ (this.edited));
     if (document.fullscreenElement) document.exitFullscreen();
-    else byId("stage").requestFullscreen?.().catch(() => this.#toast("This browser does not allow full screen here."));
+    else if ("requestFullscreen" in stage) {
+      stage.requestFullscreen().catch(() => this.#toast("This browser does not allow full screen here."));
+    } else webkitEnterFullscreen?.call(this.edited);
   }
 
   #runBefore() {
-    this.#before.run(this.#page.live && this.compare.view !== "edited");
+    this.#before.run(this.#page.live && (this.compare.view !== "edited" || this.#recording.needsBefore));
   }
 }

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from models.arrays import Floats
 from models.embedded.scalp import SKIN_BOX
+from models.embedded.strands import LIGHT
 from models.face.imaging import LUMINANCE, log_colour, smoothstep
 
 Range = tuple[float, float]
@@ -45,30 +46,42 @@ class Older:
 
 
 @dataclass(frozen=True, slots=True)
-class GreyBeard:
-    """How a dark beard is found and turned grey. Lights are log units, lengths are texture pixels.
+class GreyFacialHair:
+    """How beard and brows are found and turned grey. Lights are log units, lengths are texture pixels.
 
     Attributes:
         cheeks: rows and columns of the texture square that hold the cheeks.
+        cheek_sigma: Gaussian of the cheek with which a place is compared.
         sigma: detail finer than this Gaussian is strands.
         rows: texture rows over which a beard begins.
         darker: how much darker than the cheeks a beard is.
         roughness: standard deviation of its strands.
+        black: how much darker than the cheeks only hair is, rough or not.
         colourless: how much less red over blue it has than the cheeks.
-        amount: share of the way to grey.
-        below_cheeks: lightness of grey below that of the cheeks.
+        below_cheeks: lightness of a grey beard below that of the cheeks.
         most: largest rise of lightness.
+        brow_sigma: Gaussian of the skin around a brow.
+        brow_darker: how much darker than the skin around it a brow is.
+        below_skin: lightness of grey brows below that of the skin around them.
+        brow_amount: share of the way to grey that brows go: they turn last.
+        tint: share of the difference in colour from skin in white light that is taken for the tint of the light.
     """
 
     cheeks: tuple[slice, slice] = (slice(60, 110), slice(55, 137))
-    sigma: float = 2.5
-    rows: Range = (112.0, 124.0)
-    darker: Range = (0.2, 0.6)
+    cheek_sigma: float = 24.0
+    sigma: float = 1.8
+    rows: Range = (110.0, 120.0)
+    darker: Range = (0.2, 0.55)
     roughness: Range = (0.03, 0.08)
+    black: Range = (0.7, 1.1)
     colourless: Range = (-0.05, 0.12)
-    amount: float = 0.75
-    below_cheeks: float = 0.25
-    most: float = 0.9
+    below_cheeks: float = 0.12
+    most: float = 1.4
+    brow_sigma: float = 12.0
+    brow_darker: Range = (0.06, 0.35)
+    below_skin: float = 0.32
+    brow_amount: float = 0.75
+    tint: float = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +126,7 @@ class Younger:
 
 
 OLDER = Older()
-BEARD = GreyBeard()
+FACIAL_HAIR = GreyFacialHair()
 YOUNGER = Younger()
 BROWS_SPARED = 0.8
 """Share of every change that eyebrows are spared."""
@@ -163,23 +176,46 @@ class Skin:
         # brows fade where this face has them, which differs from where the mean face has them
         brows = smoothstep(np.float32(np.median(light[SKIN_BOX])) - light, *BROW_DARK)
         colour = _mix_sexes(self.colour, male) * (1 - self.brows * (1 - brows))[..., None]
-        return np.asarray(OLDER.colour * colour + creases[..., None] + male * self._grey_beard(logs))
+        return np.asarray(OLDER.colour * colour + creases[..., None], np.float32)
 
-    def _grey_beard(self, logs: Floats) -> Floats:
-        """Change of log colour that turns a dark beard grey; a beard is darker, rougher and less red than cheeks."""
-        cheeks = np.median(logs[BEARD.cheeks].reshape(-1, 3), axis=0)
-        broad = cv2.GaussianBlur(logs, (0, 0), BEARD.sigma)
-        light, own = broad @ LUMINANCE, float(cheeks @ LUMINANCE)
-        roughness = np.sqrt(cv2.GaussianBlur((logs @ LUMINANCE - light) ** 2, (0, 0), 4.0))
+    def greyed(self, texture: NDArray[np.uint8], male: float) -> Floats:
+        """Change of log colour that turns dark brows and a dark beard grey, (192, 192, 3) float32; see `older`."""
+        logs = log_colour(texture)
+        light = logs @ LUMINANCE
+        broad = cv2.GaussianBlur(logs, (0, 0), FACIAL_HAIR.sigma)
+        cheeks = np.median(logs[FACIAL_HAIR.cheeks].reshape(-1, 3), axis=0)
+        # white hair has the tint of the light, which is told from the colour of the skin
+        away = cheeks - cheeks @ LUMINANCE - np.log(np.array(LIGHT.skin, np.float32))
+        tint = np.asarray(FACIAL_HAIR.tint * away, np.float32)
+        beard, brows = self._grey_beard(light, broad, cheeks, tint), self._grey_brows(light, logs, tint)
+        return np.asarray(male * beard + brows, np.float32)
+
+    def _grey_beard(self, light: Floats, broad: Floats, cheeks: Floats, tint: Floats) -> Floats:
+        """A beard is darker than cheeks, and rougher and less red, or so dark that only hair is."""
+        # one side of a face may lie in the shade: a beard is darker than the cheek above it
+        above = np.zeros_like(light)
+        above[FACIAL_HAIR.cheeks] = 1
+        sigma = FACIAL_HAIR.cheek_sigma
+        own = cv2.GaussianBlur(light * above, (0, 0), sigma) / (cv2.GaussianBlur(above, (0, 0), sigma) + 1e-6)
+        roughness = np.sqrt(cv2.GaussianBlur((light - broad @ LUMINANCE) ** 2, (0, 0), 4.0))
         colourless = float(cheeks[0] - cheeks[2]) - (broad[..., 0] - broad[..., 2])
-        beard = (
-            smoothstep(own - light, *BEARD.darker)
-            * smoothstep(roughness, *BEARD.roughness)
-            * smoothstep(colourless, *BEARD.colourless)
-        )
-        beard *= smoothstep(np.arange(len(logs), dtype=np.float32), *BEARD.rows)[:, None] * (1 - self.lips)
-        lifted = np.clip(own - BEARD.below_cheeks - light, 0, BEARD.most)[..., None]
-        return np.asarray(BEARD.amount * beard[..., None] * (lifted + light[..., None] - broad), np.float32)
+        darker = own - broad @ LUMINANCE
+        rough = smoothstep(roughness, *FACIAL_HAIR.roughness) * smoothstep(colourless, *FACIAL_HAIR.colourless)
+        beard = smoothstep(darker, *FACIAL_HAIR.darker) * np.maximum(rough, smoothstep(darker, *FACIAL_HAIR.black))
+        beard *= smoothstep(np.arange(len(light), dtype=np.float32), *FACIAL_HAIR.rows)[:, None] * (1 - self.lips)
+        lifted = np.clip(darker - FACIAL_HAIR.below_cheeks, 0, FACIAL_HAIR.most)
+        return _grey(beard, lifted, broad, tint)
+
+    def _grey_brows(self, light: Floats, logs: Floats, tint: Floats) -> Floats:
+        zone = np.clip(cv2.GaussianBlur(self.brows, (0, 0), 2.0) * np.float32(1.6), 0, 1)
+        bare = 1 - zone + np.float32(1e-3)
+        skin = cv2.GaussianBlur(light * bare, (0, 0), FACIAL_HAIR.brow_sigma)
+        skin /= cv2.GaussianBlur(bare, (0, 0), FACIAL_HAIR.brow_sigma)
+        # a brow is lifted as a whole, so that its hairs still differ
+        broad = cv2.GaussianBlur(logs, (0, 0), FACIAL_HAIR.sigma)
+        darker = skin - broad @ LUMINANCE
+        brow = FACIAL_HAIR.brow_amount * zone * smoothstep(darker, *FACIAL_HAIR.brow_darker)
+        return _grey(brow, np.clip(darker - FACIAL_HAIR.below_skin, 0, FACIAL_HAIR.most), broad, tint)
 
     def younger(self, texture: NDArray[np.uint8], male: float) -> Floats:
         """Change of log colour in `models.embedded.ageing.AGEING_YEARS` towards youth; see `older`."""
@@ -233,6 +269,12 @@ def _guided_by_itself(light: Floats, sigma: float, edge: float) -> Floats:
     slope = variance / (variance + np.float32(edge))
     offset = cv2.GaussianBlur(mean * (1 - slope), (0, 0), sigma)
     return np.asarray(cv2.GaussianBlur(slope, (0, 0), sigma) * light + offset)
+
+
+def _grey(where: Floats, lifted: Floats, broad: Floats, tint: Floats) -> Floats:
+    """Lift the light by `lifted` and leave the tint alone of the colour, as far as `where` says; (192, 192, 3)."""
+    light = broad @ LUMINANCE
+    return np.asarray(where[..., None] * ((lifted + light)[..., None] + tint - broad), np.float32)
 
 
 def _mix_sexes(tables: Floats, male: float) -> Floats:

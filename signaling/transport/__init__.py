@@ -20,7 +20,7 @@ from signaling.transport.bitrate import bitrates
 from signaling.transport.codecs import choose_codecs, no_common_codec, sent_format, understandable
 from signaling.transport.decoders import DecoderStop, bound_decoder
 from signaling.transport.encoders import LiveH264Encoder, LiveVp8Encoder, use_encoder
-from signaling.transport.handshake import leave_quietly
+from signaling.transport.handshake import leave_quietly, take_rsa
 from signaling.transport.intake import Intake
 from signaling.transport.jitter import FrameBuffer, release_on_marker
 from signaling.transport.levels import MACROBLOCK
@@ -88,6 +88,7 @@ def tune(connection: RTCPeerConnection, settings: ServerSettings, offer: str, in
         logger.warning("aiortc %s is not %sx: streams run without our transport fixes, slower", installed, WRITTEN_FOR)
         return Tuned()
     leave_quietly(connection)
+    take_rsa(connection)
     tuned = Tuned()
     for transceiver in connection.getTransceivers():
         tuned.decoders.append(DecoderStop(transceiver.receiver))

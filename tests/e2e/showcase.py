@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     animation = cv2.Animation()
     animation.frames = list(pictures())
-    animation.durations = np.full(len(animation.frames), 1000 * EVERY // FPS, np.int32)
+    animation.durations = [1000 * EVERY // FPS] * len(animation.frames)
     return 0 if cv2.imwriteanimation(arguments[0], animation, [cv2.IMWRITE_WEBP_QUALITY, QUALITY]) else 1
 
 

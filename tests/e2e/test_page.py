@@ -12,7 +12,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, expect
+from playwright.sync_api import Browser, Download, Page, Playwright, expect
 
 from tests.e2e import browser as chromium
 from tests.e2e import fake_camera
@@ -294,6 +294,59 @@ def test_snapshot_and_recording(page: Page, service: Service, tmp_path: Path) ->
     assert frames > 1
 
 
+def frames_of(path: Path) -> list[tuple[int, int]]:
+    """The sizes of all pictures of a video."""
+    with av.open(str(path)) as file:
+        assert file.duration
+        return [(frame.width, frame.height) for frame in file.decode(video=0)]
+
+
+def test_a_recording_goes_on_in_another_file(
+    playwright: Playwright, service: Service, clips: Clips, tmp_path: Path
+) -> None:
+    """A change of size ruins an MP4 from there on; a new session, for sound or an output, ended it."""
+    files: list[Path] = []
+    with chromium.launched(playwright, clips("astronaut", 1280, 720)) as browser, fresh_page(browser) as page:
+        go_live(page, service.url)
+        downloads: list[Download] = []
+        page.on("download", lambda download: downloads.append(download))  # noqa: PLW0108  a function of Python
+        page.keyboard.press("r")
+        expect(page.locator("#recording-time")).not_to_have_text(re.compile("^0:0[01]$"))
+        page.locator("#fold-camera").evaluate("(details) => { details.open = true; }")
+        page.locator("#resolution").select_option("1280x720")
+        page.wait_for_function("() => document.getElementById('edited').videoHeight === 720")
+        page.wait_for_timeout(2000)
+        page.locator("label[for=sound]").click()  # a new session, and a third file
+        expect(page.locator("body")).not_to_have_attribute("data-state", "live")
+        expect(page.locator("body")).to_have_attribute("data-state", "live")
+        page.wait_for_timeout(2000)
+        page.get_by_role("button", name="Pause").click()
+        expect(page.get_by_role("button", name="Go on")).to_be_visible()
+        expect(page.locator("#recording-size")).to_contain_text("B")
+        leave = "dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+        assert not page.evaluate(leave), "the browser asks before it is lost"
+        page.locator("#record").click()
+        expect(page.locator("#recording")).to_be_hidden()
+        page.wait_for_timeout(1000)
+        assert page.evaluate(leave)
+        for number, download in enumerate(downloads):
+            files.append(tmp_path / f"{number}.mp4")
+            download.save_as(files[-1])
+    sizes = [frames_of(file) for file in files]
+    assert [set(one) for one in sizes] == [{(640, 480)}, {(1280, 720)}, {(1280, 720)}], "each of one size"
+
+
+def test_both_sides_are_recorded(page: Page, service: Service, tmp_path: Path) -> None:
+    page.add_init_script("localStorage.setItem('latentcam', JSON.stringify({ record: 'both' }))")
+    go_live(page, service.url)
+    page.keyboard.press("r")
+    expect(page.locator("#recording-time")).not_to_have_text(re.compile("^0:0[01]$"))
+    with page.expect_download() as recording:
+        page.keyboard.press("r")
+    recording.value.save_as(tmp_path / "both.mp4")
+    assert set(frames_of(tmp_path / "both.mp4")) == {(1280, 480)}
+
+
 def test_output_view_shows_only_the_video(page: Page, service: Service) -> None:
     go_live(page, service.url, path="/?view=output")
     expect(page.locator(".panel")).to_be_hidden()
@@ -306,6 +359,7 @@ def test_output_view_is_not_mirrored_and_lets_the_scene_through(page: Page, serv
     go_live(page, service.url, path="/?view=output")
     assert page.locator("#flip").evaluate("(flip) => getComputedStyle(flip).transform") == "none"
     shot = cv2.imdecode(np.frombuffer(page.screenshot(omit_background=True), np.uint8), cv2.IMREAD_UNCHANGED)
+    assert shot is not None
     alpha = shot[:, :, 3]
     beside = (1280 - 800 * 4 // 3) // 2
     assert not alpha[:, : beside - 2].any(), "as a browser source, nothing is painted beside the picture"
@@ -320,7 +374,8 @@ def test_output_view_never_shows_the_raw_camera(page: Page, service: Service) ->
 
 
 @pytest.mark.parametrize(
-    ("width", "height"), [(1440, 900), (1024, 768), (862, 700), (844, 390), (390, 844), (320, 568)]
+    ("width", "height"),
+    [(1440, 900), (1024, 768), (862, 700), (844, 390), (667, 375), (640, 400), (390, 844), (320, 568)],
 )
 def test_everything_has_its_place_at_every_size(page: Page, service: Service, width: int, height: int) -> None:
     page.set_viewport_size({"width": width, "height": height})
@@ -336,17 +391,74 @@ def test_everything_has_its_place_at_every_size(page: Page, service: Service, wi
         }"""
     )
     assert page.evaluate("document.scrollingElement.scrollWidth") <= width
-    boxes = {name: page.locator(name).bounding_box() for name in ("#stop", "#stage", ".toolbar", "#record", "#panel")}
+    names = ("#stop", "#stage", ".toolbar", "#record", "#fullscreen", "#panel")
+    boxes = {name: page.locator(name).bounding_box() for name in names}
     for name, box in boxes.items():
         assert box is not None, name
         assert box["x"] >= 0, name
         assert box["x"] + box["width"] <= width, name
-    panel, picture, record = boxes["#panel"], boxes["#stage"], boxes["#record"]
+    panel = boxes["#panel"]
     assert panel is not None
-    for box in (picture, record):
+    for box in (boxes["#stage"], boxes["#record"], boxes["#fullscreen"]):
         assert box is not None
         beside = box["x"] + box["width"] <= panel["x"]
         assert beside or box["y"] + box["height"] <= panel["y"]
+    for tool in page.locator(".tool:visible").all():
+        label = tool.locator("span").bounding_box()
+        assert label is not None
+        assert label["width"] > 20, "every tool has its name"
+
+
+def test_an_upright_camera_fills_an_upright_phone(browser: Browser, service: Service) -> None:
+    with fresh_page(browser, 390, 844, touch=True) as page:
+        page.goto(service.url)
+        page.evaluate(
+            """() => {
+              document.documentElement.style.setProperty("--ratio", "0.75");
+              document.body.dataset.state = "live";
+            }"""
+        )
+        picture = page.locator("#picture").bounding_box()
+        assert picture is not None
+        assert picture["width"] > 340
+        assert picture["height"] > 460
+
+
+def test_the_page_can_be_installed(page: Page, service: Service) -> None:
+    page.goto(service.url)
+    manifest = page.evaluate(
+        """async () => {
+          const address = document.querySelector("link[rel=manifest]").href;
+          const response = await fetch(address);
+          const { icons, display, name } = await response.json();
+          const sizes = await Promise.all(icons.map(async ({ src }) => {
+            const image = new Image();
+            image.src = new URL(src, address).href;
+            await image.decode();
+            return image.naturalWidth;
+          }));
+          return { type: response.headers.get("content-type"), sizes, display, name };
+        }"""
+    )
+    assert manifest["type"] == "application/manifest+json"
+    assert manifest["sizes"][1:] == [192, 512, 512]
+    assert (manifest["display"], manifest["name"]) == ("standalone", "Latentcam")
+
+
+def test_the_screen_stays_on_while_live(page: Page, service: Service) -> None:
+    page.add_init_script(
+        """window.locks = [];
+        navigator.wakeLock.request = async (kind) => {
+          const lock = { kind, released: false, async release() { this.released = true; } };
+          window.locks.push(lock);
+          return lock;
+        };"""
+    )
+    go_live(page, service.url)
+    locks = "window.locks.map(({ kind, released }) => [kind, released])"
+    assert page.evaluate(locks) == [["screen", False]]
+    page.get_by_role("button", name="Stop").click()
+    assert page.evaluate(locks) == [["screen", True]]
 
 
 def test_the_focus_is_not_behind_the_picture(playwright: Playwright, browser: Browser, service: Service) -> None:

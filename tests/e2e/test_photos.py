@@ -34,7 +34,7 @@ def choose(page: Page, photo: Path, button: str = "From a photo…") -> None:
 
 
 def test_a_hair_colour_from_a_photo(page: Page, service: Service, tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "photo.png"), data.astronaut()[..., ::-1])
+    cv2.imwrite(str(tmp_path / "photo.png"), data.astronaut()[..., ::-1])  # type: ignore[no-untyped-call]
     (tmp_path / "text.png").write_text("no picture")
     go_live(page, service.url)
     page.locator("#picker summary").click()
@@ -52,8 +52,8 @@ def test_a_hair_colour_from_a_photo(page: Page, service: Service, tmp_path: Path
 
 
 def test_a_second_parent_from_a_photo(page: Page, service: Service, tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "photo.png"), data.astronaut()[..., ::-1] // 2)
-    cv2.imwrite(str(tmp_path / "nobody.png"), data.coffee())
+    cv2.imwrite(str(tmp_path / "photo.png"), data.astronaut()[..., ::-1] // 2)  # type: ignore[no-untyped-call]
+    cv2.imwrite(str(tmp_path / "nobody.png"), data.coffee())  # type: ignore[no-untyped-call]
     go_live(page, service.url)
     page.locator("#picker summary").click()
     page.get_by_role("radio", name="Child of two").click()

@@ -20,6 +20,7 @@ from stream.networks import EngineInfo
 from tests.e2e import browser as chromium
 from tests.e2e.conftest import fresh_page
 from tests.file_server import DATA, SHA256, Server, listening
+from tests.models.editing import no_editor
 
 LICENCE = "CC BY-NC 4.0 (not for commercial use)"
 
@@ -56,9 +57,9 @@ def url(tmp_path: Path, files: Server) -> Iterator[str]:
         title="A network",
         description="Does nothing.",
         controls=lambda: Controls,
-        load=lambda load: None,
+        load=no_editor,
         weights=(weights,),
-    )  # type: ignore[arg-type, return-value]
+    )
     app = create_app(ServerSettings(), NoEngines(row), Downloads({"net": row}))  # type: ignore[arg-type]
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
     thread = threading.Thread(target=server.run)

@@ -70,8 +70,11 @@ def _programs() -> Iterator[tuple[Any, Any]]:
         """Named in the pickle only."""
 
     rebuild.__module__, rebuild.__qualname__ = names[1], "_reconstruct_persistent_obj"
-    persistent = type("P", (), {"__init__": lambda self, state: setattr(self, "state", state)})
-    persistent.__reduce__ = lambda self: (rebuild, ({"type": "class", "state": self.state},))  # type: ignore[attr-defined]
+    parts: dict[str, Any] = {
+        "__init__": lambda self, state: setattr(self, "state", state),
+        "__reduce__": lambda self: (rebuild, ({"type": "class", "state": self.state},)),
+    }
+    persistent = type("P", (), parts)
     found[0].Network, found[1]._reconstruct_persistent_obj = network, rebuild  # type: ignore[attr-defined]
     try:
         yield network, persistent

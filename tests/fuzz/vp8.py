@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import av
 from aiortc.jitterbuffer import JitterFrame
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
@@ -20,7 +22,7 @@ def seeds() -> list[bytes]:
 
 def _encoded(width: int, height: int) -> bytes:
     context = av.CodecContext.create("libvpx", "w")
-    context.width, context.height, context.pix_fmt, context.framerate = width, height, "yuv420p", 30
+    context.width, context.height, context.pix_fmt, context.framerate = width, height, "yuv420p", Fraction(30)
     return bytes([*context.encode(av.VideoFrame(width, height, "yuv420p")), *context.encode(None)][0])
 
 

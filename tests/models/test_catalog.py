@@ -6,13 +6,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from models import catalog
 from models.editor import Controls
-from models.entry import Entry, Weights, has_gpu, weights_folder
+from models.entry import Entry, State, Weights, has_gpu, weights_folder
 from models.weights.sources import Conversion
+from tests.models.editing import no_editor
 
 ROWS = [pytest.param(row, id=row.name) for row in catalog.ENTRIES.values()]
 
@@ -41,7 +43,17 @@ def test_the_detail_alone_changes_nothing(row: Entry) -> None:
     model = row.controls()
     if "detail" not in model.model_fields:
         return
-    assert all(model(detail=detail).neutral() for detail in ("delta", "full"))
+    assert all(model.model_validate({"detail": detail}).neutral() for detail in ("delta", "full"))
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_at_most_one_control_makes_a_lifespan_and_it_has_a_range(row: Entry) -> None:
+    properties = row.controls().model_json_schema()["properties"]
+    marked = {name: field for name, field in properties.items() if field.get("lifespan")}
+    assert len(marked) <= 1
+    assert bool(marked) == any(field.get("unit") == "years" for field in properties.values())
+    for field in marked.values():
+        assert any("minimum" in shape and "maximum" in shape for shape in field.get("anyOf", [field]))
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -105,7 +117,7 @@ def test_what_has_been_converted_is_not_converted_again(monkeypatch: pytest.Monk
     assert done.count(file) == 4
 
 
-def make(folder: Path, **facts: object) -> Entry:
+def make(folder: Path, **facts: Any) -> Entry:
     weights = (Weights(folder / "net.pt", "CC0-1.0", "a test", 1000),)
     networks = (folder / "net.onnx",)
     facts = {"networks": networks} | facts
@@ -114,24 +126,28 @@ def make(folder: Path, **facts: object) -> Entry:
         title="Test",
         description="A test.",
         controls=lambda: Controls,
-        load=lambda load: None,
+        load=no_editor,
         weights=weights,
         **facts,
-    )  # type: ignore[arg-type, return-value]
+    )
+
+
+def state_of(row: Entry) -> tuple[State, str]:
+    """What a row says now; it looks at its files anew each time."""
+    return row.state, row.why
 
 
 def test_a_row_is_ready_when_its_networks_are_there(tmp_path: Path) -> None:
     row = make(tmp_path)
-    assert row.state == "needs weights"
-    assert row.why == "missing: net.pt; get it with: python -m models.fetch test"
+    assert state_of(row) == ("needs weights", "missing: net.pt; get it with: python -m models.fetch test")
     (tmp_path / "net.pt").touch()
-    assert row.state == "needs weights"
-    assert row.why.startswith("missing: net.onnx")
+    state, why = state_of(row)
+    assert state == "needs weights"
+    assert why.startswith("missing: net.onnx")
     (tmp_path / "net.onnx").touch()
-    assert row.state == "ready"
+    assert state_of(row) == ("ready", "")
     (tmp_path / "net.pt").unlink()
-    assert row.state == "ready"
-    assert row.why == ""
+    assert state_of(row) == ("ready", "")
 
 
 @pytest.mark.skipif(has_gpu(), reason="this machine has a GPU")
@@ -152,9 +168,9 @@ def test_files_of_one_archive_count_once(tmp_path: Path) -> None:
         title="Test",
         description="A test.",
         controls=lambda: Controls,
-        load=lambda load: None,
+        load=no_editor,
         weights=(*files, alone, own),
-    )  # type: ignore[arg-type, return-value]
+    )
     assert row.size == 600
     own.path.write_bytes(b"1234")
     assert row.size == 604

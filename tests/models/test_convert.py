@@ -79,9 +79,9 @@ def test_sam(tmp_path: Path) -> None:
     file = save(tmp_path / "a.pt", parts, latent_avg=torch.randn(ROWS, WIDTH))
     assert convert.main(["sam", str(file), "--to", str(tmp_path)]) == 0
     image = np.random.default_rng(0).uniform(-1, 1, (1, 3, 256, 256)).astype(np.float32)
-    offsets = [run(tmp_path / "ageing.onnx", image=image, age=np.float32([age])) for age in (20, 70)]
+    offsets = [run(tmp_path / "ageing.onnx", image=image, age=np.array([age], np.float32)) for age in (20, 70)]
     assert offsets[0].shape == run(tmp_path / "identity.onnx", image=image).shape == (1, ROWS, WIDTH)
-    assert not np.allclose(*offsets)
+    assert not np.allclose(offsets[0], offsets[1])
 
 
 def test_mappers_and_generators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from torch import nn
 from engines import select
 from engines.base import Engine
 from models.convert import CONVERTERS
-from models.editor import Editor
+from models.editor import AnyEditor, Controls
 from models.latents import LatentError
 from models.published.alae import network as alae
 from models.published.alae.editor import Alae, AlaeControls
@@ -60,7 +61,7 @@ def convert(system: str, file: Path, to: Path) -> Callable[[str], Engine]:
     )
 
 
-def difference(editor: Editor, size: int, controls: object) -> float:
+def difference(editor: AnyEditor, size: int, controls: Controls) -> float:
     """How much an edit of the drawn face changes, so that a network that does nothing is noticed."""
     crop = face_crop(size)
     latent = editor.encode(crop, editor.Controls())
@@ -114,7 +115,8 @@ def test_couplegenerator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     network = pix2pix.couple_generator(width=2)
     monkeypatch.setattr(pix2pix, "from_tensorflow", dict)
     monkeypatch.setattr(pix2pix, "load_couple_generator", lambda state: network.requires_grad_(False))
-    np.savez(tmp_path / "variables.npz", **{"generator/conv_1/filter:0": np.zeros(1, np.float32)})
+    variables: dict[str, Any] = {"generator/conv_1/filter:0": np.zeros(1, np.float32)}
+    np.savez(tmp_path / "variables.npz", **variables)
     load = convert("couplegenerator", tmp_path / "variables.npz", tmp_path / "out")
     assert difference(OtherHalf({"AtoB": load("AtoB.onnx")}, 512), 512, OtherHalfControls(which="AtoB")) > 1
 

@@ -92,7 +92,7 @@ def test_landmarks_without_extent_are_refused(value: float) -> None:
         if np.isnan(value) and convention == "box":
             continue
         with pytest.raises(ValueError, match="no extent"):
-            quad_of(face, CropSpec(convention, 64))  # type: ignore[arg-type]
+            quad_of(face, CropSpec(convention, 64))
 
 
 def test_our_quad_is_the_one_the_training_faces_were_cut_with(shared: Path) -> None:

@@ -14,10 +14,12 @@ import pytest
 from filelock import FileLock
 
 from models import catalog, fetch
+from models.editor import Controls
 from models.entry import Entry, Weights
 from models.fetch import FetchError, LicenceNotAccepted
 from models.weights.checkpoints import CheckpointError
 from tests.file_server import DATA, SHA256, Server, listening
+from tests.models.editing import no_editor
 
 LATER = 1e9
 
@@ -254,9 +256,7 @@ def members(folder: Path, server: Server, *names: str) -> tuple[Weights, ...]:
 
 
 def entry(*needed: Weights) -> Entry:
-    return Entry(
-        name="test", title="Test", description="", controls=lambda: None, load=lambda load: None, weights=needed
-    )  # type: ignore[arg-type, return-value]
+    return Entry(name="test", title="Test", description="", controls=lambda: Controls, load=no_editor, weights=needed)
 
 
 def test_files_of_one_archive_come_in_one_download(tmp_path: Path, server: Server) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -104,7 +104,8 @@ class Variant:
             for key, rule in self.rules.items()
         ]
         (self.folder / "keys" / f"{self.system}.tsv").write_text("\n".join(["key\tshape\tkind\ta\tb\tcrc", *rows]))
-        np.savez(self.folder / f"{self.system}.npz", **{name: values.numpy() for name, values in outputs.items()})
+        arrays: dict[str, Any] = {name: values.numpy() for name, values in outputs.items()}
+        np.savez(self.folder / f"{self.system}.npz", **arrays)
         return parity.main([str(self.folder)])
 
 

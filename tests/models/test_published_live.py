@@ -29,7 +29,7 @@ from engines.cache import Cache
 from engines.onnx_file import open_network
 from models import catalog, latents
 from models.arrays import Image
-from models.editor import Editor
+from models.editor import AnyEditor
 from models.entry import Entry, LoadEngine, weights_folder
 from models.published.babygan.editor import follow
 from models.published.babygan.formulas import child
@@ -134,7 +134,7 @@ def test_it_stands_still_on_a_still_face_and_neutral_is_the_camera(
     assert flicker.mean() < 0.08 * change.mean()  # what the tracker moves until it has settled
 
 
-CALLS = {
+CALLS: dict[str, dict[str, float]] = {
     "e4e": {"encoder": 0.05, "generator": 0},
     "restyle-e4e": {"encoder": 0.05, "generator": 0},
     "sam": {"identity": 0.05, "ageing": 0.05, "generator": 0},
@@ -154,7 +154,7 @@ def test_what_a_face_keeps_is_read_at_a_set_rate(
 ) -> None:
     row, calls = tiny.ready(name), Counter[str]()
 
-    def load(load_engine: LoadEngine) -> Editor:
+    def load(load_engine: LoadEngine) -> AnyEditor:
         return row.load(lambda path: Counted(load_engine(path), path.stem, calls))
 
     counted = replace(row, name=f"{name}-counted", load=load)
@@ -227,4 +227,4 @@ def run(runtime: Runtime, pictures: list[Image], look: Look, fps: int = FPS) -> 
 
 def read(path: Path) -> list[Image]:
     with av.open(str(path)) as container:
-        return [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
+        return [np.asarray(frame.to_ndarray(format="bgr24"), np.uint8) for frame in container.decode(video=0)]

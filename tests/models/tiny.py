@@ -58,7 +58,9 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(lats.Generator.__init__, "__defaults__", (8, 32))
     patch.setattr(stargan.Generator.__init__, "__defaults__", (4, 1))
     patch.setattr(fran.UNet.__init__, "__defaults__", (2,))
-    patch.setitem(pix2pix.UNet.__init__.__kwdefaults__, "width", 2)
+    keywords = pix2pix.UNet.__init__.__kwdefaults__
+    assert keywords is not None
+    patch.setitem(keywords, "width", 2)
     patch.setattr(pix2pix.couple_generator, "__defaults__", (2,))
     patch.setattr(pix2pix, "from_tensorflow", lambda arrays: {k: torch.from_numpy(v) for k, v in arrays.items()})
     patch.setattr(starganv2, "MAX_CHANNELS", 8)

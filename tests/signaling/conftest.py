@@ -106,7 +106,7 @@ class FakePipeline:
             raise self.runtime.fails
         time.sleep(self.runtime.work_s)
         self.sizes.append((frame.width, frame.height))
-        box = np.float32([0, 0, frame.width / 2, frame.height])
+        box = np.array([0, 0, frame.width / 2, frame.height], np.float32)
         face = Face(1, box, np.zeros((5, 2), np.float32), None, 1.0)
         brightness = look.settings.controls.get("brightness", 0)
         image = np.zeros((frame.height, frame.width, 3), np.uint8)
@@ -153,7 +153,7 @@ class FakeRuntime:
         return self.pipelines[-1]
 
 
-class Camera(VideoStreamTrack):
+class Camera(VideoStreamTrack):  # type: ignore[misc]
     """Grey frames of any size; `size` may change in the middle, `paused` stops it for a while."""
 
     def __init__(self, size: tuple[int, int] = (320, 240), fps: int = 30) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from starlette.datastructures import Address, Headers
+from starlette.types import Receive, Scope, Send
 
 from signaling.access import OriginGuard, RateLimit, TokenBucket, client_name, host_name, token_matches
 from signaling.settings import ServerSettings
@@ -69,7 +70,7 @@ def test_a_local_server_serves_its_own_page_only(headers: dict[str, str], passes
 
 
 def test_a_public_server_goes_by_its_own_name() -> None:
-    settings = ServerSettings(host="0.0.0.0", token="a secret token", tls_cert=Path(__file__), tls_key=Path(__file__))  # type: ignore[arg-type]
+    settings = ServerSettings(host="0.0.0.0", token="a secret token", tls_cert=Path(__file__), tls_key=Path(__file__))
     assert refusal(settings, host="any.name:1", origin="https://any.name:1") is None
     assert refusal(settings, host="any.name:1", origin="https://other.name") is not None
 
@@ -112,8 +113,12 @@ def test_limits_are_per_client_and_forget_the_oldest() -> None:
     assert len(limit._buckets) == 2
 
 
+async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
+    raise NotImplementedError
+
+
 def test_an_origin_has_the_scheme_of_the_request() -> None:
-    guard = OriginGuard(None, ServerSettings())  # type: ignore[arg-type]
+    guard = OriginGuard(nowhere, ServerSettings())
     headers = {"host": "127.0.0.1:8080", "origin": "http://127.0.0.1:8080"}
     assert guard.refusal(Headers(headers), "http") is None
     assert guard.refusal(Headers(headers), "https") is not None
@@ -122,7 +127,7 @@ def test_an_origin_has_the_scheme_of_the_request() -> None:
 
 @pytest.mark.parametrize("name", [b"origin", b"host"])
 def test_a_header_that_counts_comes_once(name: bytes) -> None:
-    guard = OriginGuard(None, ServerSettings())  # type: ignore[arg-type]
+    guard = OriginGuard(nowhere, ServerSettings())
     own = [(b"host", b"127.0.0.1:8080"), (b"origin", b"http://127.0.0.1:8080")]
     assert guard.refusal(Headers(raw=own)) is None
     for other in (b"https://evil.example", dict(own)[name]):

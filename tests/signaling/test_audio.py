@@ -23,7 +23,7 @@ def test_the_delay_is_the_pictures_and_bounded() -> None:
 async def test_frames_come_out_in_order_and_late(video: float, least: float, most: float) -> None:
     began: dict[int, float] = {}
 
-    class Microphone(AudioStreamTrack):
+    class Microphone(AudioStreamTrack):  # type: ignore[misc]
         async def recv(self) -> Any:
             frame = await super().recv()
             began[frame.pts] = time.monotonic()
@@ -36,6 +36,7 @@ async def test_frames_come_out_in_order_and_late(video: float, least: float, mos
     pts = []
     for _ in range(12):
         frame = await audio.recv()
+        assert frame.pts is not None
         pts.append(frame.pts)
         late.append(time.monotonic() - began[frame.pts])
     assert pts == sorted(pts)
@@ -48,7 +49,7 @@ async def test_frames_come_out_in_order_and_late(video: float, least: float, mos
 
 @pytest.mark.anyio
 async def test_nobody_listening_keeps_no_queue() -> None:
-    class Fast(AudioStreamTrack):
+    class Fast(AudioStreamTrack):  # type: ignore[misc]
         count = 0
 
         async def recv(self) -> Any:

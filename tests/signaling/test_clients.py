@@ -1,11 +1,17 @@
-"""Standard WHIP clients: FFmpeg, as PyAV carries it. It sends H264 only, and all of its candidates at once."""
+"""Standard WHIP clients: FFmpeg, as PyAV carries it, and GStreamer where Debian's packages are there.
+
+Both send all of their candidates with the offer.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import datetime
+import shutil
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +20,7 @@ import pytest
 import uvicorn
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 pytestmark = pytest.mark.anyio
 
@@ -22,11 +28,13 @@ CLIENT = """
 import sys, time
 from fractions import Fraction
 import av, numpy as np
-url, certificate, key = sys.argv[1:]
+url, certificate, key, preset, profile = sys.argv[1:]
 options = {"cert_file": certificate, "key_file": key, "whip_flags": "dtls_active", "authorization": "a secret token"}
 with av.open(url, "w", format="whip", options=options) as out:
-    stream = out.add_stream("libx264", rate=30, options={"tune": "zerolatency", "preset": "ultrafast", "bf": "0"})
-    stream.width, stream.height, stream.pix_fmt, stream.profile = 320, 240, "yuv420p", "Baseline"
+    stream = out.add_stream("libx264", rate=30, options={"tune": "zerolatency", "preset": preset, "bf": "0"})
+    stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+    if profile:
+        stream.profile = profile
     for i in range(60):
         frame = av.VideoFrame.from_ndarray(np.full((240, 320, 3), i, np.uint8), format="bgr24")
         frame.pts, frame.time_base = i, Fraction(1, 30)
@@ -35,28 +43,122 @@ with av.open(url, "w", format="whip", options=options) as out:
 """
 
 
+GSTREAMER = """
+import sys, urllib.request
+import gi
+gi.require_version("Gst", "1.0"); gi.require_version("GstWebRTC", "1.0"); gi.require_version("GstSdp", "1.0")
+from gi.repository import GLib, Gst, GstSdp, GstWebRTC
+url, encoder = sys.argv[1:]
+Gst.init(None)
+pipeline = Gst.parse_launch(
+    "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=30/1 ! " + encoder
+    + " ! application/x-rtp,media=video,payload=96 ! webrtcbin name=out bundle-policy=max-bundle"
+)
+out, loop = pipeline.get_by_name("out"), GLib.MainLoop()
+
+def offer_made(promise, *_):
+    reply = promise.get_reply()
+    offer = reply.get_value("offer")
+    out.emit("set-local-description", offer, Gst.Promise.new())
+
+def gathered(*_):
+    if out.get_property("ice-gathering-state") != GstWebRTC.WebRTCICEGatheringState.COMPLETE:
+        return
+    text = out.get_property("local-description").sdp.as_text()
+    request = urllib.request.Request(url, text.encode(), {"Content-Type": "application/sdp"})
+    answer = urllib.request.urlopen(request).read().decode()
+    _, message = GstSdp.SDPMessage.new_from_text(answer)
+    description = GstWebRTC.WebRTCSessionDescription.new(GstWebRTC.WebRTCSDPType.ANSWER, message)
+    out.emit("set-remote-description", description, Gst.Promise.new())
+    GLib.timeout_add_seconds(5, loop.quit)
+
+def needed(*_):
+    out.emit("get-transceiver", 0).set_property("direction", GstWebRTC.WebRTCRTPTransceiverDirection.SENDONLY)
+    out.emit("create-offer", None, Gst.Promise.new_with_change_func(offer_made))
+
+out.connect("on-negotiation-needed", needed)
+out.connect("notify::ice-gathering-state", gathered)
+bus = pipeline.get_bus()
+bus.add_signal_watch()
+bus.connect("message::eos", lambda *_: loop.quit())
+bus.connect("message::error", lambda _, message: (print(message.parse_error(), file=sys.stderr), loop.quit()))
+GLib.timeout_add_seconds(20, loop.quit)
+pipeline.set_state(Gst.State.PLAYING)
+loop.run()
+pipeline.set_state(Gst.State.NULL)
+"""
+GSTREAMER_H264 = (
+    "x264enc tune=zerolatency speed-preset=superfast ! video/x-h264,profile={} ! rtph264pay config-interval=-1"
+)
+SYSTEM_PYTHON = "/usr/bin/python3"
+NEEDED = "import gi; gi.require_version('GstWebRTC', '1.0'); from gi.repository import GstWebRTC"
+
+
+def gstreamer_is_there() -> bool:
+    if shutil.which("gst-inspect-1.0") is None or not Path(SYSTEM_PYTHON).exists():
+        return False
+    elements = (["gst-inspect-1.0", name] for name in ("webrtcbin", "x264enc", "nice", "vp8enc"))
+    commands = ([SYSTEM_PYTHON, "-c", NEEDED], *elements)
+    return all(subprocess.run(one, capture_output=True, check=False).returncode == 0 for one in commands)
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        *(GSTREAMER_H264.format(profile) for profile in ("constrained-baseline", "main", "high")),
+        "vp8enc deadline=1 ! rtpvp8pay",
+    ],
+)
+@pytest.mark.skipif(not gstreamer_is_there(), reason="needs GStreamer's webrtcbin, x264enc and Python bindings")
+async def test_gstreamer_sends(serve: Any, until: Any, encoder: str) -> None:
+    async with serve() as server, listening(server, until) as url:
+        command = [SYSTEM_PYTHON, "-c", GSTREAMER, url, encoder]
+        client = await asyncio.to_thread(
+            subprocess.run, command, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert server.runtime.pipelines, client.stderr
+        assert server.runtime.pipelines[0].sizes.count((320, 240)) > 30, client.stderr
+
+
+@asynccontextmanager
+async def listening(server: Any, until: Any) -> AsyncIterator[str]:
+    """The address of the server's WHIP endpoint for programs."""
+    web = uvicorn.Server(uvicorn.Config(server.app, port=0, lifespan="off", log_level="warning"))
+    serving = asyncio.create_task(web.serve())
+    await until(lambda: web.started)
+    try:
+        yield f"http://127.0.0.1:{web.servers[0].sockets[0].getsockname()[1]}/whip"
+    finally:
+        web.should_exit = True
+        await serving
+
+
+@pytest.mark.parametrize(
+    "coder",
+    [
+        ("ultrafast", "Baseline", "P-256"),
+        ("veryfast", "", "P-256"),
+        ("medium", "Main", "P-256"),
+        ("veryfast", "", "RSA"),
+    ],
+)
 @pytest.mark.skipif("whip" not in av.formats_available, reason="this FFmpeg has no WHIP")
-async def test_ffmpeg_sends(serve: Any, until: Any, tmp_path: Path) -> None:
-    certificate, key = self_signed(tmp_path)
-    async with serve(token="a secret token") as server:
-        web = uvicorn.Server(uvicorn.Config(server.app, port=0, lifespan="off", log_level="warning"))
-        serving = asyncio.create_task(web.serve())
-        await until(lambda: web.started)
-        port = web.servers[0].sockets[0].getsockname()[1]
-        command = [sys.executable, "-c", CLIENT, f"http://127.0.0.1:{port}/whip", certificate, key]
+async def test_ffmpeg_sends(serve: Any, until: Any, tmp_path: Path, coder: tuple[str, str, str]) -> None:
+    preset, profile, kind = coder
+    certificate, key = self_signed(tmp_path, kind)
+    async with serve(token="a secret token") as server, listening(server, until) as url:
+        command = [sys.executable, "-c", CLIENT, url, certificate, key, preset, profile]
         client = await asyncio.to_thread(
             subprocess.run, command, capture_output=True, text=True, timeout=40, check=False
         )
         assert client.returncode == 0, client.stderr
         assert server.runtime.pipelines[0].sizes.count((320, 240)) > 20
         await until(lambda: server.sessions == 0)  # FFmpeg sends DELETE
-        web.should_exit = True
-        await serving
 
 
-def self_signed(folder: Path) -> tuple[str, str]:
-    """A certificate and its key, P-256: aiortc's DTLS takes no RSA from FFmpeg."""
-    key = ec.generate_private_key(ec.SECP256R1())
+def self_signed(folder: Path, kind: str) -> tuple[str, str]:
+    """A certificate and its key."""
+    key = rsa.generate_private_key(65537, 2048) if kind == "RSA" else ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
     now = datetime.datetime.now(datetime.UTC)
     certificate = (

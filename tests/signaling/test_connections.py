@@ -148,16 +148,17 @@ async def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch, caplog: 
 
 
 def test_one_client_has_some_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Other:
-        def __init__(self, host: str | None) -> None:
-            self.client = (host, 1) if host else None
+    def other(host: str | None) -> PatientProtocol:
+        connection = PatientProtocol.__new__(PatientProtocol)
+        connection.client = (host, 1) if host else None
+        return connection
 
     protocol = PatientProtocol.__new__(PatientProtocol)
     protocol.client = ("2001:db8::1", 1)
-    protocol.connections = {protocol, *(Other(f"2001:db8::{i}") for i in range(70))}  # type: ignore[assignment]
+    protocol.connections = {protocol, *(other(f"2001:db8::{i}") for i in range(70))}
     assert protocol._too_many()
     protocol.client = ("2001:db8:0:1::1", 1)
     assert not protocol._too_many()
     protocol.client = ("127.0.0.1", 1)
-    protocol.connections = {protocol, *(Other("127.0.0.1") for _ in range(70)), Other(None)}  # type: ignore[assignment]
+    protocol.connections = {protocol, *(other("127.0.0.1") for _ in range(70)), other(None)}
     assert not protocol._too_many()

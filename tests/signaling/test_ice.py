@@ -62,7 +62,7 @@ async def test_media_stays_on_its_ports(caplog: pytest.LogCaptureFixture) -> Non
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
         first = port - 2 if port > 60000 else port
-        settings = ServerSettings(bind_addresses="127.0.0.1", media_ports=f"{first}-{first + 2}")  # type: ignore[arg-type]
+        settings = ServerSettings(bind_addresses="127.0.0.1", media_ports=f"{first}-{first + 2}")
         connections, sdps = [], []
         for _ in range(3):
             connection = RTCPeerConnection(ice.configuration([]))

@@ -14,6 +14,7 @@ from models.entry import Entry, Weights
 from models.weights.downloads import Downloads
 from signaling.settings import ServerSettings
 from tests.file_server import DATA, SHA256, Server, listening
+from tests.models.editing import no_editor
 
 pytestmark = pytest.mark.anyio
 
@@ -36,9 +37,9 @@ def row(tmp_path: Path, files: Server) -> Entry:
         title="A network",
         description="",
         controls=lambda: Controls,
-        load=lambda load: None,
+        load=no_editor,
         weights=(weights,),
-    )  # type: ignore[arg-type, return-value]
+    )
 
 
 def use(server: Any, row: Entry) -> None:

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from models.arrays import Image
 from stream.command_line import NothingEdited
-from stream.files import Report, process
+from stream.files import process
 from stream.picture_files import FileError
 from stream.pipeline import Pipeline
 from stream.profile import ChromeTrace
+from stream.report import Report
 from stream.runtime import Runtime
 from stream.settings import Settings
 from tests.stream.conftest import Person, World, look_of, noise

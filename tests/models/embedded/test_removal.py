@@ -1,10 +1,16 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from engines.base import Engine, TensorSpec
+from models.arrays import Floats, Image
 from models.embedded import EMBEDDED
 from models.embedded.attributes import TABLES
 from models.embedded.removal import (
@@ -24,6 +30,8 @@ from models.embedded.scalp import ScalpModel, head_map, outline_features, skin_t
 from models.face.texture_space import FaceSpace
 
 SIZE = 320
+Scene = tuple[ScalpModel, Image, Floats, Floats, dict[str, Any]]
+"""A scalp model, a picture, the hair and the person in it, what else a drawing needs."""
 SKIN, BACKDROP, HAIR, DRAWN = (200, 150, 120), (40, 90, 200), (30, 20, 15), (90, 200, 60)
 
 
@@ -34,37 +42,37 @@ class Painter(Engine):
     inputs = (TensorSpec("given", (None, CHANNELS, SIZE, SIZE), np.dtype(np.float32)),)
     outputs = (TensorSpec("drawn", (None, 3, SIZE, SIZE), np.dtype(np.float32)),)
 
-    def _run(self, inputs):
+    def _run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         self.given = inputs["given"][0]
-        colour = np.float32(DRAWN).reshape(1, 3, 1, 1) / GREY_LEVELS - 2
+        colour = np.array(DRAWN, np.float32).reshape(1, 3, 1, 1) / GREY_LEVELS - 2
         return {"drawn": np.broadcast_to(colour, (1, 3, SIZE, SIZE)).copy()}
 
 
 @pytest.fixture(scope="module")
-def tables():
+def tables() -> dict[str, NDArray[Any]]:
     with np.load(EMBEDDED / TABLES) as file:
         return {name: file[name] for name in file.files}
 
 
 @pytest.fixture(scope="module")
-def scene(tables):
+def scene(tables: dict[str, NDArray[Any]]) -> Scene:
     """A head of flat skin before a flat backdrop, with with a cap of hair and long hair on one side."""
     model, space = ScalpModel.from_tables(tables), FaceSpace.from_tables(tables)
-    fit = space.fit(space.mean + np.float32([64, 88]))
+    fit = space.fit(space.mean + np.array([64, 88], np.float32))
     head = head_map(fit, model.radii(outline_features(fit)), SIZE)
     distance, radius = (cv2.resize(each, (SIZE, SIZE)) for each in (head.distance, head.radius))
     rows, columns = np.mgrid[:SIZE, :SIZE]
     hair = (radius > 0.6) & (radius < 1.15) & (rows < 140)
     hair |= (radius > 0.9) & (radius < 1.3) & (rows >= 130) & (rows < 250) & (columns < SIZE // 2)
     person = (distance > 0) | hair
-    image = np.where(person[..., None], np.uint8(SKIN), np.uint8(BACKDROP))
-    image = np.where(hair[..., None], np.uint8(HAIR), image)
+    image = np.where(person[..., None], np.array(SKIN, np.uint8), np.array(BACKDROP, np.uint8))
+    image = np.where(hair[..., None], np.array(HAIR, np.uint8), image)
     texture, nothing = space.unwrap(image, fit), np.zeros((192, 192), np.float32)
     facts = {"head": head, "light": model.light(texture, nothing), "skin": skin_tone(texture, nothing)}
     return model, image, hair.astype(np.float32), person.astype(np.float32), facts
 
 
-def remove(scene, amount, hair=None):
+def remove(scene: Scene, amount: float, hair: Floats | None = None) -> tuple[Painter, Image, Floats]:
     model, image, own, person, facts = scene
     painter = Painter()
     picture, opacity = draw_without_hair(
@@ -73,14 +81,14 @@ def remove(scene, amount, hair=None):
     return painter, picture, opacity
 
 
-def test_at_one_no_hair_is_left(scene):
+def test_at_one_no_hair_is_left(scene: Scene) -> None:
     _, picture, opacity = remove(scene, 1.0)
     assert opacity[scene[2] > 0].min() > 0.99
     assert opacity[250:, 200:].max() == 0
     assert np.abs(picture[opacity > 0.5].astype(int) - DRAWN).max() <= 1
 
 
-def test_the_hairline_recedes_and_long_hair_goes_last(scene):
+def test_the_hairline_recedes_and_long_hair_goes_last(scene: Scene) -> None:
     shares = [remove(scene, amount)[2] for amount in (0.0, 0.3, 0.6, 0.9, 1.0)]
     whole = [float(opacity.sum()) for opacity in shares]
     assert whole[0] < 0.01 * whole[-1]
@@ -91,7 +99,24 @@ def test_the_hairline_recedes_and_long_hair_goes_last(scene):
     assert shares[-1][hanging][long].min() > 0.99
 
 
-def test_the_network_never_sees_the_hair(scene):
+def test_a_receding_hairline_is_an_edge_and_no_fade(scene: Scene) -> None:
+    _, _, opacity = remove(scene, 0.5)
+    hair = opacity[(scene[2] > 0) & (np.arange(SIZE)[:, None] < 130)]
+    assert ((hair > 0.1) & (hair < 0.9)).mean() < 0.2
+    assert 0.1 < (hair > 0.9).mean() < 0.9
+
+
+def test_noise_in_the_picture_hardly_moves_the_hairline(scene: Scene) -> None:
+    model, image, hair, person, facts = scene
+    generator = np.random.default_rng(0)
+    shown = []
+    for _ in range(2):
+        noisy = np.clip(image + generator.normal(0, 3, image.shape), 0, 255).astype(np.uint8)
+        shown.append(remove((model, noisy, hair, person, facts), 0.5)[2])
+    assert np.abs(shown[0] - shown[1])[hair > 0].mean() < 0.02
+
+
+def test_the_network_never_sees_the_hair(scene: Scene) -> None:
     painter, _, _ = remove(scene, 1.0)
     shown = (painter.given[GUESS].transpose(1, 2, 0) + 2) * GREY_LEVELS
     inner = cv2.erode(scene[2], np.ones((5, 5), np.uint8)) > 0
@@ -109,19 +134,19 @@ def test_the_network_never_sees_the_hair(scene):
     assert np.abs(body[inner] - SKIN).mean() < 25
 
 
-def test_hair_of_others_stays(scene):
+def test_hair_of_others_stays(scene: Scene) -> None:
     others = scene[2].copy()
     others[20:60, 300:] = 1
     assert remove(scene, 1.0, others)[2][20:60, 300:].max() == 0
 
 
-def test_without_hair_nothing_runs(scene):
+def test_without_hair_nothing_runs(scene: Scene) -> None:
     painter, _, opacity = remove(scene, 1.0, np.zeros((160, 160), np.float32))
     assert not opacity.any()
     assert not hasattr(painter, "given")
 
 
-def test_erasing_reaches_beyond_the_hair():
+def test_erasing_reaches_beyond_the_hair() -> None:
     hair = np.zeros((64, 64), np.float32)
     hair[30:34, 30:34] = 1
     gone = erase(hair, 6)
@@ -129,7 +154,7 @@ def test_erasing_reaches_beyond_the_hair():
     assert gone[32, 32] == 1
 
 
-def test_the_input_takes_any_multiple_of_thirty_two(scene, tables):
+def test_the_input_takes_any_multiple_of_thirty_two(scene: Scene, tables: dict[str, NDArray[Any]]) -> None:
     model, image, hair, person, facts = scene
     given = network_input(model, image, erased=hair, hidden=hair, person=person, **facts)
     assert given.shape == (CHANNELS, SIZE, SIZE)

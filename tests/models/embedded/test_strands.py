@@ -62,8 +62,8 @@ def test_hair_gets_the_look_asked_for_and_keeps_its_strands(level: float, contra
     assert have.level == pytest.approx(want.level, abs=0.12)
     assert np.abs(have.colour - want.colour).max() < 0.08
     assert 0.5 * want.fine < have.fine < 1.3 * want.fine
-    order = [np.argsort(np.argsort(inner(each).mean(2).ravel())) for each in (before, after)]
-    assert np.corrcoef(*order)[0, 1] > 0.8
+    order = [np.argsort(np.argsort(inner(each).mean(2).ravel())).astype(np.float64) for each in (before, after)]
+    assert np.atleast_2d(np.corrcoef(np.stack(order)))[0, 1] > 0.8
 
 
 def test_the_own_look_changes_little() -> None:
@@ -86,18 +86,15 @@ def test_on_the_way_bright_strands_turn_first() -> None:
 
 def test_edges_towards_skin_do_not_glow() -> None:
     """A soft camera mixes hair and skin at the edge; that light was taken for hair and bleached to a bright line."""
-    skin, hair = np.float32([190, 140, 120]), np.float32([24, 20, 18])
-    ramp = np.clip((np.arange(SIDE, dtype=np.float32) - 44) / 8, 0, 1)  # 0 is hair
-    picture = np.broadcast_to(hair + ramp[:, None] * (skin - hair), (SIDE, SIDE, 3)).astype(np.float32)
-    read = np.broadcast_to(np.clip((52 - np.arange(SIDE, dtype=np.float32)) / 3, 0, 1), (SIDE, SIDE)).T.copy()
-    picture = np.ascontiguousarray(picture.transpose(1, 0, 2))
-    want = look_of(BLOND)
+    skin, hair = np.array([190, 140, 120], np.float32), np.array([24, 20, 18], np.float32)
+    rows = np.arange(SIDE, dtype=np.float32)[:, None] + np.zeros((1, SIDE), np.float32)
+    mixed = np.clip((rows - 44) / 8, 0, 1)  # 0 is hair
+    picture = np.asarray(hair + mixed[..., None] * (skin - hair), np.float32)
+    read = np.asarray(np.clip((52 - rows) / 3, 0, 1), np.float32)
     now = measure_look(picture, read)
     assert now is not None
-    after = picture + repaint(picture, read, now=now, wanted=want)
-    assert after.max() < max(float(skin.max()), 1.22 * float(BLOND.max()))
-    line = after[:, SIDE // 2].mean(1) if read[0, 0] == read[-1, 0] else after[SIDE // 2].mean(1)
-    assert np.isfinite(line).all()
+    after = picture + repaint(picture, read, now=now, wanted=look_of(BLOND))
+    assert after.max() < 1.22 * max(float(skin.max()), float(BLOND.max()))
 
 
 def test_light_is_told_from_tone() -> None:

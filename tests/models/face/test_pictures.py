@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import sys
 import time
 import zlib
 from dataclasses import replace
@@ -14,7 +15,6 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from models.face import pictures
 from models.face.pictures import OWN, STRANGERS, PictureError, read, read_apart, read_file
 
 SMALL = replace(STRANGERS, pixels=1_000_000)
@@ -197,6 +197,6 @@ def test_limits_are_words(tmp_path: Path) -> None:
 
 
 def test_a_child_that_dies_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pictures.sys, "executable", "/bin/false")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(PictureError, match="damaged"):
         read_apart(saved(gradient(), "PNG"))

@@ -98,6 +98,7 @@ def test_embedded_network_finds_hair_and_person(segmenter: Segmenter, shared: Pa
     overlap = {"hair": np.zeros(2), "person": np.zeros(2)}
     for row in range(0, len(faces["id"]), len(faces["id"]) // 12):
         picture = cv2.imread(str(shared / "faces" / "images" / f"{faces['id'][row]}.jpg"))
+        assert picture is not None
         masks = segmenter.read(np.ascontiguousarray(picture[..., ::-1]))
         for name, found in (("hair", masks.hair), ("person", masks.person)):
             got, want = cv2.resize(found, (128, 128)) > 0.5, faces[name][row] > 127

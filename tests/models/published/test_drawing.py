@@ -64,7 +64,7 @@ def test_no_seam_between_hair_and_face() -> None:
 
 def test_an_ellipse_turns_with_the_head() -> None:
     crop = face_crop(128, masks=False)
-    turned = Crop(crop.image, crop.points5[:, ::-1].copy() * np.float32([1, 1]))
+    turned = Crop(crop.image, crop.points5[:, ::-1].copy() * np.array([1, 1], np.float32))
     np.testing.assert_allclose(head_mask(turned), head_mask(crop).T, atol=0.02)
 
 

@@ -20,6 +20,7 @@ from models.fetch import FetchError, LicenceNotAccepted
 from models.weights import downloads
 from models.weights.downloads import Downloads
 from tests.file_server import DATA, SHA256, Server, listening
+from tests.models.editing import no_editor
 
 LICENCE = "CC0-1.0"
 
@@ -40,9 +41,9 @@ def entry(folder: Path, server: Server, name: str = "net", **facts: Any) -> Entr
         title="A network",
         description="Does nothing.",
         controls=lambda: Controls,
-        load=lambda load: None,
+        load=no_editor,
         weights=(file,),
-    )  # type: ignore[arg-type, return-value]
+    )
 
 
 def until(condition: Callable[[], bool]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,12 +18,12 @@ def test_published_check_values() -> None:
     image = fill("input.image", Rule((1, 3, 256, 256), "lin", 0, 1, None), seed=0)
     assert_array_equal(
         image.ravel()[:4],
-        np.float32([-1.2730388641357422, 0.9355894923210144, 0.5030544996261597, -1.5280691385269165]),
+        np.array([-1.2730388641357422, 0.9355894923210144, 0.5030544996261597, -1.5280691385269165], np.float32),
     )
     average = fill("latent_avg", Rule((18, 512), "lin", 0, 0.1, None), seed=0)
     assert_array_equal(
         average.ravel()[:4],
-        np.float32([-0.06053129583597183, -0.0922836884856224, -0.11642657965421677, -0.10848008841276169]),
+        np.array([-0.06053129583597183, -0.0922836884856224, -0.11642657965421677, -0.10848008841276169], np.float32),
     )
 
 
@@ -158,7 +159,7 @@ def test_partial_and_larger_files(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    arrays: dict[str, object],
+    arrays: dict[str, Any],
     expected: tuple[int, str],
 ) -> None:
     make_set(tmp_path, 5, **arrays)

@@ -121,7 +121,7 @@ def test_networks_that_contain_themselves_are_refused(path: Path, monkeypatch: p
     [(0, (7,), (1,)), (6, (1,), (1,)), (-1, (1,), (1,)), (0, (2, 3), (1,)), (0, (1 << 40,), (0,)), (0, (-2,), (1,))],
 )
 def test_a_tensor_beyond_its_storage_is_refused(offset: int, size: tuple[int, ...], stride: tuple[int, ...]) -> None:
-    storage = torch.storage.TypedStorage(
+    storage = torch.storage.TypedStorage(  # type: ignore[no-untyped-call]
         wrap_storage=torch.arange(6.0).untyped_storage(), dtype=torch.float32, _internal=True
     )
     assert torch.equal(pickles._tensor(storage, 1, (2,), (3,)), torch.tensor([1.0, 4.0]))

@@ -58,7 +58,7 @@ class Sinking:
 
 def test_the_uplink_keeps_a_floor_and_recovers_from_there() -> None:
     sinking = Sinking()
-    estimator = FlooredEstimator(sinking, 300_000)  # type: ignore[arg-type]
+    estimator = FlooredEstimator(sinking, 300_000)
     told = [estimator.add(arrival_time_ms=0, abs_send_time=0, payload_size=0, ssrc=7) for _ in range(4)]
     assert told == [(500_000, [7]), (300_000, [7]), (300_000, [7]), (300_000, [7])]
     assert sinking.current_bitrate == 300_000

@@ -93,6 +93,14 @@ async def test_chromiums_offer_leads_with_constrained_baseline() -> None:
     assert types[1].split() == ["102", "100", "104", "106", "103", "101", "105", "107"]
 
 
+async def test_only_payload_types_of_the_offer_are_answered() -> None:
+    """Chromium takes 39 when it has no number above 95 left; aiortc answered it with 101, which nobody had offered."""
+    said = f"{ASYMMETRIC}{mode(1)}profile-level-id=42e01f"
+    _, sdp = await answer(offer(said, said).replace(":101 ", ":39 ").replace(" 100 101\r", " 39 100\r"))
+    assert "m=video 9 UDP/TLS/RTP/SAVPF 100\r\n" in sdp
+    assert "rtpmap:101" not in sdp
+
+
 async def test_what_cannot_be_decoded_is_left_out() -> None:
     _, sdp = await answer(offer("profile-level-id=ffffff", mode(2) + "profile-level-id=42e01f", mode(1)))
     assert "m=video 9 UDP/TLS/RTP/SAVPF 102\r\n" in sdp

@@ -14,6 +14,7 @@ from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 from av.video.frame import PictureType
+from av.video.reformatter import VideoReformatter
 
 from signaling.transport import encoders
 from signaling.transport.bitrate import Hysteresis
@@ -196,6 +197,7 @@ def test_any_size_and_format_can_be_decoded_again(make: Any, size: tuple[int, in
     name = "H264" if isinstance(encoder, LiveH264Encoder) else "VP8"
     parameters = RTCRtpCodecParameters(mimeType=f"video/{name}", clockRate=90_000, payloadType=97)
     decoder = av.CodecContext.create({"H264": "h264", "VP8": "libvpx"}[name], "r")
+    assert isinstance(decoder, av.VideoCodecContext)
     picture = frame(0, *size, format=format)
     decoded = []
     for i in range(2):
@@ -229,9 +231,14 @@ def test_the_stream_says_constrained_baseline_at_the_right_level(size: tuple[int
 
 
 def test_one_reformatter_is_reused(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
-    original = encoders.VideoReformatter
-    monkeypatch.setattr(encoders, "VideoReformatter", lambda: made.append(original()) or made[-1])
+    made: list[Any] = []
+    original = VideoReformatter
+
+    def watched() -> Any:
+        made.append(original())
+        return made[-1]
+
+    monkeypatch.setattr(encoders, "VideoReformatter", watched)
     for encoder in (h264(), LiveVp8Encoder(FLOOR, CEILING)):
         made.clear()
         for i in range(3):

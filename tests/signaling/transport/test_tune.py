@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 async def negotiated(codec: str, installed: str | None, offered: str = "h264") -> tuple[Any, str]:
     """A tuned connection that answered an offer, and the answer."""
-    settings = ServerSettings(codec=codec)  # type: ignore[arg-type]
+    settings = ServerSettings(codec=codec)
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     codecs = RTCRtpSender.getCapabilities("video").codecs
     peer.addTransceiver("video").setCodecPreferences(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from models.editor import Editor
@@ -98,12 +101,17 @@ def test_an_absent_model_is_named() -> None:
         editor.steer(editor.encode(face_crop(256), editor.Controls()), LatsControls(age=40, model="male"))
 
 
-def test_the_network_sees_head_and_neck_on_grey() -> None:
+def test_the_network_sees_head_and_neck_on_grey(monkeypatch: pytest.MonkeyPatch) -> None:
     editor = small_editor("male")
     engine = editor._generators["male"]
     seen: list[np.ndarray] = []
     run = engine.run
-    engine.run = lambda inputs: (seen.append(inputs["image"]), run(inputs))[1]  # type: ignore[method-assign, assignment]
+
+    def watched(inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        seen.append(inputs["image"])
+        return run(inputs)
+
+    monkeypatch.setattr(engine, "run", watched)
     crop = face_crop(256)
     latent = editor.encode(crop, editor.Controls())
     rendered(editor, crop, latent, LatsControls(age=40, model="male"))

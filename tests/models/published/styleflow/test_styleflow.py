@@ -34,9 +34,10 @@ FEATURES = 8
 def small_flow() -> Flow:
     torch.manual_seed(0)
     flow = Flow(FEATURES, layers=2).eval()
-    for norm in (flow.chain[0], flow.chain[2]):
-        torch.nn.init.normal_(norm.weight, std=0.1)
-        torch.nn.init.normal_(norm.running_mean, std=0.1)
+    state = flow.state_dict()
+    for norm in ("chain.0", "chain.2"):
+        torch.nn.init.normal_(state[f"{norm}.weight"], std=0.1)
+        torch.nn.init.normal_(state[f"{norm}.running_mean"], std=0.1)
     return flow
 
 

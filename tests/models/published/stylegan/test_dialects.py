@@ -177,7 +177,7 @@ def nvidia() -> Iterator[dict[str, Any]]:
     def reconstruct(meta: dict[str, Any]) -> None:
         raise AssertionError("the pickle was run")
 
-    names = {"dnnlib": {}, "dnnlib.tflib": {}, "torch_utils": {}}
+    names: dict[str, dict[str, Any]] = {"dnnlib": {}, "dnnlib.tflib": {}, "torch_utils": {}}
     names |= {"dnnlib.util": {"EasyDict": type("EasyDict", (dict,), {})}}
     names |= {"dnnlib.tflib.network": {"Network": type("Network", (), {})}}
     names |= {"torch_utils.persistence": {"_reconstruct_persistent_obj": reconstruct}}

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from engines.base import Engine
 from engines.graph.export import export
 from engines.select import load
 from models.editor import Editor
@@ -16,7 +17,7 @@ from models.published.stylegan.conversion import Picture
 from models.published.stylegan.editor import CoordinateSlider, LatentEditor, Slider
 from models.published.stylegan.stylegan2 import Generator
 from models.published.stylegan.wplus import resize_pictures
-from tests.models.editing import rendered
+from tests.models.editing import controls_of, delta_of, image_of, rendered
 from tests.models.translators import TorchEngine, face_crop
 
 ROWS, WIDTH, SIDE = 10, 16, 64
@@ -48,6 +49,12 @@ def way(name: str, seed: int, **fields: object) -> Direction:
     return Direction(**{"name": name, "vector": vector, "generator": "toy"} | fields).unit()  # type: ignore[arg-type]
 
 
+def module_of(engine: Engine) -> torch.nn.Module:
+    """The network that an engine of this test runs."""
+    assert isinstance(engine, TorchEngine)
+    return engine.module
+
+
 @pytest.fixture
 def editor() -> LatentEditor:
     components = Components(
@@ -76,39 +83,39 @@ def test_it_is_an_editor(editor: LatentEditor) -> None:
     assert list(fields) == ["age", "smile", "white_hair", "hold_smile", "rows", "detail"]
     assert fields["white_hair"].title == "White hair"
     assert editor.Controls().neutral()
-    assert editor.Controls(hold_smile=True, detail="full").neutral()
-    assert not editor.Controls(age=0.1).neutral()
+    assert controls_of(editor, hold_smile=True, detail="full").neutral()
+    assert not controls_of(editor, age=0.1).neutral()
 
 
 def test_a_slider_moves_the_published_rows_by_its_reach(editor: LatentEditor) -> None:
     latent = editor.encode(face_crop(SIDE), editor.Controls())
-    moved = code_of(editor.steer(latent, editor.Controls(age=0.5))) - code_of(latent)
+    moved = code_of(editor.steer(latent, controls_of(editor, age=0.5))) - code_of(latent)
     np.testing.assert_allclose(moved[:8], np.tile(1.5 * way("age", 0).vector, (8, 1)), atol=1e-5)
     assert not moved[8:].any()
 
 
 def test_rows_can_be_chosen(editor: LatentEditor) -> None:
     latent = editor.encode(face_crop(SIDE), editor.Controls())
-    moved = code_of(editor.steer(latent, editor.Controls(age=1.0, rows="middle"))) - code_of(latent)
+    moved = code_of(editor.steer(latent, controls_of(editor, age=1.0, rows="middle"))) - code_of(latent)
     assert [bool(row.any()) for row in moved] == [False] * 4 + [True] * 4 + [False] * 2
 
 
 def test_what_is_held_does_not_move(editor: LatentEditor) -> None:
     latent, smile = editor.encode(face_crop(SIDE), editor.Controls()), way("smile", 1).vector
-    free = code_of(editor.steer(latent, editor.Controls(age=1.0))) - code_of(latent)
-    kept = code_of(editor.steer(latent, editor.Controls(age=1.0, hold_smile=True))) - code_of(latent)
+    free = code_of(editor.steer(latent, controls_of(editor, age=1.0))) - code_of(latent)
+    kept = code_of(editor.steer(latent, controls_of(editor, age=1.0, hold_smile=True))) - code_of(latent)
     assert abs(free[0] @ smile) > 0.1
     assert abs(kept[0] @ smile) < 1e-4
     assert np.linalg.norm(kept[0]) == pytest.approx(3.0, rel=1e-4)
-    smiling = code_of(editor.steer(latent, editor.Controls(smile=1.0, hold_smile=True))) - code_of(latent)
+    smiling = code_of(editor.steer(latent, controls_of(editor, smile=1.0, hold_smile=True))) - code_of(latent)
     assert smiling[0] @ smile == pytest.approx(2.0, rel=1e-4)
 
 
 def test_a_component_is_set(editor: LatentEditor) -> None:
     latent = editor.encode(face_crop(SIDE), editor.Controls())
     own = code_of(latent)
-    full = code_of(editor.steer(latent, editor.Controls(white_hair=1.0)))
-    half = code_of(editor.steer(latent, editor.Controls(white_hair=0.5)))
+    full = code_of(editor.steer(latent, controls_of(editor, white_hair=1.0)))
+    half = code_of(editor.steer(latent, controls_of(editor, white_hair=0.5)))
     assert full[7, 3] - own[7, 3] == pytest.approx(-4.0 - own[0, 3], abs=1e-4)
     np.testing.assert_allclose(half, (own + full) / 2, atol=1e-5)
 
@@ -116,22 +123,22 @@ def test_a_component_is_set(editor: LatentEditor) -> None:
 def test_delta_is_the_difference_of_the_drawings(editor: LatentEditor) -> None:
     crop = face_crop(SIDE)
     latent = editor.encode(crop, editor.Controls())
-    steered = editor.steer(latent, editor.Controls(age=1.0))
-    edit = editor.render(crop, latent, steered, editor.Controls(age=1.0))
+    steered = editor.steer(latent, controls_of(editor, age=1.0))
+    edit = editor.render(crop, latent, steered, controls_of(editor, age=1.0))
     with torch.no_grad():
-        own, wanted = editor.generator.module(torch.from_numpy(np.stack([code_of(latent), code_of(steered)])))
+        own, wanted = module_of(editor.generator)(torch.from_numpy(np.stack([code_of(latent), code_of(steered)])))
     difference = (wanted.clamp(-1, 1) - own.clamp(-1, 1)).numpy().transpose(1, 2, 0) * 127.5
     assert edit.image is None
-    np.testing.assert_allclose(edit.delta, difference, atol=1e-3)
-    assert np.abs(edit.delta).max() > 1
+    np.testing.assert_allclose(delta_of(edit), difference, atol=1e-3)
+    assert np.abs(delta_of(edit)).max() > 1
 
 
 def test_full_shows_the_drawing(editor: LatentEditor) -> None:
     crop = face_crop(SIDE)
     latent = editor.encode(crop, editor.Controls())
-    edit = rendered(editor, crop, latent, editor.Controls(age=1.0, detail="full"))
+    edit = rendered(editor, crop, latent, controls_of(editor, age=1.0, detail="full"))
     assert edit.image is not None
-    assert edit.image.shape == (SIDE, SIDE, 3)
+    assert image_of(edit).shape == (SIDE, SIDE, 3)
     assert edit.opacity is None
     assert edit.delta is None
     assert edit.mask.max() > 0.9
@@ -161,15 +168,15 @@ def test_fitted(have: int, want: int) -> None:
 
 
 def test_exported_networks_run_the_editor(tmp_path: Path, editor: LatentEditor) -> None:
-    export(editor.encoder.module, {"image": torch.rand(1, 3, SIDE, SIDE)}, ["w_plus"], tmp_path / "encoder.onnx")
-    export(editor.generator.module, {"w_plus": torch.randn(1, ROWS, WIDTH)}, ["image"], tmp_path / "generator.onnx")
+    export(module_of(editor.encoder), {"image": torch.rand(1, 3, SIDE, SIDE)}, ["w_plus"], tmp_path / "encoder.onnx")
+    export(module_of(editor.generator), {"w_plus": torch.randn(1, ROWS, WIDTH)}, ["image"], tmp_path / "generator.onnx")
     parts = [load(tmp_path / f"{name}.onnx", backend="onnxruntime", threads=1) for name in ("encoder", "generator")]
     exported = LatentEditor(parts[0], parts[1], "toy", {"age": Slider(way("age", 0, rows=(0, 8)), 3.0)})
     assert exported.crop.size == SIDE
     crop = face_crop(SIDE)
-    controls = exported.Controls(age=1.0)
+    controls = controls_of(exported, age=1.0)
     edits = []
     for each in (editor, exported):
         latent = each.encode(crop, each.Controls())
-        edits.append(rendered(each, crop, latent, each.Controls(**controls.model_dump(include={"age"}))))
-    np.testing.assert_allclose(edits[1].delta, edits[0].delta, atol=0.05)
+        edits.append(rendered(each, crop, latent, controls_of(each, **controls.model_dump(include={"age"}))))
+    np.testing.assert_allclose(delta_of(edits[1]), delta_of(edits[0]), atol=0.05)

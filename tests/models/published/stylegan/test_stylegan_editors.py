@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.editor import Editor
+from models.editor import AnyEditor, Editor
 from models.latents import Direction, LatentError
 from models.published.babygan.editor import BabyGan, follow
 from models.published.babygan.formulas import child, grow
@@ -19,7 +19,7 @@ from models.published.sam.editor import Sam
 from models.published.stylegan.conversion import Picture
 from models.published.stylegan.editor import Slider
 from models.published.stylegan.stylegan2 import Generator
-from tests.models.editing import rendered
+from tests.models.editing import delta_of, rendered
 from tests.models.translators import TorchEngine, face_crop
 
 ROWS, WIDTH, SIDE = 10, 16, 64
@@ -85,7 +85,7 @@ def babygan(pose: tuple[Direction, ...] = ()) -> BabyGan:
 @pytest.mark.parametrize(
     ("editor", "changed"), [(sam(), {"age": 70.0}), (hairmapper(), {"amount": 1.0}), (babygan(), {"genes": 0.5})]
 )
-def test_neutral_is_neutral_and_a_change_is_drawn(editor: Editor, changed: dict[str, float]) -> None:
+def test_neutral_is_neutral_and_a_change_is_drawn(editor: AnyEditor, changed: dict[str, float]) -> None:
     assert isinstance(editor, Editor)
     assert editor.Controls().neutral()
     assert editor.Controls(detail="delta").neutral()
@@ -113,10 +113,10 @@ def test_sam_adds_what_the_age_adds() -> None:
     latent = editor.encode(crop, controls)
     edit = rendered(editor, crop, latent, controls)
     image = to_network(crop.image)
-    offsets = editor._ageing.run({"image": image, "age": np.float32([60])})["offsets"][0]
+    offsets = editor._ageing.run({"image": image, "age": np.array([60], np.float32)})["offsets"][0]
     own, aged = editor.generator.run({"w_plus": np.stack([code_of(latent), code_of(latent) + offsets])})["image"]
     want = (aged.clip(-1, 1) - own.clip(-1, 1)).transpose(1, 2, 0) * 127.5
-    np.testing.assert_allclose(edit.delta, want, atol=1e-3)
+    np.testing.assert_allclose(delta_of(edit), want, atol=1e-3)
 
 
 def test_sam_asks_the_ageing_half_for_the_age() -> None:
@@ -147,7 +147,8 @@ def test_babygan_mixes_and_ages() -> None:
     mixed = child(code_of(latent), PARENT, 0.3, "mother")
     got = code_of(editor.steer(latent, editor.Controls(genes=0.3, resemblance="mother")))
     np.testing.assert_allclose(got, mixed, atol=1e-6)
-    aged = code_of(editor.steer(latent, editor.Controls(genes=0.3, resemblance="mother", age=10, smile=-0.5)))
+    grown = editor.Controls.model_validate({"genes": 0.3, "resemblance": "mother", "age": 10, "smile": -0.5})
+    aged = code_of(editor.steer(latent, grown))
     want = 4 * way("age", 0).vector - way("smile", 1).vector
     np.testing.assert_allclose((aged - mixed)[:8], np.tile(want, (8, 1)), atol=1e-5)
     assert np.array_equal(aged[8:], got[8:])

@@ -1,4 +1,7 @@
+from __future__ import annotations
+
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,15 +11,18 @@ from models.training.ageing.evaluate import FeatureDistance, load_network
 from models.training.ageing.guides import draw_guide
 from models.training.ageing.networks import GUIDE_SCALE, AgeCritic, HeadAger, conditions_of, label_of
 from models.training.ageing.prepare import edge_fade
-from models.training.ageing.samples import Sample, _spoil
+from models.training.ageing.samples import Sample, Samples, _spoil
 from models.training.ageing.train import START, WRONG_BY, Plan, Trainer, _vary, _wrong_age, export_state, unwrap
 
 UNGUIDED = torch.tensor([1.0] * 8 + [0.0])[:, None, None]
 PLAN = Plan(pairs=1, journeys=1, alone=0, critics_every=1, critics_alone=1, rounds_from=0, own_inputs=1.0)
 
 
-class FlatSamples:
-    """Grey portraits of random ages, in place of `Samples`."""
+class FlatSamples(Samples):
+    """Grey portraits of random ages."""
+
+    def __init__(self) -> None:
+        """Needs no faces."""
 
     def pair(self, generator: np.random.Generator) -> Sample:
         return flat_sample(generator, source=25.0, target=70.0)
@@ -45,7 +51,7 @@ def flat_sample(generator: np.random.Generator, source: float, target: float) ->
     )
 
 
-def test_an_untrained_network_changes_nothing():
+def test_an_untrained_network_changes_nothing() -> None:
     network = HeadAger().eval()
     ages = (torch.tensor([value]) for value in (1.0, 30.0, 75.0))
     with torch.no_grad():
@@ -54,7 +60,7 @@ def test_an_untrained_network_changes_nothing():
     assert not change.any()
 
 
-def test_a_guide_is_drawn_in_the_light_of_the_face():
+def test_a_guide_is_drawn_in_the_light_of_the_face() -> None:
     network = HeadAger().eval()
     planes = torch.zeros(1, 9, 64, 64)
     planes[:, 3:6] = 1
@@ -67,7 +73,7 @@ def test_a_guide_is_drawn_in_the_light_of_the_face():
     assert change[..., 40:].max() < 0.2 * change[..., :24].max()
 
 
-def test_nothing_changes_beside_hair_and_person():
+def test_nothing_changes_beside_hair_and_person() -> None:
     network = HeadAger().eval()
     torch.nn.init.normal_(network.leave.weight)
     planes = torch.rand(1, 9, 64, 64)
@@ -78,7 +84,7 @@ def test_nothing_changes_beside_hair_and_person():
     assert change[..., 32:].any()
 
 
-def test_hair_that_grows_old_gains_no_colour():
+def test_hair_that_grows_old_gains_no_colour() -> None:
     torch.manual_seed(0)
     network = HeadAger().eval()
     torch.nn.init.normal_(network.leave.weight)
@@ -94,7 +100,7 @@ def test_hair_that_grows_old_gains_no_colour():
         assert (changed[:, 0] >= changed[:, 2] - 1e-5).all(), "hair turned blue"
 
 
-def test_the_target_age_reaches_every_level():
+def test_the_target_age_reaches_every_level() -> None:
     network = HeadAger().eval()
     torch.nn.init.normal_(network.leave.weight)
     torch.nn.init.normal_(network.modulate.weight)
@@ -107,7 +113,7 @@ def test_the_target_age_reaches_every_level():
     assert (young - old).abs().mean() > 1e-3
 
 
-def test_a_critic_that_learns_tells_a_wrong_age_from_a_right_one():
+def test_a_critic_that_learns_tells_a_wrong_age_from_a_right_one() -> None:
     torch.manual_seed(0)
     critic = AgeCritic(3)
     picture = torch.rand(2, 3, 64, 64)
@@ -118,7 +124,7 @@ def test_a_critic_that_learns_tells_a_wrong_age_from_a_right_one():
 
 
 @pytest.mark.parametrize("age", [16.0, 30.0, 52.0, 85.0])
-def test_a_wrong_age_is_far_from_the_right_one(age):
+def test_a_wrong_age_is_far_from_the_right_one(age: float) -> None:
     generator = np.random.default_rng(0)
     wrong = _wrong_age(torch.full((200,), age), generator)
     assert (wrong - age).abs().min() >= WRONG_BY - 1e-3
@@ -126,7 +132,7 @@ def test_a_wrong_age_is_far_from_the_right_one(age):
     assert wrong.max() <= 88
 
 
-def test_spoiling_keeps_the_difference_of_a_pair_in_place():
+def test_spoiling_keeps_the_difference_of_a_pair_in_place() -> None:
     both = np.full((256, 256, 6), 120, np.float32)
     both[100:140, 100:140, 3:] = 160
     for seed in range(20):
@@ -135,24 +141,25 @@ def test_spoiling_keeps_the_difference_of_a_pair_in_place():
         assert difference[110:130, 110:130].mean() > 4 * difference[:80, :80].mean() + 1
 
 
-def test_varied_views_differ_and_keep_their_shape():
+def test_varied_views_differ_and_keep_their_shape() -> None:
     view = torch.rand(3, 5, 48, 48)
     varied = _vary(view, np.random.default_rng(0))
     assert varied.shape == view.shape
     assert (varied - view).abs().mean() > 1e-2
 
 
-def test_a_guide_lies_where_the_texture_lies():
+def test_a_guide_lies_where_the_texture_lies() -> None:
     relief = np.zeros((192, 192), np.float32)
     relief[96, 48] = 1
     axis = (np.arange(192, dtype=np.float32) + 0.5) / 192
     drawn = draw_guide(relief, np.stack(np.meshgrid(axis, axis), axis=-1))
-    assert np.unravel_index(drawn.argmax(), drawn.shape) == (96, 48)
+    row, column = np.unravel_index(drawn.argmax(), drawn.shape)
+    assert (int(row), int(column)) == (96, 48)
     outside = draw_guide(relief, np.full((4, 4, 2), 1.5, np.float32))
     assert not outside.any()
 
 
-def test_unwrapping_samples_the_lattice():
+def test_unwrapping_samples_the_lattice() -> None:
     ramp = torch.arange(256, dtype=torch.float32).expand(1, 1, 256, 256)
     axis = torch.linspace(50, 200, 64)
     nodes = torch.stack(torch.meshgrid(axis, axis, indexing="xy"), -1)[None]
@@ -162,13 +169,13 @@ def test_unwrapping_samples_the_lattice():
     assert float(texture[0, 0, 90, -1]) == pytest.approx(200, abs=1)
 
 
-def test_an_edge_fades_to_nothing():
+def test_an_edge_fades_to_nothing() -> None:
     fade = edge_fade(256)
     assert fade[0].max() == 0
     assert fade[128, 128] == 1
 
 
-def test_the_kernel_distance_of_alike_sets_is_near_zero_and_grows():
+def test_the_kernel_distance_of_alike_sets_is_near_zero_and_grows() -> None:
     generator = np.random.default_rng(0)
     a, b = (generator.normal(0, 1, (80, 30)).astype(np.float32) for _ in range(2))
     scale = np.ones(30, np.float32)
@@ -177,7 +184,7 @@ def test_the_kernel_distance_of_alike_sets_is_near_zero_and_grows():
     assert abs(near) < 0.1 * far
 
 
-def test_training_goes_on_from_its_checkpoint(tmp_path):
+def test_training_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "head_ager.pt"
     trainer = Trainer(FlatSamples(), PLAN, torch.device("cpu"), path)
     first = trainer.one_step()
@@ -196,7 +203,7 @@ def test_training_goes_on_from_its_checkpoint(tmp_path):
     assert all(torch.equal(value, wanted[name]) for name, value in network.state_dict().items())
 
 
-def test_workers_draw_what_the_step_asks_for(tmp_path):
+def test_workers_draw_what_the_step_asks_for(tmp_path: Path) -> None:
     plan = replace(PLAN, pairs=2, rounds_from=10)
     trainer = Trainer(FlatSamples(), plan, torch.device("cpu"), tmp_path / "head_ager.pt", workers=2)
     for _ in range(2):
@@ -204,7 +211,7 @@ def test_workers_draw_what_the_step_asks_for(tmp_path):
     assert trainer.one_step()["near"] > 0
 
 
-def test_training_goes_on_from_a_small_state(tmp_path):
+def test_training_goes_on_from_a_small_state(tmp_path: Path) -> None:
     trainer = Trainer(FlatSamples(), PLAN, torch.device("cpu"), tmp_path / "head_ager.pt")
     trainer.one_step()
     trainer.one_step()
@@ -220,7 +227,7 @@ def test_training_goes_on_from_a_small_state(tmp_path):
     again.one_step()
 
 
-def test_a_stopped_training_saves_and_returns(tmp_path):
+def test_a_stopped_training_saves_and_returns(tmp_path: Path) -> None:
     trainer = Trainer(FlatSamples(), replace(PLAN, alone=10), torch.device("cpu"), tmp_path / "head_ager.pt")
     trainer.stop()
     trainer.run(60)
@@ -228,7 +235,7 @@ def test_a_stopped_training_saves_and_returns(tmp_path):
     assert trainer.step == 0
 
 
-def test_the_state_that_a_training_starts_from_is_small_and_fits():
+def test_the_state_that_a_training_starts_from_is_small_and_fits() -> None:
     assert START.stat().st_size < 10_000_000
     network = load_network(START)
     assert all(torch.isfinite(value).all() for value in network.state_dict().values())

@@ -1,6 +1,10 @@
+from __future__ import annotations
+
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from models.editor import Edit
@@ -17,7 +21,7 @@ from models.training.editor.texture_space import measure_geometry
 from models.training.scenes.degrade import degrade
 
 
-def test_apply_edit_is_exact_where_the_mask_is_zero():
+def test_apply_edit_is_exact_where_the_mask_is_zero() -> None:
     generator = np.random.default_rng(0)
     camera = generator.integers(0, 256, (32, 32, 3)).astype(np.uint8)
     mask = np.zeros((32, 32), np.float32)
@@ -29,7 +33,7 @@ def test_apply_edit_is_exact_where_the_mask_is_zero():
     np.testing.assert_array_equal(done[8:16, :31], np.minimum(camera[9:17, 1:].astype(int) + 7, 255))
 
 
-def test_degrading_repeats_with_its_seed_and_keeps_the_shape():
+def test_degrading_repeats_with_its_seed_and_keeps_the_shape() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (40, 30, 3)).astype(np.uint8)
     once, again = (degrade(picture, np.random.default_rng(5)) for _ in range(2))
     np.testing.assert_array_equal(once, again)
@@ -37,7 +41,7 @@ def test_degrading_repeats_with_its_seed_and_keeps_the_shape():
     assert once.dtype == np.uint8
 
 
-def test_pairs_survive_the_disk(tmp_path):
+def test_pairs_survive_the_disk(tmp_path: Path) -> None:
     pairs = Pairs.of([(3, 9, 20.0, 0.6), (4, 7, 15.0, 0.7)], tried=5)
     pairs.save(tmp_path / "pairs.npz")
     read = Pairs.load(tmp_path / "pairs.npz")
@@ -46,7 +50,7 @@ def test_pairs_survive_the_disk(tmp_path):
     np.testing.assert_array_equal(read.shift, pairs.shift)
 
 
-def test_an_untrained_ager_draws_the_folds_of_the_sex():
+def test_an_untrained_ager_draws_the_folds_of_the_sex() -> None:
     common = -np.random.default_rng(0).random((2, SIZE, SIZE)).astype(np.float32)
     network = new_ager(common, np.zeros((SIZE, SIZE), np.float32)).eval()
     texture = torch.rand(2, 3, SIZE, SIZE) * 255
@@ -55,7 +59,7 @@ def test_an_untrained_ager_draws_the_folds_of_the_sex():
     np.testing.assert_allclose(folds[:, 0].numpy(), PRIOR_FOLDS * common, atol=1e-5)
 
 
-def test_a_trend_tells_age_from_smiles_and_sources(shared):
+def test_a_trend_tells_age_from_smiles_and_sources(shared: Path) -> None:
     faces = FaceSet.load(shared)
     rows = faces.split("train")
     rows = rows[np.isfinite(faces.labels["skin_L"][rows])][::4]
@@ -68,7 +72,7 @@ def test_a_trend_tells_age_from_smiles_and_sources(shared):
     np.testing.assert_allclose(found.smile, 5, rtol=0.1)
 
 
-def test_a_smile_is_measured_on_the_skull(shared):
+def test_a_smile_is_measured_on_the_skull(shared: Path) -> None:
     faces = FaceSet.load(shared)
     space = FaceSpace.load(EMBEDDED / TABLES)
     rows = faces.split("train")[::3]
@@ -83,7 +87,7 @@ def test_a_smile_is_measured_on_the_skull(shared):
     assert not skin.any()
 
 
-def test_unknown_attributes_cost_nothing():
+def test_unknown_attributes_cost_nothing() -> None:
     read = torch.zeros(2, 8)
     wanted = torch.zeros(2, 8)
     wanted[:, [1, 4, 5]] = torch.nan
@@ -92,7 +96,7 @@ def test_unknown_attributes_cost_nothing():
     assert reader_loss(read, wanted).item() > 0
 
 
-def test_the_reader_goes_on_where_it_stopped(shared, tmp_path, capsys):
+def test_the_reader_goes_on_where_it_stopped(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     faces = FaceSet.load(shared)
     rows = np.concatenate([faces.split("train")[:64], faces.split("val")[:4]])
     few = replace(
@@ -113,7 +117,7 @@ def test_the_reader_goes_on_where_it_stopped(shared, tmp_path, capsys):
     assert "reader 2/2" in capsys.readouterr().out
 
 
-def test_geometry_is_measured_from_meshes_alone(shared):
+def test_geometry_is_measured_from_meshes_alone(shared: Path) -> None:
     faces = FaceSet.load(shared)
     tables = measure_geometry(faces, faces.split("train")[:300])
     space = FaceSpace.from_tables(tables)

@@ -92,7 +92,7 @@ def test_the_same_seed_draws_the_same_sample(faces: FaceSet, labels: trainer.Lab
 def test_training_lowers_the_loss_resumes_and_exports(
     faces: FaceSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(trainer.FaceSet, "load", staticmethod(lambda shared: faces))
+    monkeypatch.setattr(FaceSet, "load", staticmethod(lambda shared: faces))
     out = tmp_path / "segmenter.onnx"
     command = ["--work", str(tmp_path), "--out", str(out), "--batch", "2", "--device", "cpu", "--rate", "0.003"]
     assert trainer.main([*command, "--steps", "2"]) == 0

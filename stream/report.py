@@ -1,0 +1,72 @@
+"""What was done to a file."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from stream.frame import STAGES, Output
+from stream.profile import ChromeTrace
+
+
+@dataclass(slots=True)
+class Report:
+    """What was done to a file.
+
+    Attributes:
+        frames: frames or pictures read.
+        with_face: of these, how many show a face.
+        edited: of these, how many were edited.
+        seconds: wall time, reading and writing included.
+        stages: milliseconds of every frame per stage.
+        notes: what a user should know, one sentence each.
+        profile: gets the stages of every frame.
+    """
+
+    frames: int = 0
+    with_face: int = 0
+    edited: int = 0
+    seconds: float = 0.0
+    stages: dict[str, list[float]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    profile: ChromeTrace | None = None
+
+    def add(self, output: Output) -> None:
+        """Count a frame."""
+        if self.profile is not None:
+            self.profile.add(output)
+        self.frames += 1
+        self.with_face += bool(output.faces)
+        self.edited += bool(output.edited)
+        for stage, ms in output.trace.ms.items():
+            self.stages.setdefault(stage, []).append(ms)
+
+    def summary(self) -> dict[str, Any]:
+        """The report as JSON-ready data; times are in milliseconds."""
+        return {
+            "frames": self.frames,
+            "frames_with_face": self.with_face,
+            "frames_edited": self.edited,
+            "dropped": 0,
+            "seconds": round(self.seconds, 3),
+            "fps": round(self.frames / self.seconds, 2) if self.seconds > 0 else None,
+            "stages_ms": {
+                stage: {
+                    "p50": round(float(np.percentile(self.stages[stage], 50)), 3),
+                    "p95": round(float(np.percentile(self.stages[stage], 95)), 3),
+                }
+                for stage in STAGES
+                if stage in self.stages
+            },
+            "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
+            "notes": self.notes,
+        }
+
+    def note(self, words: str) -> None:
+        """Add a note, once."""
+        if words not in self.notes:
+            self.notes.append(words)

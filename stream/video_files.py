@@ -1,0 +1,225 @@
+"""A video file through the pipeline: its picture edited, everything else kept, or named where it cannot be."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import av
+import numpy as np
+from tqdm import tqdm
+
+from stream.hdr import KEPT_FORMAT, HdrMerge
+from stream.look import Look
+from stream.picture_files import FileError
+from stream.prepare import EDITED_FORMAT, Prepare
+from stream.report import Report
+from stream.tracks import Tracks
+from stream.video_pipeline import VideoPipeline
+
+CRF = "17"
+"""Constant rate factor of H.264: hardly distinguishable from the source."""
+HDR_CRF = "18"
+"""The same of HEVC."""
+DEFAULT_RATE = Fraction(30)
+RECOVERABLE = {"mp4": "hybrid_fragmented+delay_moov", "mov": "hybrid_fragmented+delay_moov"}
+"""Flags of a muxer that make its file readable when writing stops in the middle."""
+
+
+def process_video(
+    source: Path,
+    target: Path,
+    pipeline: VideoPipeline,
+    look: Look,
+    report: Report,
+    *,
+    progress: bool = False,
+    keep_hdr: bool = False,
+) -> None:
+    """Edit a video. Its other tracks, times, chapters and metadata are kept; it is written upright.
+
+    It is written to `part_of(target)`, which takes the target's name when it is complete. When writing stops in the
+    middle, that file keeps what was done.
+
+    Args:
+        source: what to read.
+        target: where to write; its suffix names the format.
+        pipeline: for this video.
+        look: from `Runtime.look`.
+        report: gets what was done.
+        progress: show a progress bar on standard error.
+        keep_hdr: write HDR as HDR.
+
+    Raises:
+        FileError: it has no picture stream, cannot be decoded, or the output format is unknown.
+    """
+    part = part_of(target)
+    if source.resolve() == part.resolve():
+        raise FileError(f"{source} is where the output is written until it is complete; rename it")
+    try:
+        with _opened(source, "rb") as file, av.open(file, "r") as reader:
+            if not any(_is_video(stream) for stream in reader.streams):
+                raise FileError(f"{source} has no picture stream")
+            format = av.format.ContainerFormat(_format_of(target), "w")
+            options = {"movflags": RECOVERABLE[format.name]} if format.name in RECOVERABLE else {}
+            with _opened(part, "wb") as out, av.open(out, "w", format=format.name, options=options) as writer:
+                Transcoder(reader, writer, pipeline, look, report, keep_hdr=keep_hdr).run(progress=progress)
+        if report.frames == 0:
+            raise FileError(f"{source} has no picture that can be decoded")
+        part.replace(target)
+    except KeyboardInterrupt:
+        raise FileError(f"stopped after {report.frames} frames{_kept(part, report)}") from None
+    except FileError:
+        part.unlink(missing_ok=True)
+        raise
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise FileError(f"{source} -> {target}: {error}{_kept(part, report)}") from error
+
+
+def part_of(target: Path) -> Path:
+    """Where a file is written until it is complete."""
+    return target.with_name(f"{target.stem}.part{target.suffix}")
+
+
+def _kept(part: Path, report: Report) -> str:
+    """What to say about an incomplete file; one without a picture is removed."""
+    if report.frames == 0 or not part.exists():
+        part.unlink(missing_ok=True)
+        return ""
+    return f"; {part} keeps the {report.frames} frames that were done"
+
+
+def _opened(path: Path, mode: str) -> AbstractContextManager[str | BinaryIO]:
+    """What to open for FFmpeg: it takes names in UTF-8 alone, others are opened for it."""
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError:
+        return cast(BinaryIO, path.open(mode))
+    return nullcontext(str(path))
+
+
+def _format_of(target: Path) -> str:
+    """The name of the muxer for a file name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    suffix = target.suffix.lower().removeprefix(".")
+    named = {"mkv": "matroska", "m4v": "mp4", "ts": "mpegts", "qt": "mov"}.get(suffix, suffix)
+    if named not in av.formats_available:
+        raise ValueError(f"{target.suffix or 'no suffix'!r} names no video format: choose .mp4, .mov, .mkv or .webm")
+    return named
+
+
+def _is_video(stream: Any) -> bool:
+    """Whether a stream is the film rather than its cover."""
+    return stream.type == "video" and not stream.disposition & av.stream.Disposition.attached_pic
+
+
+class Transcoder:
+    """One run over one file.
+
+    Args:
+        reader, writer: open containers.
+        pipeline: for this video.
+        look: from `Runtime.look`.
+        report: gets what was done.
+        keep_hdr: write HDR as HDR.
+    """
+
+    def __init__(
+        self,
+        reader: av.container.InputContainer,
+        writer: av.container.OutputContainer,
+        pipeline: VideoPipeline,
+        look: Look,
+        report: Report,
+        *,
+        keep_hdr: bool,
+    ) -> None:
+        self._reader, self._writer = reader, writer
+        self._pipeline, self._look, self._report = pipeline, look, report
+        self._video = next(stream for stream in reader.streams.video if _is_video(stream))
+        self._prepare = Prepare(keep_hdr=keep_hdr)
+        self._merge: HdrMerge | None = None
+        self._encoder: av.VideoStream | None = None
+        self._tracks = Tracks(reader, writer, self._video, report.note)
+
+    def run(self, *, progress: bool) -> None:
+        """Read to the end."""
+        self._video.thread_type = "AUTO"
+        bar = tqdm(total=self._video.frames or None, unit="frame", disable=not progress)
+        try:
+            for packet in self._reader.demux([self._video, *self._tracks.sources]):
+                if packet.stream is self._video:
+                    for frame in self._decoded(packet):
+                        self._edit(frame)
+                        bar.update()
+                else:
+                    self._tracks.mux(packet, ready=self._encoder is not None)
+        finally:
+            bar.close()
+            for note in self._prepare.notes:
+                self._report.note(note)
+            if self._encoder is not None:  # an incomplete file keeps the last pictures too
+                self._writer.mux(self._encoder.encode(None))
+                self._tracks.flush()
+
+    def _edit(self, frame: av.VideoFrame) -> None:
+        prepared = self._prepare(frame)
+        edited, output = self._pipeline.process(prepared.frame, self._look)
+        if prepared.kept is not None:
+            self._merge = self._merge or HdrMerge(int(frame.color_trc))
+            before = np.asarray(prepared.frame.to_ndarray(format="bgr24"), np.uint8)
+            even = prepared.kept.width % 2 == prepared.kept.height % 2 == 0
+            changed = bool(output.regions) and even
+            edited = self._merge(prepared.kept, before, output.image, output.regions) if changed else prepared.kept
+        self._report.add(output)
+        if self._encoder is None:
+            self._encoder = self._open(edited, hdr=prepared.kept is not None)
+            self._tracks.begin()
+        encoder = self._encoder
+        if (edited.width, edited.height) != (encoder.width, encoder.height):
+            edited = edited.reformat(width=encoder.width, height=encoder.height)
+        self._writer.mux(encoder.encode(edited))
+
+    def _decoded(self, packet: av.Packet[Any]) -> Iterator[av.VideoFrame]:
+        """The frames of a packet; a damaged one is left out and noted once."""
+        try:
+            yield from cast(Iterator[av.VideoFrame], packet.decode())
+        except av.error.InvalidDataError:
+            self._report.note("parts of the video are damaged and were left out")
+
+    def _open(self, first: av.VideoFrame, *, hdr: bool) -> av.VideoStream:
+        rate = self._video.average_rate or DEFAULT_RATE
+        codec, options = self._codec(hdr=hdr)
+        stream = cast(av.VideoStream, self._writer.add_stream(codec, rate=rate, options=options))
+        stream.width, stream.height = first.width + first.width % 2, first.height + first.height % 2
+        stream.pix_fmt = KEPT_FORMAT if hdr else EDITED_FORMAT
+        context = stream.codec_context
+        if self._video.time_base is not None:
+            context.time_base = self._video.time_base
+        context.colorspace, context.color_range = first.colorspace, first.color_range
+        context.color_primaries, context.color_trc = first.color_primaries, first.color_trc
+        if codec == "libx265" and self._writer.format.name in RECOVERABLE:
+            context.codec_tag = "hvc1"  # Apple's players take no other
+        stream.metadata.update(self._tracks.metadata_of(self._video))
+        return stream
+
+    def _codec(self, *, hdr: bool) -> tuple[str, dict[str, str]]:
+        """Encoder and its options.
+
+        Raises:
+            FileError: the container has no room for HDR.
+        """
+        if self._writer.format.name == "webm":
+            if hdr:
+                raise FileError("--keep-hdr writes HEVC, which .webm does not take: choose .mp4, .mov or .mkv")
+            return "libvpx-vp9", {"crf": "24", "b:v": "0", "cpu-used": "6", "row-mt": "1"}
+        if hdr:
+            return "libx265", {"crf": HDR_CRF, "preset": "fast", "x265-params": "log-level=error"}
+        return "libx264", {"crf": CRF, "preset": "veryfast"}
