@@ -114,6 +114,10 @@ class ServerSettings(BaseSettings):
     precision: str = Field("auto", description="engine precision")
     threads: int | None = Field(None, ge=1, description="CPU threads per engine")
 
+    require_label: Literal["off", "badge", "words"] = Field(
+        "off", description="visible label that every edited picture has at least: AI, or AI modified"
+    )
+
     @field_validator("token")
     @classmethod
     def _hard_to_guess(cls, token: SecretStr | None) -> SecretStr | None:

@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from engines.batching import belong_to, session
 from models.arrays import Image
 from models.face.segmenter import Segmenter
-from stream.badge import draw_badge
 from stream.face_edit import FaceEdit, FrameContext, Tools
 from stream.fallback import Fallback
 from stream.flow import PointFlow
 from stream.frame import Drawn, Face, Frame, Output, Region, Trace
+from stream.label import Label
 from stream.load import LEVELS, Level, Quality
 from stream.look import Layer, Look
 from stream.mark.kinds import kinds_of
@@ -57,6 +57,7 @@ class Pipeline:
         self._tracker = tracker
         self._select = Selection()
         self._fallback = Fallback()
+        self._label = Label()
         self._mark = MarkPainter(tracker.landmarks)
         self._operator = operator
         self._faces: dict[tuple[int, int], FaceEdit] = {}  # by the face's id and the layer's place
@@ -95,7 +96,7 @@ class Pipeline:
         if not edited:
             shown, whole = self._fallback(frame.image, settings, trace)
             return Output(shown, faces, frozenset(), whole, trace)
-        badge = draw_badge(out) if settings.badge else None
+        badge = self._label.draw(out, settings, frame.time)
         if badge is not None:
             regions.append(badge)
         self._fallback.keep(out, settings)

@@ -16,7 +16,7 @@ from models.arrays import Floats
 from stream.mark.carrier import PATTERNS, SIDE, SYNC, carrier
 from stream.mark.payload import Bits, Statement, decode, encode
 
-STEP = 21.0
+STEP = 27.0
 """Distance between two lattice points of the same bit, grey levels."""
 HOLD = 0.65
 """Share of a step by which skin moves before a projection takes another lattice point; without it the mark flickers."""
@@ -61,8 +61,8 @@ class Written(NamedTuple):
 
 
 def bits_of(statement: Statement) -> Bits:
-    """The bit of every group, (PATTERNS,) uint8: zeros for synchronisation, then the code word."""
-    return np.concatenate([np.zeros(SYNC, np.uint8), encode(statement)])
+    """The bit of every group, (PATTERNS,) uint8: zeros for synchronisation, then the code word, scrambled."""
+    return np.concatenate([np.zeros(SYNC, np.uint8), encode(statement)]) ^ carrier().scramble
 
 
 def project(luma: Floats) -> Floats:
@@ -149,7 +149,8 @@ class Evidence:
             luma: (96, 96) float32, 0..255.
         """
         phases = np.float32(2 * np.pi / STEP) / np.array(GAINS, np.float32)[:, None]
-        self._sums += np.cos(project(luma) * phases)
+        turned = 1 - 2 * carrier().scramble.astype(np.float32)
+        self._sums += np.cos(project(luma) * phases) * turned
         self.faces += 1
 
     def verdict(self) -> Verdict:

@@ -299,7 +299,17 @@ def test_only_fitting_changes_are_kept(blank: Page) -> None:
 def test_the_servers_words_for_choices_are_taken(blank: Page) -> None:
     fields = run(blank, "fields", "return m.fieldsOf(a)", Settings.model_json_schema())
     by_name = {field["name"]: field for field in fields}
-    assert list(by_name) == ["bypass", "faces", "lost", "smoothing", "mark", "badge", "quality"]
+    assert list(by_name) == [
+        "bypass",
+        "faces",
+        "lost",
+        "smoothing",
+        "mark",
+        "label",
+        "label_corner",
+        "label_when",
+        "quality",
+    ]
     assert [choice["title"] for choice in by_name["lost"]["choices"]] == ["Show camera", "Hold edit", "Blur"]
     assert "Nobody sees you unedited" in by_name["lost"]["choices"][2]["help"]
     assert (by_name["smoothing"]["standard"], by_name["smoothing"]["step"]) == (0.5, 0.05)
@@ -315,7 +325,7 @@ def test_the_servers_words_for_choices_are_taken(blank: Page) -> None:
             {"lost": "blur", "smoothing": 0.8, "faces": "locked", "lock": 7},
             {"lost": "blur", "smoothing": 0.8, "faces": "locked"},
         ),
-        ({"lost": "explode", "smoothing": 8, "badge": "yes", "gone": 1}, {}),
+        ({"lost": "explode", "smoothing": 8, "mark": "yes", "gone": 1}, {}),
         ({"controls": {"age": 70, "photo": "0a"}}, {"controls": {"age": 70}}),
     ],
 )
