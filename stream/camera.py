@@ -9,11 +9,13 @@ therefore not among the requirements: `pip install pyvirtualcam`.
 from __future__ import annotations
 
 import argparse
+import platform
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
@@ -29,6 +31,8 @@ from stream.slot import LatestSlot, SlotClosed
 
 REPORT_EVERY_S = 5.0
 CAMERA_SILENT_S = 5.0
+MOST_CAMERAS = 8
+"""Numbers of cameras that are tried where the system has no list."""
 
 
 class CameraError(CommandError):
@@ -119,6 +123,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    if arguments.list:
+        print("\n".join(list_cameras()))
+        return
     runtime = command_line.load_runtime(arguments)
     look = runtime.look(Settings(), command_line.patch_of(arguments))
     if look.idle:
@@ -153,12 +160,38 @@ def _run_devices(arguments: argparse.Namespace, pipeline: Pipeline, look: Look) 
         capture.release()
 
 
+def list_cameras() -> list[str]:
+    """One line for each camera and virtual camera of this machine."""
+    if platform.system() == "Linux":
+        found = [_linux_camera(path) for path in sorted(Path("/sys/class/video4linux").glob("video*"), key=_number)]
+        return found or ["no camera: there is no /dev/video*; for a virtual one: sudo modprobe v4l2loopback"]
+    lines = []
+    for number in range(MOST_CAMERAS):
+        capture = cv2.VideoCapture(number)
+        if capture.isOpened():
+            width, height = (int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+            lines.append(f"--device {number}: {width}x{height}")
+        capture.release()
+    return lines or ["no camera can be opened"]
+
+
+def _linux_camera(path: Path) -> str:
+    name = (path / "name").read_text().strip()
+    kind = "virtual camera" if "/virtual/" in str(path.resolve()) else "camera"
+    return f"--device {_number(path)}: {kind} {name!r} (/dev/{path.name})"
+
+
+def _number(path: Path) -> int:
+    return int(path.name.removeprefix("video"))
+
+
 def _print_rate(fps: float, dropped: int) -> None:
     print(f"{fps:.1f} fps, {dropped} dropped")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m stream.camera", description="Edit a camera into a virtual camera.")
+    parser.add_argument("--list", action="store_true", help="list cameras and virtual cameras, and end")
     parser.add_argument("--device", type=int, default=0, help="number of the camera (default: %(default)s)")
     parser.add_argument("--width", type=int, default=1280)
     parser.add_argument("--height", type=int, default=720)

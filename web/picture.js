@@ -178,7 +178,7 @@ export class Picture {
     byId("recording").hidden = !running;
     byId("recording").classList.toggle("paused", paused);
     byId("recording-time").textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
-    byId("recording-size").textContent = this.#recording.bytes ? size(this.#recording.bytes) : "";
+    byId("recording-size").textContent = this.#recording.bytes > 10_000 ? size(this.#recording.bytes) : "";
     byId("recording-pause").textContent = paused ? "Go on" : "Pause";
   }
 

@@ -1,5 +1,7 @@
+import re
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,3 +79,15 @@ def test_a_silent_camera_is_an_error(
     with pytest.raises(CameraError, match="no picture"):
         run(Silent(), Silent(), make_pipeline(world), look_of(tint))
     never.set()
+
+
+def test_cameras_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert camera.main(["--list"]) == 0
+    assert re.search(r"^(no camera|--device \d+: )", capsys.readouterr().out)
+
+
+def test_a_virtual_camera_is_told_from_a_real_one(tmp_path: Path) -> None:
+    device = tmp_path / "devices" / "virtual" / "video4linux" / "video9"
+    device.mkdir(parents=True)
+    (device / "name").write_text("Latentcam\n")
+    assert camera._linux_camera(device) == "--device 9: virtual camera 'Latentcam' (/dev/video9)"

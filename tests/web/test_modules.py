@@ -591,7 +591,8 @@ def test_a_webm_recording_gets_a_duration_and_an_index(blank: Page, tmp_path: Pa
         return [await bytesOf(whole), await bytesOf(await m.seekable(whole)), (await m.seekable(odd)) === odd];""",
     )
     assert odd, "what it does not understand stays as it is"
-    times = []
+    times: list[list[int]] = []
+    duration: int | None = None
     for name, data in (("raw", raw), ("better", better)):
         (tmp_path / f"{name}.webm").write_bytes(base64.b64decode(data))
         with av.open(str(tmp_path / f"{name}.webm")) as file:
