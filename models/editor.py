@@ -82,7 +82,8 @@ class Controls(BaseModel):
     """Base of every editor's controls. A field is a slider, switch or choice of the page.
 
     A field with `photo` in `json_schema_extra` has a button of that label, which takes a photo (see
-    `Editor.read_photo`). With the format "photo" it is a string without another widget: the id of what was read.
+    `Editor.read_photo`). With the format "photo" it is a string without another widget: the id of what was read. One
+    bounded number may have `lifespan` there: a face can be shown over its range.
 
     Supported field types: bounded `float`/`int` (`Field(ge=, le=)`), `float | None` (a slider with an off switch),
     `bool`, `Literal[...]`/`Enum` of strings, and colours (`#rrggbb` with `json_schema_extra={"format": "color"}`).

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.face.pictures import PictureError, read_file
 from models.published.stylegan.dialects import load_any
 from models.published.stylegan.encoders import FACE_SIDE, Trunk, load_inverter
 from models.weights.checkpoints import CheckpointError
@@ -35,9 +36,6 @@ Progress = Callable[[int, int, float], None]
 PIXEL_SIDES = (256, 128, 64)
 RISE, FALL = 0.05, 0.25
 """Shares of the steps over which the step size rises at the start and falls at the end."""
-
-LARGEST_PHOTO = 8192
-"""Side of the largest picture that is read, in pixels."""
 
 
 class InversionError(ValueError):
@@ -179,14 +177,15 @@ def read_face(path: Path) -> Tensor:
     """An aligned face picture as (1, 3, 256, 256) RGB in [-1, 1].
 
     Raises:
-        InversionError: no picture, not square, or larger than `LARGEST_PHOTO`.
+        InversionError: it is no picture that can be read, or not square.
     """
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise InversionError(f"{path} is no picture that can be read")
+    try:
+        picture = read_file(path)
+    except PictureError as error:
+        raise InversionError(str(error)) from error
     height, width = picture.shape[:2]
-    if height != width or height > LARGEST_PHOTO:
-        raise InversionError(f"{path} is {width}x{height}; an aligned face is square and at most {LARGEST_PHOTO} px")
+    if height != width:
+        raise InversionError(f"{path} is {width}x{height}; an aligned face is square")
     how = cv2.INTER_AREA if height > FACE_SIDE else cv2.INTER_CUBIC
     face = cv2.cvtColor(cv2.resize(picture, (FACE_SIDE, FACE_SIDE), interpolation=how), cv2.COLOR_BGR2RGB)
     return torch.from_numpy(face.transpose(2, 0, 1)[None].astype(np.float32) / 127.5 - 1)

@@ -36,7 +36,9 @@ WAIT_S = 10.0
 RETRY_AFTER_S = 5
 
 EditorName = Annotated[str, Query(pattern="^[A-Za-z0-9_-]{1,64}$", description="name of an editor")]
-ControlName = Annotated[str, Query(pattern="^[a-z0-9_]{1,64}$", description="the control that varies")]
+ControlName = Annotated[
+    str, Query(pattern="^[a-z0-9_]{0,64}$", description="the control that varies; the editor's age where none is named")
+]
 
 PHOTO = {
     "requestBody": {
@@ -115,7 +117,7 @@ def router() -> APIRouter:
         return {"controls": await job(request, work)}
 
     @routes.post("/strip", response_class=Response, openapi_extra=PHOTO)
-    async def lifespan(request: Request, settings: FirstSettings = None, control: ControlName = "age") -> Response:
+    async def lifespan(request: Request, settings: FirstSettings = None, control: ControlName = "") -> Response:
         """The largest face at several values of one control, in one JPEG; `settings` names the editor."""
         runtime: Runtime = request.app.state.runtime
         try:

@@ -17,7 +17,7 @@ from stream.frame import Face, Frame, Output, Region, Trace
 from stream.load import LEVELS, Level, Quality
 from stream.look import Layer, Look
 from stream.mark.kinds import kinds_of
-from stream.mark.painter import Drawn, EditedFace, MarkPainter, mean_reading
+from stream.mark.painter import Drawn, EditedFace, MarkPainter
 from stream.mark.payload import Statement
 from stream.selection import Selection
 from stream.tracking import Tracker
@@ -57,7 +57,7 @@ class Pipeline:
         self._tracker = tracker
         self._select = Selection()
         self._fallback = Fallback()
-        self._mark = MarkPainter()
+        self._mark = MarkPainter(tracker.landmarks)
         self._operator = operator
         self._faces: dict[tuple[int, int], FaceEdit] = {}  # by the face's id and the layer's place
         self._quality, self._quality_of = Quality(), tuple[str, ...]()
@@ -148,10 +148,8 @@ class Pipeline:
             self._mark.forget()
         for face in faces:
             if face.id in drawn and face.mesh is not None:
-                mesh = face.mesh
-                if frame.alone:
-                    mesh = mean_reading(frame.image, mesh, self._tracker.landmarks)
-                self._mark.paint(out, EditedFace(face.id, mesh, drawn[face.id]), statement, frame.time)
+                edited = EditedFace(face.id, face.mesh, drawn[face.id], frame.alone)
+                self._mark.paint(out, edited, statement, frame.time)
 
     def _state_of(self, face: Face, place: int, layer: Layer, smoothing: float) -> FaceEdit | None:
         """What is kept of a face under a layer, new if editor or smoothing changed; None if it cannot be cut out."""

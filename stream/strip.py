@@ -60,14 +60,14 @@ def strip(photo: Image, captions: Sequence[str], looks: Sequence[Look], pipeline
     return np.concatenate(columns, axis=1)
 
 
-def lifespan(runtime: Runtime, photo: Image, patch: Mapping[str, Any], control: str = "age") -> Image:
+def lifespan(runtime: Runtime, photo: Image, patch: Mapping[str, Any], control: str = "") -> Image:
     """The head of a photo's largest face at several values of one control, in one picture.
 
     Args:
         runtime: the loaded networks.
         photo: (H, W, 3) uint8 BGR.
         patch: settings that differ from the defaults: the editor, its other controls.
-        control: which one varies, over its whole range.
+        control: which one varies, over its whole range; "" for the one that the editor marks with `lifespan`.
 
     Returns:
         (H, W, 3) uint8 BGR, from left to right, each with its value below.
@@ -79,10 +79,24 @@ def lifespan(runtime: Runtime, photo: Image, patch: Mapping[str, Any], control: 
     """
     whole = {"bypass": False, "faces": "largest", "lock": None, "lost": "show"}
     settings = runtime.look(Settings(), {**patch, **whole}).settings
-    values = list(spread(runtime.controls_model(settings.editor), control))
+    model = runtime.controls_model(settings.editor)
+    control = control or lifespan_control(model)
+    values = list(spread(model, control))
     steps = [runtime.look(settings, {"controls": {**settings.controls, control: value}}) for value in values]
     head = _head(photo, face_of(runtime, photo))
     return strip(head, [f"{value:g}" for value in values], steps, runtime.pipeline)
+
+
+def lifespan_control(controls: type[Controls]) -> str:
+    """Name of the control that is marked with `lifespan`.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    for name, field in controls.model_fields.items():
+        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("lifespan"):
+            return name
+    raise SettingsError("controls", "this editor has no control of an age; name the one that varies")
 
 
 def spread(controls: type[Controls], name: str) -> Iterator[float]:
@@ -141,8 +155,10 @@ def _run(arguments: argparse.Namespace) -> None:
         raise SettingsError("values", f"a strip has at most {MOST} pictures")
     runtime = command_line.load_runtime(arguments)
     patch = command_line.patch_of(arguments)
+    editor = runtime.look(Settings(), patch).settings.editor
+    control = arguments.control or lifespan_control(runtime.controls_model(editor))
     looks = [
-        runtime.look(Settings(), {**patch, "controls": {**patch["controls"], arguments.control: value}})
+        runtime.look(Settings(), {**patch, "controls": {**patch["controls"], control: value}})
         for value in arguments.values
     ]
     if all(look.idle for look in looks):
@@ -162,7 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m stream.strip", description="One face at several ages, in a row.")
     parser.add_argument("photo", type=Path, help="a picture with a face")
     parser.add_argument("strip", type=Path, help="the picture to write")
-    parser.add_argument("--control", default="age", help="which control to vary (default: %(default)s)")
+    parser.add_argument("--control", default="", help="which control to vary (default: the editor's age)")
     parser.add_argument("--values", type=float, nargs="+", default=AGES, help="its values (default: ages 15 to 75)")
     command_line.add_settings(parser, leave_out={"bypass", "lost", "lock", "smoothing", "quality"})
     command_line.add_runtime(parser)

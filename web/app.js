@@ -74,7 +74,10 @@ function takeTokenFromAddress() {
 }
 
 function listenToSession() {
-  session.on("state", ({ name, facts }) => view.showState(name, facts));
+  session.on("state", ({ name, facts }) => {
+    view.showState(name, facts);
+    if (["start", "closed", "idle", "refused"].includes(name)) picture.stop();
+  });
   session.on("known", begin);
   session.on("live", () => {
     view.goLive();
@@ -131,6 +134,7 @@ function listenToUser() {
     snapshot: () => picture.snapshot(),
     strip: showLifespan,
     record: () => picture.toggleRecording(),
+    "recording-pause": () => picture.togglePause(),
     float: () => picture.toggleFloat(),
     fullscreen: () => picture.toggleFullscreen(),
     readout: () => view.openStats(),
@@ -148,7 +152,7 @@ function listenToUser() {
 
 function showLifespan() {
   const { editor, controls } = page.wanted;
-  const control = page.ageField?.name;
+  const control = page.lifespanField?.name;
   const dialog = byId("lifespan", HTMLDialogElement);
   if (control) showStrip(dialog, picture.camera, { settings: { editor, controls }, control, token: tabValue("token") });
 }

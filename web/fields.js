@@ -17,6 +17,7 @@ import { capital } from "./words.js";
  * @property {number} [step]
  * @property {string} [unit]
  * @property {string} [photo]
+ * @property {boolean} [lifespan]
  * @property {string} [needs]
  * @property {Record<string, Value>} [sets]
  * @property {Record<string, Value>} [wakes]
@@ -44,6 +45,7 @@ import { capital } from "./words.js";
  * @property {boolean} nullable
  * @property {Value} standard
  * @property {string} photo label of the button that takes a photo, "" for none.
+ * @property {boolean} lifespan whether a face can be shown over its range.
  * @property {boolean} difference whether a number may be a difference such as "+20" from each face's own.
  * @property {string} needs name of the field that has to be set before this one acts, "" for none.
  * @property {Look} sets what else is meant by whoever moves this one.
@@ -82,6 +84,7 @@ function fieldOf(name, property, definitions) {
     maximum: 1,
     step: 1,
     photo: property.photo ?? "",
+    lifespan: property.lifespan ?? false,
     difference: options.some((option) => option.format === "difference"),
     needs: property.needs ?? "",
     sets: property.sets ?? {},

@@ -153,7 +153,7 @@ export class SettingsPanel {
       (name, value) => this.#setControl(name, value),
       (name, file) => this.#takePhoto(name, file),
     );
-    byId("strip").hidden = !this.#page.ageField;
+    byId("strip").hidden = !this.#page.lifespanField;
     if (controls.length === 0) container.append(make("p", { className: "help", textContent: "This editor has nothing to set." }));
     this.showEditors();
     this.#drawPresets();

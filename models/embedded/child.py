@@ -126,7 +126,11 @@ class ChildControls(Controls):
         0.5, ge=0, le=1, title="Share of the second parent", json_schema_extra={"step": 0.01, "needs": "photo"}
     )
     age: float | None = Field(
-        15.0, ge=YOUNGEST, le=40, title="Child's age", json_schema_extra={"unit": "years", "step": 1, "needs": "photo"}
+        15.0,
+        ge=YOUNGEST,
+        le=40,
+        title="Child's age",
+        json_schema_extra={"unit": "years", "step": 1, "needs": "photo", "lifespan": True},
     )
 
     def neutral(self) -> bool:

@@ -26,15 +26,15 @@ from models.embedded.strands import (
     measure_look,
     repaint,
 )
-from models.face.imaging import guided_filter
+from models.face.imaging import LUMINANCE, guided_filter, smoothstep
 
 Preset = Literal["black", "brown", "blond", "red", "grey", "white", "custom"]
 
 PRESETS: dict[str, tuple[float, float, float]] = {
     "black": (10.0, 0.5, -1.0),
     "brown": (27.0, 6.5, 11.5),
-    "blond": (64.0, 4.0, 22.0),
-    "red": (37.0, 24.0, 28.0),
+    "blond": (61.0, 5.0, 22.0),
+    "red": (33.0, 21.0, 24.0),
     "grey": (57.0, -0.3, -0.5),
     "white": (78.0, -0.3, 3.0),
 }
@@ -44,6 +44,16 @@ FRACTION = LOOK_LENGTH + LIT_LENGTH
 """Place in the latent of the share of the crop that is hair, behind its `Look` and the `Lit` of the face."""
 LENGTH = FRACTION + 1
 
+OUTSIDE = (0.01, 0.12)
+"""Blurred mask over which a pixel outside of it may still be hair by its colour."""
+SURE = (0.08, 0.88)
+"""Hair probabilities over which a pixel is dyed: less would lie as a haze on forehead and backdrop."""
+DEEP = (0.85, 0.99)
+"""Blurred mask over which a pixel lies so deep in the hair that its colour no longer matters."""
+SKIN_COLOUR = 0.14
+"""Distance from the colour of skin, RGB over luminance, at which a pixel looks little like it."""
+SKIN_LIGHT = 0.45
+"""The same for its log light."""
 LEAST_HAIR = 0.004
 """Below this share of the crop there is nothing to dye: a bald head must not flicker."""
 BORDER = 0.09
@@ -110,7 +120,7 @@ class Hair(Editor[HairControls]):
             ValueError: the crop has no masks.
         """
         masks = _masks(crop)
-        size, side = len(crop.image), len(masks.hair)
+        size = len(crop.image)
         fraction = float(masks.hair.mean())
         if fraction < LEAST_HAIR:
             return np.zeros(LENGTH, np.float32)
@@ -118,9 +128,8 @@ class Hair(Editor[HairControls]):
         look = measure_look(crop.image.astype(np.float32), np.asarray(free, np.float32))
         if look is None:
             return np.zeros(LENGTH, np.float32)
-        small = cv2.resize(crop.image, (side, side), interpolation=cv2.INTER_AREA)
-        skin = small[masks.face * (1 - masks.occluder) > 0.7].astype(np.float32)
-        usual = np.asarray(np.median(skin, axis=0) if len(skin) else USUAL_SKIN, np.float32)
+        skin = _skin_colour(crop, masks)
+        usual = np.array(USUAL_SKIN, np.float32) if skin is None else 255 * skin
         return np.concatenate([look.pack(), measure_light(crop.image, usual).pack(), [fraction]]).astype(np.float32)
 
     def steer(self, latent: Latent, controls: HairControls) -> Latent:
@@ -165,7 +174,7 @@ class Hair(Editor[HairControls]):
         if area is None:
             return Edit(mask=mask, delta=delta)
         picture = crop.image[area].astype(np.float32)
-        weight = strand_mask(picture / np.float32(255), coarse[area])
+        weight = smoothstep(strand_mask(picture / np.float32(255), coarse[area], _skin_colour(crop, masks)), *SURE)
         mask[area] = cv2.dilate((weight > 0).astype(np.float32), np.ones((3, 3), np.uint8))
         if masks.occluder.max() > 0.05:
             occluder = cv2.resize(masks.occluder, (size, size), interpolation=cv2.INTER_LINEAR)
@@ -201,18 +210,20 @@ def _rgb_of_lab(lab: tuple[float, float, float]) -> Floats:
     return np.asarray(255 * np.clip(rgb, 0, 1), np.float32)
 
 
-def strand_mask(image: Floats, coarse: Floats) -> Floats:
+def strand_mask(image: Floats, coarse: Floats, skin: Floats | None = None) -> Floats:
     """Let a soft hair mask follow the strands: along its edge, how much of a pixel is hair by its colour.
 
     A pixel there is taken for a mixture of the sure hair and the sure surroundings near it, as in matting by local
-    colour means; where the two look alike, the guided mask stays.
+    colour means; where the two look alike, the guided mask stays. Just outside of the mask a pixel counts as hair where
+    it looks like hair and unlike its surroundings. What has the colour of the face is no hair.
 
     Args:
         image: (H, W, 3) float32 RGB in [0, 1].
         coarse: (H, W) float32 in [0, 1].
+        skin: (3,) float32 RGB in [0, 1], median colour of the face; None if it is not known.
 
     Returns:
-        (H, W) float32 in [0, 1].
+        (H, W) float32, about 0..1.
     """
     soft = cv2.GaussianBlur(coarse, (0, 0), BAND_SIGMA)
     hair, around = _local_mean(image, (soft - 0.7) / 0.25), _local_mean(image, (0.3 - soft) / 0.25)
@@ -222,9 +233,23 @@ def strand_mask(image: Floats, coarse: Floats) -> Floats:
     by_colour = np.clip((share - 0.05) / 0.9, 0, 1)
     luminance = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     guided = np.clip((guided_filter(luminance, coarse, 6, 5e-4) - 0.14) / 0.7, 0, 1)
-    trust = (contrast / (contrast + UNLIKE**2)) ** 2 * np.clip((0.5 - np.abs(soft - 0.5)) * 8, 0, 1)
-    mask: Floats = guided + (by_colour - guided) * trust
-    return mask
+    unlike = (contrast / (contrast + UNLIKE**2)) ** 2
+    trust = unlike * np.clip((0.5 - np.abs(soft - 0.5)) * 8, 0, 1)
+    mask = guided + (by_colour - guided) * trust
+    near = smoothstep(soft, *OUTSIDE) * smoothstep(by_colour, 0.25, 0.75) * unlike
+    mask = np.maximum(mask, by_colour * near)
+    if skin is not None:
+        mask *= 1 - _likeness_to_skin(image, luminance, skin) * (1 - smoothstep(soft, *DEEP))
+    return np.asarray(mask, np.float32)
+
+
+def _likeness_to_skin(image: Floats, luminance: Floats, skin: Floats) -> Floats:
+    """(H, W) float32 in 0..1: how much a pixel has the colour and about the light of the face's skin."""
+    own = skin / max(float(skin @ LUMINANCE), 1e-2)
+    colour = image / (luminance + np.float32(0.02))[..., None] - own
+    away = np.einsum("hwc,hwc->hw", colour, colour) / np.float32(SKIN_COLOUR**2)
+    light = np.log((luminance + np.float32(0.03)) / (float(skin @ LUMINANCE) + 0.03)) / np.float32(SKIN_LIGHT)
+    return np.asarray(np.exp(-away - light * light), np.float32)
 
 
 def _local_mean(image: Floats, weight: Floats) -> Floats:
@@ -242,6 +267,14 @@ def _masks(crop: Crop) -> Masks:
     if crop.masks is None:
         raise ValueError("the hair editor needs the segmenter's masks: give Crop.masks")
     return crop.masks
+
+
+def _skin_colour(crop: Crop, masks: Masks) -> Floats | None:
+    """(3,) float32 RGB in [0, 1], median of the face; None where none is seen."""
+    side = len(masks.face)
+    small = cv2.resize(crop.image, (side, side), interpolation=cv2.INTER_AREA)
+    seen = small[masks.face * (1 - masks.occluder) * (1 - masks.hair) > 0.7]
+    return np.asarray(np.median(seen, axis=0) / 255, np.float32) if len(seen) else None
 
 
 def _area(mask: Floats) -> tuple[slice, slice] | None:

@@ -10,12 +10,14 @@ import numpy as np
 
 from models.arrays import Floats, Image
 from models.editor import Crop
-from models.embedded.hair import strand_mask
+from models.embedded.hair import SURE, strand_mask
 from models.embedded.strands import FILTER, HALF_FILTER, Lit, Look, look_of, measure_look, repaint
 from models.face.imaging import LUMINANCE, smoothstep
 
 GREY = look_of(np.array([139, 135, 127], np.float32))
 """Grey and white hair in white room light, the median over portraits of people who have it."""
+GREY_STRANDS = 0.26
+"""Standard deviation of its strands, log units: white ones lie between dark ones."""
 BROWN = look_of(np.array([68, 51, 39], np.float32))
 """Brown hair in the same light."""
 RESTORED = 0.95
@@ -24,6 +26,8 @@ GREYNESS = (-0.1, 0.45)
 """Distance of a pixel's log light above that of brown hair from which it gets pigment, and at which it gets all."""
 LEAST_HAIR = 0.02
 """Hair probability from which a pixel is processed."""
+MOST_GREY = 0.88
+"""Share of the way to white that grey hair goes at most: some strands keep their pigment."""
 ROOM = 6
 """Half crop pixels around the hair that are processed with it: the filters look so far."""
 
@@ -40,12 +44,13 @@ def hair_look(image: Image, hair: Floats) -> Look | None:
     return measure_look(picture, _sized(hair, half), HALF_FILTER)
 
 
-def grey_hair(crop: Crop, hair: Floats, *, now: Look, light: Lit, amount: float) -> tuple[Floats, Floats]:
+def grey_hair(crop: Crop, hair: Floats, *, skin: Floats, now: Look, light: Lit, amount: float) -> tuple[Floats, Floats]:
     """Turn hair grey; half way some strands are white and others still dark.
 
     Args:
         crop: the face.
         hair: (M, M) float32, hair probability over the crop.
+        skin: (3,) float32 RGB, 0..255, median of the face.
         now: `hair_look` of this hair, smoothed over time or not.
         light: the light on the face.
         amount: 0..1.
@@ -55,18 +60,20 @@ def grey_hair(crop: Crop, hair: Floats, *, now: Look, light: Lit, amount: float)
     """
     wanted = light.on(GREY)
     # hair that is lighter than grey hair, white or blond, keeps its light
-    wanted = Look(max(wanted.level, now.level), wanted.broad, wanted.fine, wanted.colour)
-    return _repainted(crop, hair, now=now, wanted=wanted, amount=amount, spared=None)
+    wanted = Look(max(wanted.level, now.level), wanted.broad, GREY_STRANDS, wanted.colour)
+    return _repainted(crop, hair, skin, now=now, wanted=wanted, amount=MOST_GREY * amount, spared=None)
 
 
-def restore_pigment(crop: Crop, hair: Floats, *, now: Look, light: Lit, amount: float) -> tuple[Floats, Floats]:
+def restore_pigment(
+    crop: Crop, hair: Floats, *, skin: Floats, now: Look, light: Lit, amount: float
+) -> tuple[Floats, Floats]:
     """Give grey hair brown pigment; dark hair stays. Arguments and results are those of `grey_hair`."""
     wanted = light.on(BROWN)
-    return _repainted(crop, hair, now=now, wanted=wanted, amount=RESTORED * amount, spared=wanted.level)
+    return _repainted(crop, hair, skin, now=now, wanted=wanted, amount=RESTORED * amount, spared=wanted.level)
 
 
 def _repainted(
-    crop: Crop, hair: Floats, *, now: Look, wanted: Look, amount: float, spared: float | None
+    crop: Crop, hair: Floats, skin: Floats, *, now: Look, wanted: Look, amount: float, spared: float | None
 ) -> tuple[Floats, Floats]:
     """`repaint` in the box around the hair; pixels as dark as `spared`, a log luminance, stay."""
     size, half = len(crop.image), len(crop.image) // 2
@@ -84,7 +91,7 @@ def _repainted(
     picture = cv2.resize(crop.image[fine], extent, interpolation=cv2.INTER_AREA).astype(np.float32)
     steady = crop.steady_light
     light = cv2.transform(picture, LUMINANCE[None]) if steady is None else _shrunk(steady[fine], extent)
-    weight = np.clip(strand_mask(picture / np.float32(255), coarse[box]), 0, 1)
+    weight = smoothstep(strand_mask(picture / np.float32(255), coarse[box], skin / np.float32(255)), *SURE)
     if spared is not None:
         broad = np.log(cv2.GaussianBlur(light, (0, 0), 1.0) + np.float32(FILTER.offset))
         weight = weight * smoothstep(broad - np.float32(spared), *GREYNESS)

@@ -1,7 +1,7 @@
 """Hair removal by a network: what it is shown, and how the hair recedes over what it draws.
 
 It is shown a first guess of the head without hair, and what is known around it. The guess is the statistical scalp
-(`models.embedded.hair_removal.scalp_colour`) inside the skull, and outside of it the backdrop, filled from backdrop
+(`models.embedded.bare_head.scalp_colour`) inside the skull, and outside of it the backdrop, filled from backdrop
 alone. Training and the editor share this module, so that both show the same.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from engines.base import Engine
 from models.arrays import Floats, Image
-from models.embedded.hair_removal import (
+from models.embedded.bare_head import (
     LOSS,
     REMAINING,
     background_behind,
@@ -28,10 +28,12 @@ SIZE = 256
 """Side of the pictures that the network is trained on, pixels. It takes any multiple of 32."""
 REMOVAL = "hair_removal.onnx"
 """The network in the embedded pack: "given" (N, 13, S, S) -> "drawn" (N, 3, S, S), colours as value / 64 - 2."""
-SPREAD = 12
+SPREAD = 15
 """Margin around the hair that is erased, crop pixels."""
-COVER = 1
+COVER = 4
 """Margin around the hair that is hidden from the network, crop pixels."""
+FAINT = 1.8
+"""Factor of the hair probability: what may be hair is removed too."""
 LAST_HAIR = 0.9
 """Where in the order of loss hair goes that hangs beside or below the head."""
 CHANNELS = 13
@@ -142,7 +144,7 @@ def draw_without_hair(
     side = len(image) // COARSE
     coarse_hair = cv2.resize(hair, (side, side), interpolation=cv2.INTER_AREA)
     own = own_hair(coarse_hair, head)
-    own_here = enlarge(hair, full) * enlarge(own, full)
+    own_here = np.minimum(FAINT * enlarge(hair, full) * enlarge(own, full), np.float32(1))
     erased, hidden = erase(own_here, SPREAD), erase(own_here, COVER)
     if not erased.any():
         return np.zeros_like(image), np.zeros(full, np.float32)

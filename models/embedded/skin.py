@@ -79,9 +79,9 @@ class GreyFacialHair:
     most: float = 1.4
     brow_sigma: float = 12.0
     brow_darker: Range = (0.06, 0.35)
-    below_skin: float = 0.25
-    brow_amount: float = 0.85
-    tint: float = 0.6
+    below_skin: float = 0.32
+    brow_amount: float = 0.75
+    tint: float = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,10 +211,11 @@ class Skin:
         bare = 1 - zone + np.float32(1e-3)
         skin = cv2.GaussianBlur(light * bare, (0, 0), FACIAL_HAIR.brow_sigma)
         skin /= cv2.GaussianBlur(bare, (0, 0), FACIAL_HAIR.brow_sigma)
-        fine = cv2.GaussianBlur(logs, (0, 0), 0.7)
-        darker = skin - fine @ LUMINANCE
+        # a brow is lifted as a whole, so that its hairs still differ
+        broad = cv2.GaussianBlur(logs, (0, 0), FACIAL_HAIR.sigma)
+        darker = skin - broad @ LUMINANCE
         brow = FACIAL_HAIR.brow_amount * zone * smoothstep(darker, *FACIAL_HAIR.brow_darker)
-        return _grey(brow, np.clip(darker - FACIAL_HAIR.below_skin, 0, FACIAL_HAIR.most), fine, tint)
+        return _grey(brow, np.clip(darker - FACIAL_HAIR.below_skin, 0, FACIAL_HAIR.most), broad, tint)
 
     def younger(self, texture: NDArray[np.uint8], male: float) -> Floats:
         """Change of log colour in `models.embedded.ageing.AGEING_YEARS` towards youth; see `older`."""

@@ -73,7 +73,7 @@ class Repaint:
     saturation: float = 0.8
     saturations: tuple[float, float] = (0.45, 1.4)
     own_colour: float = 0.35
-    turning: float = 0.22
+    turning: float = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Light:
     tone: float = 0.55
     dim: tuple[float, float] = (-1.2, -0.35)
     skin: tuple[float, float, float] = (1.22, 0.9, 0.77)
-    tint: float = 0.45
+    tint: float = 0.35
     tints: tuple[float, float] = (0.75, 1.35)
 
 

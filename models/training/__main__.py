@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
+
+from models.parts import run_part
 
 PARTS = ("tracker", "segmenter", "editor", "hair", "ageing")
 
@@ -17,11 +18,7 @@ def main(argv: list[str]) -> int:
     Returns:
         The exit status.
     """
-    if not argv or argv[0] not in PARTS:
-        print(f"usage: python -m models.training {{{','.join(PARTS)}}} [options]", file=sys.stderr)
-        return 2
-    part = import_module(f"models.training.{argv[0]}.train")
-    return int(part.main(argv[1:]) or 0)
+    return run_part("models.training", "models.training.{part}.train", PARTS, argv)
 
 
 if __name__ == "__main__":

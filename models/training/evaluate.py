@@ -6,7 +6,8 @@ What needs a video is measured by `python -m stream.evaluation`.
 from __future__ import annotations
 
 import sys
-from importlib import import_module
+
+from models.parts import run_part
 
 PARTS = ("segmenter", "editor", "hair", "ageing")
 
@@ -20,11 +21,7 @@ def main(argv: list[str]) -> int:
     Returns:
         The exit status.
     """
-    if not argv or argv[0] not in PARTS:
-        print(f"usage: python -m models.training.evaluate {{{','.join(PARTS)}}} [options]", file=sys.stderr)
-        return 2
-    part = import_module(f"models.training.{argv[0]}.evaluate")
-    return int(part.main(argv[1:]) or 0)
+    return run_part("models.training.evaluate", "models.training.{part}.evaluate", PARTS, argv)
 
 
 if __name__ == "__main__":

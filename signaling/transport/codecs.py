@@ -134,7 +134,11 @@ def choose_codecs(transceiver: RTCRtpTransceiver, offer: str, wanted: str, large
         largest: macroblocks of the largest picture that is received here.
     """
     formats = formats_of(offer)
-    negotiated: list[RTCRtpCodecParameters] = transceiver._codecs
+    offered = {int(number): name.upper() for number, name in RTPMAP.findall(offer)}
+    # aiortc gives a payload type below 96, which browsers use when they run out of others, a number of its own.
+    negotiated: list[RTCRtpCodecParameters] = [
+        codec for codec in transceiver._codecs if offered.get(codec.payloadType) == codec.name.upper()
+    ]
 
     def rank(codec: RTCRtpCodecParameters) -> tuple[bool, tuple[bool, ...]]:
         format = formats.get(codec.payloadType)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 
-PARTS = ("tracker", "flicker")
+from models.parts import run_part
+
+PARTS = ("tracker", "flicker", "mark")
 
 
 def main(argv: list[str]) -> int:
@@ -17,11 +18,7 @@ def main(argv: list[str]) -> int:
     Returns:
         The exit status.
     """
-    if not argv or argv[0] not in PARTS:
-        print(f"usage: python -m stream.evaluation {{{','.join(PARTS)}}} [options]", file=sys.stderr)
-        return 2
-    part = import_module(f"stream.evaluation.{argv[0]}")
-    return int(part.main(argv[1:]) or 0)
+    return run_part("stream.evaluation", "stream.evaluation.{part}", PARTS, argv)
 
 
 if __name__ == "__main__":

@@ -47,6 +47,16 @@ def test_the_detail_alone_changes_nothing(row: Entry) -> None:
 
 
 @pytest.mark.parametrize("row", ROWS)
+def test_at_most_one_control_makes_a_lifespan_and_it_has_a_range(row: Entry) -> None:
+    properties = row.controls().model_json_schema()["properties"]
+    marked = {name: field for name, field in properties.items() if field.get("lifespan")}
+    assert len(marked) <= 1
+    assert bool(marked) == any(field.get("unit") == "years" for field in properties.values())
+    for field in marked.values():
+        assert any("minimum" in shape and "maximum" in shape for shape in field.get("anyOf", [field]))
+
+
+@pytest.mark.parametrize("row", ROWS)
 def test_rows_say_where_weights_come_from(row: Entry) -> None:
     assert 0 < len(row.name) <= 64
     assert row.title

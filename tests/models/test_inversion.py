@@ -101,7 +101,7 @@ def test_pictures_are_read_as_rgb(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"GIF89a", b"\x89PNG\r\n\x1a\n broken"])
 def test_no_picture_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(InversionError, match="no picture"):
+    with pytest.raises(InversionError, match=r"this (is no JPEG|picture is damaged)"):
         read_face(tmp_path / "a.png")
 
 

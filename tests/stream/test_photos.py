@@ -148,7 +148,7 @@ def test_one_face_at_all_ages(runtime: Runtime, portrait: Image) -> None:
 
 
 def test_a_strip_needs_a_control_with_a_range(runtime: Runtime, portrait: Image) -> None:
-    with pytest.raises(SettingsError, match="no such control"):
+    with pytest.raises(SettingsError, match="no control of an age"):
         strip.lifespan(runtime, portrait, {"editor": "hair"})
     with pytest.raises(SettingsError, match="no such control"):
         strip.lifespan(runtime, portrait, {"editor": "hair"}, "colour")

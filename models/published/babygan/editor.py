@@ -27,7 +27,11 @@ class _BabyGanControls(Controls):
         "both", title="Fine features from", json_schema_extra={"needs": "genes"}
     )
     age: float = Field(
-        AGE_CENTRE, ge=10, le=50, title="Child's age", json_schema_extra={"unit": "years", "step": 1, "needs": "genes"}
+        AGE_CENTRE,
+        ge=10,
+        le=50,
+        title="Child's age",
+        json_schema_extra={"unit": "years", "step": 1, "needs": "genes", "lifespan": True},
     )
     detail: Literal["full", "delta"] = Field("full", title="Detail", json_schema_extra={"needs": "genes"})
 

@@ -11,6 +11,7 @@ from models.editor import AnyEditor, Controls
 from models.entry import Entry, LoadEngine, Preset, Weights, weights_folder
 from models.latents import Direction
 from models.published.babygan.editor import BabyGan, babygan_controls
+from models.published.stylegan.directions import sha256_of
 from models.published.stylegan.editor import Slider
 from models.published.stylegan.rows import CONVERTED, DIRECTIONS, GENERATOR, convert_directions, reach_of
 from models.published.stylegan.rows1 import ENCODER, FOLDER, GENERATOR_FILE, NETWORK
@@ -25,16 +26,16 @@ BABY_DIRECTIONS = {
         CC_BY_NC if PUZER in homes else "none stated",
         "github.com/tg-bomze/BabyGAN",
         73_856,
-        sha256,
+        sha256_of("babygan", name),
         urls=tuple(github(repository, f"ffhq_dataset/latent_directions/{name}.npy") for repository in homes),
     )
-    for name, sha256, homes in (
-        ("age", "14bc83a35d0b579d7216c77ecdae43cd6b478a2221ab50026b5e81e5f61d7241", (BABYGAN, PUZER)),
-        ("gender", "eb2c4834f120e42d00829a1e5e83d2dc16ff94f05f426c23fe1e2abebd7d79f7", (BABYGAN, PUZER)),
-        ("smile", "67659d6278232f28f8fa4b846cef807fca6c7ab898fc1effbe3c04e4cb4fdb5a", (BABYGAN, PUZER)),
-        ("eyes_open", "a7bd2349de8b8b06d271c35563a657e1d15916d8decb91d179721702cae4980f", (BABYGAN,)),
-        ("angle_horizontal", "de8e1061ebff170cb8d53ea77640a71f8ef609e8cbe3af20287f0041b9187858", (BABYGAN,)),
-        ("angle_vertical", "ce58010fb5382621fffa96ced5b87a5e38dfef7b8a2b03ca1891523a8379fd4b", (BABYGAN,)),
+    for name, homes in (
+        ("age", (BABYGAN, PUZER)),
+        ("gender", (BABYGAN, PUZER)),
+        ("smile", (BABYGAN, PUZER)),
+        ("eyes_open", (BABYGAN,)),
+        ("angle_horizontal", (BABYGAN,)),
+        ("angle_vertical", (BABYGAN,)),
     )
 }
 """BabyGAN's directions; age points to younger, and a length of it is five years."""

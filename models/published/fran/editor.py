@@ -22,7 +22,7 @@ class FranControls(Controls):
         35.0, ge=10, le=90, title="Your age", json_schema_extra={"unit": "years", "step": 1, "needs": "target_age"}
     )
     target_age: float | None = Field(
-        None, ge=10, le=90, title="Shown age", json_schema_extra={"unit": "years", "step": 1}
+        None, ge=10, le=90, title="Shown age", json_schema_extra={"unit": "years", "step": 1, "lifespan": True}
     )
 
     def neutral(self) -> bool:

@@ -24,7 +24,9 @@ MODELS = ("male", "female")
 class LatsControls(Controls):
     """Without an age nothing is done."""
 
-    age: float | None = Field(None, ge=0, le=70, title="Age", json_schema_extra={"unit": "years", "step": 1})
+    age: float | None = Field(
+        None, ge=0, le=70, title="Age", json_schema_extra={"unit": "years", "step": 1, "lifespan": True}
+    )
     model: Literal["male", "female"] = Field("female", title="Model", json_schema_extra={"needs": "age"})
 
     def neutral(self) -> bool:

@@ -17,7 +17,9 @@ from models.published.stylegan.wplus import WPlusEditor, read_w_plus, resize_pic
 class SamControls(Controls):
     """A target age in years; without one nothing is done. The face's own age need not be known."""
 
-    age: float | None = Field(None, ge=0, le=100, title="Age", json_schema_extra={"unit": "years", "step": 1})
+    age: float | None = Field(
+        None, ge=0, le=100, title="Age", json_schema_extra={"unit": "years", "step": 1, "lifespan": True}
+    )
     detail: Literal["delta", "full"] = Field("delta", title="Detail", json_schema_extra={"needs": "age"})
 
     def neutral(self) -> bool:

@@ -77,7 +77,7 @@ class StyleFlowControls(Controls):
     pitch: float | None = Field(None, ge=-20, le=20, title="Pitch", json_schema_extra={"unit": "degrees"})
     baldness: float | None = Field(None, ge=0, le=1, title="Baldness")
     beard: float | None = Field(None, ge=0, le=1, title="Beard")
-    age: float | None = Field(None, ge=0, le=65, title="Age", json_schema_extra={"unit": "years"})
+    age: float | None = Field(None, ge=0, le=65, title="Age", json_schema_extra={"unit": "years", "lifespan": True})
     expression: float | None = Field(None, ge=0, le=1, title="Expression")
     light_left: float = Field(0.0, ge=0, le=1, title="Light from the left")
     light_right: float = Field(0.0, ge=0, le=1, title="Light from the right")

@@ -59,6 +59,18 @@ def known() -> Mapping[str, Published]:
     return {row.sha256: row for row in rows}
 
 
+def sha256_of(collection: str, name: str) -> str:
+    """SHA-256 of a file of the table, for the catalog's rows.
+
+    Raises:
+        LookupError: the table has none, or several, of that collection and name.
+    """
+    found = [row.sha256 for row in known().values() if (row.collection, row.name) == (collection, name)]
+    if len(found) != 1:
+        raise LookupError(f"{TABLE.name} has {len(found)} files {collection}/{name}, not one")
+    return found[0]
+
+
 def load_published(path: str | Path, generator: str) -> Direction:
     """Read a published direction for use in one generator.
 

@@ -44,43 +44,31 @@ def _direction(repository: str, path: str, *, licence: str, size: int, sha256: s
 
 E4E_DIRECTIONS = {
     name: _direction(
-        E4E_REPOSITORY, f"editings/{path}/{name}.pt", licence="MIT", size=size, sha256=sha256, branch="main"
+        E4E_REPOSITORY,
+        f"editings/{path}/{name}.pt",
+        licence="MIT",
+        size=size,
+        sha256=directions.sha256_of("e4e", name),
+        branch="main",
     )
-    for name, path, size, sha256 in (
-        (
-            "age",
-            "interfacegan_directions",
-            2_808,
-            "50074516b1629707d89b5e43d6b8abd1792212fa3b961a87a11323d6a5222ae0",
-        ),
-        (
-            "smile",
-            "interfacegan_directions",
-            2_808,
-            "817a7e732b59dee9eba862bec8bd7e8373568443bc9f9731a21cf9b0356f0653",
-        ),
-        (
-            "pose",
-            "interfacegan_directions",
-            37_624,
-            "736e0eacc8488fa0b020a2e7bd256b957284c364191dfea693705e5d06d43e7d",
-        ),
-        (PCA, "ganspace_pca", 167_562, "4d7f9df1c96180d9026b9cb8d04753579fbf385f321a9d0e263641601c5e5d36"),
+    for name, path, size in (
+        ("age", "interfacegan_directions", 2_808),
+        ("smile", "interfacegan_directions", 2_808),
+        ("pose", "interfacegan_directions", 37_624),
+        (PCA, "ganspace_pca", 167_562),
     )
 }
 """e4e's directions and principal components of the FFHQ StyleGAN2."""
 
 SEEPRETTYFACE_DIRECTIONS = {
-    name: _direction(SEEPRETTYFACE, f"latent_directions/{name}.npy", licence=NVIDIA_SOURCE, size=73_856, sha256=sha256)
-    for name, sha256 in (
-        ("gender", "e5276a7112f1e238e0433d1f34429a3ec792ea3f41cb58bf9e062c622dd48be8"),
-        ("glasses", "fe22a8e57b345e9410757f6bf79b72e977c11ecda0cac85873edb09ced1d0207"),
-        ("eyes_open", "757692bc2ca441da65e2aadb9166f2cd8fe5f195e4932925edd12abbe5912eea"),
-        ("angle_pitch", "1dabe0b4294070dd82066b7dc48569688d6cd281ee48b3897538f35d0bf8b598"),
-        ("emotion_angry", "6e89d076b4ec1214e3b8aaa7f70dc4bc1fdf2867ab1bf6f161d9a66b38dd12f2"),
-        ("emotion_surprise", "3f77343f67f310bb78f152f3fbd9205f4dbff670c673f73118ddf4a0c76bd82a"),
-        ("width", "083c1554041fb87e550d6cc42f38fdb28097b3b293b12420c8577f4caea9a792"),
+    name: _direction(
+        SEEPRETTYFACE,
+        f"latent_directions/{name}.npy",
+        licence=NVIDIA_SOURCE,
+        size=73_856,
+        sha256=directions.sha256_of("sg2_seeprettyface", name),
     )
+    for name in ("gender", "glasses", "eyes_open", "angle_pitch", "emotion_angry", "emotion_surprise", "width")
 }
 """Directions of W+ for its first eight rows."""
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from engines.select import load as load_engine
 from models.arrays import Image
-from models.editor import Crop
+from models.editor import Controls, Crop
 from models.embedded import EMBEDDED
 from models.embedded import editor as embedded_editor
 from models.embedded.attributes import AGE
@@ -222,7 +222,7 @@ class Bench:
             cv2.imwrite(str(folder / f"{name}.png"), cv2.cvtColor(_grid(tiles, 5), cv2.COLOR_RGB2BGR))
 
 
-def run(editor: EmbeddedEditor, crop: Crop, controls: EmbeddedControls) -> Image:
+def run(editor: EmbeddedEditor, crop: Crop, controls: Controls) -> Image:
     """One crop through the editor, at the crop's resolution."""
     latent = editor.encode(crop, controls)
     return apply_edit(editor.render(crop, latent, editor.steer(latent, controls), controls), crop.image)

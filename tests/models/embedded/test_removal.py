@@ -99,6 +99,23 @@ def test_the_hairline_recedes_and_long_hair_goes_last(scene: Scene) -> None:
     assert shares[-1][hanging][long].min() > 0.99
 
 
+def test_a_receding_hairline_is_an_edge_and_no_fade(scene: Scene) -> None:
+    _, _, opacity = remove(scene, 0.5)
+    hair = opacity[(scene[2] > 0) & (np.arange(SIZE)[:, None] < 130)]
+    assert ((hair > 0.1) & (hair < 0.9)).mean() < 0.2
+    assert 0.1 < (hair > 0.9).mean() < 0.9
+
+
+def test_noise_in_the_picture_hardly_moves_the_hairline(scene: Scene) -> None:
+    model, image, hair, person, facts = scene
+    generator = np.random.default_rng(0)
+    shown = []
+    for _ in range(2):
+        noisy = np.clip(image + generator.normal(0, 3, image.shape), 0, 255).astype(np.uint8)
+        shown.append(remove((model, noisy, hair, person, facts), 0.5)[2])
+    assert np.abs(shown[0] - shown[1])[hair > 0].mean() < 0.02
+
+
 def test_the_network_never_sees_the_hair(scene: Scene) -> None:
     painter, _, _ = remove(scene, 1.0)
     shown = (painter.given[GUESS].transpose(1, 2, 0) + 2) * GREY_LEVELS

@@ -1,0 +1,177 @@
+"""What a control of the embedded editor is: its field, what it reads of a face, how it steers, what it draws.
+
+A module of `models.embedded.controls` with one subclass of `Control` is a control; nothing else names it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.base import Engine
+from models.arrays import Floats, Image
+from models.editor import Crop
+from models.embedded.attributes import HAT
+from models.embedded.latent import EmbeddedLatent
+from models.face.imaging import smoothstep
+from models.face.texture_space import Fit
+
+MOST_READ = 0.95
+"""A reading above this counts as this, so that the way to 1 never vanishes."""
+HAT_PROBABILITIES = (0.24, 0.38)
+"""Probabilities of a hat over which hair is left as it is: it may be cloth."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """What a control may load.
+
+    Attributes:
+        tables: the arrays of the embedded pack.
+        network: makes an engine of a file of the pack, by its name.
+    """
+
+    tables: dict[str, NDArray[Any]]
+    network: Callable[[str], Engine]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A face as every control may read it.
+
+    Attributes:
+        attributes: (8,) float32, in the order of `models.embedded.attributes.ATTRIBUTES`.
+        texture: (192, 192, 3) uint8 RGB, the face in its texture square.
+        covered: (192, 192) float32 in 0..1, where hair or an occluder hides the skin.
+        skin: (3,) float32, median log colour of the face.
+    """
+
+    attributes: Floats
+    texture: Image
+    covered: Floats
+    skin: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A face between what it is and what the controls ask for.
+
+    Attributes:
+        crop: the face.
+        fit: where it is in the crop.
+        own: the latent that was read, smoothed or not.
+        wanted: (8,) float32, the steered attributes.
+        controls: where the controls are.
+    """
+
+    crop: Crop
+    fit: Fit
+    own: EmbeddedLatent
+    wanted: Floats
+    controls: Any
+
+    def rise(self, attribute: int) -> float:
+        """Share of the way to 1 that an attribute rises; 0 where it stays or falls."""
+        before, after = self.own.attributes[attribute], self.wanted[attribute]
+        if after == before:
+            return 0.0
+        own = min(float(before), MOST_READ)
+        return float(np.clip((after - own) / (1 - own), 0, 1))
+
+
+@dataclass(frozen=True, slots=True)
+class SkinChange:
+    """What a control changes in the texture square, as `models.face.canvas.Canvas.draw` takes it.
+
+    Attributes:
+        colour: (192, 192, 3) float32, change of log colour.
+        moves: (64 + `NECK_NODES`, 64, 2) float32, displacement of the lattice, texture pixels; None for none.
+    """
+
+    colour: Floats
+    moves: Floats | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What a control draws on the crop, as the parts of `models.editor.Edit`.
+
+    Attributes:
+        mask: (S, S) float32 in 0..1.
+        delta: (S, S, 3) float32 RGB, or None for no residual.
+        image, opacity: (S, S, 3) uint8 RGB and (S, S) float32 in 0..1, or both None where nothing is replaced.
+    """
+
+    mask: Floats
+    delta: Floats | None = None
+    image: Image | None = None
+    opacity: Floats | None = None
+
+
+class Control(ABC):
+    """One control of the embedded editor. All calls are thread-safe.
+
+    Attributes:
+        fields: name of each field -> its type and `pydantic.Field`, as `models.editor.Controls` describes them.
+        length: numbers of the latent that are this control's own.
+    """
+
+    fields: ClassVar[Mapping[str, tuple[Any, Any]]]
+    length: ClassVar[int] = 0
+
+    @classmethod
+    @abstractmethod
+    def load(cls, pack: Pack) -> Self:
+        """Load the control.
+
+        Raises:
+            FileNotFoundError: a file of the pack is missing.
+            KeyError: one of its tables is missing.
+        """
+
+    def reach(self) -> tuple[Floats, ...]:
+        """All displacements that `skin` may ask for, (..., 64 + `NECK_NODES`, 64, 2) float32 each, texture pixels."""
+        return ()
+
+    def read(self, reading: Reading) -> Floats:
+        """What the control remembers of a face, (`length`,) float32. The stream averages it over time."""
+        return np.zeros(self.length, np.float32)
+
+    @abstractmethod
+    def steer(self, now: Floats, wanted: Floats, controls: Any) -> None:
+        """Move the attributes towards the controls.
+
+        Args:
+            now: (8,) float32, the attributes that were read.
+            wanted: (8,) float32, those that are wanted; written to.
+            controls: where the controls are. Those at rest leave `wanted` as it is.
+        """
+
+    def skin(self, way: Way, own: Floats) -> SkinChange | None:
+        """What changes in the texture square; None for nothing.
+
+        Args:
+            way: the face.
+            own: what `read` remembered of it.
+        """
+        return None
+
+    def draw(self, way: Way, own: Floats) -> Layer | None:
+        """What changes on the crop beside that; None for nothing. Arguments as of `skin`."""
+        return None
+
+
+def towards_one(value: np.float32, amount: float) -> np.float32:
+    """Move an attribute by a share of its way to 1."""
+    own = min(float(value), MOST_READ)
+    return np.float32(value if amount == 0 else own + amount * (1 - own))
+
+
+def bareness(attributes: Floats) -> float:
+    """How sure it is that the face wears no hat, 0..1."""
+    return 1 - float(smoothstep(attributes[HAT], *HAT_PROBABILITIES))

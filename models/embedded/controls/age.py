@@ -1,0 +1,90 @@
+"""Age: the face's own skin and shape over half a lifetime, from statistics and a network that draws folds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Self
+
+import numpy as np
+from pydantic import Field
+
+from engines.base import Engine
+from models.arrays import Floats
+from models.embedded.ageing import COMPRESSED, Ageing, compress_change, decompress_change, strength_of, youth_of
+from models.embedded.attributes import AGE, AGER, MALE, to_planes
+from models.embedded.control import Control, Pack, Reading, SkinChange, Way
+from models.embedded.skin import Skin, visibility_gain
+
+YOUNGEST, OLDEST = 15.0, 85.0
+"""Ages that can be asked for, years."""
+
+Years = Annotated[float, Field(ge=YOUNGEST, le=OLDEST)]
+Difference = Annotated[str, Field(pattern=r"^[+-][1-9][0-9]?$", json_schema_extra={"format": "difference"})]
+"""Years from the age that is read of each face, such as "+20"."""
+
+
+class Age(Control):
+    """Ageing and growing younger, to an age or by a difference: a warp, and a change of the skin's own colour."""
+
+    fields: ClassVar = {
+        "age": (
+            Years | Difference | None,
+            Field(None, title="Age", json_schema_extra={"unit": "years", "step": 1, "lifespan": True}),
+        )
+    }
+    length = 2 * COMPRESSED
+    """The change of skin in `AGEING_YEARS` and the one towards youth. They stick to the skin: drawing them is slow."""
+
+    def __init__(self, ager: Engine, ageing: Ageing, skin: Skin) -> None:
+        self._ager = ager
+        self._ageing = ageing
+        self._skin = skin
+
+    @classmethod
+    def load(cls, pack: Pack) -> Self:
+        """Load the network of folds, the statistics of shape and those of skin."""
+        return cls(pack.network(AGER), Ageing.from_tables(pack.tables), Skin.from_tables(pack.tables))
+
+    def reach(self) -> tuple[Floats, ...]:
+        """The shapes of ageing and of growth."""
+        return self._ageing.shape, self._ageing.youth
+
+    def read(self, reading: Reading) -> Floats:
+        """How the skin would change, older and younger."""
+        male = float(reading.attributes[MALE])
+        inputs = {
+            "texture": to_planes(reading.texture),
+            "covered": reading.covered[None, None],
+            "male": np.full((1, 1), male, np.float32),
+        }
+        folds = self._ager.run(inputs)["folds"][0, 0]
+        older = np.float32(visibility_gain(reading.skin)) * (self._skin.older(reading.texture, male) + folds[..., None])
+        return np.concatenate([compress_change(older), compress_change(self._skin.younger(reading.texture, male))])
+
+    def steer(self, now: Floats, wanted: Floats, controls: Any) -> None:
+        """Want the age asked for."""
+        if controls.age is not None:
+            wanted[AGE] = target_age(controls.age, float(now[AGE]) * 100) / 100
+
+    def skin(self, way: Way, own: Floats) -> SkinChange | None:
+        """Scale half a lifetime by the difference of ages."""
+        read = way.own.attributes
+        years = float(way.wanted[AGE] - read[AGE]) * 100
+        if years == 0:
+            return None
+        strength, age = strength_of(years), float(read[AGE]) * 100
+        moves = self._ageing.moves(float(read[MALE]), strength, youth_of(age, age + years))
+        half = own[:COMPRESSED] if years > 0 else own[COMPRESSED:]
+        return SkinChange(decompress_change(half) * np.float32(abs(strength)), moves)
+
+
+def target_age(wanted: float | str, own: float) -> float:
+    """The age to show, in years.
+
+    Args:
+        wanted: the age, or a difference such as "-20", which ends at `YOUNGEST` and `OLDEST`.
+        own: age that was read of the face; one beyond these bounds is where a difference ends.
+    """
+    if not isinstance(wanted, str):
+        return wanted
+    years = int(wanted)
+    return min(own + years, max(own, OLDEST)) if years > 0 else max(own + years, min(own, YOUNGEST))

@@ -1,0 +1,52 @@
+"""Hair loss: hair recedes by the head's polar map, and a network draws what lay under it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from pydantic import Field
+
+from engines.base import Engine
+from models.arrays import Floats
+from models.embedded.attributes import BALD
+from models.embedded.control import Control, Layer, Pack, Way, bareness, towards_one
+from models.embedded.removal import REMOVAL, draw_without_hair
+from models.embedded.scalp import ScalpModel, head_map, outline_features
+
+
+class Bald(Control):
+    """Replaces lost hair; hats stay. Without masks hair is not touched."""
+
+    fields: ClassVar = {"bald": (float, Field(0.0, ge=0, le=1, title="Bald", json_schema_extra={"step": 0.01}))}
+
+    def __init__(self, removal: Engine, scalp: ScalpModel) -> None:
+        self._removal = removal
+        self._scalp = scalp
+
+    @classmethod
+    def load(cls, pack: Pack) -> Self:
+        """Load the network and the statistics of scalps."""
+        return cls(pack.network(REMOVAL), ScalpModel.from_tables(pack.tables))
+
+    def steer(self, now: Floats, wanted: Floats, controls: Any) -> None:
+        """Move baldness by a share of its way to 1."""
+        wanted[BALD] = towards_one(now[BALD], controls.bald * bareness(now))
+
+    def draw(self, way: Way, own: Floats) -> Layer | None:
+        """Skin and background in place of the hair that is lost."""
+        crop, amount = way.crop, way.rise(BALD)
+        if crop.masks is None or amount == 0:
+            return None
+        image, opacity = draw_without_hair(
+            self._removal,
+            self._scalp,
+            crop.image,
+            hair=crop.masks.hair,
+            person=crop.masks.person,
+            head=head_map(way.fit, self._scalp.radii(outline_features(way.fit)), len(crop.image)),
+            light=way.own.light,
+            skin=way.own.skin,
+            amount=amount,
+        )
+        return Layer((opacity > 0).astype(np.float32), image=image, opacity=opacity)

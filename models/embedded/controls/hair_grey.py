@@ -1,0 +1,100 @@
+"""Grey hair, by its own control and with age: hair loses its pigment, or gets it back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from pydantic import Field
+
+from models.arrays import Floats
+from models.embedded.ageing import COMPRESSED, compress_change, decompress_change
+from models.embedded.attributes import AGE, BALD, GREY, MALE
+from models.embedded.control import Control, Layer, Pack, Reading, SkinChange, Way, bareness, towards_one
+from models.embedded.controls.age import target_age
+from models.embedded.pigment import grey_hair, restore_pigment
+from models.embedded.skin import Skin
+from models.embedded.strands import Lit, Look
+from models.face.imaging import LOG_OFFSET, smoothstep
+
+
+@dataclass(frozen=True, slots=True)
+class Greying:
+    """How hair greys with age.
+
+    Attributes:
+        ages: over which hair turns grey with the control of the age alone, years.
+        most: greyness at the end of that.
+        thin: readings of baldness over which hair is too thin to get its pigment back: it would look like a haze.
+        least: readings of greyness over which hair counts as grey enough to get its pigment back.
+    """
+
+    ages: tuple[float, float] = (40.0, 82.0)
+    most: float = 0.6
+    thin: tuple[float, float] = (0.1, 0.4)
+    least: tuple[float, float] = (0.1, 0.35)
+
+
+GREYING = Greying()
+
+
+class HairGrey(Control):
+    """Changes the colour of hair, and of brows and beard with it. Without masks hair is not touched."""
+
+    fields: ClassVar = {
+        "hair_grey": (float, Field(0.0, ge=0, le=1, title="Grey hair", json_schema_extra={"step": 0.01})),
+        "grey_brows": (bool, Field(True, title="Grey brows and beard too")),
+    }
+    length = COMPRESSED
+    """The change of skin that turns brows and beard grey."""
+
+    def __init__(self, skin: Skin) -> None:
+        self._skin = skin
+
+    @classmethod
+    def load(cls, pack: Pack) -> Self:
+        """Load where faces have brows and beards."""
+        return cls(Skin.from_tables(pack.tables))
+
+    def read(self, reading: Reading) -> Floats:
+        """What would turn brows and beard grey."""
+        return compress_change(self._skin.greyed(reading.texture, float(reading.attributes[MALE])))
+
+    def steer(self, now: Floats, wanted: Floats, controls: Any) -> None:
+        """Grey by the control or by the age asked for, whichever is more; youth gives pigment back."""
+        grey = controls.hair_grey
+        if controls.age is not None:
+            ages = np.array([now[AGE] * 100, target_age(controls.age, float(now[AGE]) * 100)])
+            due = GREYING.most * smoothstep(ages, *GREYING.ages)
+            grey = max(grey, float(due[1] - due[0]))
+            if grey == 0 and due[1] < due[0]:
+                thick = 1 - float(smoothstep(now[BALD], *GREYING.thin))
+                wanted[GREY] *= 1 - thick * (1 - due[1] / due[0])
+        if grey > 0:
+            wanted[GREY] = towards_one(now[GREY], grey * bareness(now))
+
+    def skin(self, way: Way, own: Floats) -> SkinChange | None:
+        """Grey brows and beard, as far as the hair turns grey."""
+        amount = way.rise(GREY)
+        if amount == 0 or not way.controls.grey_brows:
+            return None
+        return SkinChange(decompress_change(own) * np.float32(amount))
+
+    def draw(self, way: Way, own: Floats) -> Layer | None:
+        """Less pigment in the hair, or more."""
+        masks, now, wanted = way.crop.masks, way.own.attributes[GREY], way.wanted[GREY]
+        if masks is None or wanted == now or not way.own.hair.any():
+            return None
+        hair = masks.hair * (1 - masks.occluder)
+        look, light = Look.unpack(way.own.hair), Lit.unpack(way.own.lit)
+        skin = np.exp(way.own.skin) - np.float32(LOG_OFFSET)
+        amount = way.rise(GREY)
+        if amount > 0:
+            delta, mask = grey_hair(way.crop, hair, skin=skin, now=look, light=light, amount=amount)
+        elif wanted < now:
+            lost = float((1 - wanted / now) * smoothstep(np.asarray(now), *GREYING.least))
+            delta, mask = restore_pigment(way.crop, hair, skin=skin, now=look, light=light, amount=lost)
+        else:
+            return None
+        return Layer(mask, delta=delta)
