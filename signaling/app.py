@@ -107,7 +107,11 @@ def load_runtime(settings: ServerSettings) -> Runtime:
         RuntimeError: a network or face pack cannot be loaded; the message names it and what mends it.
     """
     wanted = RuntimeSettings(
-        pack=settings.pack, backend=settings.backend, precision=settings.precision, threads=settings.threads
+        pack=settings.pack,
+        backend=settings.backend,
+        precision=settings.precision,
+        threads=settings.threads,
+        require_label=settings.require_label,
     )
     return Runtime.load(wanted)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from signaling.settings import ServerSettings
-from stream.settings import Settings
+from stream.settings import settings_schema
 
 if TYPE_CHECKING:
     from models.entry import Entry
@@ -60,7 +60,7 @@ def capabilities(runtime: Runtime, settings: ServerSettings, version: str) -> di
         "version": version,
         "editors": [_editor(entry).model_dump() for entry in runtime.entries.values()],
         "engines": [asdict(engine) for engine in runtime.engines()],
-        "settings": Settings.model_json_schema(),
+        "settings": settings_schema(settings.require_label),
         "limits": {
             "max_sessions": settings.max_sessions,
             "max_frame_pixels": settings.max_frame_pixels,

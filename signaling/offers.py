@@ -76,6 +76,58 @@ def read_offer(sdp: str, directions: Collection[str] = ("sendrecv", "sendonly"))
     return session.written()
 
 
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """What a peer says about ICE after its offer: RFC 8840, section 9.
+
+    Attributes:
+        username, password: of its side of ICE; "" where it does not say them.
+        candidates: as `a=candidate` says them, without those that `read_offer` leaves out.
+    """
+
+    username: str
+    password: str
+    candidates: tuple[str, ...]
+
+
+def read_fragment(text: str) -> Fragment:
+    """Check a stranger's `application/trickle-ice-sdpfrag`.
+
+    All media are bundled, so that all candidates are of one transport.
+
+    The end of candidates is no news: what is hidden or late may come all the same (see `read_offer`).
+
+    Args:
+        text: at most `MAX_BYTES`.
+
+    Raises:
+        BadOffer: it is malformed, or longer than `LIMITS`.
+    """
+    lines = text.splitlines()
+    if len(lines) > LIMITS.lines:
+        raise BadOffer(f"more than {LIMITS.lines} lines")
+    media, said = _Media(), dict[str, str]()
+    for number, line in enumerate(lines, start=1):
+        if len(line) > LIMITS.line:
+            raise BadOffer(f"malformed fragment: line {number} has more than {LIMITS.line} characters")
+        try:
+            found = ATTRIBUTE.fullmatch(line.rstrip())
+            if found is None:
+                if line.strip() and not re.match("[a-z]=", line):
+                    raise _Malformed("")
+                continue
+            name, value = found[1], found[2] or ""
+            if name == "candidate":
+                media.read_candidate(value)
+            elif name in ("ice-ufrag", "ice-pwd"):
+                _match(ONCE[name], value)
+                if said.setdefault(name, value) != value:
+                    raise _Malformed(f": a={name} is said twice: media must be bundled")
+        except _Malformed as error:
+            raise BadOffer(f"malformed fragment: line {number}, {line[:60]!r}{error}") from None
+    return Fragment(said.get("ice-ufrag", ""), said.get("ice-pwd", ""), tuple(media.candidates))
+
+
 class _Malformed(ValueError):
     """A line does not follow its grammar."""
 

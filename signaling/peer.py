@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import Callable
 from typing import Literal
@@ -15,6 +16,13 @@ from signaling.logs import limited
 from signaling.settings import ServerSettings
 from signaling.transport.gatherer import offer_addresses
 from signaling.transport.probes import is_flooded, read_counters
+from signaling.transport.restart import (
+    Restart,
+    add_candidates,
+    local_candidates,
+    local_credentials,
+    remote_username,
+)
 from signaling.transport.sources import accept_layers
 
 logger = limited(__name__)
@@ -28,6 +36,7 @@ class Peer:
     Attributes:
         connection: for its events.
         bytes_in, bytes_out: what was received and sent so far.
+        ice_tag: names the ICE session: another one after each restart (the ETag of RFC 9725, section 4.3.1).
     """
 
     def __init__(self, settings: ServerSettings) -> None:
@@ -38,6 +47,9 @@ class Peer:
         self._tuned = transport.Tuned()
         self._packets_in = 0
         self._heard_at = self._answered_at = time.monotonic()
+        self._restart = Restart()
+        self._candidates = 0
+        self.ice_tag = secrets.token_urlsafe(8)
 
     async def answer(
         self, offer: str, video: MediaStreamTrack, audio: Callable[[], MediaStreamTrack | None] = lambda: None
@@ -72,6 +84,48 @@ class Peer:
         answer = accept_layers(offer, connection.localDescription.sdp)
         return ice.advertise(answer, self._settings.advertised_address)
 
+    async def trickle(self, fragment: offers.Fragment) -> None:
+        """Take candidates that came after the offer.
+
+        Raises:
+            BadOffer: they are of another ICE session, or too many.
+        """
+        if fragment.username and fragment.username != remote_username(self.connection):
+            raise offers.BadOffer("a=ice-ufrag is not that of this ICE session; to restart ICE, send If-Match: *")
+        self._count_candidates(fragment)
+        await add_candidates(self.connection, list(fragment.candidates))
+
+    async def restart_ice(self, fragment: offers.Fragment) -> str:
+        """Begin ICE anew; media go on meanwhile.
+
+        Returns:
+            This side's credentials and candidates, as a fragment (RFC 8840).
+
+        Raises:
+            BadOffer: the peer names no new credentials, or too many candidates.
+        """
+        if not fragment.username or not fragment.password:
+            raise offers.BadOffer("an ICE restart needs a=ice-ufrag and a=ice-pwd")
+        if self.connection.connectionState in ("failed", "closed"):
+            raise offers.BadOffer("this connection is over: send a new offer")
+        if fragment.username == remote_username(self.connection):
+            raise offers.BadOffer("an ICE restart needs another a=ice-ufrag")
+        self._candidates = 0
+        self._count_candidates(fragment)
+        await self._restart.begin(self.connection, fragment.username, fragment.password, list(fragment.candidates))
+        self.ice_tag = secrets.token_urlsafe(8)
+        username, password = local_credentials(self.connection)
+        first = self.connection.getTransceivers()[0]
+        lines = [f"a=ice-ufrag:{username}", f"a=ice-pwd:{password}", f"m={first.kind} 9 UDP/TLS/RTP/SAVPF 0"]
+        lines += [f"a=mid:{first.mid}"]
+        lines += [f"a=candidate:{candidate}" for candidate in local_candidates(self.connection)]
+        return ice.advertise("\r\n".join([*lines, "a=end-of-candidates", ""]), self._settings.advertised_address)
+
+    def _count_candidates(self, fragment: offers.Fragment) -> None:
+        self._candidates += len(fragment.candidates)
+        if self._candidates > offers.LIMITS.candidates:
+            raise offers.BadOffer(f"more than {offers.LIMITS.candidates} candidates")
+
     @property
     def left_out(self) -> int:
         """Packets of streams that are not shown: smaller layers of a simulcast."""
@@ -104,6 +158,7 @@ class Peer:
 
     async def close(self) -> None:
         """Close the connection, and wait for its decoders."""
+        self._restart.stop()
         try:
             async with asyncio.timeout(CLOSE_S):
                 await self.connection.close()

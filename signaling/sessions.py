@@ -57,6 +57,9 @@ class Session:
         runtime: makes looks and the pipeline.
         settings: the server's.
         stream: the name under which viewers find it; None if nobody may watch.
+
+    Attributes:
+        peer: its connection.
     """
 
     def __init__(self, id: str, runtime: Runtime, settings: ServerSettings, stream: str | None = None) -> None:
@@ -65,10 +68,10 @@ class Session:
         self.name = id[:6]
         self._runtime = runtime
         self._settings = settings
-        self._peer = Peer(settings)
-        self._peer.connection.on("connectionstatechange", self._state_changed)
-        self._peer.connection.on("track", self._track_offered)
-        self._peer.connection.on("datachannel", self._channel_opened)
+        self.peer = Peer(settings)
+        self.peer.connection.on("connectionstatechange", self._state_changed)
+        self.peer.connection.on("track", self._track_offered)
+        self.peer.connection.on("datachannel", self._channel_opened)
         self._ended: asyncio.Future[Reason] = asyncio.get_running_loop().create_future()
         self._detail: str | None = None
         self._video: VideoFilter | None = None
@@ -91,7 +94,7 @@ class Session:
         """
         look = await run_in_threadpool(self._runtime.look, Settings(), patch)
         self._video = VideoFilter(self._runtime.video_pipeline(), look, self._settings.max_frame_pixels)
-        return await self._peer.answer(offer, self._video.output, lambda: self._audio)
+        return await self.peer.answer(offer, self._video.output, lambda: self._audio)
 
     async def run(self) -> Reason:
         """Serve the peer until it ends, is ended, or times out; then clean up. Call it once, after `answer`."""
@@ -132,17 +135,17 @@ class Session:
             self._say_bye(self._ended.result())
         if self._video is not None:
             self._video.close()
-        await self._peer.close()
+        await self.peer.close()
 
     def _tick(self, now: float) -> None:
         assert self._video is not None
-        lost = self._peer.check(now)
-        oversized = self._peer.oversized
+        lost = self.peer.check(now)
+        oversized = self.peer.oversized
         if lost is not None:
             self.end(lost)
         elif oversized is not None:
             self.end("error", str(FrameTooLarge(*oversized)))
-        elif not self._peer.connected:
+        elif not self.peer.connected:
             self._video.last_frame_at = now
         elif now - self._video.last_frame_at > self._settings.idle_timeout:
             self.end("idle")
@@ -168,13 +171,13 @@ class Session:
             dropped=video.dropped,
             edited=video.edited,
             edits_dropped=video.edits_dropped,
-            left_out=self._peer.left_out,
+            left_out=self.peer.left_out,
             faces=_faces_of(output, video.size) if output and video.size else [],
             size=video.size,
             stages=video.stages.all(),
             server_ms=video.output.delays.of("server"),
-            bitrate_in=self._bitrate_in.since_last(self._peer.bytes_in),
-            bitrate_out=self._bitrate_out.since_last(self._peer.bytes_out),
+            bitrate_in=self._bitrate_in.since_last(self.peer.bytes_in),
+            bitrate_out=self._bitrate_out.since_last(self.peer.bytes_out),
             reduced=output.reduced if output else "",
             badge=_badge_of(output, video.size) if output and video.size else None,
         )
@@ -185,7 +188,7 @@ class Session:
         return delay.p50 / 1000 if delay is not None else 0.0
 
     def _state_changed(self) -> None:
-        if self._peer.connection.connectionState in ("failed", "closed"):
+        if self.peer.connection.connectionState in ("failed", "closed"):
             self.end("gone")
 
     def _track_offered(self, track: MediaStreamTrack) -> None:
@@ -310,6 +313,11 @@ class Sessions:
             raise
         self._start(self._show(viewer))
         return viewer.id, answer
+
+    def peer(self, id: str) -> Peer | None:
+        """The connection of a session or a viewer; None if there is none of this id."""
+        found = self._sessions.get(id) or self._viewers.get(id)
+        return found.peer if found is not None else None
 
     def end(self, id: str) -> bool:
         """End a session because its peer asks for it. False if there is none of this id."""

@@ -24,15 +24,18 @@ class Viewer:
         track: from the session's `VideoFilter.watch`; stopped in the end.
         sound: from the session's `DelayedAudio.listen`, if it has sound; stopped in the end.
         settings: the server's.
+
+    Attributes:
+        peer: its connection.
     """
 
     def __init__(self, id: str, track: EditedTrack, sound: DelayedAudio | None, settings: ServerSettings) -> None:
         self.id = id
         self._track = track
         self._sound = sound
-        self._peer = Peer(settings)
+        self.peer = Peer(settings)
         self._channel: RTCDataChannel | None = None
-        self._peer.connection.on("datachannel", self._channel_opened)
+        self.peer.connection.on("datachannel", self._channel_opened)
 
     async def answer(self, offer: str) -> str:
         """Apply an offer and make the answer, ICE candidates included.
@@ -43,12 +46,12 @@ class Viewer:
         Raises:
             BadOffer: no common codec, or another thing that only negotiation finds.
         """
-        return await self._peer.answer(offer, self._track, lambda: self._sound)
+        return await self.peer.answer(offer, self._track, lambda: self._sound)
 
     async def run(self) -> None:
         """Serve the peer until it leaves, is told to, or the session it watches ends. Call it once, after `answer`."""
         try:
-            while self._track.readyState == "live" and self._peer.check(time.monotonic()) is None:
+            while self._track.readyState == "live" and self.peer.check(time.monotonic()) is None:
                 await asyncio.sleep(TICK_S)
         finally:
             await self.close()
@@ -64,7 +67,7 @@ class Viewer:
         self._track.stop()
         if self._sound is not None:
             self._sound.stop()
-        await self._peer.close()
+        await self.peer.close()
 
     def _channel_opened(self, channel: RTCDataChannel) -> None:
         """A viewer may open one channel, which tells it when the video ends; what it says there is not heard."""

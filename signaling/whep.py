@@ -10,6 +10,7 @@ from signaling.whip import (
     SDP_BODY,
     OfferLimit,
     StreamName,
+    add_session_routes,
     answered,
     options_of,
     read_sdp,
@@ -54,9 +55,5 @@ def router() -> APIRouter:
             raise HTTPException(404, "there is no such viewer")
         return Response(status_code=200)
 
-    @routes.api_route("/{id}", methods=["GET", "HEAD", "PUT", "PATCH", "POST"], include_in_schema=False)
-    async def only_delete(id: str) -> Response:
-        """Neither trickle ICE nor ICE restarts are supported."""
-        raise HTTPException(405, "this is a WHEP session: DELETE ends it", {"Allow": "DELETE"})
-
+    add_session_routes(routes, "WHEP session", "an offer")
     return routes

@@ -19,8 +19,11 @@ from stream.settings import SettingsError
 logger = limited(__name__)
 
 SDP = "application/sdp"
+FRAGMENT = "application/trickle-ice-sdpfrag"  # RFC 8840
+SESSION_METHODS = "PATCH, DELETE, OPTIONS"
 RETRY_AFTER_S = 5
 OFFERS_PER_SECOND, OFFER_BURST = 1.0, 10.0
+PATCHES_PER_SECOND, PATCH_BURST = 10.0, 100.0
 
 SDP_BODY = {"requestBody": {"required": True, "content": {SDP: {"schema": {"type": "string"}}}}}
 
@@ -125,14 +128,76 @@ def router() -> APIRouter:
         """Kept free for later versions of WHIP."""
         raise HTTPException(405, "this is a WHIP endpoint: POST an SDP offer", {"Allow": "POST, OPTIONS"})
 
-    @routes.api_route("/{id}", methods=["GET", "HEAD", "PUT", "PATCH", "POST"], include_in_schema=False)
-    async def only_delete(id: str) -> Response:
-        """Neither trickle ICE nor ICE restarts are supported: RFC 9725 asks for 405 then."""
-        raise HTTPException(
-            405, "this is a WHIP session: DELETE ends it; offers hold all candidates", {"Allow": "DELETE"}
-        )
-
+    add_session_routes(routes, "WHIP session", "an offer")
     return routes
+
+
+def add_session_routes(routes: APIRouter, what: str, posts: str) -> None:
+    """Add what WHIP and WHEP have in common for one session: trickle ICE, ICE restarts, OPTIONS.
+
+    Args:
+        routes: those of `/whip` or `/whep`.
+        what: "WHIP session".
+        posts: what is posted to the endpoint instead: "an offer".
+    """
+    limit = RateLimit(PATCHES_PER_SECOND, PATCH_BURST)
+
+    @routes.patch(
+        "/{id}",
+        response_class=Response,
+        openapi_extra={"requestBody": {"required": True, "content": {FRAGMENT: {"schema": {"type": "string"}}}}},
+        responses={
+            200: {"content": {FRAGMENT: {}}, "description": "ICE is restarted; ETag names the new ICE session"},
+            204: {"description": "The candidates are taken"},
+            400: {"description": "The fragment is malformed, or of another ICE session"},
+            404: {"description": "There is no such session"},
+            412: {"description": "If-Match names an ICE session that is over"},
+            415: {"description": f"The body is not {FRAGMENT}"},
+            428: {"description": "If-Match is missing"},
+        },
+    )
+    async def patch(id: str, request: Request) -> Response:
+        """Send further candidates (If-Match: the ETag), or restart ICE (If-Match: *)."""
+        wait = limit.take(client_name(request.client))
+        if wait:
+            raise HTTPException(429, "too many requests", {"Retry-After": str(math.ceil(wait))})
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FRAGMENT:
+            raise HTTPException(415, f"the body must be {FRAGMENT}", {"Accept-Patch": FRAGMENT})
+        body = await read_body(request, offers.MAX_BYTES, "a fragment")
+        sessions: Sessions = request.app.state.sessions
+        peer = sessions.peer(id)
+        if peer is None:
+            raise HTTPException(404, f"there is no such {what}")
+        match = request.headers.get("if-match")
+        if match is None:
+            raise HTTPException(428, "If-Match is missing: the session's ETag to add candidates, * to restart ICE")
+        if match.strip() != "*" and match.strip() != f'"{peer.ice_tag}"':
+            raise HTTPException(412, "If-Match names no ICE session that goes on; * restarts ICE")
+        try:
+            fragment = offers.read_fragment(body.decode())
+            if match.strip() != "*":
+                await peer.trickle(fragment)
+                return Response(status_code=204)
+            answer = await peer.restart_ice(fragment)
+        except UnicodeDecodeError as error:
+            raise HTTPException(400, "the fragment is not UTF-8 text") from error
+        except offers.BadOffer as error:
+            raise HTTPException(400, str(error)) from error
+        return Response(answer, 200, {"ETag": f'"{peer.ice_tag}"'}, FRAGMENT)
+
+    @routes.options("/{id}", status_code=204, response_class=Response)
+    async def options_of_session(id: str) -> Response:
+        """What can be done with a session."""
+        return Response(status_code=204, headers={"Allow": SESSION_METHODS, "Accept-Patch": FRAGMENT})
+
+    @routes.api_route("/{id}", methods=["GET", "HEAD", "PUT", "POST"], include_in_schema=False)
+    async def only_these(id: str) -> Response:
+        """Kept free for later versions of WHIP and WHEP."""
+        raise HTTPException(
+            405,
+            f"this is a {what}: PATCH adds candidates or restarts ICE, DELETE ends it; {posts} is posted one level up",
+            {"Allow": SESSION_METHODS},
+        )
 
 
 def first_settings(text: str | None) -> dict[str, Any]:
@@ -169,8 +234,13 @@ async def read_sdp(request: Request, limit: OfferLimit) -> str:
 
 
 def answered(request: Request, id: str, answer: str) -> Response:
-    """201 with the answer, where to end it, and the ICE servers."""
-    response = Response(answer, 201, {"Location": f"{request.url.path.rstrip('/')}/{id}"}, SDP)
+    """201 with the answer, where to end it, its ICE session (ETag), and the ICE servers."""
+    headers = {"Location": f"{request.url.path.rstrip('/')}/{id}", "Accept-Patch": FRAGMENT}
+    sessions: Sessions = request.app.state.sessions
+    peer = sessions.peer(id)
+    if peer is not None:
+        headers["ETag"] = f'"{peer.ice_tag}"'
+    response = Response(answer, 201, headers, SDP)
     return _with_links(response, request)
 
 

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+import av
+import cv2
 from pydantic import BaseModel
 
 from engines.base import EngineError
@@ -46,6 +48,7 @@ def run(command: Callable[[], None]) -> int:
     Returns:
         The exit status: 0, 1 after a refusal, or 3 when nothing was edited.
     """
+    quiet_libraries()
     try:
         command()
     except SettingsError as error:
@@ -59,6 +62,12 @@ def run(command: Callable[[], None]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def quiet_libraries() -> None:
+    """Keep OpenCV's and FFmpeg's own messages from the terminal: what matters is said in our words."""
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    av.logging.set_level(av.logging.PANIC)
 
 
 def add_settings(parser: argparse.ArgumentParser, leave_out: Collection[str] = ()) -> None:

@@ -9,15 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from engines.batching import belong_to, session
 from models.arrays import Image
 from models.face.segmenter import Segmenter
-from stream.badge import draw_badge
 from stream.face_edit import FaceEdit, FrameContext, Tools
 from stream.fallback import Fallback
 from stream.flow import PointFlow
 from stream.frame import Drawn, Face, Frame, Output, Region, Trace
+from stream.label import Label
 from stream.load import LEVELS, Level, Quality
 from stream.look import Layer, Look
 from stream.mark.kinds import kinds_of
-from stream.mark.painter import EditedFace, MarkPainter, mean_reading
+from stream.mark.painter import EditedFace, MarkPainter
 from stream.mark.payload import Statement
 from stream.selection import Selection
 from stream.tracking import Tracker
@@ -57,7 +57,8 @@ class Pipeline:
         self._tracker = tracker
         self._select = Selection()
         self._fallback = Fallback()
-        self._mark = MarkPainter()
+        self._label = Label()
+        self._mark = MarkPainter(tracker.landmarks)
         self._operator = operator
         self._faces: dict[tuple[int, int], FaceEdit] = {}  # by the face's id and the layer's place
         self._quality, self._quality_of = Quality(), tuple[str, ...]()
@@ -78,6 +79,9 @@ class Pipeline:
             self._faces.clear()
             self._mark.forget()
             return Output(frame.image, (), frozenset(), (), trace)
+        if not look.active and settings.faces != "locked":
+            self._faces.clear()  # nobody asks where the faces are: no network runs
+            return Output(frame.image, (), frozenset(), (), trace)
         with session(self._owner):
             with trace.timed("track"):
                 faces, trace.detected = self._tracker(frame.image, frame.time)
@@ -95,7 +99,7 @@ class Pipeline:
         if not edited:
             shown, whole = self._fallback(frame.image, settings, trace)
             return Output(shown, faces, frozenset(), whole, trace)
-        badge = draw_badge(out) if settings.badge else None
+        badge = self._label.draw(out, settings, frame.time)
         if badge is not None:
             regions.append(badge)
         self._fallback.keep(out, settings)
@@ -148,10 +152,8 @@ class Pipeline:
             self._mark.forget()
         for face in faces:
             if face.id in drawn and face.mesh is not None:
-                mesh = face.mesh
-                if frame.alone:
-                    mesh = mean_reading(frame.image, mesh, self._tracker.landmarks)
-                self._mark.paint(out, EditedFace(face.id, mesh, drawn[face.id]), statement, frame.time)
+                edited = EditedFace(face.id, face.mesh, drawn[face.id], frame.alone)
+                self._mark.paint(out, edited, statement, frame.time)
 
     def _state_of(self, face: Face, place: int, layer: Layer, smoothing: float) -> FaceEdit | None:
         """What is kept of a face under a layer, new if editor or smoothing changed; None if it cannot be cut out."""

@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -21,7 +21,7 @@ from models.face.segmenter import Segmenter
 from stream.look import Layer, Look
 from stream.networks import EngineInfo, EngineSettings, Networks, unusable_backends
 from stream.pipeline import Pipeline
-from stream.settings import Settings, SettingsError, checked
+from stream.settings import Settings, SettingsError, allowed_labels, checked
 from stream.tracking import Tracker
 from stream.video_pipeline import VideoPipeline
 
@@ -32,16 +32,20 @@ SEGMENTER = EMBEDDED / "segmenter.onnx"
 
 
 class RuntimeSettings(EngineSettings):
-    """How networks run, and how faces are found.
+    """How networks run, how faces are found, and what an installation says about its edits.
 
     Attributes:
         pack: face pack of the detector: "embedded", a directory, or the name of one of InsightFace's packs.
         detector_size: side of the detector's input in pixels, a multiple of 32; more finds smaller faces, more slowly.
+        require_label: every edited picture has at least this label, whatever the settings of a stream say.
     """
 
     pack: str = Field("embedded", description="face pack: embedded, a folder, or an InsightFace name")
     detector_size: int = Field(
         320, ge=128, le=1280, multiple_of=32, description="side of the detector's input; more finds smaller faces"
+    )
+    require_label: Literal["off", "badge", "words"] = Field(
+        "off", description="label that every edited picture has at least"
     )
 
 
@@ -50,12 +54,14 @@ class Runtime:
 
     Attributes:
         entries: the catalog, by the editors' names.
+        require_label: the label that every edited picture has at least.
         networks: the engines.
         segmenter: reads the masks of crops.
     """
 
     def __init__(self, settings: RuntimeSettings, entries: Mapping[str, Entry] = catalog.ENTRIES) -> None:
         self.entries = entries
+        self.require_label = settings.require_label
         self.networks = Networks(settings)
         self._loading = threading.RLock()  # held for seconds
         self._editors: dict[str, AnyEditor] = {}
@@ -150,7 +156,7 @@ class Runtime:
         merged: dict[str, Any] = {**current.model_dump(), **patch}
         if "controls" not in patch and merged["editor"] != current.editor:
             merged["controls"] = {}
-        new = checked(Settings, merged)
+        new = self._labelled(checked(Settings, merged), asked="label" in patch)
         if new.editor not in self.entries:
             raise SettingsError("editor", "there is no such editor", sorted(self.entries))
         entry = self.entries[new.editor]
@@ -159,6 +165,15 @@ class Runtime:
         controls = checked(self.controls_model(new.editor), new.controls, "controls.")
         self._check_photo(new.editor, getattr(controls, "photo", ""))
         return new.model_copy(update={"controls": controls.model_dump(mode="json")}), controls
+
+    def _labelled(self, settings: Settings, *, asked: bool) -> Settings:
+        """The settings with the label that this installation requires, where they do not name one."""
+        allowed = allowed_labels(self.require_label)
+        if settings.label in allowed:
+            return settings
+        if asked:
+            raise SettingsError("label", "edited pictures are labelled here", list(allowed))
+        return settings.model_copy(update={"label": allowed[0]})
 
     def _check_photo(self, name: str, photo: str) -> None:
         if photo:

@@ -65,7 +65,9 @@ class Settings(BaseModel):
         smoothing: 0 (none) to 1 (strong); how much the crop and the latent are steadied over time.
         mark: write an invisible mark into edited faces, from which `python -m stream.mark detect` reads that they are
             edited.
-        badge: draw a small visible mark that the picture is edited.
+        label: draw a visible sign that the picture is edited: "badge" the letters AI, "words" AI modified.
+        label_corner: where it stands.
+        label_when: "intervals" shows it for the first 5 s and then for 5 s of every 60; "always" all the time.
         quality: "auto" leaves out work that the machine has no time for (`stream.load`), in live streams only;
             "full" never does, and drops frames instead.
     """
@@ -114,12 +116,52 @@ class Settings(BaseModel):
         title="Mark in the picture",
         description="Edited faces carry an invisible mark, so that anyone can find out that they are edited.",
     )
-    badge: bool = Field(False, title="Mark the picture as edited")
+    label: Literal["off", "badge", "words"] = Field(
+        "off",
+        title="Label",
+        description="A sign in edited pictures that everybody sees.",
+        json_schema_extra=_choices(
+            Choice("off", "Off"),
+            Choice("badge", "AI"),
+            Choice("words", "AI modified"),
+        ),
+    )
+    label_corner: Literal["lower left", "lower right", "upper left", "upper right"] = Field(
+        "lower left", title="Corner of the label", description="Where the label stands."
+    )
+    label_when: Literal["intervals", "always"] = Field(
+        "intervals",
+        title="Label shown",
+        json_schema_extra=_choices(
+            Choice("intervals", "At intervals", "For the first 5 seconds, and then for 5 seconds of every minute."),
+            Choice("always", "Always"),
+        ),
+    )
     quality: Literal["auto", "full"] = Field(
         "auto",
         title="Quality",
         description="Auto edits less often when the server cannot keep up; full drops frames instead.",
     )
+
+
+LABELS = ("off", "badge", "words")
+"""Labels, from the one that says nothing to the one that says most."""
+
+
+def settings_schema(require_label: str = "off") -> dict[str, Any]:
+    """JSON schema of `Settings` where every edited picture has at least this label: what says less is left out."""
+    schema = Settings.model_json_schema()
+    allowed = allowed_labels(require_label)
+    label = schema["properties"]["label"]
+    label["enum"] = list(allowed)
+    label["oneOf"] = [choice for choice in label["oneOf"] if choice["const"] in allowed]
+    label["default"] = allowed[0]
+    return schema
+
+
+def allowed_labels(required: str) -> tuple[str, ...]:
+    """The labels that say at least as much as the required one."""
+    return LABELS[LABELS.index(required) :]
 
 
 def checked(model: type[S], values: Mapping[str, Any], prefix: str = "") -> S:

@@ -74,7 +74,10 @@ function takeTokenFromAddress() {
 }
 
 function listenToSession() {
-  session.on("state", ({ name, facts }) => view.showState(name, facts));
+  session.on("state", ({ name, facts }) => {
+    view.showState(name, facts);
+    if (["start", "closed", "idle", "refused"].includes(name)) picture.stop();
+  });
   session.on("known", begin);
   session.on("live", () => {
     view.goLive();
@@ -132,6 +135,7 @@ function listenToUser() {
     snapshot: () => picture.snapshot(),
     strip: showLifespan,
     record: () => picture.toggleRecording(),
+    "recording-pause": () => picture.togglePause(),
     float: () => picture.toggleFloat(),
     fullscreen: () => picture.toggleFullscreen(),
     readout: () => view.openStats(),

@@ -1,7 +1,7 @@
 // Camera and sound: which camera, how large, with a microphone or not, and the output for OBS.
 
 import { listCameras } from "./camera.js";
-import { byId, make } from "./dom.js";
+import { byId, checkRadio, make, onRadio } from "./dom.js";
 import { tabValue } from "./storage.js";
 
 /**
@@ -46,6 +46,7 @@ export class Devices {
       this.#showOutput();
       onOutput();
     });
+    onRadio(byId("record-what"), (record) => page.prefer({ record }));
     this.#address.addEventListener("focus", () => this.#address.select());
     byId("output-copy").addEventListener("click", () => {
       navigator.clipboard.writeText(this.#address.value).then(
@@ -59,6 +60,7 @@ export class Devices {
   show() {
     this.#resolution.value = this.#page.preferences.resolution;
     this.#sound.checked = this.#page.preferences.sound;
+    checkRadio(byId("record-what"), this.#page.preferences.record);
     this.#showOutput();
   }
 

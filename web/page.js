@@ -40,6 +40,7 @@ import { remember, remembered } from "./storage.js";
  * @property {string} device id of the camera, "" for the default one.
  * @property {string} resolution such as "640x480".
  * @property {boolean} sound
+ * @property {string} record what a recording shows: "edited", "split" or "both".
  * @property {string} output name under which this session can be watched, "" for none; only who knows it can.
  */
 
@@ -71,8 +72,8 @@ export class Page {
   #looks;
 
   constructor() {
-    const { mirror = true, device = "", resolution = "640x480", sound = false, output = "", controls } = remembered();
-    this.preferences = { mirror, device, resolution, sound, output };
+    const { mirror = true, device = "", resolution = "640x480", sound = false, output = "", record = "edited", controls } = remembered();
+    this.preferences = { mirror, device, resolution, sound, record, output };
     this.#looks = Object.fromEntries(Object.entries(controls ?? {}).map(([editor, look]) => [editor, withoutPhoto(look)]));
   }
 

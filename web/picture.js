@@ -5,7 +5,9 @@ import { setUpCompare } from "./compare.js";
 import { byId } from "./dom.js";
 import { setUpFaces } from "./faces.js";
 import { Overlay } from "./overlay.js";
-import { Recorder, takeSnapshot } from "./recorder.js";
+import { takeSnapshot } from "./recorder.js";
+import { Recording } from "./recording.js";
+import { errorWords, size } from "./words.js";
 
 /**
  * @import { OverlayMessage } from "./overlay.js"
@@ -23,10 +25,19 @@ export class Picture {
   #capture = ["snapshot", "strip", "record", "float"].map((id) => byId(id, HTMLButtonElement));
   #meter = new DelayMeter(this.camera, this.edited);
   #before = new BeforeView(this.camera, this.edited, this.#canvas, this.#meter);
-  #recorder = new Recorder((name) => {
-    this.showRecording();
-    this.#toast(name ? `Saved ${name}` : "Nothing was recorded.");
-  });
+  #recording = new Recording(
+    { camera: this.camera, edited: this.edited, before: this.#canvas, split: () => this.compare.split },
+    {
+      onFile: (name) => {
+        const goesOn = this.#recording.running ? " The recording goes on in another file." : "";
+        this.#toast(name ? `Saved ${name}.${goesOn}` : "Nothing was recorded.");
+      },
+      onChange: () => {
+        this.showRecording();
+        this.#runBefore();
+      },
+    },
+  );
   /** @type {Page} */
   #page;
   /** @type {(text: string) => void} */
@@ -62,10 +73,17 @@ export class Picture {
     for (const tool of this.#capture) tool.disabled = false;
     this.#meter.start();
     this.#runBefore();
+    this.#recording.goOn();
   }
 
+  /** The user has stopped, or the server has: the recording ends as well. */
+  stop() {
+    this.#recording.stop();
+  }
+
+  /** The session is gone, for now. */
   end() {
-    this.#recorder.stop();
+    this.#recording.interrupt();
     this.#meter.stop();
     this.#before.run(false);
     this.faces.show([], { mirror: false, locked: null });
@@ -138,26 +156,35 @@ export class Picture {
   }
 
   toggleRecording() {
-    const { srcObject, videoWidth, videoHeight } = this.edited;
-    if (this.#recorder.running) this.#recorder.stop();
-    else if (this.#page.live && srcObject instanceof MediaStream && !this.#recorder.start(srcObject, videoWidth, videoHeight)) {
-      this.#toast("This browser cannot record video.");
+    if (this.#recording.running) return this.#recording.stop();
+    if (!this.#page.live) return;
+    const what = /** @type {import("./recording.js").What} */ (this.#page.preferences.record);
+    try {
+      this.#recording.start(what);
+    } catch (error) {
+      this.#toast(errorWords(error));
     }
-    this.showRecording();
+  }
+
+  togglePause() {
+    if (this.#recording.running) this.#recording.togglePause();
   }
 
   showRecording() {
-    const { running } = this.#recorder;
-    const seconds = Math.floor(this.#recorder.seconds);
+    const { running, paused } = this.#recording;
+    const seconds = Math.floor(this.#recording.seconds);
     byId("record").setAttribute("aria-pressed", String(running));
     byId("record-label").textContent = running ? "Stop" : "Record";
     byId("recording").hidden = !running;
+    byId("recording").classList.toggle("paused", paused);
     byId("recording-time").textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+    byId("recording-size").textContent = this.#recording.bytes > 10_000 ? size(this.#recording.bytes) : "";
+    byId("recording-pause").textContent = paused ? "Go on" : "Pause";
   }
 
   /** Let the time of a recording run on. */
   tick() {
-    if (this.#recorder.running) this.showRecording();
+    if (this.#recording.running) this.showRecording();
   }
 
   /** Keep the edited video in a small window on top of all others, or take it back. */
@@ -178,6 +205,6 @@ export class Picture {
   }
 
   #runBefore() {
-    this.#before.run(this.#page.live && this.compare.view !== "edited");
+    this.#before.run(this.#page.live && (this.compare.view !== "edited" || this.#recording.needsBefore));
   }
 }

@@ -2,6 +2,7 @@
 
 import { blobOf, contextOf } from "./dom.js";
 import { save } from "./save.js";
+import { seekable } from "./webm.js";
 
 // Container, video and audio, best first: MP4 opens everywhere; WebM where the browser cannot write MP4.
 const FORMATS = [
@@ -34,54 +35,73 @@ export async function takeSnapshot(edited, before) {
   return save(await blobOf(canvas, "image/png"), "png");
 }
 
-/** Records a stream; it ends when it is stopped or when the stream does, and is saved either way. */
+/** Records one file: a stream whose pictures keep their size. */
 export class Recorder {
-  /** @type {MediaRecorder|null} */
-  #recorder = null;
-  #startedAt = 0;
-
-  /** @param {(name: string|null) => void} onEnd called with the file's name, or null when nothing was recorded. */
-  constructor(onEnd) {
-    this.onEnd = onEnd;
-  }
-
-  get running() {
-    return this.#recorder !== null;
-  }
-
-  get seconds() {
-    return this.running ? (performance.now() - this.#startedAt) / 1000 : 0;
-  }
+  /** @type {MediaRecorder} */
+  #recorder;
+  /** @type {Blob[]} */
+  #chunks = [];
+  #bytes = 0;
+  #recordedMs = 0;
+  #since = performance.now();
 
   /**
    * @param {MediaStream} stream
    * @param {number} width
    * @param {number} height
-   * @returns {boolean} false when this browser cannot record.
+   * @param {(name: string|null) => void} onEnd called with the file's name, or null when nothing was recorded.
+   * @throws {Error} this browser cannot record.
    */
-  start(stream, width, height) {
+  constructor(stream, width, height, onEnd) {
     const mimeType = recordable(stream.getAudioTracks().length > 0);
-    if (!mimeType) return false;
+    if (!mimeType) throw new Error("This browser cannot record video.");
     const videoBitsPerSecond = Math.round(width * height * 30 * BITS_PER_PIXEL);
-    const recorder = new MediaRecorder(stream, { mimeType, videoBitsPerSecond });
-    /** @type {Blob[]} */
-    const chunks = [];
-    recorder.addEventListener("dataavailable", ({ data }) => {
-      if (data.size) chunks.push(data);
+    this.#recorder = new MediaRecorder(stream, { mimeType, videoBitsPerSecond });
+    this.#recorder.addEventListener("dataavailable", ({ data }) => {
+      this.#bytes += data.size;
+      if (data.size) this.#chunks.push(data);
     });
-    recorder.addEventListener("stop", () => {
-      this.#recorder = null;
-      const extension = mimeType.startsWith("video/mp4") ? "mp4" : "webm";
-      this.onEnd(chunks.length ? save(new Blob(chunks, { type: mimeType.split(";")[0] }), extension) : null);
+    this.#recorder.addEventListener("stop", async () => {
+      if (this.#chunks.length === 0) return onEnd(null);
+      const type = mimeType.split(";")[0];
+      const file = new Blob(this.#chunks, { type });
+      this.#chunks = [];
+      onEnd(type === "video/mp4" ? save(file, "mp4") : save(await seekable(file), "webm"));
     });
-    recorder.start(CHUNK_MS);
-    this.#recorder = recorder;
-    this.#startedAt = performance.now();
-    return true;
+    this.#recorder.start(CHUNK_MS);
   }
 
+  get paused() {
+    return this.#recorder.state === "paused";
+  }
+
+  /** Recorded so far, without pauses. */
+  get seconds() {
+    return (this.#recordedMs + (this.#recorder.state === "recording" ? performance.now() - this.#since : 0)) / 1000;
+  }
+
+  get bytes() {
+    return this.#bytes;
+  }
+
+  togglePause() {
+    if (this.#recorder.state === "recording") {
+      this.#count();
+      this.#recorder.pause();
+    } else if (this.paused) {
+      this.#since = performance.now();
+      this.#recorder.resume();
+    }
+  }
+
+  /** End the file; it is saved. */
   stop() {
-    if (this.#recorder?.state === "recording") this.#recorder.stop();
+    if (this.#recorder.state === "recording") this.#count();
+    if (this.#recorder.state !== "inactive") this.#recorder.stop();
+  }
+
+  #count() {
+    this.#recordedMs += performance.now() - this.#since;
   }
 }
 

@@ -20,19 +20,12 @@ from engines.base import Engine
 from models.arrays import Floats, Image, Latent
 from models.crops import CropSpec
 from models.editor import Controls, Crop, Edit, Editor
-from models.embedded.ageing import Ageing
 from models.embedded.attributes import READER, read_attributes, read_tables
 from models.embedded.control import Control, Pack, Reading, Way
 from models.embedded.controls import find_controls
-from models.embedded.controls.age import Age
-from models.embedded.controls.bald import Bald
-from models.embedded.controls.hair_grey import HairGrey
-from models.embedded.controls.smile import SmileControl
 from models.embedded.latent import EmbeddedLatent
 from models.embedded.pigment import hair_look
 from models.embedded.scalp import ScalpModel, skin_tone
-from models.embedded.skin import Skin
-from models.embedded.smile import Smile
 from models.embedded.strands import LOOK_LENGTH, measure_light
 from models.face.canvas import NECK_NODES, Canvas, covered
 from models.face.imaging import LOG_OFFSET
@@ -49,7 +42,7 @@ EmbeddedControls: Any = controls_model(find_controls())
 """Age, baldness, grey hair, a smile: whatever `models.embedded.controls` holds."""
 
 
-class ControlledEditor(Editor[Any]):
+class EmbeddedEditor(Editor[Any]):
     """An editor made of controls.
 
     Args:
@@ -157,26 +150,7 @@ class ControlledEditor(Editor[Any]):
         return self._space.fit(crop.mesh)
 
 
-class EmbeddedEditor(ControlledEditor):
-    """The embedded editor of given parts, for those who replace one; `load` takes them from the pack."""
-
-    def __init__(
-        self,
-        reader: Engine,
-        ager: Engine,
-        *,
-        space: FaceSpace,
-        canvas: Canvas,
-        ageing: Ageing,
-        skin: Skin,
-        smile: Smile,
-        scalp: ScalpModel,
-    ) -> None:
-        controls = (Age(ager, ageing, skin), Bald(scalp), HairGrey(skin), SmileControl(smile))
-        super().__init__(reader, space=space, canvas=canvas, scalp=scalp, controls=controls)
-
-
-def load(load_engine: Callable[[Path], Engine], folder: Path) -> ControlledEditor:
+def load(load_engine: Callable[[Path], Engine], folder: Path) -> EmbeddedEditor:
     """Load the editor.
 
     Args:
@@ -190,7 +164,7 @@ def load(load_engine: Callable[[Path], Engine], folder: Path) -> ControlledEdito
     tables = read_tables(folder)
     pack = Pack(tables, lambda name: load_engine(folder / name))
     controls = [control.load(pack) for control in find_controls()]
-    return ControlledEditor(
+    return EmbeddedEditor(
         pack.network(READER),
         space=FaceSpace.from_tables(tables),
         canvas=Canvas.from_tables(tables, *(moves for control in controls for moves in control.reach())),

@@ -1,7 +1,7 @@
 """Hair removal by a network: what it is shown, and how the hair recedes over what it draws.
 
 It is shown a first guess of the head without hair, and what is known around it. The guess is the statistical scalp
-(`models.embedded.hair_removal.scalp_colour`) inside the skull, and outside of it the backdrop, filled from backdrop
+(`models.embedded.bare_head.scalp_colour`) inside the skull, and outside of it the backdrop, filled from backdrop
 alone. Training and the editor share this module, so that both show the same.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from engines.base import Engine
 from models.arrays import Floats, Image
-from models.embedded.hair_removal import (
+from models.embedded.bare_head import (
     LOSS,
     REMAINING,
     background_behind,
@@ -28,10 +28,16 @@ SIZE = 256
 """Side of the pictures that the network is trained on, pixels. It takes any multiple of 32."""
 REMOVAL = "hair_removal.onnx"
 """The network in the embedded pack: "given" (N, 13, S, S) -> "drawn" (N, 3, S, S), colours as value / 64 - 2."""
-SPREAD = 12
+SPREAD = 15
 """Margin around the hair that is erased, crop pixels."""
-COVER = 1
+COVER = 4
 """Margin around the hair that is hidden from the network, crop pixels."""
+FAINT = 1.8
+"""Factor of the hair probability: what may be hair is removed too."""
+STRANGE = (30.0, 70.0)
+"""Differences between picture and drawing, 0..255, over which a place beside the hair counts as hair itself."""
+MOST_ADDED = 80.0
+"""Largest correction of a drawing, 0..255."""
 LAST_HAIR = 0.9
 """Where in the order of loss hair goes that hangs beside or below the head."""
 CHANNELS = 13
@@ -78,7 +84,7 @@ def network_input(
     size = len(image)
     side = size // COARSE
     coarse = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32)
-    gone = cv2.resize(erased, (side, side), interpolation=cv2.INTER_AREA)
+    gone = cv2.resize(hidden, (side, side), interpolation=cv2.INTER_AREA)
     body = cv2.resize(person, (side, side), interpolation=cv2.INTER_AREA)
     scalp = scalp_colour(model, coarse, hair=gone, head=head, light=light, skin=skin)
     backdrop = background_behind(coarse, gone, body, head.distance)
@@ -108,6 +114,41 @@ def erase(hair: Floats, spread: int) -> Floats:
     """How far each pixel is erased, (H, W) float32 in 0..1: hair and `spread` pixels around it."""
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * spread + 1, 2 * spread + 1))
     return smoothstep(cv2.GaussianBlur(cv2.dilate(hair, kernel), (0, 0), 1.2), 0.1, 0.5)
+
+
+def continuation(
+    image: Image, drawn: Floats, guess: Floats, *, erased: Floats, hidden: Floats, distance: Floats
+) -> Floats:
+    """What is added to a drawing so that it goes on from what is seen beside the hair, without a seam.
+
+    Where the picture is seen and drawn anew, the broad difference between both is known. It is continued under the
+    hair: skin's over the scalp, the backdrop's over the backdrop.
+
+    Args:
+        image: (S, S, 3) uint8 RGB crop.
+        drawn: (S, S, 3) float32 RGB, 0..255.
+        guess: (S, S, 3) float32 RGB, 0..255, the first guess.
+        erased: (S, S) float32 in 0..1, drawn anew.
+        hidden: (S, S) float32 in 0..1, not seen.
+        distance: (S / 4, S / 4) float32, signed distance to the skull, crop pixels.
+
+    Returns:
+        (S, S, 3) float32 RGB.
+    """
+    size = distance.shape[::-1]
+    away = cv2.resize(image - drawn, size, interpolation=cv2.INTER_AREA)
+    covered = cv2.resize(cv2.dilate(hidden, np.ones((3, 3), np.uint8)), size, interpolation=cv2.INTER_AREA)
+    seen = smoothstep(cv2.resize(erased, size, interpolation=cv2.INTER_AREA), 0.3, 0.9) * (
+        1 - smoothstep(covered, 0, 0.1)
+    )
+    # a strand that is left there differs much from what is drawn instead of it, and from the guess
+    unlike = np.abs(cv2.resize(image - guess, size, interpolation=cv2.INTER_AREA)).max(2)
+    odd = np.minimum(np.abs(away).max(2), unlike)
+    seen *= 1 - smoothstep(odd, *STRANGE)
+    inside = smoothstep(distance, -3, 3)
+    filled = [fill(away, np.asarray(seen * part, np.float32)) for part in (inside, 1 - inside)]
+    added = filled[1] + inside[..., None] * (filled[0] - filled[1])
+    return enlarge(np.asarray(np.clip(added, -MOST_ADDED, MOST_ADDED), np.float32), (len(image), len(image)))
 
 
 def draw_without_hair(
@@ -142,7 +183,7 @@ def draw_without_hair(
     side = len(image) // COARSE
     coarse_hair = cv2.resize(hair, (side, side), interpolation=cv2.INTER_AREA)
     own = own_hair(coarse_hair, head)
-    own_here = enlarge(hair, full) * enlarge(own, full)
+    own_here = np.minimum(FAINT * enlarge(hair, full) * enlarge(own, full), np.float32(1))
     erased, hidden = erase(own_here, SPREAD), erase(own_here, COVER)
     if not erased.any():
         return np.zeros_like(image), np.zeros(full, np.float32)
@@ -157,7 +198,10 @@ def draw_without_hair(
         skin=skin,
     )
     drawn = network.run({"given": given[None]})["drawn"][0]
-    picture = np.clip((drawn.transpose(1, 2, 0) + 2) * GREY_LEVELS + 0.5, 0, 255).astype(np.uint8)
+    colours = np.asarray((drawn.transpose(1, 2, 0) + 2) * GREY_LEVELS, np.float32)
+    guess = (given[GUESS].transpose(1, 2, 0) + 2) * GREY_LEVELS
+    colours += continuation(image, colours, guess, erased=erased, hidden=hidden, distance=head.distance)
+    picture = np.clip(colours + 0.5, 0, 255).astype(np.uint8)
     if amount >= 1:
         return picture, erased
     order = loss_order(head)

@@ -23,7 +23,9 @@ def entries() -> tuple[Entry, ...]:
             "Ships with Latentcam and runs on a plain CPU.",
             controls=lambda: editor.EmbeddedControls,
             load=lambda load_engine: editor.load(load_engine, EMBEDDED),
-            weights=_files("editor_reader.onnx", "editor_ager.onnx", "editor_tables.npz", "segmenter.onnx"),
+            weights=_files(
+                "editor_reader.onnx", "editor_ager.onnx", "hair_removal.onnx", "editor_tables.npz", "segmenter.onnx"
+            ),
             presets=(
                 Preset("20 years older", {"age": "+20"}),
                 Preset("20 years younger", {"age": "-20"}),

@@ -6,7 +6,7 @@ import sys
 
 from models.parts import run_part
 
-PARTS = ("tracker", "flicker")
+PARTS = ("tracker", "flicker", "mark")
 
 
 def main(argv: list[str]) -> int:

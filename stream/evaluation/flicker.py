@@ -118,7 +118,15 @@ class ClipReader:
                 yield run
 
 
-def flicker(run: list[Seen], tracker: Tracker, editor: AnyEditor, segmenter: Segmenter, controls: Controls) -> float:
+def flicker(
+    run: list[Seen],
+    tracker: Tracker,
+    editor: AnyEditor,
+    segmenter: Segmenter,
+    controls: Controls,
+    *,
+    mark: bool = True,
+) -> float:
     """Mean flow-compensated frame difference where the edit changed anything, edited over camera.
 
     Args:
@@ -127,9 +135,10 @@ def flicker(run: list[Seen], tracker: Tracker, editor: AnyEditor, segmenter: Seg
         editor: what edits.
         segmenter: reads the masks.
         controls: what the editor shall do.
+        mark: whether edited faces are marked, as they are by default.
     """
     pipeline = Pipeline(tracker, segmenter)
-    look = Look(Settings(faces="largest"), (Layer(editor.name, editor, controls),))
+    look = Look(Settings(faces="largest", mark=mark), (Layer(editor.name, editor, controls),))
     shown = [pipeline.process(seen.frame, look).image for seen in run][WARM:]
     measured = run[WARM:]
     quad = quad_of(measured[0].faces[0], editor.crop)

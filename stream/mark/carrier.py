@@ -5,7 +5,7 @@ window, Princen and Bradley 1986) along both axes. It is orthonormal, and its fu
 their ends: they show no edges and stay on the skin. Coefficients of medium frequency that lie on skin are dealt out to
 `PATTERNS` groups. A group's projection is the sum of its coefficients with fixed signs, divided by the square root of
 their number; one bit is written into it by quantisation index modulation (Chen and Wornell 2001), see
-`stream.mark.square`. The first `SYNC` groups always carry 0: they show whether, and in which geometry, there is a mark.
+`stream.mark.square`. The first `SYNC` groups always carry the same bits: they show whether there is a mark.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SIDE = 96
 BLOCK = 8
 """Bands of the transform, and pixels from one of its functions to the next."""
 SYNC = 32
-"""Groups that carry a known 0."""
+"""Groups that carry a known bit, an even number."""
 PATTERNS = SYNC + CODE_BITS
 BAND = (0.08, 0.25)
 """Spatial frequencies that carry the mark, cycles per pixel: features hold lower ones, codecs drop higher ones."""
@@ -43,12 +43,15 @@ class Carrier(NamedTuple):
         transform: (SIDE, SIDE) float32, orthonormal: the coefficients of x are transform @ x @ transform.T.
         where: (PATTERNS, N) int64, positions in the raveled (SIDE, SIDE) coefficients.
         signs: (PATTERNS, N) float32, 1 or -1 over the square root of N.
+        scramble: (PATTERNS,) uint8, added to the bits: 0 or 1, as often as each other in the first `SYNC`. The
+            projections of a blurred face are all near 0, and would look like the lattice of all zeros.
         energy: (SIDE, SIDE) float32, share of the mark's energy at each pixel; it sums to 1.
     """
 
     transform: Floats
     where: NDArray[np.int64]
     signs: Floats
+    scramble: NDArray[np.uint8]
     energy: Floats
 
 
@@ -68,10 +71,11 @@ def carrier() -> Carrier:
     each = len(found) // PATTERNS
     where = rng.permutation(found)[: each * PATTERNS].reshape(PATTERNS, each)
     signs = rng.choice(np.array([-1, 1], np.float32), where.shape) / np.sqrt(np.float32(each))
+    scramble = np.concatenate([rng.permutation(np.arange(SYNC) % 2), rng.integers(0, 2, CODE_BITS)]).astype(np.uint8)
     used = np.zeros(SIDE * SIDE, np.float32)
     used[where.ravel()] = 1
     energy = power.T @ used.reshape(SIDE, SIDE) @ power
-    return Carrier(transform, where, signs, energy / energy.sum())
+    return Carrier(transform, where, signs, scramble, energy / energy.sum())
 
 
 def lapped_transform() -> Floats:

@@ -1,4 +1,4 @@
-"""Reads the mark out of pictures and videos of any origin: tracks faces as the filter does, adds up, decodes."""
+"""Reads the mark out of pictures and videos: tracks faces as the filter does, unwraps, adds up, decodes."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from models.face.detector import Detector
 from models.face.landmarks import Landmarks
 from stream.frame import Frame
 from stream.mark.geometry import unwrap, window_of
-from stream.mark.painter import readings
+from stream.mark.painter import SPREAD, readings, settle
 from stream.mark.payload import Statement
 from stream.mark.square import NOTHING, Evidence, Verdict
 from stream.tracking import Tracker
 
 PASSES = 3
 """Readings of the landmarks of a single picture before it is unwrapped, as in `stream.photos`."""
-DIVERSE = 24
-"""Further readings of a single picture, each in a region a little beside the others."""
+SPREADS = ((0.004, 30), (SPREAD, 16))
+"""Deviations of the regions in which a single picture is read again, shares of the face's size, and how often."""
 WINDOW = 150
 """Frames of one face that are decoded together; a longer video is decoded in parts, and as a whole."""
 LONGEST_SIDE = 1920
@@ -39,12 +39,14 @@ class Found:
         start: seconds, of the first frame of the first window that says this.
         end: seconds, of the last one.
         windows: how many said it.
+        mirrored: whether the picture is a mirror image of the marked one.
     """
 
     verdict: Verdict
     start: float
     end: float
     windows: int
+    mirrored: bool = False
 
 
 @dataclass(slots=True)
@@ -67,7 +69,7 @@ class Reading:
     found: dict[Statement, Found] = field(default_factory=dict)
     best: Verdict = NOTHING
 
-    def take(self, verdict: Verdict, start: float, end: float) -> None:
+    def take(self, verdict: Verdict, start: float, end: float, *, mirrored: bool = False) -> None:
         """Note the verdict of a window."""
         self.decoded += 1
         if verdict.score > self.best.score:
@@ -76,12 +78,11 @@ class Reading:
             return
         known = self.found.get(verdict.statement)
         if known is None:
-            self.found[verdict.statement] = Found(verdict, start, end, 1)
+            self.found[verdict.statement] = Found(verdict, start, end, 1, mirrored)
         else:
             better = verdict if verdict.score > known.verdict.score else known.verdict
-            self.found[verdict.statement] = Found(
-                better, min(known.start, start), max(known.end, end), known.windows + 1
-            )
+            start, end = min(known.start, start), max(known.end, end)
+            self.found[verdict.statement] = Found(better, start, end, known.windows + 1, known.mirrored)
 
 
 @dataclass(slots=True)
@@ -115,66 +116,50 @@ class Reader:
             image: (H, W, 3) uint8 BGR.
         """
         image = _shrunk(image)
-        tracker, reading = self.tracker(), Reading(frames=1)
-        for attempt in range(PASSES):
-            faces, _ = tracker(image, attempt / 30)
-        reading.with_face, reading.faces = int(bool(faces)), len(faces)
-        for face in faces[:MOST_FACES]:
-            if face.mesh is not None:
-                reading.take(self._of_still(image, face.mesh), 0.0, 0.0)
+        reading = Reading(frames=1)
+        for mirrored in (False, True):
+            view = np.ascontiguousarray(image[:, ::-1]) if mirrored else image
+            tracker = self.tracker()
+            for attempt in range(PASSES):
+                faces, _ = tracker(view, attempt / 30)
+            reading.with_face = max(reading.with_face, int(bool(faces)))
+            reading.faces = max(reading.faces, len(faces))
+            for face in faces[:MOST_FACES]:
+                if face.mesh is not None:
+                    reading.take(self._of_still(view, face.mesh), 0.0, 0.0, mirrored=mirrored)
+            if reading.found:
+                break
         return reading
 
     def video(self, frames: Iterable[Frame]) -> Reading:
-        """Read the frames of a video, in order.
+        """Read the frames of a video, in order, as they are and in the mirror.
 
         Args:
             frames: pictures and their times.
         """
-        tracker, reading = self.tracker(), Reading()
-        followed: dict[int, _Followed] = {}
-        pooled = Evidence()
+        reading = Reading()
+        followers = [_Follower(self.tracker(), reading, mirrored=mirrored) for mirrored in (False, True)]
         for frame in frames:
             image = _shrunk(frame.image)
-            faces, _ = tracker(image, frame.time)
             reading.frames += 1
-            reading.with_face += bool(faces)
-            for face in faces[:MOST_FACES]:
-                window = None if face.mesh is None else window_of(face.mesh, image.shape)
-                if window is None:
-                    continue
-                one = followed.get(face.id)
-                if one is None:
-                    one = followed[face.id] = _Followed(Evidence(), Evidence(), frame.time, frame.time, frame.time)
-                if one.window.faces == 0:
-                    one.since = frame.time
-                one.window.add(unwrap(image, window))
-                one.last = frame.time
-                if one.window.faces >= WINDOW:
-                    self._close_window(one, reading)
-        for one in followed.values():
-            whole = one.whole.faces > 0
-            if one.window.faces:
-                self._close_window(one, reading)
-            if whole:
-                reading.take(one.whole.verdict(), one.first, one.last)
-            pooled.merge(one.whole)
-        if len(followed) > 1 and not reading.found:
-            times = [time for one in followed.values() for time in (one.first, one.last)]
-            reading.take(pooled.verdict(), min(times), max(times))
-        reading.faces = len(followed)
+            seen = [follower.add(image, frame.time) for follower in followers]
+            reading.with_face += any(seen)
+        for follower in followers:
+            follower.finish()
+        reading.faces = max(len(follower.followed) for follower in followers)
         return reading
 
-    @staticmethod
-    def _close_window(one: _Followed, reading: Reading) -> None:
-        reading.take(one.window.verdict(), one.since, one.last)
-        one.whole.merge(one.window)
-        one.window = Evidence()
-
     def _of_still(self, image: Image, mesh: Floats) -> Verdict:
-        meshes = readings(image, mesh, self._landmarks, DIVERSE)
-        means = [np.mean(meshes[:count], axis=0) for count in (16, 8, 24)]
+        settled = settle(image, mesh, self._landmarks)
+        home = np.mean(settled[2:], axis=0)
+        around = [readings(image, home, self._landmarks, count, spread) for spread, count in SPREADS]
+        candidates = [
+            *settled,
+            *(np.mean(each, axis=0) for each in around),
+            *(mesh for each in around for mesh in each),
+        ]
         best = NOTHING
-        for candidate in (mesh, *means, *meshes):
+        for candidate in candidates:
             window = window_of(np.asarray(candidate, np.float32), image.shape)
             if window is None:
                 continue
@@ -185,6 +170,53 @@ class Reader:
                 return verdict
             best = max(best, verdict, key=lambda one: one.score)
         return best
+
+
+class _Follower:
+    """Follows the faces of a video in one view, and decodes each window of each face."""
+
+    def __init__(self, tracker: Tracker, reading: Reading, *, mirrored: bool) -> None:
+        self._tracker = tracker
+        self._reading = reading
+        self._mirrored = mirrored
+        self.followed: dict[int, _Followed] = {}
+
+    def add(self, image: Image, time: float) -> bool:
+        """Take in a frame; whether it shows a face."""
+        view = np.ascontiguousarray(image[:, ::-1]) if self._mirrored else image
+        faces, _ = self._tracker(view, time)
+        for face in faces[:MOST_FACES]:
+            window = None if face.mesh is None else window_of(face.mesh, view.shape)
+            if window is None:
+                continue
+            one = self.followed.setdefault(face.id, _Followed(Evidence(), Evidence(), time, time, time))
+            if one.window.faces == 0:
+                one.since = time
+            one.window.add(unwrap(view, window))
+            one.last = time
+            if one.window.faces >= WINDOW:
+                self._decode(one)
+        return bool(faces)
+
+    def finish(self) -> None:
+        """Decode what is left, every face as a whole, and all faces together where none of them says anything."""
+        pooled = Evidence()
+        for one in self.followed.values():
+            in_parts = one.whole.faces > 0
+            if one.window.faces:
+                self._decode(one)
+            if in_parts:
+                self._reading.take(one.whole.verdict(), one.first, one.last, mirrored=self._mirrored)
+            pooled.merge(one.whole)
+        if len(self.followed) > 1 and not self._reading.found:
+            start = min(one.first for one in self.followed.values())
+            end = max(one.last for one in self.followed.values())
+            self._reading.take(pooled.verdict(), start, end, mirrored=self._mirrored)
+
+    def _decode(self, one: _Followed) -> None:
+        self._reading.take(one.window.verdict(), one.since, one.last, mirrored=self._mirrored)
+        one.whole.merge(one.window)
+        one.window = Evidence()
 
 
 def _shrunk(image: Image) -> Image:

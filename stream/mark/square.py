@@ -16,7 +16,7 @@ from models.arrays import Floats
 from stream.mark.carrier import PATTERNS, SIDE, SYNC, carrier
 from stream.mark.payload import Bits, Statement, decode, encode
 
-STEP = 21.0
+STEP = 27.0
 """Distance between two lattice points of the same bit, grey levels."""
 HOLD = 0.65
 """Share of a step by which skin moves before a projection takes another lattice point; without it the mark flickers."""
@@ -61,8 +61,8 @@ class Written(NamedTuple):
 
 
 def bits_of(statement: Statement) -> Bits:
-    """The bit of every group, (PATTERNS,) uint8: zeros for synchronisation, then the code word."""
-    return np.concatenate([np.zeros(SYNC, np.uint8), encode(statement)])
+    """The bit of every group, (PATTERNS,) uint8: zeros for synchronisation, then the code word, scrambled."""
+    return np.concatenate([np.zeros(SYNC, np.uint8), encode(statement)]) ^ carrier().scramble
 
 
 def project(luma: Floats) -> Floats:
@@ -123,25 +123,23 @@ class Verdict(NamedTuple):
         score: of the synchronisation, standard deviations of what unmarked pictures give; `sqrt(SYNC)` at most where
             all groups are equally strong.
         agreement: share of the code's bits that were received as the statement has them; 0 without one.
-        mirrored: whether the picture is a mirror image.
         faces: number of unwrapped faces that were looked at.
     """
 
     statement: Statement | None
     score: float
     agreement: float
-    mirrored: bool
     faces: int
 
 
-NOTHING = Verdict(None, 0.0, 0.0, False, 0)
+NOTHING = Verdict(None, 0.0, 0.0, 0)
 
 
 @dataclass(slots=True)
 class Evidence:
     """What unwrapped pictures of one face say, added up: one of each frame, or several readings of one."""
 
-    _sums: Floats = field(default_factory=lambda: np.zeros((2, len(GAINS), PATTERNS), np.float32))
+    _sums: Floats = field(default_factory=lambda: np.zeros((len(GAINS), PATTERNS), np.float32))
     faces: int = 0
 
     def add(self, luma: Floats) -> None:
@@ -151,12 +149,12 @@ class Evidence:
             luma: (96, 96) float32, 0..255.
         """
         phases = np.float32(2 * np.pi / STEP) / np.array(GAINS, np.float32)[:, None]
-        for index, view in enumerate((luma, luma[:, ::-1])):
-            self._sums[index] += np.cos(project(np.ascontiguousarray(view)) * phases)
+        turned = 1 - 2 * carrier().scramble.astype(np.float32)
+        self._sums += np.cos(project(luma) * phases) * turned
         self.faces += 1
 
     def verdict(self) -> Verdict:
-        """Decode in every view and contrast in which the synchronisation shows, the best first.
+        """Decode in every contrast in which the synchronisation shows, the best first.
 
         An unmarked face gives a score of mean 0 and deviation 1 however many frames of it there are, as the score is
         relative to the strength of all groups. A false alarm needs `LEAST_SCORE`, a check sum of 16 bits that fits by
@@ -164,22 +162,16 @@ class Evidence:
         """
         if not self.faces:
             return NOTHING
-        strength = np.sqrt((self._sums**2).mean(2)) + np.float32(1e-6)
-        scores = self._sums[:, :, :SYNC].mean(2) / strength * np.float32(np.sqrt(SYNC))
-        best = NOTHING
-        for place in np.argsort(-scores, axis=None):
-            view, gain = divmod(int(place), len(GAINS))
-            score = float(scores[view, gain])
-            if best.faces == 0:
-                best = Verdict(None, score, 0.0, bool(view), self.faces)
-            if score < LEAST_SCORE:
-                break
-            soft = -self._sums[view, gain, SYNC:] / strength[view, gain]
+        strength = np.sqrt((self._sums**2).mean(1)) + np.float32(1e-6)
+        scores = self._sums[:, :SYNC].mean(1) / strength * np.float32(np.sqrt(SYNC))
+        order = np.argsort(-scores)
+        for gain in order[scores[order] >= LEAST_SCORE]:
+            soft = -self._sums[gain, SYNC:] / strength[gain]
             decoded = decode(soft)
             if decoded.statement is not None:
                 agreement = float(((soft > 0) == (decoded.code == 1)).mean())
-                return Verdict(decoded.statement, score, agreement, bool(view), self.faces)
-        return best
+                return Verdict(decoded.statement, float(scores[gain]), agreement, self.faces)
+        return Verdict(None, float(scores[order[0]]), 0.0, self.faces)
 
     def merge(self, other: Evidence) -> None:
         """Take in what was added to another one."""

@@ -12,7 +12,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, expect
+from playwright.sync_api import Browser, Download, Page, Playwright, expect
 
 from tests.e2e import browser as chromium
 from tests.e2e import fake_camera
@@ -140,6 +140,22 @@ def test_reconnects_after_the_server_restarts(browser: Browser, tmp_path: Path) 
             assert value_of(page, "age") == "75"
             wait_until_edited(page)
             page.close()
+
+
+def test_the_session_goes_on_over_another_network(page: Page, service: Service) -> None:
+    """Chromium restarts ICE, and the server answers a PATCH: no new session is opened."""
+    requests: list[tuple[str, int]] = []
+    page.on("response", lambda response: requests.append((response.request.method, response.status)))
+    go_live(page, service.url)
+    watch(page)
+    opened = requests.count(("POST", 201))
+    with page.expect_response(lambda response: response.request.method == "PATCH") as patched:
+        page.evaluate("dispatchEvent(new Event('online'))")
+    assert patched.value.status == 200
+    assert patched.value.headers["etag"]
+    assert page.evaluate("window.remember(30)"), "frames come after the restart"
+    assert requests.count(("POST", 201)) == opened
+    assert ("DELETE", 200) not in requests
 
 
 def test_full_server_lets_in_when_a_place_is_free(browser: Browser, tmp_path: Path) -> None:
@@ -292,6 +308,59 @@ def test_snapshot_and_recording(page: Page, service: Service, tmp_path: Path) ->
         frames = sum(1 for _ in file.decode(video=0))
     assert kinds == {"video", "audio"}
     assert frames > 1
+
+
+def frames_of(path: Path) -> list[tuple[int, int]]:
+    """The sizes of all pictures of a video."""
+    with av.open(str(path)) as file:
+        assert file.duration
+        return [(frame.width, frame.height) for frame in file.decode(video=0)]
+
+
+def test_a_recording_goes_on_in_another_file(
+    playwright: Playwright, service: Service, clips: Clips, tmp_path: Path
+) -> None:
+    """A change of size ruins an MP4 from there on; a new session, for sound or an output, ended it."""
+    files: list[Path] = []
+    with chromium.launched(playwright, clips("astronaut", 1280, 720)) as browser, fresh_page(browser) as page:
+        go_live(page, service.url)
+        downloads: list[Download] = []
+        page.on("download", lambda download: downloads.append(download))  # noqa: PLW0108  a function of Python
+        page.keyboard.press("r")
+        expect(page.locator("#recording-time")).not_to_have_text(re.compile("^0:0[01]$"))
+        page.locator("#fold-camera").evaluate("(details) => { details.open = true; }")
+        page.locator("#resolution").select_option("1280x720")
+        page.wait_for_function("() => document.getElementById('edited').videoHeight === 720")
+        page.wait_for_timeout(2000)
+        page.locator("label[for=sound]").click()  # a new session, and a third file
+        expect(page.locator("body")).not_to_have_attribute("data-state", "live")
+        expect(page.locator("body")).to_have_attribute("data-state", "live")
+        page.wait_for_timeout(2000)
+        page.get_by_role("button", name="Pause").click()
+        expect(page.get_by_role("button", name="Go on")).to_be_visible()
+        expect(page.locator("#recording-size")).to_contain_text("B")
+        leave = "dispatchEvent(new Event('beforeunload', { cancelable: true }))"
+        assert not page.evaluate(leave), "the browser asks before it is lost"
+        page.locator("#record").click()
+        expect(page.locator("#recording")).to_be_hidden()
+        page.wait_for_timeout(1000)
+        assert page.evaluate(leave)
+        for number, download in enumerate(downloads):
+            files.append(tmp_path / f"{number}.mp4")
+            download.save_as(files[-1])
+    sizes = [frames_of(file) for file in files]
+    assert [set(one) for one in sizes] == [{(640, 480)}, {(1280, 720)}, {(1280, 720)}], "each of one size"
+
+
+def test_both_sides_are_recorded(page: Page, service: Service, tmp_path: Path) -> None:
+    page.add_init_script("localStorage.setItem('latentcam', JSON.stringify({ record: 'both' }))")
+    go_live(page, service.url)
+    page.keyboard.press("r")
+    expect(page.locator("#recording-time")).not_to_have_text(re.compile("^0:0[01]$"))
+    with page.expect_download() as recording:
+        page.keyboard.press("r")
+    recording.value.save_as(tmp_path / "both.mp4")
+    assert set(frames_of(tmp_path / "both.mp4")) == {(1280, 480)}
 
 
 def test_output_view_shows_only_the_video(page: Page, service: Service) -> None:

@@ -147,7 +147,7 @@ async def test_what_cannot_be_watched_is_refused_in_words(serve: Any) -> None:
         both = await server.http.post("/whep?stream=a", content=await server.peer().offer(), headers=SDP)
         assert "recvonly" in both.json()["detail"]
         assert (await server.http.delete("/whep/any")).status_code == 404
-        assert (await server.http.patch("/whep/any")).status_code == 405
+        assert (await server.http.put("/whep/any")).status_code == 405
         assert (await server.http.options("/whep")).headers["accept-post"] == "application/sdp"
 
 

@@ -25,16 +25,17 @@ def parsed(*flags: str) -> argparse.Namespace:
 def test_every_setting_has_a_flag() -> None:
     flags = {
         "--editor": "hair", "--faces": "locked", "--lock": "3", "--lost": "blur", "--smoothing": "0.25",
-        "--quality": "full",
+        "--quality": "full", "--label": "words", "--label-corner": "upper right", "--label-when": "always",
     }  # fmt: skip
     words = [word for pair in flags.items() for word in pair]
-    arguments = parsed("--bypass", "--badge", "--no-mark", "--set", "colour=red", *words)
+    arguments = parsed("--bypass", "--no-mark", "--set", "colour=red", *words)
     settings = checked(Settings, command_line.patch_of(arguments))
     assert settings == Settings(
         editor="hair", controls={"colour": "red"}, bypass=True, faces="locked", lock=3, lost="blur", smoothing=0.25,
-        badge=True, mark=False, quality="full",
+        label="words", label_corner="upper right", label_when="always", mark=False, quality="full",
     )  # fmt: skip
-    assert {flag[2:] for flag in flags} | {"bypass", "badge", "mark", "controls"} == set(Settings.model_fields)
+    named = {flag[2:].replace("-", "_") for flag in flags}
+    assert named | {"bypass", "mark", "controls"} == set(Settings.model_fields)
 
 
 def test_a_flag_that_is_not_given_changes_nothing() -> None:
@@ -44,7 +45,7 @@ def test_a_flag_that_is_not_given_changes_nothing() -> None:
 @pytest.mark.parametrize("module", [files, camera, strip])
 def test_the_flags_of_commands_are_those_of_the_schemas(module: Any) -> None:
     text = module._parser().format_help()
-    for flag in ("--editor", "--set", "--faces", "--badge", "--backend", "--precision", "--threads", "--detector-size"):
+    for flag in ("--editor", "--set", "--faces", "--label", "--backend", "--precision", "--threads", "--detector-size"):
         assert flag in text
     assert ("--quality" in text) == (module is not strip)
     assert "--cache-dir" not in text
@@ -122,7 +123,7 @@ def test_other_errors_keep_their_traceback() -> None:
         (Settings, {"smoothing": 2}, "smoothing: must be a number from 0 to 1"),
         (Settings, {"faces": "some"}, "faces: must be one of all, largest, locked"),
         (Settings, {"lock": -1}, "lock: must be a whole number from 0 or nothing"),
-        (Settings, {"badge": "yes"}, "badge: must be true or false"),
+        (Settings, {"mark": "yes"}, "mark: must be true or false"),
         (Settings, {"editor": 7}, "editor: must be text of at most 64 characters"),
         (Settings, {"controls": 7}, "controls: must be names and their values, at most 64"),
         (RuntimeSettings, {"detector_size": 5}, "detector_size: must be a whole number from 128 to 1280"),

@@ -28,9 +28,17 @@ def run(pipeline: Pipeline, world: World, settings: Settings, frame: int = 0) ->
 def test_no_control_moved_gives_the_very_input(make_pipeline: Make, world: World) -> None:
     output, shown = run(make_pipeline(world), world, Settings(editor="tint", controls={"amount": 0.0}))
     assert output.image is shown.image
-    assert len(output.faces) == 1
     assert not output.edited
     assert not output.regions
+    assert not output.faces  # no network ran
+    assert not output.trace.ms
+
+
+def test_faces_are_found_without_an_edit_where_one_is_to_be_picked(make_pipeline: Make, world: World) -> None:
+    settings = Settings(editor="tint", controls={"amount": 0.0}, faces="locked")
+    output, shown = run(make_pipeline(world), world, settings)
+    assert output.image is shown.image
+    assert len(output.faces) == 1
 
 
 def test_an_edit_changes_the_face_and_nothing_else(make_pipeline: Make, world: World, tint: Settings) -> None:
@@ -47,7 +55,7 @@ def test_an_edit_changes_the_face_and_nothing_else(make_pipeline: Make, world: W
 def test_the_input_frame_is_never_written_to(make_pipeline: Make, world: World, tint: Settings) -> None:
     shown = Frame(world.picture(), 0.0)
     shown.image.setflags(write=False)
-    make_pipeline(world).process(shown, look_of(tint.model_copy(update={"badge": True})))
+    make_pipeline(world).process(shown, look_of(tint.model_copy(update={"label": "words"})))
 
 
 def test_the_same_frames_give_the_same_output(make_pipeline: Make, world: World, tint: Settings) -> None:
@@ -140,12 +148,14 @@ def test_blur_leaves_nothing_finer_than_its_blocks() -> None:
     assert np.abs(np.diff(blurred(image).astype(int), axis=1)).max() < 12
 
 
-def test_the_badge_is_drawn_on_edited_frames_only(make_pipeline: Make, world: World, tint: Settings) -> None:
-    badge = tint.model_copy(update={"badge": True})
-    with_badge, _ = run(make_pipeline(world), world, badge)
+def test_the_label_is_drawn_on_edited_frames_only(make_pipeline: Make, world: World, tint: Settings) -> None:
+    words = tint.model_copy(update={"label": "words"})
+    labelled, _ = run(make_pipeline(world), world, words)
     without, _ = run(make_pipeline(world), world, tint)
-    assert (with_badge.image[-30:, :120] != without.image[-30:, :120]).any()
-    off, shown = run(make_pipeline(world), world, badge.model_copy(update={"controls": {"amount": 0.0}}))
+    assert labelled.badge is not None
+    assert labelled.badge in labelled.regions
+    assert (labelled.image[labelled.badge.slices] != without.image[labelled.badge.slices]).any()
+    off, shown = run(make_pipeline(world), world, words.model_copy(update={"controls": {"amount": 0.0}}))
     assert off.image is shown.image
 
 

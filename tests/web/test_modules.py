@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -9,6 +10,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
@@ -297,7 +299,17 @@ def test_only_fitting_changes_are_kept(blank: Page) -> None:
 def test_the_servers_words_for_choices_are_taken(blank: Page) -> None:
     fields = run(blank, "fields", "return m.fieldsOf(a)", Settings.model_json_schema())
     by_name = {field["name"]: field for field in fields}
-    assert list(by_name) == ["bypass", "faces", "lost", "smoothing", "badge", "quality"]
+    assert list(by_name) == [
+        "bypass",
+        "faces",
+        "lost",
+        "smoothing",
+        "mark",
+        "label",
+        "label_corner",
+        "label_when",
+        "quality",
+    ]
     assert [choice["title"] for choice in by_name["lost"]["choices"]] == ["Show camera", "Hold edit", "Blur"]
     assert "Nobody sees you unedited" in by_name["lost"]["choices"][2]["help"]
     assert (by_name["smoothing"]["standard"], by_name["smoothing"]["step"]) == (0.5, 0.05)
@@ -313,7 +325,7 @@ def test_the_servers_words_for_choices_are_taken(blank: Page) -> None:
             {"lost": "blur", "smoothing": 0.8, "faces": "locked", "lock": 7},
             {"lost": "blur", "smoothing": 0.8, "faces": "locked"},
         ),
-        ({"lost": "explode", "smoothing": 8, "badge": "yes", "gone": 1}, {}),
+        ({"lost": "explode", "smoothing": 8, "mark": "yes", "gone": 1}, {}),
         ({"controls": {"age": 70, "photo": "0a"}}, {"controls": {"age": 70}}),
     ],
 )
@@ -547,3 +559,78 @@ def test_a_hello_that_came_before_anybody_listened_counts(blank: Page) -> None:
         return new Promise((resolve) => early.on("hello", ({ settings }) => resolve(settings)));""",
     )
     assert heard == {"smoothing": 1}
+
+
+OFFER = (
+    "v=0\r\nm=video 9 X 96\r\na=mid:0\r\na=ice-ufrag:old\r\na=ice-pwd:secret\r\na=candidate:1\r\na=sendrecv\r\n"
+    "a=fmtp:96 profile-level-id=42e01f\r\na=fmtp:97 profile-level-id=640034\r\nm=audio 9 X 97\r\na=mid:1\r\n"
+    "a=ice-ufrag:old\r\na=ice-pwd:secret\r\n"
+)
+
+
+def test_an_ice_restart_is_said_in_a_fragment(blank: Page) -> None:
+    said = run(blank, "whip", "return m.fragmentOf(a);", OFFER)
+    assert said == "m=video 9 X 96\r\na=mid:0\r\na=ice-ufrag:old\r\na=ice-pwd:secret\r\na=candidate:1\r\n"
+    answer = (
+        "a=ice-ufrag:new\r\na=ice-pwd:other\r\nm=video 9 X 0\r\na=mid:0\r\na=candidate:7\r\na=end-of-candidates\r\n"
+    )
+    both = run(blank, "whip", "return m.restarted(a[0], a[1]);", [OFFER, answer])
+    assert both.count("a=ice-ufrag:new\r\n") == both.count("a=candidate:7\r\n") == 2
+    assert "old" not in both
+    assert "a=candidate:1\r\n" not in both
+    assert both.index("a=sendrecv") < both.index("a=ice-ufrag:new") < both.index("m=audio")
+
+
+def test_the_page_says_which_level_it_decodes(blank: Page) -> None:
+    said = run(blank, "whip", "return m.decodable(a);", OFFER)
+    assert "profile-level-id=42e034\r\n" in said
+    assert "profile-level-id=640034\r\n" in said
+
+
+RECORD_WEBM = """
+  const canvas = Object.assign(document.createElement("canvas"), { width: 64, height: 48 });
+  const context = canvas.getContext("2d");
+  const recorder = new MediaRecorder(canvas.captureStream(), { mimeType: "video/webm;codecs=vp8" });
+  const chunks = [];
+  recorder.addEventListener("dataavailable", ({ data }) => chunks.push(data));
+  recorder.start(200);
+  for (let i = 0; i < 40; i += 1) {
+    context.fillStyle = `rgb(${6 * i} 0 0)`;
+    context.fillRect(0, 0, 64, 48);
+    await new Promise((resolve) => setTimeout(resolve, 40));
+  }
+  const stopped = new Promise((resolve) => recorder.addEventListener("stop", resolve));
+  recorder.stop();
+  await stopped;
+  const whole = new Blob(chunks, { type: "video/webm" });
+  const bytesOf = async (blob) => btoa(String.fromCharCode(...new Uint8Array(await blob.arrayBuffer())));
+"""
+
+
+def test_a_webm_recording_gets_a_duration_and_an_index(blank: Page, tmp_path: Path) -> None:
+    raw, better, odd = run(
+        blank,
+        "webm",
+        RECORD_WEBM
+        + """
+        const odd = new Blob(["no WebM at all"]);
+        return [await bytesOf(whole), await bytesOf(await m.seekable(whole)), (await m.seekable(odd)) === odd];""",
+    )
+    assert odd, "what it does not understand stays as it is"
+    times: list[list[int]] = []
+    duration: int | None = None
+    for name, data in (("raw", raw), ("better", better)):
+        (tmp_path / f"{name}.webm").write_bytes(base64.b64decode(data))
+        with av.open(str(tmp_path / f"{name}.webm")) as file:
+            duration = file.duration
+            times.append([frame.pts or 0 for frame in file.decode(video=0)])
+    assert times[0] == times[1], "every picture is there, at its time"
+    assert duration is not None
+    assert duration / 1e6 == pytest.approx(times[1][-1] / 1000, abs=0.1)
+    with av.open(str(tmp_path / "better.webm")) as file:
+        file.seek(0)
+        assert next(file.decode(video=0)).pts == times[1][0]
+
+
+def test_files_are_named_by_the_clock_on_the_wall(blank: Page) -> None:
+    assert run(blank, "save", "return m.localTime(new Date(2026, 0, 2, 3, 4, 5))") == "2026-01-02 03-04-05"

@@ -1,4 +1,4 @@
-"""Hair loss: hair recedes by the head's polar map, and what lay under it is drawn."""
+"""Hair loss: hair recedes by the head's polar map, and a network draws what lay under it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from pydantic import Field
 
+from engines.base import Engine
 from models.arrays import Floats
 from models.embedded.attributes import BALD
 from models.embedded.control import Control, Layer, Pack, Way, bareness, towards_one
-from models.embedded.hair_removal import remove_hair
+from models.embedded.removal import REMOVAL, draw_without_hair
 from models.embedded.scalp import ScalpModel, head_map, outline_features
 
 
@@ -19,13 +20,14 @@ class Bald(Control):
 
     fields: ClassVar = {"bald": (float, Field(0.0, ge=0, le=1, title="Bald", json_schema_extra={"step": 0.01}))}
 
-    def __init__(self, scalp: ScalpModel) -> None:
+    def __init__(self, removal: Engine, scalp: ScalpModel) -> None:
+        self._removal = removal
         self._scalp = scalp
 
     @classmethod
     def load(cls, pack: Pack) -> Self:
-        """Load the statistics of scalps."""
-        return cls(ScalpModel.from_tables(pack.tables))
+        """Load the network and the statistics of scalps."""
+        return cls(pack.network(REMOVAL), ScalpModel.from_tables(pack.tables))
 
     def steer(self, now: Floats, wanted: Floats, controls: Any) -> None:
         """Move baldness by a share of its way to 1."""
@@ -36,7 +38,8 @@ class Bald(Control):
         crop, amount = way.crop, way.rise(BALD)
         if crop.masks is None or amount == 0:
             return None
-        image, opacity = remove_hair(
+        image, opacity = draw_without_hair(
+            self._removal,
             self._scalp,
             crop.image,
             hair=crop.masks.hair,

@@ -30,8 +30,8 @@ class Greying:
         least: readings of greyness over which hair counts as grey enough to get its pigment back.
     """
 
-    ages: tuple[float, float] = (38.0, 78.0)
-    most: float = 0.95
+    ages: tuple[float, float] = (40.0, 82.0)
+    most: float = 0.6
     thin: tuple[float, float] = (0.1, 0.4)
     least: tuple[float, float] = (0.1, 0.35)
 

@@ -21,6 +21,9 @@ from models.editor import Crop, Edit
 from models.embedded import EMBEDDED
 from models.embedded.ageing import Ageing
 from models.embedded.attributes import AGE, AGER, MALE, READER, read_attributes, read_tables
+from models.embedded.controls.age import Age
+from models.embedded.controls.hair_grey import HairGrey
+from models.embedded.controls.smile import SmileControl
 from models.embedded.editor import EmbeddedControls, EmbeddedEditor
 from models.embedded.scalp import ScalpModel, skin_tone
 from models.embedded.skin import Skin
@@ -144,15 +147,13 @@ class _Maker:
         self.space = FaceSpace.from_tables(tables)
         self._reader = _engine(EMBEDDED / READER)
         self._segmenter = Segmenter(_engine(EMBEDDED / "segmenter.onnx"))
+        still, skin = Ageing(np.zeros_like(shaped.shape), np.zeros_like(shaped.youth)), Skin.from_tables(tables)
         self._editor = EmbeddedEditor(
             self._reader,
-            _engine(EMBEDDED / AGER),
             space=self.space,
             canvas=Canvas.from_tables(tables, shaped.shape, shaped.youth, smile.shape),
-            ageing=Ageing(np.zeros_like(shaped.shape), np.zeros_like(shaped.youth)),
-            skin=Skin.from_tables(tables),
-            smile=smile,
             scalp=ScalpModel.from_tables(tables),
+            controls=(Age(_engine(EMBEDDED / AGER), still, skin), HairGrey(skin), SmileControl(smile)),
         )
 
     def crop(self, row: int) -> Crop:

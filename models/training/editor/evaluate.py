@@ -18,7 +18,7 @@ from models.editor import Controls, Crop
 from models.embedded import EMBEDDED
 from models.embedded import editor as embedded_editor
 from models.embedded.attributes import AGE
-from models.embedded.editor import ControlledEditor, EmbeddedControls
+from models.embedded.editor import EmbeddedControls, EmbeddedEditor
 from models.face.segmenter import Segmenter
 from models.training.apply import apply_edit
 from models.training.data import SIZE, FaceSet, shared_folder
@@ -79,7 +79,7 @@ class Bench:
         count: portraits per measurement, at most.
     """
 
-    def __init__(self, faces: FaceSet, editor: ControlledEditor, segmenter: Segmenter, count: int) -> None:
+    def __init__(self, faces: FaceSet, editor: EmbeddedEditor, segmenter: Segmenter, count: int) -> None:
         self.faces = faces
         self.editor = editor
         self.segmenter = segmenter
@@ -222,7 +222,7 @@ class Bench:
             cv2.imwrite(str(folder / f"{name}.png"), cv2.cvtColor(_grid(tiles, 5), cv2.COLOR_RGB2BGR))
 
 
-def run(editor: ControlledEditor, crop: Crop, controls: Controls) -> Image:
+def run(editor: EmbeddedEditor, crop: Crop, controls: Controls) -> Image:
     """One crop through the editor, at the crop's resolution."""
     latent = editor.encode(crop, controls)
     return apply_edit(editor.render(crop, latent, editor.steer(latent, controls), controls), crop.image)

@@ -52,10 +52,10 @@ class Recipe:
     full: float = 0.3
     shift: float = 6.0
     scale: float = 0.05
-    spreads: tuple[int, int] = (8, 16)
-    covers: tuple[int, int] = (0, 3)
+    spreads: tuple[int, int] = (10, 18)
+    covers: tuple[int, int] = (1, 6)
     sides: tuple[int, ...] = (64, 96, 128)
-    thresholds: tuple[float, float] = (0.25, 0.65)
+    thresholds: tuple[float, float] = (0.15, 0.55)
     missed: float = 0.35
     lowered: float = 0.4
     lower: int = 40

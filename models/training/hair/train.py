@@ -1,8 +1,8 @@
 """`python -m models.training hair`: train the removal of hair and export it.
 
 Training stops after a time budget and goes on from its last checkpoint when it is started again. Checkpoints are in
-`.work/hair`; without one it begins with the committed weights (`START`). `--export DIR` writes the network as ONNX.
-No editor uses it yet: see docs/decisions/010-hair-removal-not-yet.md.
+`.work/hair`; without one it begins with the committed weights (`START`). `--export DIR` writes the network as ONNX,
+which the embedded editor runs at `bald`.
 """
 
 from __future__ import annotations

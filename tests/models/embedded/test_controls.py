@@ -16,7 +16,7 @@ from models.embedded import EMBEDDED, controls
 from models.embedded.attributes import READER, TABLES, read_tables
 from models.embedded.control import Control, Pack
 from models.embedded.controls import find_controls
-from models.embedded.editor import ControlledEditor, _over, controls_model, load
+from models.embedded.editor import EmbeddedEditor, _over, controls_model, load
 from models.face.canvas import NECK_NODES
 from models.face.texture_space import FaceSpace
 from tests.models.editing import delta_of, flow_of, image_of, opacity_of, rendered
@@ -96,7 +96,7 @@ def test_a_module_more_is_a_control_more(with_blush: None) -> None:
     found = find_controls()
     model = controls_model(found)
     assert list(model.model_fields) == ["age", "bald", "blush", "hair_grey", "grey_brows", "smile"]
-    editor: ControlledEditor = load(load_engine, EMBEDDED)
+    editor: EmbeddedEditor = load(load_engine, EMBEDDED)
     crop, at_rest = face(), model()
     latent = editor.encode(crop, at_rest)
     assert not rendered(editor, crop, latent, at_rest).mask.any()

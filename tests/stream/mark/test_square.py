@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from models.arrays import Floats
-from stream.mark.carrier import PATTERNS, SIDE, carrier
+from stream.mark.carrier import PATTERNS, SIDE, SYNC, carrier
 from stream.mark.payload import CODE_BITS, KINDS, Statement, crc16, decode, encode
 from stream.mark.square import STEP, Evidence, bits_of, project, residual_of, write
 
@@ -39,6 +39,7 @@ def test_the_carrier_is_the_documented_one() -> None:
     own = carrier()
     assert own.where[0].tolist() == [2448, 4072]
     assert np.sign(own.signs[0]).tolist() == [1, -1]
+    assert own.scramble[:SYNC].sum() == SYNC / 2
 
 
 def test_a_statement_comes_back_from_one_face() -> None:
@@ -47,7 +48,6 @@ def test_a_statement_comes_back_from_one_face() -> None:
     evidence.add(luma + write(luma, bits_of(STATEMENT)).residual)
     verdict = evidence.verdict()
     assert verdict.statement == STATEMENT
-    assert not verdict.mirrored
     assert verdict.score > 5
     assert verdict.agreement > 0.98
 
@@ -55,7 +55,7 @@ def test_a_statement_comes_back_from_one_face() -> None:
 def test_the_mark_is_as_faint_as_it_says() -> None:
     share = carrier().energy > 0.15 * carrier().energy.max()
     errors = [(write(skin(seed), bits_of(STATEMENT)).residual[share] ** 2).mean() for seed in range(12)]
-    assert 10 * np.log10(255**2 / np.mean(errors)) > 44
+    assert 10 * np.log10(255**2 / np.mean(errors)) > 42.5
 
 
 @pytest.mark.parametrize("noise", [2.0, 4.0, 6.0])
@@ -68,13 +68,6 @@ def test_noise_is_outlived_by_many_frames(noise: float) -> None:
     assert evidence.verdict().statement == STATEMENT
 
 
-def test_a_mirror_image_is_read() -> None:
-    luma, evidence = skin(3), Evidence()
-    evidence.add((luma + write(luma, bits_of(STATEMENT)).residual)[:, ::-1])
-    verdict = evidence.verdict()
-    assert (verdict.statement, verdict.mirrored) == (STATEMENT, True)
-
-
 def test_unmarked_faces_say_nothing() -> None:
     scores = []
     for seed in range(300):
@@ -83,7 +76,10 @@ def test_unmarked_faces_say_nothing() -> None:
         verdict = evidence.verdict()
         assert verdict.statement is None
         scores.append(verdict.score)
-    assert max(scores) < 4.5
+    assert max(scores) < 4
+    flat = Evidence()
+    flat.add(np.full((SIDE, SIDE), 120, np.float32))  # all projections are 0, on the lattice of all zeros
+    assert abs(flat.verdict().score) < 1
     assert Evidence().verdict().statement is None
 
 

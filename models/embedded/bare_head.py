@@ -1,20 +1,18 @@
-"""Hair removal by statistics: draws the scalp of `models.embedded.scalp` over the hair, in the order that hair is lost.
+"""What is known of a head without its hair: the colour of its scalp, the backdrop behind it, the order of hair loss.
 
-What the hair hid behind the head is filled from the background around it.
+`models.embedded.removal` gives a network the first two as its first guess, and lets hair go in that order.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from models.arrays import Floats
 from models.embedded.scalp import CENTER, COARSE, HeadMap, ScalpModel, sample_at_angle
-from models.face.imaging import LOG_OFFSET, LUMINANCE, enlarge, fill, log_colour, smoothstep, three_channels
+from models.face.imaging import LOG_OFFSET, fill, log_colour, smoothstep, three_channels
 from models.face.texture_space import SIZE
 
 
@@ -54,7 +52,6 @@ class RemainingHair:
         shoulders: distance below the brows from which everything stays, texture pixels.
         shoulder_slope: slope of the edge at the shoulders.
         half_width: half the width of the edge of remaining hair, texture pixels.
-        strand_shift: displacement of that edge by strands, texture pixels per unit of relative contrast.
         brow_sharpening: how much sharper the edge is along the brows than at the temples.
         brow_end: distances from the middle between which the sharp edge turns soft, texture pixels.
     """
@@ -68,7 +65,6 @@ class RemainingHair:
     shoulders: float = 140.0
     shoulder_slope: float = 0.5
     half_width: float = 4.0
-    strand_shift: float = 12.0
     brow_sharpening: float = 1.5
     brow_end: tuple[float, float] = (50.0, 62.0)
 
@@ -80,120 +76,19 @@ class OwnHair:
     Attributes:
         connected: probability above which neighbouring hair pixels count as connected.
         reach: distance from the skull within which hair belongs to this head, crop pixels.
-        stray: distances from the skull between which unlabelled pixels of a person turn from another person's to
-            this head's, crop pixels.
         shadow: rows below hair that it shades, coarse pixels.
-        covered_forehead: gap between hair and brows below which the forehead between them counts as covered, and
-            above which it does not, texture pixels.
     """
 
     connected: float = 0.15
     reach: float = 8.0
-    stray: tuple[float, float] = (-30.0, -16.0)
     shadow: int = 5
-    covered_forehead: tuple[float, float] = (22.0, 34.0)
-
-
-@dataclass(frozen=True, slots=True)
-class ScalpDrawing:
-    """How the scalp is drawn.
-
-    Attributes:
-        edge: half the width of the skull's edge, crop pixels.
-        margin: margin around the changed part for the filters, coarse pixels.
-        grain: standard deviation of the skin's texture, log units.
-        grain_size: side of the texture pattern, texture pixels.
-        forehead_pixels: visible forehead at which the measured scalp colour gets half of the weight, coarse pixels.
-    """
-
-    edge: float = 1.8
-    margin: int = 3
-    grain: float = 0.014
-    grain_size: int = 512
-    forehead_pixels: float = 20.0
 
 
 LOSS = LossOrder()
 REMAINING = RemainingHair()
 OWN = OwnHair()
-DRAWING = ScalpDrawing()
-
-
-def remove_hair(
-    model: ScalpModel,
-    image: NDArray[np.uint8],
-    *,
-    hair: Floats,
-    person: Floats,
-    head: HeadMap,
-    light: Floats,
-    skin: Floats,
-    amount: float,
-) -> tuple[NDArray[np.uint8], Floats]:
-    """Remove hair down to a receding hairline.
-
-    Args:
-        model: statistics of the scalp.
-        image: (S, S, 3) uint8 RGB crop.
-        hair: (M, M) float32, hair probability over the crop.
-        person: (M, M) float32, person probability over the crop.
-        head: the crop's polar map.
-        light: (LIGHT_MODES,) float32, from `ScalpModel.light`.
-        skin: (3,) float32, median log colour of the face.
-        amount: 0..1, how far the hairline has receded; 1 leaves hair below the ears only.
-
-    Returns:
-        (S, S, 3) uint8 RGB, the picture to show instead, black where the opacity is 0; and (S, S) float32, its opacity.
-    """
-    size = image.shape[0]
-    side = size // COARSE
-    shown, opacity = np.zeros_like(image), np.zeros((size, size), np.float32)
-    hair_coarse = cv2.resize(hair, (side, side), interpolation=cv2.INTER_AREA)
-    person_coarse = cv2.resize(person, (side, side), interpolation=cv2.INTER_AREA)
-    height: Floats = np.float32(CENTER[1]) - head.texture[..., 1]
-    lost: Floats = np.float32(amount * (1 + 2 * LOSS.slack) - LOSS.slack) - loss_order(head)
-    beyond = beyond_remaining(head, hair_coarse)
-    own = own_hair(hair_coarse, head)
-    stray = smoothstep(person_coarse, 0.2, 0.5) * smoothstep(height, 24, 44) * smoothstep(head.distance, *OWN.stray)
-    near = cv2.dilate(hair_coarse * own, np.ones((5, 5), np.uint8)) > 0.03
-    box = _bounding_box((lost > -LOSS.slack) & (beyond > -REMAINING.half_width) & (near | (stray > 0)))
-    if box is None:
-        return shown, opacity
-    fine = _scale_box(box, COARSE)
-    rows, columns = fine[0].stop - fine[0].start, fine[1].stop - fine[1].start
-    full, half = (columns, rows), (columns // 2, rows // 2)
-
-    coarse = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32)
-    scalp = scalp_colour(model, coarse, hair=hair_coarse, head=head, light=light, skin=skin)[box]
-    background = background_behind(coarse, hair_coarse, person_coarse, head.distance)[box]
-
-    luminance = cv2.resize(cv2.transform(image[fine], LUMINANCE[None]), half, interpolation=cv2.INTER_AREA).astype(
-        np.float32
-    )
-    # the finest detail of dark hair is camera noise: it would make the edge flicker
-    fine_light, around = cv2.GaussianBlur(luminance, (0, 0), 0.8), cv2.GaussianBlur(luminance, (0, 0), 3.0)
-    strands: Floats = np.clip((fine_light - around) / (around + np.float32(LOG_OFFSET)), -0.3, 0.3)
-    reveal = smoothstep(enlarge(lost[box], half) - LOSS.strand_delay * strands, -LOSS.half_width, LOSS.half_width)
-    reveal *= smoothstep(
-        enlarge(beyond[box], half) + REMAINING.strand_shift * strands, -REMAINING.half_width, REMAINING.half_width
-    )
-    hair_half = cv2.resize(hair, (size // 2, size // 2), interpolation=cv2.INTER_LINEAR)[_scale_box(box, COARSE // 2)]
-    hair_half = cv2.multiply(hair_half, enlarge(own[box], half))
-    close = cv2.GaussianBlur(cv2.dilate(hair_half, np.ones((5, 5), np.uint8)), (0, 0), 1.2)
-    wide = cv2.GaussianBlur(cv2.dilate(hair_half, np.ones((7, 7), np.uint8)), (0, 0), 1.4)
-    under = smoothstep(cv2.GaussianBlur(_with_shadow(hair_coarse), (0, 0), 0.8), 0.1, 0.5) * (
-        1 - smoothstep(head.clear, *OWN.covered_forehead)
-    )
-    on_head = enlarge(reveal * np.maximum(smoothstep(close, 0.05, 0.45), enlarge(under[box], half)), full)
-    off_head = enlarge(reveal * np.maximum(smoothstep(wide, 0.04, 0.35), enlarge(stray[box], half)), full)
-    inside = smoothstep(enlarge(head.distance[box], full), -DRAWING.edge, DRAWING.edge)
-    opaque = off_head + inside * (on_head - off_head)
-    cv2.threshold(opaque, 1 / 255, 0, cv2.THRESH_TOZERO, dst=opacity[fine])
-
-    skin_picture = cv2.multiply(enlarge(scalp, full), three_channels(_grain(head.texture[box], full)))
-    blended = cv2.blendLinear(skin_picture, enlarge(background, full), inside, 1 - inside)
-    shown[fine] = cv2.add(blended, (0.0, 0.0, 0.0, 0.0), dtype=cv2.CV_8U)
-    return shown, opacity
+FOREHEAD_PIXELS = 20.0
+"""Visible forehead at which the measured scalp colour gets half of the weight, coarse pixels."""
 
 
 def loss_order(head: HeadMap) -> Floats:
@@ -219,7 +114,9 @@ def scalp_colour(
         model: statistics of the scalp.
         coarse: (H, W, 3) float32 RGB, 0..255, the crop on the coarse grid.
         hair: (H, W) float32, hair probability.
-        head, light, skin: as for `remove_hair`.
+        head: the crop's polar map.
+        light: (LIGHT_MODES,) float32, from `ScalpModel.light`.
+        skin: (3,) float32, median log colour of the face.
 
     Returns:
         (H, W, 3) float32 RGB, 0..255.
@@ -235,7 +132,7 @@ def scalp_colour(
     forehead = forehead * smoothstep(head.distance, 1, 6) * (1 - smoothstep(down, 34, 46))
     visible = forehead * (1 - smoothstep(_with_shadow(hair), 0.05, 0.25))
     error = log_colour(coarse) - expected
-    known = float(visible.sum()) + DRAWING.forehead_pixels
+    known = float(visible.sum()) + FOREHEAD_PIXELS
     usual = visible.ravel() @ np.clip(error, -0.6, 0.6).reshape(-1, 3) / known
     half = (coarse.shape[1] // 2, coarse.shape[0] // 2)
     own = cv2.resize(np.clip(error - usual, -0.5, 0.4).astype(np.float32), half, interpolation=cv2.INTER_AREA)
@@ -282,38 +179,3 @@ def background_behind(coarse: Floats, hair: Floats, person: Floats, distance: Fl
     solid = cv2.dilate(np.maximum(person, hair), np.ones((3, 3), np.uint8))
     background = (1 - smoothstep(solid, 0.05, 0.3)) * (1 - smoothstep(distance, -6, -1))
     return fill(coarse, background)
-
-
-def _bounding_box(where: NDArray[np.bool_]) -> tuple[slice, slice] | None:
-    """Rows and columns of the smallest box around all true pixels, plus a margin; None if there is none."""
-    rows, columns = np.flatnonzero(where.any(1)), np.flatnonzero(where.any(0))
-    if not len(rows):
-        return None
-    (y0, y1), (x0, x1) = (
-        (max(int(ends[0]) - DRAWING.margin, 0), int(ends[-1]) + 1 + DRAWING.margin) for ends in (rows, columns)
-    )
-    return slice(y0, min(y1, where.shape[0])), slice(x0, min(x1, where.shape[1]))
-
-
-def _scale_box(box: tuple[slice, slice], factor: int) -> tuple[slice, slice]:
-    rows, columns = box
-    return slice(rows.start * factor, rows.stop * factor), slice(columns.start * factor, columns.stop * factor)
-
-
-def _grain(texture: Floats, extent: tuple[int, int]) -> Floats:
-    """Fine mottling of the skin, fixed to the head: a factor of light, float32."""
-    where = enlarge(texture + np.float32(DRAWING.grain_size / 2), extent)
-    return np.asarray(cv2.remap(_grain_pattern(), where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101))
-
-
-@cache
-def _grain_pattern() -> Floats:
-    generator = np.random.default_rng(0)
-    fine = cv2.GaussianBlur(
-        generator.standard_normal((DRAWING.grain_size, DRAWING.grain_size)).astype(np.float32), (0, 0), 1.0
-    )
-    broad = cv2.GaussianBlur(
-        generator.standard_normal((DRAWING.grain_size, DRAWING.grain_size)).astype(np.float32), (0, 0), 3.0
-    )
-    mottling = fine / fine.std() * 0.8 + broad / broad.std() * 0.6
-    return np.asarray(1 + DRAWING.grain * mottling, np.float32)

@@ -1,0 +1,27 @@
+"""`python -m stream.mark COMMAND ...`: read marks, and what belongs to them."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+COMMANDS = ("detect",)
+
+
+def main(argv: list[str]) -> int:
+    """Hand over to `stream.mark.<command>.main`.
+
+    Args:
+        argv: the command's name and its own options.
+
+    Returns:
+        The exit status.
+    """
+    if not argv or argv[0] not in COMMANDS:
+        print(f"usage: python -m stream.mark {{{','.join(COMMANDS)}}} [options]", file=sys.stderr)
+        return 2
+    return int(import_module(f"stream.mark.{argv[0]}").main(argv[1:]))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,265 @@
+"""`python -m stream.mark detect FILE|URL`: what marks a picture or video carries, in words or as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import av
+import httpx
+import numpy as np
+
+from engines.base import EngineError
+from engines.select import load
+from models.face import pictures
+from models.face.detector import Detector, PackError
+from models.face.landmarks import Landmarks
+from models.face.picture_decoder import OWN, check_kind
+from stream.frame import Frame
+from stream.mark.reader import Found, Reader, Reading
+from stream.mark.square import LEAST_SCORE
+from stream.runtime import LANDMARKS, RuntimeSettings
+
+FOUND, NOT_FOUND, UNREADABLE = 0, 1, 2
+"""Exit statuses."""
+DETECTOR_SIZE = 640
+"""Side of the detector's input in pixels: a file has more time than a stream."""
+DOWNLOAD_BYTES = 512 << 20
+DOWNLOAD_S = 30.0
+"""Seconds without a byte after which a download is given up."""
+MOST_PIXELS = 8192 * 4320
+"""Of a frame."""
+DEFAULT_SECONDS = 120.0
+CONTAINERS = "mov,matroska,webm,avi,mpegts,mpeg,ogg,flv,asf,gif,apng,h264,hevc,ivf,obu,y4m,yuv4mpegpipe"
+"""Formats of FFmpeg that are read. Others open further files and addresses (playlists), or read text as pictures."""
+
+
+class UnreadableError(Exception):
+    """A file cannot be read; the message says why."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What was found in a file.
+
+    Attributes:
+        source: its name or address.
+        kind: "picture" or "video".
+        reading: of the mark in the pixels.
+        notes: what a user should know, one sentence each.
+    """
+
+    source: str
+    kind: str
+    reading: Reading
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def found(self) -> bool:
+        return bool(self.reading.found)
+
+    def json(self) -> dict[str, Any]:
+        """The report as JSON-ready data."""
+        reading = self.reading
+        return {
+            "source": self.source,
+            "kind": self.kind,
+            "frames": reading.frames,
+            "frames_with_face": reading.with_face,
+            "faces": reading.faces,
+            "pixels": [_as_json(found) for found in reading.found.values()],
+            "best_score": round(reading.best.score, 2),
+            "notes": self.notes,
+        }
+
+    def words(self) -> list[str]:
+        """The report as sentences."""
+        reading = self.reading
+        lines = [_sentence(found, self.kind) for found in reading.found.values()]
+        if not reading.with_face:
+            lines.append("No face was found, so that there is nothing that could carry a mark in its pixels.")
+        elif not reading.found:
+            lines.append(
+                f"No mark in the pixels of {reading.faces} face{'s' * (reading.faces != 1)}. This does not prove that "
+                "nothing was edited: docs/mark.md lists what removes a mark."
+            )
+        return [*lines, *self.notes]
+
+
+def examine(source: str, *, seconds: float = DEFAULT_SECONDS) -> Report:
+    """Look for marks in a file of any origin.
+
+    Args:
+        source: a path, or an http(s) address.
+        seconds: of a video that are looked at, from its start.
+
+    Raises:
+        UnreadableError: it is neither a picture nor a video, or it cannot be fetched.
+    """
+    if source.startswith(("http://", "https://")):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "download"
+            _download(source, path)
+            return _examine(path, source, seconds)
+    if "://" in source:
+        raise UnreadableError(f"{source}: only files, http:// and https:// can be read")
+    return _examine(Path(source), source, seconds)
+
+
+def make_reader() -> Reader:
+    """A reader with the shipped networks.
+
+    Raises:
+        PackError, EngineError: they are missing or damaged.
+    """
+    return Reader(Detector(RuntimeSettings().pack, DETECTOR_SIZE), Landmarks(load(LANDMARKS, threads=1)))
+
+
+def _examine(path: Path, name: str, seconds: float) -> Report:
+    try:
+        with path.open("rb") as file:
+            start = file.read(64)
+    except OSError as error:
+        raise UnreadableError(f"{name}: {error.strerror or error}") from error
+    if not start:
+        raise UnreadableError(f"{name} is empty")
+    reader = make_reader()
+    if _is_picture(start):
+        try:
+            picture = pictures.read_file(path)
+        except pictures.PictureError as error:
+            raise UnreadableError(str(error).replace(str(path), name)) from error
+        return Report(name, "picture", reader.picture(picture))
+    notes: list[str] = []
+    reading = reader.video(_frames(path, name, seconds, notes))
+    if reading.frames == 0:
+        raise UnreadableError(f"{name} has no picture that can be decoded")
+    return Report(name, "video", reading, notes)
+
+
+def _is_picture(start: bytes) -> bool:
+    try:
+        check_kind(start, OWN)
+    except pictures.PictureError:
+        return False
+    return True
+
+
+def _frames(path: Path, name: str, seconds: float, notes: list[str]) -> Iterator[Frame]:
+    """The upright frames of a video from its start."""
+    limits = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
+    try:
+        with av.open(f"file:{path}", options=limits) as container:
+            if not container.streams.video:
+                raise UnreadableError(f"{name} has no picture stream")
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            first: float | None = None
+            last = -1.0
+            for packet in container.demux(stream):
+                try:
+                    decoded = packet.decode()
+                except av.error.InvalidDataError:
+                    if not notes:
+                        notes.append("Parts of the video are damaged and were left out.")
+                    continue
+                for frame in decoded:
+                    if frame.width * frame.height > MOST_PIXELS:
+                        raise UnreadableError(f"{name} has frames of {frame.width}x{frame.height} pixels, too many")
+                    time = last + 1 / 30 if frame.time is None else float(frame.time)
+                    first = time if first is None else first
+                    if time - first > seconds:
+                        notes.append(f"Only the first {seconds:g} s were looked at; --seconds takes more.")
+                        return
+                    last = max(time, last + 1e-3)
+                    image = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
+                    turns = round(frame.rotation / 90) % 4
+                    yield Frame(np.ascontiguousarray(np.rot90(image, turns)) if turns else image, last)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise UnreadableError(f"{name} is neither a picture nor a video that can be read: {error}") from error
+
+
+def _download(address: str, path: Path) -> None:
+    try:
+        with (
+            httpx.stream("GET", address, follow_redirects=True, timeout=DOWNLOAD_S) as response,
+            path.open("wb") as file,
+        ):
+            response.raise_for_status()
+            size = 0
+            for chunk in response.iter_bytes():
+                size += len(chunk)
+                if size > DOWNLOAD_BYTES:
+                    raise UnreadableError(f"{address} has more than {DOWNLOAD_BYTES >> 20} MB")
+                file.write(chunk)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise UnreadableError(f"{address} cannot be fetched: {error}") from error
+
+
+def _as_json(found: Found) -> dict[str, Any]:
+    statement = found.verdict.statement
+    assert statement is not None
+    return {
+        "kinds": sorted(statement.kinds),
+        "operator": f"{statement.operator:08x}" if statement.operator else None,
+        "version": statement.version,
+        "score": round(found.verdict.score, 2),
+        "agreement": round(found.verdict.agreement, 3),
+        "confidence": confidence(found),
+        "start": round(found.start, 3),
+        "end": round(found.end, 3),
+        "windows": found.windows,
+        "mirrored": found.mirrored,
+    }
+
+
+def confidence(found: Found) -> str:
+    """In a word: "very high", or "high" where the mark was damaged so far that only one window was just legible."""
+    clear = found.windows > 1 or found.verdict.score >= LEAST_SCORE + 1
+    return "very high" if clear else "high"
+
+
+def _sentence(found: Found, kind: str) -> str:
+    statement = found.verdict.statement
+    assert statement is not None
+    by = f"by installation {statement.operator:08x}" if statement.operator else "by an installation that is not named"
+    when = "" if kind == "picture" else f", from {found.start:.1f} to {found.end:.1f} s"
+    mirrored = ", in a mirror image" if found.mirrored else ""
+    return (
+        f"Edited by AI: {', '.join(sorted(statement.kinds))}; {by}{when}{mirrored}. Confidence {confidence(found)}: "
+        f"synchronisation {found.verdict.score:.1f} deviations, {100 * found.verdict.agreement:.0f} % of the code's "
+        "bits as they should be."
+    )
+
+
+def main(argv: list[str]) -> int:
+    """Run the command.
+
+    Args:
+        argv: options as `--help` lists them.
+
+    Returns:
+        0 when a mark was found, 1 when none was, 2 when the file cannot be read (the reason is on standard error).
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m stream.mark detect", description="Tell whether a picture or video is marked as edited by AI."
+    )
+    parser.add_argument("source", help="a file, or an http(s) address")
+    parser.add_argument("--report", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--seconds", type=float, default=DEFAULT_SECONDS, help="of a video that are looked at (default: %(default)g)"
+    )
+    options = parser.parse_args(argv)
+    try:
+        report = examine(options.source, seconds=options.seconds)
+    except (UnreadableError, PackError, EngineError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return UNREADABLE
+    print(json.dumps(report.json(), indent=2) if options.report else "\n".join(report.words()))
+    return FOUND if report.found else NOT_FOUND
