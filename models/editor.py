@@ -166,6 +166,8 @@ class Editor(ABC, Generic[C]):
         latent_seconds: time constant with which the stream averages the latent of one face; 0 where the latent holds
             what changes quickly (pose, expression).
         encode_seconds: time between two readings of a face; 0 reads every frame.
+        image_seconds: time constant with which the stream averages `Edit.image` in the crop's coordinates; 0 where it
+            shows what moves in them.
         steady_light: whether it wants `Crop.steady_light`: it brightens what is dark, and with it the camera's noise.
     """
 
@@ -175,6 +177,7 @@ class Editor(ABC, Generic[C]):
 
     latent_seconds: float = 0.25
     encode_seconds: float = 0.0
+    image_seconds: float = 0.0
     steady_light: bool = False
 
     @abstractmethod

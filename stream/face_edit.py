@@ -137,6 +137,7 @@ class FaceEdit:
         self._quad_filter = OneEuro(cutoff, SMOOTHING.quad_beta)
         self._mesh_filter = OneEuro(SMOOTHING.mesh_cutoff * cutoff, SMOOTHING.mesh_beta, SMOOTHING.mesh_lost)
         self._latent_mean = ExponentialMean(layer.editor.latent_seconds * 2 * smoothing)
+        self._image_mean = ExponentialMean(layer.editor.image_seconds * 2 * smoothing)
         self._mask_mean = FlowCompensatedMean(SMOOTHING.hair_s * 2 * smoothing, SMOOTHING.occluder_s * 2 * smoothing)
         self._steady_light = SteadyLight() if layer.editor.steady_light and smoothing > 0 else None
         self._last_frame: Image | None = None  # and where the mesh was in it
@@ -253,6 +254,9 @@ class FaceEdit:
             steered = editor.steer(latent, controls)
         with trace.timed("render"):
             edit = editor.render(crop, latent, steered, controls)
+            if edit.image is not None and editor.image_seconds > 0:
+                steady = self._image_mean(edit.image.astype(np.float32), context.time)
+                edit = replace(edit, image=np.asarray(steady + np.float32(0.5), np.uint8))
         return RenderedEdit(edit, crop.masks, controls, self._tools.clock() - started)
 
     def _newest_latent(self, crop: Crop, layer: Layer, context: FrameContext) -> Latent:

@@ -57,6 +57,7 @@ class EmbeddedEditor(Editor[Any]):
     crop = CropSpec(convention="ffhq", size=320, margin=1.25)
     Controls = EmbeddedControls
     encode_seconds = 0.2
+    image_seconds = 0.15
     steady_light = True
 
     def __init__(
