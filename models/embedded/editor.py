@@ -145,6 +145,10 @@ class EmbeddedEditor(Editor[Any]):
                 image, opacity = _over(layer.image, layer.opacity, image, opacity)
         return Edit(mask=mask, image=image, opacity=opacity, delta=delta, flow=flow)
 
+    def wants_backdrop(self, controls: Any) -> bool:
+        """Whether one of the controls does."""
+        return any(control.wants_backdrop(controls) for control in self._controls)
+
     def _fit(self, crop: Crop) -> Fit:
         if crop.mesh is None:
             raise ValueError("the embedded editor needs the face mesh")
