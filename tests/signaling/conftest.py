@@ -28,6 +28,7 @@ from signaling.transport import gatherer
 from signaling.transport.handshake import leave_quietly
 from stream.frame import Face, Output, Trace
 from stream.look import Look
+from stream.mark.identity import Identity
 from stream.networks import EngineInfo
 from stream.settings import Settings, SettingsError, checked
 
@@ -128,6 +129,7 @@ class FakeRuntime:
     """What signaling needs of `stream.runtime.Runtime`."""
 
     def __init__(self) -> None:
+        self.identity: Identity | None = None
         self.work_s = 0.0
         self.fails: Exception | None = None  # what the pipelines raise
         self.pipelines: list[FakePipeline] = []
