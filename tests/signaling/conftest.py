@@ -118,7 +118,12 @@ class FakePipeline:
         edited = av.VideoFrame.from_ndarray(image + np.uint8(brightness), format="bgr24")
         edited.pts, edited.time_base = frame.pts, frame.time_base
         return edited, Output(
-            image=image, faces=(face,), edited=frozenset({1}), regions=(), trace=Trace({"track": 1.5, "render": 2.5})
+            image=image,
+            faces=(face,),
+            edited=frozenset({1}),
+            regions=(),
+            trace=Trace({"track": 1.5, "render": 2.5}),
+            kinds=frozenset({"age"}),
         )
 
     def close(self) -> None:
