@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, Playwright, expect
 
 from tests.e2e import browser as chromium
 from tests.e2e.conftest import Clips, fresh_page
-from tests.e2e.driver import go_live, set_value, wait_until_edited
+from tests.e2e.driver import go_live, set_value
 from tests.e2e.service import Service
 
 
@@ -44,7 +44,7 @@ def test_an_own_colour_acts_at_once(page: Page, service: Service) -> None:
     page.locator("#control-custom").fill("#30a040")
     expect(page.locator("#control-colour")).to_have_value("custom")
     expect(set_amount).to_be_enabled()
-    wait_until_edited(page)
+    expect(page.locator("#idle")).to_be_empty()
     set_value(page, "amount", 0)
     expect(page.locator("#idle")).to_have_text("Nothing is edited: Amount is 0.")
     page.locator("#control-colour").select_option("red")
