@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
+import numpy as np
 
 from models.arrays import Image
 from stream import command_line
@@ -67,7 +68,7 @@ def run(
 
     Args:
         source: gives (H, W, 3) uint8 BGR frames.
-        sink: takes (H, W, 3) uint8 RGB frames.
+        sink: takes (H, W, 3) uint8 RGB frames, all of the size of the first one.
         pipeline: of this stream.
         look: from `Runtime.look`.
         report: called every five seconds with frames per second and frames dropped so far.
@@ -82,6 +83,7 @@ def run(
     slot: LatestSlot[tuple[Image, float]] = LatestSlot()
     reader = threading.Thread(target=_read, args=(source, slot, clock), name="camera", daemon=True)
     reader.start()
+    size: tuple[int, int] | None = None
     sent, reported_at, reported = 0, clock(), 0
     try:
         while True:
@@ -89,7 +91,8 @@ def run(
             started = time.perf_counter()
             output = pipeline.process(Frame(image, captured), look)
             pipeline.adapt(time.perf_counter() - started, slot.interval)
-            sink.send(cv2.cvtColor(output.image, cv2.COLOR_BGR2RGB))
+            size = size or (output.image.shape[1], output.image.shape[0])
+            sink.send(cv2.cvtColor(letterbox(output.image, size), cv2.COLOR_BGR2RGB))
             sent += 1
             now = clock()
             if report is not None and now - reported_at >= REPORT_EVERY_S:
@@ -101,6 +104,28 @@ def run(
         raise CameraError(f"the camera gave no picture for {CAMERA_SILENT_S:g} seconds") from None
     finally:
         slot.close()
+
+
+def letterbox(image: Image, size: tuple[int, int]) -> Image:
+    """A picture of one size from one of any size: whole and centred, over black. Virtual cameras keep their size.
+
+    Args:
+        image: (H, W, 3) uint8.
+        size: width and height wanted.
+
+    Returns:
+        The very picture if it has that size.
+    """
+    height, width = image.shape[:2]
+    if (width, height) == size:
+        return image
+    scale = min(size[0] / width, size[1] / height)
+    inner = max(1, min(size[0], round(scale * width))), max(1, min(size[1], round(scale * height)))
+    out = np.zeros((size[1], size[0], 3), np.uint8)
+    x, y = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    out[y : y + inner[1], x : x + inner[0]] = cv2.resize(image, inner, interpolation=interpolation)
+    return out
 
 
 def _read(source: Source, slot: LatestSlot[tuple[Image, float]], clock: Callable[[], float]) -> None:

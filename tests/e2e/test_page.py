@@ -142,6 +142,22 @@ def test_reconnects_after_the_server_restarts(browser: Browser, tmp_path: Path) 
             page.close()
 
 
+def test_the_session_goes_on_over_another_network(page: Page, service: Service) -> None:
+    """Chromium restarts ICE, and the server answers a PATCH: no new session is opened."""
+    requests: list[tuple[str, int]] = []
+    page.on("response", lambda response: requests.append((response.request.method, response.status)))
+    go_live(page, service.url)
+    watch(page)
+    opened = requests.count(("POST", 201))
+    with page.expect_response(lambda response: response.request.method == "PATCH") as patched:
+        page.evaluate("dispatchEvent(new Event('online'))")
+    assert patched.value.status == 200
+    assert patched.value.headers["etag"]
+    assert page.evaluate("window.remember(30)"), "frames come after the restart"
+    assert requests.count(("POST", 201)) == opened
+    assert ("DELETE", 200) not in requests
+
+
 def test_full_server_lets_in_when_a_place_is_free(browser: Browser, tmp_path: Path) -> None:
     with Service("--max-sessions", "1", log=tmp_path / "log.txt") as service, fresh_page(browser) as first:
         go_live(first, service.url)

@@ -323,14 +323,24 @@ async def test_sound_comes_back(serve: Any) -> None:
         await gone(server, peer)
 
 
-async def test_a_peer_may_send_without_watching(serve: Any) -> None:
+async def test_nothing_is_edited_for_nobody(serve: Any) -> None:
     async with serve() as server:
         peer = server.peer(audio=True)
         for transceiver in peer.connection.getTransceivers():
             transceiver.direction = "sendonly"
-        assert (await peer.call()).status_code == 201
+        assert (await peer.call(stream="studio")).status_code == 201
         assert peer.answer.count("a=recvonly") == 2
-        await peer.until(lambda: server.runtime.pipelines[0].sizes)
+        (session,) = server.app.state.sessions._sessions.values()
+        await peer.until(lambda: session._video.size and session._video.frames > 10)
+        assert not server.runtime.pipelines[0].sizes
+        viewer = session.watch()
+        frame = await viewer.recv()
+        assert frame.width == 320
+        assert server.runtime.pipelines[0].sizes
+        viewer.stop()
+        edited, came = len(server.runtime.pipelines[0].sizes), session._video.frames
+        await peer.until(lambda: session._video.frames > came + 10)
+        assert len(server.runtime.pipelines[0].sizes) <= edited + 2
         assert not peer.frames
         await server.http.delete(peer.location)
         await gone(server, peer)

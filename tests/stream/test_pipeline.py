@@ -28,9 +28,17 @@ def run(pipeline: Pipeline, world: World, settings: Settings, frame: int = 0) ->
 def test_no_control_moved_gives_the_very_input(make_pipeline: Make, world: World) -> None:
     output, shown = run(make_pipeline(world), world, Settings(editor="tint", controls={"amount": 0.0}))
     assert output.image is shown.image
-    assert len(output.faces) == 1
     assert not output.edited
     assert not output.regions
+    assert not output.faces  # no network ran
+    assert not output.trace.ms
+
+
+def test_faces_are_found_without_an_edit_where_one_is_to_be_picked(make_pipeline: Make, world: World) -> None:
+    settings = Settings(editor="tint", controls={"amount": 0.0}, faces="locked")
+    output, shown = run(make_pipeline(world), world, settings)
+    assert output.image is shown.image
+    assert len(output.faces) == 1
 
 
 def test_an_edit_changes_the_face_and_nothing_else(make_pipeline: Make, world: World, tint: Settings) -> None:

@@ -562,6 +562,32 @@ def test_a_hello_that_came_before_anybody_listened_counts(blank: Page) -> None:
     assert heard == {"smoothing": 1}
 
 
+OFFER = (
+    "v=0\r\nm=video 9 X 96\r\na=mid:0\r\na=ice-ufrag:old\r\na=ice-pwd:secret\r\na=candidate:1\r\na=sendrecv\r\n"
+    "a=fmtp:96 profile-level-id=42e01f\r\na=fmtp:97 profile-level-id=640034\r\nm=audio 9 X 97\r\na=mid:1\r\n"
+    "a=ice-ufrag:old\r\na=ice-pwd:secret\r\n"
+)
+
+
+def test_an_ice_restart_is_said_in_a_fragment(blank: Page) -> None:
+    said = run(blank, "whip", "return m.fragmentOf(a);", OFFER)
+    assert said == "m=video 9 X 96\r\na=mid:0\r\na=ice-ufrag:old\r\na=ice-pwd:secret\r\na=candidate:1\r\n"
+    answer = (
+        "a=ice-ufrag:new\r\na=ice-pwd:other\r\nm=video 9 X 0\r\na=mid:0\r\na=candidate:7\r\na=end-of-candidates\r\n"
+    )
+    both = run(blank, "whip", "return m.restarted(a[0], a[1]);", [OFFER, answer])
+    assert both.count("a=ice-ufrag:new\r\n") == both.count("a=candidate:7\r\n") == 2
+    assert "old" not in both
+    assert "a=candidate:1\r\n" not in both
+    assert both.index("a=sendrecv") < both.index("a=ice-ufrag:new") < both.index("m=audio")
+
+
+def test_the_page_says_which_level_it_decodes(blank: Page) -> None:
+    said = run(blank, "whip", "return m.decodable(a);", OFFER)
+    assert "profile-level-id=42e034\r\n" in said
+    assert "profile-level-id=640034\r\n" in said
+
+
 RECORD_WEBM = """
   const canvas = Object.assign(document.createElement("canvas"), { width: 64, height: 48 });
   const context = canvas.getContext("2d");
