@@ -157,6 +157,7 @@ class Stats(ToClient):
     faces: list[FaceSeen]
     size: tuple[int, int] | None
     stages: dict[str, Percentiles]
+    layers: dict[str, Percentiles] = {}
     server_ms: Percentiles | None
     bitrate_in: int
     bitrate_out: int

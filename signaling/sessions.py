@@ -193,6 +193,7 @@ class Session:
             faces=_faces_of(output, video.size) if output and video.size else [],
             size=video.size,
             stages=video.stages.all(),
+            layers=video.layers.all(),
             server_ms=video.output.delays.of("server"),
             bitrate_in=self._bitrate_in.since_last(self.peer.bytes_in),
             bitrate_out=self._bitrate_out.since_last(self.peer.bytes_out),

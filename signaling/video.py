@@ -102,6 +102,7 @@ class VideoFilter:
         self.output = EditedTrack()
         self.received = Rate()
         self.stages = Durations()
+        self.layers = Durations()
         self.size: tuple[int, int] | None = None
         self.last_output: Output | None = None
         self.edited = 0
@@ -209,5 +210,7 @@ class VideoFilter:
         self.edits_dropped += output.trace.edits_dropped
         for stage, ms in output.trace.ms.items():
             self.stages.add(stage, ms)
+        for name, ms in output.trace.layers.items():
+            self.layers.add(name, ms)
         for track in [self.output, *self._watchers]:
             track.offer(frame, since)
