@@ -194,9 +194,7 @@ def print_dye(faces: FaceSet, composites: Sequence[Composite]) -> None:
             )
         )
     beside_hair, reached, soft = np.mean(found, axis=0)
-    print(
-        f"dye (blond), {len(found)} composites: beside the hair {beside_hair:.3f}, reached {reached:.2f}, soft {soft:.2f}"
-    )
+    print(f"dye (blond): beside the hair {beside_hair:.3f}, hair reached {reached:.2f}, error in soft hair {soft:.2f}")
 
 
 def compare(picture: Image, composite: Composite) -> tuple[float, float]:
