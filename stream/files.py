@@ -20,6 +20,9 @@ from tqdm import tqdm
 from stream import command_line, photos
 from stream.command_line import NothingEdited
 from stream.look import Look
+from stream.mark import manifests
+from stream.mark.identity import Identity, key_path
+from stream.mark.kinds import kinds_of
 from stream.picture_files import SUFFIXES, FileError, as_bgr8, read_stored, stored_like, write_picture
 from stream.pipeline import Pipeline
 from stream.profile import ChromeTrace
@@ -59,6 +62,8 @@ def _run(arguments: argparse.Namespace) -> None:
             progress=not arguments.quiet,
             keep_hdr=arguments.keep_hdr,
         )
+    if report.edited and look.settings.mark and runtime.identity is not None:
+        report.notes += sign_outputs(arguments.input, arguments.output, look, runtime.identity)
     summary = report.summary()
     summary["engines"] = [asdict(engine) for engine in runtime.engines()]
     for note in report.notes:
@@ -139,6 +144,27 @@ def process(
         process_video(source, target, pipeline, look, report, progress=progress, keep_hdr=keep_hdr)
     report.seconds = time.perf_counter() - started
     return report
+
+
+def sign_outputs(source: Path, target: Path, look: Look, identity: Identity) -> list[str]:
+    """Write C2PA manifests into what was edited; a manifest of the source stays as an ingredient.
+
+    Returns:
+        Why files were left without one, one sentence each.
+    """
+    notes = []
+    signer = manifests.signer_of(identity, key_path().with_suffix(".chain.pem"))
+    pairs = [(source, target)]
+    if source.is_dir():
+        pairs = [(source / path.name, path) for path in sorted(target.iterdir()) if (source / path.name).is_file()]
+    for original, edited in pairs:
+        signed = edited.with_name(f".{edited.stem}.signed{edited.suffix}")
+        try:
+            manifests.write_manifest(edited, signed, kinds_of(look.active), signer, original)
+            signed.replace(edited)
+        except (manifests.ManifestError, OSError) as error:
+            notes.append(f"{edited.name} has no C2PA manifest: {error}")
+    return notes
 
 
 def process_picture(source: Path, target: Path, pipeline: Pipeline, look: Look, report: Report) -> bool:
