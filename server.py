@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import socket
 import sys
+import threading
+import webbrowser
 
 import cv2
 import uvicorn
@@ -20,15 +23,54 @@ SHUTDOWN_S = 1  # for open HTTP requests; sessions have their own limit
 
 
 class Server(uvicorn.Server):
-    """Says where it listens once it does."""
+    """Says where it listens once it does, and opens the page there if that is wanted.
+
+    Args:
+        config: uvicorn's.
+        open_page: whether to open the page in a browser.
+    """
+
+    def __init__(self, config: uvicorn.Config, *, open_page: bool = False) -> None:
+        super().__init__(config)
+        self._open_page = open_page
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for server in self.servers:
             port = server.sockets[0].getsockname()[1]
             host = f"[{self.config.host}]" if ":" in self.config.host else self.config.host
-            print(f"{'https' if self.config.is_ssl else 'http'}://{host}:{port}", flush=True)
+            url = f"{'https' if self.config.is_ssl else 'http'}://{host}:{port}"
+            print(url, flush=True)
+            if self._open_page:  # in a thread: some systems wait for the browser
+                threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
             break
+
+
+def why_not_listen(host: str, port: int) -> str:
+    """Why nothing can listen there, and what to do about it; empty where it can. Networks take seconds to load."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as trial:
+            if sys.platform != "win32":  # there, it would share the port with whoever has it
+                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+    except OSError as error:
+        return _advice(error, host, port)
+    return ""
+
+
+def _advice(error: OSError, host: str, port: int) -> str:
+    if isinstance(error, socket.gaierror):
+        return f"there is no host {host!r} to listen on: 127.0.0.1 is this machine"
+    match error.errno:
+        case errno.EADDRINUSE:
+            return f"port {port} is in use, perhaps by another Latentcam: stop it, or add --port 0 for a free one"
+        case errno.EACCES:
+            return f"this user may not listen on port {port}: choose one from 1024 on, such as --port 8080"
+        case errno.EADDRNOTAVAIL:
+            return f"{host} is no address of this machine: 127.0.0.1 is one"
+        case _:
+            return f"cannot listen on {host}:{port}: {error.strerror}"
 
 
 def main(arguments: list[str]) -> int:
@@ -42,6 +84,9 @@ def main(arguments: list[str]) -> int:
     for chatty in ("aiortc", "aioice"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     cv2.setNumThreads(1)  # a frame's pictures are small: threads would wait for each other, and take cores from others
+    if settings.port and (why := why_not_listen(settings.host, settings.port)):
+        print(why, file=sys.stderr)
+        return 1
     try:
         runtime = load_runtime(settings)
     except RuntimeError as error:
@@ -62,7 +107,7 @@ def main(arguments: list[str]) -> int:
         server_header=False,
     )
     with contextlib.suppress(KeyboardInterrupt):
-        Server(config).run()
+        Server(config, open_page=settings.open).run()
     return 0
 
 

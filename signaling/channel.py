@@ -22,6 +22,26 @@ if TYPE_CHECKING:
 MAX_BUFFERED = 64 * 1024  # bytes; a peer that reads this slowly gets no stats
 
 
+class Every:
+    """Says when something that is wanted every so often is due.
+
+    Attributes:
+        interval: seconds; None while it is not wanted.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.interval: float | None = None
+        self._clock = clock
+        self._sent_at = clock()
+
+    def due(self) -> bool:
+        """Whether it is time; the next time is counted from then."""
+        if self.interval is None or self._clock() - self._sent_at < self.interval:
+            return False
+        self._sent_at = self._clock()
+        return True
+
+
 class ControlChannel:
     """One open data channel.
 
@@ -42,11 +62,10 @@ class ControlChannel:
         self._channel = channel
         self._runtime = runtime
         self._video = video
-        self._clock = clock
         self._bucket = TokenBucket(control.MESSAGES_PER_SECOND, control.MESSAGE_BURST, clock)
         self._complaints = TokenBucket(1, 1, clock)
-        self._interval: float | None = None
-        self._sent_at = clock()
+        self._stats = Every(clock)
+        self._overlay = Every(clock)
         self._turn = asyncio.Lock()
         self._changes: set[asyncio.Task[None]] = set()
         channel.on("message", self.receive)
@@ -72,7 +91,9 @@ class ControlChannel:
             case control.Ping():
                 self.send(control.Pong(id=message.id, t=message.t))
             case control.WantStats():
-                self._interval = message.interval
+                self._stats.interval = message.interval
+            case control.WantOverlay():
+                self._overlay.interval = message.interval
 
     def send(self, message: BaseModel) -> None:
         """Send, unless the channel was closed or the peer does not read."""
@@ -81,10 +102,11 @@ class ControlChannel:
 
     def stats_due(self) -> bool:
         """Whether the peer wants stats now."""
-        if self._interval is None or self._clock() - self._sent_at < self._interval:
-            return False
-        self._sent_at = self._clock()
-        return True
+        return self._stats.due()
+
+    def overlay_due(self) -> bool:
+        """Whether the peer wants an overlay now."""
+        return self._overlay.due()
 
     async def _change(self, id: int | None, patch: dict[str, Any]) -> None:
         """Check a change, load what it needs, and apply it, in turn. The stream goes on meanwhile."""

@@ -65,8 +65,21 @@ class WantStats(FromClient):
         return max(0.2, self.every) if self.every else None
 
 
-ClientMessage = Annotated[ChangeSettings | Ping | WantStats, Field(discriminator="type")]
-_CLIENT_MESSAGE: TypeAdapter[ChangeSettings | Ping | WantStats] = TypeAdapter(ClientMessage)
+class WantOverlay(FromClient):
+    """How often an `Overlay` is wanted, in seconds; 0 turns it off."""
+
+    type: Literal["overlay"]
+    every: float = Field(ge=0, le=10)
+
+    @property
+    def interval(self) -> float | None:
+        """Seconds between overlays, at least 0.1; None when they are off."""
+        return max(0.1, self.every) if self.every else None
+
+
+AnyMessage = ChangeSettings | Ping | WantStats | WantOverlay
+ClientMessage = Annotated[AnyMessage, Field(discriminator="type")]
+_CLIENT_MESSAGE: TypeAdapter[AnyMessage] = TypeAdapter(ClientMessage)
 
 
 class ToClient(BaseModel):
@@ -144,11 +157,41 @@ class Stats(ToClient):
     faces: list[FaceSeen]
     size: tuple[int, int] | None
     stages: dict[str, Percentiles]
+    layers: dict[str, Percentiles] = {}
     server_ms: Percentiles | None
     bitrate_in: int
     bitrate_out: int
     reduced: str = ""
     badge: Box | None = None
+
+
+class OutlineDrawn(BaseModel):
+    """The edge of a part of a mask, closed; points as of `FaceDrawn`."""
+
+    mask: str
+    points: str
+
+
+class FaceDrawn(BaseModel):
+    """Lines over a face. Points are packed by `signaling.overlay.pack_points`; "" for none.
+
+    `mesh` has the 478 points of the face mesh, `quad` the corners of the crop that an editor is given.
+    """
+
+    id: int
+    edited: bool
+    mesh: str
+    quad: str
+    outlines: list[OutlineDrawn]
+
+
+class Overlay(ToClient):
+    """What lies behind the newest frame, and milliseconds of its stages; `detected` if the detector ran on it."""
+
+    type: Literal["overlay"] = "overlay"
+    faces: list[FaceDrawn]
+    stages: dict[str, float]
+    detected: bool
 
 
 class Claimed(ToClient):
@@ -169,7 +212,7 @@ class Bye(ToClient):
     detail: str | None = None
 
 
-def parse(text: str | bytes) -> ChangeSettings | Ping | WantStats:
+def parse(text: str | bytes) -> AnyMessage:
     """Read one message from a stranger.
 
     Raises:
@@ -192,8 +235,8 @@ WORDS = {
     "json_invalid": "this is not JSON",
     "missing": "this is missing",
     "extra_forbidden": "there is no such field",
-    "union_tag_invalid": "a message's type is settings, ping or stats",
-    "union_tag_not_found": "a message's type is settings, ping or stats",
+    "union_tag_invalid": "a message's type is settings, ping, stats or overlay",
+    "union_tag_not_found": "a message's type is settings, ping, stats or overlay",
     "too_long": "this is too long",
     "greater_than_equal": "this number is out of range",
     "less_than_equal": "this number is out of range",

@@ -17,6 +17,7 @@ from signaling import control
 from signaling.audio import DelayedAudio
 from signaling.channel import ControlChannel
 from signaling.logs import limited
+from signaling.overlay import overlay_message
 from signaling.peer import CLOSE_S, Peer
 from signaling.settings import ServerSettings
 from signaling.stats import Bitrate
@@ -79,6 +80,7 @@ class Session:
         self._camera: MediaStreamTrack | None = None
         self._audio: DelayedAudio | None = None
         self._channel: ControlChannel | None = None
+        self._overlay: asyncio.Task[None] | None = None
         self._bitrate_in, self._bitrate_out = Bitrate(), Bitrate()
         self._claimed_at = 0.0
 
@@ -160,6 +162,16 @@ class Session:
         if self._channel is not None and self._channel.stats_due():
             self._channel.send(self._stats(self._video))
         self._send_claim(now)
+        if self._overlay is None and self._channel is not None and self._channel.overlay_due():
+            self._overlay = asyncio.create_task(self._send_overlay(self._channel, self._video))
+
+    async def _send_overlay(self, channel: ControlChannel, video: VideoFilter) -> None:
+        """Send what lies behind the newest frame; one at a time, as outlines take a millisecond or two a face."""
+        try:
+            if video.last_output is not None and video.size is not None:
+                channel.send(await run_in_threadpool(overlay_message, video.last_output, video.size))
+        finally:
+            self._overlay = None
 
     def _send_claim(self, now: float) -> None:
         """Tell the peer every `CLAIM_EVERY_S` what its edited stream says of itself."""
@@ -181,6 +193,7 @@ class Session:
             faces=_faces_of(output, video.size) if output and video.size else [],
             size=video.size,
             stages=video.stages.all(),
+            layers=video.layers.all(),
             server_ms=video.output.delays.of("server"),
             bitrate_in=self._bitrate_in.since_last(self.peer.bytes_in),
             bitrate_out=self._bitrate_out.since_last(self.peer.bytes_out),

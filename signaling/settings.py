@@ -62,6 +62,7 @@ class ServerSettings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="address that HTTP listens on")
     port: int = Field(8080, ge=0, le=65535, description="port that HTTP listens on; 0 takes a free one")
+    open: bool = Field(False, description="open the page in a browser once the server listens")
     root_path: str = Field(
         "",
         pattern="^(/[A-Za-z0-9._~-]+)*$",

@@ -30,7 +30,11 @@ class FrameTooLarge(Exception):
 
 
 class EditedTrack(MediaStreamTrack):  # type: ignore[misc]
-    """The way back: hands over the newest edited frame, with the timestamp it came with."""
+    """The way back: hands over the newest edited frame, with the timestamp it came with.
+
+    Attributes:
+        wanted: whether a frame was ever asked for: a peer that only sends never does.
+    """
 
     kind = "video"
 
@@ -39,7 +43,7 @@ class EditedTrack(MediaStreamTrack):  # type: ignore[misc]
         self._newest: av.VideoFrame | None = None
         self._since = 0.0
         self._waiting = asyncio.Event()
-        self._wanted = False
+        self.wanted = False
         self.dropped = 0
         self.sent = Rate()
         self.delays = Durations()
@@ -51,7 +55,7 @@ class EditedTrack(MediaStreamTrack):  # type: ignore[misc]
             frame: edited, or the camera's own.
             since: `time.perf_counter` when the frame came out of the decoder.
         """
-        self.dropped += self._newest is not None and self._wanted
+        self.dropped += self._newest is not None and self.wanted
         self._newest, self._since = frame, since
         self._waiting.set()
 
@@ -61,7 +65,7 @@ class EditedTrack(MediaStreamTrack):  # type: ignore[misc]
         Raises:
             MediaStreamError: the track was stopped.
         """
-        self._wanted = True
+        self.wanted = True
         if self.readyState == "live":
             await self._waiting.wait()
         self._waiting.clear()
@@ -98,6 +102,7 @@ class VideoFilter:
         self.output = EditedTrack()
         self.received = Rate()
         self.stages = Durations()
+        self.layers = Durations()
         self.size: tuple[int, int] | None = None
         self.last_output: Output | None = None
         self.edited = 0
@@ -140,6 +145,11 @@ class VideoFilter:
             await asyncio.wait([drain, work])
             self.close()
 
+    @property
+    def received_by_somebody(self) -> bool:
+        """Whether the peer or a viewer takes what comes out."""
+        return self.output.wanted or bool(self._watchers)
+
     def watch(self) -> EditedTrack:
         """A further way out, for a viewer, until it is stopped.
 
@@ -177,10 +187,18 @@ class VideoFilter:
         try:
             while True:
                 frame, since = self._slot.take()
+                if not self.received_by_somebody:
+                    loop.call_soon_threadsafe(self._skip, frame)
+                    continue
                 edited, output = self._pipeline.process(frame, self.look, self._slot.interval)
                 loop.call_soon_threadsafe(self._hand_over, edited, output, since)
         except SlotClosed:
             pass
+
+    def _skip(self, frame: av.VideoFrame) -> None:
+        """Nobody receives: the frame is neither edited nor kept."""
+        self.size = (frame.width, frame.height)
+        self.last_output = None
 
     def _hand_over(self, frame: av.VideoFrame, output: Output, since: float) -> None:
         self.size = (frame.width, frame.height)
@@ -192,5 +210,7 @@ class VideoFilter:
         self.edits_dropped += output.trace.edits_dropped
         for stage, ms in output.trace.ms.items():
             self.stages.add(stage, ms)
+        for name, ms in output.trace.layers.items():
+            self.layers.add(name, ms)
         for track in [self.output, *self._watchers]:
             track.offer(frame, since)

@@ -9,14 +9,17 @@ therefore not among the requirements: `pip install pyvirtualcam`.
 from __future__ import annotations
 
 import argparse
+import platform
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
+import numpy as np
 
 from models.arrays import Image
 from stream import command_line
@@ -29,6 +32,8 @@ from stream.slot import LatestSlot, SlotClosed
 
 REPORT_EVERY_S = 5.0
 CAMERA_SILENT_S = 5.0
+MOST_CAMERAS = 8
+"""Numbers of cameras that are tried where the system has no list."""
 
 
 class CameraError(CommandError):
@@ -63,7 +68,7 @@ def run(
 
     Args:
         source: gives (H, W, 3) uint8 BGR frames.
-        sink: takes (H, W, 3) uint8 RGB frames.
+        sink: takes (H, W, 3) uint8 RGB frames, all of the size of the first one.
         pipeline: of this stream.
         look: from `Runtime.look`.
         report: called every five seconds with frames per second and frames dropped so far.
@@ -78,6 +83,7 @@ def run(
     slot: LatestSlot[tuple[Image, float]] = LatestSlot()
     reader = threading.Thread(target=_read, args=(source, slot, clock), name="camera", daemon=True)
     reader.start()
+    size: tuple[int, int] | None = None
     sent, reported_at, reported = 0, clock(), 0
     try:
         while True:
@@ -85,7 +91,8 @@ def run(
             started = time.perf_counter()
             output = pipeline.process(Frame(image, captured), look)
             pipeline.adapt(time.perf_counter() - started, slot.interval)
-            sink.send(cv2.cvtColor(output.image, cv2.COLOR_BGR2RGB))
+            size = size or (output.image.shape[1], output.image.shape[0])
+            sink.send(cv2.cvtColor(letterbox(output.image, size), cv2.COLOR_BGR2RGB))
             sent += 1
             now = clock()
             if report is not None and now - reported_at >= REPORT_EVERY_S:
@@ -97,6 +104,28 @@ def run(
         raise CameraError(f"the camera gave no picture for {CAMERA_SILENT_S:g} seconds") from None
     finally:
         slot.close()
+
+
+def letterbox(image: Image, size: tuple[int, int]) -> Image:
+    """A picture of one size from one of any size: whole and centred, over black. Virtual cameras keep their size.
+
+    Args:
+        image: (H, W, 3) uint8.
+        size: width and height wanted.
+
+    Returns:
+        The very picture if it has that size.
+    """
+    height, width = image.shape[:2]
+    if (width, height) == size:
+        return image
+    scale = min(size[0] / width, size[1] / height)
+    inner = max(1, min(size[0], round(scale * width))), max(1, min(size[1], round(scale * height)))
+    out = np.zeros((size[1], size[0], 3), np.uint8)
+    x, y = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    out[y : y + inner[1], x : x + inner[0]] = cv2.resize(image, inner, interpolation=interpolation)
+    return out
 
 
 def _read(source: Source, slot: LatestSlot[tuple[Image, float]], clock: Callable[[], float]) -> None:
@@ -119,6 +148,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    if arguments.list:
+        print("\n".join(list_cameras()))
+        return
     runtime = command_line.load_runtime(arguments)
     look = runtime.look(Settings(), command_line.patch_of(arguments))
     if look.idle:
@@ -153,12 +185,38 @@ def _run_devices(arguments: argparse.Namespace, pipeline: Pipeline, look: Look) 
         capture.release()
 
 
+def list_cameras() -> list[str]:
+    """One line for each camera and virtual camera of this machine."""
+    if platform.system() == "Linux":
+        found = [_linux_camera(path) for path in sorted(Path("/sys/class/video4linux").glob("video*"), key=_number)]
+        return found or ["no camera: there is no /dev/video*; for a virtual one: sudo modprobe v4l2loopback"]
+    lines = []
+    for number in range(MOST_CAMERAS):
+        capture = cv2.VideoCapture(number)
+        if capture.isOpened():
+            width, height = (int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+            lines.append(f"--device {number}: {width}x{height}")
+        capture.release()
+    return lines or ["no camera can be opened"]
+
+
+def _linux_camera(path: Path) -> str:
+    name = (path / "name").read_text().strip()
+    kind = "virtual camera" if "/virtual/" in str(path.resolve()) else "camera"
+    return f"--device {_number(path)}: {kind} {name!r} (/dev/{path.name})"
+
+
+def _number(path: Path) -> int:
+    return int(path.name.removeprefix("video"))
+
+
 def _print_rate(fps: float, dropped: int) -> None:
     print(f"{fps:.1f} fps, {dropped} dropped")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m stream.camera", description="Edit a camera into a virtual camera.")
+    parser.add_argument("--list", action="store_true", help="list cameras and virtual cameras, and end")
     parser.add_argument("--device", type=int, default=0, help="number of the camera (default: %(default)s)")
     parser.add_argument("--width", type=int, default=1280)
     parser.add_argument("--height", type=int, default=720)

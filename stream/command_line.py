@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+import av
+import cv2
 from pydantic import BaseModel
 
 from engines.base import EngineError
@@ -47,6 +49,7 @@ def run(command: Callable[[], None]) -> int:
     Returns:
         The exit status: 0, 1 after a refusal, or 3 when nothing was edited.
     """
+    quiet_libraries()
     try:
         command()
     except SettingsError as error:
@@ -62,6 +65,12 @@ def run(command: Callable[[], None]) -> int:
     return 0
 
 
+def quiet_libraries() -> None:
+    """Keep OpenCV's and FFmpeg's own messages from the terminal: what matters is said in our words."""
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    av.logging.set_level(av.logging.PANIC)
+
+
 def add_settings(parser: argparse.ArgumentParser, leave_out: Collection[str] = ()) -> None:
     """Add a flag for each setting of a stream, and `--set NAME=VALUE` for the editor's controls.
 
@@ -69,9 +78,13 @@ def add_settings(parser: argparse.ArgumentParser, leave_out: Collection[str] = (
         parser: of the command.
         leave_out: settings that mean nothing to this command.
     """
-    _add_flags(parser.add_argument_group("settings"), Settings, {"controls", *leave_out})
+    _add_flags(parser.add_argument_group("settings"), Settings, {"controls", "layers", *leave_out})
     parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="a control of the editor; repeatable"
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a control of the editor, or EDITOR.NAME=VALUE of a further one; repeatable",
     )
 
 
@@ -90,9 +103,17 @@ def patch_of(arguments: argparse.Namespace, entries: Mapping[str, Entry] = catal
     Raises:
         SettingsError: a control has no value.
     """
-    given, controls = _given(arguments, Settings), controls_of_pairs(arguments.set)
-    entry = entries.get(given.get("editor", Settings().editor))
-    return {**given, "controls": controls if entry is None else meant(entry.controls(), controls)}
+    given, layers = _given(arguments, Settings), dict[str, dict[str, Any]]()
+    editor = given.get("editor", Settings().editor)
+    for name, value in controls_of_pairs(arguments.set).items():
+        layer, dot, control = name.rpartition(".")
+        layers.setdefault(layer if dot else editor, {})[control] = value
+    for name, controls in layers.items():
+        if name in entries:
+            layers[name] = meant(entries[name].controls(), controls)
+    own = layers.pop(editor, {})
+    others = {"layers": {name: {"controls": controls} for name, controls in layers.items()}} if layers else {}
+    return {**given, **others, "controls": own}
 
 
 def meant(model: type[Controls], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,15 +15,15 @@ import numpy as np
 from engines.batching import Dropped
 from models.arrays import Floats, Image, Latent
 from models.crops import Placement, Quad, cut_placed, points5_of, quad_of, to_crop
-from models.editor import Controls, Crop, Edit
+from models.editor import Controls, Crop, Edit, Masks
 from models.face.segmenter import Segmenter
 from stream.blending import blend_masked, visible_mask
 from stream.filters import ExponentialMean, OneEuro
 from stream.flow import FlowCompensatedMean, PointFlow, SteadyLight
-from stream.frame import Face, Region, Trace
+from stream.frame import Drawn, Face, Region, Trace
 from stream.load import Level
 from stream.look import Layer
-from stream.mark.painter import Drawn
+from stream.plate import Plate
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +103,13 @@ class RenderedEdit:
 
     Attributes:
         edit: of the crop.
-        keep: (M, M) float32 in [0, 1], 1 where the camera's pixel stays, as an occluder is in front; or None.
+        masks: what the segmenter read of the crop; None without one. Where the occluder is the camera's pixel stays.
         controls: that it was rendered for.
         seconds: that rendering took.
     """
 
     edit: Edit
-    keep: Floats | None
+    masks: Masks | None
     controls: Controls
     seconds: float
 
@@ -138,6 +138,8 @@ class FaceEdit:
         self._quad_filter = OneEuro(cutoff, SMOOTHING.quad_beta)
         self._mesh_filter = OneEuro(SMOOTHING.mesh_cutoff * cutoff, SMOOTHING.mesh_beta, SMOOTHING.mesh_lost)
         self._latent_mean = ExponentialMean(layer.editor.latent_seconds * 2 * smoothing)
+        self._plate = Plate()
+        self._image_mean = ExponentialMean(layer.editor.image_seconds * 2 * smoothing)
         self._mask_mean = FlowCompensatedMean(SMOOTHING.hair_s * 2 * smoothing, SMOOTHING.occluder_s * 2 * smoothing)
         self._steady_light = SteadyLight() if layer.editor.steady_light and smoothing > 0 else None
         self._last_frame: Image | None = None  # and where the mesh was in it
@@ -187,8 +189,9 @@ class FaceEdit:
             return None
         with context.trace.timed("blend"):
             edit = _faded(rendered.edit, layer.amount)
-            mask = visible_mask(edit, rendered.keep)
-            return blend_masked(source, out, edit, placement, mask), Drawn(mask, placement, edit.flow)
+            masks = rendered.masks
+            mask = visible_mask(edit, None if masks is None else masks.occluder)
+            return blend_masked(source, out, edit, placement, mask), Drawn(mask, placement, edit.flow, masks)
 
     def _with_steady_mesh(self, face: Face, context: FrameContext) -> Face:
         """The face with its mesh moved by optical flow since the last frame, and corrected by the landmarks."""
@@ -227,13 +230,13 @@ class FaceEdit:
         if level.background and last is not None and background is not None:
             # Its duration is no part of this frame's: the job gets a trace of its own.
             apart = replace(context, trace=Trace(clock=self._tools.clock))
-            self._render_job = background.submit(self._render, crop, layer, apart)
+            self._render_job = background.submit(self._render, crop, placement, layer, apart)
             return last
         with _unless_busy(context.trace):
-            self._rendered = self._render(crop, layer, context)
+            self._rendered = self._render(crop, placement, layer, context)
         return self._rendered
 
-    def _render(self, crop: Crop, layer: Layer, context: FrameContext) -> RenderedEdit:
+    def _render(self, crop: Crop, placement: Placement, layer: Layer, context: FrameContext) -> RenderedEdit:
         """Segment, encode, steer and render a crop.
 
         Raises:
@@ -248,13 +251,18 @@ class FaceEdit:
         if self._steady_light is not None:
             with trace.timed("steady"):
                 crop = replace(crop, steady_light=self._steady_light(crop.image, context.time))
+        if editor.wants_backdrop(controls):
+            with trace.timed("plate"):
+                crop = replace(crop, backdrop=self._plate(crop, placement, context.camera.shape[:2]))
         with trace.timed("encode"):
             latent = self._latent_mean(self._newest_latent(crop, layer, context), context.time)
             steered = editor.steer(latent, controls)
         with trace.timed("render"):
             edit = editor.render(crop, latent, steered, controls)
-        keep = None if crop.masks is None else crop.masks.occluder
-        return RenderedEdit(edit, keep, controls, self._tools.clock() - started)
+            if edit.image is not None and editor.image_seconds > 0:
+                steady = self._image_mean(edit.image.astype(np.float32), context.time)
+                edit = replace(edit, image=np.asarray(steady + np.float32(0.5), np.uint8))
+        return RenderedEdit(edit, crop.masks, controls, self._tools.clock() - started)
 
     def _newest_latent(self, crop: Crop, layer: Layer, context: FrameContext) -> Latent:
         """The newest latent of the face. In a live stream only the first one holds the frame up."""

@@ -18,12 +18,14 @@ from typing import Any
 from tqdm import tqdm
 
 from stream import command_line, photos
+from stream.animations import is_animation, process_animation
 from stream.command_line import NothingEdited
 from stream.look import Look
 from stream.mark import manifests
 from stream.mark.identity import Identity, key_path
 from stream.mark.kinds import kinds_of
-from stream.picture_files import SUFFIXES, FileError, as_bgr8, read_stored, stored_like, write_picture
+from stream.paths import check_input, check_output, check_paths
+from stream.picture_files import READ, SUFFIXES, FileError, as_bgr8, read_stored, stored_like, write_picture
 from stream.pipeline import Pipeline
 from stream.profile import ChromeTrace
 from stream.report import Report
@@ -44,6 +46,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    check_paths(arguments.input, arguments.output, overwrite=arguments.overwrite)
+    if arguments.photo is not None:
+        check_input(arguments.photo)
+    for extra in (arguments.report, arguments.trace):
+        if extra is not None:
+            check_output(extra, overwrite=True)
     runtime = command_line.load_runtime(arguments)
     patch = command_line.patch_of(arguments)
     if arguments.photo is not None:
@@ -61,6 +69,7 @@ def _run(arguments: argparse.Namespace) -> None:
             profile=profile,
             progress=not arguments.quiet,
             keep_hdr=arguments.keep_hdr,
+            overwrite=arguments.overwrite,
         )
     if report.edited and look.settings.mark and runtime.identity is not None:
         report.notes += sign_outputs(arguments.input, arguments.output, look, runtime.identity)
@@ -72,7 +81,8 @@ def _run(arguments: argparse.Namespace) -> None:
         arguments.report.write_text(json.dumps(summary, indent=2) + "\n")
     if report.edited == 0:
         raise NothingEdited(_why_unedited(report, arguments.output))
-    print(f"{report.edited} of {report.frames} frames edited, {summary['fps']} per second")
+    pictures = f"{report.edited} of {report.frames} {'picture' if report.frames == 1 else 'pictures'} edited"
+    print(f"{arguments.output}: {pictures}, {summary['fps']} per second")
 
 
 def _why_unedited(report: Report, target: Path) -> str:
@@ -109,6 +119,7 @@ def process(
     profile: ChromeTrace | None = None,
     progress: bool = False,
     keep_hdr: bool = False,
+    overwrite: bool = True,
 ) -> Report:
     """Edit a video, a picture, or every picture of a folder.
 
@@ -120,6 +131,7 @@ def process(
         profile: gets the stages of every frame.
         progress: show a progress bar on standard error.
         keep_hdr: write HDR video as HDR; it is tone-mapped otherwise.
+        overwrite: whether pictures that are in the target folder may be replaced.
 
     Returns:
         What was done.
@@ -128,15 +140,14 @@ def process(
         FileError: nothing can be read or written there.
         NothingEdited: a single picture shows no face.
     """
-    if not source.exists():
-        raise FileError(f"{source} does not exist")
-    if source.resolve() == target.resolve():
-        raise FileError(f"{target} is the input itself; name another output")
+    check_paths(source, target, overwrite=True)
     started = time.perf_counter()
     report = Report(profile=profile)
     if source.is_dir():
-        _process_folder(source, target, runtime, look, report, progress=progress)
-    elif source.suffix.lower() in SUFFIXES:
+        _process_folder(source, target, runtime, look, report, progress=progress, overwrite=overwrite)
+    elif is_animation(source):
+        process_animation(source, target, runtime.pipeline(), look, report)
+    elif source.suffix.lower() in READ:
         if not process_picture(source, target, runtime.pipeline(), look, report):
             raise NothingEdited(f"no face in {source}: choose a picture where both eyes are visible")
     else:
@@ -187,11 +198,14 @@ def process_picture(source: Path, target: Path, pipeline: Pipeline, look: Look, 
 
 
 def _process_folder(
-    source: Path, target: Path, runtime: Runtime, look: Look, report: Report, *, progress: bool
+    source: Path, target: Path, runtime: Runtime, look: Look, report: Report, *, progress: bool, overwrite: bool
 ) -> None:
     pictures = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)
     if not pictures:
         raise FileError(f"{source} holds no pictures ({', '.join(sorted(SUFFIXES))})")
+    there = [picture.name for picture in pictures if (target / picture.name).exists()]
+    if there and not overwrite:
+        raise FileError(f"{target / there[0]} exists; name another folder, or add --overwrite")
     target.mkdir(parents=True, exist_ok=True)
     for picture in tqdm(pictures, unit="picture", disable=not progress):
         try:
@@ -211,6 +225,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--report", type=Path, metavar="FILE", help="write figures as JSON")
     parser.add_argument("--trace", type=Path, metavar="FILE", help="write a profile that ui.perfetto.dev opens")
     parser.add_argument("--keep-hdr", action="store_true", help="write HDR video as HDR (HEVC, 10 bits)")
+    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     command_line.add_settings(parser, leave_out={"bypass"})
     command_line.add_runtime(parser)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from models.arrays import Floats, Image
+
+if TYPE_CHECKING:
+    from models.crops import Placement
+    from models.editor import Masks
 
 STAGES = ("convert", "track", "align", "segment", "encode", "render", "blend", "mark")
 
@@ -86,6 +91,7 @@ class Trace:
 
     Attributes:
         ms: milliseconds per stage of `STAGES`; a stage that did not run is missing.
+        layers: milliseconds per layer of the look, by the name of its editor.
         detected: whether the face detector ran on this frame.
         edits_dropped: latents and edits that were not computed because the engines were busy with other sessions.
         spans: the work in the order in which it ended, for a profile.
@@ -93,6 +99,7 @@ class Trace:
     """
 
     ms: dict[str, float] = field(default_factory=dict)
+    layers: dict[str, float] = field(default_factory=dict)
     detected: bool = False
     edits_dropped: int = 0
     spans: list[Span] = field(default_factory=list)
@@ -114,6 +121,23 @@ class Trace:
 
 
 @dataclass(frozen=True, slots=True)
+class Drawn:
+    """What one layer did to a face.
+
+    Attributes:
+        mask: (S, S) float32 in [0, 1], crop pixels; where it is 0 the layer changed nothing.
+        placement: of that crop in the frame.
+        flow: (S, S, 2) float32, crop pixels, as in `models.editor.Edit`; None where nothing moved.
+        masks: what the segmenter read of the crop; None without one.
+    """
+
+    mask: Floats
+    placement: Placement
+    flow: Floats | None = None
+    masks: Masks | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """What `Pipeline.process` returns.
 
@@ -125,6 +149,7 @@ class Output:
         trace: what it cost.
         reduced: a message for the user that names what was left out to keep up with the camera; empty when nothing was.
         badge: where the visible mark stands; None without one. A page that mirrors the picture turns it back.
+        drawn: what the layers did to each edited face, by its id, from bottom to top.
         kinds: of edit that the picture shows, of `stream.mark.payload.KINDS`.
     """
 
@@ -136,3 +161,4 @@ class Output:
     reduced: str = ""
     badge: Region | None = None
     kinds: frozenset[str] = frozenset()
+    drawn: Mapping[int, Sequence[Drawn]] = field(default_factory=dict)

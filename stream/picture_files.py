@@ -7,12 +7,20 @@ from typing import cast
 
 import cv2
 import numpy as np
+from PIL import Image as PillowImage
+from PIL import ImageOps
 
 from models.arrays import Image
 from models.face import pictures
 from stream.command_line import CommandError
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+BY_PILLOW = frozenset({".avif", ".gif", ".apng"})
+"""Suffixes of formats that OpenCV does not know."""
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", *BY_PILLOW})
+READ = SUFFIXES | {".heic", ".heif"}
+"""Suffixes of pictures that can be read; HEIC where a plug-in of Pillow can."""
+WRITTEN = SUFFIXES
+"""Suffixes of pictures that can be written."""
 JPEG_QUALITY = 95
 
 
@@ -29,9 +37,11 @@ def read_stored(path: Path) -> Image:
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
     except OSError as error:
-        raise FileError(f"{path}: {error}") from error
+        raise FileError(f"{path}: {plain(error)}") from error
     if data.size > pictures.OWN.bytes:
         raise FileError(f"{path} has more than {pictures.OWN.bytes >> 20} MB")
+    if path.suffix.lower() in READ - SUFFIXES | BY_PILLOW:
+        return _read_by_pillow(path)
     picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
     if picture is None:
         raise FileError(f"{path} is not a picture that can be read, or it is cut off")
@@ -40,6 +50,35 @@ def read_stored(path: Path) -> Image:
     if picture.ndim == 3 and picture.shape[2] == 3 and picture.dtype == np.uint8:
         picture = cv2.imdecode(data, cv2.IMREAD_COLOR)  # this way OpenCV follows the EXIF orientation
     return cast(Image, picture)
+
+
+def plain(error: Exception) -> str:
+    """What went wrong with a file, without numbers of the system's or FFmpeg's."""
+    return str(getattr(error, "strerror", None) or error)
+
+
+def _read_by_pillow(path: Path) -> Image:
+    try:
+        with PillowImage.open(path) as file:
+            if file.width * file.height > pictures.OWN.pixels:
+                raise FileError(f"{path} has more than {pictures.OWN.pixels // 1_000_000} million pixels")
+            upright = ImageOps.exif_transpose(file)
+            picture = np.asarray(upright.convert("RGBA" if upright.has_transparency_data else "RGB"))
+    except (OSError, ValueError, PillowImage.DecompressionBombError) as error:
+        plug_in = path.suffix.lower() in {".heic", ".heif"}
+        remedy = "; HEIC needs one more package: pip install pillow-heif" if plug_in else ", or it is cut off"
+        raise FileError(f"{path} is not a picture that can be read{remedy}") from error
+    return np.ascontiguousarray(np.dstack([picture[..., 2::-1], picture[..., 3:]]))
+
+
+def _write_by_pillow(path: Path, picture: Image) -> None:
+    if picture.dtype == np.uint16:
+        picture = np.round(picture / 257).astype(np.uint8)
+    colours = picture if picture.ndim == 3 else cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
+    try:
+        PillowImage.fromarray(np.dstack([colours[..., 2::-1], colours[..., 3:]])).save(path)
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path}: {plain(error)}") from error
 
 
 def as_bgr8(stored: Image) -> Image:
@@ -83,6 +122,9 @@ def write_picture(path: Path, picture: Image) -> None:
     """
     if path.suffix.lower() not in SUFFIXES:
         raise FileError(f"{path}: unknown picture format; use one of {', '.join(sorted(SUFFIXES))}")
+    if path.suffix.lower() in BY_PILLOW:
+        _write_by_pillow(path, picture)
+        return
     if picture.dtype == np.uint16 and path.suffix.lower() not in {".png", ".tif", ".tiff"}:
         picture = np.round(picture / 257).astype(np.uint8)
     done, data = cv2.imencode(path.suffix.lower(), picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
@@ -91,4 +133,4 @@ def write_picture(path: Path, picture: Image) -> None:
     try:
         path.write_bytes(data.tobytes())
     except OSError as error:
-        raise FileError(f"{path}: {error}") from error
+        raise FileError(f"{path}: {plain(error)}") from error

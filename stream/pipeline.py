@@ -12,12 +12,12 @@ from models.face.segmenter import Segmenter
 from stream.face_edit import FaceEdit, FrameContext, Tools
 from stream.fallback import Fallback
 from stream.flow import PointFlow
-from stream.frame import Face, Frame, Output, Region, Trace
+from stream.frame import Drawn, Face, Frame, Output, Region, Trace
 from stream.label import Label
 from stream.load import LEVELS, Level, Quality
 from stream.look import Layer, Look
 from stream.mark.kinds import kinds_of
-from stream.mark.painter import Drawn, EditedFace, MarkPainter
+from stream.mark.painter import EditedFace, MarkPainter
 from stream.mark.payload import Statement
 from stream.selection import Selection
 from stream.tracking import Tracker
@@ -60,7 +60,7 @@ class Pipeline:
         self._label = Label()
         self._mark = MarkPainter(tracker.landmarks)
         self._operator = operator
-        self._faces: dict[tuple[int, int], FaceEdit] = {}  # by the face's id and the layer's place
+        self._faces: dict[tuple[int, str], FaceEdit] = {}  # by the face's id and the layer's editor
         self._quality, self._quality_of = Quality(), tuple[str, ...]()
 
     def process(self, frame: Frame, look: Look) -> Output:
@@ -78,6 +78,9 @@ class Pipeline:
             self._fallback.forget()
             self._faces.clear()
             self._mark.forget()
+            return Output(frame.image, (), frozenset(), (), trace)
+        if not look.active and settings.faces != "locked":
+            self._faces.clear()  # nobody asks where the faces are: no network runs
             return Output(frame.image, (), frozenset(), (), trace)
         with session(self._owner):
             with trace.timed("track"):
@@ -102,7 +105,7 @@ class Pipeline:
             regions.append(badge)
         self._fallback.keep(out, settings)
         changed = tuple(r for r in regions if not r.empty)
-        return Output(out, faces, edited, changed, trace, level.message, badge, kinds_of(look.active))
+        return Output(out, faces, edited, changed, trace, level.message, badge, kinds_of(look.active), drawn)
 
     def adapt(self, seconds: float, interval: float) -> None:
         """Choose what the next frames leave out, so that a live stream keeps up with its camera.
@@ -126,9 +129,10 @@ class Pipeline:
     ) -> tuple[Image, list[Region], dict[int, list[Drawn]]]:
         """Draw every active layer on every face: the picture, what changed, and what was drawn by the face's id."""
         out, regions, edited = context.camera, list[Region](), dict[int, list[Drawn]]()
-        for place, layer in enumerate(look.active):
+        for layer in look.active:
+            started = self._tools.clock()
             for face in faces:
-                state = self._state_of(face, place, layer, context.smoothing)
+                state = self._state_of(face, layer, context.smoothing)
                 if state is None:
                     continue
                 source, out = out, out.copy()
@@ -136,6 +140,7 @@ class Pipeline:
                 if result is not None:
                     regions.append(result[0])
                     edited.setdefault(face.id, []).append(result[1])
+            context.trace.layers[layer.name] = 1e3 * (self._tools.clock() - started)
         self._faces = {
             key: state for key, state in self._faces.items() if context.time - state.seen_at <= FORGET_AFTER_S
         }
@@ -153,12 +158,12 @@ class Pipeline:
                 edited = EditedFace(face.id, face.mesh, drawn[face.id], frame.alone)
                 self._mark.paint(out, edited, statement, frame.time)
 
-    def _state_of(self, face: Face, place: int, layer: Layer, smoothing: float) -> FaceEdit | None:
+    def _state_of(self, face: Face, layer: Layer, smoothing: float) -> FaceEdit | None:
         """What is kept of a face under a layer, new if editor or smoothing changed; None if it cannot be cut out."""
-        state = self._faces.get((face.id, place))
+        state = self._faces.get((face.id, layer.name))
         if state is None or not state.fits(layer, smoothing):
             try:
-                state = self._faces[face.id, place] = FaceEdit(self._tools, layer, smoothing, face)
+                state = self._faces[face.id, layer.name] = FaceEdit(self._tools, layer, smoothing, face)
             except ValueError:
                 return None
         return state

@@ -17,6 +17,7 @@ from stream import command_line
 from stream.command_line import CommandError, NothingEdited
 from stream.frame import Face
 from stream.look import Look
+from stream.paths import check_input, check_output
 from stream.photos import face_of, largest_face, read_photo, still
 from stream.pipeline import Pipeline
 from stream.runtime import Runtime
@@ -153,6 +154,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace) -> None:
     if len(arguments.values) > MOST:
         raise SettingsError("values", f"a strip has at most {MOST} pictures")
+    check_input(arguments.photo)
+    check_output(arguments.strip, overwrite=arguments.overwrite)
+    if arguments.strip.suffix.lower() not in {".png", ".jpg", ".jpeg"}:
+        raise CommandError(f"{arguments.strip} cannot be written: name it .png or .jpg")
     runtime = command_line.load_runtime(arguments)
     patch = command_line.patch_of(arguments)
     editor = runtime.look(Settings(), patch).settings.editor
@@ -178,6 +183,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m stream.strip", description="One face at several ages, in a row.")
     parser.add_argument("photo", type=Path, help="a picture with a face")
     parser.add_argument("strip", type=Path, help="the picture to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace what is there")
     parser.add_argument("--control", default="", help="which control to vary (default: the editor's age)")
     parser.add_argument("--values", type=float, nargs="+", default=AGES, help="its values (default: ages 15 to 75)")
     command_line.add_settings(parser, leave_out={"bypass", "lost", "lock", "smoothing", "quality"})

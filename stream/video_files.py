@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from stream.hdr import KEPT_FORMAT, HdrMerge
 from stream.look import Look
-from stream.picture_files import FileError
+from stream.picture_files import FileError, plain
 from stream.prepare import EDITED_FORMAT, Prepare
 from stream.report import Report
 from stream.tracks import Tracks
@@ -64,7 +64,7 @@ def process_video(
         with _opened(source, "rb") as file, av.open(file, "r") as reader:
             if not any(_is_video(stream) for stream in reader.streams):
                 raise FileError(f"{source} has no picture stream")
-            format = av.format.ContainerFormat(_format_of(target), "w")
+            format = av.format.ContainerFormat(format_of(target), "w")
             options = {"movflags": RECOVERABLE[format.name]} if format.name in RECOVERABLE else {}
             with _opened(part, "wb") as out, av.open(out, "w", format=format.name, options=options) as writer:
                 Transcoder(reader, writer, pipeline, look, report, keep_hdr=keep_hdr).run(progress=progress)
@@ -77,7 +77,7 @@ def process_video(
         part.unlink(missing_ok=True)
         raise
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise FileError(f"{source} -> {target}: {error}{_kept(part, report)}") from error
+        raise FileError(f"{source} -> {target}: {plain(error)}{_kept(part, report)}") from error
 
 
 def part_of(target: Path) -> Path:
@@ -102,7 +102,7 @@ def _opened(path: Path, mode: str) -> AbstractContextManager[str | BinaryIO]:
     return nullcontext(str(path))
 
 
-def _format_of(target: Path) -> str:
+def format_of(target: Path) -> str:
     """The name of the muxer for a file name.
 
     Raises:

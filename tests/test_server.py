@@ -6,15 +6,20 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import ssl
 import subprocess
 import sys
+import threading
+import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, VideoStreamTrack
 
@@ -162,3 +167,57 @@ def test_what_cannot_be_loaded_is_told_in_a_line(
     monkeypatch.setattr(server, "load_runtime", load)
     assert server.main([]) == 1
     assert capsys.readouterr().err == "editor.onnx is cut short; mend it with: git checkout -- models/embedded\n"
+
+
+def test_a_port_in_use_is_noticed_before_networks_load(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load(settings: ServerSettings) -> None:
+        raise AssertionError("networks were loaded for nothing")
+
+    monkeypatch.setattr(server, "load_runtime", load)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert server.main(["--port", str(port)]) == 1
+    error = capsys.readouterr().err
+    assert f"port {port} is in use" in error
+    assert "--port 0" in error
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [("127.0.0.1", ""), ("192.0.2.1", "no address of this machine"), ("no such host", "there is no host")],
+)
+def test_where_nothing_can_listen_is_told(host: str, words: str) -> None:
+    why = server.why_not_listen(host, 0)
+    assert words in why
+    assert bool(why) == bool(words)
+
+
+def test_the_page_is_opened_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    known = threading.Event()
+
+    def note(url: str) -> None:
+        opened.append(url)
+        known.set()
+
+    monkeypatch.setattr(webbrowser, "open", note)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        pass
+
+    async def start(open_page: bool) -> None:
+        running = server.Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None), open_page=open_page)
+        running.config.load()
+        running.lifespan = running.config.lifespan_class(running.config)
+        await running.startup()
+        await running.shutdown()
+
+    asyncio.run(start(False))
+    assert opened == []
+    asyncio.run(start(True))
+    assert known.wait(HANGS_S)
+    assert opened[0].startswith("http://127.0.0.1:")

@@ -7,6 +7,7 @@
 import { onCameraAllowed } from "./camera.js";
 import { Devices } from "./devices.js";
 import { byId } from "./dom.js";
+import { setUpMarks } from "./marks.js";
 import { Page } from "./page.js";
 import { showStrip } from "./photos.js";
 import { Picture } from "./picture.js";
@@ -60,6 +61,7 @@ function main() {
   listenToSession();
   listenToUser();
   listenToBrowser();
+  setUpMarks(() => tabValue("token"));
   picture.showMirror();
   devices.show();
   if ("RTCPeerConnection" in window) session.begin();
@@ -96,6 +98,7 @@ function listenToSession() {
     picture.showFaces(stats);
     picture.showMark(stats);
   });
+  session.on("overlay", (overlay) => picture.showOverlay(overlay));
   session.on("camera", (track) => devices.showCameras(track));
   session.on("silent", () => {
     toast("The microphone cannot be used: there is no sound.");
@@ -140,6 +143,7 @@ function listenToUser() {
     readout: () => view.openStats(),
   };
   for (const [id, act] of Object.entries(buttons)) byId(id).addEventListener("click", act);
+  byId("overlay-on").addEventListener("change", showOverlay);
   byId("token-form").addEventListener("submit", (event) => {
     event.preventDefault();
     const token = byId("token", HTMLInputElement);
@@ -150,11 +154,17 @@ function listenToUser() {
   document.addEventListener("keydown", shortcut);
 }
 
+function showOverlay() {
+  const { checked } = byId("overlay-on", HTMLInputElement);
+  picture.useOverlay(checked);
+  session.showOverlay(checked);
+}
+
 function showLifespan() {
-  const { editor, controls } = page.wanted;
+  const { editor, controls, amount, layers } = page.wanted;
   const control = page.lifespanField?.name;
   const dialog = byId("lifespan", HTMLDialogElement);
-  if (control) showStrip(dialog, picture.camera, { settings: { editor, controls }, control, token: tabValue("token") });
+  if (control) showStrip(dialog, picture.camera, { settings: { editor, controls, amount, layers }, control, token: tabValue("token") });
 }
 
 /** @param {KeyboardEvent} event */
@@ -172,6 +182,7 @@ function shortcut({ key, repeat, ctrlKey, metaKey, altKey, target }) {
     r: () => picture.toggleRecording(),
     p: () => picture.toggleFloat(),
     f: () => picture.toggleFullscreen(),
+    d: () => byId("overlay-on").click(),
   };
   actions[key.toLowerCase()]?.();
 }

@@ -1,13 +1,14 @@
 // One peer connection to the server, set up again when it is lost.
 
 import { Emitter } from "./emitter.js";
-import { close, negotiate, Refused } from "./whip.js";
+import { close, negotiate, Refused, restartIce } from "./whip.js";
 
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 15_000;
-// ICE often recovers from "disconnected" by itself; a stale picture is worse than a quick reconnection.
-const DISCONNECTED_GRACE_MS = 2_500;
+// After a change of network ICE is restarted; a stale picture is worse than a new session.
+const DISCONNECTED_GRACE_MS = 5_000;
+const RESTART_AFTER_MS = 700; // ICE often recovers from "disconnected" by itself
 // A camera at 30 fps stays sharp at about this many bits per pixel and frame.
 const BITS_PER_PIXEL = 0.15;
 const LOWEST_UPLINK_BPS = 2_000_000;
@@ -56,6 +57,7 @@ export class Connection extends Emitter {
   #attempt = 0;
   #retryTimer = 0;
   #round = 0;
+  #over = new AbortController(); // of the peer in use
 
   /** The RTCPeerConnection in use, for statistics; null while there is none. */
   get peer() {
@@ -140,11 +142,29 @@ export class Connection extends Emitter {
       this.#say("connected", null);
       this.emit("channel", { channel, early: early() });
     };
+    let restarting = false;
+    const restart = async () => {
+      if (!current() || restarting || channel.readyState !== "open") return;
+      restarting = true;
+      try {
+        await restartIce(peer, this.#options?.token ?? null);
+      } catch {
+        lose();
+      } finally {
+        restarting = false;
+      }
+    };
+    let pause = 0;
     pc.addEventListener("connectionstatechange", () => {
+      clearTimeout(pause);
       if (pc.connectionState === "failed") lose();
-      if (pc.connectionState === "disconnected") grace = setTimeout(lose, DISCONNECTED_GRACE_MS);
+      if (pc.connectionState === "disconnected") {
+        pause = setTimeout(restart, RESTART_AFTER_MS);
+        grace = setTimeout(lose, DISCONNECTED_GRACE_MS);
+      }
       if (pc.connectionState === "connected" && channel.readyState === "open") clearTimeout(grace);
     });
+    addEventListener("online", restart, { signal: this.#over.signal }); // another network, often before the old way is known to be dead
     channel.addEventListener("close", lose);
     if (channel.readyState === "open") opened();
     else channel.addEventListener("open", opened);
@@ -168,6 +188,8 @@ export class Connection extends Emitter {
 
   #drop() {
     if (!this.#peer) return;
+    this.#over.abort();
+    this.#over = new AbortController();
     close(this.#peer, this.#options?.token ?? null);
     this.#peer = null;
   }

@@ -10,6 +10,7 @@ const PING_INTERVAL_MS = 2_000;
 const SILENCE_MS = 8_000;
 
 /**
+ * @import { OverlayMessage } from "./overlay.js"
  * @import { Settings } from "./page.js"
  * @import { ServerStats } from "./stats.js"
  * @import { Allowed } from "./words.js"
@@ -19,6 +20,7 @@ const SILENCE_MS = 8_000;
  * @property {{settings: Settings, idle?: string}} settings
  * @property {{reason: string, field?: string, allowed?: Allowed|string[]|null}} error
  * @property {ServerStats} stats
+ * @property {OverlayMessage} overlay
  * @property {{reason: string, detail?: string}} bye
  * @property {undefined} silent the server stopped answering.
  */
@@ -81,6 +83,11 @@ export class Control extends Emitter {
     this.#send({ type: "stats", every: seconds });
   }
 
+  /** @param {number} seconds how often what lies behind the edit is wanted; 0 is never. */
+  wantOverlay(seconds) {
+    this.#send({ type: "overlay", every: seconds });
+  }
+
   stop() {
     this.#stopped.abort();
     clearInterval(this.#pinger);
@@ -119,7 +126,7 @@ export class Control extends Emitter {
   #send(message) {
     if (this.#channel.readyState !== "open") return null;
     const id = ++this.#id;
-    const numbered = message.type === "stats" ? message : { ...message, id };
+    const numbered = ["stats", "overlay"].includes(message.type) ? message : { ...message, id };
     this.#channel.send(JSON.stringify({ v: VERSION, ...numbered }));
     return id;
   }

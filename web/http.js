@@ -39,7 +39,7 @@ export async function reasonOf(response) {
 }
 
 /**
- * @param {string} path
+ * @param {string|URL} path
  * @param {string|null} token
  * @param {Omit<RequestInit, "headers"> & {headers?: Record<string, string>}} init
  * @returns {Promise<Response>} with a status of success.

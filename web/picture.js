@@ -4,11 +4,13 @@ import { BeforeView, DelayMeter } from "./before.js";
 import { setUpCompare } from "./compare.js";
 import { byId } from "./dom.js";
 import { setUpFaces } from "./faces.js";
+import { Overlay } from "./overlay.js";
 import { takeSnapshot } from "./recorder.js";
 import { Recording } from "./recording.js";
 import { errorWords, size } from "./words.js";
 
 /**
+ * @import { OverlayMessage } from "./overlay.js"
  * @import { Page } from "./page.js"
  * @import { ServerStats } from "./stats.js"
  */
@@ -19,6 +21,7 @@ export class Picture {
   #canvas = byId("before", HTMLCanvasElement);
   #mark = byId("mark", HTMLVideoElement);
   #picture = byId("picture");
+  #overlay = new Overlay(byId("overlay", HTMLCanvasElement));
   #capture = ["snapshot", "strip", "record", "float"].map((id) => byId(id, HTMLButtonElement));
   #meter = new DelayMeter(this.camera, this.edited);
   #before = new BeforeView(this.camera, this.edited, this.#canvas, this.#meter);
@@ -85,6 +88,7 @@ export class Picture {
     this.#before.run(false);
     this.faces.show([], { mirror: false, locked: null });
     this.showMark({});
+    this.#overlay.clear();
     for (const tool of this.#capture) tool.disabled = true;
     if (document.pictureInPictureElement) document.exitPictureInPicture().catch(() => {});
   }
@@ -116,6 +120,16 @@ export class Picture {
   showFaces({ faces = [] }) {
     const { wanted, preferences } = this.#page;
     this.faces.show(wanted.faces === "locked" ? faces : [], { mirror: preferences.mirror, locked: wanted.lock });
+  }
+
+  /** @param {boolean} on whether what lies behind the edit is drawn over it. */
+  useOverlay(on) {
+    this.#overlay.use(on);
+  }
+
+  /** @param {OverlayMessage} message */
+  showOverlay(message) {
+    this.#overlay.draw(message, { mirror: this.#page.preferences.mirror });
   }
 
   showMirror() {
@@ -164,7 +178,7 @@ export class Picture {
     byId("recording").hidden = !running;
     byId("recording").classList.toggle("paused", paused);
     byId("recording-time").textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
-    byId("recording-size").textContent = this.#recording.bytes ? size(this.#recording.bytes) : "";
+    byId("recording-size").textContent = this.#recording.bytes > 10_000 ? size(this.#recording.bytes) : "";
     byId("recording-pause").textContent = paused ? "Go on" : "Pause";
   }
 

@@ -12,6 +12,7 @@ import { allowedWords } from "./words.js";
 
 const STATS_EVERY_S = 1;
 const FACES_EVERY_S = 0.2;
+const OVERLAY_EVERY_S = 0.2;
 const RETRY_CAPABILITIES_MS = 3_000;
 // The page says so when neither message nor frame comes for this long; the connection is given more time.
 const QUIET_MS = 2_500;
@@ -19,6 +20,7 @@ const CHECK_QUIET_MS = 250;
 
 /**
  * @import { StateDetail } from "./connection.js"
+ * @import { OverlayMessage } from "./overlay.js"
  * @import { Capabilities, Page, Settings } from "./page.js"
  * @import { ServerStats } from "./stats.js"
  *
@@ -32,6 +34,7 @@ const CHECK_QUIET_MS = 250;
  * @property {undefined} settled the server has answered every change.
  * @property {{field: string, text: string}} refused a setting; "" where it belongs to none.
  * @property {ServerStats} stats
+ * @property {OverlayMessage} overlay
  * @property {MediaStreamTrack} camera the one in use.
  * @property {undefined} silent there is no sound although it was wanted.
  */
@@ -51,6 +54,7 @@ export class Session extends Emitter {
   #control = null;
   #retryTimer = 0;
   #frameAt = 0;
+  #overlay = false;
 
   /**
    * @param {Page} page
@@ -249,6 +253,16 @@ export class Session extends Emitter {
   }
 
   /**
+   * Ask for what lies behind the edit, in this connection and those that follow.
+   *
+   * @param {boolean} wanted
+   */
+  showOverlay(wanted) {
+    this.#overlay = wanted;
+    this.#control?.wantOverlay(wanted ? OVERLAY_EVERY_S : 0);
+  }
+
+  /**
    * @param {RTCDataChannel} channel
    * @param {string[]} early
    */
@@ -261,6 +275,7 @@ export class Session extends Emitter {
       this.#page.wanted.lock = null;
       control.change(this.#page.wanted); // whatever was moved while the connection was made
       this.#wantStats();
+      if (this.#overlay) this.showOverlay(true);
     });
     control.on("settings", ({ settings, idle = "" }) => {
       this.#page.confirmed = settings;
@@ -273,6 +288,7 @@ export class Session extends Emitter {
       this.emit("refused", { field, text: words ? `${reason} (allowed: ${words})` : reason });
     });
     control.on("stats", (stats) => this.emit("stats", stats));
+    control.on("overlay", (overlay) => this.emit("overlay", overlay));
     control.on("silent", () => this.#connection.renew());
     control.on("bye", ({ reason, detail = reason }) => {
       if (reason === "shutdown") return this.#connection.renew();

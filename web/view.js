@@ -2,7 +2,7 @@
 
 import { byId, make } from "./dom.js";
 import { stateWords } from "./states.js";
-import { drawStats, readStats } from "./stats.js";
+import { drawStats, readStats, statsLine } from "./stats.js";
 
 const NO_FACE_MS = 1_500;
 const SLOW_FPS = 10;
@@ -97,7 +97,8 @@ export class View {
   showServer(stats) {
     this.#server = stats;
     const now = performance.now();
-    if (stats.faces?.length || this.#page.wanted.bypass) this.#faceSeenAt = now;
+    // Where nothing is edited, the server looks for no face.
+    if (stats.faces?.length || this.#page.wanted.bypass || this.#page.idle) this.#faceSeenAt = now;
     // Slow only counts when frames come in faster than they leave.
     if (stats.fps_out >= SLOW_FPS || stats.fps_in < 1.5 * stats.fps_out) this.#fastAt = now;
     const hint = byId("hint");
@@ -138,8 +139,9 @@ export class View {
         stages,
         figures: byId("figures"),
       },
-      { browser, server: this.#server, delay: measured },
+      { browser, server: this.#server, delay: measured, titleOf: (name) => this.#page.editorNamed(name)?.title ?? name },
     );
+    byId("stats-line").textContent = statsLine(browser.fps, measured, this.#server);
     const reduced = this.#server?.reduced;
     const rate = `${browser.fps.toFixed(browser.fps < SLOW_FPS ? 1 : 0)} fps`;
     const words = [rate, measured === null ? "" : `${Math.round(measured)} ms`, reduced ? "reduced" : ""].filter(Boolean).join(" · ");

@@ -1,9 +1,12 @@
 // Offers, answers and goodbyes over HTTP: WHIP (RFC 9725) to be edited, WHEP to watch.
 
-import { authorization, reasonOf } from "./http.js";
+import { authorization, reasonOf, request } from "./http.js";
 
 const REQUEST_TIMEOUT_MS = 15_000;
 const GATHERING_TIMEOUT_MS = 2_000;
+const RESTART_GATHERING_MS = 500; // the server finds what is missing by the checks that come
+const HIGHEST_LEVEL = 0x34;
+const FRAGMENT = "application/trickle-ice-sdpfrag";
 const HELD_RETRY_MS = 1_000;
 
 /**
@@ -47,8 +50,8 @@ export function endpoint(path, stream) {
  * @throws {Refused}
  */
 export async function negotiate(pc, url, token, settings) {
-  await gathered(pc);
-  const response = await offer(url, pc.localDescription?.sdp ?? "", token, settings);
+  await gathered(pc, GATHERING_TIMEOUT_MS);
+  const response = await offer(url, decodable(pc.localDescription?.sdp ?? ""), token, settings);
   const location = response.headers.get("Location");
   const resource = location ? new URL(location, url) : null;
   try {
@@ -61,16 +64,74 @@ export async function negotiate(pc, url, token, settings) {
 }
 
 /**
+ * Look for a new way to the server, after a change of network. The session goes on: its settings, faces and recording.
+ *
+ * @param {Peer} peer
+ * @param {string|null} token
+ * @throws {Refusal|TypeError|DOMException} the session is lost.
+ */
+export async function restartIce({ pc, resource }, token) {
+  if (!resource) return;
+  await pc.setLocalDescription(await pc.createOffer({ iceRestart: true }));
+  await gathered(pc, RESTART_GATHERING_MS);
+  const response = await request(resource, token, {
+    method: "PATCH",
+    headers: { "Content-Type": FRAGMENT, "If-Match": "*" },
+    body: fragmentOf(pc.localDescription?.sdp ?? ""),
+    signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+  });
+  const sdp = restarted(pc.remoteDescription?.sdp ?? "", await response.text());
+  await pc.setRemoteDescription({ type: "answer", sdp });
+}
+
+/**
+ * @param {string} sdp an offer.
+ * @returns {string} what it says about ICE, for a PATCH (RFC 8840). All media are bundled: the first one says it.
+ */
+export function fragmentOf(sdp) {
+  const [, first = ""] = sdp.split(/^(?=m=)/m);
+  const kept = /^(m=|a=(mid|ice-ufrag|ice-pwd|candidate):)/;
+  return [...first.split(/\r?\n/).filter((line) => kept.test(line)), ""].join("\r\n");
+}
+
+/**
+ * @param {string} sdp the answer to the offer before.
+ * @param {string} fragment what the server says to a restart.
+ * @returns {string} the answer to the restart.
+ */
+export function restarted(sdp, fragment) {
+  const said = fragment.split(/\r?\n/);
+  const credentials = said.filter((line) => /^a=ice-(ufrag|pwd):/.test(line));
+  const candidates = said.filter((line) => line.startsWith("a=candidate:"));
+  const [head, ...media] = sdp.split(/^(?=m=)/m);
+  const bare = (/** @type {string} */ part) => part.split(/\r?\n/).filter((line) => line && !/^a=(ice-ufrag|ice-pwd|candidate|end-of-candidates)\b/.test(line));
+  return [...bare(head), ...media.flatMap((part) => [...bare(part), ...credentials, ...candidates]), ""].join("\r\n");
+}
+
+/**
+ * Browsers name level 3.1 of H.264 (720p at 30 fps) whatever they decode, and the server sends no more than is named.
+ *
+ * @param {string} sdp an offer.
+ * @returns {string} the offer with level 5.2.
+ */
+export function decodable(sdp) {
+  return sdp.replace(/(profile-level-id=[0-9a-f]{4})([0-9a-f]{2})/gi, (whole, profile, level) =>
+    parseInt(level, 16) < HIGHEST_LEVEL ? profile + HIGHEST_LEVEL.toString(16) : whole,
+  );
+}
+
+/**
  * Wait for the candidates, which travel inside the offer.
  *
  * @param {RTCPeerConnection} pc
+ * @param {number} timeoutMs
  * @returns {Promise<void>}
  */
-function gathered(pc) {
+function gathered(pc, timeoutMs) {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, GATHERING_TIMEOUT_MS);
+    const timer = setTimeout(resolve, timeoutMs);
     const check = () => {
-      if (pc.iceGatheringState !== "complete") return;
+      if (pc.iceGatheringState !== "complete" || !pc.localDescription?.sdp.includes("a=candidate:")) return;
       clearTimeout(timer);
       resolve();
     };

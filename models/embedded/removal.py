@@ -12,6 +12,7 @@ import numpy as np
 
 from engines.base import Engine
 from models.arrays import Floats, Image
+from models.editor import Backdrop
 from models.embedded.bare_head import (
     LOSS,
     REMAINING,
@@ -34,6 +35,12 @@ COVER = 4
 """Margin around the hair that is hidden from the network, crop pixels."""
 FAINT = 1.8
 """Factor of the hair probability: what may be hair is removed too."""
+STRANGE = (30.0, 70.0)
+"""Differences between picture and drawing, 0..255, over which a place beside the hair counts as hair itself."""
+MOST_ADDED = 80.0
+"""Largest correction of a drawing, 0..255."""
+BEYOND = (-9.0, -4.0)
+"""Signed distances to the skull, crop pixels, over which a backdrop that was seen is no longer shown."""
 LAST_HAIR = 0.9
 """Where in the order of loss hair goes that hangs beside or below the head."""
 CHANNELS = 13
@@ -61,6 +68,7 @@ def network_input(
     head: HeadMap,
     light: Floats,
     skin: Floats,
+    behind: Backdrop | None = None,
 ) -> Floats:
     """Make the input of the removal network.
 
@@ -73,6 +81,7 @@ def network_input(
         head: polar map of this picture, from `models.embedded.scalp.head_map`.
         light: light coefficients, from `ScalpModel.light`.
         skin: (3,) float32, median log colour of the face.
+        behind: what was seen of the backdrop earlier: the guess where it is known.
 
     Returns:
         (13, S, S) float32; see `GUESS` and the other channels.
@@ -80,10 +89,15 @@ def network_input(
     size = len(image)
     side = size // COARSE
     coarse = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32)
-    gone = cv2.resize(erased, (side, side), interpolation=cv2.INTER_AREA)
+    gone = cv2.resize(hidden, (side, side), interpolation=cv2.INTER_AREA)
     body = cv2.resize(person, (side, side), interpolation=cv2.INTER_AREA)
     scalp = scalp_colour(model, coarse, hair=gone, head=head, light=light, skin=skin)
     backdrop = background_behind(coarse, gone, body, head.distance)
+    if behind is not None:
+        colour, known = (
+            cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA) for part in (behind.colour, behind.known)
+        )
+        backdrop += known[..., None] * (colour - backdrop)
     unseen = smoothstep(cv2.dilate(gone, np.ones((3, 3), np.uint8)), 0.03, 0.2)
     below = head.texture[..., 1] - np.float32(CENTER[1])
     visible_body = smoothstep(cv2.erode(body, np.ones((3, 3), np.uint8)), 0.5, 0.9) * (1 - unseen)
@@ -112,6 +126,41 @@ def erase(hair: Floats, spread: int) -> Floats:
     return smoothstep(cv2.GaussianBlur(cv2.dilate(hair, kernel), (0, 0), 1.2), 0.1, 0.5)
 
 
+def continuation(
+    image: Image, drawn: Floats, guess: Floats, *, erased: Floats, hidden: Floats, distance: Floats
+) -> Floats:
+    """What is added to a drawing so that it goes on from what is seen beside the hair, without a seam.
+
+    Where the picture is seen and drawn anew, the broad difference between both is known. It is continued under the
+    hair: skin's over the scalp, the backdrop's over the backdrop.
+
+    Args:
+        image: (S, S, 3) uint8 RGB crop.
+        drawn: (S, S, 3) float32 RGB, 0..255.
+        guess: (S, S, 3) float32 RGB, 0..255, the first guess.
+        erased: (S, S) float32 in 0..1, drawn anew.
+        hidden: (S, S) float32 in 0..1, not seen.
+        distance: (S / 4, S / 4) float32, signed distance to the skull, crop pixels.
+
+    Returns:
+        (S, S, 3) float32 RGB.
+    """
+    size = distance.shape[::-1]
+    away = cv2.resize(image - drawn, size, interpolation=cv2.INTER_AREA)
+    covered = cv2.resize(cv2.dilate(hidden, np.ones((3, 3), np.uint8)), size, interpolation=cv2.INTER_AREA)
+    seen = smoothstep(cv2.resize(erased, size, interpolation=cv2.INTER_AREA), 0.3, 0.9) * (
+        1 - smoothstep(covered, 0, 0.1)
+    )
+    # a strand that is left there differs much from what is drawn instead of it, and from the guess
+    unlike = np.abs(cv2.resize(image - guess, size, interpolation=cv2.INTER_AREA)).max(2)
+    odd = np.minimum(np.abs(away).max(2), unlike)
+    seen *= 1 - smoothstep(odd, *STRANGE)
+    inside = smoothstep(distance, -3, 3)
+    filled = [fill(away, np.asarray(seen * part, np.float32)) for part in (inside, 1 - inside)]
+    added = filled[1] + inside[..., None] * (filled[0] - filled[1])
+    return enlarge(np.asarray(np.clip(added, -MOST_ADDED, MOST_ADDED), np.float32), (len(image), len(image)))
+
+
 def draw_without_hair(
     network: Engine,
     model: ScalpModel,
@@ -123,6 +172,7 @@ def draw_without_hair(
     light: Floats,
     skin: Floats,
     amount: float,
+    backdrop: Backdrop | None = None,
 ) -> tuple[Image, Floats]:
     """Remove hair down to a receding hairline; at 1 none is left.
 
@@ -136,6 +186,7 @@ def draw_without_hair(
         light: light coefficients, from `ScalpModel.light`.
         skin: (3,) float32, median log colour of the face.
         amount: 0..1, how far the hairline has receded.
+        backdrop: what was seen of it earlier: it is shown where it is known, and only the rest is drawn.
 
     Returns:
         (S, S, 3) uint8 RGB, the picture to show instead, and (S, S) float32, its opacity.
@@ -157,9 +208,16 @@ def draw_without_hair(
         head=head,
         light=light,
         skin=skin,
+        behind=backdrop,
     )
     drawn = network.run({"given": given[None]})["drawn"][0]
-    picture = np.clip((drawn.transpose(1, 2, 0) + 2) * GREY_LEVELS + 0.5, 0, 255).astype(np.uint8)
+    colours = np.asarray((drawn.transpose(1, 2, 0) + 2) * GREY_LEVELS, np.float32)
+    guess = (given[GUESS].transpose(1, 2, 0) + 2) * GREY_LEVELS
+    colours += continuation(image, colours, guess, erased=erased, hidden=hidden, distance=head.distance)
+    if backdrop is not None:
+        beyond = backdrop.known * (1 - smoothstep(enlarge(head.distance, full), *BEYOND))
+        colours += beyond[..., None] * (backdrop.colour - colours)
+    picture = np.clip(colours + 0.5, 0, 255).astype(np.uint8)
     if amount >= 1:
         return picture, erased
     order = loss_order(head)

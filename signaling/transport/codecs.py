@@ -18,10 +18,15 @@ CONSTRAINED_BASELINE = "42e01f"  # profile_idc, constraint flags, level_idc: RFC
 UNKNOWN = "000000"  # aiortc takes no such profile
 PROFILES = {66, 77, 88, 100, 110, 122, 244, 44}
 """profile_idc: baseline, main, extended, high, high 10, high 4:2:2, high 4:4:4, CAVLC 4:4:4."""
+DYNAMIC = range(96, 128)
+"""Payload types that aiortc keeps; it answers others by numbers of its own, which are in use already."""
 WITHIN_ASYMMETRY = "level-asymmetry-allowed"
 RTPMAP = re.compile(r"^a=rtpmap:([0-9]+) ([^/\r\n]+)/", re.ASCII | re.MULTILINE)
 FMTP = re.compile(r"a=fmtp:([0-9]+) (.*)", re.ASCII)
-TAKEN = {"video": "H264 (any profile, packetization mode 0 or 1), VP8", "audio": "opus, G722, PCMU, PCMA"}
+TAKEN = {
+    "video": "H264 (any profile, packetization mode 0 or 1, payload types from 96 to 127), VP8",
+    "audio": "opus, G722, PCMU, PCMA",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,9 @@ def formats_of(offer: str) -> dict[int, H264Format | None]:
     Args:
         offer: from `offers.read_offer`.
     """
-    return {number: H264Format.read(said) for number, said in parameters_of(offer).items()}
+    return {
+        number: H264Format.read(said) if number in DYNAMIC else None for number, said in parameters_of(offer).items()
+    }
 
 
 def understandable(offer: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -40,6 +41,9 @@ DOWNLOAD_S = 30.0
 MOST_PIXELS = 8192 * 4320
 """Of a frame."""
 DEFAULT_SECONDS = 120.0
+NICENESS = 5
+MEMORY_BYTES = 8 << 30
+"""Of address space for a stranger's file; the engines reserve several gigabytes."""
 DAMAGED = "Parts of the video are damaged and were left out."
 MOST_CLAIMS = 16
 """Different statements of one stream that are told."""
@@ -57,6 +61,12 @@ MAGIC: dict[str, Callable[[bytes], bool]] = {
     "video/x-msvideo": lambda start: start[:4] == b"RIFF" and start[8:12] == b"AVI ",
 }
 """How files begin that can have a C2PA manifest, by their media types."""
+
+
+try:
+    import resource
+except ImportError:  # on Windows
+    resource = None  # type: ignore[assignment]
 
 
 class UnreadableError(Exception):
@@ -105,6 +115,8 @@ class Report:
             "manifest": None if self.manifest is None else asdict(self.manifest),
             "best_score": round(reading.best.score, 2),
             "notes": self.notes,
+            "found": self.found,
+            "words": self.words(),
         }
 
     def words(self) -> list[str]:
@@ -329,6 +341,16 @@ def _sentence(found: Found, kind: str) -> str:
     )
 
 
+def _bound_process(cpu: int) -> None:
+    """Bound what this process may take, where the system can."""
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    if resource is not None:
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
 def main(argv: list[str]) -> int:
     """Run the command.
 
@@ -346,7 +368,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--seconds", type=float, default=DEFAULT_SECONDS, help="of a video that are looked at (default: %(default)g)"
     )
+    parser.add_argument("--stranger", action="store_true", help="bound memory, and let other programs go first")
+    parser.add_argument("--cpu", type=int, default=120, help="seconds of processor time for --stranger")
     options = parser.parse_args(argv)
+    if options.stranger:
+        _bound_process(options.cpu)
     try:
         report = examine(options.source, seconds=options.seconds)
     except (UnreadableError, PackError, EngineError) as error:

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 
 from models.arrays import Floats, Image
-from models.crops import Placement, Quad, to_crop
+from models.crops import Quad, to_crop
 from models.face.landmarks import region_of_mesh
+from stream.frame import Drawn
 from stream.mark.geometry import LEAST_SIDE, Window, unwrap, window_of, wrap
 from stream.mark.payload import Bits, Statement
 from stream.mark.square import bits_of, write
@@ -29,21 +30,6 @@ READINGS = 16
 """Further readings of a single picture."""
 SPREAD = 0.01
 """Deviation of their regions, shares of the face's size."""
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """What one layer did to a face.
-
-    Attributes:
-        mask: (S, S) float32 in [0, 1], crop pixels; where it is 0 the layer changed nothing.
-        placement: of that crop in the frame.
-        flow: (S, S, 2) float32, crop pixels, as in `models.editor.Edit`; None where nothing moved.
-    """
-
-    mask: Floats
-    placement: Placement
-    flow: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)

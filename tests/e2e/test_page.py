@@ -142,6 +142,22 @@ def test_reconnects_after_the_server_restarts(browser: Browser, tmp_path: Path) 
             page.close()
 
 
+def test_the_session_goes_on_over_another_network(page: Page, service: Service) -> None:
+    """Chromium restarts ICE, and the server answers a PATCH: no new session is opened."""
+    requests: list[tuple[str, int]] = []
+    page.on("response", lambda response: requests.append((response.request.method, response.status)))
+    go_live(page, service.url)
+    watch(page)
+    opened = requests.count(("POST", 201))
+    with page.expect_response(lambda response: response.request.method == "PATCH") as patched:
+        page.evaluate("dispatchEvent(new Event('online'))")
+    assert patched.value.status == 200
+    assert patched.value.headers["etag"]
+    assert page.evaluate("window.remember(30)"), "frames come after the restart"
+    assert requests.count(("POST", 201)) == opened
+    assert ("DELETE", 200) not in requests
+
+
 def test_full_server_lets_in_when_a_place_is_free(browser: Browser, tmp_path: Path) -> None:
     with Service("--max-sessions", "1", log=tmp_path / "log.txt") as service, fresh_page(browser) as first:
         go_live(first, service.url)
@@ -502,3 +518,20 @@ def test_screenshots(playwright: Playwright, service: Service, tmp_path: Path) -
             expect(page.locator("#readout")).to_contain_text("ms")
             page.wait_for_timeout(SCREENSHOT_AFTER_MS)
             page.screenshot(path=Path(folder) / f"{name}.png")
+
+
+def test_what_lies_behind_the_edit_can_be_drawn_over_it(page: Page, service: Service, tmp_path: Path) -> None:
+    go_live(page, service.url)
+    set_value(page, "age", 75)
+    overlay = page.locator("#overlay")
+    expect(overlay).to_be_hidden()
+    page.keyboard.press("d")
+    expect(overlay).to_be_visible()
+    expect(overlay).to_have_attribute("data-faces", re.compile(r"\d+"))
+    expect(page.locator("#overlay-on")).to_be_checked()
+    painted = "(canvas) => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean)"
+    assert overlay.evaluate(painted)
+    page.locator("#stage").screenshot(path=tmp_path / "overlay.png")
+    page.keyboard.press("d")
+    expect(overlay).to_be_hidden()
+    assert not overlay.evaluate(painted)

@@ -13,6 +13,7 @@ def seeds() -> list[bytes]:
         b'{"v":1,"type":"settings","settings":{"editor":"embedded","faces":"largest","lost":"blur","smoothing":0.5}}',
         b'{"v":1,"type":"ping","id":1,"t":1.5}',
         b'{"v":1,"type":"stats","every":0.5}',
+        b'{"v":1,"type":"overlay","every":0.2}',
     ]
 
 

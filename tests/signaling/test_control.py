@@ -29,6 +29,13 @@ def test_stats_have_sane_intervals(every: float, interval: float | None) -> None
     assert wanted.interval == interval
 
 
+@pytest.mark.parametrize(("every", "interval"), [(0, None), (0.01, 0.1), (0.25, 0.25)])
+def test_overlays_come_ten_times_a_second_at_most(every: float, interval: float | None) -> None:
+    wanted = control.parse(json.dumps({"v": 1, "type": "overlay", "every": every}))
+    assert isinstance(wanted, control.WantOverlay)
+    assert wanted.interval == interval
+
+
 @pytest.mark.parametrize(
     ("text", "code", "id", "said"),
     [
@@ -50,6 +57,8 @@ def test_stats_have_sane_intervals(every: float, interval: float | None) -> None
         ('{"v":1,"type":"ping","id":3,"t":NaN}', "bad_message", 3, "ping.t"),
         ('{"v":1,"type":"ping","id":3,"t":1,"more":1}', "bad_message", 3, "more"),
         ('{"v":1,"type":"stats","every":11}', "bad_message", None, "every"),
+        ('{"v":1,"type":"overlay","every":-1}', "bad_message", None, "every"),
+        ('{"v":1,"type":"overlay"}', "bad_message", None, "overlay.every"),
         ('{"v":1,"type":"settings","settings":[]}', "bad_message", None, "settings"),
         (
             json.dumps({"v": 1, "type": "settings", "settings": dict.fromkeys(map(str, range(65)))}),

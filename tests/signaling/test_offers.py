@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 
 import pytest
+from aiortc.sdp import SessionDescription
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from signaling.offers import MAX_BYTES, BadOffer, read_offer
 
@@ -140,3 +144,78 @@ def test_whatever_comes_is_an_offer_or_refused() -> None:
         )
         with contextlib.suppress(BadOffer):
             read_offer("\r\n".join(mangled)[:MAX_BYTES])
+
+
+LINES = st.sampled_from(
+    [
+        *(GOOD + AUDIO + DATA).split("\r\n"),
+        "a=rtcp:46352 IN IP4 0f2a-4c.local",
+        "a=candidate:1 1 udp 2130706431 10.0.0.5 40000 typ host generation 0",
+        "a=candidate:1 1 udp 1 0f2a-4c.local 40000 typ srflx raddr 0f2a-4c.local rport 9",
+        "a=candidate:1 1 tcp 1 fe80::1%eth0 9 typ host tcptype active",
+        "a=fmtp:97 max-fs=12288;max-fr=60",
+        "a=ssrc:1 cname:a",
+        "a=ssrc-group:FID 1 2",
+        "a=extmap:1/sendonly urn:ietf:params:rtp-hdrext:sdes:mid",
+        "a=rid:0 send pt=97;max-width=1280",
+        "a=simulcast:send 0;~1 recv 2",
+        "a=group:BUNDLE 0 1",
+        "a=msid-semantic: WMS *",
+        "a=rtcp-fb:* transport-cc",
+        "a=rtcp-rsize",
+        "a=ice-options:trickle",
+        "a=identity:x",
+        "b=AS:3000",
+        "c=IN IP6 ::1",
+        "c=IN IP4 224.2.1.1/127",
+        "m=video 9 UDP/TLS/RTP/SAVPF 97 98",
+        "m=text 9 RTP/AVP 98",
+        "i=a title",
+    ]
+)
+JUNK = st.text(alphabet=st.sampled_from("am=ic:-09 .~;,*/VP8\t\x00\x85\u2028é"), max_size=40)
+CONNECTIVITY = re.compile(r"(?m)^(?:c=|a=rtcp:|a=candidate:)(.*)$")
+
+
+def check_read(sdp: str) -> None:
+    """What is handed on is parsed by aiortc, names no host, and reads the same again; what is not is refused."""
+    try:
+        read = read_offer(sdp)
+    except BadOffer as error:
+        assert str(error).isprintable(), error  # noqa: PT017
+        return
+    SessionDescription.parse(read)
+    assert str(SessionDescription.parse(read))
+    assert all(".local" not in said for said in CONNECTIVITY.findall(read))
+    assert read_offer(read) == read
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(LINES, max_size=40))
+def test_any_lines_in_any_order_are_an_offer_or_refused(lines: list[str]) -> None:
+    check_read("v=0\r\n" + "\r\n".join(lines))
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_any_change_of_a_good_offer_is_an_offer_or_refused(data: st.DataObject) -> None:
+    lines = BUNDLED.split("\r\n")
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(1, len(lines) - 1))
+        match data.draw(st.sampled_from(["insert", "replace", "cut", "repeat"])):
+            case "insert":
+                lines.insert(place, data.draw(LINES))
+            case "replace":
+                lines[place] = data.draw(JUNK)
+            case "cut":
+                lines[place] = lines[place][: data.draw(st.integers(0, 60))]
+            case "repeat":
+                lines.insert(place, lines[place])
+    check_read("\r\n".join(lines))
+
+
+def test_firefox_hides_its_addresses_everywhere_and_is_read() -> None:
+    hidden = GOOD.replace("c=IN IP4 0.0.0.0", "c=IN IP4 0f2a-4c.local") + "a=rtcp:46352 IN IP4 0f2a-4c.local\r\n"
+    hidden += "a=candidate:0 1 UDP 2122252543 0f2a-4c.local 46352 typ host\r\na=rtcp-rsize\r\na=ice-options:trickle\r\n"
+    check_read(hidden)
+    assert ".local" not in read_offer(hidden)

@@ -282,6 +282,29 @@ async def test_stats_say_what_happens(serve: Any, Camera: Any) -> None:
         assert json.dumps(stats)
 
 
+async def test_an_overlay_comes_only_while_it_is_wanted(serve: Any, Camera: Any) -> None:
+    async with serve() as server:
+        peer = server.peer(Camera((320, 240)))
+        await peer.call()
+        await peer.message("hello")
+        await peer.until(lambda: len(peer.frames) > 3)
+
+        def overlays() -> list[Any]:
+            return [message for message in peer.messages if message["type"] == "overlay"]
+
+        assert not overlays()
+        peer.send(type="overlay", every=0.1)
+        await peer.until(lambda: len(overlays()) > 2)
+        overlay = overlays()[-1]
+        assert overlay["stages"] == {"track": 1.5}
+        assert overlay["faces"] == [{"id": 1, "edited": False, "mesh": "", "quad": "", "outlines": []}]
+        peer.send(type="overlay", every=0)
+        await asyncio.sleep(0.3)
+        count = len(overlays())
+        await asyncio.sleep(0.5)
+        assert len(overlays()) == count
+
+
 async def test_other_channels_are_closed(serve: Any) -> None:
     async with serve() as server:
         peer = server.peer()
@@ -300,14 +323,24 @@ async def test_sound_comes_back(serve: Any) -> None:
         await gone(server, peer)
 
 
-async def test_a_peer_may_send_without_watching(serve: Any) -> None:
+async def test_nothing_is_edited_for_nobody(serve: Any) -> None:
     async with serve() as server:
         peer = server.peer(audio=True)
         for transceiver in peer.connection.getTransceivers():
             transceiver.direction = "sendonly"
-        assert (await peer.call()).status_code == 201
+        assert (await peer.call(stream="studio")).status_code == 201
         assert peer.answer.count("a=recvonly") == 2
-        await peer.until(lambda: server.runtime.pipelines[0].sizes)
+        (session,) = server.app.state.sessions._sessions.values()
+        await peer.until(lambda: session._video.size and session._video.frames > 10)
+        assert not server.runtime.pipelines[0].sizes
+        viewer = session.watch()
+        frame = await viewer.recv()
+        assert frame.width == 320
+        assert server.runtime.pipelines[0].sizes
+        viewer.stop()
+        edited, came = len(server.runtime.pipelines[0].sizes), session._video.frames
+        await peer.until(lambda: session._video.frames > came + 10)
+        assert len(server.runtime.pipelines[0].sizes) <= edited + 2
         assert not peer.frames
         await server.http.delete(peer.location)
         await gone(server, peer)

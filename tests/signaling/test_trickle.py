@@ -6,7 +6,7 @@ import contextlib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from signaling.offers import BadOffer, Fragment, read_fragment
@@ -155,6 +155,7 @@ def test_a_fragment_is_read() -> None:
         read_fragment("a=x\r\n" * 3000)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(alphabet=st.sampled_from("a=ice-ufrgpwdcandte:01 .\r\n\x00é~"), max_size=200))
 def test_whatever_comes_is_a_fragment_or_refused(text: str) -> None:
     with contextlib.suppress(BadOffer):

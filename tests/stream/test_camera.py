@@ -1,5 +1,7 @@
+import re
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,3 +79,41 @@ def test_a_silent_camera_is_an_error(
     with pytest.raises(CameraError, match="no picture"):
         run(Silent(), Silent(), make_pipeline(world), look_of(tint))
     never.set()
+
+
+def test_cameras_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert camera.main(["--list"]) == 0
+    assert re.search(r"^(no camera|--device \d+: )", capsys.readouterr().out)
+
+
+def test_a_virtual_camera_is_told_from_a_real_one(tmp_path: Path) -> None:
+    device = tmp_path / "devices" / "virtual" / "video4linux" / "video9"
+    device.mkdir(parents=True)
+    (device / "name").write_text("Latentcam\n")
+    assert camera._linux_camera(device) == "--device 9: virtual camera 'Latentcam' (/dev/video9)"
+
+
+def test_a_camera_that_turns_keeps_the_virtual_cameras_size(
+    world: World, make_pipeline: Callable[[World], Pipeline], tint: Settings
+) -> None:
+    world.people = []
+    sizes = [(640, 480), (1280, 720), (720, 1280), (641, 361), (640, 480)]
+
+    class Turning(Film):
+        def read(self) -> tuple[bool, Image | None]:
+            self.ready.acquire(timeout=10)
+            self.left -= 1
+            if self.left < 0:
+                return False, None
+            width, height = sizes[-1 - self.left]
+            return True, np.full((height, width, 3), 90, np.uint8)
+
+    film = Turning(world, len(sizes))
+    assert run(film, film, make_pipeline(world), look_of(tint)) == len(sizes)
+    assert {frame.shape for frame in film.sent} == {(480, 640, 3)}
+    upright = film.sent[2]
+    assert (upright[:, 320] == 90).all()
+    assert (upright[:, :180] == 0).all()
+    assert (upright[:, -180:] == 0).all()
+    assert (film.sent[1][240] == 90).all()
+    assert (film.sent[1][:50] == 0).all()

@@ -300,6 +300,7 @@ def test_the_servers_words_for_choices_are_taken(blank: Page) -> None:
     fields = run(blank, "fields", "return m.fieldsOf(a)", Settings.model_json_schema())
     by_name = {field["name"]: field for field in fields}
     assert list(by_name) == [
+        "amount",
         "bypass",
         "faces",
         "lost",
@@ -497,9 +498,9 @@ def test_presets_are_kept_per_editor(blank: Page) -> None:
         "presets",
         """
         localStorage.clear();
-        m.keepPreset("embedded", "Mine", { age: 70 });
-        m.keepPreset("embedded", "Mine", { age: 80 });
-        m.keepPreset("hair", "Red", { amount: 1 });
+        m.keepPreset("embedded", { title: "Mine", controls: { age: 70 } });
+        m.keepPreset("embedded", { title: "Mine", controls: { age: 80 } });
+        m.keepPreset("hair", { title: "Red", controls: { amount: 1 } });
         m.removePreset("hair", "Red");
         return [m.ownPresets("embedded"), m.ownPresets("hair")];""",
     )
@@ -561,6 +562,32 @@ def test_a_hello_that_came_before_anybody_listened_counts(blank: Page) -> None:
     assert heard == {"smoothing": 1}
 
 
+OFFER = (
+    "v=0\r\nm=video 9 X 96\r\na=mid:0\r\na=ice-ufrag:old\r\na=ice-pwd:secret\r\na=candidate:1\r\na=sendrecv\r\n"
+    "a=fmtp:96 profile-level-id=42e01f\r\na=fmtp:97 profile-level-id=640034\r\nm=audio 9 X 97\r\na=mid:1\r\n"
+    "a=ice-ufrag:old\r\na=ice-pwd:secret\r\n"
+)
+
+
+def test_an_ice_restart_is_said_in_a_fragment(blank: Page) -> None:
+    said = run(blank, "whip", "return m.fragmentOf(a);", OFFER)
+    assert said == "m=video 9 X 96\r\na=mid:0\r\na=ice-ufrag:old\r\na=ice-pwd:secret\r\na=candidate:1\r\n"
+    answer = (
+        "a=ice-ufrag:new\r\na=ice-pwd:other\r\nm=video 9 X 0\r\na=mid:0\r\na=candidate:7\r\na=end-of-candidates\r\n"
+    )
+    both = run(blank, "whip", "return m.restarted(a[0], a[1]);", [OFFER, answer])
+    assert both.count("a=ice-ufrag:new\r\n") == both.count("a=candidate:7\r\n") == 2
+    assert "old" not in both
+    assert "a=candidate:1\r\n" not in both
+    assert both.index("a=sendrecv") < both.index("a=ice-ufrag:new") < both.index("m=audio")
+
+
+def test_the_page_says_which_level_it_decodes(blank: Page) -> None:
+    said = run(blank, "whip", "return m.decodable(a);", OFFER)
+    assert "profile-level-id=42e034\r\n" in said
+    assert "profile-level-id=640034\r\n" in said
+
+
 RECORD_WEBM = """
   const canvas = Object.assign(document.createElement("canvas"), { width: 64, height: 48 });
   const context = canvas.getContext("2d");
@@ -591,12 +618,13 @@ def test_a_webm_recording_gets_a_duration_and_an_index(blank: Page, tmp_path: Pa
         return [await bytesOf(whole), await bytesOf(await m.seekable(whole)), (await m.seekable(odd)) === odd];""",
     )
     assert odd, "what it does not understand stays as it is"
-    times = []
+    times: list[list[int]] = []
+    duration: int | None = None
     for name, data in (("raw", raw), ("better", better)):
         (tmp_path / f"{name}.webm").write_bytes(base64.b64decode(data))
         with av.open(str(tmp_path / f"{name}.webm")) as file:
             duration = file.duration
-            times.append([frame.pts for frame in file.decode(video=0)])
+            times.append([frame.pts or 0 for frame in file.decode(video=0)])
     assert times[0] == times[1], "every picture is there, at its time"
     assert duration is not None
     assert duration / 1e6 == pytest.approx(times[1][-1] / 1000, abs=0.1)
@@ -607,3 +635,83 @@ def test_a_webm_recording_gets_a_duration_and_an_index(blank: Page, tmp_path: Pa
 
 def test_files_are_named_by_the_clock_on_the_wall(blank: Page) -> None:
     assert run(blank, "save", "return m.localTime(new Date(2026, 0, 2, 3, 4, 5))") == "2026-01-02 03-04-05"
+
+
+def test_what_was_set_of_an_editor_stays_on_when_another_is_chosen(blank: Page) -> None:
+    stacks = run(
+        blank,
+        "page",
+        PAGE
+        + """
+        const stacks = [];
+        const choose = (name) => {
+          page.wanted.layers = page.stack;
+          page.use(page.editorNamed(name));
+          const { editor, controls, amount, layers } = page.wanted;
+          stacks.push({ editor, controls, amount, layers });
+        };
+        page.want({ controls: { smile: 0.5 }, amount: 0.8 });
+        choose("two");
+        choose("one");
+        page.want({ controls: {} });
+        choose("two");
+        return stacks;""",
+        {"controls": SCHEMA, "settings": Settings.model_json_schema()},
+    )
+    layer = {"controls": {"smile": 0.5}, "amount": 0.8}
+    assert stacks == [
+        {"editor": "two", "controls": {}, "amount": 1, "layers": {"one": layer}},
+        {"editor": "one", "layers": {}, **layer},
+        {"editor": "two", "controls": {}, "amount": 1, "layers": {}},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("preset", "on"),
+    [
+        ({"controls": {"age": 60}}, True),
+        ({"controls": {"age": 60}, "amount": 0.5}, False),
+        ({"controls": {"age": 60}, "layers": {}}, False),
+        ({"controls": {"age": 60}, "layers": {"hair": {"controls": {"colour": "red"}, "amount": 1}}}, True),
+        ({"controls": {"age": 60}, "layers": {"hair": {"controls": {"colour": "blond"}, "amount": 1}}}, False),
+        ({"controls": {"age": 61}}, False),
+    ],
+)
+def test_a_preset_is_the_whole_stack(blank: Page, preset: dict[str, Any], on: bool) -> None:
+    wanted = {
+        "controls": {"age": 60},
+        "amount": 1,
+        "layers": {"hair": {"controls": {"colour": "red"}, "amount": 1}},
+    }
+    assert run(blank, "presets", "return m.isOn(a[0], a[1])", [preset, wanted]) is on
+
+
+def test_only_layers_that_the_server_can_draw_are_remembered(blank: Page) -> None:
+    layers = run(
+        blank,
+        "page",
+        """
+        localStorage.setItem("latentcam", JSON.stringify({ settings: { layers: {
+          one: { controls: { smile: 0.5, photo: "ab", gone: 1 }, amount: 0.5 },
+          two: { controls: { smile: 0 } }, nobody: { controls: { smile: 1 } }, odd: 7,
+        } } }));
+        const page = new m.Page();
+        const editor = (name) => ({ name, state: "ready", presets: [], controls: a.controls });
+        page.learn({ editors: [editor("one"), editor("two")], settings: a.settings });
+        return page.wanted.layers;""",
+        {"controls": SCHEMA, "settings": Settings.model_json_schema()},
+    )
+    assert layers == {"one": {"controls": {"smile": 0.5}, "amount": 0.5}}
+
+
+@pytest.mark.parametrize(
+    ("fps", "delay", "server", "line"),
+    [
+        (29.7, 45.2, {"reduced": ""}, "30 fps, 45 ms later than your camera; everything kept up."),
+        (12, None, {"reduced": "edits on every third frame"}, "12 fps; to keep up: edits on every third frame."),
+    ],
+)
+def test_stats_begin_with_a_line_for_people(
+    blank: Page, fps: float, delay: float | None, server: dict[str, str], line: str
+) -> None:
+    assert run(blank, "stats", "return m.statsLine(a[0], a[1], a[2])", [fps, delay, server]) == line

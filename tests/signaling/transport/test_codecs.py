@@ -93,6 +93,14 @@ async def test_chromiums_offer_leads_with_constrained_baseline() -> None:
     assert types[1].split() == ["102", "100", "104", "106", "103", "101", "105", "107"]
 
 
+async def test_payload_types_that_aiortc_would_renumber_are_left_out() -> None:
+    """Chromium's H264 of high profile has payload type 39."""
+    both = offer(mode(1)).replace("SAVPF 100", "SAVPF 39 100") + "a=rtpmap:39 H264/90000\r\n"
+    both += f"a=fmtp:39 {mode(1)}profile-level-id=64001f\r\n"
+    _, sdp = await answer(both)
+    assert "m=video 9 UDP/TLS/RTP/SAVPF 100\r\n" in sdp
+
+
 async def test_only_payload_types_of_the_offer_are_answered() -> None:
     """Chromium takes 39 when it has no number above 95 left; aiortc answered it with 101, which nobody had offered."""
     said = f"{ASYMMETRIC}{mode(1)}profile-level-id=42e01f"

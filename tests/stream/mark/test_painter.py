@@ -10,8 +10,9 @@ from models.arrays import Floats, Image
 from models.crops import Placement, Quad
 from models.embedded import EMBEDDED
 from models.face.texture_space import FaceSpace
+from stream.frame import Drawn
 from stream.mark.geometry import unwrap, window_of
-from stream.mark.painter import Drawn, EditedFace, MarkPainter, ReadLandmarks, moved_mesh
+from stream.mark.painter import EditedFace, MarkPainter, ReadLandmarks, moved_mesh
 from stream.mark.payload import Statement
 from stream.mark.square import Evidence
 
