@@ -7,6 +7,7 @@
 import { onCameraAllowed } from "./camera.js";
 import { Devices } from "./devices.js";
 import { byId } from "./dom.js";
+import { setUpMarks } from "./marks.js";
 import { Page } from "./page.js";
 import { showStrip } from "./photos.js";
 import { Picture } from "./picture.js";
@@ -60,6 +61,7 @@ function main() {
   listenToSession();
   listenToUser();
   listenToBrowser();
+  setUpMarks(() => tabValue("token"));
   picture.showMirror();
   devices.show();
   if ("RTCPeerConnection" in window) session.begin();
