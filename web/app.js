@@ -166,10 +166,18 @@ function showLifespan() {
 }
 
 /** @param {KeyboardEvent} event */
-function shortcut({ key, repeat, ctrlKey, metaKey, altKey, target }) {
-  if (repeat || ctrlKey || metaKey || altKey || document.querySelector("dialog[open]")) return;
+function shortcut(event) {
+  const { key, repeat, ctrlKey, metaKey, altKey, shiftKey, target } = event;
   const typing = "input:not([type=range],[type=radio],[type=checkbox]), select, textarea";
-  if (target instanceof Element && target.matches(typing)) return;
+  if (document.querySelector("dialog[open]") || (target instanceof Element && target.matches(typing))) return;
+  const letter = key.toLowerCase();
+  if ((ctrlKey || metaKey) && !altKey && (letter === "z" || letter === "y")) {
+    event.preventDefault();
+    if (letter === "y" || shiftKey) settings.redo();
+    else settings.undo();
+    return;
+  }
+  if (repeat || ctrlKey || metaKey || altKey) return;
   /** @type {Record<string, () => void>} */
   const actions = {
     e: () => settings.change({ bypass: !page.wanted.bypass }),
