@@ -97,7 +97,10 @@ function listenToSession() {
     picture.showMark(stats);
   });
   session.on("overlay", (overlay) => picture.showOverlay(overlay));
-  session.on("camera", (track) => devices.showCameras(track));
+  session.on("camera", (track) => {
+    devices.showCameras(track);
+    picture.showMirror();
+  });
   session.on("silent", () => {
     toast("The microphone cannot be used: there is no sound.");
     devices.setSound(false);
@@ -142,6 +145,13 @@ function listenToUser() {
   };
   for (const [id, act] of Object.entries(buttons)) byId(id).addEventListener("click", act);
   byId("overlay-on").addEventListener("change", showOverlay);
+  const sample = byId("try-file", HTMLInputElement);
+  byId("try").addEventListener("click", () => sample.click());
+  sample.addEventListener("change", () => {
+    const [file] = sample.files ?? [];
+    sample.value = ""; // the same file may be chosen again
+    if (file) session.startWith(file);
+  });
   byId("token-form").addEventListener("submit", (event) => {
     event.preventDefault();
     const token = byId("token", HTMLInputElement);

@@ -7,10 +7,13 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
+import cv2
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect
 
 from tests.e2e import browser as chromium
+from tests.e2e import fake_camera
 from tests.e2e.conftest import Clips, fresh_page
 from tests.e2e.driver import go_live, set_value
 from tests.e2e.service import Service
@@ -182,3 +185,24 @@ def test_a_look_can_be_undone(page: Page, service: Service) -> None:
     page.keyboard.press("Control+Shift+z")
     expect(bald).to_have_value("1.00")
     expect(redo).to_be_disabled()
+
+
+def test_a_picture_does_in_place_of_a_camera(playwright: Playwright, service: Service, tmp_path: Path) -> None:
+    face = fake_camera.astronaut()
+    clip = fake_camera.write_clip(tmp_path / "clip.mjpeg", 640, 480, face, 1, counted=False)
+    with av.open(str(clip)) as film:
+        cv2.imwrite(str(tmp_path / "face.png"), next(film.decode(video=0)).to_ndarray(format="bgr24"))
+    (tmp_path / "text.png").write_text("no picture")
+    with chromium.launched(playwright, None) as browser, fresh_page(browser) as page:
+        page.goto(service.url)
+        page.locator("#try-file").set_input_files(tmp_path / "text.png")
+        expect(page.locator("body")).to_have_attribute("data-state", "bad-file")
+        expect(page.get_by_role("button", name="Try with a picture or clip")).to_be_visible()
+        page.locator("#try-file").set_input_files(tmp_path / "face.png")
+        expect(page.locator("body")).to_have_attribute("data-state", "live")
+        assert page.evaluate("document.getElementById('edited').videoWidth") == 640
+        expect(page.locator("#picture")).to_have_attribute("data-mirror", "false")
+        page.get_by_role("button", name="Bald", exact=True).click()
+        expect(page.locator("#stats-body")).to_contain_text("Age, hair loss, smile")
+        page.get_by_role("button", name="Stop").click()
+        expect(page.locator("body")).to_have_attribute("data-state", "start")
