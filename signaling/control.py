@@ -157,6 +157,7 @@ class Stats(ToClient):
     faces: list[FaceSeen]
     size: tuple[int, int] | None
     stages: dict[str, Percentiles]
+    layers: dict[str, Percentiles] = {}
     server_ms: Percentiles | None
     bitrate_in: int
     bitrate_out: int
@@ -191,6 +192,16 @@ class Overlay(ToClient):
     faces: list[FaceDrawn]
     stages: dict[str, float]
     detected: bool
+
+
+class Claimed(ToClient):
+    """What the newest frames say of themselves: a signed statement (COSE_Sign1) in base64, every two seconds.
+
+    In H264 the same statement is in the stream; VP8 has no place for it.
+    """
+
+    type: Literal["claim"] = "claim"
+    claim: str
 
 
 class Bye(ToClient):

@@ -19,6 +19,7 @@ from models.editor import Controls
 from models.entry import Entry
 from models.face.detector import PackError
 from models.face.pictures import PictureError
+from stream.mark.identity import KeyFileError, key_path, load_identity
 from stream.runtime import Runtime, RuntimeSettings
 from stream.settings import Settings, SettingsError, checked
 
@@ -58,7 +59,7 @@ def run(command: Callable[[], None]) -> int:
     except CommandError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.status
-    except (PictureError, EngineError, PackError, UnknownEditor) as error:
+    except (KeyFileError, PictureError, EngineError, PackError, UnknownEditor) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -77,9 +78,13 @@ def add_settings(parser: argparse.ArgumentParser, leave_out: Collection[str] = (
         parser: of the command.
         leave_out: settings that mean nothing to this command.
     """
-    _add_flags(parser.add_argument_group("settings"), Settings, {"controls", *leave_out})
+    _add_flags(parser.add_argument_group("settings"), Settings, {"controls", "layers", *leave_out})
     parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="a control of the editor; repeatable"
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a control of the editor, or EDITOR.NAME=VALUE of a further one; repeatable",
     )
 
 
@@ -98,9 +103,17 @@ def patch_of(arguments: argparse.Namespace, entries: Mapping[str, Entry] = catal
     Raises:
         SettingsError: a control has no value.
     """
-    given, controls = _given(arguments, Settings), controls_of_pairs(arguments.set)
-    entry = entries.get(given.get("editor", Settings().editor))
-    return {**given, "controls": controls if entry is None else meant(entry.controls(), controls)}
+    given, layers = _given(arguments, Settings), dict[str, dict[str, Any]]()
+    editor = given.get("editor", Settings().editor)
+    for name, value in controls_of_pairs(arguments.set).items():
+        layer, dot, control = name.rpartition(".")
+        layers.setdefault(layer if dot else editor, {})[control] = value
+    for name, controls in layers.items():
+        if name in entries:
+            layers[name] = meant(entries[name].controls(), controls)
+    own = layers.pop(editor, {})
+    others = {"layers": {name: {"controls": controls} for name, controls in layers.items()}} if layers else {}
+    return {**given, **others, "controls": own}
 
 
 def meant(model: type[Controls], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,8 +145,9 @@ def load_runtime(arguments: argparse.Namespace) -> Runtime:
     Raises:
         SettingsError: a flag is refused.
         EngineError, PackError: as of `Runtime.load`.
+        KeyFileError: there is a key of this installation that cannot be used.
     """
-    return Runtime.load(checked(RuntimeSettings, _given(arguments, RuntimeSettings)))
+    return Runtime.load(checked(RuntimeSettings, _given(arguments, RuntimeSettings)), load_identity(key_path()))
 
 
 def controls_of_pairs(pairs: Sequence[str]) -> dict[str, Any]:

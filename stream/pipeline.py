@@ -60,7 +60,7 @@ class Pipeline:
         self._label = Label()
         self._mark = MarkPainter(tracker.landmarks)
         self._operator = operator
-        self._faces: dict[tuple[int, int], FaceEdit] = {}  # by the face's id and the layer's place
+        self._faces: dict[tuple[int, str], FaceEdit] = {}  # by the face's id and the layer's editor
         self._quality, self._quality_of = Quality(), tuple[str, ...]()
 
     def process(self, frame: Frame, look: Look) -> Output:
@@ -98,7 +98,8 @@ class Pipeline:
         edited = frozenset(drawn)
         if not edited:
             shown, whole = self._fallback(frame.image, settings, trace)
-            return Output(shown, faces, frozenset(), whole, trace)
+            held = kinds_of(look.active) if whole and settings.lost == "hold" else frozenset[str]()
+            return Output(shown, faces, frozenset(), whole, trace, kinds=held)
         badge = self._label.draw(out, settings, frame.time)
         if badge is not None:
             regions.append(badge)
@@ -128,9 +129,10 @@ class Pipeline:
     ) -> tuple[Image, list[Region], dict[int, list[Drawn]]]:
         """Draw every active layer on every face: the picture, what changed, and what was drawn by the face's id."""
         out, regions, edited = context.camera, list[Region](), dict[int, list[Drawn]]()
-        for place, layer in enumerate(look.active):
+        for layer in look.active:
+            started = self._tools.clock()
             for face in faces:
-                state = self._state_of(face, place, layer, context.smoothing)
+                state = self._state_of(face, layer, context.smoothing)
                 if state is None:
                     continue
                 source, out = out, out.copy()
@@ -138,6 +140,7 @@ class Pipeline:
                 if result is not None:
                     regions.append(result[0])
                     edited.setdefault(face.id, []).append(result[1])
+            context.trace.layers[layer.name] = 1e3 * (self._tools.clock() - started)
         self._faces = {
             key: state for key, state in self._faces.items() if context.time - state.seen_at <= FORGET_AFTER_S
         }
@@ -155,12 +158,12 @@ class Pipeline:
                 edited = EditedFace(face.id, face.mesh, drawn[face.id], frame.alone)
                 self._mark.paint(out, edited, statement, frame.time)
 
-    def _state_of(self, face: Face, place: int, layer: Layer, smoothing: float) -> FaceEdit | None:
+    def _state_of(self, face: Face, layer: Layer, smoothing: float) -> FaceEdit | None:
         """What is kept of a face under a layer, new if editor or smoothing changed; None if it cannot be cut out."""
-        state = self._faces.get((face.id, place))
+        state = self._faces.get((face.id, layer.name))
         if state is None or not state.fits(layer, smoothing):
             try:
-                state = self._faces[face.id, place] = FaceEdit(self._tools, layer, smoothing, face)
+                state = self._faces[face.id, layer.name] = FaceEdit(self._tools, layer, smoothing, face)
             except ValueError:
                 return None
         return state

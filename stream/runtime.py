@@ -19,6 +19,7 @@ from models.face.detector import Detection, Detector
 from models.face.landmarks import Landmarks
 from models.face.segmenter import Segmenter
 from stream.look import Layer, Look
+from stream.mark.identity import Identity
 from stream.networks import EngineInfo, EngineSettings, Networks, unusable_backends
 from stream.pipeline import Pipeline
 from stream.settings import Settings, SettingsError, allowed_labels, checked
@@ -55,13 +56,20 @@ class Runtime:
     Attributes:
         entries: the catalog, by the editors' names.
         require_label: the label that every edited picture has at least.
+        identity: of this installation, for marks and claims; None says nothing.
         networks: the engines.
         segmenter: reads the masks of crops.
     """
 
-    def __init__(self, settings: RuntimeSettings, entries: Mapping[str, Entry] = catalog.ENTRIES) -> None:
+    def __init__(
+        self,
+        settings: RuntimeSettings,
+        entries: Mapping[str, Entry] = catalog.ENTRIES,
+        identity: Identity | None = None,
+    ) -> None:
         self.entries = entries
         self.require_label = settings.require_label
+        self.identity = identity
         self.networks = Networks(settings)
         self._loading = threading.RLock()  # held for seconds
         self._editors: dict[str, AnyEditor] = {}
@@ -73,7 +81,7 @@ class Runtime:
         self.segmenter = Segmenter(self.networks.load(SEGMENTER))
 
     @classmethod
-    def load(cls, settings: RuntimeSettings | None = None) -> Runtime:
+    def load(cls, settings: RuntimeSettings | None = None, identity: Identity | None = None) -> Runtime:
         """Load the tracker, the segmenter and the default editor, and warm them up. Takes seconds.
 
         Raises:
@@ -82,7 +90,7 @@ class Runtime:
         """
         for reason, backends in unusable_backends().items():
             log.info("not used here: %s; %s", ", ".join(backends), reason)
-        runtime = cls(settings or RuntimeSettings())
+        runtime = cls(settings or RuntimeSettings(), identity=identity)
         runtime.editor(Settings().editor)
         return runtime
 
@@ -101,11 +109,15 @@ class Runtime:
             SettingsError: something is refused, or the editor cannot be loaded.
         """
         settings, controls = self._check(current, patch)
-        try:
-            editor = self.editor(settings.editor)
-        except (RuntimeError, LookupError) as error:  # of engines and of checkpoints
-            raise SettingsError("editor", str(error)) from error
-        return Look(settings, (Layer(settings.editor, editor, controls),))
+        amounts = {name: layer.amount for name, layer in settings.layers.items()} | {settings.editor: settings.amount}
+        layers = []
+        for name in sorted(controls, key=lambda name: (self.entries[name].place, name)):
+            try:
+                editor = self.editor(name)
+            except (RuntimeError, LookupError) as error:  # of engines and of checkpoints
+                raise SettingsError("editor" if name == settings.editor else f"layers.{name}", str(error)) from error
+            layers.append(Layer(name, editor, controls[name], amounts[name]))
+        return Look(settings, tuple(layers))
 
     def editor(self, name: str) -> AnyEditor:
         """An editor, loaded on first use.
@@ -139,7 +151,8 @@ class Runtime:
 
     def pipeline(self, *, live: bool = False) -> Pipeline:
         """A pipeline for one stream; a live one keeps up with a camera, another does the same every time."""
-        return Pipeline(Tracker(self._detect, self._landmarks), self.segmenter, live=live)
+        operator = 0 if self.identity is None else self.identity.operator
+        return Pipeline(Tracker(self._detect, self._landmarks), self.segmenter, live=live, operator=operator)
 
     def video_pipeline(self) -> VideoPipeline:
         """A live pipeline for one stream of video frames."""
@@ -151,20 +164,39 @@ class Runtime:
             self._editors.clear()
             self.networks.close()
 
-    def _check(self, current: Settings, patch: Mapping[str, Any]) -> tuple[Settings, Controls]:
-        """The settings after a change, with all controls written out, and the controls as the editor's own model."""
+    def _check(self, current: Settings, patch: Mapping[str, Any]) -> tuple[Settings, dict[str, Controls]]:
+        """The settings after a change, with all controls written out, and the controls by the name of their editor."""
         merged: dict[str, Any] = {**current.model_dump(), **patch}
         if "controls" not in patch and merged["editor"] != current.editor:
             merged["controls"] = {}
+            merged["amount"] = patch.get("amount", 1.0)
+        merged["layers"] = _layers_of(merged["layers"], merged["editor"])
         new = self._labelled(checked(Settings, merged), asked="label" in patch)
-        if new.editor not in self.entries:
-            raise SettingsError("editor", "there is no such editor", sorted(self.entries))
-        entry = self.entries[new.editor]
+        controls = {new.editor: self._check_editor(new.editor, new.controls, "editor", "controls.")}
+        layers = {}
+        for name, layer in new.layers.items():
+            controls[name] = self._check_editor(name, layer.controls, f"layers.{name}", f"layers.{name}.controls.")
+            layers[name] = layer.model_copy(update={"controls": controls[name].model_dump(mode="json")})
+        written = {"controls": controls[new.editor].model_dump(mode="json"), "layers": layers}
+        return new.model_copy(update=written), controls
+
+    def _check_editor(self, name: str, values: Mapping[str, Any], field: str, prefix: str) -> Controls:
+        """The controls of an editor that can run here.
+
+        Args:
+            name: of the editor.
+            values: its controls.
+            field: what a refusal of the editor names.
+            prefix: before the name of a control in a refusal.
+        """
+        if name not in self.entries:
+            raise SettingsError(field, "there is no such editor", sorted(self.entries))
+        entry = self.entries[name]
         if entry.state == "needs weights":
-            raise SettingsError("editor", f"{entry.title} {entry.state}: {entry.why}")
-        controls = checked(self.controls_model(new.editor), new.controls, "controls.")
-        self._check_photo(new.editor, getattr(controls, "photo", ""))
-        return new.model_copy(update={"controls": controls.model_dump(mode="json")}), controls
+            raise SettingsError(field, f"{entry.title} {entry.state}: {entry.why}")
+        controls = checked(self.controls_model(name), values, prefix)
+        self._check_photo(name, getattr(controls, "photo", ""), prefix)
+        return controls
 
     def _labelled(self, settings: Settings, *, asked: bool) -> Settings:
         """The settings with the label that this installation requires, where they do not name one."""
@@ -175,11 +207,11 @@ class Runtime:
             raise SettingsError("label", "edited pictures are labelled here", list(allowed))
         return settings.model_copy(update={"label": allowed[0]})
 
-    def _check_photo(self, name: str, photo: str) -> None:
+    def _check_photo(self, name: str, photo: str, prefix: str) -> None:
         if photo:
             editor = self._editors.get(name)  # one that is not loaded has not read a photo
             if editor is None or not editor.knows_photo(photo):
-                raise SettingsError("controls.photo", "that photo is not here any more: choose it again")
+                raise SettingsError(f"{prefix}photo", "that photo is not here any more: choose it again")
 
     def _entry(self, name: str) -> Entry:
         try:
@@ -192,3 +224,10 @@ class Runtime:
         # InsightFace keeps caches in its detector object that are not thread-safe.
         with self._detect_lock:
             return self._detector(image)
+
+
+def _layers_of(layers: object, editor: str) -> object:
+    """Further layers without the chosen editor, as the settings take them."""
+    if not isinstance(layers, Mapping):
+        return layers
+    return {name: layer for name, layer in layers.items() if name != editor}

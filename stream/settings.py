@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 S = TypeVar("S", bound=BaseModel)
 
 WANTED_VALUE = "is not a finite number, text, true, false or null"
+WANTED_LAYER = "must have controls, names and their values, and an amount from 0 to 1"
 
 
 class SettingsError(ValueError):
@@ -49,6 +50,28 @@ def _choices(*choices: Choice) -> dict[str, Any]:
     return {"oneOf": [{"const": one.value, "title": one.title, "description": one.help} for one in choices]}
 
 
+Values = dict[str, bool | int | float | str | None]
+"""Controls of an editor by name."""
+
+
+class LayerSettings(BaseModel):
+    """Another editor whose edit is shown together with that of `Settings.editor`.
+
+    Attributes:
+        controls: what its sliders are set to; what is missing is at its default.
+        amount: how much of its edit shows.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    controls: Values = Field(default_factory=dict, max_length=64)
+    amount: float = Field(1.0, ge=0, le=1)
+
+
+MOST_LAYERS = 6
+"""Editors besides the chosen one: each costs a stream about as much as another stream."""
+
+
 class Settings(BaseModel):
     """Settings of one stream. Immutable: a change makes a new one.
 
@@ -57,6 +80,9 @@ class Settings(BaseModel):
     Attributes:
         editor: name of an editor in the catalog.
         controls: what the editor's sliders are set to; what is missing is at its default.
+        amount: how much of its edit shows.
+        layers: further editors by name, whose edits are shown together with it. The order in which they are drawn is
+            that of `models.entry.Entry.place`, whichever is chosen.
         bypass: show the camera as it is (to compare; tracking stops as well).
         faces: edit every face, the largest one, or only the one locked on.
         lock: id of the face locked on when `faces` is "locked"; None locks onto the largest face there is.
@@ -75,8 +101,22 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     editor: str = Field("embedded", max_length=64, title="Editor", description="What changes the faces.")
-    controls: dict[str, bool | int | float | str | None] = Field(
+    controls: Values = Field(
         default_factory=dict, max_length=64, title="Look", description="What the editor's controls are set to."
+    )
+    amount: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        title="Strength",
+        description="How much of this editor's edit shows.",
+        json_schema_extra={"step": 0.05},
+    )
+    layers: dict[str, LayerSettings] = Field(
+        default_factory=dict,
+        max_length=MOST_LAYERS,
+        title="Together with",
+        description="Further editors whose edits are shown as well.",
     )
     bypass: bool = Field(False, title="Bypass", description="Show the camera as it is.")
     faces: Literal["all", "largest", "locked"] = Field(
@@ -185,7 +225,8 @@ def checked(model: type[S], values: Mapping[str, Any], prefix: str = "") -> S:
             raise SettingsError(prefix + name, "there is no such setting", sorted(properties)) from None
         if len(first["loc"]) > 1 and properties[name].get("type") == "object":
             # A value may be of several types, of which pydantic names the first.
-            raise SettingsError(f"{prefix}{name}.{first['loc'][1]}", WANTED_VALUE) from None
+            wanted = WANTED_LAYER if "$ref" in properties[name].get("additionalProperties", {}) else WANTED_VALUE
+            raise SettingsError(f"{prefix}{name}.{first['loc'][1]}", wanted) from None
         raise SettingsError(prefix + name, requirement(properties[name]), allowed_of(properties[name])) from None
 
 

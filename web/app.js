@@ -159,10 +159,10 @@ function showOverlay() {
 }
 
 function showLifespan() {
-  const { editor, controls } = page.wanted;
+  const { editor, controls, amount, layers } = page.wanted;
   const control = page.lifespanField?.name;
   const dialog = byId("lifespan", HTMLDialogElement);
-  if (control) showStrip(dialog, picture.camera, { settings: { editor, controls }, control, token: tabValue("token") });
+  if (control) showStrip(dialog, picture.camera, { settings: { editor, controls, amount, layers }, control, token: tabValue("token") });
 }
 
 /** @param {KeyboardEvent} event */

@@ -105,7 +105,7 @@ const drawers = { number: drawNumber, switch: drawSwitch, choice: drawChoice, co
  * @returns {Row}
  */
 function drawNumber(field, onChange) {
-  const id = `control-${field.name}`;
+  const id = `control-${field.id}`;
   const standard = typeof field.standard === "number" ? field.standard : null;
   const slider = make("input", { type: "range", id });
   const value = make("input", { type: "text", inputMode: "decimal", className: "value", autocomplete: "off" });
@@ -179,7 +179,7 @@ function drawNumber(field, onChange) {
  */
 function drawSwitch(field, onChange) {
   const { element, input } = switchFor(field.title);
-  input.id = `control-${field.name}`;
+  input.id = `control-${field.id}`;
   const row = frame(field, onChange, { labelFor: input.id, after: [element] });
   finish(row, input);
   input.addEventListener("change", () => onChange(input.checked));
@@ -192,7 +192,7 @@ function drawSwitch(field, onChange) {
  * @returns {Row}
  */
 function drawChoice(field, onChange) {
-  const select = make("select", { id: `control-${field.name}` });
+  const select = make("select", { id: `control-${field.id}` });
   if (field.nullable) select.append(make("option", { value: "", textContent: "As it is" }));
   for (const { value, title } of field.choices) select.append(make("option", { value, textContent: title }));
   const row = frame(field, onChange, { labelFor: select.id, after: [select] });
@@ -209,7 +209,7 @@ function drawChoice(field, onChange) {
  */
 function drawColour(field, onChange, onPhoto) {
   const value = typeof field.standard === "string" ? field.standard : FIRST_COLOUR;
-  const colour = make("input", { type: "color", id: `control-${field.name}`, value });
+  const colour = make("input", { type: "color", id: `control-${field.id}`, value });
   const power = field.nullable ? switchFor(`${field.title} on`) : null;
   const pick = field.photo ? photoButton(field, onPhoto) : null;
   const row = frame(field, onChange, { labelFor: colour.id, before: power?.element, after: [pick, colour] });
@@ -232,7 +232,7 @@ function drawColour(field, onChange, onPhoto) {
  */
 function drawPhoto(field, onChange, onPhoto) {
   const pick = photoButton(field, onPhoto);
-  pick.id = `control-${field.name}`;
+  pick.id = `control-${field.id}`;
   const row = frame(field, onChange, { labelFor: pick.id, after: [pick] });
   finish(row, pick);
   const show = (/** @type {Value} */ value) => {
@@ -266,7 +266,7 @@ function photoButton(field, onPhoto) {
  */
 function frame(field, onChange, { labelFor, before, after }) {
   const element = make("div", { className: "control" });
-  element.dataset.name = field.name;
+  element.dataset.name = field.id;
   const label = make("label", { className: "label", htmlFor: labelFor, textContent: field.title });
   const reset = make("button", { type: "button", className: "reset", title: "Back to where it was" });
   reset.setAttribute("aria-label", `Reset ${field.title}`);
@@ -275,8 +275,8 @@ function frame(field, onChange, { labelFor, before, after }) {
   const line = make("div", { className: "line" });
   line.append(...[before, label, reset, ...after].filter((part) => part instanceof HTMLElement));
   const error = make("p", { className: "error", role: "alert" });
-  error.id = `error-${field.name}`;
-  const lack = make("p", { className: "help", id: `lack-${field.name}` });
+  error.id = `error-${field.id}`;
+  const lack = make("p", { className: "help", id: `lack-${field.id}` });
   element.append(line);
   return { element, error, lack, help: field.help };
 }

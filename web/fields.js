@@ -5,6 +5,7 @@ import { capital } from "./words.js";
 /**
  * @typedef {boolean|number|string|null} Value
  * @typedef {Record<string, Value>} Look controls that are not at their standard.
+ * @typedef {Record<string, {controls: Look, amount: number}>} Layers looks of further editors, by the editor's name.
  *
  * @typedef {object} Shape one property of a JSON schema, or a part of it.
  * @property {string} [type]
@@ -34,6 +35,7 @@ import { capital } from "./words.js";
  *
  * @typedef {object} Field
  * @property {string} name
+ * @property {string} id of its widget in the page: its name, unless another field has the same.
  * @property {"number"|"switch"|"choice"|"colour"|"photo"} kind
  * @property {string} title
  * @property {string} help
@@ -74,6 +76,7 @@ function fieldOf(name, property, definitions) {
   const shape = { ...resolve(options.find((option) => option.type !== "null") ?? {}, definitions), ...withoutShape(property) };
   const field = {
     name,
+    id: name,
     title: property.title ?? name,
     help: property.description ?? "",
     unit: property.unit ?? "",

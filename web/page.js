@@ -4,9 +4,9 @@ import { changedValues, fieldsOf, fitting } from "./fields.js";
 import { remember, remembered } from "./storage.js";
 
 /**
- * @import { Field, Look, Schema, Value } from "./fields.js"
+ * @import { Field, Layers, Look, Schema, Value } from "./fields.js"
  *
- * @typedef {{title: string, controls: Look}} Preset
+ * @typedef {{title: string, controls: Look, amount?: number, layers?: Layers}} Preset without layers, those that are on stay.
  *
  * @typedef {object} EditorInfo an editor, as the server describes it.
  * @property {string} name
@@ -28,12 +28,14 @@ import { remember, remembered } from "./storage.js";
  * @typedef {object} KnownSettings settings of a stream that have widgets of their own.
  * @property {string} editor
  * @property {Look} controls
+ * @property {number} amount how much of the editor's edit shows.
+ * @property {Layers} layers what is shown together with it.
  * @property {boolean} bypass
  * @property {string} faces
  * @property {number|null} lock id of the one face that is edited; belongs to a session.
  * @property {string} lost
  *
- * @typedef {KnownSettings & Record<string, Value|Look>} Settings those the page knows by name, and all others of the schema.
+ * @typedef {KnownSettings & Record<string, Value|Look|Layers>} Settings those the page knows by name, and all others of the schema.
  *
  * @typedef {object} Preferences what is chosen for this device, and remembered on it.
  * @property {boolean} mirror
@@ -54,7 +56,7 @@ export class Page {
   /** @type {Field[]} of the stream's settings. */
   settings = [];
   /** @type {Settings} complete once the capabilities are known. */
-  wanted = /** @type {Settings} */ ({ controls: {} });
+  wanted = /** @type {Settings} */ ({ controls: {}, amount: 1, layers: {} });
   /** @type {Settings|null} what the server last said it uses. */
   confirmed = null;
   /** Whether edited video is on screen. */
@@ -96,6 +98,7 @@ export class Page {
     if (this.capabilities === null) this.wanted = startingSettings(capabilities.settings, remembered().settings);
     this.capabilities = capabilities;
     this.settings = fieldsOf(capabilities.settings);
+    this.wanted = { ...this.wanted, layers: this.#fitting(this.wanted.layers) };
   }
 
   /** @param {string} name */
@@ -118,7 +121,36 @@ export class Page {
     this.editor = editor;
     this.controls = fieldsOf(editor?.controls);
     const name = editor?.name ?? "";
-    this.wanted = { ...this.wanted, editor: name, controls: changedValues(this.controls, this.#looks[name] ?? {}) };
+    const { [name]: own, ...layers } = this.wanted.layers;
+    const controls = changedValues(this.controls, own?.controls ?? this.#looks[name] ?? {});
+    const amount = own?.amount ?? (name === this.wanted.editor ? this.wanted.amount : 1);
+    this.wanted = { ...this.wanted, editor: name, controls, amount, layers };
+  }
+
+  /**
+   * The layers with the look of the editor in use among them: what stays on when another editor is chosen.
+   *
+   * @returns {Layers}
+   */
+  get stack() {
+    const { editor, controls, amount, layers } = this.wanted;
+    return Object.keys(controls).length === 0 ? layers : { ...layers, [editor]: { controls, amount } };
+  }
+
+  /**
+   * Those layers that this server can draw.
+   *
+   * @param {Layers} layers
+   * @returns {Layers}
+   */
+  #fitting(layers) {
+    const fitting = Object.entries(layers).flatMap(([name, { controls, amount }]) => {
+      const editor = this.editorNamed(name);
+      const look = changedValues(fieldsOf(editor?.controls), controls ?? {});
+      const runs = editor !== null && editor.state !== "needs weights" && Object.keys(look).length > 0;
+      return runs ? [[name, { controls: look, amount: typeof amount === "number" ? amount : 1 }]] : [];
+    });
+    return Object.fromEntries(fitting);
   }
 
   /**
@@ -135,7 +167,8 @@ export class Page {
   /** Want what the server uses, which is something else when it refused what was wanted. */
   follow() {
     if (!this.confirmed) return;
-    this.wanted = { ...this.confirmed, controls: changedValues(this.controls, this.confirmed.controls) };
+    const { controls, layers } = this.confirmed;
+    this.wanted = { ...this.confirmed, controls: changedValues(this.controls, controls), layers: this.#fitting(layers ?? {}) };
     if (this.editor) this.#looks[this.confirmed.editor] = this.wanted.controls;
     this.#rememberSettings();
   }
@@ -170,7 +203,16 @@ export function startingSettings(schema, last) {
     const value = last?.[name] ?? standard;
     return [name, field ? fitting(field, value) : value];
   });
-  return { ...Object.fromEntries(pairs), controls: withoutPhoto(last?.controls), lock: null };
+  return { ...Object.fromEntries(pairs), controls: withoutPhoto(last?.controls), layers: startingLayers(last?.layers), lock: null };
+}
+
+/**
+ * @param {Record<string, any>} [last] layers from this device's memory.
+ * @returns {Layers}
+ */
+function startingLayers(last) {
+  const layers = Object.entries(last ?? {}).filter(([, layer]) => typeof layer?.controls === "object" && layer.controls);
+  return Object.fromEntries(layers.map(([name, layer]) => [name, { controls: withoutPhoto(layer.controls), amount: layer.amount }]));
 }
 
 /**

@@ -49,7 +49,7 @@ export async function controlsOfPhoto(editor, file, token) {
  *
  * @param {HTMLDialogElement} dialog emptied and filled.
  * @param {HTMLVideoElement} camera
- * @param {{settings: {editor: string, controls: Look}, control: string, token: string|null}} wish control: name of the one
+ * @param {{settings: Record<string, unknown>, control: string, token: string|null}} wish control: name of the one
  *   that makes the ages.
  */
 export async function showStrip(dialog, camera, { settings, control, token }) {

@@ -4,7 +4,7 @@ import { icon, make } from "./dom.js";
 import { remember, remembered } from "./storage.js";
 
 /**
- * @import { Look } from "./fields.js"
+ * @import { Layers, Look } from "./fields.js"
  * @import { Preset } from "./page.js"
  */
 
@@ -23,12 +23,11 @@ export function ownPresets(editor) {
  * Keep a preset; one of the same title is replaced.
  *
  * @param {string} editor its name.
- * @param {string} title
- * @param {Look} controls
+ * @param {Preset} preset
  */
-export function keepPreset(editor, title, controls) {
-  const others = ownPresets(editor).filter((preset) => preset.title !== title);
-  store(editor, [...others, { title, controls }].slice(-MOST_OWN));
+export function keepPreset(editor, preset) {
+  const others = ownPresets(editor).filter(({ title }) => title !== preset.title);
+  store(editor, [...others, preset].slice(-MOST_OWN));
 }
 
 /**
@@ -58,19 +57,34 @@ export function sameLook(a, b) {
 }
 
 /**
+ * @param {Preset} preset
+ * @param {{controls: Look, amount: number, layers: Layers}} wanted
+ * @returns {boolean} whether the preset is what is wanted; one without layers leaves those open.
+ */
+export function isOn({ controls, amount = 1, layers }, wanted) {
+  if (!sameLook(controls, wanted.controls) || amount !== wanted.amount) return false;
+  if (layers === undefined) return true;
+  const names = new Set([...Object.keys(layers), ...Object.keys(wanted.layers)]);
+  return [...names].every((name) => {
+    const [a, b] = [layers[name], wanted.layers[name]];
+    return a && b && sameLook(a.controls, b.controls) && a.amount === b.amount;
+  });
+}
+
+/**
  * @param {HTMLElement} container
  * @param {Preset[]} given the editor's presets
  * @param {Preset[]} own the user's
- * @param {{onPick: (look: Look) => void, onRemove: (title: string) => void}} handlers
- * @returns {(look: Look) => void} marks the preset that is on.
+ * @param {{onPick: (preset: Preset) => void, onRemove: (title: string) => void}} handlers
+ * @returns {(wanted: {controls: Look, amount: number, layers: Layers}) => void} marks the presets that are on.
  */
 export function drawPresets(container, given, own, { onPick, onRemove }) {
-  /** @type {{button: HTMLButtonElement, controls: Look}[]} */
+  /** @type {{button: HTMLButtonElement, preset: Preset}[]} */
   const chips = [];
-  const chip = (/** @type {Preset} */ { title, controls }) => {
-    const button = make("button", { type: "button", className: "chip", textContent: title });
-    button.addEventListener("click", () => onPick(controls));
-    chips.push({ button, controls });
+  const chip = (/** @type {Preset} */ preset) => {
+    const button = make("button", { type: "button", className: "chip", textContent: preset.title });
+    button.addEventListener("click", () => onPick(preset));
+    chips.push({ button, preset });
     return button;
   };
   /** @type {HTMLElement[]} */
@@ -86,7 +100,29 @@ export function drawPresets(container, given, own, { onPick, onRemove }) {
   }
   if (elements.length === 0) elements.push(make("p", { className: "help", textContent: "None yet. Move a slider and save the look." }));
   container.replaceChildren(...elements);
-  return (controls) => {
-    for (const { button, controls: look } of chips) button.setAttribute("aria-pressed", String(sameLook(look, controls)));
+  return (wanted) => {
+    for (const { button, preset } of chips) button.setAttribute("aria-pressed", String(isOn(preset, wanted)));
   };
+}
+
+/**
+ * The editors that are on besides the chosen one.
+ *
+ * @param {HTMLElement} container emptied and filled.
+ * @param {{name: string, title: string}[]} layers
+ * @param {{onPick: (name: string) => void, onRemove: (name: string) => void}} handlers
+ */
+export function drawLayers(container, layers, { onPick, onRemove }) {
+  const pairs = layers.map(({ name, title }) => {
+    const pair = make("span", { className: "own" });
+    const chip = make("button", { type: "button", className: "chip", textContent: title, title: "Change it" });
+    chip.addEventListener("click", () => onPick(name));
+    const remove = make("button", { type: "button", className: "remove", title: "Take it off" });
+    remove.setAttribute("aria-label", `Take off ${title}`);
+    remove.append(icon("i-close"));
+    remove.addEventListener("click", () => onRemove(name));
+    pair.append(chip, remove);
+    return pair;
+  });
+  container.replaceChildren(...pairs);
 }

@@ -5,7 +5,7 @@ import { byId, checkRadio, make, onRadio } from "./dom.js";
 import { drawEditors } from "./editors.js";
 import { changedValues, moved } from "./fields.js";
 import { controlsOfPhoto } from "./photos.js";
-import { drawPresets, keepPreset, ownPresets, removePreset } from "./presets.js";
+import { drawLayers, drawPresets, keepPreset, ownPresets, removePreset } from "./presets.js";
 import { tabValue } from "./storage.js";
 import { errorWords, sentence } from "./words.js";
 
@@ -23,7 +23,8 @@ import { errorWords, sentence } from "./words.js";
 // Settings with widgets of their own; what else the server's schema names is drawn below them.
 const FACES = "faces";
 const LOST = "lost";
-const OWN_WIDGETS = ["bypass", FACES, LOST];
+const STRENGTH = "amount";
+const OWN_WIDGETS = ["bypass", STRENGTH, FACES, LOST];
 
 /** @type {Drawn} */
 const NOTHING_DRAWN = { show: () => {}, complain: () => false };
@@ -35,8 +36,9 @@ export class SettingsPanel {
   #handlers;
   #controls = NOTHING_DRAWN;
   #others = NOTHING_DRAWN;
-  /** @type {(look: Look) => void} */
+  /** @type {(wanted: Settings) => void} */
   #markPreset = () => {};
+  #strength = NOTHING_DRAWN;
 
   /**
    * @param {Page} page
@@ -47,7 +49,7 @@ export class SettingsPanel {
     this.#handlers = handlers;
     const editing = byId("editing", HTMLInputElement);
     editing.addEventListener("change", () => this.change({ bypass: !editing.checked }));
-    byId("reset").addEventListener("click", () => this.change({ controls: {} }));
+    byId("reset").addEventListener("click", () => this.change({ controls: {}, amount: 1, layers: {} }));
     onRadio(byId("who"), (faces) => this.change({ faces, lock: null }));
     onRadio(byId("lost"), (lost) => this.change({ lost }));
     this.#listenToPresetForm();
@@ -57,6 +59,8 @@ export class SettingsPanel {
   draw() {
     const others = this.#page.settings.filter(({ name }) => !OWN_WIDGETS.includes(name));
     this.#others = drawControls(byId("steady"), others, (name, value) => this.change({ [name]: value }));
+    const strength = this.#page.settings.filter(({ name }) => name === STRENGTH).map((field) => ({ ...field, id: "strength" }));
+    this.#strength = drawControls(byId("strength"), strength, (name, value) => this.change({ [name]: value }));
     drawChoices(byId("who"), byId("who-label"), this.#field(FACES));
     drawChoices(byId("lost"), byId("lost-label"), this.#field(LOST));
     this.#use(this.#page.firstEditor);
@@ -85,13 +89,16 @@ export class SettingsPanel {
   }
 
   show() {
-    const { controls, bypass, faces, lost } = this.#page.wanted;
+    const { controls, bypass, faces, lost, layers } = this.#page.wanted;
     this.#controls.show(controls);
-    this.#markPreset(controls);
+    this.#strength.show(this.#page.wanted);
+    byId("strength").hidden = Object.keys(controls).length === 0;
+    this.#markPreset(this.#page.wanted);
+    this.#showLayers();
     this.#others.show(this.#page.wanted);
     byId("editing", HTMLInputElement).checked = !bypass;
     byId("panel").classList.toggle("bypassed", bypass);
-    byId("reset", HTMLButtonElement).disabled = Object.keys(controls).length === 0;
+    byId("reset", HTMLButtonElement).disabled = Object.keys({ ...controls, ...layers }).length === 0;
     byId("idle").textContent = sentence(this.#page.idle && `nothing is edited: ${this.#page.idle}`);
     checkRadio(byId("who"), faces);
     checkRadio(byId("lost"), lost);
@@ -114,6 +121,7 @@ export class SettingsPanel {
     byId("setting-error").textContent = "";
     if (!text) return;
     const name = field.replace(/^controls\./, "");
+    if (field.startsWith("layers.")) return this.#handlers.toast(text);
     if (this.#controls.complain(name, text) || this.#others.complain(name, text)) return;
     this.#handlers.toast(field ? `${field}: ${text}` : text);
   }
@@ -123,14 +131,35 @@ export class SettingsPanel {
     byId("preset-add", HTMLButtonElement).disabled = !editor;
     byId("editor-title").textContent = editor?.title ?? "No editor is ready";
     byId("editor-summary").textContent = editor?.description ?? "";
-    const pick = (/** @type {string} */ name) => {
-      this.#use(this.#page.editorNamed(name));
-      this.change({ editor: name, controls: this.#page.wanted.controls });
-      const picker = byId("picker", HTMLDetailsElement);
-      picker.open = false;
-      picker.querySelector("summary")?.focus();
-    };
-    drawEditors(byId("editors"), capabilities?.editors ?? [], editor?.name, pick, this.#handlers.onFetch);
+    drawEditors(byId("editors"), capabilities?.editors ?? [], editor?.name, (name) => this.#pick(name), this.#handlers.onFetch);
+  }
+
+  /** @param {string} name of the editor to choose; what was set of the last one stays on. */
+  #pick(name) {
+    this.#page.wanted.layers = this.#page.stack;
+    this.#use(this.#page.editorNamed(name));
+    const { controls, amount, layers } = this.#page.wanted;
+    this.change({ editor: name, controls, amount, layers });
+    const picker = byId("picker", HTMLDetailsElement);
+    picker.open = false;
+    picker.querySelector("summary")?.focus();
+  }
+
+  /** The other editors that are on, each to be chosen or taken off. */
+  #showLayers() {
+    const { layers } = this.#page.wanted;
+    byId("layers").hidden = Object.keys(layers).length === 0;
+    drawLayers(
+      byId("layers-chips"),
+      Object.keys(layers).map((name) => ({ name, title: this.#page.editorNamed(name)?.title ?? name })),
+      {
+        onPick: (name) => this.#pick(name),
+        onRemove: (name) => {
+          const { [name]: gone, ...rest } = this.#page.wanted.layers;
+          this.change({ layers: rest });
+        },
+      },
+    );
   }
 
   /** @param {string} name of a setting. */
@@ -196,9 +225,9 @@ export class SettingsPanel {
     const looks = (/** @type {Preset[]} */ presets) =>
       presets.map((preset) => ({ ...preset, controls: changedValues(this.#page.controls, preset.controls) }));
     this.#markPreset = drawPresets(byId("presets"), looks(editor?.presets ?? []), looks(ownPresets(name)), {
-      onPick: (look) => {
+      onPick: ({ controls: look, amount = 1, layers = this.#page.wanted.layers }) => {
         const { photo = "" } = this.#page.wanted.controls;
-        this.change({ controls: changedValues(this.#page.controls, { photo, ...look }) });
+        this.change({ controls: changedValues(this.#page.controls, { photo, ...look }), amount, layers });
       },
       onRemove: (title) => {
         removePreset(name, title);
@@ -206,7 +235,7 @@ export class SettingsPanel {
         byId("preset-add").focus();
       },
     });
-    this.#markPreset(this.#page.wanted.controls);
+    this.#markPreset(this.#page.wanted);
   }
 
   #listenToPresetForm() {
@@ -227,7 +256,8 @@ export class SettingsPanel {
       event.preventDefault();
       const { editor, wanted } = this.#page;
       if (!title.value.trim() || !editor) return;
-      keepPreset(editor.name, title.value.trim(), wanted.controls);
+      const { controls, amount, layers } = wanted;
+      keepPreset(editor.name, { title: title.value.trim(), controls, amount, layers });
       this.#drawPresets();
       close();
     });

@@ -12,6 +12,7 @@ import { make } from "./dom.js";
  * @property {number} fps_out
  * @property {Percentiles|null} [server_ms]
  * @property {Record<string, Percentiles>} [stages]
+ * @property {Record<string, Percentiles>} [layers] what each layer costs, by the name of its editor.
  * @property {number} [dropped]
  * @property {number} [edits_dropped]
  * @property {string} [reduced] what is left out to keep up, "" for nothing.
@@ -124,9 +125,10 @@ export function delayStages(browser, server, delay) {
 
 /**
  * @param {Parts} parts
- * @param {{browser: BrowserStats, server: ServerStats|null, delay: number|null}} now delay: measured from camera to screen in ms, when known.
+ * @param {{browser: BrowserStats, server: ServerStats|null, delay: number|null, titleOf: (editor: string) => string}} now
+ *   delay: measured from camera to screen in ms, when known.
  */
-export function drawStats(parts, { browser, server, delay }) {
+export function drawStats(parts, { browser, server, delay, titleOf }) {
   parts.body.hidden = false;
   parts.empty.hidden = true;
   const stages = delayStages(browser, server, delay);
@@ -144,7 +146,10 @@ export function drawStats(parts, { browser, server, delay }) {
     label.textContent = title;
     value.textContent = `${ms.toFixed(1)} ms`;
   });
-  const figures = figuresOf(browser, server);
+  const layers = Object.entries(server?.layers ?? {});
+  /** @type {[string, string][]} */
+  const costs = layers.map(([name, { p50 }]) => [titleOf(name), `${p50.toFixed(1)} ms a frame`]);
+  const figures = [...costs, ...figuresOf(browser, server)];
   const pairs = fit(parts.figures, figures.length, () => {
     const pair = make("div");
     pair.append(make("dt"), make("dd"));
@@ -155,6 +160,18 @@ export function drawStats(parts, { browser, server, delay }) {
     term.textContent = title;
     value.textContent = text;
   });
+}
+
+/**
+ * @param {number} fps
+ * @param {number|null} delay from camera to screen in ms.
+ * @param {ServerStats|null} server
+ * @returns {string} how it goes, in one line for people.
+ */
+export function statsLine(fps, delay, server) {
+  const later = delay === null ? "" : `, ${Math.round(delay)} ms later than your camera`;
+  const kept = server?.reduced ? `to keep up: ${server.reduced}` : "everything kept up";
+  return `${fps.toFixed(0)} fps${later}; ${kept}.`;
 }
 
 /**

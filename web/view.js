@@ -2,7 +2,7 @@
 
 import { byId, make } from "./dom.js";
 import { stateWords } from "./states.js";
-import { drawStats, readStats } from "./stats.js";
+import { drawStats, readStats, statsLine } from "./stats.js";
 
 const NO_FACE_MS = 1_500;
 const SLOW_FPS = 10;
@@ -139,8 +139,9 @@ export class View {
         stages,
         figures: byId("figures"),
       },
-      { browser, server: this.#server, delay: measured },
+      { browser, server: this.#server, delay: measured, titleOf: (name) => this.#page.editorNamed(name)?.title ?? name },
     );
+    byId("stats-line").textContent = statsLine(browser.fps, measured, this.#server);
     const reduced = this.#server?.reduced;
     const rate = `${browser.fps.toFixed(browser.fps < SLOW_FPS ? 1 : 0)} fps`;
     const words = [rate, measured === null ? "" : `${Math.round(measured)} ms`, reduced ? "reduced" : ""].filter(Boolean).join(" · ");

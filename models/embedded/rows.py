@@ -18,6 +18,7 @@ def entries() -> tuple[Entry, ...]:
     return (
         Entry(
             name="embedded",
+            place=2,
             title="Age, hair loss, smile",
             description="Older or younger, receding to bald, grey hair, a smile. "
             "Ships with Latentcam and runs on a plain CPU.",
@@ -36,6 +37,7 @@ def entries() -> tuple[Entry, ...]:
         ),
         Entry(
             name="hair",
+            place=3,
             title="Hair colour",
             description="Another hair colour on your own hair, with its lights and strands. Ships with Latentcam.",
             controls=lambda: HairControls,
@@ -50,6 +52,7 @@ def entries() -> tuple[Entry, ...]:
         ),
         Entry(
             name="child",
+            place=0,
             title="Child of two",
             description="What a child of yours and of a second parent's photo might look like. Ships with Latentcam.",
             controls=lambda: child.ChildControls,

@@ -8,12 +8,14 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import av
 import httpx
 import numpy as np
+from av.sidedata.sidedata import Type
 
 from engines.base import EngineError
 from engines.select import load
@@ -22,6 +24,7 @@ from models.face.detector import Detector, PackError
 from models.face.landmarks import Landmarks
 from models.face.picture_decoder import OWN, check_kind
 from stream.frame import Frame
+from stream.mark.claims import Claim, ClaimError, claim_of_sei, verify
 from stream.mark.reader import Found, Reader, Reading
 from stream.mark.square import LEAST_SCORE
 from stream.runtime import LANDMARKS, RuntimeSettings
@@ -36,6 +39,8 @@ DOWNLOAD_S = 30.0
 MOST_PIXELS = 8192 * 4320
 """Of a frame."""
 DEFAULT_SECONDS = 120.0
+MOST_CLAIMS = 16
+"""Different statements of one stream that are told."""
 CONTAINERS = "mov,matroska,webm,avi,mpegts,mpeg,ogg,flv,asf,gif,apng,h264,hevc,ivf,obu,y4m,yuv4mpegpipe"
 """Formats of FFmpeg that are read. Others open further files and addresses (playlists), or read text as pictures."""
 
@@ -52,17 +57,21 @@ class Report:
         source: its name or address.
         kind: "picture" or "video".
         reading: of the mark in the pixels.
+        claims: signed statements in the stream whose signature fits.
+        refused: why other statements do not count, and how many of each.
         notes: what a user should know, one sentence each.
     """
 
     source: str
     kind: str
     reading: Reading
+    claims: list[Claim] = field(default_factory=list)
+    refused: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
     def found(self) -> bool:
-        return bool(self.reading.found)
+        return bool(self.reading.found or self.claims)
 
     def json(self) -> dict[str, Any]:
         """The report as JSON-ready data."""
@@ -74,6 +83,8 @@ class Report:
             "frames_with_face": reading.with_face,
             "faces": reading.faces,
             "pixels": [_as_json(found) for found in reading.found.values()],
+            "claims": [_claim_json(claim) for claim in self.claims],
+            "refused_claims": self.refused,
             "best_score": round(reading.best.score, 2),
             "notes": self.notes,
         }
@@ -82,6 +93,8 @@ class Report:
         """The report as sentences."""
         reading = self.reading
         lines = [_sentence(found, self.kind) for found in reading.found.values()]
+        lines += [_claim_sentence(claim) for claim in self.claims]
+        lines += [f"{count} statements in the stream do not count: {why}." for why, count in self.refused.items()]
         if not reading.with_face:
             lines.append("No face was found, so that there is nothing that could carry a mark in its pixels.")
         elif not reading.found:
@@ -136,11 +149,11 @@ def _examine(path: Path, name: str, seconds: float) -> Report:
         except pictures.PictureError as error:
             raise UnreadableError(str(error).replace(str(path), name)) from error
         return Report(name, "picture", reader.picture(picture))
-    notes: list[str] = []
-    reading = reader.video(_frames(path, name, seconds, notes))
-    if reading.frames == 0:
+    report = Report(name, "video", Reading())
+    report.reading = reader.video(_frames(path, name, seconds, report))
+    if report.reading.frames == 0:
         raise UnreadableError(f"{name} has no picture that can be decoded")
-    return Report(name, "video", reading, notes)
+    return report
 
 
 def _is_picture(start: bytes) -> bool:
@@ -151,8 +164,9 @@ def _is_picture(start: bytes) -> bool:
     return True
 
 
-def _frames(path: Path, name: str, seconds: float, notes: list[str]) -> Iterator[Frame]:
-    """The upright frames of a video from its start."""
+def _frames(path: Path, name: str, seconds: float, report: Report) -> Iterator[Frame]:
+    """The upright frames of a video from its start; what else it says goes into the report."""
+    notes = report.notes
     limits = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
     try:
         with av.open(f"file:{path}", options=limits) as container:
@@ -178,11 +192,29 @@ def _frames(path: Path, name: str, seconds: float, notes: list[str]) -> Iterator
                         notes.append(f"Only the first {seconds:g} s were looked at; --seconds takes more.")
                         return
                     last = max(time, last + 1e-3)
+                    _take_claims(frame, report)
                     image = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
                     turns = round(frame.rotation / 90) % 4
                     yield Frame(np.ascontiguousarray(np.rot90(image, turns)) if turns else image, last)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise UnreadableError(f"{name} is neither a picture nor a video that can be read: {error}") from error
+
+
+def _take_claims(frame: av.VideoFrame, report: Report) -> None:
+    """Verify the statements that came with a frame."""
+    messages: Any = frame.side_data
+    for index in range(len(messages)):
+        message = messages[index]
+        if message.type is not Type.SEI_UNREGISTERED or (data := claim_of_sei(bytes(message))) is None:
+            continue
+        try:
+            claim = verify(data)
+        except ClaimError as error:
+            report.refused[str(error)] = report.refused.get(str(error), 0) + 1
+            continue
+        known = {(one.public, one.kinds) for one in report.claims}
+        if (claim.public, claim.kinds) not in known and len(report.claims) < MOST_CLAIMS:
+            report.claims.append(claim)
 
 
 def _download(address: str, path: Path) -> None:
@@ -217,6 +249,23 @@ def _as_json(found: Found) -> dict[str, Any]:
         "windows": found.windows,
         "mirrored": found.mirrored,
     }
+
+
+def _claim_json(claim: Claim) -> dict[str, Any]:
+    return {
+        "kinds": sorted(claim.kinds),
+        "operator": f"{claim.operator:08x}",
+        "key": claim.fingerprint,
+        "time": datetime.fromtimestamp(claim.time, UTC).isoformat(),
+    }
+
+
+def _claim_sentence(claim: Claim) -> str:
+    when = datetime.fromtimestamp(claim.time, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return (
+        f"The stream says that it is edited: {', '.join(sorted(claim.kinds))}; signed {when} by installation "
+        f"{claim.operator:08x}. The signature fits the key {claim.fingerprint}; whose key that is, it does not say."
+    )
 
 
 def confidence(found: Found) -> str:

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, Playwright, expect
 
 from tests.e2e import browser as chromium
 from tests.e2e.conftest import Clips, fresh_page
-from tests.e2e.driver import go_live, set_value, wait_until_edited
+from tests.e2e.driver import go_live, set_value
 from tests.e2e.service import Service
 
 
@@ -44,7 +44,7 @@ def test_an_own_colour_acts_at_once(page: Page, service: Service) -> None:
     page.locator("#control-custom").fill("#30a040")
     expect(page.locator("#control-colour")).to_have_value("custom")
     expect(set_amount).to_be_enabled()
-    wait_until_edited(page)
+    expect(page.locator("#idle")).to_be_empty()
     set_value(page, "amount", 0)
     expect(page.locator("#idle")).to_have_text("Nothing is edited: Amount is 0.")
     page.locator("#control-colour").select_option("red")
@@ -141,3 +141,29 @@ def test_a_silent_server_is_noticed_before_it_counts_as_lost(browser: Browser, t
         service.kill()
         page.wait_for_function("() => document.body.dataset.state === 'lost'")
         assert "silent" in states.json_value()[1:] or states.json_value()[-1] == "lost"
+
+
+def test_looks_combine(page: Page, service: Service) -> None:
+    go_live(page, service.url)
+    page.get_by_role("button", name="20 years older").click()
+    page.locator("#picker summary").click()
+    page.locator(".editor", has_text="Hair colour").click()
+    page.get_by_role("button", name="Red", exact=True).click()
+    together = page.locator("#layers-chips .chip")
+    expect(together).to_have_text("Age, hair loss, smile")
+    expect(page.locator("#stats-body")).to_contain_text("Hair colour")
+    page.get_by_role("button", name="Save current").click()
+    page.get_by_label("Name of the preset").fill("Red and older")
+    page.keyboard.press("Enter")
+    page.reload()
+    expect(page.locator("body")).to_have_attribute("data-state", "live")
+    expect(together).to_have_text("Age, hair loss, smile")
+    page.get_by_role("button", name="Reset all").click()
+    expect(page.locator("#layers")).to_be_hidden()
+    page.get_by_role("button", name="Red and older", exact=True).click()
+    expect(together).to_have_count(1)
+    together.click()
+    expect(page.locator("#editor-title")).to_have_text("Age, hair loss, smile")
+    expect(page.locator('#controls .control[data-name="age"] .value')).to_have_value("+20")
+    page.get_by_role("button", name="Take off Hair colour").click()
+    expect(page.locator("#layers")).to_be_hidden()

@@ -26,16 +26,17 @@ def test_every_setting_has_a_flag() -> None:
     flags = {
         "--editor": "hair", "--faces": "locked", "--lock": "3", "--lost": "blur", "--smoothing": "0.25",
         "--quality": "full", "--label": "words", "--label-corner": "upper right", "--label-when": "always",
+        "--amount": "0.5",
     }  # fmt: skip
     words = [word for pair in flags.items() for word in pair]
     arguments = parsed("--bypass", "--no-mark", "--set", "colour=red", *words)
     settings = checked(Settings, command_line.patch_of(arguments))
     assert settings == Settings(
         editor="hair", controls={"colour": "red"}, bypass=True, faces="locked", lock=3, lost="blur", smoothing=0.25,
-        label="words", label_corner="upper right", label_when="always", mark=False, quality="full",
+        label="words", label_corner="upper right", label_when="always", mark=False, quality="full", amount=0.5,
     )  # fmt: skip
     named = {flag[2:].replace("-", "_") for flag in flags}
-    assert named | {"bypass", "mark", "controls"} == set(Settings.model_fields)
+    assert named | {"bypass", "mark", "controls", "layers"} == set(Settings.model_fields)
 
 
 def test_a_flag_that_is_not_given_changes_nothing() -> None:
@@ -99,6 +100,17 @@ def test_a_refusal_is_one_line(error: Exception, line: str, capsys: pytest.Captu
 def test_what_a_control_means_is_set_along_with_it(editor: str, pairs: list[str], controls: dict[str, Any]) -> None:
     flags = [word for pair in pairs for word in ("--set", pair)]
     assert command_line.patch_of(parsed("--editor", editor, *flags))["controls"] == controls
+
+
+def test_controls_of_further_editors_are_named_after_them() -> None:
+    patch = command_line.patch_of(parsed("--set", "age=-20", "--set", "hair.custom=#112233", "--set", "child.genes=1"))
+    assert patch == {
+        "controls": {"age": "-20"},
+        "layers": {
+            "hair": {"controls": {"custom": "#112233", "colour": "custom"}},
+            "child": {"controls": {"genes": 1}},
+        },
+    }
 
 
 def test_an_edit_of_nothing_ends_with_3(capsys: pytest.CaptureFixture[str]) -> None:

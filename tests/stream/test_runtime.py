@@ -183,3 +183,51 @@ def test_a_session_goes_on_while_another_loads_an_editor(
 )
 def test_a_look_that_edits_nothing_says_why(runtime: Runtime, patch: dict[str, object], why: str) -> None:
     assert runtime.look(Settings(), patch).idle == why
+
+
+RED = {"controls": {"colour": "red"}}
+
+
+def test_looks_combine_in_their_order_whichever_is_chosen(runtime: Runtime) -> None:
+    both = runtime.look(Settings(), {"editor": "hair", **RED, "layers": {"embedded": {"controls": {"age": "+20"}}}})
+    other = runtime.look(Settings(), {"controls": {"age": "+20"}, "layers": {"hair": {**RED, "amount": 0.5}}})
+    assert both.names == other.names == ("embedded", "hair")
+    assert [layer.amount for layer in other.layers] == [1.0, 0.5]
+    assert other.settings.layers["hair"].controls["colour"] == "red"
+    assert other.settings.layers["hair"].controls["amount"] == 1.0, "all controls are written out"
+    assert runtime.entries["child"].place < runtime.entries["embedded"].place < runtime.entries["hair"].place
+
+
+def test_an_editor_is_one_layer(runtime: Runtime) -> None:
+    """Whoever chooses an editor that was a further layer has its controls, not two of it."""
+    first = runtime.look(Settings(), {"layers": {"hair": RED}})
+    chosen = runtime.look(first.settings, {"editor": "hair", "controls": {"colour": "blond"}})
+    assert chosen.names == ("hair",)
+    assert chosen.settings.layers == {}
+    kept = runtime.look(first.settings, {"controls": {"bald": 1.0}})
+    assert kept.names == ("embedded", "hair")
+
+
+def test_a_layer_that_changes_nothing_is_not_drawn(runtime: Runtime) -> None:
+    look = runtime.look(Settings(), {"controls": {"age": 60}, "amount": 0.0, "layers": {"hair": {**RED, "amount": 0}}})
+    assert look.active == ()
+    assert look.idle == "its amount is 0"
+
+
+@pytest.mark.parametrize(
+    ("layers", "field"),
+    [
+        ({"nobody": {}}, "layers.nobody"),
+        ({"hair": {"controls": {"wings": 1}}}, "layers.hair.controls.wings"),
+        ({"hair": {"controls": {"colour": "green"}}}, "layers.hair.controls.colour"),
+        ({"hair": {"amount": 2}}, "layers.hair"),
+        ({"hair": 7}, "layers.hair"),
+        ({"child": {"controls": {"photo": "ab"}}}, "layers.child.controls.photo"),
+        (7, "layers"),
+        ({f"editor{k}": {} for k in range(7)}, "layers"),
+    ],
+)
+def test_a_refused_layer_is_named(runtime: Runtime, layers: object, field: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        runtime.look(Settings(), {"layers": layers})
+    assert refused.value.field == field

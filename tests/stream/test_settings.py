@@ -50,7 +50,7 @@ def test_the_schema_names_every_setting_and_every_choice() -> None:
     """The page draws from it: a choice without a name, or a name without a choice, would be seen by users."""
     for name, schema in Settings.model_json_schema()["properties"].items():
         assert schema["title"], name
-        assert "default" in schema or name == "controls"
+        assert "default" in schema or name in ("controls", "layers")
         if "oneOf" in schema:
             assert [choice["const"] for choice in schema["oneOf"]] == schema["enum"]
             assert all(choice["title"] for choice in schema["oneOf"])

@@ -300,6 +300,7 @@ def test_the_servers_words_for_choices_are_taken(blank: Page) -> None:
     fields = run(blank, "fields", "return m.fieldsOf(a)", Settings.model_json_schema())
     by_name = {field["name"]: field for field in fields}
     assert list(by_name) == [
+        "amount",
         "bypass",
         "faces",
         "lost",
@@ -497,9 +498,9 @@ def test_presets_are_kept_per_editor(blank: Page) -> None:
         "presets",
         """
         localStorage.clear();
-        m.keepPreset("embedded", "Mine", { age: 70 });
-        m.keepPreset("embedded", "Mine", { age: 80 });
-        m.keepPreset("hair", "Red", { amount: 1 });
+        m.keepPreset("embedded", { title: "Mine", controls: { age: 70 } });
+        m.keepPreset("embedded", { title: "Mine", controls: { age: 80 } });
+        m.keepPreset("hair", { title: "Red", controls: { amount: 1 } });
         m.removePreset("hair", "Red");
         return [m.ownPresets("embedded"), m.ownPresets("hair")];""",
     )
@@ -634,3 +635,83 @@ def test_a_webm_recording_gets_a_duration_and_an_index(blank: Page, tmp_path: Pa
 
 def test_files_are_named_by_the_clock_on_the_wall(blank: Page) -> None:
     assert run(blank, "save", "return m.localTime(new Date(2026, 0, 2, 3, 4, 5))") == "2026-01-02 03-04-05"
+
+
+def test_what_was_set_of_an_editor_stays_on_when_another_is_chosen(blank: Page) -> None:
+    stacks = run(
+        blank,
+        "page",
+        PAGE
+        + """
+        const stacks = [];
+        const choose = (name) => {
+          page.wanted.layers = page.stack;
+          page.use(page.editorNamed(name));
+          const { editor, controls, amount, layers } = page.wanted;
+          stacks.push({ editor, controls, amount, layers });
+        };
+        page.want({ controls: { smile: 0.5 }, amount: 0.8 });
+        choose("two");
+        choose("one");
+        page.want({ controls: {} });
+        choose("two");
+        return stacks;""",
+        {"controls": SCHEMA, "settings": Settings.model_json_schema()},
+    )
+    layer = {"controls": {"smile": 0.5}, "amount": 0.8}
+    assert stacks == [
+        {"editor": "two", "controls": {}, "amount": 1, "layers": {"one": layer}},
+        {"editor": "one", "layers": {}, **layer},
+        {"editor": "two", "controls": {}, "amount": 1, "layers": {}},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("preset", "on"),
+    [
+        ({"controls": {"age": 60}}, True),
+        ({"controls": {"age": 60}, "amount": 0.5}, False),
+        ({"controls": {"age": 60}, "layers": {}}, False),
+        ({"controls": {"age": 60}, "layers": {"hair": {"controls": {"colour": "red"}, "amount": 1}}}, True),
+        ({"controls": {"age": 60}, "layers": {"hair": {"controls": {"colour": "blond"}, "amount": 1}}}, False),
+        ({"controls": {"age": 61}}, False),
+    ],
+)
+def test_a_preset_is_the_whole_stack(blank: Page, preset: dict[str, Any], on: bool) -> None:
+    wanted = {
+        "controls": {"age": 60},
+        "amount": 1,
+        "layers": {"hair": {"controls": {"colour": "red"}, "amount": 1}},
+    }
+    assert run(blank, "presets", "return m.isOn(a[0], a[1])", [preset, wanted]) is on
+
+
+def test_only_layers_that_the_server_can_draw_are_remembered(blank: Page) -> None:
+    layers = run(
+        blank,
+        "page",
+        """
+        localStorage.setItem("latentcam", JSON.stringify({ settings: { layers: {
+          one: { controls: { smile: 0.5, photo: "ab", gone: 1 }, amount: 0.5 },
+          two: { controls: { smile: 0 } }, nobody: { controls: { smile: 1 } }, odd: 7,
+        } } }));
+        const page = new m.Page();
+        const editor = (name) => ({ name, state: "ready", presets: [], controls: a.controls });
+        page.learn({ editors: [editor("one"), editor("two")], settings: a.settings });
+        return page.wanted.layers;""",
+        {"controls": SCHEMA, "settings": Settings.model_json_schema()},
+    )
+    assert layers == {"one": {"controls": {"smile": 0.5}, "amount": 0.5}}
+
+
+@pytest.mark.parametrize(
+    ("fps", "delay", "server", "line"),
+    [
+        (29.7, 45.2, {"reduced": ""}, "30 fps, 45 ms later than your camera; everything kept up."),
+        (12, None, {"reduced": "edits on every third frame"}, "12 fps; to keep up: edits on every third frame."),
+    ],
+)
+def test_stats_begin_with_a_line_for_people(
+    blank: Page, fps: float, delay: float | None, server: dict[str, str], line: str
+) -> None:
+    assert run(blank, "stats", "return m.statsLine(a[0], a[1], a[2])", [fps, delay, server]) == line
