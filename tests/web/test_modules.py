@@ -749,3 +749,47 @@ def test_stats_begin_with_a_line_for_people(
     blank: Page, fps: float, delay: float | None, server: dict[str, str], line: str
 ) -> None:
     assert run(blank, "stats", "return m.statsLine(a[0], a[1], a[2])", [fps, delay, server]) == line
+
+
+def test_undo_and_redo_go_by_steps(blank: Page) -> None:
+    """The moves of a drag are one step; a change after an undo forgets what was undone."""
+    seen = run(
+        blank,
+        "history",
+        """
+        const history = new m.History(0);
+        for (const [state, at] of [[1, 0], [2, 100], [3, 200], [4, 5000], [4, 9000]]) history.record(state, at);
+        const seen = [history.undo(), history.undo(), history.undo(), history.redo(), history.canRedo];
+        history.record(9, 20000);
+        return [...seen, history.redo(), history.undo(), history.canUndo];""",
+    )
+    assert seen == [3, 0, None, 3, True, None, 3, True]
+
+
+def test_editors_that_run_come_first_and_many_others_are_folded(blank: Page) -> None:
+    def editor(name: str, state: str) -> dict[str, Any]:
+        facts = {"description": f"what {name} does", "why": "", "licence": "MIT", "size_mb": 0}
+        return {"name": name, "title": name.upper(), "state": state, **facts}
+
+    drawn = run(
+        blank,
+        "editors",
+        """
+        const main = document.querySelector("main");
+        const names = () => [...main.querySelectorAll(".editor:not([hidden]) strong")].map((e) => e.textContent);
+        m.drawEditors(main, a.slice(0, 3), "a", () => {}, () => {});
+        const few = [names(), main.querySelector("details") !== null];
+        m.drawEditors(main, a, "b", () => {}, () => {});
+        const details = main.querySelector("details");
+        const search = main.querySelector("details input");
+        const all = names();
+        search.value = "what G";
+        search.dispatchEvent(new Event("input"));
+        const summary = details.querySelector("summary").textContent;
+        return { few, all, open: details.open, summary, found: names() };""",
+        [editor(name, "ready" if name in "bh" else "needs weights") for name in "abcdefgh"],
+    )
+    assert drawn["few"] == [["B", "A", "C"], False]
+    assert drawn["all"] == ["B", "H", "A", "C", "D", "E", "F", "G"]
+    assert (drawn["open"], drawn["summary"]) == (False, "6 published editors")
+    assert drawn["found"] == ["B", "H", "G"]
