@@ -33,6 +33,19 @@ class Masks:
 
 
 @dataclass(frozen=True, slots=True)
+class Backdrop:
+    """What is known of the scene behind a person, from earlier frames.
+
+    Attributes:
+        colour: (S, S, 3) float32 RGB, 0..255.
+        known: (S, S) float32 in [0, 1], where it was really seen.
+    """
+
+    colour: Floats
+    known: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class Crop:
     """One aligned face.
 
@@ -43,6 +56,7 @@ class Crop:
         masks: the segmenter's reading of this crop; None unless the editor or the blending asked for it.
         steady_light: (S, S) float32, 0..255, the luminance averaged over time along the motion, so with less noise;
             None where the editor has not asked for it (`Editor.steady_light`), or the picture is a single one.
+        backdrop: the scene behind the person; None where the editor does not want it (`Editor.wants_backdrop`).
     """
 
     image: Image
@@ -50,6 +64,7 @@ class Crop:
     mesh: Floats | None = None
     masks: Masks | None = None
     steady_light: Floats | None = None
+    backdrop: Backdrop | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +181,8 @@ class Editor(ABC, Generic[C]):
         latent_seconds: time constant with which the stream averages the latent of one face; 0 where the latent holds
             what changes quickly (pose, expression).
         encode_seconds: time between two readings of a face; 0 reads every frame.
+        image_seconds: time constant with which the stream averages `Edit.image` in the crop's coordinates; 0 where it
+            shows what moves in them.
         steady_light: whether it wants `Crop.steady_light`: it brightens what is dark, and with it the camera's noise.
     """
 
@@ -175,6 +192,7 @@ class Editor(ABC, Generic[C]):
 
     latent_seconds: float = 0.25
     encode_seconds: float = 0.0
+    image_seconds: float = 0.0
     steady_light: bool = False
 
     @abstractmethod
@@ -214,6 +232,10 @@ class Editor(ABC, Generic[C]):
             steered: from `steer`.
             controls: those that `steer` was given.
         """
+
+    def wants_backdrop(self, controls: C) -> bool:
+        """Whether `render` wants `Crop.backdrop` where the controls are: it shows what the person hides."""
+        return False
 
     def read_photo(self, crop: Crop) -> dict[str, Any]:
         """Read the face of a reference photo: a second parent, a style, a colour.

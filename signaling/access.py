@@ -37,9 +37,9 @@ def host_name(netloc: str) -> str:
 
 
 # Fetch standard, section 3.3: what a page of an allowed origin may ask for and read. There are no cookies to share.
-METHODS = ("GET", "POST", "DELETE")
-ASKING_HEADERS = ("Authorization", "Content-Type")
-READABLE_HEADERS = ("Link", "Location", "Retry-After")
+METHODS = ("GET", "POST", "PATCH", "DELETE")
+ASKING_HEADERS = ("Authorization", "Content-Type", "If-Match")
+READABLE_HEADERS = ("Accept-Patch", "ETag", "Link", "Location", "Retry-After")
 LONGEST_ORIGIN = 200  # characters of one that are said back
 
 

@@ -17,11 +17,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models import catalog
 from models.weights.downloads import Downloads
-from signaling import photos, weights, whep, whip
+from signaling import marks, photos, weights, whep, whip
 from signaling.access import OriginGuard
 from signaling.capabilities import capabilities as capabilities_of
 from signaling.sessions import Sessions
 from signaling.settings import ServerSettings
+from stream.mark.identity import Identity, KeyFileError, key_path, load_identity, make_identity
 from stream.runtime import Runtime, RuntimeSettings
 
 logger = logging.getLogger(__name__)
@@ -84,6 +85,7 @@ def create_app(settings: ServerSettings, runtime: Runtime | None = None, downloa
     app.include_router(whep.router())
     app.include_router(weights.router())
     app.include_router(photos.router())
+    app.include_router(marks.router())
 
     @app.get("/healthz")
     async def healthz(request: Request) -> dict[str, Any]:
@@ -113,7 +115,18 @@ def load_runtime(settings: ServerSettings) -> Runtime:
         threads=settings.threads,
         require_label=settings.require_label,
     )
-    return Runtime.load(wanted)
+    return Runtime.load(wanted, installation() if settings.sign else None)
+
+
+def installation() -> Identity | None:
+    """The key of this installation, which is made where there is none; None where that is not possible."""
+    try:
+        identity = load_identity(key_path()) or make_identity(key_path())
+    except KeyFileError as error:
+        logger.warning("edited streams are not signed: %s", error)
+        return None
+    logger.info("edited streams are signed by installation %08x (python -m stream.mark key)", identity.operator)
+    return identity
 
 
 class Page(StaticFiles):

@@ -194,6 +194,16 @@ class Overlay(ToClient):
     detected: bool
 
 
+class Claimed(ToClient):
+    """What the newest frames say of themselves: a signed statement (COSE_Sign1) in base64, every two seconds.
+
+    In H264 the same statement is in the stream; VP8 has no place for it.
+    """
+
+    type: Literal["claim"] = "claim"
+    claim: str
+
+
 class Bye(ToClient):
     """The server ends the session, or, with the reason "ended", what a viewer watches has ended."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from base64 import b64encode
 from collections.abc import Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 logger = limited(__name__)
 
 TICK_S = 0.1
+CLAIM_EVERY_S = 2.0  # between two claims on the data channel
 SHUTDOWN_S = 0.9  # most time given to closing all of them when the server stops
 
 LOST = "the server's graphics processor has failed: its operator has to restart the server"
@@ -80,6 +82,7 @@ class Session:
         self._channel: ControlChannel | None = None
         self._overlay: asyncio.Task[None] | None = None
         self._bitrate_in, self._bitrate_out = Bitrate(), Bitrate()
+        self._claimed_at = 0.0
 
     async def answer(self, offer: str, patch: Mapping[str, Any]) -> str:
         """Apply an offer and make the answer, ICE candidates included.
@@ -93,7 +96,9 @@ class Session:
             SettingsError: a setting is refused, or its editor cannot be loaded.
         """
         look = await run_in_threadpool(self._runtime.look, Settings(), patch)
-        self._video = VideoFilter(self._runtime.video_pipeline(), look, self._settings.max_frame_pixels)
+        self._video = VideoFilter(
+            self._runtime.video_pipeline(), look, self._settings.max_frame_pixels, self._runtime.identity
+        )
         return await self.peer.answer(offer, self._video.output, lambda: self._audio)
 
     async def run(self) -> Reason:
@@ -118,6 +123,11 @@ class Session:
     def watch(self) -> EditedTrack | None:
         """The edited video for a viewer; None before the session is answered."""
         return self._video.watch() if self._video is not None else None
+
+    @property
+    def claim(self) -> bytes:
+        """What the newest frame says of itself, signed; empty when it is not edited, or not signed."""
+        return self._video.claim if self._video is not None else b""
 
     def listen(self) -> DelayedAudio | None:
         """The sound for a viewer; None if this session has none."""
@@ -151,6 +161,7 @@ class Session:
             self.end("idle")
         if self._channel is not None and self._channel.stats_due():
             self._channel.send(self._stats(self._video))
+        self._send_claim(now)
         if self._overlay is None and self._channel is not None and self._channel.overlay_due():
             self._overlay = asyncio.create_task(self._send_overlay(self._channel, self._video))
 
@@ -161,6 +172,13 @@ class Session:
                 channel.send(await run_in_threadpool(overlay_message, video.last_output, video.size))
         finally:
             self._overlay = None
+
+    def _send_claim(self, now: float) -> None:
+        """Tell the peer every `CLAIM_EVERY_S` what its edited stream says of itself."""
+        claim = self.claim
+        if self._channel is not None and claim and now - self._claimed_at >= CLAIM_EVERY_S:
+            self._claimed_at = now
+            self._channel.send(control.Claimed(claim=b64encode(claim).decode("ascii")))
 
     def _stats(self, video: VideoFilter) -> control.Stats:
         output = video.last_output
@@ -314,6 +332,17 @@ class Sessions:
             raise
         self._start(self._show(viewer))
         return viewer.id, answer
+
+    def claim(self, stream: str) -> bytes:
+        """What the newest frame of a session says of itself, signed; empty when it is not edited.
+
+        Raises:
+            NoSuchStream: nobody sends under this name.
+        """
+        session = self._sender(stream)
+        if session is None:
+            raise NoSuchStream
+        return session.claim
 
     def peer(self, id: str) -> Peer | None:
         """The connection of a session or a viewer; None if there is none of this id."""

@@ -115,6 +115,9 @@ class ServerSettings(BaseSettings):
     precision: str = Field("auto", description="engine precision")
     threads: int | None = Field(None, ge=1, description="CPU threads per engine")
 
+    sign: bool = Field(
+        True, description="sign edited streams with this installation's key, which is made where there is none"
+    )
     require_label: Literal["off", "badge", "words"] = Field(
         "off", description="visible label that every edited picture has at least: AI, or AI modified"
     )

@@ -13,6 +13,8 @@ from aiortc.mediastreams import MediaStreamError
 
 from signaling.stats import Durations, Rate
 from stream.frame import Output
+from stream.mark.claims import Claimant
+from stream.mark.identity import Identity
 from stream.slot import LatestSlot, SlotClosed
 
 if TYPE_CHECKING:
@@ -87,10 +89,16 @@ class VideoFilter:
         pipeline: belongs to this filter, which closes it.
         look: what the stream starts with; replace the attribute to change it from the next frame on.
         max_pixels: larger frames end the stream.
+        identity: signs what is said of edited frames; None says nothing.
+
+    Attributes:
+        claim: what the newest frame says of itself, signed (`stream.mark.claims`); empty when it is not edited.
     """
 
-    def __init__(self, pipeline: VideoPipeline, look: Look, max_pixels: int) -> None:
+    def __init__(self, pipeline: VideoPipeline, look: Look, max_pixels: int, identity: Identity | None = None) -> None:
         self.look = look
+        self._claimant = None if identity is None else Claimant(identity)
+        self.claim = b""
         self.output = EditedTrack()
         self.received = Rate()
         self.stages = Durations()
@@ -195,6 +203,9 @@ class VideoFilter:
     def _hand_over(self, frame: av.VideoFrame, output: Output, since: float) -> None:
         self.size = (frame.width, frame.height)
         self.last_output = output
+        self.claim = b"" if self._claimant is None else self._claimant.claim(output.kinds)
+        if self.claim:
+            frame.opaque = self.claim  # the encoders put it into the stream
         self.edited += bool(output.edited)
         self.edits_dropped += output.trace.edits_dropped
         for stage, ms in output.trace.ms.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
 from signaling import offers
@@ -40,7 +42,22 @@ def router() -> APIRouter:
             raise HTTPException(404, f"nobody sends a stream {stream!r}", {"Retry-After": "2"}) from error
         except ServerFull as error:
             raise server_full(f"{request.app.state.settings.max_viewers} viewers") from error
-        return answered(request, id, answer)
+        response = answered(request, id, answer)
+        # the statement is no C2PA manifest: the relation says no more than that it describes the stream
+        claim = f"{request.url.path.rstrip('/')}/claim?stream={quote(stream)}"
+        response.headers.append("Link", f'<{claim}>; rel="describedby"; type="application/cose"')
+        return response
+
+    @routes.get("/claim", response_class=Response, responses={204: {"description": "The stream is not edited"}})
+    async def claim(request: Request, stream: StreamName) -> Response:
+        """What the newest frame says of itself: a signed statement (COSE_Sign1, docs/mark.md)."""
+        sessions: Sessions = request.app.state.sessions
+        try:
+            said = sessions.claim(stream)
+        except NoSuchStream as error:
+            raise HTTPException(404, f"nobody sends a stream {stream!r}") from error
+        headers = {"Cache-Control": "no-store"}
+        return Response(said, media_type="application/cose", headers=headers) if said else Response(None, 204, headers)
 
     @routes.options("", status_code=204, response_class=Response)
     async def options(request: Request) -> Response:

@@ -1,6 +1,6 @@
-"""Paste an edit back into the camera's picture, on the region it touches only.
+"""Blends an edit into the camera's frame, within the region that its mask reaches.
 
-Everything is prepared at the crop's size, premultiplied, and brought to the camera's resolution by few warps:
+The edit is premultiplied at the crop's size and warped to the frame's resolution as one picture of four channels:
 
     out(p) = (1 - k) camera(p + mask flow) + P    with  k = mask opacity,  P = (mask - k) delta + k image
 """
@@ -21,11 +21,11 @@ from stream.frame import Region
 FEATHER = 0.04
 """Share of the crop's side over which every edit fades to the crop's border."""
 STRIP_ROWS = 32
-"""Rows that are blended at once: few enough for all intermediate pictures to stay in a core's cache."""
+"""Rows that are blended at once: the intermediate pictures stay in a core's cache."""
 TILE = 8
-"""Side in pixels of the tiles that a strip is divided into; tiles that nothing reaches are left out."""
+"""Side in pixels of the tiles of a strip; tiles that the mask does not reach are skipped."""
 STILL = 1 / 32
-"""Frame pixels; a smaller shift counts as none, as coordinates are rounded to this fraction anyway."""
+"""Least displacement that is warped, frame pixels: `cv2.remap` rounds coordinates to this fraction."""
 
 
 def blend(image: Image, out: Image, edit: Edit, placement: Placement, keep: Floats | None = None) -> Region:
@@ -49,7 +49,7 @@ def blend(image: Image, out: Image, edit: Edit, placement: Placement, keep: Floa
 
 
 def visible_mask(edit: Edit, keep: Floats | None = None) -> Floats:
-    """The edit's mask, (S, S) float32, faded to the crop's border and without what is in front of the face.
+    """The edit's mask, (S, S) float32, feathered towards the crop's border, minus the occluder.
 
     Args:
         edit: the edit of a crop.
@@ -86,7 +86,7 @@ def blend_masked(image: Image, out: Image, edit: Edit, placement: Placement, mas
             part = Region(max(region.x0 + move[0], strip.x0), y0, min(region.x0 + move[1], strip.x1), strip.y1)
             if not part.empty:
                 base[:, part.x0 - strip.x0 : part.x1 - strip.x0] = _moved(image, part, shift, _at(placement, part))
-        above = _up(paint, _at(placement, strip), strip)
+        above = _warp_to_frame(paint, _at(placement, strip), strip)
         change = cv2.cvtColor(above, cv2.COLOR_BGRA2BGR)
         if edit.image is not None:
             weight = cv2.cvtColor(cv2.extractChannel(above, 3), cv2.COLOR_GRAY2BGR)
@@ -103,7 +103,7 @@ def _at(placement: Placement, part: Region) -> Floats:
 
 
 def _spans(active: NDArray[np.bool_], placement: Placement, region: Region) -> list[tuple[int, int] | None]:
-    """Which columns of each strip of a region an active part of the crop reaches: start and end, in whole tiles.
+    """Start and end column, in whole tiles, that an active part of the crop covers in each strip of a region.
 
     Args:
         active: (S, S) bool.
@@ -111,7 +111,7 @@ def _spans(active: NDArray[np.bool_], placement: Placement, region: Region) -> l
         region: of the frame, cut into strips of `STRIP_ROWS`.
     """
     to_crop = placement.to_crop.copy()
-    # wide enough that a tile of which only a corner is reached is active in its middle
+    # Dilated so that a tile of which only a corner is reached is active in its middle.
     reach = int(np.ceil(0.75 * TILE * float(np.hypot(*to_crop[:, 0])))) + 1
     wide = cv2.dilate(active.astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
     columns, rows = -(-(region.x1 - region.x0) // TILE), -(-(region.y1 - region.y0) // TILE)
@@ -127,17 +127,17 @@ def _spans(active: NDArray[np.bool_], placement: Placement, region: Region) -> l
     return spans
 
 
-def _up(plane: Floats, to_crop: Floats, strip: Region) -> Floats:
+def _warp_to_frame(plane: Floats, to_crop: Floats, strip: Region) -> Floats:
     extent = (strip.x1 - strip.x0, strip.y1 - strip.y0)
     return cv2.warpAffine(plane, to_crop, extent, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
 
 
 def _moved(image: Image, strip: Region, shift: tuple[Floats, Floats], to_crop: Floats) -> Image:
-    """The camera's pixels moved by the flow: exactly the camera where the flow is 0, as the grid is whole numbers."""
+    """Warp the camera's pixels by the flow; where the flow is 0 the integer grid returns the camera's pixel exactly."""
     u, v = _grid(strip.x1 - strip.x0, STRIP_ROWS)
     rows = strip.y1 - strip.y0
-    x = cv2.add(_up(shift[0], to_crop, strip), u[:rows])
-    y = cv2.add(_up(shift[1], to_crop, strip), v[:rows])
+    x = cv2.add(_warp_to_frame(shift[0], to_crop, strip), u[:rows])
+    y = cv2.add(_warp_to_frame(shift[1], to_crop, strip), v[:rows])
     cv2.add(x, float(strip.x0), dst=x)
     cv2.add(y, float(strip.y0), dst=y)
     whole, fraction = cv2.convertMaps(x, y, cv2.CV_16SC2)
@@ -146,7 +146,7 @@ def _moved(image: Image, strip: Region, shift: tuple[Floats, Floats], to_crop: F
 
 
 def touched(mask: Floats, placement: Placement, shape: tuple[int, ...]) -> Region:
-    """The part of a frame of shape (H, W, ...) that a crop's (S, S) mask reaches when it is pasted back."""
+    """The region of a frame of shape (H, W, ...) that a crop's (S, S) mask covers."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if len(rows) == 0:
         return Region(0, 0, 0, 0)
@@ -160,7 +160,7 @@ def touched(mask: Floats, placement: Placement, shape: tuple[int, ...]) -> Regio
 
 @lru_cache(maxsize=8)
 def border_feather(size: int) -> Floats:
-    """(size, size) float32: 1 inside, falling to 0 at the crop's border, so that no edit ends in a straight line."""
+    """(size, size) float32: 1 inside, falling to 0 at the crop's border: no edit ends in a straight edge."""
     distance = (np.arange(size, dtype=np.float32) + 0.5) / size
     ramp = np.clip((np.minimum(distance, 1 - distance) - 1 / size) / FEATHER, 0, 1)
     ramp = ramp * ramp * (3 - 2 * ramp)
@@ -184,7 +184,7 @@ def _premultiply(edit: Edit, mask: Floats) -> Floats:
 
 
 def _frame_shift(flow: Floats, mask: Floats, placement: Placement) -> tuple[Floats, Floats]:
-    """The flow in frame pixels, faded by the mask: two (S, S) float32 planes."""
+    """The flow in frame pixels, multiplied by the mask: two (S, S) float32 planes."""
     u, v = flow[..., 0] * mask, flow[..., 1] * mask
     a = placement.to_frame
     return a[0, 0] * u + a[0, 1] * v, a[1, 0] * u + a[1, 1] * v

@@ -19,6 +19,7 @@ from models.editor import Controls
 from models.entry import Entry
 from models.face.detector import PackError
 from models.face.pictures import PictureError
+from stream.mark.identity import KeyFileError, key_path, load_identity
 from stream.runtime import Runtime, RuntimeSettings
 from stream.settings import Settings, SettingsError, checked
 
@@ -58,7 +59,7 @@ def run(command: Callable[[], None]) -> int:
     except CommandError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.status
-    except (PictureError, EngineError, PackError, UnknownEditor) as error:
+    except (KeyFileError, PictureError, EngineError, PackError, UnknownEditor) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
@@ -144,8 +145,9 @@ def load_runtime(arguments: argparse.Namespace) -> Runtime:
     Raises:
         SettingsError: a flag is refused.
         EngineError, PackError: as of `Runtime.load`.
+        KeyFileError: there is a key of this installation that cannot be used.
     """
-    return Runtime.load(checked(RuntimeSettings, _given(arguments, RuntimeSettings)))
+    return Runtime.load(checked(RuntimeSettings, _given(arguments, RuntimeSettings)), load_identity(key_path()))
 
 
 def controls_of_pairs(pairs: Sequence[str]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from stream.flow import FlowCompensatedMean, PointFlow, SteadyLight
 from stream.frame import Drawn, Face, Region, Trace
 from stream.load import Level
 from stream.look import Layer
+from stream.plate import Plate
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,8 @@ class FaceEdit:
         self._quad_filter = OneEuro(cutoff, SMOOTHING.quad_beta)
         self._mesh_filter = OneEuro(SMOOTHING.mesh_cutoff * cutoff, SMOOTHING.mesh_beta, SMOOTHING.mesh_lost)
         self._latent_mean = ExponentialMean(layer.editor.latent_seconds * 2 * smoothing)
+        self._plate = Plate()
+        self._image_mean = ExponentialMean(layer.editor.image_seconds * 2 * smoothing)
         self._mask_mean = FlowCompensatedMean(SMOOTHING.hair_s * 2 * smoothing, SMOOTHING.occluder_s * 2 * smoothing)
         self._steady_light = SteadyLight() if layer.editor.steady_light and smoothing > 0 else None
         self._last_frame: Image | None = None  # and where the mesh was in it
@@ -227,13 +230,13 @@ class FaceEdit:
         if level.background and last is not None and background is not None:
             # Its duration is no part of this frame's: the job gets a trace of its own.
             apart = replace(context, trace=Trace(clock=self._tools.clock))
-            self._render_job = background.submit(self._render, crop, layer, apart)
+            self._render_job = background.submit(self._render, crop, placement, layer, apart)
             return last
         with _unless_busy(context.trace):
-            self._rendered = self._render(crop, layer, context)
+            self._rendered = self._render(crop, placement, layer, context)
         return self._rendered
 
-    def _render(self, crop: Crop, layer: Layer, context: FrameContext) -> RenderedEdit:
+    def _render(self, crop: Crop, placement: Placement, layer: Layer, context: FrameContext) -> RenderedEdit:
         """Segment, encode, steer and render a crop.
 
         Raises:
@@ -248,11 +251,17 @@ class FaceEdit:
         if self._steady_light is not None:
             with trace.timed("steady"):
                 crop = replace(crop, steady_light=self._steady_light(crop.image, context.time))
+        if editor.wants_backdrop(controls):
+            with trace.timed("plate"):
+                crop = replace(crop, backdrop=self._plate(crop, placement, context.camera.shape[:2]))
         with trace.timed("encode"):
             latent = self._latent_mean(self._newest_latent(crop, layer, context), context.time)
             steered = editor.steer(latent, controls)
         with trace.timed("render"):
             edit = editor.render(crop, latent, steered, controls)
+            if edit.image is not None and editor.image_seconds > 0:
+                steady = self._image_mean(edit.image.astype(np.float32), context.time)
+                edit = replace(edit, image=np.asarray(steady + np.float32(0.5), np.uint8))
         return RenderedEdit(edit, crop.masks, controls, self._tools.clock() - started)
 
     def _newest_latent(self, crop: Crop, layer: Layer, context: FrameContext) -> Latent:

@@ -1,8 +1,8 @@
 """The motion of a face's points and masks between two frames, by dense optical flow.
 
-Landmarks of single frames shake by a pixel or two; the skin under them does not. Optical flow measures its motion to a
-fraction of a pixel; the landmarks correct the drift of the flow, slowly (`stream.filters.OneEuro`). Masks are warped in
-the same way.
+Landmarks that are read frame by frame jitter by a pixel or two. Optical flow measures the motion of the skin to a
+fraction of a pixel, and the landmarks correct its drift slowly (`stream.filters.OneEuro`). Masks are warped along the
+same flow.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ PATCH = 96
 """Side in pixels of the picture of the face in which motion is measured."""
 MARGIN = 1.3
 """Side of that picture over the longer side of the points' bounding box."""
-
-
 MASK_PATCH = 64
 """Side in pixels of the crop in which the motion of masks is measured."""
 
@@ -33,11 +31,11 @@ class PointFlow:
 
     def __init__(self) -> None:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        # the preset stops at a quarter of the resolution: brows and lips would slip by two pixels a frame
+        # The preset stops at a quarter of the resolution: brows and lips drift by two pixels a frame.
         self._flow.setFinestScale(1)
 
     def __call__(self, before: Image, now: Image, points: Floats) -> Floats:
-        """Measure a motion.
+        """Measure the motion of points between two frames.
 
         Args:
             before: (H, W, 3) uint8 BGR, the frame that the points belong to.
@@ -45,7 +43,7 @@ class PointFlow:
             points: (N, 2) float32, continuous frame coordinates.
 
         Returns:
-            (N, 2) float32, how far each point has moved, pixels; zeros where the points have no extent.
+            (N, 2) float32, the displacement of each point, frame pixels; zeros where the points have no extent.
         """
         low, high = points.min(0), points.max(0)
         side = MARGIN * float((high - low).max())
@@ -53,7 +51,7 @@ class PointFlow:
             return np.zeros_like(points)
         scale = np.float32(PATCH / side)
         shift = np.float32(PATCH / 2) - (low + high) / 2 * scale
-        # continuous coordinates have pixel centres at halves, OpenCV's maps at integers
+        # Continuous coordinates have pixel centres at halves, OpenCV's maps at integers.
         to_patch = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]], np.float32)
         to_patch[:, 2] += 0.5 * (scale - 1)
         first, second = (_patch(image, to_patch) for image in (before, now))
@@ -64,14 +62,14 @@ class PointFlow:
 
 
 class FlowCompensatedMean:
-    """Running mean of one face's masks, warped along the picture's motion: hair sways, its mask must not lag."""
+    """Exponential moving average of one face's masks, warped by optical flow: the mask of moving hair does not lag."""
 
     def __init__(self, slow: float, quick: float) -> None:
-        """Make a mean; its first masks count in full.
+        """Start without a history: the first masks are returned as they are.
 
         Args:
             slow: time constant of hair and person in seconds; 0 or less turns smoothing off.
-            quick: time constant of face and occluder: a hand must be seen at once.
+            quick: time constant of face and occluder in seconds: a hand has to appear at once.
         """
         self._slow, self._quick = slow, quick
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
@@ -84,11 +82,11 @@ class FlowCompensatedMean:
 
         Args:
             image: (S, S, 3) uint8 RGB, the crop that the masks belong to.
-            masks: as the network read them.
+            masks: of the segmenter.
             time: seconds.
 
         Returns:
-            The mean, of the same shape.
+            The averaged masks, of the same shape.
         """
         if self._slow <= 0:
             return masks
@@ -115,15 +113,15 @@ class FlowCompensatedMean:
 
 @dataclass(frozen=True, slots=True)
 class Steadiness:
-    """How the light of a crop is averaged over time.
+    """Parameters of `SteadyLight`.
 
     Attributes:
         patch: side in pixels of the picture in which motion is measured.
         seconds: time constant where nothing changes.
-        like: relative differences from the mean at which a pixel counts as the same and as another one.
-        dark: light, 0..255, that is added before differences are relative: there they are noise.
-        still: motions of a frame, crop pixels, at which a pixel counts as still and as moving: there resampling would
-            blur, and noise shows less.
+        like: relative differences from the average at which a pixel counts as the same surface and as another one.
+        dark: luminance, 0..255, that is added to the denominator of relative differences: in the dark they are noise.
+        still: displacements between frames, crop pixels, at which a pixel counts as still and as moving. Moving pixels
+            are not averaged: resampling blurs, and motion hides noise.
     """
 
     patch: int = 96
@@ -137,7 +135,7 @@ STEADINESS = Steadiness()
 
 
 class SteadyLight:
-    """Running mean of one face's luminance along the picture's motion: what the camera saw, with less of its noise."""
+    """Exponential moving average of one face's luminance along the optical flow, with less camera noise."""
 
     def __init__(self) -> None:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
@@ -153,7 +151,7 @@ class SteadyLight:
             time: seconds.
 
         Returns:
-            (S, S) float32, 0..255: the mean where it is like the crop, the crop's own light elsewhere.
+            (S, S) float32, 0..255: the average where it is similar to the crop, the crop's own luminance elsewhere.
         """
         light = cv2.transform(image, LUMINANCE[None]).astype(np.float32)
         patch = (STEADINESS.patch, STEADINESS.patch)

@@ -98,7 +98,8 @@ class Pipeline:
         edited = frozenset(drawn)
         if not edited:
             shown, whole = self._fallback(frame.image, settings, trace)
-            return Output(shown, faces, frozenset(), whole, trace)
+            held = kinds_of(look.active) if whole and settings.lost == "hold" else frozenset[str]()
+            return Output(shown, faces, frozenset(), whole, trace, kinds=held)
         badge = self._label.draw(out, settings, frame.time)
         if badge is not None:
             regions.append(badge)

@@ -19,6 +19,7 @@ from models.face.detector import Detection, Detector
 from models.face.landmarks import Landmarks
 from models.face.segmenter import Segmenter
 from stream.look import Layer, Look
+from stream.mark.identity import Identity
 from stream.networks import EngineInfo, EngineSettings, Networks, unusable_backends
 from stream.pipeline import Pipeline
 from stream.settings import Settings, SettingsError, allowed_labels, checked
@@ -55,13 +56,20 @@ class Runtime:
     Attributes:
         entries: the catalog, by the editors' names.
         require_label: the label that every edited picture has at least.
+        identity: of this installation, for marks and claims; None says nothing.
         networks: the engines.
         segmenter: reads the masks of crops.
     """
 
-    def __init__(self, settings: RuntimeSettings, entries: Mapping[str, Entry] = catalog.ENTRIES) -> None:
+    def __init__(
+        self,
+        settings: RuntimeSettings,
+        entries: Mapping[str, Entry] = catalog.ENTRIES,
+        identity: Identity | None = None,
+    ) -> None:
         self.entries = entries
         self.require_label = settings.require_label
+        self.identity = identity
         self.networks = Networks(settings)
         self._loading = threading.RLock()  # held for seconds
         self._editors: dict[str, AnyEditor] = {}
@@ -73,7 +81,7 @@ class Runtime:
         self.segmenter = Segmenter(self.networks.load(SEGMENTER))
 
     @classmethod
-    def load(cls, settings: RuntimeSettings | None = None) -> Runtime:
+    def load(cls, settings: RuntimeSettings | None = None, identity: Identity | None = None) -> Runtime:
         """Load the tracker, the segmenter and the default editor, and warm them up. Takes seconds.
 
         Raises:
@@ -82,7 +90,7 @@ class Runtime:
         """
         for reason, backends in unusable_backends().items():
             log.info("not used here: %s; %s", ", ".join(backends), reason)
-        runtime = cls(settings or RuntimeSettings())
+        runtime = cls(settings or RuntimeSettings(), identity=identity)
         runtime.editor(Settings().editor)
         return runtime
 
@@ -143,7 +151,8 @@ class Runtime:
 
     def pipeline(self, *, live: bool = False) -> Pipeline:
         """A pipeline for one stream; a live one keeps up with a camera, another does the same every time."""
-        return Pipeline(Tracker(self._detect, self._landmarks), self.segmenter, live=live)
+        operator = 0 if self.identity is None else self.identity.operator
+        return Pipeline(Tracker(self._detect, self._landmarks), self.segmenter, live=live, operator=operator)
 
     def video_pipeline(self) -> VideoPipeline:
         """A live pipeline for one stream of video frames."""

@@ -8,6 +8,7 @@ import { onCameraAllowed } from "./camera.js";
 import { Devices } from "./devices.js";
 import { byId } from "./dom.js";
 import { Looks } from "./looks.js";
+import { setUpMarks } from "./marks.js";
 import { Page } from "./page.js";
 import { showStrip } from "./photos.js";
 import { Picture } from "./picture.js";
@@ -63,6 +64,7 @@ function main() {
   listenToSession();
   listenToUser();
   listenToBrowser();
+  setUpMarks(() => tabValue("token"));
   picture.showMirror();
   devices.show();
   if ("RTCPeerConnection" in window) session.begin();

@@ -45,12 +45,16 @@ export function unpackPoints(packed) {
 export class Overlay {
   /** @type {HTMLCanvasElement} */
   #canvas;
+  /** @type {CanvasRenderingContext2D|null} */
+  #context;
   #on = false;
   #timer = 0;
+  #due = 0;
 
   /** @param {HTMLCanvasElement} canvas lies over the picture, same size. */
   constructor(canvas) {
     this.#canvas = canvas;
+    this.#context = canvas.getContext("2d", { willReadFrequently: true }); // thin lines a few times a second: no work for a GPU
   }
 
   /** @param {boolean} on */
@@ -62,18 +66,30 @@ export class Overlay {
 
   clear() {
     clearTimeout(this.#timer);
-    this.#canvas.getContext("2d")?.clearRect(0, 0, this.#canvas.width, this.#canvas.height);
+    cancelAnimationFrame(this.#due);
+    this.#context?.clearRect(0, 0, this.#canvas.width, this.#canvas.height);
     delete this.#canvas.dataset.faces;
+  }
+
+  /**
+   * Draw with the next picture; of messages that come faster than pictures, the newest counts.
+   *
+   * @param {OverlayMessage} message
+   * @param {{mirror: boolean}} view
+   */
+  draw(message, view) {
+    cancelAnimationFrame(this.#due);
+    if (this.#on) this.#due = requestAnimationFrame(() => this.#draw(message, view));
   }
 
   /**
    * @param {OverlayMessage} message
    * @param {{mirror: boolean}} view
    */
-  draw({ faces, stages, detected }, { mirror }) {
+  #draw({ faces, stages, detected }, { mirror }) {
     const { clientWidth, clientHeight } = this.#canvas;
-    const context = this.#canvas.getContext("2d");
-    if (!this.#on || !context || clientWidth === 0) return;
+    const context = this.#context;
+    if (!context || clientWidth === 0) return;
     this.clear();
     this.#canvas.width = WIDTH;
     this.#canvas.height = Math.round((WIDTH * clientHeight) / clientWidth);
@@ -117,7 +133,8 @@ function drawFace(context, { id, edited, mesh, quad, outlines }, place) {
 function drawTimes(context, stages, detected) {
   const rows = Object.entries(stages).map(([name, ms]) => `${name} ${ms.toFixed(1)} ms${name === "track" && detected ? " (detected)" : ""}`);
   const sum = Object.values(stages).reduce((total, ms) => total + ms, 0);
-  [...rows, `frame ${sum.toFixed(1)} ms`].forEach((row, index) => drawText(context, row, [10, 26 + 22 * index], COLOURS.quad));
+  const lines = [...rows, `frame ${sum.toFixed(1)} ms`].reverse();
+  lines.forEach((line, index) => drawText(context, line, [10, context.canvas.height - 12 - 22 * index], COLOURS.quad));
 }
 
 /**

@@ -13,7 +13,7 @@ import { allowedWords } from "./words.js";
 
 const STATS_EVERY_S = 1;
 const FACES_EVERY_S = 0.2;
-const OVERLAY_EVERY_S = 0.1;
+const OVERLAY_EVERY_S = 0.2;
 const RETRY_CAPABILITIES_MS = 3_000;
 // The page says so when neither message nor frame comes for this long; the connection is given more time.
 const QUIET_MS = 2_500;

@@ -176,6 +176,6 @@ def _with_shadow(hair: Floats) -> Floats:
 
 def background_behind(coarse: Floats, hair: Floats, person: Floats, distance: Floats) -> Floats:
     """Background without person and hair, filled from what is visible of it; (H, W, 3) float32 RGB, 0..255."""
-    solid = cv2.dilate(np.maximum(person, hair), np.ones((3, 3), np.uint8))
+    solid = cv2.dilate(np.maximum(person, hair), np.ones((5, 5), np.uint8))
     background = (1 - smoothstep(solid, 0.05, 0.3)) * (1 - smoothstep(distance, -6, -1))
     return fill(coarse, background)

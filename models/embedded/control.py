@@ -152,6 +152,10 @@ class Control(ABC):
             controls: where the controls are. Those at rest leave `wanted` as it is.
         """
 
+    def wants_backdrop(self, controls: Any) -> bool:
+        """Whether `draw` shows what lies behind the person; see `models.editor.Editor.wants_backdrop`."""
+        return False
+
     def skin(self, way: Way, own: Floats) -> SkinChange | None:
         """What changes in the texture square; None for nothing.
 

@@ -57,6 +57,7 @@ class EmbeddedEditor(Editor[Any]):
     crop = CropSpec(convention="ffhq", size=320, margin=1.25)
     Controls = EmbeddedControls
     encode_seconds = 0.2
+    image_seconds = 0.15
     steady_light = True
 
     def __init__(
@@ -143,6 +144,10 @@ class EmbeddedEditor(Editor[Any]):
             if layer.image is not None and layer.opacity is not None:
                 image, opacity = _over(layer.image, layer.opacity, image, opacity)
         return Edit(mask=mask, image=image, opacity=opacity, delta=delta, flow=flow)
+
+    def wants_backdrop(self, controls: Any) -> bool:
+        """Whether one of the controls does."""
+        return any(control.wants_backdrop(controls) for control in self._controls)
 
     def _fit(self, crop: Crop) -> Fit:
         if crop.mesh is None:

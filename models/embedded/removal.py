@@ -12,6 +12,7 @@ import numpy as np
 
 from engines.base import Engine
 from models.arrays import Floats, Image
+from models.editor import Backdrop
 from models.embedded.bare_head import (
     LOSS,
     REMAINING,
@@ -38,6 +39,8 @@ STRANGE = (30.0, 70.0)
 """Differences between picture and drawing, 0..255, over which a place beside the hair counts as hair itself."""
 MOST_ADDED = 80.0
 """Largest correction of a drawing, 0..255."""
+BEYOND = (-9.0, -4.0)
+"""Signed distances to the skull, crop pixels, over which a backdrop that was seen is no longer shown."""
 LAST_HAIR = 0.9
 """Where in the order of loss hair goes that hangs beside or below the head."""
 CHANNELS = 13
@@ -65,6 +68,7 @@ def network_input(
     head: HeadMap,
     light: Floats,
     skin: Floats,
+    behind: Backdrop | None = None,
 ) -> Floats:
     """Make the input of the removal network.
 
@@ -77,6 +81,7 @@ def network_input(
         head: polar map of this picture, from `models.embedded.scalp.head_map`.
         light: light coefficients, from `ScalpModel.light`.
         skin: (3,) float32, median log colour of the face.
+        behind: what was seen of the backdrop earlier: the guess where it is known.
 
     Returns:
         (13, S, S) float32; see `GUESS` and the other channels.
@@ -88,6 +93,11 @@ def network_input(
     body = cv2.resize(person, (side, side), interpolation=cv2.INTER_AREA)
     scalp = scalp_colour(model, coarse, hair=gone, head=head, light=light, skin=skin)
     backdrop = background_behind(coarse, gone, body, head.distance)
+    if behind is not None:
+        colour, known = (
+            cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA) for part in (behind.colour, behind.known)
+        )
+        backdrop += known[..., None] * (colour - backdrop)
     unseen = smoothstep(cv2.dilate(gone, np.ones((3, 3), np.uint8)), 0.03, 0.2)
     below = head.texture[..., 1] - np.float32(CENTER[1])
     visible_body = smoothstep(cv2.erode(body, np.ones((3, 3), np.uint8)), 0.5, 0.9) * (1 - unseen)
@@ -162,6 +172,7 @@ def draw_without_hair(
     light: Floats,
     skin: Floats,
     amount: float,
+    backdrop: Backdrop | None = None,
 ) -> tuple[Image, Floats]:
     """Remove hair down to a receding hairline; at 1 none is left.
 
@@ -175,6 +186,7 @@ def draw_without_hair(
         light: light coefficients, from `ScalpModel.light`.
         skin: (3,) float32, median log colour of the face.
         amount: 0..1, how far the hairline has receded.
+        backdrop: what was seen of it earlier: it is shown where it is known, and only the rest is drawn.
 
     Returns:
         (S, S, 3) uint8 RGB, the picture to show instead, and (S, S) float32, its opacity.
@@ -196,11 +208,15 @@ def draw_without_hair(
         head=head,
         light=light,
         skin=skin,
+        behind=backdrop,
     )
     drawn = network.run({"given": given[None]})["drawn"][0]
     colours = np.asarray((drawn.transpose(1, 2, 0) + 2) * GREY_LEVELS, np.float32)
     guess = (given[GUESS].transpose(1, 2, 0) + 2) * GREY_LEVELS
     colours += continuation(image, colours, guess, erased=erased, hidden=hidden, distance=head.distance)
+    if backdrop is not None:
+        beyond = backdrop.known * (1 - smoothstep(enlarge(head.distance, full), *BEYOND))
+        colours += beyond[..., None] * (backdrop.colour - colours)
     picture = np.clip(colours + 0.5, 0, 255).astype(np.uint8)
     if amount >= 1:
         return picture, erased

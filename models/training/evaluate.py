@@ -1,6 +1,6 @@
 """`python -m models.training.evaluate NAME ...` measures one part of the embedded pack and prints its table.
 
-What needs a video is measured by `python -m stream.evaluation`.
+`python -m stream.evaluation` measures what needs a video.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ bitrates that blur 720p, and makes a new encoder (and so a key frame) whenever t
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
@@ -30,6 +31,7 @@ from signaling.transport.levels import (
     level_for,
     macroblocks,
 )
+from stream.mark.claims import sei_unit
 
 Preset = Literal["ultrafast", "superfast", "veryfast"]
 
@@ -38,6 +40,8 @@ RATE_SHARE = 0.1  # of the newest frame in the mean duration of a frame
 RATE_STEP = 0.08  # relative change of that mean that counts
 LONGEST_FRAME_S = 1.0  # a longer gap is a pause, not a frame
 LOWEST_RATE, HIGHEST_RATE = 5.0, 120.0  # frames a second
+CLAIM_EVERY_S = 2.0  # between two signed claims in a stream
+SLICES = range(1, 6)  # types of NAL units that hold a picture
 KEYFRAME_DISTANCE = 3000  # frames; key frames are sent when the peer asks
 H264_BUFFER_S = 0.2  # of the ceiling; bounds a key frame's burst
 VP8_SPEED = {False: "-10", True: "-16"}  # per large picture; aiortc's -6 costs twice the time of -16
@@ -177,6 +181,7 @@ class LiveH264Encoder(BitrateTarget, H264Encoder):  # type: ignore[misc]
         self._frame_rate = FrameRate()
         self._thinning = Thinning()
         self._key_wanted = False
+        self._claimed_at: int | None = None
 
     def encode(self, frame: av.VideoFrame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
         """Encode a frame of any size and format into RTP payloads and their timestamp (90 kHz).
@@ -191,6 +196,7 @@ class LiveH264Encoder(BitrateTarget, H264Encoder):  # type: ignore[misc]
         if self._thinning.leaves_out(timestamp, rate, most):
             return [], timestamp
         rate = min(rate, most)
+        claim = frame.opaque
         frame = to_yuv420p(frame, self._reformatter, size)
         colours = Colours.of(frame)
         level = level_for(macroblocks(*size), rate, self._most)
@@ -206,9 +212,20 @@ class LiveH264Encoder(BitrateTarget, H264Encoder):  # type: ignore[misc]
             self.codec.bit_rate = bitrate
         frame.pict_type = PictureType.I if self._key_wanted else PictureType.NONE
         self._key_wanted = False
-        data = b"".join(bytes(packet) for packet in self.codec.encode(frame))
+        packets = self.codec.encode(frame)
+        data = b"".join(bytes(packet) for packet in packets)
         units = self._split_bitstream(data)
+        if isinstance(claim, bytes) and self._is_claim_due(timestamp, any(packet.is_keyframe for packet in packets)):
+            units = with_claim(units, claim)
         return list(units) if self._single else self._packetize(units), timestamp
+
+    def _is_claim_due(self, timestamp: int, is_key: bool) -> bool:
+        """Whether a frame says that it is edited: every key frame does, and another one every `CLAIM_EVERY_S`."""
+        last = self._claimed_at
+        due = is_key or last is None or not 0 <= timestamp - last < CLAIM_EVERY_S * VIDEO_CLOCK
+        if due:
+            self._claimed_at = timestamp
+        return due
 
     def _open(self, width: int, height: int, colours: Colours) -> VideoCodecContext:
         codec = av.CodecContext.create("libx264", "w")
@@ -234,6 +251,21 @@ class LiveH264Encoder(BitrateTarget, H264Encoder):  # type: ignore[misc]
         }
         codec.open()
         return codec
+
+
+def with_claim(units: Iterable[bytes], claim: bytes) -> Iterator[bytes]:
+    """The NAL units of one frame, with a signed claim before the first slice.
+
+    Args:
+        units: without start codes.
+        claim: of `stream.mark.claims`.
+    """
+    pending = True
+    for unit in units:
+        if pending and unit[0] & 0x1F in SLICES:
+            pending = False
+            yield sei_unit(claim)
+        yield unit
 
 
 class LiveVp8Encoder(BitrateTarget, Vp8Encoder):  # type: ignore[misc]

@@ -28,6 +28,7 @@ from signaling.transport import gatherer
 from signaling.transport.handshake import leave_quietly
 from stream.frame import Face, Output, Trace
 from stream.look import Look
+from stream.mark.identity import Identity
 from stream.networks import EngineInfo
 from stream.settings import Settings, SettingsError, checked
 
@@ -117,7 +118,12 @@ class FakePipeline:
         edited = av.VideoFrame.from_ndarray(image + np.uint8(brightness), format="bgr24")
         edited.pts, edited.time_base = frame.pts, frame.time_base
         return edited, Output(
-            image=image, faces=(face,), edited=frozenset({1}), regions=(), trace=Trace({"track": 1.5, "render": 2.5})
+            image=image,
+            faces=(face,),
+            edited=frozenset({1}),
+            regions=(),
+            trace=Trace({"track": 1.5, "render": 2.5}),
+            kinds=frozenset({"age"}),
         )
 
     def close(self) -> None:
@@ -128,6 +134,7 @@ class FakeRuntime:
     """What signaling needs of `stream.runtime.Runtime`."""
 
     def __init__(self) -> None:
+        self.identity: Identity | None = None
         self.work_s = 0.0
         self.fails: Exception | None = None  # what the pipelines raise
         self.pipelines: list[FakePipeline] = []

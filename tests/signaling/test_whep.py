@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+from base64 import b64decode
 from typing import Any
 
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from signaling.settings import ServerSettings
 from signaling.transport import gatherer
 from signaling.transport.handshake import leave_quietly
+from stream.mark.claims import verify
+from stream.mark.identity import Identity
 
 pytestmark = pytest.mark.anyio
 
@@ -84,6 +88,30 @@ async def test_viewers_see_what_a_sender_that_does_not_watch_sends(serve: Any, u
 
         await server.http.delete(sender.location)
         await until(lambda: server.viewers == 0 and server.sessions == 0)
+
+
+async def test_an_edited_stream_says_so_signed(serve: Any, until: Any) -> None:
+    async with serve() as server:
+        identity = server.runtime.identity = Identity.of(Ed25519PrivateKey.generate())
+        sender = server.peer()
+        assert (await sender.call(stream="studio")).status_code == 201
+        await sender.message("hello")
+        player = Player(server)
+        answer = await player.call("studio")
+        [link] = [link for link in answer.headers.get_list("link") if "application/cose" in link]
+        assert link == '</whep/claim?stream=studio>; rel="describedby"; type="application/cose"'
+        address = link[1 : link.index(">")]
+        assert (await server.http.get(address)).status_code == 204  # nothing is edited yet
+        sender.send(type="settings", id=1, settings={"controls": {"brightness": 180}})
+        said = await sender.message("claim")
+        claim = verify(b64decode(said["claim"]))
+        assert set(claim.kinds) == {"age"}
+        assert claim.public == identity.public
+        response = await server.http.get(address)
+        assert response.headers["content-type"] == "application/cose"
+        assert verify(response.content).public == identity.public
+        await until(lambda: player.frames)
+        assert (await server.http.get("/whep/claim?stream=nobody")).status_code == 404
 
 
 async def test_viewers_hear_what_is_sent(serve: Any, until: Any) -> None:

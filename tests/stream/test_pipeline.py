@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.arrays import Floats, Latent
-from models.editor import Crop
+from models.editor import Crop, Edit
 from models.embedded import EMBEDDED
 from models.face.texture_space import FaceSpace
 from stream.fallback import BLUR_DIVISOR, blurred
@@ -202,6 +202,29 @@ def test_a_face_is_read_as_often_as_the_editor_asks(world: World, tint: Settings
     for k in range(12):
         pipeline.process(Frame(world.picture(), k / 30), look_of(tint, editor))
     assert editor.encoded == reads
+
+
+@pytest.mark.parametrize(("seconds", "steady"), [(0.0, False), (0.3, True)])
+def test_a_picture_that_an_editor_draws_anew_is_averaged_where_it_asks(
+    world: World, tint: Settings, seconds: float, steady: bool
+) -> None:
+    class Flickering(Tint):
+        image_seconds = seconds
+        frames = 0
+
+        def render(self, crop: Crop, latent: Latent, steered: Latent, controls: Any) -> Edit:
+            self.frames += 1
+            edit = super().render(crop, latent, steered, controls)
+            image = np.full((self.crop.size, self.crop.size, 3), 100 + 40 * (self.frames % 2), np.uint8)
+            return Edit(mask=edit.mask, image=image, opacity=edit.mask)
+
+    settings, editor = tint.model_copy(update={"smoothing": 0.5, "mark": False}), Flickering()
+    pipeline = Pipeline(Tracker(world.detect, world.landmarks))
+    shown = [
+        pipeline.process(Frame(world.picture(), k / 30), look_of(settings, editor)).image[120, 150] for k in range(20)
+    ]
+    change = np.abs(np.diff(np.stack(shown[-6:]).astype(int), axis=0)).mean()
+    assert (change < 8) == steady
 
 
 def test_the_trace_names_every_stage(make_pipeline: Make, world: World, tint: Settings) -> None:

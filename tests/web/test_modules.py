@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -11,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from signaling.overlay import pack_points
 from stream.settings import Settings
 from tests.e2e import browser as chromium
 
@@ -635,6 +638,37 @@ def test_a_webm_recording_gets_a_duration_and_an_index(blank: Page, tmp_path: Pa
 
 def test_files_are_named_by_the_clock_on_the_wall(blank: Page) -> None:
     assert run(blank, "save", "return m.localTime(new Date(2026, 0, 2, 3, 4, 5))") == "2026-01-02 03-04-05"
+
+
+def test_an_overlay_is_drawn_where_the_server_says(blank: Page) -> None:
+    """Points survive the way through the message; a mirrored view mirrors them, and no words."""
+    corners = np.array([[64, 48], [64, 432], [320, 432], [320, 48]], np.float32)
+    face = {"id": 3, "edited": True, "mesh": "", "quad": pack_points(corners, (640, 480)), "outlines": []}
+    points, right, left, cleared = run(
+        blank,
+        "overlay",
+        f"""const face = {json.dumps(face)};"""
+        + """
+        const canvas = Object.assign(document.createElement("canvas"), { style: "width: 640px; height: 480px" });
+        document.body.append(canvas);
+        const overlay = new m.Overlay(canvas);
+        overlay.use(true);
+        const edgeOf = async (mirror) => {
+          overlay.draw({ faces: [face], stages: { track: 1.5 }, detected: false }, { mirror });
+          await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+          const row = canvas.getContext("2d").getImageData(0, canvas.height / 2, canvas.width, 1).data;
+          return Array.from({ length: canvas.width }, (_, x) => x).filter((x) => row[4 * x + 3] > 100);
+        };
+        const shown = [await edgeOf(false), await edgeOf(true)];
+        overlay.use(false);
+        const rest = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean);
+        canvas.remove();
+        return [m.unpackPoints(face.quad), ...shown, !rest];""",
+    )
+    np.testing.assert_allclose(points, corners / (640, 480), atol=1e-4)
+    assert [min(right), max(right)] == pytest.approx([96, 480], abs=2)
+    assert [min(left), max(left)] == pytest.approx([480, 864], abs=2)
+    assert cleared
 
 
 def test_what_was_set_of_an_editor_stays_on_when_another_is_chosen(blank: Page) -> None:

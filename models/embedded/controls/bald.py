@@ -33,6 +33,10 @@ class Bald(Control):
         """Move baldness by a share of its way to 1."""
         wanted[BALD] = towards_one(now[BALD], controls.bald * bareness(now))
 
+    def wants_backdrop(self, controls: Any) -> bool:
+        """Where hair goes, the backdrop comes."""
+        return bool(controls.bald > 0)
+
     def draw(self, way: Way, own: Floats) -> Layer | None:
         """Skin and background in place of the hair that is lost."""
         crop, amount = way.crop, way.rise(BALD)
@@ -48,5 +52,6 @@ class Bald(Control):
             light=way.own.light,
             skin=way.own.skin,
             amount=amount,
+            backdrop=crop.backdrop,
         )
         return Layer((opacity > 0).astype(np.float32), image=image, opacity=opacity)

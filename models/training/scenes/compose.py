@@ -1,8 +1,8 @@
-"""Training pictures made from portraits: procedural backgrounds, pasted faces, things in front of them, bad cameras.
+"""Composes training pictures from portraits: procedural backgrounds, pasted faces, occluders, camera degradation.
 
-The portraits are aligned crops, so everything a webcam adds is composed here: place, size, rotation, light, blur,
-noise, compression, hands and cups, neighbours, the edge of the frame. All pictures are uint8 RGB; coordinates are
-(x, y) pixels with pixel centres at integers; 2x3 matrices map source to destination as in `cv2.warpAffine`.
+The portraits are aligned crops. This module adds what a webcam picture has beside them: placement, scale, rotation,
+light, blur, noise, compression, occluders, other people, truncation by the frame. Pictures are uint8 RGB. Coordinates
+are (x, y) pixels with pixel centres at integers. 2x3 matrices map source to destination as in `cv2.warpAffine`.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ EARS, NOSE = (234, 454), 1
 DARK = 105.0
 """Median brightness of the cheeks, of 255, below which a face counts as dark in `Portraits.balanced`."""
 TURNED = 0.16
-"""Nose tip off the middle between the ears, in distances of the ears, from which a head counts as turned there."""
+"""Distance of the nose tip from the middle between the ears, in ear distances, above which a head counts as turned."""
 HAIRLINE = 0.13
-"""How far face boxes reach above the mesh, in mesh heights: the mesh ends below the hairline, where boxes end."""
+"""Extent of a face box above the mesh, in mesh heights: the box ends at the hairline, the mesh below it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Portraits:
         person: (N, 128, 128) uint8, probability x 255.
         mesh: (N, 478, 2) float32.
         points5: (N, 5, 2) float32.
-        drawn: (M,) int64, the rows to draw samples from; rows of rare kinds stand in it several times.
+        drawn: (M,) int64, the rows to sample from; a row of a rare kind occurs several times. Empty for all rows alike.
     """
 
     images: Image
@@ -51,11 +51,11 @@ class Portraits:
     drawn: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def draw(self, rng: np.random.Generator) -> int:
-        """A row by chance, rare kinds as often as `drawn` says; every row alike where it says nothing."""
+        """Sample a row uniformly from `drawn`, or from all rows where `drawn` is empty."""
         return int(rng.choice(self.drawn)) if len(self.drawn) else int(rng.integers(len(self)))
 
     def balanced(self) -> Portraits:
-        """The same faces; dark skin is drawn three times as often, turned heads twice."""
+        """Oversample the same faces: a face counts once, dark skin two times more, a turned head once more."""
         cheeks = self.mesh[:, CHEEKS].round().astype(int).clip(0, self.images.shape[1] - 1)
         light = np.array([np.median(i[c[:, 1], c[:, 0]]) for i, c in zip(self.images, cheeks, strict=True)])
         left, nose, right = (self.mesh[:, point, 0] for point in (EARS[0], NOSE, EARS[1]))
@@ -65,7 +65,7 @@ class Portraits:
 
     @staticmethod
     def of(faces: FaceSet, rows: NDArray[np.int64]) -> Portraits:
-        """Some rows of the set, moved by the half pixel from its coordinates to ours."""
+        """Take rows of a set, and shift its continuous coordinates by half a pixel to pixel centres at integers."""
         half = np.float32(0.5)
         return Portraits(faces.images[rows], faces.person[rows], faces.mesh[rows] - half, faces.points5[rows] - half)
 
@@ -74,7 +74,7 @@ class Portraits:
 
 
 def with_hairline(mesh: Floats) -> Floats:
-    """The mesh and three points at the hairline.
+    """Append three points at the hairline to a mesh.
 
     Args:
         mesh: (..., 478, 2).
@@ -122,16 +122,16 @@ def rotation(centre: Floats, degrees: float, scale: float, target: Floats) -> Fl
 
 
 def mirror_order(mesh: Floats) -> NDArray[np.int64]:
-    """Which point becomes which when a face is mirrored, found by matching mirrored faces to themselves.
+    """Permutation of the mesh points under mirroring, by linear assignment between faces and their mirror images.
 
     Args:
-        mesh: (N, 478, 2), a varied sample of faces; open mouths among them keep the lips apart.
+        mesh: (N, 478, 2), a varied sample of faces; some mouths are open, or the lips are confused.
 
     Returns:
         (478,) row order: `mirrored_mesh = flipped[order]`.
 
     Raises:
-        ValueError: the matching is not its own inverse (too few or too similar faces).
+        ValueError: the permutation is not its own inverse: the faces are too few or too similar.
     """
     centred = mesh - mesh.mean(1, keepdims=True)
     across = centred[:, RIGHT_EYE] - centred[:, LEFT_EYE]
@@ -152,12 +152,12 @@ def mirror_order(mesh: Floats) -> NDArray[np.int64]:
 
 
 def background(rng: np.random.Generator, size: int, portraits: Portraits) -> Image:
-    """One face-free picture: noise, gradients, rooms, text, posters, hands, cloth, or scrambled parts of portraits.
+    """Render a background without faces: noise, gradients, rooms, text, posters, hands, cloth, shuffled portrait tiles.
 
     Args:
-        rng: the source of chance.
+        rng: random generator.
         size: side in pixels.
-        portraits: where textures come from; no piece shows more than a part of a face.
+        portraits: sources of texture; no tile shows more than a part of a face.
 
     Returns:
         (size, size, 3) uint8 RGB.
@@ -176,12 +176,12 @@ def background(rng: np.random.Generator, size: int, portraits: Portraits) -> Ima
 
 
 def pool(rng: np.random.Generator, count: int, size: int, portraits: Portraits) -> Image:
-    """A stock of backgrounds to cut pieces from: (count, size, size, 3)."""
+    """Render `count` backgrounds for `cut`: (count, size, size, 3) uint8 RGB."""
     return np.stack([background(rng, size, portraits) for _ in range(count)])
 
 
 def cut(rng: np.random.Generator, stock: Image, height: int, width: int) -> Image:
-    """A random piece of a random picture of the stock, at a random scale, mirrored or not; sometimes two mixed."""
+    """Cut a random rectangle out of a random picture of the stock, at a random scale, mirrored half of the time."""
     picture = stock[rng.integers(len(stock))]
     side = stock.shape[1]
     portion = rng.uniform(0.35, 1.0)
@@ -201,7 +201,7 @@ def _colour(rng: np.random.Generator) -> tuple[int, int, int]:
 
 
 def skin_colour(rng: np.random.Generator) -> tuple[int, int, int]:
-    """A plausible skin colour, dark to light, under warm to cool light (RGB)."""
+    """Sample a skin colour (RGB, 0..255), dark to light, under warm to cool light."""
     depth = rng.uniform(0, 1)
     base = (1 - depth) * np.array([240.0, 200, 175]) + depth * np.array([75.0, 45, 30])
     r, g, b = np.clip(base * rng.uniform(0.6, 1.1) * rng.uniform(0.93, 1.07, 3), 0, 255)
@@ -250,7 +250,7 @@ def _text(rng: np.random.Generator, size: int, portraits: Portraits) -> Image:
 
 
 def _poster(rng: np.random.Generator, size: int, portraits: Portraits) -> Image:
-    """Discs, frames and face-like drawings: a disc with two dots and a stroke is not a face."""
+    """Discs and face-like drawings as hard negatives: a disc with two dots and a stroke is not a face."""
     picture = _room(rng, size, portraits) if rng.random() < 0.5 else _gradient(rng, size, portraits)
     for _ in range(int(rng.integers(2, 9))):
         centre, radius = rng.uniform(0, size, 2), float(rng.uniform(0.04, 0.3)) * size
@@ -279,7 +279,7 @@ def _stripes(rng: np.random.Generator, size: int, _: Portraits) -> Image:
 
 
 def _surroundings(rng: np.random.Generator, size: int, portraits: Portraits) -> Image:
-    """What is beside and below the people of the portraits, mirrored to fill the picture."""
+    """A strip of a portrait beside, below or above the face, extended by reflection."""
     row = int(rng.integers(len(portraits)))
     image = portraits.images[row]
     left, top, right, bottom = (int(v) for v in face_box(portraits.mesh[row]))
@@ -297,7 +297,7 @@ def _surroundings(rng: np.random.Generator, size: int, portraits: Portraits) -> 
 
 
 def _scrambled(rng: np.random.Generator, size: int, portraits: Portraits) -> Image:
-    """A portrait cut into pieces too small to be a face, turned and shuffled: skin, hair and cloth without faces."""
+    """Tiles of a portrait, rotated and shuffled: skin, hair and cloth, each tile too small to show a face."""
     image = portraits.images[rng.integers(len(portraits))]
     cells = int(rng.integers(5, 10))
     side = SIZE // cells
@@ -309,17 +309,17 @@ def _scrambled(rng: np.random.Generator, size: int, portraits: Portraits) -> Ima
     return cv2.resize(np.concatenate(rows), (size, size), interpolation=cv2.INTER_LINEAR)
 
 
-# Things in front
+# Occluders
 
 
 def stamp(rng: np.random.Generator, picture: Image, centre: NDArray[np.float64] | Floats, size: float) -> None:
-    """Draw one thing over the picture in place: a hand, a microphone, a cup, a phone or a patch of colour.
+    """Draw one occluder over the picture in place: a hand, a microphone, a cup, a phone or a patch of colour.
 
     Args:
-        rng: the source of chance.
+        rng: random generator.
         picture: (H, W, 3) uint8, changed in place.
-        centre: (2,) where, in pixels.
-        size: half the extent of the thing in pixels.
+        centre: (2,) float, its centre, pixels.
+        size: half of its extent, pixels.
     """
     kind = rng.choice(5, p=[0.45, 0.15, 0.15, 0.1, 0.15])
     angle = rng.uniform(0, 2 * np.pi)
@@ -371,7 +371,7 @@ def _hand(
 
 
 def eyewear(rng: np.random.Generator, picture: Image, mesh: Floats) -> None:
-    """Draw glasses over the eyes of a face in place, dark ones or frames only."""
+    """Draw glasses over the eyes of a face in place, with dark lenses or frames only."""
     left, right = mesh[LEFT_EYE], mesh[RIGHT_EYE]
     across = right - left
     distance = float(np.linalg.norm(across))
@@ -391,7 +391,7 @@ def eyewear(rng: np.random.Generator, picture: Image, mesh: Floats) -> None:
 
 
 def face_cloth(rng: np.random.Generator, picture: Image, mesh: Floats) -> None:
-    """Cover nose and mouth in place with a mask of cloth."""
+    """Draw a cloth mask over nose and mouth in place."""
     outline = mesh[[6, 50, 132, 172, 150, 152, 379, 397, 361, 280]].astype(np.float64)
     outline += rng.normal(0, 0.02, outline.shape) * eye_distance(mesh)
     cv2.fillPoly(picture, [np.int32(np.round(outline))], _colour(rng), cv2.LINE_AA)
@@ -412,7 +412,7 @@ def paste(
     """Paste a portrait into the canvas in place: as a cut-out person, a feathered square or a hard square.
 
     Args:
-        rng: the source of chance.
+        rng: random generator.
         canvas: (H, W, 3) uint8 RGB, changed in place.
         image: (256, 256, 3) uint8 RGB.
         person: (128, 128) uint8, probability x 255.
@@ -442,7 +442,7 @@ def paste(
 
 
 def shrink(image: Image, matrix: Floats, scale: float) -> tuple[Image, Floats]:
-    """Halve the picture while the warp would skip pixels, and adapt the matrix."""
+    """Halve the picture while the warp would alias, and adapt the matrix."""
     while scale < 0.6 and min(image.shape[:2]) > 16:
         image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
         matrix = compose_matrices(matrix, np.array([[2, 0, 0.5], [0, 2, 0.5]], np.float32))
@@ -451,7 +451,7 @@ def shrink(image: Image, matrix: Floats, scale: float) -> tuple[Image, Floats]:
 
 
 def blend(under: Image, over: Image, mask: Image) -> Image:
-    """`over` where mask is 255, `under` where it is 0. Mask (H, W) uint8."""
+    """Composite two pictures: `over` where mask, (H, W) uint8, is 255, and `under` where it is 0."""
     alpha = cv2.merge([mask, mask, mask])
     return cv2.add(
         cv2.multiply(over, alpha, scale=1 / 255),
@@ -460,7 +460,7 @@ def blend(under: Image, over: Image, mask: Image) -> Image:
 
 
 def blob(rng: np.random.Generator, size: int, portion: float) -> Image:
-    """A smooth random shape covering about `portion` of a square: (size, size) uint8, 0..255."""
+    """Draw a smooth random shape that covers about `portion` of a square: (size, size) uint8, 0..255."""
     noise = cv2.resize(rng.normal(0, 1, (5, 5)).astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
     level = float(np.quantile(noise[::4, ::4], 1 - portion))
     return np.clip((noise - level) * rng.uniform(200, 4000), 0, 255).astype(np.uint8)
@@ -481,16 +481,16 @@ def _feathered_square() -> Image:
 _SQUARES = (_feathered_square(), np.full((128, 128), 255, np.uint8))
 
 
-# Cameras
+# Camera degradation
 
 
 def degrade(rng: np.random.Generator, picture: Image, strength: float = 1.0) -> Image:
-    """What light, lens, sensor and codec do to a picture, each with some probability.
+    """Degrade a picture at random: uneven light, tone curve, grey, low resolution, defocus, motion blur, noise, JPEG.
 
     Args:
-        rng: the source of chance.
+        rng: random generator.
         picture: (H, W, 3) uint8 RGB.
-        strength: 1 for training; smaller is rarer and milder, 0 leaves the picture alone.
+        strength: factor of every probability, 1 for training; 0 returns the picture unchanged.
 
     Returns:
         A new picture of the same shape.

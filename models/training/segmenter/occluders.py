@@ -1,8 +1,8 @@
-"""Things in front of a face, drawn by procedure: hands, microphones, cups, phones, cloth, spectacle frames, locks.
+"""Procedural occluders of a face: hands, microphones, cups, phones, cloth, spectacle frames, locks of hair.
 
-`draw` returns a `Cutout`: colours and coverage of one occluder on an empty canvas of the picture's size. `paste` puts
-it in front of a face with a soft shadow and, sometimes, motion blur. Nothing is read from disk: skin tones come from
-the face itself, fabrics from whatever pictures the caller hands in.
+`draw` renders one occluder as a `Cutout`: premultiplied colour and alpha on an empty canvas of the picture's size.
+`paste` composites it over a face with a soft shadow and, at times, motion blur. Skin tones are sampled from the face,
+fabrics from pictures that the caller gives.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ Kind = Literal["hand", "microphone", "cup", "card", "cloth", "glasses", "strands
 
 KINDS: tuple[Kind, ...] = ("hand", "microphone", "cup", "card", "cloth", "glasses", "strands")
 FREQUENCY = (0.48, 0.07, 0.07, 0.04, 0.05, 0.13, 0.16)
-"""How often each kind is drawn: hands matter most and vary most, thin things are the hardest to see."""
+"""Probability of each kind: hands vary most, thin occluders are the hardest to segment."""
 THIN: tuple[Kind, ...] = ("glasses", "strands")
 FINENESS = 2
-"""Thin things are drawn this many times larger by `draw_fine`: they are narrower than the network's pixels."""
+"""Factor by which `draw_fine` supersamples thin occluders: they are narrower than the network's pixels."""
 
 SUBPIXEL_BITS = 4
 """OpenCV's drawing takes fixed-point coordinates with this many fractional bits."""
@@ -61,13 +61,13 @@ def draw(
     fabrics: Sequence[NDArray[np.uint8]],
     kind: Kind | None = None,
 ) -> Cutout:
-    """Draw one random occluder for this face.
+    """Draw one random occluder for a face.
 
     Args:
-        rng: source of all choices.
-        image: (S, S, 3) float32 RGB, 0..255: the face it is meant for.
+        rng: random generator.
+        image: (S, S, 3) float32 RGB, 0..255: the face that it will cover.
         mesh: (478, 2) float32 face mesh in pixels of `image`.
-        fabrics: pictures whose surfaces are used for sleeves, cloth and prints, each (H, W, 3) uint8 RGB.
+        fabrics: sources of texture for sleeves, cloth and prints, each (H, W, 3) uint8 RGB.
         kind: what to draw; None draws at random by `FREQUENCY`.
     """
     kind = kind or KINDS[rng.choice(len(KINDS), p=FREQUENCY)]
@@ -77,7 +77,7 @@ def draw(
 def draw_fine(
     rng: np.random.Generator, image: Floats, mesh: Floats, fabrics: Sequence[NDArray[np.uint8]], kind: Kind
 ) -> Cutout:
-    """Draw one occluder on a larger canvas and shrink it, so that what is thin covers pixels in part; as `draw`."""
+    """Draw one occluder with supersampling, so that thin parts get fractional alpha; arguments as of `draw`."""
     size = len(image)
     large = (size * FINENESS, size * FINENESS)
     finer = np.asarray(cv2.resize(image, large, interpolation=cv2.INTER_LINEAR), np.float32)
@@ -90,12 +90,12 @@ def draw_fine(
 
 
 def paste(rng: np.random.Generator, image: Floats, cutout: Cutout) -> tuple[Floats, Floats]:
-    """Put an occluder in front of a face, with a soft shadow under it and motion blur in a third of the cases.
+    """Composite an occluder over a face with a soft shadow; moving kinds get motion blur with probability 0.35.
 
     Args:
-        rng: source of all choices.
+        rng: random generator.
         image: (S, S, 3) float32 RGB, 0..255.
-        cutout: what to paste, on the same canvas.
+        cutout: the occluder, on the same canvas.
 
     Returns:
         The composed picture and the coverage as blurred, (S, S) float32 in [0, 1].
@@ -118,7 +118,7 @@ def paste(rng: np.random.Generator, image: Floats, cutout: Cutout) -> tuple[Floa
 
 
 def motion_kernel(rng: np.random.Generator, length: float) -> Floats:
-    """A straight motion-blur kernel of about `length` pixels in a random direction; it sums to 1."""
+    """Make a linear motion-blur kernel of about `length` pixels in a random direction; it sums to 1."""
     side = int(np.ceil(length)) // 2 * 2 + 3
     angle = rng.uniform(0, np.pi)
     middle = np.array([side // 2, side // 2], np.float32)
@@ -133,7 +133,7 @@ def motion_kernel(rng: np.random.Generator, length: float) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class _Scene:
-    """What every drawing function needs: chance, the face, fabrics."""
+    """Inputs of the drawing functions: random generator, face, fabrics."""
 
     rng: np.random.Generator
     image: Floats
@@ -149,14 +149,14 @@ class _Scene:
         return float(np.linalg.norm(self.mesh[10] - self.mesh[152]))
 
     def spot(self, low: float = 0.0, high: float = 1.0) -> Floats:
-        """A random place over the face; `low`..`high` of the way from the forehead to the chin."""
+        """Sample a point over the face, `low`..`high` of the way from the forehead to the chin."""
         along = self.rng.uniform(low, high)
         centre = self.mesh[10] * (1 - along) + self.mesh[152] * along
         across = self.mesh[454] - self.mesh[234]
         return np.asarray(centre + across * self.rng.uniform(-0.6, 0.6), np.float32)
 
     def skin(self) -> Floats:
-        """The person's own skin, a bit lighter or darker; sometimes somebody else's."""
+        """Sample a skin colour near the face's own, or an independent one with probability 0.15."""
         rng, size = self.rng, self.size
         points = np.clip(self.mesh[list(CHEEKS)].round().astype(int), 0, size - 1)
         tone = np.median(self.image[points[:, 1], points[:, 0]], axis=0)
@@ -167,7 +167,7 @@ class _Scene:
         return np.asarray(np.clip(tone, 12, 250), np.float32)
 
     def fabric(self) -> Floats:
-        """(S, S, 3): a piece of some picture's lower or upper edge, stretched, or a plain colour with folds."""
+        """(S, S, 3) float32 texture: a stretched strip of a picture, or a plain colour with folds."""
         rng, size = self.rng, self.size
         if self.fabrics and rng.random() < 0.65:
             picture = self.fabrics[int(rng.integers(len(self.fabrics)))]
@@ -232,7 +232,7 @@ class _Limb:
 
 @dataclass(frozen=True, slots=True)
 class _Canvas:
-    """Coverage and shading of something round under a light from `light` (a unit vector in the picture's plane)."""
+    """Alpha and shading of a round object under directional light (`light`, a unit vector in the picture's plane)."""
 
     alpha: Floats
     shade: Floats
@@ -244,7 +244,7 @@ class _Canvas:
         return _Canvas(np.zeros((size, size), np.float32), np.full((size, size), 0.7, np.float32), unit)
 
     def add(self, limb: _Limb) -> None:
-        """Draw a limb lit like a cylinder: a dark rim, which also keeps neighbours apart, and a bright axis."""
+        """Draw a limb shaded like a cylinder: a bright axis, and a dark rim that separates it from its neighbours."""
         limb.fill(self.alpha, 1.0)
         for inset, value in ((1.0, 0.62), (0.86, 0.82), (0.62, 0.95), (0.34, 1.04)):
             shift = self.light * (1 - inset) * (limb.first + limb.last) * 0.3
@@ -254,7 +254,7 @@ class _Canvas:
 
 @dataclass(frozen=True, slots=True)
 class _HandFrame:
-    """Where a hand is: its own coordinates (wrist at the origin, palm one unit long, fingers up) to pixels."""
+    """Affine map from hand coordinates (wrist at the origin, palm one unit long, fingers up) to pixels."""
 
     origin: Floats
     linear: Floats
@@ -331,7 +331,7 @@ def _hand(scene: _Scene) -> Cutout:
 
 
 def _fingers(rng: np.random.Generator, frame: _HandFrame, canvas: _Canvas) -> list[_Limb]:
-    """Draw four fingers and mostly a thumb in a random pose; returns the tips that show a nail."""
+    """Draw four fingers and, in most poses, a thumb; returns the tips that show a nail."""
     pose = str(rng.choice(POSES, p=(0.08, 0.12, 0.1, 0.5, 0.2) if frame.resting else (0.35, 0.23, 0.12, 0.08, 0.22)))
     spread = {"open": rng.uniform(0.1, 0.28), "together": rng.uniform(-0.03, 0.04)}.get(pose, rng.uniform(0, 0.15))
     straight = {"open": (1, 1, 1, 1), "together": (1, 1, 1, 1), "fist": (0, 0, 0, 0), "point": (0, 0, 0, 1)}.get(
@@ -437,7 +437,7 @@ def _cup(scene: _Scene) -> Cutout:
 
 
 def _card(scene: _Scene) -> Cutout:
-    """Phones, papers, books: flat and straight-edged."""
+    """A flat rectangle: phone, paper or book."""
     rng, size = scene.rng, scene.size
     alpha = np.zeros((size, size), np.float32)
     half = scene.face_height * rng.uniform(0.12, 0.45, 2)
@@ -456,7 +456,7 @@ def _card(scene: _Scene) -> Cutout:
 
 
 def _cloth(scene: _Scene) -> Cutout:
-    """Scarves, pillows, arms of clothing: smooth blobs; or a cloth mask over mouth and nose."""
+    """A smooth blob of cloth (scarf, pillow, sleeve), or a cloth mask over mouth and nose."""
     rng, size = scene.rng, scene.size
     alpha = np.zeros((size, size), np.float32)
     if rng.random() < 0.4:
@@ -536,7 +536,7 @@ def _glasses(scene: _Scene) -> Cutout:
 
 
 def _strands(scene: _Scene) -> Cutout:
-    """Locks that fall over forehead, eyes and cheeks."""
+    """Locks of hair over forehead, eyes and cheeks."""
     rng, size = scene.rng, scene.size
     alpha = np.zeros((size, size), np.float32)
     shade = np.full((size, size), 0.8, np.float32)
