@@ -21,6 +21,9 @@ from stream import command_line, photos
 from stream.animations import is_animation, process_animation
 from stream.command_line import NothingEdited
 from stream.look import Look
+from stream.mark import manifests
+from stream.mark.identity import Identity, key_path
+from stream.mark.kinds import kinds_of
 from stream.paths import check_input, check_output, check_paths
 from stream.picture_files import READ, SUFFIXES, FileError, as_bgr8, read_stored, stored_like, write_picture
 from stream.pipeline import Pipeline
@@ -68,6 +71,8 @@ def _run(arguments: argparse.Namespace) -> None:
             keep_hdr=arguments.keep_hdr,
             overwrite=arguments.overwrite,
         )
+    if report.edited and look.settings.mark and runtime.identity is not None:
+        report.notes += sign_outputs(arguments.input, arguments.output, look, runtime.identity)
     summary = report.summary()
     summary["engines"] = [asdict(engine) for engine in runtime.engines()]
     for note in report.notes:
@@ -150,6 +155,27 @@ def process(
         process_video(source, target, pipeline, look, report, progress=progress, keep_hdr=keep_hdr)
     report.seconds = time.perf_counter() - started
     return report
+
+
+def sign_outputs(source: Path, target: Path, look: Look, identity: Identity) -> list[str]:
+    """Write C2PA manifests into what was edited; a manifest of the source stays as an ingredient.
+
+    Returns:
+        Why files were left without one, one sentence each.
+    """
+    notes = []
+    signer = manifests.signer_of(identity, key_path().with_suffix(".chain.pem"))
+    pairs = [(source, target)]
+    if source.is_dir():
+        pairs = [(source / path.name, path) for path in sorted(target.iterdir()) if (source / path.name).is_file()]
+    for original, edited in pairs:
+        signed = edited.with_name(f".{edited.stem}.signed{edited.suffix}")
+        try:
+            manifests.write_manifest(edited, signed, kinds_of(look.active), signer, original)
+            signed.replace(edited)
+        except (manifests.ManifestError, OSError) as error:
+            notes.append(f"{edited.name} has no C2PA manifest: {error}")
+    return notes
 
 
 def process_picture(source: Path, target: Path, pipeline: Pipeline, look: Look, report: Report) -> bool:

@@ -7,6 +7,7 @@
 import { onCameraAllowed } from "./camera.js";
 import { Devices } from "./devices.js";
 import { byId } from "./dom.js";
+import { setUpMarks } from "./marks.js";
 import { Page } from "./page.js";
 import { showStrip } from "./photos.js";
 import { Picture } from "./picture.js";
@@ -60,6 +61,7 @@ function main() {
   listenToSession();
   listenToUser();
   listenToBrowser();
+  setUpMarks(() => tabValue("token"));
   picture.showMirror();
   devices.show();
   if ("RTCPeerConnection" in window) session.begin();
@@ -97,7 +99,10 @@ function listenToSession() {
     picture.showMark(stats);
   });
   session.on("overlay", (overlay) => picture.showOverlay(overlay));
-  session.on("camera", (track) => devices.showCameras(track));
+  session.on("camera", (track) => {
+    devices.showCameras(track);
+    picture.showMirror();
+  });
   session.on("silent", () => {
     toast("The microphone cannot be used: there is no sound.");
     devices.setSound(false);
@@ -142,6 +147,13 @@ function listenToUser() {
   };
   for (const [id, act] of Object.entries(buttons)) byId(id).addEventListener("click", act);
   byId("overlay-on").addEventListener("change", showOverlay);
+  const sample = byId("try-file", HTMLInputElement);
+  byId("try").addEventListener("click", () => sample.click());
+  sample.addEventListener("change", () => {
+    const [file] = sample.files ?? [];
+    sample.value = ""; // the same file may be chosen again
+    if (file) session.startWith(file);
+  });
   byId("token-form").addEventListener("submit", (event) => {
     event.preventDefault();
     const token = byId("token", HTMLInputElement);
@@ -166,10 +178,18 @@ function showLifespan() {
 }
 
 /** @param {KeyboardEvent} event */
-function shortcut({ key, repeat, ctrlKey, metaKey, altKey, target }) {
-  if (repeat || ctrlKey || metaKey || altKey || document.querySelector("dialog[open]")) return;
+function shortcut(event) {
+  const { key, repeat, ctrlKey, metaKey, altKey, shiftKey, target } = event;
   const typing = "input:not([type=range],[type=radio],[type=checkbox]), select, textarea";
-  if (target instanceof Element && target.matches(typing)) return;
+  if (document.querySelector("dialog[open]") || (target instanceof Element && target.matches(typing))) return;
+  const letter = key.toLowerCase();
+  if ((ctrlKey || metaKey) && !altKey && (letter === "z" || letter === "y")) {
+    event.preventDefault();
+    if (letter === "y" || shiftKey) settings.redo();
+    else settings.undo();
+    return;
+  }
+  if (repeat || ctrlKey || metaKey || altKey) return;
   /** @type {Record<string, () => void>} */
   const actions = {
     e: () => settings.change({ bypass: !page.wanted.bypass }),

@@ -4,7 +4,7 @@ const FRAME_RATE = 30;
 
 export class CameraError extends Error {
   /**
-   * @param {"insecure"|"denied"|"no-camera"|"busy"|"no-match"} problem
+   * @param {"insecure"|"denied"|"no-camera"|"busy"|"no-match"|"bad-file"} problem
    * @param {unknown} [cause]
    */
   constructor(problem, cause) {

@@ -1,11 +1,15 @@
 // The list of editors: what each does, and what one that cannot run here needs.
 
-import { button, make } from "./dom.js";
+import { button, icon, make } from "./dom.js";
 import { capital, size } from "./words.js";
 
 /** @import { EditorInfo } from "./page.js" */
 
+const MOST_UNFOLDED = 4;
+
 /**
+ * Those that run come first; many others are folded away, with a field to search them.
+ *
  * @param {HTMLElement} container emptied and filled.
  * @param {EditorInfo[]} editors
  * @param {string|undefined} current name of the editor in use
@@ -13,9 +17,41 @@ import { capital, size } from "./words.js";
  * @param {(name: string) => void} onFetch asked for one that needs weights
  */
 export function drawEditors(container, editors, current, onPick, onFetch) {
-  container.replaceChildren(
-    ...editors.map((editor) => choice(editor, editor.name === current, () => onPick(editor.name), () => onFetch(editor.name))),
-  );
+  const draw = (/** @type {EditorInfo} */ editor) =>
+    choice(editor, editor.name === current, () => onPick(editor.name), () => onFetch(editor.name));
+  const others = editors.filter(({ state }) => state !== "ready");
+  if (others.length <= MOST_UNFOLDED) return container.replaceChildren(...[...editors].sort(readyFirst).map(draw));
+  const wasOpen = container.querySelector("details")?.open ?? false;
+  const ready = editors.filter(({ state }) => state === "ready").map(draw);
+  container.replaceChildren(...ready, fold(others, draw, wasOpen || others.some(({ name }) => name === current)));
+}
+
+/**
+ * @param {EditorInfo} a
+ * @param {EditorInfo} b
+ */
+function readyFirst(a, b) {
+  return Number(b.state === "ready") - Number(a.state === "ready");
+}
+
+/**
+ * @param {EditorInfo[]} editors
+ * @param {(editor: EditorInfo) => HTMLElement} draw
+ * @param {boolean} open
+ */
+function fold(editors, draw, open) {
+  const details = make("details", { className: "others", open });
+  const summary = make("summary", { textContent: `${editors.length} published editors` });
+  summary.append(icon("i-down"));
+  const search = make("input", { type: "text", placeholder: "Search them", autocomplete: "off" });
+  search.setAttribute("aria-label", "Search the published editors");
+  const rows = editors.map((editor) => ({ element: draw(editor), words: `${editor.title} ${editor.description} ${editor.name}`.toLowerCase() }));
+  search.addEventListener("input", () => {
+    const wanted = search.value.toLowerCase().split(/\s+/);
+    for (const { element, words } of rows) element.hidden = !wanted.every((word) => words.includes(word));
+  });
+  details.append(summary, search, ...rows.map(({ element }) => element));
+  return details;
 }
 
 /**

@@ -59,6 +59,8 @@ export class Page {
   wanted = /** @type {Settings} */ ({ controls: {}, amount: 1, layers: {} });
   /** @type {Settings|null} what the server last said it uses. */
   confirmed = null;
+  /** @type {File|null} a picture or clip that is shown in place of the camera. */
+  sample = null;
   /** Whether edited video is on screen. */
   live = false;
   /** Why nothing is edited, in the server's words; "" where something is. */

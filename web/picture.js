@@ -133,7 +133,7 @@ export class Picture {
   }
 
   showMirror() {
-    const mirror = String(this.#page.preferences.mirror);
+    const mirror = String(this.#page.preferences.mirror && !this.#page.sample); // a picture is not one's mirror
     this.#picture.dataset.mirror = mirror;
     byId("mirror").setAttribute("aria-pressed", mirror);
     this.#mark.hidden = true; // until the next figures say where it is

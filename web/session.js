@@ -6,6 +6,7 @@ import { Connection } from "./connection.js";
 import { Control } from "./control.js";
 import { Emitter } from "./emitter.js";
 import { Refusal, request } from "./http.js";
+import { openSample } from "./sample.js";
 import { tabValue } from "./storage.js";
 import { endpoint } from "./whip.js";
 import { allowedWords } from "./words.js";
@@ -122,8 +123,21 @@ export class Session extends Emitter {
 
   // Starting and stopping
 
+  /**
+   * Use a picture or a clip in place of the camera.
+   *
+   * @param {File} file
+   */
+  async startWith(file) {
+    this.#leave();
+    stopStream(this.#stream);
+    this.#stream = null;
+    this.#page.sample = file;
+    await this.start();
+  }
+
   async start() {
-    tabValue("live", "1");
+    if (!this.#page.sample) tabValue("live", "1");
     try {
       if (!this.#stream?.active) {
         this.say("asking");
@@ -148,8 +162,9 @@ export class Session extends Emitter {
     this.#leave();
     stopStream(this.#stream);
     this.#stream = null;
+    this.#page.sample = null;
     this.#camera.srcObject = null;
-    this.say("start");
+    this.wait();
   }
 
   /** The page is going: free the place on the server. */
@@ -221,9 +236,10 @@ export class Session extends Emitter {
     stopStream(this.#stream);
     const { device: deviceId, resolution, sound } = this.#page.preferences;
     const [width, height] = resolution.split("x").map(Number);
-    const stream = await openCamera({ deviceId, width, height, sound });
+    const { sample } = this.#page;
+    const stream = sample ? await this.#openSample(sample) : await openCamera({ deviceId, width, height, sound });
     this.#stream = stream;
-    if (sound && stream.getAudioTracks().length === 0) this.emit("silent", undefined);
+    if (sound && !sample && stream.getAudioTracks().length === 0) this.emit("silent", undefined);
     const [track] = stream.getVideoTracks();
     track.addEventListener("ended", () => {
       if (track !== this.#stream?.getVideoTracks()[0]) return;
@@ -232,6 +248,16 @@ export class Session extends Emitter {
     });
     this.#camera.srcObject = stream;
     this.emit("camera", track);
+  }
+
+  /** @param {File} file */
+  async #openSample(file) {
+    try {
+      return await openSample(file);
+    } catch (error) {
+      this.#page.sample = null;
+      throw new CameraError("bad-file", error);
+    }
   }
 
   /** @param {unknown} error */

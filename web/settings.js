@@ -4,6 +4,7 @@ import { drawControls } from "./controls.js";
 import { byId, checkRadio, make, onRadio } from "./dom.js";
 import { drawEditors } from "./editors.js";
 import { changedValues, moved } from "./fields.js";
+import { History } from "./history.js";
 import { controlsOfPhoto } from "./photos.js";
 import { drawLayers, drawPresets, keepPreset, ownPresets, removePreset } from "./presets.js";
 import { tabValue } from "./storage.js";
@@ -13,6 +14,8 @@ import { errorWords, sentence } from "./words.js";
  * @import { Drawn } from "./controls.js"
  * @import { Field, Look, Value } from "./fields.js"
  * @import { EditorInfo, Page, Preset, Settings } from "./page.js"
+ *
+ * @typedef {Pick<Settings, "editor"|"controls"|"amount"|"layers">} Shown what undo and redo bring back.
  *
  * @typedef {object} Handlers
  * @property {(patch: Partial<Settings>) => void} onChange the user wants other settings.
@@ -39,6 +42,8 @@ export class SettingsPanel {
   /** @type {(wanted: Settings) => void} */
   #markPreset = () => {};
   #strength = NOTHING_DRAWN;
+  /** @type {History<Shown>|null} null until the server has told what there is. */
+  #history = null;
 
   /**
    * @param {Page} page
@@ -50,6 +55,8 @@ export class SettingsPanel {
     const editing = byId("editing", HTMLInputElement);
     editing.addEventListener("change", () => this.change({ bypass: !editing.checked }));
     byId("reset").addEventListener("click", () => this.change({ controls: {}, amount: 1, layers: {} }));
+    byId("undo").addEventListener("click", () => this.undo());
+    byId("redo").addEventListener("click", () => this.redo());
     onRadio(byId("who"), (faces) => this.change({ faces, lock: null }));
     onRadio(byId("lost"), (lost) => this.change({ lost }));
     this.#listenToPresetForm();
@@ -64,6 +71,16 @@ export class SettingsPanel {
     drawChoices(byId("who"), byId("who-label"), this.#field(FACES));
     drawChoices(byId("lost"), byId("lost-label"), this.#field(LOST));
     this.#use(this.#page.firstEditor);
+    this.#history ??= new History(this.#shown);
+    this.#showHistory();
+  }
+
+  undo() {
+    this.#restore(this.#history?.undo() ?? null);
+  }
+
+  redo() {
+    this.#restore(this.#history?.redo() ?? null);
   }
 
   /**
@@ -74,9 +91,27 @@ export class SettingsPanel {
   change(patch) {
     if (!this.#page.capabilities) return; // a key was pressed before the server has told what there is
     this.#page.want(patch);
+    this.#history?.record(this.#shown);
     this.complain("", "");
     this.show();
     this.#handlers.onChange(patch);
+  }
+
+  get #shown() {
+    const { editor, controls, amount, layers } = this.#page.wanted;
+    return { editor, controls, amount, layers };
+  }
+
+  /** @param {Shown|null} shown a look of before, or after. */
+  #restore(shown) {
+    if (!shown) return;
+    if (shown.editor !== this.#page.editor?.name) this.#use(this.#page.editorNamed(shown.editor));
+    this.change(shown);
+  }
+
+  #showHistory() {
+    byId("undo", HTMLButtonElement).disabled = !this.#history?.canUndo;
+    byId("redo", HTMLButtonElement).disabled = !this.#history?.canRedo;
   }
 
   /** Show what the server uses, which is not what was wanted when it refused something. */
@@ -92,9 +127,11 @@ export class SettingsPanel {
     const { controls, bypass, faces, lost, layers } = this.#page.wanted;
     this.#controls.show(controls);
     this.#strength.show(this.#page.wanted);
-    byId("strength").hidden = Object.keys(controls).length === 0;
+    const hasOwn = this.#page.controls.some(({ name }) => [STRENGTH, "strength"].includes(name));
+    byId("strength").hidden = hasOwn || Object.keys(controls).length === 0;
     this.#markPreset(this.#page.wanted);
     this.#showLayers();
+    this.#showHistory();
     this.#others.show(this.#page.wanted);
     byId("editing", HTMLInputElement).checked = !bypass;
     byId("panel").classList.toggle("bypassed", bypass);

@@ -43,6 +43,10 @@ export function stateWords(name, { reason = "", seconds = 0, host = "" } = {}) {
       text: "The camera chosen last time is not connected.",
       action: "Use the default camera",
     },
+    "bad-file": {
+      title: "This file cannot be shown",
+      text: "Choose a picture, or a clip that this browser can play.",
+    },
     busy: {
       title: "The camera is in use",
       text: "Another app or tab has it. Close that one, then try again.",

@@ -10,6 +10,9 @@ const SLOW_MS = 5_000;
 const TOAST_MS = 5_000;
 const COUNTDOWN_MS = 500;
 
+// States in which a picture or a clip helps.
+const WITHOUT_CAMERA = ["start", "denied", "no-camera", "no-match", "busy", "ended", "insecure", "bad-file"];
+
 /** @type {Record<string, string>} state -> how its status looks; "bad" for all others. */
 const TONES = { "": "good", start: "quiet", asking: "busy", connecting: "busy", loading: "busy", lost: "busy", silent: "busy" };
 
@@ -61,6 +64,7 @@ export class View {
     action.textContent = label;
     action.hidden = !label;
     byId("state-note").textContent = note;
+    byId("try").hidden = !WITHOUT_CAMERA.includes(name);
     byId("state").classList.toggle("waiting", busy || name === "lost");
     const wantsToken = name.includes("token");
     byId("token-form").hidden = !wantsToken;

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-COMMANDS = {"detect": "stream.mark.detect", "key": "stream.mark.identity"}
+COMMANDS = {"detect": "stream.mark.detect", "key": "stream.mark.identity", "sign": "stream.mark.manifests"}
 
 
 def main(argv: list[str]) -> int:

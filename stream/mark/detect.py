@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from models.face.landmarks import Landmarks
 from models.face.picture_decoder import OWN, check_kind
 from stream.frame import Frame
 from stream.mark.claims import Claim, ClaimError, claim_of_sei, verify
+from stream.mark.manifests import Manifest, ManifestError, read_manifest
 from stream.mark.reader import Found, Reader, Reading
 from stream.mark.square import LEAST_SCORE
 from stream.runtime import LANDMARKS, RuntimeSettings
@@ -39,10 +41,32 @@ DOWNLOAD_S = 30.0
 MOST_PIXELS = 8192 * 4320
 """Of a frame."""
 DEFAULT_SECONDS = 120.0
+NICENESS = 5
+MEMORY_BYTES = 8 << 30
+"""Of address space for a stranger's file; the engines reserve several gigabytes."""
+DAMAGED = "Parts of the video are damaged and were left out."
 MOST_CLAIMS = 16
 """Different statements of one stream that are told."""
 CONTAINERS = "mov,matroska,webm,avi,mpegts,mpeg,ogg,flv,asf,gif,apng,h264,hevc,ivf,obu,y4m,yuv4mpegpipe"
 """Formats of FFmpeg that are read. Others open further files and addresses (playlists), or read text as pictures."""
+
+
+MAGIC: dict[str, Callable[[bytes], bool]] = {
+    "image/jpeg": lambda start: start[:2] == b"\xff\xd8",
+    "image/png": lambda start: start[:8] == b"\x89PNG\r\n\x1a\n",
+    "image/webp": lambda start: start[:4] == b"RIFF" and start[8:12] == b"WEBP",
+    "image/tiff": lambda start: start[:4] in (b"II*\0", b"MM\0*"),
+    "video/quicktime": lambda start: start[4:12] == b"ftypqt  ",
+    "video/mp4": lambda start: start[4:8] == b"ftyp",
+    "video/x-msvideo": lambda start: start[:4] == b"RIFF" and start[8:12] == b"AVI ",
+}
+"""How files begin that can have a C2PA manifest, by their media types."""
+
+
+try:
+    import resource
+except ImportError:  # on Windows
+    resource = None  # type: ignore[assignment]
 
 
 class UnreadableError(Exception):
@@ -59,6 +83,7 @@ class Report:
         reading: of the mark in the pixels.
         claims: signed statements in the stream whose signature fits.
         refused: why other statements do not count, and how many of each.
+        manifest: of C2PA; None without one.
         notes: what a user should know, one sentence each.
     """
 
@@ -67,11 +92,13 @@ class Report:
     reading: Reading
     claims: list[Claim] = field(default_factory=list)
     refused: dict[str, int] = field(default_factory=dict)
+    manifest: Manifest | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
     def found(self) -> bool:
-        return bool(self.reading.found or self.claims)
+        said = self.manifest is not None and self.manifest.valid and self.manifest.ai
+        return bool(self.reading.found or self.claims or said)
 
     def json(self) -> dict[str, Any]:
         """The report as JSON-ready data."""
@@ -85,8 +112,11 @@ class Report:
             "pixels": [_as_json(found) for found in reading.found.values()],
             "claims": [_claim_json(claim) for claim in self.claims],
             "refused_claims": self.refused,
+            "manifest": None if self.manifest is None else asdict(self.manifest),
             "best_score": round(reading.best.score, 2),
             "notes": self.notes,
+            "found": self.found,
+            "words": self.words(),
         }
 
     def words(self) -> list[str]:
@@ -94,6 +124,7 @@ class Report:
         reading = self.reading
         lines = [_sentence(found, self.kind) for found in reading.found.values()]
         lines += [_claim_sentence(claim) for claim in self.claims]
+        lines += [] if self.manifest is None else [_manifest_sentence(self.manifest)]
         lines += [f"{count} statements in the stream do not count: {why}." for why, count in self.refused.items()]
         if not reading.with_face:
             lines.append("No face was found, so that there is nothing that could carry a mark in its pixels.")
@@ -142,18 +173,29 @@ def _examine(path: Path, name: str, seconds: float) -> Report:
         raise UnreadableError(f"{name}: {error.strerror or error}") from error
     if not start:
         raise UnreadableError(f"{name} is empty")
-    reader = make_reader()
+    reader, manifest, notes = make_reader(), *_manifest_of(path, name, start)
     if _is_picture(start):
         try:
             picture = pictures.read_file(path)
         except pictures.PictureError as error:
             raise UnreadableError(str(error).replace(str(path), name)) from error
-        return Report(name, "picture", reader.picture(picture))
-    report = Report(name, "video", Reading())
+        return Report(name, "picture", reader.picture(picture), manifest=manifest, notes=notes)
+    report = Report(name, "video", Reading(), manifest=manifest, notes=notes)
     report.reading = reader.video(_frames(path, name, seconds, report))
     if report.reading.frames == 0:
         raise UnreadableError(f"{name} has no picture that can be decoded")
     return report
+
+
+def _manifest_of(path: Path, name: str, start: bytes) -> tuple[Manifest | None, list[str]]:
+    """What a file's C2PA manifest says, and what is to be said of one that cannot be read."""
+    kind = next((kind for kind, has in MAGIC.items() if has(start)), None)
+    if kind is None:
+        return None, []
+    try:
+        return read_manifest(path, kind), []
+    except ManifestError as error:
+        return None, [f"C2PA: {str(error).replace(str(path), name)}."]
 
 
 def _is_picture(start: bytes) -> bool:
@@ -180,8 +222,8 @@ def _frames(path: Path, name: str, seconds: float, report: Report) -> Iterator[F
                 try:
                     decoded = packet.decode()
                 except av.error.InvalidDataError:
-                    if not notes:
-                        notes.append("Parts of the video are damaged and were left out.")
+                    if DAMAGED not in notes:
+                        notes.append(DAMAGED)
                     continue
                 for frame in decoded:
                     if frame.width * frame.height > MOST_PIXELS:
@@ -260,6 +302,18 @@ def _claim_json(claim: Claim) -> dict[str, Any]:
     }
 
 
+def _manifest_sentence(manifest: Manifest) -> str:
+    by = f" by {manifest.issuer}" if manifest.issuer else ""
+    if not manifest.valid:
+        return f"There is a C2PA manifest{by} that does not count: {', '.join(manifest.faults) or 'it is not valid'}."
+    edits = f": {', '.join(manifest.kinds)}" if manifest.kinds else ""
+    made = f"that a model made parts of it{edits}" if manifest.ai else "nothing of edits by a model"
+    return (
+        f"The file's C2PA manifest, signed{by} with {manifest.generator or 'a program without a name'}, says {made}. "
+        "Its signature and its hashes fit; whether its issuer can be trusted was not checked."
+    )
+
+
 def _claim_sentence(claim: Claim) -> str:
     when = datetime.fromtimestamp(claim.time, UTC).strftime("%Y-%m-%d %H:%M UTC")
     return (
@@ -287,6 +341,16 @@ def _sentence(found: Found, kind: str) -> str:
     )
 
 
+def _bound_process(cpu: int) -> None:
+    """Bound what this process may take, where the system can."""
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    if resource is not None:
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
 def main(argv: list[str]) -> int:
     """Run the command.
 
@@ -304,7 +368,11 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--seconds", type=float, default=DEFAULT_SECONDS, help="of a video that are looked at (default: %(default)g)"
     )
+    parser.add_argument("--stranger", action="store_true", help="bound memory, and let other programs go first")
+    parser.add_argument("--cpu", type=int, default=120, help="seconds of processor time for --stranger")
     options = parser.parse_args(argv)
+    if options.stranger:
+        _bound_process(options.cpu)
     try:
         report = examine(options.source, seconds=options.seconds)
     except (UnreadableError, PackError, EngineError) as error:

@@ -7,10 +7,13 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
+import cv2
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect
 
 from tests.e2e import browser as chromium
+from tests.e2e import fake_camera
 from tests.e2e.conftest import Clips, fresh_page
 from tests.e2e.driver import go_live, set_value
 from tests.e2e.service import Service
@@ -29,7 +32,7 @@ def test_the_page_says_why_nothing_is_edited(page: Page, service: Service) -> No
     expect(idle).to_have_text("Nothing is edited: no control is moved.")
     page.get_by_role("button", name="20 years older").click()
     expect(idle).to_be_empty()
-    page.locator("#picker summary").click()
+    page.locator("#picker > summary").click()
     page.locator(".editor", has_text="Child of two").click()
     expect(idle).to_contain_text("choose a photo")
     expect(page.locator('[data-name="genes"] .help').last).to_have_text("Choose a photo first.")
@@ -37,7 +40,7 @@ def test_the_page_says_why_nothing_is_edited(page: Page, service: Service) -> No
 
 def test_an_own_colour_acts_at_once(page: Page, service: Service) -> None:
     go_live(page, service.url)
-    page.locator("#picker summary").click()
+    page.locator("#picker > summary").click()
     page.locator(".editor", has_text="Hair colour").click()
     set_amount = page.locator('[data-name="amount"] input[type=range]')
     expect(set_amount).to_be_disabled()
@@ -146,7 +149,7 @@ def test_a_silent_server_is_noticed_before_it_counts_as_lost(browser: Browser, t
 def test_looks_combine(page: Page, service: Service) -> None:
     go_live(page, service.url)
     page.get_by_role("button", name="20 years older").click()
-    page.locator("#picker summary").click()
+    page.locator("#picker > summary").click()
     page.locator(".editor", has_text="Hair colour").click()
     page.get_by_role("button", name="Red", exact=True).click()
     together = page.locator("#layers-chips .chip")
@@ -167,3 +170,39 @@ def test_looks_combine(page: Page, service: Service) -> None:
     expect(page.locator('#controls .control[data-name="age"] .value')).to_have_value("+20")
     page.get_by_role("button", name="Take off Hair colour").click()
     expect(page.locator("#layers")).to_be_hidden()
+
+
+def test_a_look_can_be_undone(page: Page, service: Service) -> None:
+    go_live(page, service.url)
+    undo, redo = (page.get_by_role("button", name=name, exact=True) for name in ("Undo", "Redo"))
+    expect(undo).to_be_disabled()
+    page.get_by_role("button", name="Bald", exact=True).click()
+    bald = page.locator('#controls .control[data-name="bald"] .value')
+    expect(bald).to_have_value("1.00")
+    page.keyboard.press("Control+z")
+    expect(bald).to_have_value("0.00")
+    expect(undo).to_be_disabled()
+    page.keyboard.press("Control+Shift+z")
+    expect(bald).to_have_value("1.00")
+    expect(redo).to_be_disabled()
+
+
+def test_a_picture_does_in_place_of_a_camera(playwright: Playwright, service: Service, tmp_path: Path) -> None:
+    face = fake_camera.astronaut()
+    clip = fake_camera.write_clip(tmp_path / "clip.mjpeg", 640, 480, face, 1, counted=False)
+    with av.open(str(clip)) as film:
+        cv2.imwrite(str(tmp_path / "face.png"), next(film.decode(video=0)).to_ndarray(format="bgr24"))
+    (tmp_path / "text.png").write_text("no picture")
+    with chromium.launched(playwright, None) as browser, fresh_page(browser) as page:
+        page.goto(service.url)
+        page.locator("#try-file").set_input_files(tmp_path / "text.png")
+        expect(page.locator("body")).to_have_attribute("data-state", "bad-file")
+        expect(page.get_by_role("button", name="Try with a picture or clip")).to_be_visible()
+        page.locator("#try-file").set_input_files(tmp_path / "face.png")
+        expect(page.locator("body")).to_have_attribute("data-state", "live")
+        assert page.evaluate("document.getElementById('edited').videoWidth") == 640
+        expect(page.locator("#picture")).to_have_attribute("data-mirror", "false")
+        page.get_by_role("button", name="Bald", exact=True).click()
+        expect(page.locator("#stats-body")).to_contain_text("Age, hair loss, smile")
+        page.get_by_role("button", name="Stop").click()
+        expect(page.locator("body")).to_have_attribute("data-state", "start")

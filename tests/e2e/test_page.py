@@ -117,7 +117,7 @@ def test_a_typed_value_is_clamped(page: Page, service: Service) -> None:
 
 def test_other_editor(page: Page, service: Service) -> None:
     go_live(page, service.url)
-    page.locator("#picker summary").click()
+    page.locator("#picker > summary").click()
     page.locator(".editor", has_text="Hair colour").click()
     expect(page.locator('#controls .control[data-name="amount"]')).to_be_visible()
     page.get_by_role("button", name="Red").click()

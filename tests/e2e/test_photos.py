@@ -37,7 +37,7 @@ def test_a_hair_colour_from_a_photo(page: Page, service: Service, tmp_path: Path
     cv2.imwrite(str(tmp_path / "photo.png"), data.astronaut()[..., ::-1])  # type: ignore[no-untyped-call]
     (tmp_path / "text.png").write_text("no picture")
     go_live(page, service.url)
-    page.locator("#picker summary").click()
+    page.locator("#picker > summary").click()
     page.get_by_role("radio", name="Hair colour").click()
     expect(page.get_by_role("button", name="Lifespan")).to_be_hidden()
     colour = page.locator("#control-custom")
@@ -55,7 +55,7 @@ def test_a_second_parent_from_a_photo(page: Page, service: Service, tmp_path: Pa
     cv2.imwrite(str(tmp_path / "photo.png"), data.astronaut()[..., ::-1] // 2)  # type: ignore[no-untyped-call]
     cv2.imwrite(str(tmp_path / "nobody.png"), data.coffee())  # type: ignore[no-untyped-call]
     go_live(page, service.url)
-    page.locator("#picker summary").click()
+    page.locator("#picker > summary").click()
     page.get_by_role("radio", name="Child of two").click()
     row = page.locator(".control[data-name=photo]")
     choose(page, tmp_path / "nobody.png", "Second parent: Choose a photo…")

@@ -81,7 +81,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 def test_licence_click_progress_cancel_and_ready(page: Page, url: str, files: Server) -> None:
     page.goto(url)
-    page.locator("#picker summary").click()
+    page.locator("#picker > summary").click()
     expect(page.locator(".badge")).to_have_text("Needs weights")
     page.get_by_role("button", name="Get A network").click()
     dialog = page.get_by_role("dialog")
@@ -111,7 +111,7 @@ def test_licence_click_progress_cancel_and_ready(page: Page, url: str, files: Se
 def test_a_failure_is_told(page: Page, url: str, files: Server) -> None:
     files.body = b"something else" * 1000
     page.goto(url)
-    page.locator("#picker summary").click()
+    page.locator("#picker > summary").click()
     page.get_by_role("button", name="Get A network").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_role("checkbox").check()

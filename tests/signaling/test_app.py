@@ -86,6 +86,10 @@ async def test_an_allowed_page_of_another_origin_can_call_and_read(serve: Any) -
         preflight = await server.http.options("/whip", headers=asked)
         assert preflight.status_code == 200
         assert "POST" in preflight.headers["access-control-allow-methods"]
+        near = await server.http.options("/whip", headers={**asked, "access-control-request-private-network": "true"})
+        assert near.headers["access-control-allow-private-network"] == "true", "a public page may use a server at home"
+        odd = await server.http.options("/whip", headers={**asked, "access-control-request-method": "PATCH"})
+        assert odd.status_code == 400
         assert "content-type" in preflight.headers["access-control-allow-headers"].lower()
         peer = server.peer()
         answer = await peer.call(page)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -11,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from signaling.overlay import pack_points
 from stream.settings import Settings
 from tests.e2e import browser as chromium
 
@@ -637,6 +640,37 @@ def test_files_are_named_by_the_clock_on_the_wall(blank: Page) -> None:
     assert run(blank, "save", "return m.localTime(new Date(2026, 0, 2, 3, 4, 5))") == "2026-01-02 03-04-05"
 
 
+def test_an_overlay_is_drawn_where_the_server_says(blank: Page) -> None:
+    """Points survive the way through the message; a mirrored view mirrors them, and no words."""
+    corners = np.array([[64, 48], [64, 432], [320, 432], [320, 48]], np.float32)
+    face = {"id": 3, "edited": True, "mesh": "", "quad": pack_points(corners, (640, 480)), "outlines": []}
+    points, right, left, cleared = run(
+        blank,
+        "overlay",
+        f"""const face = {json.dumps(face)};"""
+        + """
+        const canvas = Object.assign(document.createElement("canvas"), { style: "width: 640px; height: 480px" });
+        document.body.append(canvas);
+        const overlay = new m.Overlay(canvas);
+        overlay.use(true);
+        const edgeOf = async (mirror) => {
+          overlay.draw({ faces: [face], stages: { track: 1.5 }, detected: false }, { mirror });
+          await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+          const row = canvas.getContext("2d").getImageData(0, canvas.height / 2, canvas.width, 1).data;
+          return Array.from({ length: canvas.width }, (_, x) => x).filter((x) => row[4 * x + 3] > 100);
+        };
+        const shown = [await edgeOf(false), await edgeOf(true)];
+        overlay.use(false);
+        const rest = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some(Boolean);
+        canvas.remove();
+        return [m.unpackPoints(face.quad), ...shown, !rest];""",
+    )
+    np.testing.assert_allclose(points, corners / (640, 480), atol=1e-4)
+    assert [min(right), max(right)] == pytest.approx([96, 480], abs=2)
+    assert [min(left), max(left)] == pytest.approx([480, 864], abs=2)
+    assert cleared
+
+
 def test_what_was_set_of_an_editor_stays_on_when_another_is_chosen(blank: Page) -> None:
     stacks = run(
         blank,
@@ -715,3 +749,47 @@ def test_stats_begin_with_a_line_for_people(
     blank: Page, fps: float, delay: float | None, server: dict[str, str], line: str
 ) -> None:
     assert run(blank, "stats", "return m.statsLine(a[0], a[1], a[2])", [fps, delay, server]) == line
+
+
+def test_undo_and_redo_go_by_steps(blank: Page) -> None:
+    """The moves of a drag are one step; a change after an undo forgets what was undone."""
+    seen = run(
+        blank,
+        "history",
+        """
+        const history = new m.History(0);
+        for (const [state, at] of [[1, 0], [2, 100], [3, 200], [4, 5000], [4, 9000]]) history.record(state, at);
+        const seen = [history.undo(), history.undo(), history.undo(), history.redo(), history.canRedo];
+        history.record(9, 20000);
+        return [...seen, history.redo(), history.undo(), history.canUndo];""",
+    )
+    assert seen == [3, 0, None, 3, True, None, 3, True]
+
+
+def test_editors_that_run_come_first_and_many_others_are_folded(blank: Page) -> None:
+    def editor(name: str, state: str) -> dict[str, Any]:
+        facts = {"description": f"what {name} does", "why": "", "licence": "MIT", "size_mb": 0}
+        return {"name": name, "title": name.upper(), "state": state, **facts}
+
+    drawn = run(
+        blank,
+        "editors",
+        """
+        const main = document.querySelector("main");
+        const names = () => [...main.querySelectorAll(".editor:not([hidden]) strong")].map((e) => e.textContent);
+        m.drawEditors(main, a.slice(0, 3), "a", () => {}, () => {});
+        const few = [names(), main.querySelector("details") !== null];
+        m.drawEditors(main, a, "b", () => {}, () => {});
+        const details = main.querySelector("details");
+        const search = main.querySelector("details input");
+        const all = names();
+        search.value = "what G";
+        search.dispatchEvent(new Event("input"));
+        const summary = details.querySelector("summary").textContent;
+        return { few, all, open: details.open, summary, found: names() };""",
+        [editor(name, "ready" if name in "bh" else "needs weights") for name in "abcdefgh"],
+    )
+    assert drawn["few"] == [["B", "A", "C"], False]
+    assert drawn["all"] == ["B", "H", "A", "C", "D", "E", "F", "G"]
+    assert (drawn["open"], drawn["summary"]) == (False, "6 published editors")
+    assert drawn["found"] == ["B", "H", "G"]

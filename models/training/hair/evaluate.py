@@ -6,7 +6,7 @@ Hair of one person, with its matte, is laid over a bald person of `val`: the pho
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ from models.embedded import EMBEDDED
 from models.embedded import editor as embedded_editor
 from models.embedded.attributes import read_tables
 from models.embedded.editor import EmbeddedControls
+from models.embedded.hair import Hair, HairControls
 from models.embedded.removal import CHANNELS, draw_without_hair
 from models.embedded.scalp import ScalpModel, head_map, outline_features, skin_tone
 from models.face.canvas import covered
@@ -100,6 +101,7 @@ def main(argv: list[str]) -> int:
     for name, pictures in drawn.items():
         errors, details = zip(*(compare(a, b) for a, b in zip(pictures, composites, strict=True)), strict=True)
         print(f"| {name} | {np.mean(errors):.2f} | {np.mean(details):.2f} |")
+    print_dye(faces, composites)
     if options.sheet:
         shown = range(0, len(composites), max(1, len(composites) // 24))
         strips = [
@@ -158,6 +160,41 @@ def write_bald_panel(faces: FaceSet, remove: Remove, sheets: Path, key: Path, se
                 picture = remove(Composite(int(row), picture, picture, faces.mask("hair", int(row))))
             cells.append((Cell(kind, int(row), float(labels["age"][row])), picture))
     write_panel(cells, sheets, key, seed)
+
+
+def print_dye(faces: FaceSet, composites: Sequence[Composite]) -> None:
+    """How well the dye keeps to the hair, by the true alpha.
+
+    Beside: mean change of pixels without hair near it, over that of pixels of hair alone. Reached: share of these that
+    change by half of their median or more. Soft: mean absolute difference between the share of the change that a mixed
+    pixel takes and its alpha.
+    """
+    editor, segmenter = Hair(), Segmenter(_engine(EMBEDDED / "segmenter.onnx"))
+    controls = HairControls(colour="blond", amount=1)
+    found = []
+    for each in composites:
+        image = np.asarray(cv2.copyMakeBorder(each.picture, PAD, PAD, PAD, PAD, cv2.BORDER_REPLICATE), np.uint8)
+        points5, mesh = (part[each.row] + np.float32(PAD) for part in (faces.points5, faces.mesh))
+        crop = Crop(image, points5, mesh, segmenter.read(image))
+        latent = editor.encode(crop, controls)
+        edit = editor.render(crop, latent, editor.steer(latent, controls), controls)
+        change = np.abs(apply_edit(edit, image).astype(np.float32) - image).mean(2)[PAD:-PAD, PAD:-PAD]
+        alpha = each.alpha
+        near = cv2.dilate((alpha > 0.5).astype(np.uint8), np.ones((41, 41), np.uint8)) > 0
+        inside, beside, mixed = alpha > 0.95, (alpha < 0.02) & near, (alpha > 0.1) & (alpha < 0.9)
+        if min(inside.sum(), beside.sum(), mixed.sum()) < 50:
+            continue
+        usual = float(np.median(change[inside]))
+        taken = np.clip(change / max(usual, 1.0), 0, 1)
+        found.append(
+            (
+                change[beside].mean() / max(float(change[inside].mean()), 1e-3),
+                (change[inside] > 0.5 * usual).mean(),
+                np.abs(taken - alpha)[mixed].mean(),
+            )
+        )
+    beside_hair, reached, soft = np.mean(found, axis=0)
+    print(f"dye (blond): beside the hair {beside_hair:.3f}, hair reached {reached:.2f}, error in soft hair {soft:.2f}")
 
 
 def compare(picture: Image, composite: Composite) -> tuple[float, float]:

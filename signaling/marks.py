@@ -1,0 +1,105 @@
+"""Whether a file that a client sends is marked as edited: the detector in a process of its own. Nothing is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Depends, HTTPException, Request
+
+from signaling.access import RateLimit, client_name
+from signaling.bodies import read_body
+from signaling.photos import RETRY_AFTER_S, in_time
+from signaling.whip import require_token
+
+MAX_BYTES = 64 << 20
+FILES_PER_SECOND, FILE_BURST = 0.1, 4.0
+AT_ONCE = 1
+"""Files that are read at the same time: it takes the processor from live streams."""
+VIDEO_S = 20
+"""Seconds of a video that are looked at."""
+CPU_S = 120
+"""Processor time of the child."""
+WALL_S = 180.0
+UNREADABLE = 2
+"""Exit status of the detector, as in `stream.mark.detect`."""
+ROOT = Path(__file__).resolve().parents[1]
+
+FILE = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            kind: {"schema": {"type": "string", "format": "binary"}}
+            for kind in ("image/*", "video/*", "application/octet-stream")
+        },
+    }
+}
+
+
+def router() -> APIRouter:
+    """The route of the detector."""
+    routes = APIRouter(tags=["marks"], dependencies=[Depends(require_token)])
+    rate = RateLimit(FILES_PER_SECOND, FILE_BURST)
+    turns = asyncio.Semaphore(AT_ONCE)
+
+    @routes.post("/marks", openapi_extra=FILE)
+    async def marks(request: Request) -> dict[str, Any]:
+        """What marks a picture or video carries, in words and as data (docs/mark.md)."""
+        wait = rate.take(client_name(request.client))
+        if wait:
+            raise HTTPException(429, "too many files", {"Retry-After": str(math.ceil(wait))})
+        async with in_time(turns):
+            data = await read_body(request, MAX_BYTES, "a file")
+            with tempfile.TemporaryDirectory(prefix="latentcam-") as folder:
+                path = Path(folder) / "file"
+                await asyncio.get_running_loop().run_in_executor(None, path.write_bytes, data)
+                del data
+                return await examine(path)
+
+    return routes
+
+
+async def examine(path: Path) -> dict[str, Any]:
+    """Run the detector on a stranger's file, in a process with bounds on time and memory.
+
+    Raises:
+        HTTPException: 422 if it cannot be read, 503 if that takes too long.
+    """
+    command = ("-m", "stream.mark", "detect", str(path), "--report", "--stranger", f"--seconds={VIDEO_S}")
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *command,
+        f"--cpu={CPU_S}",
+        cwd=ROOT,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(WALL_S):
+            out, errors = await child.communicate()
+    except TimeoutError as error:
+        raise HTTPException(
+            503, "this file takes too long to read: choose a shorter one", {"Retry-After": str(RETRY_AFTER_S)}
+        ) from error
+    finally:
+        if child.returncode is None:
+            with suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()
+    try:
+        found: dict[str, Any] = json.loads(out)
+    except ValueError:
+        words = errors.decode(errors="replace").removeprefix("error: ").replace(str(path), "this file").strip()
+        readable = child.returncode != UNREADABLE or not words
+        raise HTTPException(
+            422, "this file takes too much time or memory to read" if readable else words.splitlines()[-1][:300]
+        ) from None
+    found["source"] = ""
+    return found
