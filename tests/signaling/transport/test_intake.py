@@ -40,7 +40,7 @@ async def connected(server: Any) -> Any:
 
 def intake(server: Any) -> Any:
     (session,) = server.app.state.sessions._sessions.values()
-    return session._peer._tuned.intake
+    return session.peer._tuned.intake
 
 
 async def answers(peer: Any, id: int) -> None:
@@ -175,8 +175,8 @@ async def test_streams_and_channels_are_bounded(serve: Any) -> None:
             await sctp._send(100 + i, DCEP, dcep_open(b"other"))
         await answers(peer, 1)
         (session,) = server.app.state.sessions._sessions.values()
-        assert len(session._peer.connection.sctp._inbound_streams) < 200
-        assert len(session._peer.connection.sctp._data_channels) <= MOST_CHANNELS
+        assert len(session.peer.connection.sctp._inbound_streams) < 200
+        assert len(session.peer.connection.sctp._data_channels) <= MOST_CHANNELS
 
 
 def test_the_wire_format_of_the_tests_is_aiortcs() -> None:
