@@ -11,6 +11,8 @@ import av
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
+from signaling.stats import Durations
+
 JITTER_BUFFER_S = 0.08  # aiortc holds sound back for four packets of 20 ms
 MAX_DELAY_S = 0.5
 MAX_FRAMES = 64  # more than MAX_DELAY_S of 20 ms frames
@@ -22,12 +24,23 @@ class DelayedAudio(MediaStreamTrack):  # type: ignore[misc]
     Args:
         source: the peer's audio track.
         video_delay: how late the picture is at the moment, in seconds.
+        captured_at: when the peer captured a frame, in seconds of its clock; None where that is not known.
+
+    Attributes:
+        delays: "capture" from the peer's microphone to here, by two clocks.
     """
 
     kind = "audio"
 
-    def __init__(self, source: MediaStreamTrack, video_delay: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        source: MediaStreamTrack,
+        video_delay: Callable[[], float],
+        captured_at: Callable[[av.AudioFrame], float | None] = lambda _: None,
+    ) -> None:
         super().__init__()
+        self.delays = Durations()
+        self._captured_at = captured_at
         self._source = source
         self._video_delay = video_delay
         self._frames: deque[tuple[float, av.AudioFrame]] = deque(maxlen=MAX_FRAMES)
@@ -47,6 +60,8 @@ class DelayedAudio(MediaStreamTrack):  # type: ignore[misc]
             while True:
                 frame = await self._source.recv()
                 now = time.monotonic()
+                if (captured := self._captured_at(frame)) is not None:
+                    self.delays.add("capture", (now - captured) * 1000)
                 for track in (self, *self._listeners):
                     track.put(now, frame)
         except MediaStreamError:

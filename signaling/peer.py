@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
+import av
 from aiortc import MediaStreamTrack, RTCPeerConnection
 from aiortc.exceptions import InvalidAccessError, OperationError
 
@@ -125,6 +126,11 @@ class Peer:
         self._candidates += len(fragment.candidates)
         if self._candidates > offers.LIMITS.candidates:
             raise offers.BadOffer(f"more than {offers.LIMITS.candidates} candidates")
+
+    def captured_at(self, frame: av.VideoFrame | av.AudioFrame) -> float | None:
+        """When the peer captured a frame, in seconds of its own clock; None where it has not said so."""
+        clock = self._tuned.clocks.get("video" if isinstance(frame, av.VideoFrame) else "audio")
+        return clock.captured_at(frame) if clock is not None else None
 
     @property
     def left_out(self) -> int:

@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from engines.base import DeviceLost
 from signaling import control
-from signaling.audio import DelayedAudio
+from signaling.audio import JITTER_BUFFER_S, DelayedAudio
 from signaling.channel import ControlChannel
 from signaling.logs import limited
 from signaling.overlay import overlay_message
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 logger = limited(__name__)
 
 TICK_S = 0.1
+LARGEST_SKEW_MS = 2000.0  # between sound and picture; more is a peer whose reports make no sense
 CLAIM_EVERY_S = 2.0  # between two claims on the data channel
 SHUTDOWN_S = 0.9  # most time given to closing all of them when the server stops
 
@@ -97,7 +98,11 @@ class Session:
         """
         look = await run_in_threadpool(self._runtime.look, Settings(), patch)
         self._video = VideoFilter(
-            self._runtime.video_pipeline(), look, self._settings.max_frame_pixels, self._runtime.identity
+            self._runtime.video_pipeline(),
+            look,
+            self._settings.max_frame_pixels,
+            self._runtime.identity,
+            self.peer.captured_at,
         )
         return await self.peer.answer(offer, self._video.output, lambda: self._audio)
 
@@ -202,9 +207,19 @@ class Session:
         )
 
     def _video_delay(self) -> float:
-        """Seconds that the picture spends here."""
-        delay = self._video.output.delays.of("server") if self._video is not None else None
-        return delay.p50 / 1000 if delay is not None else 0.0
+        """Seconds by which the picture leaves later than sound that would not wait at all.
+
+        By the peer's own clock where its sender reports tell when both were captured; otherwise by the time that the
+        picture spends here.
+        """
+        if self._video is None:
+            return 0.0
+        delays = self._video.output.delays
+        picture, sound = delays.of("capture"), self._audio.delays.of("capture") if self._audio is not None else None
+        if picture is not None and sound is not None and abs(picture.p50 - sound.p50) < LARGEST_SKEW_MS:
+            return (picture.p50 - sound.p50) / 1000 + JITTER_BUFFER_S
+        server = delays.of("server")
+        return server.p50 / 1000 if server is not None else 0.0
 
     def _state_changed(self) -> None:
         if self.peer.connection.connectionState in ("failed", "closed"):
@@ -214,7 +229,7 @@ class Session:
         if track.kind == "video":
             self._camera = track
         else:
-            self._audio = DelayedAudio(track, self._video_delay)
+            self._audio = DelayedAudio(track, self._video_delay, self.peer.captured_at)
 
     def _channel_opened(self, channel: RTCDataChannel) -> None:
         if channel.label != control.LABEL or self._video is None or self._channel is not None:

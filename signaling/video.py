@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from stream.video_pipeline import VideoPipeline
 
 
+CapturedAt = Callable[[av.VideoFrame], float | None]
+
+
 class FrameTooLarge(Exception):
     """The peer sends larger frames than the server takes."""
 
@@ -34,19 +38,25 @@ class EditedTrack(MediaStreamTrack):  # type: ignore[misc]
 
     Attributes:
         wanted: whether a frame was ever asked for: a peer that only sends never does.
+        delays: "server" from decoder to encoder, "capture" from the peer's camera to the encoder, by two clocks.
+
+    Args:
+        captured_at: when the peer captured a frame, in seconds of its clock; None where that is not known.
+        delays: to add to; its own when None.
     """
 
     kind = "video"
 
-    def __init__(self) -> None:
+    def __init__(self, captured_at: CapturedAt | None = None, delays: Durations | None = None) -> None:
         super().__init__()
+        self._captured_at = captured_at
         self._newest: av.VideoFrame | None = None
         self._since = 0.0
         self._waiting = asyncio.Event()
         self.wanted = False
         self.dropped = 0
         self.sent = Rate()
-        self.delays = Durations()
+        self.delays = delays or Durations()
 
     def offer(self, frame: av.VideoFrame, since: float) -> None:
         """Put the next frame; replaces one that the encoder did not take in time.
@@ -74,6 +84,9 @@ class EditedTrack(MediaStreamTrack):  # type: ignore[misc]
             raise MediaStreamError
         self.sent.count()
         self.delays.add("server", (time.perf_counter() - self._since) * 1000)
+        captured = self._captured_at(frame) if self._captured_at is not None else None
+        if captured is not None:
+            self.delays.add("capture", (time.monotonic() - captured) * 1000)
         return frame
 
     def stop(self) -> None:
@@ -90,16 +103,25 @@ class VideoFilter:
         look: what the stream starts with; replace the attribute to change it from the next frame on.
         max_pixels: larger frames end the stream.
         identity: signs what is said of edited frames; None says nothing.
+        captured_at: as for `EditedTrack`.
 
     Attributes:
         claim: what the newest frame says of itself, signed (`stream.mark.claims`); empty when it is not edited.
     """
 
-    def __init__(self, pipeline: VideoPipeline, look: Look, max_pixels: int, identity: Identity | None = None) -> None:
+    def __init__(
+        self,
+        pipeline: VideoPipeline,
+        look: Look,
+        max_pixels: int,
+        identity: Identity | None = None,
+        captured_at: CapturedAt | None = None,
+    ) -> None:
         self.look = look
+        self._captured_at = captured_at
         self._claimant = None if identity is None else Claimant(identity)
         self.claim = b""
-        self.output = EditedTrack()
+        self.output = EditedTrack(captured_at)
         self.received = Rate()
         self.stages = Durations()
         self.layers = Durations()
@@ -156,7 +178,7 @@ class VideoFilter:
         All encoders get the same frame object, and each sets its picture type: at worst a key frame is late, and asked
         for again.
         """
-        track = EditedTrack()
+        track = EditedTrack(self._captured_at, self.output.delays)
         self._watchers.add(track)
         track.on("ended", lambda: self._watchers.discard(track))
         return track

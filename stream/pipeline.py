@@ -79,8 +79,8 @@ class Pipeline:
             self._faces.clear()
             self._mark.forget()
             return Output(frame.image, (), frozenset(), (), trace)
-        if not look.active and settings.faces != "locked":
-            self._faces.clear()  # nobody asks where the faces are: no network runs
+        if self._background is not None and not look.active and settings.faces != "locked":
+            self._faces.clear()  # live, and nobody asks where the faces are: no network runs
             return Output(frame.image, (), frozenset(), (), trace)
         with session(self._owner):
             with trace.timed("track"):

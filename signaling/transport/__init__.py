@@ -17,6 +17,7 @@ from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 from signaling.logs import limited
 from signaling.settings import ServerSettings
 from signaling.transport.bitrate import bitrates
+from signaling.transport.clock import CaptureClock, audio_clock, video_clock
 from signaling.transport.codecs import choose_codecs, no_common_codec, sent_format, understandable
 from signaling.transport.decoders import DecoderStop, bound_decoder
 from signaling.transport.encoders import LiveH264Encoder, LiveVp8Encoder, use_encoder
@@ -41,12 +42,14 @@ class Tuned:
         incoming: the buffers of the videos that come in.
         intake: counts what is refused.
         sources: the streams that come in for each video.
+        clocks: when "video" and "audio" were captured.
     """
 
     decoders: list[DecoderStop] = field(default_factory=list)
     incoming: list[FrameBuffer] = field(default_factory=list)
     intake: Intake = field(default_factory=Intake)
     sources: list[Sources] = field(default_factory=list)
+    clocks: dict[str, CaptureClock] = field(default_factory=dict)
 
 
 def supported(installed: str) -> bool:
@@ -97,8 +100,12 @@ def tune(connection: RTCPeerConnection, settings: ServerSettings, offer: str, in
             buffer = _tune_video(transceiver, settings, offer)
             name_layers(offer, transceiver)
             receiver, repairs = transceiver.receiver, repairs_of(offer)
-            tuned.sources.append(take_one_source(receiver, transceiver._codecs, buffer, repairs))
+            sources = take_one_source(receiver, transceiver._codecs, buffer, repairs)
+            tuned.sources.append(sources)
+            tuned.clocks["video"] = video_clock(receiver, sources)
             tuned.incoming.append(buffer)
+        elif transceiver.kind == "audio":
+            tuned.clocks["audio"] = audio_clock(transceiver.receiver)
     for transport in {transceiver.receiver.transport for transceiver in connection.getTransceivers()}:
         tuned.intake.guard_media(transport)
     if connection.sctp is not None:

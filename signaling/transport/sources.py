@@ -343,6 +343,10 @@ class Timeline:
         self._anew = False
         return self._mapped
 
+    def raw(self, mapped: int) -> int | None:
+        """The RTP timestamp of a time that `map` gave lately; None before the first one."""
+        return None if self._last is None else (self._last + mapped - self._mapped) % (1 << 32)
+
 
 def take_one_source(
     receiver: RTCRtpReceiver, codecs: list[RTCRtpCodecParameters], buffer: FrameBuffer, repairs: Repairs

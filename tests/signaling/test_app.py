@@ -142,8 +142,9 @@ async def test_the_runtime_is_loaded_beside_the_event_loop_and_freed(monkeypatch
         def close(self) -> None:
             seen.append("closed")
 
-    def load(settings: Any, identity: Any = None) -> Loaded:
+    def load(settings: Any, identity: Any) -> Loaded:
         seen.append(settings)
+        assert identity.operator
         return Loaded()
 
     monkeypatch.setattr(runtime_module.Runtime, "load", load)

@@ -6,7 +6,9 @@ import asyncio
 import time
 from typing import Any
 
+import av
 import pytest
+from aiortc import MediaStreamTrack
 from aiortc.mediastreams import AudioStreamTrack, MediaStreamError
 
 from signaling.audio import MAX_FRAMES, DelayedAudio, hold_back
@@ -62,3 +64,23 @@ async def test_nobody_listening_keeps_no_queue() -> None:
     audio = DelayedAudio(Fast(), lambda: 0.0)
     await audio.run()
     assert len(audio._frames) <= MAX_FRAMES
+
+
+@pytest.mark.anyio
+async def test_sound_is_dated_by_the_peers_clock() -> None:
+    class Source(MediaStreamTrack):  # type: ignore[misc]
+        kind = "audio"
+        left = 3
+
+        async def recv(self) -> av.AudioFrame:
+            self.left -= 1
+            if self.left < 0:
+                raise MediaStreamError
+            return av.AudioFrame(format="s16", layout="mono", samples=960)
+
+    before = time.monotonic()
+    track = DelayedAudio(Source(), lambda: 0.0, lambda _: before - 0.25)
+    await track.run()
+    delay = track.delays.of("capture")
+    assert delay is not None
+    assert 250 <= delay.p50 <= 1000 * (time.monotonic() - before) + 250

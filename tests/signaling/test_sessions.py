@@ -371,3 +371,16 @@ async def test_frames_survive_a_lossy_way(serve: Any, codec: str) -> None:
         await peer.until(lambda: len(peer.frames) > seen + 40)
         for frame in peer.frames[-20:]:
             assert abs(brightness(frame) - 60) < 8
+
+
+async def test_sound_waits_for_the_picture_by_the_peers_clock(serve: Any) -> None:
+    async with serve() as server:
+        peer = server.peer(audio=True)
+        await peer.call()
+        (session,) = server.app.state.sessions._sessions.values()
+        await peer.until(lambda: len(peer.frames) > 5)
+        picture, sound = session._video.output.delays, session._audio.delays
+        await peer.until(lambda: picture.of("capture") and sound.of("capture"))  # its sender reports have come
+        skew = (picture.of("capture").p50 - sound.of("capture").p50) / 1000
+        assert abs(skew) < 1
+        assert abs(session._video_delay() - skew - 0.08) < 0.2

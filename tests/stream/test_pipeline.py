@@ -30,15 +30,21 @@ def test_no_control_moved_gives_the_very_input(make_pipeline: Make, world: World
     assert output.image is shown.image
     assert not output.edited
     assert not output.regions
-    assert not output.faces  # no network ran
-    assert not output.trace.ms
-
-
-def test_faces_are_found_without_an_edit_where_one_is_to_be_picked(make_pipeline: Make, world: World) -> None:
-    settings = Settings(editor="tint", controls={"amount": 0.0}, faces="locked")
-    output, shown = run(make_pipeline(world), world, settings)
-    assert output.image is shown.image
     assert len(output.faces) == 1
+
+
+@pytest.mark.parametrize(("faces", "found"), [("all", 0), ("largest", 0), ("locked", 1)])
+def test_a_live_stream_without_an_edit_runs_no_network_unless_a_face_is_to_be_picked(
+    world: World, faces: Any, found: int
+) -> None:
+    pipeline = Pipeline(Tracker(world.detect, world.landmarks), live=True)
+    try:
+        output, shown = run(pipeline, world, Settings(editor="tint", controls={"amount": 0.0}, faces=faces))
+    finally:
+        pipeline.close()
+    assert output.image is shown.image
+    assert len(output.faces) == found
+    assert ("track" in output.trace.ms) is bool(found)
 
 
 def test_an_edit_changes_the_face_and_nothing_else(make_pipeline: Make, world: World, tint: Settings) -> None:
