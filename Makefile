@@ -10,7 +10,10 @@ NODE_DIR := .work/node
 TYPESCRIPT := 5.9.3
 TSC := $(NODE_DIR)/typescript-$(TYPESCRIPT)/node_modules/typescript/bin/tsc
 
-.PHONY: run test check types-web bench engines browser clean
+# Percent of the lines and branches outside of trainings that the tests have to run.
+COVERED := 70
+
+.PHONY: run test coverage check types-web bench engines browser clean
 
 run: $(VENV)/.run
 	$(BIN)/python server.py $(ARGS)
@@ -33,6 +36,11 @@ types-web:
 
 test: check browser
 	$(BIN)/python -m pytest $(ARGS)
+
+# Counting lines and branches makes the tests a third slower, so it has a command of its own, for continuous integration.
+coverage: check browser
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage report --fail-under=$(COVERED)
 
 bench: $(VENV)/.test browser
 	$(BIN)/python -m tests.e2e.bench $(ARGS)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import math
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 from weakref import WeakValueDictionary
 
@@ -116,6 +118,12 @@ def router() -> APIRouter:
 
         return {"controls": await job(request, work)}
 
+    @routes.post("/looks", openapi_extra=PHOTO)
+    async def looks(request: Request) -> dict[str, Any]:
+        """The presets of the editors that ship, each drawn on the largest face, side by side in one JPEG."""
+        runtime: Runtime = request.app.state.runtime
+        return dict(await job(request, lambda photo: _looks(runtime, photo)))
+
     @routes.post("/strip", response_class=Response, openapi_extra=PHOTO)
     async def lifespan(request: Request, settings: FirstSettings = None, control: ControlName = "") -> Response:
         """The largest face at several values of one control, in one JPEG; `settings` names the editor."""
@@ -134,3 +142,11 @@ def router() -> APIRouter:
         return Response(await job(request, work), media_type="image/jpeg", headers=headers)
 
     return routes
+
+
+def _looks(runtime: Runtime, photo: Image) -> dict[str, Any]:
+    from stream import strip, thumbnails  # noqa: PLC0415  heavy
+
+    drawn, picture = thumbnails.draw_thumbnails(runtime, photo)
+    image = base64.b64encode(strip.jpeg(picture)).decode()
+    return {"looks": [asdict(look) for look in drawn], "image": f"data:image/jpeg;base64,{image}"}

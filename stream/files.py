@@ -164,7 +164,10 @@ def sign_outputs(source: Path, target: Path, look: Look, identity: Identity) -> 
         Why files were left without one, one sentence each.
     """
     notes = []
-    signer = manifests.signer_of(identity, key_path().with_suffix(".chain.pem"))
+    try:
+        signer = manifests.signer_of(identity, key_path().with_suffix(".chain.pem"))
+    except manifests.ManifestError as error:
+        return [f"no C2PA manifest was written: {error}"]
     pairs = [(source, target)]
     if source.is_dir():
         pairs = [(source / path.name, path) for path in sorted(target.iterdir()) if (source / path.name).is_file()]

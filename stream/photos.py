@@ -72,7 +72,9 @@ def still(picture: Image, pipeline: Pipeline, look: Look) -> Output:
         pipeline: that has seen nothing yet.
         look: what to show; its smoothing does not count.
     """
-    unsmoothed = Look(look.settings.model_copy(update={"smoothing": 0.0}), look.layers)
+    # Without an edit, a pipeline looks for faces only where one is to be chosen; a photo's are wanted in any case.
+    update = {"smoothing": 0.0} if look.active else {"smoothing": 0.0, "faces": "locked"}
+    unsmoothed = Look(look.settings.model_copy(update=update), look.layers)
     for again in range(PASSES):
         output = pipeline.process(Frame(picture, again / 30, alone=again == PASSES - 1), unsmoothed)
     return output

@@ -84,7 +84,7 @@ def lifespan(runtime: Runtime, photo: Image, patch: Mapping[str, Any], control: 
     control = control or lifespan_control(model)
     values = list(spread(model, control))
     steps = [runtime.look(settings, {"controls": {**settings.controls, control: value}}) for value in values]
-    head = _head(photo, face_of(runtime, photo))
+    head = head_of(photo, face_of(runtime, photo))
     return strip(head, [f"{value:g}" for value in values], steps, runtime.pipeline)
 
 
@@ -121,7 +121,7 @@ def jpeg(picture: Image) -> bytes:
     return data.tobytes()
 
 
-def _head(photo: Image, face: Face) -> Image:
+def head_of(photo: Image, face: Face) -> Image:
     """The part of a photo around a face, upright."""
     height, width = photo.shape[:2]
     x0, y0, x1, y1 = (float(value) for value in face.box)

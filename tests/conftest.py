@@ -13,8 +13,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_configure() -> None:
-    """Tests see no weights that their user has fetched: the folder is read when the catalog is imported, after this."""
-    os.environ["LATENTCAM_WEIGHTS"] = tempfile.mkdtemp(prefix="latentcam-weights-")
+    """Tests see no weights and no key of their user: the folder is read when the catalog is imported, after this."""
+    folder = os.environ["LATENTCAM_WEIGHTS"] = tempfile.mkdtemp(prefix="latentcam-weights-")
+    os.environ["LATENTCAM_KEY"] = str(Path(folder) / "mark-key.pem")
 
 
 def pytest_unconfigure() -> None:

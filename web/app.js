@@ -7,6 +7,7 @@
 import { onCameraAllowed } from "./camera.js";
 import { Devices } from "./devices.js";
 import { byId } from "./dom.js";
+import { Looks } from "./looks.js";
 import { setUpMarks } from "./marks.js";
 import { Page } from "./page.js";
 import { showStrip } from "./photos.js";
@@ -29,6 +30,7 @@ const output = query.get("view") === "output";
 
 const page = new Page();
 const view = new View(page);
+const looks = new Looks({ isOn: (look) => settings.shows(look), onPick: (look) => settings.toggle(look) });
 const wakeLock = new WakeLock();
 const toast = (/** @type {string} */ text) => view.toast(text);
 const picture = new Picture(page, { toast, onFace: (id) => settings.change({ faces: "locked", lock: id }) });
@@ -39,6 +41,7 @@ const weights = setUpWeights(byId("weights", HTMLDialogElement), {
 });
 const settings = new SettingsPanel(page, {
   onChange: (patch) => session.steer(patch),
+  onShow: () => looks.mark(),
   onFetch: (editor) => weights.open(editor),
   toast,
 });
@@ -85,6 +88,7 @@ function listenToSession() {
     view.goLive();
     picture.goLive();
     wakeLock.hold();
+    if (!output) looks.draw(picture.camera);
   });
   session.on("ended", () => {
     view.end();
@@ -100,6 +104,7 @@ function listenToSession() {
   });
   session.on("overlay", (overlay) => picture.showOverlay(overlay));
   session.on("camera", (track) => {
+    looks.forget();
     devices.showCameras(track);
     picture.showMirror();
   });

@@ -45,6 +45,18 @@ export async function controlsOfPhoto(editor, file, token) {
 }
 
 /**
+ * The looks that ship, drawn on the face that a video shows.
+ *
+ * @param {HTMLVideoElement} camera
+ * @param {string|null} token
+ * @returns {Promise<{looks: {editor: string, title: string, controls: Look}[], image: string}>} image: all of them side by
+ *   side, as an address.
+ */
+export async function looksOfFace(camera, token) {
+  return (await sendPhoto("looks", {}, await asJpeg(camera), token)).json();
+}
+
+/**
  * One face at all ages, in a dialog, to save.
  *
  * @param {HTMLDialogElement} dialog emptied and filled.

@@ -6,7 +6,7 @@ import { drawEditors } from "./editors.js";
 import { changedValues, moved } from "./fields.js";
 import { History } from "./history.js";
 import { controlsOfPhoto } from "./photos.js";
-import { drawLayers, drawPresets, keepPreset, ownPresets, removePreset } from "./presets.js";
+import { drawLayers, drawPresets, keepPreset, ownPresets, removePreset, sameLook } from "./presets.js";
 import { tabValue } from "./storage.js";
 import { errorWords, sentence } from "./words.js";
 
@@ -19,6 +19,7 @@ import { errorWords, sentence } from "./words.js";
  *
  * @typedef {object} Handlers
  * @property {(patch: Partial<Settings>) => void} onChange the user wants other settings.
+ * @property {() => void} onShow what is shown has changed.
  * @property {(editor: string) => void} onFetch the user asks for an editor that needs weights.
  * @property {(text: string) => void} toast
  */
@@ -132,6 +133,7 @@ export class SettingsPanel {
     this.#markPreset(this.#page.wanted);
     this.#showLayers();
     this.#showHistory();
+    this.#handlers.onShow();
     this.#others.show(this.#page.wanted);
     byId("editing", HTMLInputElement).checked = !bypass;
     byId("panel").classList.toggle("bypassed", bypass);
@@ -169,6 +171,29 @@ export class SettingsPanel {
     byId("editor-title").textContent = editor?.title ?? "No editor is ready";
     byId("editor-summary").textContent = editor?.description ?? "";
     drawEditors(byId("editors"), capabilities?.editors ?? [], editor?.name, (name) => this.#pick(name), this.#handlers.onFetch);
+  }
+
+  /**
+   * Whether a look is what its editor shows now; the face as it is, when nothing is on.
+   *
+   * @param {{editor: string, controls: Look}} look
+   */
+  shows({ editor, controls }) {
+    const { stack } = this.#page;
+    return editor === "" ? Object.keys(stack).length === 0 : editor in stack && sameLook(stack[editor].controls, controls);
+  }
+
+  /**
+   * Put a look on its editor, or take it off.
+   *
+   * @param {{editor: string, controls: Look}} look
+   */
+  toggle(look) {
+    const { editor, controls } = look;
+    if (editor === "") return this.change({ controls: {}, amount: 1, layers: {} });
+    const off = this.shows(look);
+    if (editor !== this.#page.wanted.editor) this.#pick(editor);
+    this.change({ controls: off ? {} : changedValues(this.#page.controls, controls), amount: 1 });
   }
 
   /** @param {string} name of the editor to choose; what was set of the last one stays on. */

@@ -11,17 +11,35 @@ BY_CONTROL: Mapping[str, str] = {
     "target_age": "age",
     "young": "age",
     "bald": "hair removal",
+    "baldness": "hair removal",
+    "receding_hairline": "hair removal",
     "hair_grey": "hair colour",
+    "grey_brows": "hair colour",
+    "grey_hair": "hair colour",
+    "white_hair": "hair colour",
     "black_hair": "hair colour",
     "blond_hair": "hair colour",
     "brown_hair": "hair colour",
     "smile": "expression",
+    "expression": "expression",
+    "emotion_angry": "expression",
+    "emotion_surprise": "expression",
+    "angry": "expression",
+    "contemptuous": "expression",
+    "disgusted": "expression",
+    "fearful": "expression",
+    "happy": "expression",
+    "neutral_face": "expression",
+    "sad": "expression",
+    "surprised": "expression",
     "male": "identity",
     "gender": "identity",
     "style": "style",
     "which": "style",
 }
 """Controls, of whatever editor, whose names say what they do."""
+HELPERS = ("detail", "rows", "seed", "strength", "photo", "domain", "source_age", "model")
+"""Controls that say how, not what; those that begin with "hold_" are others."""
 BY_EDITOR: Mapping[str, str] = {
     "hair": "hair colour",
     "child": "child",
@@ -44,7 +62,8 @@ def kinds_of(layers: Iterable[Layer]) -> frozenset[str]:
             continue
         neutral = type(layer.controls)()
         moved = {name for name in type(layer.controls).model_fields if _differs(layer, neutral, name)}
-        kinds |= {BY_CONTROL.get(name, "other") for name in moved} or {"other"}
+        telling = {name for name in moved if name not in HELPERS and not name.startswith("hold_")}
+        kinds |= {BY_CONTROL.get(name, "other") for name in telling} or {"other"}
     return frozenset(kinds)
 
 

@@ -206,3 +206,19 @@ def test_a_picture_does_in_place_of_a_camera(playwright: Playwright, service: Se
         expect(page.locator("#stats-body")).to_contain_text("Age, hair loss, smile")
         page.get_by_role("button", name="Stop").click()
         expect(page.locator("body")).to_have_attribute("data-state", "start")
+
+
+def test_looks_are_shown_on_ones_own_face(page: Page, service: Service) -> None:
+    go_live(page, service.url)
+    looks = page.locator("#looks .thumbnail")
+    expect(looks.first).to_have_text("Original")
+    expect(looks.first).to_have_attribute("aria-pressed", "true")
+    bald = page.locator("#looks").get_by_role("button", name="Bald", exact=True)
+    bald.click()
+    expect(bald).to_have_attribute("aria-pressed", "true")
+    page.locator("#looks").get_by_role("button", name="Red", exact=True).click()
+    expect(bald).to_have_attribute("aria-pressed", "true")
+    bald.click()
+    expect(bald).to_have_attribute("aria-pressed", "false")
+    looks.first.click()
+    expect(page.locator("#layers")).to_be_hidden()

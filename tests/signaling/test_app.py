@@ -88,7 +88,7 @@ async def test_an_allowed_page_of_another_origin_can_call_and_read(serve: Any) -
         assert "POST" in preflight.headers["access-control-allow-methods"]
         near = await server.http.options("/whip", headers={**asked, "access-control-request-private-network": "true"})
         assert near.headers["access-control-allow-private-network"] == "true", "a public page may use a server at home"
-        odd = await server.http.options("/whip", headers={**asked, "access-control-request-method": "PATCH"})
+        odd = await server.http.options("/whip", headers={**asked, "access-control-request-method": "PUT"})
         assert odd.status_code == 400
         assert "content-type" in preflight.headers["access-control-allow-headers"].lower()
         peer = server.peer()
@@ -142,12 +142,13 @@ async def test_the_runtime_is_loaded_beside_the_event_loop_and_freed(monkeypatch
         def close(self) -> None:
             seen.append("closed")
 
-    def load(settings: Any) -> Loaded:
+    def load(settings: Any, identity: Any) -> Loaded:
         seen.append(settings)
+        assert identity.operator
         return Loaded()
 
     monkeypatch.setattr(runtime_module.Runtime, "load", load)
-    app = create_app(ServerSettings(pack="buffalo_l", backend="onnxruntime", threads=2))
+    app = create_app(ServerSettings(pack="buffalo_l", backend="onnxruntime", threads=2, sign=False))
     async with app.router.lifespan_context(app):
         assert (seen[0].pack, seen[0].backend, seen[0].threads) == ("buffalo_l", "onnxruntime", 2)
     assert seen[1] == "closed"

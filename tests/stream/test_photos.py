@@ -21,6 +21,7 @@ from stream.files import main
 from stream.photos import PhotoError, still
 from stream.runtime import Runtime, RuntimeSettings
 from stream.settings import Settings, SettingsError
+from stream.thumbnails import draw_thumbnails
 
 
 @pytest.fixture(scope="module")
@@ -176,3 +177,15 @@ def test_a_photo_on_the_command_line(tmp_path: Path, portrait: Image) -> None:
     assert main([*command, "--photo", str(tmp_path / "photo.jpg"), "--backend", "onnxruntime"]) == 0
     assert (tmp_path / "out.png").is_file()
     assert main([*command, "--photo", str(tmp_path / "nothing.jpg"), "--backend", "onnxruntime"]) == 1
+
+
+def test_looks_are_drawn_on_ones_own_face(runtime: Runtime, portrait: Image) -> None:
+    looks, picture = draw_thumbnails(runtime, portrait)
+    assert [look.title for look in looks][:3] == ["Original", "20 years older", "20 years younger"]
+    assert {look.editor for look in looks} == {"", "embedded", "hair"}
+    faces = np.split(picture, len(looks), axis=1)
+    assert faces[0].shape == (120, 96, 3)
+    changes = [np.abs(face.astype(int) - faces[0]).mean() for face in faces[1:]]
+    assert min(changes) > 0.3, "every look is to be seen"
+    with pytest.raises(photos.PhotoError):
+        draw_thumbnails(runtime, np.full((240, 320, 3), 128, np.uint8))
