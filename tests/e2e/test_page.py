@@ -206,6 +206,8 @@ def test_page_that_is_not_secure(page: Page, service: Service) -> None:
 def test_nobody_in_view(playwright: Playwright, service: Service, clips: Clips) -> None:
     with chromium.launched(playwright, clips("nobody")) as browser, fresh_page(browser) as page:
         go_live(page, service.url)
+        expect(page.locator("#hint")).to_be_empty()  # nothing is edited: no face is looked for
+        set_value(page, "bald", 1)
         expect(page.locator("#hint")).to_contain_text("No face in view")
 
 
