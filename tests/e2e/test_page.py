@@ -120,7 +120,7 @@ def test_other_editor(page: Page, service: Service) -> None:
     page.locator("#picker > summary").click()
     page.locator(".editor", has_text="Hair colour").click()
     expect(page.locator('#controls .control[data-name="amount"]')).to_be_visible()
-    page.get_by_role("button", name="Red").click()
+    page.get_by_role("button", name="Red", exact=True).click()
     wait_until_edited(page)
     assert value_of(page, "amount") == "1.00"
     page.reload()

@@ -39,6 +39,7 @@ def test_published_editors_edit_the_face_in_the_page(page: Page, service: Servic
     for name in EDITORS:
         title = catalog.ENTRIES[name].title
         page.locator("#picker > summary").click()
+        page.locator("#picker details.others").evaluate("(details) => { details.open = true; }")
         page.locator(f'.editor:has(input[value="{name}"])').click()
         expect(page.locator("#editor-title")).to_have_text(title)
         preset = page.locator("#presets .chip").first

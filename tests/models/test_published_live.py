@@ -196,7 +196,7 @@ def test_the_command_edits_a_video(
     tiny.ready("stargan-rafd")
     arguments = ["--editor", "stargan-rafd", "--set", "happy=1", "--backend", "onnxruntime", "--quiet"]
     assert main([str(clip), str(tmp_path / "out.mp4"), *arguments]) == 0
-    assert f"{FRAMES} of {FRAMES} frames edited" in capsys.readouterr().out
+    assert f"{FRAMES} of {FRAMES} pictures edited" in capsys.readouterr().out
     assert len(read(tmp_path / "out.mp4")) == FRAMES
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,10 @@ def test_a_real_face_is_edited_and_the_rest_is_not(
 
 def test_neutral_controls_return_the_very_frame(runtime: Runtime, portrait: Image) -> None:
     output = runtime.pipeline().process(Frame(portrait, 0.0), runtime.look(Settings(), {}))
+    assert output.image is portrait
+    assert len(output.faces) == 1, "files and photos count their faces"
+    with closing(runtime.pipeline(live=True)) as live:
+        output = live.process(Frame(portrait, 0.0), runtime.look(Settings(), {}))
     assert output.image is portrait
     assert output.faces == (), "nobody asks where the faces are"
 
