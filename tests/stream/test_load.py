@@ -251,3 +251,8 @@ def test_reading_the_face_anew_does_not_hold_a_live_stream_up(
     editor.gate.clear()
     outputs = run(live, world, editor, tint, range(3, 30))
     assert all(output.edited for output in outputs)
+
+
+def test_less_work_is_fewer_marks_too() -> None:
+    assert [level.mark_every for level in LEVELS] == sorted(level.mark_every for level in LEVELS)
+    assert LEVELS[0].mark_every == 1
