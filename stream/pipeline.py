@@ -82,6 +82,7 @@ class Pipeline:
             return Output(frame.image, (), frozenset(), (), trace)
         if self._background is not None and not look.active and settings.faces != "locked":
             self._faces.clear()  # live, and nobody asks where the faces are: no network runs
+            self._mark.forget()
             return Output(frame.image, (), frozenset(), (), trace)
         with session(self._owner):
             with trace.timed("track"):

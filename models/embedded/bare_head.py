@@ -39,7 +39,7 @@ class LossOrder:
 
 @dataclass(frozen=True, slots=True)
 class RemainingHair:
-    """The hair that stays when all is lost: a short fringe around the ears, long hair on the shoulders.
+    """The hair that goes last: a short fringe around the ears, long hair on the shoulders.
 
     Attributes:
         long_share: share of the hanging-hair points covered by hair, at which hair starts to count as long and at
@@ -49,9 +49,9 @@ class RemainingHair:
         fringe_end: distance below the brows from which the fringe follows the jaw inwards, texture pixels.
         fringe_taper: texture pixels that it loses per pixel further down.
         opening: texture pixels that long hair widens per pixel down, as if grown from above the ears.
-        shoulders: distance below the brows from which everything stays, texture pixels.
+        shoulders: distance below the brows from which all hair goes last, texture pixels.
         shoulder_slope: slope of the edge at the shoulders.
-        half_width: half the width of the edge of remaining hair, texture pixels.
+        half_width: half the width of the edge of that hair, texture pixels.
         brow_sharpening: how much sharper the edge is along the brows than at the temples.
         brow_end: distances from the middle between which the sharp edge turns soft, texture pixels.
     """

@@ -4,6 +4,7 @@ import pytest
 
 from models.arrays import Image
 from models.editor import Masks
+from models.embedded.strands import look_of, repaint
 from stream.filters import ExponentialMean, OneEuro
 from stream.flow import FlowCompensatedMean, PointFlow, SteadyLight
 
@@ -120,3 +121,19 @@ def test_steady_light_shows_a_cut_at_once() -> None:
     dark, bright = np.full((64, 64, 3), 40, np.uint8), np.full((64, 64, 3), 180, np.uint8)
     steady(dark, 0.0)
     np.testing.assert_allclose(steady(bright, 0.03), 180, atol=1)
+
+
+def test_noise_of_dark_hair_is_not_amplified_when_it_is_bleached() -> None:
+    """A still head of dark hair under camera noise: the dyed one may flicker at most a little more."""
+    generator = np.random.default_rng(0)
+    steady, weight = SteadyLight(), np.ones((64, 64), np.float32)
+    now, blond = look_of(np.array([30, 30, 30], np.float32)), look_of(np.array([180, 150, 110], np.float32))
+    before, after = [], []
+    for frame in range(24):
+        noisy = np.clip(30 + generator.normal(0, 2, (64, 64, 3)), 0, 255).astype(np.uint8)
+        picture = noisy.astype(np.float32)
+        light = steady(noisy, frame / 30)
+        before.append(picture.mean(2))
+        after.append((picture + repaint(picture, weight, now=now, wanted=blond, steady=light)).mean(2))
+    flickers = [float(np.abs(np.diff(np.stack(series[12:]), axis=0)).mean()) for series in (before, after)]
+    assert flickers[1] < 1.3 * flickers[0]
