@@ -55,7 +55,7 @@ class Crop:
         mesh: (478, 2) float32, crop pixels: MediaPipe face mesh and irises; None when only five points are known.
         masks: the segmenter's reading of this crop; None unless the editor or the blending asked for it.
         steady_light: (S, S) float32, 0..255, the luminance averaged over time along the motion, so with less noise;
-            None where the editor has not asked for it (`Editor.steady_light`), or the picture is a single one.
+            None where the editor has not asked for it (`Editor.wants_steady_light`), or the picture is a single one.
         backdrop: the scene behind the person; None where the editor does not want it (`Editor.wants_backdrop`).
     """
 
@@ -183,7 +183,6 @@ class Editor(ABC, Generic[C]):
         encode_seconds: time between two readings of a face; 0 reads every frame.
         image_seconds: time constant with which the stream averages `Edit.image` in the crop's coordinates; 0 where it
             shows what moves in them.
-        steady_light: whether it wants `Crop.steady_light`: it brightens what is dark, and with it the camera's noise.
     """
 
     name: str
@@ -193,7 +192,6 @@ class Editor(ABC, Generic[C]):
     latent_seconds: float = 0.25
     encode_seconds: float = 0.0
     image_seconds: float = 0.0
-    steady_light: bool = False
 
     @abstractmethod
     def encode(self, crop: Crop, controls: C) -> Latent:
@@ -232,6 +230,10 @@ class Editor(ABC, Generic[C]):
             steered: from `steer`.
             controls: those that `steer` was given.
         """
+
+    def wants_steady_light(self, controls: C) -> bool:
+        """Whether `render` wants `Crop.steady_light` here: it brightens what is dark, and camera noise with it."""
+        return False
 
     def wants_backdrop(self, controls: C) -> bool:
         """Whether `render` wants `Crop.backdrop` where the controls are: it shows what the person hides."""

@@ -141,7 +141,7 @@ class FaceEdit:
         self._plate = Plate()
         self._image_mean = ExponentialMean(layer.editor.image_seconds * 2 * smoothing)
         self._mask_mean = FlowCompensatedMean(SMOOTHING.hair_s * 2 * smoothing, SMOOTHING.occluder_s * 2 * smoothing)
-        self._steady_light = SteadyLight() if layer.editor.steady_light and smoothing > 0 else None
+        self._steady_light = SteadyLight()
         self._last_frame: Image | None = None  # and where the mesh was in it
         self._last_mesh: Floats | None = None
         self._latent: Latent | None = None
@@ -248,7 +248,7 @@ class FaceEdit:
             with trace.timed("segment"):
                 masks = self._mask_mean(crop.image, segmenter.read(crop.image), context.time)
             crop = replace(crop, masks=masks)
-        if self._steady_light is not None:
+        if context.smoothing > 0 and editor.wants_steady_light(controls):
             with trace.timed("steady"):
                 crop = replace(crop, steady_light=self._steady_light(crop.image, context.time))
         if editor.wants_backdrop(controls):

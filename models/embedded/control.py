@@ -152,6 +152,10 @@ class Control(ABC):
             controls: where the controls are. Those at rest leave `wanted` as it is.
         """
 
+    def wants_steady_light(self, controls: Any) -> bool:
+        """Whether `draw` brightens what is dark; see `models.editor.Editor.wants_steady_light`."""
+        return False
+
     def wants_backdrop(self, controls: Any) -> bool:
         """Whether `draw` shows what lies behind the person; see `models.editor.Editor.wants_backdrop`."""
         return False

@@ -58,7 +58,6 @@ class EmbeddedEditor(Editor[Any]):
     Controls = EmbeddedControls
     encode_seconds = 0.2
     image_seconds = 0.15
-    steady_light = True
 
     def __init__(
         self, reader: Engine, *, space: FaceSpace, canvas: Canvas, scalp: ScalpModel, controls: Sequence[Control]
@@ -144,6 +143,10 @@ class EmbeddedEditor(Editor[Any]):
             if layer.image is not None and layer.opacity is not None:
                 image, opacity = _over(layer.image, layer.opacity, image, opacity)
         return Edit(mask=mask, image=image, opacity=opacity, delta=delta, flow=flow)
+
+    def wants_steady_light(self, controls: Any) -> bool:
+        """Whether one of the controls does."""
+        return any(control.wants_steady_light(controls) for control in self._controls)
 
     def wants_backdrop(self, controls: Any) -> bool:
         """Whether one of the controls does."""

@@ -104,7 +104,6 @@ class Hair(Editor[HairControls]):
     Controls = HairControls
     latent_seconds = 0.6
     encode_seconds = 0.1
-    steady_light = True
 
     def encode(self, crop: Crop, controls: HairControls) -> Latent:
         """Measure the hair and the light on the face.
@@ -159,6 +158,10 @@ class Hair(Editor[HairControls]):
 
     def knows_photo(self, id: str) -> bool:
         """Always: nothing is kept but the colour."""
+        return True
+
+    def wants_steady_light(self, controls: HairControls) -> bool:
+        """Always: the hair that is dyed may be dark."""
         return True
 
     def render(self, crop: Crop, latent: Latent, steered: Latent, controls: HairControls) -> Edit:

@@ -74,6 +74,10 @@ class HairGrey(Control):
         if grey > 0:
             wanted[GREY] = towards_one(now[GREY], grey * bareness(now))
 
+    def wants_steady_light(self, controls: Any) -> bool:
+        """Dark hair may turn white, by its own control or with age."""
+        return bool(controls.hair_grey > 0 or controls.age is not None)
+
     def skin(self, way: Way, own: Floats) -> SkinChange | None:
         """Grey brows and beard, as far as the hair turns grey."""
         amount = way.rise(GREY)
