@@ -69,6 +69,7 @@ def network_input(
     light: Floats,
     skin: Floats,
     behind: Backdrop | None = None,
+    beyond: Floats | None = None,
 ) -> Floats:
     """Make the input of the removal network.
 
@@ -82,6 +83,7 @@ def network_input(
         light: light coefficients, from `ScalpModel.light`.
         skin: (3,) float32, median log colour of the face.
         behind: what was seen of the backdrop earlier: the guess where it is known.
+        beyond: (S, S) float32 in 0..1, what lies beyond the camera's frame and tells nothing; None for nowhere.
 
     Returns:
         (13, S, S) float32; see `GUESS` and the other channels.
@@ -91,6 +93,8 @@ def network_input(
     coarse = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32)
     gone = cv2.resize(hidden, (side, side), interpolation=cv2.INTER_AREA)
     body = cv2.resize(person, (side, side), interpolation=cv2.INTER_AREA)
+    if beyond is not None:
+        gone = np.maximum(gone, cv2.resize(beyond, (side, side), interpolation=cv2.INTER_AREA))
     scalp = scalp_colour(model, coarse, hair=gone, head=head, light=light, skin=skin)
     backdrop = background_behind(coarse, gone, body, head.distance)
     if behind is not None:
@@ -127,7 +131,14 @@ def erase(hair: Floats, spread: int) -> Floats:
 
 
 def continuation(
-    image: Image, drawn: Floats, guess: Floats, *, erased: Floats, hidden: Floats, distance: Floats
+    image: Image,
+    drawn: Floats,
+    guess: Floats,
+    *,
+    erased: Floats,
+    hidden: Floats,
+    distance: Floats,
+    beyond: Floats | None = None,
 ) -> Floats:
     """What is added to a drawing so that it goes on from what is seen beside the hair, without a seam.
 
@@ -141,12 +152,15 @@ def continuation(
         erased: (S, S) float32 in 0..1, drawn anew.
         hidden: (S, S) float32 in 0..1, not seen.
         distance: (S / 4, S / 4) float32, signed distance to the skull, crop pixels.
+        beyond: (S, S) float32 in 0..1, what lies beyond the camera's frame; None for nowhere.
 
     Returns:
         (S, S, 3) float32 RGB.
     """
     size = distance.shape[::-1]
     away = cv2.resize(image - drawn, size, interpolation=cv2.INTER_AREA)
+    if beyond is not None:
+        hidden = np.maximum(hidden, beyond)
     covered = cv2.resize(cv2.dilate(hidden, np.ones((3, 3), np.uint8)), size, interpolation=cv2.INTER_AREA)
     seen = smoothstep(cv2.resize(erased, size, interpolation=cv2.INTER_AREA), 0.3, 0.9) * (
         1 - smoothstep(covered, 0, 0.1)
@@ -173,6 +187,7 @@ def draw_without_hair(
     skin: Floats,
     amount: float,
     backdrop: Backdrop | None = None,
+    beyond: Floats | None = None,
 ) -> tuple[Image, Floats]:
     """Remove hair down to a receding hairline; at 1 none is left.
 
@@ -187,12 +202,15 @@ def draw_without_hair(
         skin: (3,) float32, median log colour of the face.
         amount: 0..1, how far the hairline has receded.
         backdrop: what was seen of it earlier: it is shown where it is known, and only the rest is drawn.
+        beyond: (S, S) float32 in 0..1, what lies beyond the camera's frame and tells nothing; None for nowhere.
 
     Returns:
         (S, S, 3) uint8 RGB, the picture to show instead, and (S, S) float32, its opacity.
     """
     full = (len(image), len(image))
     side = len(image) // COARSE
+    if beyond is not None:
+        hair = _continued(hair, beyond)
     coarse_hair = cv2.resize(hair, (side, side), interpolation=cv2.INTER_AREA)
     own = own_hair(coarse_hair, head)
     own_here = np.minimum(FAINT * enlarge(hair, full) * enlarge(own, full), np.float32(1))
@@ -209,14 +227,15 @@ def draw_without_hair(
         light=light,
         skin=skin,
         behind=backdrop,
+        beyond=beyond,
     )
     drawn = network.run({"given": given[None]})["drawn"][0]
     colours = np.asarray((drawn.transpose(1, 2, 0) + 2) * GREY_LEVELS, np.float32)
     guess = (given[GUESS].transpose(1, 2, 0) + 2) * GREY_LEVELS
-    colours += continuation(image, colours, guess, erased=erased, hidden=hidden, distance=head.distance)
+    colours += continuation(image, colours, guess, erased=erased, hidden=hidden, distance=head.distance, beyond=beyond)
     if backdrop is not None:
-        beyond = backdrop.known * (1 - smoothstep(enlarge(head.distance, full), *BEYOND))
-        colours += beyond[..., None] * (backdrop.colour - colours)
+        remembered = backdrop.known * (1 - smoothstep(enlarge(head.distance, full), *BEYOND))
+        colours += remembered[..., None] * (backdrop.colour - colours)
     picture = np.clip(colours + 0.5, 0, 255).astype(np.uint8)
     if amount >= 1:
         return picture, erased
@@ -230,3 +249,9 @@ def draw_without_hair(
     strands = np.clip((fine - around) / (around + np.float32(LOG_OFFSET)), -0.3, 0.3)
     reveal = smoothstep(enlarge(lost, full) - LOSS.strand_delay * strands, -LOSS.half_width, LOSS.half_width)
     return picture, erased * reveal
+
+
+def _continued(mask: Floats, beyond: Floats) -> Floats:
+    """A mask (M, M) whose values beyond the frame continue those at its edge, as the picture does."""
+    within = 1 - cv2.resize(beyond, mask.shape[::-1], interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(fill(np.dstack([mask] * 3), np.asarray(within, np.float32))[..., 0])

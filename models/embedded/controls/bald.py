@@ -53,5 +53,6 @@ class Bald(Control):
             skin=way.own.skin,
             amount=amount,
             backdrop=crop.backdrop,
+            beyond=crop.beyond,
         )
         return Layer((opacity > 0).astype(np.float32), image=image, opacity=opacity)
