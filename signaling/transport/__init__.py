@@ -8,6 +8,7 @@ for: then calls still work, slower.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 
 from aiortc import RTCPeerConnection, RTCRtpTransceiver, RTCSessionDescription
@@ -19,6 +20,7 @@ from signaling.settings import ServerSettings
 from signaling.transport.bitrate import bitrates
 from signaling.transport.clock import CaptureClock, audio_clock, video_clock
 from signaling.transport.codecs import choose_codecs, no_common_codec, sent_format, understandable
+from signaling.transport.colours import say_colours, take_colour_space
 from signaling.transport.decoders import DecoderStop, bound_decoder
 from signaling.transport.encoders import LiveH264Encoder, LiveVp8Encoder, use_encoder
 from signaling.transport.handshake import leave_quietly, take_rsa
@@ -99,6 +101,7 @@ def tune(connection: RTCPeerConnection, settings: ServerSettings, offer: str, in
             choose_codecs(transceiver, offer, settings.codec, settings.max_frame_pixels // MACROBLOCK**2)
             buffer = _tune_video(transceiver, settings, offer)
             name_layers(offer, transceiver)
+            take_colour_space(offer, transceiver)
             receiver, repairs = transceiver.receiver, repairs_of(offer)
             sources = take_one_source(receiver, transceiver._codecs, buffer, repairs)
             tuned.sources.append(sources)
@@ -119,7 +122,7 @@ def _tune_video(transceiver: RTCRtpTransceiver, settings: ServerSettings, offer:
     buffer = release_on_marker(transceiver.receiver, names, settings.max_frame_pixels)
     bound_decoder(transceiver.receiver, settings.max_frame_pixels)
     keep_floor(transceiver.receiver, settings.min_bitrate)
-    if (encoder := _encoder(codecs[0], settings, offer)) is not None:
+    if (encoder := _encoder(transceiver, settings, offer)) is not None:
         use_encoder(transceiver.sender, encoder)
     start = bitrates(1280, 720, settings.min_bitrate, settings.max_bitrate).start
     for codec in codecs:
@@ -131,8 +134,9 @@ def _tune_video(transceiver: RTCRtpTransceiver, settings: ServerSettings, offer:
 
 
 def _encoder(
-    codec: RTCRtpCodecParameters, settings: ServerSettings, offer: str
+    transceiver: RTCRtpTransceiver, settings: ServerSettings, offer: str
 ) -> LiveH264Encoder | LiveVp8Encoder | None:
+    codec: RTCRtpCodecParameters = transceiver._codecs[0]
     if codec.name == "H264":
         format = sent_format(offer, codec.payloadType)
         return LiveH264Encoder(
@@ -142,4 +146,7 @@ def _encoder(
             format.level,
             single=format.mode == 0,
         )
-    return LiveVp8Encoder(settings.min_bitrate, settings.max_bitrate) if codec.name == "VP8" else None
+    if codec.name != "VP8":
+        return None
+    on_colours = partial(say_colours, transceiver.sender)
+    return LiveVp8Encoder(settings.min_bitrate, settings.max_bitrate, on_colours=on_colours)
