@@ -20,7 +20,7 @@ from models.face.landmarks import Landmarks
 from models.face.segmenter import Segmenter
 from stream.look import Layer, Look
 from stream.mark.identity import Identity
-from stream.networks import EngineInfo, EngineSettings, Networks, unusable_backends
+from stream.networks import EngineInfo, EngineLoad, EngineSettings, Networks, unusable_backends
 from stream.pipeline import Pipeline
 from stream.settings import Settings, SettingsError, allowed_labels, checked
 from stream.tracking import Tracker
@@ -148,6 +148,10 @@ class Runtime:
     def engines(self) -> list[EngineInfo]:
         """The networks loaded so far."""
         return self.networks.loaded()
+
+    def loads(self) -> list[EngineLoad]:
+        """What was asked of the networks so far."""
+        return self.networks.loads()
 
     def pipeline(self, *, live: bool = False) -> Pipeline:
         """A pipeline for one stream; a live one keeps up with a camera, another does the same every time."""
