@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from base64 import b64encode
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from aiortc import MediaStreamTrack, RTCDataChannel
@@ -69,6 +69,7 @@ class Session:
         self.id = id
         self.stream = stream
         self.name = id[:6]
+        self.opened_at = time.monotonic()
         self._runtime = runtime
         self._settings = settings
         self.peer = Peer(settings)
@@ -133,6 +134,22 @@ class Session:
     def claim(self) -> bytes:
         """What the newest frame says of itself, signed; empty when it is not edited, or not signed."""
         return self._video.claim if self._video is not None else b""
+
+    @property
+    def load(self) -> float:
+        """Share of the time between two camera frames that work takes."""
+        return self._video.load if self._video is not None else 0.0
+
+    @property
+    def reduced(self) -> bool:
+        """Whether work is left out to keep up with the camera."""
+        output = self._video.last_output if self._video is not None else None
+        return output is not None and bool(output.reduced)
+
+    def announce_move(self) -> None:
+        """Tell the peer to set up its next session; this one goes on until the peer leaves, or is ended."""
+        if self._channel is not None:
+            self._channel.send(control.Bye(reason="moving"))
 
     def listen(self) -> DelayedAudio | None:
         """The sound for a viewer; None if this session has none."""
@@ -278,9 +295,23 @@ class Sessions:
         self._viewers: dict[str, Viewer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
+        self._opened = 0
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._sessions.values()))
+
+    @property
+    def opened(self) -> int:
+        """Sessions that were ever opened."""
+        return self._opened
+
+    @property
+    def places(self) -> int:
+        """Sessions that may still be opened."""
+        return 0 if self._closing else max(0, self._settings.max_sessions - len(self._sessions))
 
     async def open(
         self, offer: str, stream: str | None = None, patch: Mapping[str, Any] | None = None
@@ -307,6 +338,7 @@ class Sessions:
             raise NameTaken
         session = Session(secrets.token_urlsafe(16), self._runtime, self._settings, stream)
         self._sessions[session.id] = session
+        self._opened += 1
         try:
             answer = await session.answer(offer, patch or {})
         except BaseException:
@@ -377,6 +409,19 @@ class Sessions:
         if viewer is not None:
             viewer.end()
         return viewer is not None
+
+    async def drain(self, seconds: float) -> None:
+        """Let no session begin, tell all peers and viewers to move, and wait until they have left.
+
+        Args:
+            seconds: most time to wait; `close` ends those that are left.
+        """
+        self._closing = True
+        for one in [*self._sessions.values(), *self._viewers.values()]:
+            one.announce_move()
+        until = time.monotonic() + seconds
+        while self._sessions and time.monotonic() < until:
+            await asyncio.sleep(TICK_S)
 
     async def close(self) -> None:
         """End all sessions, and let none begin."""
