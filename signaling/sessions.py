@@ -295,18 +295,12 @@ class Sessions:
         self._viewers: dict[str, Viewer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
-        self._opened = 0
 
     def __len__(self) -> int:
         return len(self._sessions)
 
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._sessions.values()))
-
-    @property
-    def opened(self) -> int:
-        """Sessions that were ever opened."""
-        return self._opened
 
     @property
     def places(self) -> int:
@@ -338,7 +332,6 @@ class Sessions:
             raise NameTaken
         session = Session(secrets.token_urlsafe(16), self._runtime, self._settings, stream)
         self._sessions[session.id] = session
-        self._opened += 1
         try:
             answer = await session.answer(offer, patch or {})
         except BaseException:

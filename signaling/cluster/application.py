@@ -6,17 +6,17 @@ from typing import Any
 
 from pydantic import Field
 from ray import serve
-from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from signaling.app import load_runtime
 from signaling.cluster.directory import Directory
-from signaling.cluster.filters import DRAIN_S, Filter, RuntimeMaker
-from signaling.cluster.gateway import Gateway, NoReplica
-from signaling.cluster.handles import ServeReplicas
+from signaling.cluster.filters import Filter, RuntimeMaker
+from signaling.cluster.gateway import Gateway
+from signaling.cluster.handles import DirectoryHandle, ServeReplicas
 from signaling.cluster.ingress import create_ingress
 from signaling.cluster.placement import BELIEFS
+from signaling.cluster.replica import DRAIN_S
 from signaling.settings import ServerSettings
 
 REQUESTS_AT_ONCE = 256
@@ -49,23 +49,14 @@ class Ingress:
     ) -> None:
         self._settings = settings
         self._filters = filters
-        self._directory = directory
+        self._directory = DirectoryHandle(directory)
 
     def __serve_build_asgi_app__(self) -> Any:
         """The app, as Serve runs it."""
-        app = create_ingress(self._settings, Gateway(ServeReplicas(self._filters), BELIEFS), self._find)
+        gateway = Gateway(ServeReplicas(self._filters), BELIEFS)
+        app = create_ingress(self._settings, gateway, self._directory.find)
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=self._settings.trusted_proxies)  # type: ignore[arg-type]
         return app
-
-    async def _find(self, stream: str) -> str | None:
-        """The replica that sends a named stream."""
-        if not stream:
-            return None
-        try:
-            found: str | None = await self._directory.find.remote(stream)
-        except RayServeException as error:
-            raise NoReplica from error
-        return found
 
 
 def application(settings: ClusterSettings, make_runtime: RuntimeMaker = load_runtime) -> serve.Application:

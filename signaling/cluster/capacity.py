@@ -76,10 +76,24 @@ class Capacity:
         """
         settled = [load for load in loads if load.age >= EXPECTED.settle_s]
         young = len(loads) - len(settled)
-        work = sum(load.work for load in settled)
-        process = self._mean or 0.0
-        each = max(work, process) / len(settled) if settled else EXPECTED.cores
-        expected = young * min(each, EXPECTED.cores)
-        spent = (max(work, process if settled else 0.0) + expected) / self._cores
-        free = 1 - spent / LIMITS.budget
+        process = (self._mean or 0.0) if settled else 0.0
+        spent = max(_work(settled), process) + young * self._each(settled)
+        free = 1 - self._share(spent)
         return min(free, 0.0) if any(load.reduced for load in loads) else free
+
+    def cost(self, loads: Sequence[SessionLoad]) -> float:
+        """Share of the budget that one more session is expected to take."""
+        return self._share(self._each([load for load in loads if load.age >= EXPECTED.settle_s]))
+
+    def _each(self, settled: Sequence[SessionLoad]) -> float:
+        """Cores that a session takes: as measured, or as expected if that is less."""
+        if not settled:
+            return EXPECTED.cores
+        return min(max(_work(settled), self._mean or 0.0) / len(settled), EXPECTED.cores)
+
+    def _share(self, cores: float) -> float:
+        return cores / self._cores / LIMITS.budget
+
+
+def _work(loads: Sequence[SessionLoad]) -> float:
+    return sum(load.work for load in loads)

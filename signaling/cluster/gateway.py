@@ -110,8 +110,8 @@ class Gateway:
                 async with asyncio.timeout(OFFER_S), self._choose(None, avoid) as chosen:
                     if chosen.replica in avoid:
                         break
-                    known = self._beliefs.of(chosen.replica)
-                    reply = await chosen.send(request, known.opened if attempt < CAREFUL_TRIES else None)
+                    believed = self._beliefs.expect(chosen.replica)
+                    reply = await chosen.send(request, believed if attempt < CAREFUL_TRIES else None)
             except ReplicaLost:
                 lost = True
                 avoid.add(chosen.replica)

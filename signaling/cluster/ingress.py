@@ -20,6 +20,7 @@ from signaling.bodies import read_body
 from signaling.cluster import locations
 from signaling.cluster.forwarding import Answer, Forwarded
 from signaling.cluster.gateway import AllFull, Gateway, NoReplica
+from signaling.cluster.replica import NoDirectory
 from signaling.settings import ServerSettings
 from signaling.whip import require_token, server_full
 
@@ -34,7 +35,7 @@ Find = Callable[[str], Awaitable[str | None]]
 """Gives the replica that sends a named stream; None if nobody does."""
 
 
-LARGE = {path: photos.MAX_BYTES for path in ("photos", "looks", "strip")} | {"marks": marks.MAX_BYTES}
+LARGE = dict.fromkeys(("photos", "looks", "strip"), photos.MAX_BYTES) | {"marks": marks.MAX_BYTES}
 """Bytes of bodies, by the first part of the path, where they may be larger than an offer."""
 
 
@@ -73,7 +74,8 @@ def _routes(gateway: Gateway, find: Find) -> APIRouter:
     async def by_stream(request: Request) -> Response:
         """A request about a named stream: to the replica that sends it, or to any, which says that nobody does."""
         forwarded = await read(request)
-        replica = await _in_reach(find(_stream_of(forwarded)))
+        name = _stream_of(forwarded)
+        replica = await _in_reach(find(name)) if name else None
         answer = None if replica is None else await _in_reach(gateway.ask(replica, forwarded))
         if replica is None or answer is None:
             return (await _in_reach(gateway.ask_any(forwarded))).response()
@@ -124,5 +126,5 @@ def _stream_of(request: Forwarded) -> str:
 async def _in_reach(answer: Awaitable[T]) -> T:
     try:
         return await answer
-    except NoReplica as error:
-        raise HTTPException(503, "no replica answers", {"Retry-After": str(RETRY_AFTER_S)}) from error
+    except (NoReplica, NoDirectory) as error:
+        raise HTTPException(503, "the service is not ready", {"Retry-After": str(RETRY_AFTER_S)}) from error

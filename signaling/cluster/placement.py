@@ -11,7 +11,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 SHUN_S = 10.0
@@ -23,18 +23,22 @@ class Figures:
     """What a replica says of itself.
 
     Attributes:
-        opened: sessions that it ever opened.
+        at: seconds of its own clock, increasing.
+        opened: sessions that it ever took.
         sessions: those that it has now.
         places: sessions that it still takes; 0 while it drains.
         free: share of its frame budget that is not spent; 1 when idle, 0 or less when work is left out already.
+        cost: share that one more session is expected to take.
         version: of the code and configuration that it runs.
         started: seconds since the epoch.
     """
 
+    at: float = 0.0
     opened: int = 0
     sessions: int = 0
     places: int = 1
     free: float = 1.0
+    cost: float = 0.1
     version: str = ""
     started: float = 0.0
 
@@ -67,11 +71,24 @@ class Beliefs:
         self._shunned: dict[str, float] = {}
 
     def learn(self, replica: str, figures: Figures) -> None:
-        """Take figures, from an answer or from Serve's statistics; those with fewer opened sessions are older."""
+        """Take figures, from an answer or from Serve's statistics, unless newer ones are known."""
         with self._lock:
             known = self._known.get(replica)
-            if known is None or figures.opened >= known.opened:
+            if known is None or figures.at >= known.at:
                 self._known[replica] = figures
+
+    def expect(self, replica: str) -> int:
+        """Count a session that is on its way to a replica. Returns how many that had opened before, as far as known."""
+        with self._lock:
+            known = self._known.get(replica, Figures())
+            self._known[replica] = replace(
+                known,
+                opened=known.opened + 1,
+                sessions=known.sessions + 1,
+                places=known.places - 1,
+                free=known.free - known.cost,
+            )
+            return known.opened
 
     def shun(self, replica: str) -> None:
         """Note that a replica does not answer, for `SHUN_S`."""
