@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from models.arrays import Floats, Image, Latent
 from models.crops import CropSpec
+from models.photo_codes import References
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +184,8 @@ class Editor(ABC, Generic[C]):
         encode_seconds: time between two readings of a face; 0 reads every frame.
         image_seconds: time constant with which the stream averages `Edit.image` in the crop's coordinates; 0 where it
             shows what moves in them.
+        references: what it read of photos, by their ids; None where it keeps nothing. With it, a photo follows its
+            session to another process.
     """
 
     name: str
@@ -192,6 +195,7 @@ class Editor(ABC, Generic[C]):
     latent_seconds: float = 0.25
     encode_seconds: float = 0.0
     image_seconds: float = 0.0
+    references: References | None = None
 
     @abstractmethod
     def encode(self, crop: Crop, controls: C) -> Latent:

@@ -152,6 +152,11 @@ class VideoFilter:
         return self._slot.received
 
     @property
+    def load(self) -> float:
+        """Share of the time between two camera frames that the mean frame's work takes."""
+        return self._pipeline.load
+
+    @property
     def dropped(self) -> int:
         """Frames that a newer one overtook, before the pipeline or before the encoder."""
         return self._slot.dropped + self.output.dropped
