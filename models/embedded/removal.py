@@ -123,7 +123,9 @@ def network_input(
 def erase(hair: Floats, spread: int) -> Floats:
     """How far each pixel is erased, (H, W) float32 in 0..1: hair and `spread` pixels around it."""
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * spread + 1, 2 * spread + 1))
-    return smoothstep(cv2.GaussianBlur(cv2.dilate(hair, kernel), (0, 0), 1.2), 0.1, 0.5)
+    # as bytes, which OpenCV dilates many times faster
+    near = cv2.dilate(np.rint(255 * hair).astype(np.uint8), kernel).astype(np.float32) / np.float32(255)
+    return smoothstep(cv2.GaussianBlur(near, (0, 0), 1.2), 0.1, 0.5)
 
 
 def continuation(
