@@ -198,14 +198,9 @@ class Editor(ABC, Generic[C]):
         latent_seconds: time constant with which the stream averages the latent of one face; 0 where the latent holds
             what changes quickly (pose, expression).
         encode_seconds: time between two readings of a face; 0 reads every frame.
-<<<<<<< HEAD
-        image_seconds: time constant with which the stream averages `Edit.image` in the crop's coordinates; 0 where it
-            shows what moves in them.
         references: what it read of photos, by their ids; None where it keeps nothing. With it, a photo follows its
             session to another process.
-=======
         inpaint_seconds: time between two inpaintings of a face; 0 where the editor makes none.
->>>>>>> i18c
     """
 
     name: str
