@@ -74,6 +74,7 @@ class Runtime:
         self._loading = threading.RLock()  # held for seconds
         self._editors: dict[str, AnyEditor] = {}
         self._controls: dict[str, type[Controls]] = {}
+        self._stamps: dict[str, object] = {}
         self._detector = Detector(settings.pack, settings.detector_size)
         self._detect_lock = threading.Lock()
         # Without landmarks a face would be lost: they wait for their turn, while late edits are dropped.
@@ -126,6 +127,7 @@ class Runtime:
             models.catalog.UnknownEditor: there is none of that name.
             engines.base.EngineError: its networks cannot be loaded.
         """
+        self._forget_changed(name)
         editor = self._editors.get(name)
         if editor is None:
             with self._loading:
@@ -140,6 +142,7 @@ class Runtime:
         Raises:
             models.catalog.UnknownEditor: there is none of that name.
         """
+        self._forget_changed(name)
         model = self._controls.get(name)
         if model is None:
             model = self._controls[name] = self._entry(name).controls()
@@ -212,6 +215,17 @@ class Runtime:
             editor = self._editors.get(name)  # one that is not loaded has not read a photo
             if editor is None or not editor.knows_photo(photo):
                 raise SettingsError(f"{prefix}photo", "that photo is not here any more: choose it again")
+
+    def _forget_changed(self, name: str) -> None:
+        """Load an editor anew whose files are no longer those it was made of (`Entry.stamp`)."""
+        stamp = self._entry(name).stamp()
+        if self._stamps.get(name) == stamp:
+            return
+        with self._loading:
+            if name in self._stamps:
+                self._editors.pop(name, None)
+                self._controls.pop(name, None)
+            self._stamps[name] = stamp
 
     def _entry(self, name: str) -> Entry:
         try:
