@@ -32,7 +32,8 @@ from models.published.stylegan.dialects import load_any
 from models.published.stylegan.encoders import FACE_SIDE, Trunk, load_inverter
 from models.weights.checkpoints import CheckpointError
 
-PIXEL_SIDES = (256, 128, 64)
+HALVINGS = (1, 2, 4)
+"""Of the face's side, at which pixels are compared."""
 RISE, FALL = 0.05, 0.25
 """Shares of the steps over which the step size rises at the start and falls at the end."""
 
@@ -56,7 +57,7 @@ class Weights:
 
 def invert(
     image: Tensor,
-    generator: nn.Module,
+    generator: Callable[[Tensor], Tensor],
     guess: Tensor,
     features: Features,
     *,
@@ -68,8 +69,8 @@ def invert(
     """Find the code that draws a face.
 
     Args:
-        image: (1, 3, 256, 256) RGB in [-1, 1], aligned as the generator's training faces.
-        generator: W+ (1, rows, D) -> (1, 3, S, S); not changed.
+        image: (1, 3, S, S) RGB in [-1, 1], aligned as the generator's training faces.
+        generator: W+ (1, rows, D) -> (1, 3, S', S'); not changed.
         guess: where to start, an encoder's code or the average, (1, rows, D).
         features: what to compare besides pixels, e.g. `trunk_features` of the encoder.
         steps: number of steps of descent; 0 only rates the guess.
@@ -83,8 +84,8 @@ def invert(
     Raises:
         InversionError: the descent left the finite numbers, or the shapes do not fit.
     """
-    if image.shape != (1, 3, FACE_SIDE, FACE_SIDE):
-        raise InversionError(f"the face must be (1, 3, {FACE_SIDE}, {FACE_SIDE}), not {tuple(image.shape)}")
+    if image.ndim != 4 or image.shape[:2] != (1, 3) or image.shape[2] != image.shape[3]:
+        raise InversionError(f"the face must be one square picture (1, 3, S, S), not {tuple(image.shape)}")
     rate_picture = _picture_loss(image, features, weights or Weights())
     codes = guess.detach().clone().requires_grad_(True)
     adam = torch.optim.Adam([codes], betas=(0.9, 0.99))
@@ -119,13 +120,14 @@ def trunk_features(trunk: Trunk) -> Features:
 
 
 def _picture_loss(image: Tensor, features: Features, weights: Weights) -> Callable[[Tensor], Tensor]:
+    side = image.shape[-1]
     with torch.no_grad():
         wanted = list(features(image))
 
     def loss(picture: Tensor) -> Tensor:
-        drawn = _at(picture, FACE_SIDE)
+        drawn = _at(picture, side)
         feature = unit_difference(features(drawn), wanted)
-        pixel = torch.stack([(_at(drawn, side) - _at(image, side)).abs().mean() for side in PIXEL_SIDES]).mean()
+        pixel = torch.stack([(_at(drawn, side // by) - _at(image, side // by)).abs().mean() for by in HALVINGS]).mean()
         return weights.features * feature + weights.pixels * pixel
 
     return loss

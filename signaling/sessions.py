@@ -282,6 +282,9 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
+    def __contains__(self, id: str) -> bool:
+        return id in self._sessions
+
     async def open(
         self, offer: str, stream: str | None = None, patch: Mapping[str, Any] | None = None
     ) -> tuple[str, str]:
@@ -402,6 +405,7 @@ class Sessions:
             reason = await session.run()
         finally:
             del self._sessions[session.id]
+            self._runtime.locks.forget_session(session.id)
         logger.info("session %s: ended, %s", session.name, reason)
 
     async def _show(self, viewer: Viewer) -> None:

@@ -18,6 +18,7 @@ from models.embedded import EMBEDDED, TRACKER
 from models.face.detector import Detection, Detector
 from models.face.landmarks import Landmarks
 from models.face.segmenter import Segmenter
+from stream.locks import Locks
 from stream.look import Layer, Look
 from stream.mark.identity import Identity
 from stream.networks import EngineInfo, EngineSettings, Networks, unusable_backends
@@ -57,6 +58,7 @@ class Runtime:
         entries: the catalog, by the editors' names.
         require_label: the label that every edited picture has at least.
         identity: of this installation, for marks and claims; None says nothing.
+        locks: snapshots of callers that latent editors move.
         networks: the engines.
         segmenter: reads the masks of crops.
     """
@@ -71,6 +73,7 @@ class Runtime:
         self.require_label = settings.require_label
         self.identity = identity
         self.networks = Networks(settings)
+        self.locks = Locks()
         self._loading = threading.RLock()  # held for seconds
         self._editors: dict[str, AnyEditor] = {}
         self._controls: dict[str, type[Controls]] = {}
@@ -117,7 +120,9 @@ class Runtime:
                 editor = self.editor(name)
             except (RuntimeError, LookupError) as error:  # of engines and of checkpoints
                 raise SettingsError("editor" if name == settings.editor else f"layers.{name}", str(error)) from error
-            layers.append(Layer(name, editor, controls[name], amounts[name]))
+            layers.append(
+                Layer(name, self.locks.locked(settings.latent_lock, name, editor), controls[name], amounts[name])
+            )
         return Look(settings, tuple(layers))
 
     def editor(self, name: str) -> AnyEditor:
@@ -163,6 +168,7 @@ class Runtime:
 
     def close(self) -> None:
         """Free the networks. No pipeline may run any more."""
+        self.locks.close()
         with self._loading:
             self._editors.clear()
             self.networks.close()
@@ -175,6 +181,8 @@ class Runtime:
             merged["amount"] = patch.get("amount", 1.0)
         merged["layers"] = _layers_of(merged["layers"], merged["editor"])
         new = self._labelled(checked(Settings, merged), asked="label" in patch)
+        if new.latent_lock and new.latent_lock not in self.locks:
+            raise SettingsError("latent_lock", "that snapshot is forgotten: lock to your face again")
         controls = {new.editor: self._check_editor(new.editor, new.controls, "editor", "controls.")}
         layers = {}
         for name, layer in new.layers.items():

@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 
 from models.arrays import Image
 from models.perceptual.vgg16 import Vgg16, load_vgg16
@@ -35,7 +34,7 @@ from models.training.pix2pix.losses import (
     clip_weights,
     generator_loss,
 )
-from models.training.translation.loop import Plan, Run, initialise, pick_device, to_picture, to_tensor
+from models.training.translation.loop import Plan, Run, initialise, pick_device, set_rate, to_picture, to_tensor
 from models.training.translation.pictures import (
     LEAST,
     DataError,
@@ -103,9 +102,7 @@ def train(options: argparse.Namespace, pairs: Sequence[Pair]) -> float:
     rate = options.rate or recipe.rate
     optimisers = recipe.optimiser(generator, rate), recipe.optimiser(critic, rate)
     plan = Plan(options.steps, 60 * options.minutes, options.save_every, options.seed)
-    falls = [LambdaLR(optimiser, partial(_fall, plan.steps)) for optimiser in optimisers]
     parts = {"generator": generator, "critic": critic, "of_generator": optimisers[0], "of_critic": optimisers[1]}
-    parts |= {"fall_of_generator": falls[0], "fall_of_critic": falls[1]}
     facts = {
         "preset": options.preset,
         "width": options.width,
@@ -122,9 +119,8 @@ def train(options: argparse.Namespace, pairs: Sequence[Pair]) -> float:
 
     models = Models(recipe, generator, critic, optimisers[0], optimisers[1], vgg)
     for step, (source, target) in run.batches(plan, partial(_batch, shown, recipe, options.batch)):
+        set_rate(optimisers, rate, step / plan.steps)
         pixels = _step(run, models, source, target)
-        for fall in falls:
-            fall.step()
         if (step + 1) % plan.save_every == 0:
             run.done = step + 1
             run.save()
@@ -232,11 +228,6 @@ def _pairs(folder: Path, *, skip: bool) -> list[Pair]:
     if len(pairs) < LEAST:
         raise DataError(f"{folder} has {len(pairs)} usable pairs; at least {LEAST} are needed")
     return pairs
-
-
-def _fall(steps: int, done: int) -> float:
-    """Factor of the rate: constant for the first half, then linear to 0."""
-    return min(1.0, 2.0 * (1 - done / max(steps, 1)))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
 
 from models.arrays import Image
 from models.editor import Controls
@@ -27,7 +26,7 @@ from models.published.stargan.network import Discriminator, Generator, LabelRead
 from models.trained import FACTS, NAME, Facts, trained_folder
 from models.training.data import WORK
 from models.training.stargan.losses import CRITIC_STEPS, PENALTY, critic_loss, generator_loss, gradient_penalty
-from models.training.translation.loop import Plan, Run, pick_device, to_picture, to_tensor
+from models.training.translation.loop import Plan, Run, pick_device, set_rate, to_picture, to_tensor
 from models.training.translation.pictures import (
     DataError,
     Faults,
@@ -125,18 +124,15 @@ def train(options: argparse.Namespace, sets: Sets) -> Generator:
         torch.optim.Adam(network.parameters(), options.rate, betas=(0.5, 0.999)) for network in (generator, critic)
     )
     plan = Plan(options.steps, 60 * options.minutes, options.save_every, options.seed)
-    falls = [LambdaLR(optimiser, partial(_fall, plan.steps)) for optimiser in optimisers]
     parts = {"generator": generator, "critic": critic, "of_generator": optimisers[0], "of_critic": optimisers[1]}
-    parts |= {"fall_of_generator": falls[0], "fall_of_critic": falls[1]}
     facts = {name: getattr(options, name) for name in ("size", "width", "blocks", "halvings", "rate", "batch", "steps")}
     facts |= {"labels": [list(part.names) for part in sets.data], "pictures": [len(part.files) for part in sets.data]}
     run = Run(options.work or WORK / "stargan" / options.name, facts, parts, device, options.precision)
     load = partial(_batch, sets, options.size, options.batch)
     models = Models(generator, critic, *optimisers)
     for step, (which, image, own, wanted) in run.batches(plan, load):
+        set_rate(optimisers, options.rate, step / plan.steps)
         back = _step(run, sets, models, (int(which), image, own, wanted))
-        for fall in falls:
-            fall.step()
         if (step + 1) % plan.save_every == 0:
             run.done = step + 1
             run.save()
@@ -255,11 +251,6 @@ def _sets(options: argparse.Namespace) -> Sets:
         if len(places) < len(group) or places != list(range(places[0], places[0] + len(places))):
             raise DataError(f"--exclusive names labels that stand side by side in the table, not {', '.join(group)}")
     return Sets(tuple(data), tuple(groups))
-
-
-def _fall(steps: int, done: int) -> float:
-    """Factor of the rate: constant for the first half, then linear to 0."""
-    return min(1.0, 2.0 * (1 - done / max(steps, 1)))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,6 +139,19 @@ class Run:
         for name, part in self._parts.items():
             part.load_state_dict(state[name])
         self.done = int(state["done"])
+
+
+def set_rate(optimisers: Iterable[torch.optim.Optimizer], rate: float, done: float) -> None:
+    """Set the rate of a step: constant for the first half of a run, then falling linearly to 0.
+
+    Args:
+        optimisers: of the run.
+        rate: at its start.
+        done: share of the run that is behind.
+    """
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = rate * min(1.0, 2 * (1 - done))
 
 
 def to_tensor(images: list[Image]) -> Tensor:
