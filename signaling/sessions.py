@@ -388,6 +388,9 @@ class Sessions:
         """Sessions that may still be opened."""
         return 0 if self._closing else max(0, self._settings.max_sessions - len(self._sessions))
 
+    def __contains__(self, id: str) -> bool:
+        return id in self._sessions
+
     async def open(
         self,
         offer: str,
@@ -543,6 +546,7 @@ class Sessions:
         finally:
             del self._sessions[session.id]
             self.device_lost |= session.device_lost
+            self._runtime.locks.forget_session(session.id)
         self._metrics.end(reason)
         logger.info(
             "session %s: ended, %s", session.name, reason, extra=about(session.name, session.grant.name, reason)
