@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models import catalog
 from models.weights.downloads import Downloads
-from signaling import health, marks, photos, weights, whep, whip
+from signaling import health, locks, marks, photos, weights, whep, whip
 from signaling.access import OriginGuard
 from signaling.capabilities import capabilities as capabilities_of
 from signaling.metrics import CountRequests, Metrics
@@ -93,6 +93,7 @@ def create_app(settings: ServerSettings, runtime: Runtime | None = None, downloa
     app.include_router(whep.router())
     app.include_router(weights.router())
     app.include_router(photos.router())
+    app.include_router(locks.router())
     app.include_router(marks.router())
 
     app.include_router(health.router(VERSION))

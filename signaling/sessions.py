@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from base64 import b64encode
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -101,6 +101,7 @@ class Session:
         self.device_lost = False
         self.stream = stream
         self.name = id[:6]
+        self.opened_at = time.monotonic()
         self._runtime = runtime
         self._settings = settings
         self._holds, self._metrics = access.holds, access.metrics
@@ -170,6 +171,22 @@ class Session:
     def claim(self) -> bytes:
         """What the newest frame says of itself, signed; empty when it is not edited, or not signed."""
         return self._video.claim if self._video is not None else b""
+
+    @property
+    def load(self) -> float:
+        """Share of the time between two camera frames that work takes."""
+        return self._video.load if self._video is not None else 0.0
+
+    @property
+    def reduced(self) -> bool:
+        """Whether work is left out to keep up with the camera."""
+        output = self._video.last_output if self._video is not None else None
+        return output is not None and bool(output.reduced)
+
+    def announce_move(self) -> None:
+        """Tell the peer to set up its next session; this one goes on until the peer leaves, or is ended."""
+        if self._channel is not None:
+            self._channel.send(control.Bye(reason="moving"))
 
     def listen(self) -> DelayedAudio | None:
         """The sound for a viewer; None if this session has none."""
@@ -363,6 +380,17 @@ class Sessions:
         """Whether sessions may begin, once there is a place."""
         return not self._closing and not self.device_lost
 
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._sessions.values()))
+
+    @property
+    def places(self) -> int:
+        """Sessions that may still be opened."""
+        return 0 if self._closing else max(0, self._settings.max_sessions - len(self._sessions))
+
+    def __contains__(self, id: str) -> bool:
+        return id in self._sessions
+
     async def open(
         self,
         offer: str,
@@ -474,6 +502,19 @@ class Sessions:
         viewer.end()
         return True
 
+    async def drain(self, seconds: float) -> None:
+        """Let no session begin, tell all peers and viewers to move, and wait until they have left.
+
+        Args:
+            seconds: most time to wait; `close` ends those that are left.
+        """
+        self._closing = True
+        for one in [*self._sessions.values(), *self._viewers.values()]:
+            one.announce_move()
+        until = time.monotonic() + seconds
+        while self._sessions and time.monotonic() < until:
+            await asyncio.sleep(TICK_S)
+
     async def close(self) -> None:
         """End all sessions, and let none begin."""
         self._closing = True
@@ -505,6 +546,7 @@ class Sessions:
         finally:
             del self._sessions[session.id]
             self.device_lost |= session.device_lost
+            self._runtime.locks.forget_session(session.id)
         self._metrics.end(reason)
         logger.info(
             "session %s: ended, %s", session.name, reason, extra=about(session.name, session.grant.name, reason)

@@ -41,6 +41,7 @@ class EditedTrack(MediaStreamTrack):  # type: ignore[misc]
         wanted: whether a frame was ever asked for: a peer that only sends never does.
         frames_sent: that were handed to the encoder.
         delays: "server" from decoder to encoder, "capture" from the peer's camera to the encoder, by two clocks.
+        captured: when the last frame was captured, in seconds of the peer's clock; None where that is not known.
 
     Args:
         captured_at: when the peer captured a frame, in seconds of its clock; None where that is not known.
@@ -52,6 +53,7 @@ class EditedTrack(MediaStreamTrack):  # type: ignore[misc]
     def __init__(self, captured_at: CapturedAt | None = None, delays: Durations | None = None) -> None:
         super().__init__()
         self._captured_at = captured_at
+        self.captured: float | None = None
         self._newest: av.VideoFrame | None = None
         self._since = 0.0
         self._waiting = asyncio.Event()
@@ -88,9 +90,9 @@ class EditedTrack(MediaStreamTrack):  # type: ignore[misc]
         self.sent.count()
         self.frames_sent += 1
         self.delays.add("server", (time.perf_counter() - self._since) * 1000)
-        captured = self._captured_at(frame) if self._captured_at is not None else None
-        if captured is not None:
-            self.delays.add("capture", (time.monotonic() - captured) * 1000)
+        self.captured = self._captured_at(frame) if self._captured_at is not None else None
+        if self.captured is not None:
+            self.delays.add("capture", (time.monotonic() - self.captured) * 1000)
         return frame
 
     def stop(self) -> None:
@@ -148,6 +150,11 @@ class VideoFilter:
     def frames(self) -> int:
         """Frames that came in."""
         return self._slot.received
+
+    @property
+    def load(self) -> float:
+        """Share of the time between two camera frames that the mean frame's work takes."""
+        return self._pipeline.load
 
     @property
     def dropped(self) -> int:

@@ -74,6 +74,11 @@ class Viewer:
         """End the viewing soon."""
         self._track.stop()
 
+    def announce_move(self) -> None:
+        """Tell the peer that what it watches goes on elsewhere."""
+        if self._channel is not None and self._channel.readyState == "open":
+            self._channel.send(control.Bye(reason="moving").model_dump_json())
+
     async def close(self) -> None:
         """Say that the video ends, and free the connection. Browsers take no notice of an RTCP BYE."""
         if self._channel is not None and self._channel.readyState == "open":

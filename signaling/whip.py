@@ -189,9 +189,14 @@ def add_session_routes(routes: APIRouter, what: str, posts: str) -> None:
             raise HTTPException(400, str(error)) from error
         return Response(answer, 200, {"ETag": f'"{peer.ice_tag}"'}, FRAGMENT)
 
-    @routes.options("/{id}", status_code=204, response_class=Response)
-    async def options_of_session(id: str) -> Response:
-        """What can be done with a session."""
+    @routes.options(
+        "/{id}", status_code=204, response_class=Response, responses={404: {"description": "There is no such session"}}
+    )
+    async def options_of_session(id: str, request: Request) -> Response:
+        """What can be done with a session that is there."""
+        sessions: Sessions = request.app.state.sessions
+        if sessions.peer(id) is None:
+            raise HTTPException(404, f"there is no such {what}")
         return Response(status_code=204, headers={"Allow": SESSION_METHODS, "Accept-Patch": FRAGMENT})
 
     @routes.api_route("/{id}", methods=["GET", "HEAD", "PUT", "POST"], include_in_schema=False)

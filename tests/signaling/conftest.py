@@ -99,6 +99,7 @@ class FakePipeline:
         self.closed = False
         self.sizes: list[tuple[int, int]] = []
         self.threads: set[int] = set()
+        self.load = 0.0
 
     def process(self, frame: av.VideoFrame, look: Look, interval: float = 0.0) -> tuple[av.VideoFrame, Output]:
         assert not self.closed
