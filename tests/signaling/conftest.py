@@ -27,6 +27,7 @@ from signaling.settings import ServerSettings
 from signaling.transport import gatherer
 from signaling.transport.handshake import leave_quietly
 from stream.frame import Face, Output, Trace
+from stream.locks import Locks
 from stream.look import Look
 from stream.mark.identity import Identity
 from stream.networks import EngineInfo, EngineLoad
@@ -136,6 +137,7 @@ class FakeRuntime:
 
     def __init__(self) -> None:
         self.identity: Identity | None = None
+        self.locks = Locks()
         self.work_s = 0.0
         self.fails: Exception | None = None  # what the pipelines raise
         self.pipelines: list[FakePipeline] = []
