@@ -18,9 +18,10 @@ from models.embedded import EMBEDDED, TRACKER
 from models.face.detector import Detection, Detector
 from models.face.landmarks import Landmarks
 from models.face.segmenter import Segmenter
+from stream.locks import Locks
 from stream.look import Layer, Look
 from stream.mark.identity import Identity
-from stream.networks import EngineInfo, EngineSettings, Networks, unusable_backends
+from stream.networks import EngineInfo, EngineLoad, EngineSettings, Networks, unusable_backends
 from stream.pipeline import Pipeline
 from stream.settings import Settings, SettingsError, allowed_labels, checked
 from stream.tracking import Tracker
@@ -57,6 +58,7 @@ class Runtime:
         entries: the catalog, by the editors' names.
         require_label: the label that every edited picture has at least.
         identity: of this installation, for marks and claims; None says nothing.
+        locks: snapshots of callers that latent editors move.
         networks: the engines.
         segmenter: reads the masks of crops.
         photo_source: finds what an editor read of a photo elsewhere, by the editor's name and the photo's id; None for
@@ -73,9 +75,11 @@ class Runtime:
         self.require_label = settings.require_label
         self.identity = identity
         self.networks = Networks(settings)
+        self.locks = Locks()
         self._loading = threading.RLock()  # held for seconds
         self._editors: dict[str, AnyEditor] = {}
         self._controls: dict[str, type[Controls]] = {}
+        self._stamps: dict[str, object] = {}
         self._detector = Detector(settings.pack, settings.detector_size)
         self._detect_lock = threading.Lock()
         # Without landmarks a face would be lost: they wait for their turn, while late edits are dropped.
@@ -119,7 +123,9 @@ class Runtime:
                 editor = self.editor(name)
             except (RuntimeError, LookupError) as error:  # of engines and of checkpoints
                 raise SettingsError("editor" if name == settings.editor else f"layers.{name}", str(error)) from error
-            layers.append(Layer(name, editor, controls[name], amounts[name]))
+            layers.append(
+                Layer(name, self.locks.locked(settings.latent_lock, name, editor), controls[name], amounts[name])
+            )
         return Look(settings, tuple(layers))
 
     def editor(self, name: str) -> AnyEditor:
@@ -129,6 +135,7 @@ class Runtime:
             models.catalog.UnknownEditor: there is none of that name.
             engines.base.EngineError: its networks cannot be loaded.
         """
+        self._forget_changed(name)
         editor = self._editors.get(name)
         if editor is None:
             with self._loading:
@@ -143,6 +150,7 @@ class Runtime:
         Raises:
             models.catalog.UnknownEditor: there is none of that name.
         """
+        self._forget_changed(name)
         model = self._controls.get(name)
         if model is None:
             model = self._controls[name] = self._entry(name).controls()
@@ -157,6 +165,10 @@ class Runtime:
         """The networks loaded so far."""
         return self.networks.loaded()
 
+    def loads(self) -> list[EngineLoad]:
+        """What was asked of the networks so far."""
+        return self.networks.loads()
+
     def pipeline(self, *, live: bool = False) -> Pipeline:
         """A pipeline for one stream; a live one keeps up with a camera, another does the same every time."""
         operator = 0 if self.identity is None else self.identity.operator
@@ -168,6 +180,7 @@ class Runtime:
 
     def close(self) -> None:
         """Free the networks. No pipeline may run any more."""
+        self.locks.close()
         with self._loading:
             self._editors.clear()
             self.networks.close()
@@ -180,6 +193,8 @@ class Runtime:
             merged["amount"] = patch.get("amount", 1.0)
         merged["layers"] = _layers_of(merged["layers"], merged["editor"])
         new = self._labelled(checked(Settings, merged), asked="label" in patch)
+        if new.latent_lock and new.latent_lock not in self.locks:
+            raise SettingsError("latent_lock", "that snapshot is forgotten: lock to your face again")
         controls = {new.editor: self._check_editor(new.editor, new.controls, "editor", "controls.")}
         layers = {}
         for name, layer in new.layers.items():
@@ -229,6 +244,17 @@ class Runtime:
             return False
         references = self.editor(name).references
         return references is not None and references.keep(code) == photo
+
+    def _forget_changed(self, name: str) -> None:
+        """Load an editor anew whose files are no longer those it was made of (`Entry.stamp`)."""
+        stamp = self._entry(name).stamp()
+        if self._stamps.get(name) == stamp:
+            return
+        with self._loading:
+            if name in self._stamps:
+                self._editors.pop(name, None)
+                self._controls.pop(name, None)
+            self._stamps[name] = stamp
 
     def _entry(self, name: str) -> Entry:
         try:

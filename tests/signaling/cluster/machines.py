@@ -39,7 +39,7 @@ class Machines:
         self._port = port
 
     def deploy(self, replicas: int = NODES, **settings: Any) -> None:
-        """Do what `serve deploy` does, without waiting: other settings are an update, a number of replicas is none."""
+        """Do what `serve deploy` does, without waiting; another number of replicas alone is no update."""
         from ray.serve.context import _get_global_client  # noqa: PLC0415  not installed everywhere
         from ray.serve.schema import ServeDeploySchema  # noqa: PLC0415
 
