@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from models.arrays import Floats, Image, Latent
 from models.crops import CropSpec
+from models.photo_codes import References
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +200,8 @@ class Editor(ABC, Generic[C]):
         latent_seconds: time constant with which the stream averages the latent of one face; 0 where the latent holds
             what changes quickly (pose, expression).
         encode_seconds: time between two readings of a face; 0 reads every frame.
+        references: what it read of photos, by their ids; None where it keeps nothing. With it, a photo follows its
+            session to another process.
         inpaint_seconds: time between two inpaintings of a face; 0 where the editor makes none.
     """
 
@@ -208,6 +211,7 @@ class Editor(ABC, Generic[C]):
 
     latent_seconds: float = 0.25
     encode_seconds: float = 0.0
+    references: References | None = None
     inpaint_seconds: float = 0.0
 
     @abstractmethod

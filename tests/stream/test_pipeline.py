@@ -287,3 +287,32 @@ def test_the_spans_of_a_trace_add_up_to_its_stages(make_pipeline: Make, world: W
     for stage, ms in output.trace.ms.items():
         spans = [span for span in output.trace.spans if span.stage == stage]
         assert sum(1e3 * (span.end - span.start) for span in spans) == pytest.approx(ms)
+
+
+@pytest.mark.parametrize("lost", ["blur", "hold"])
+def test_a_camera_that_changes_its_size_shows_no_raw_frame(
+    make_pipeline: Make, world: World, tint: Settings, lost: str
+) -> None:
+    """Another size begins anew with tracking; a picture that is held does not fit any more."""
+    settings = tint.model_copy(update={"lost": lost})
+    sizes = [(480, 640), (720, 1280), (1280, 720), (361, 641), (480, 640), (720, 1280), (480, 640)]
+    pipeline = make_pipeline(world)
+    [person] = world.people
+    time, seen = 0.0, set[str]()
+    for size in sizes:
+        world.size = size
+        for step, away in enumerate((False, False, True, True, False)):
+            person.centre = (-500.0, -500.0) if away else (size[1] / 2, size[0] / 2)
+            time += 1 / 30
+            shown = Frame(world.picture(), time)
+            output = pipeline.process(shown, look_of(settings))
+            assert output.image.shape == shown.image.shape
+            if output.edited:
+                seen.add("edited")
+                continue
+            if lost == "blur" or step > 1:
+                seen.add("lost")
+                assert not (output.image == shown.image).all(), (size, step)
+            if lost == "blur":
+                np.testing.assert_array_equal(output.image, blurred(shown.image))
+    assert seen == {"edited", "lost"}

@@ -17,7 +17,7 @@ from models.weights.export import random_picture, write_network
 def other_half(file: Path, to: Path) -> None:
     """pix2pix's `<epoch>_net_G.pth`: AtoB.onnx, image and dropout -> translated."""
     state = load_state(file)
-    _write_unet(pix2pix.load_reference(state, pix2pix.norm_of(state)), 256, to)
+    write_unet(pix2pix.load_reference(state, pix2pix.norm_of(state)), 256, to)
 
 
 def couple(file: Path, to: Path) -> None:
@@ -29,10 +29,11 @@ def couple(file: Path, to: Path) -> None:
         raise CheckpointError(f"{file} lacks {error}, a variable of CoupleGenerator") from error
     except DAMAGE as error:
         raise CheckpointError(f"{file} is no .npz of CoupleGenerator's variables: {error}") from error
-    _write_unet(pix2pix.load_couple_generator(state), 512, to)
+    write_unet(pix2pix.load_couple_generator(state), 512, to)
 
 
-def _write_unet(network: pix2pix.UNet, size: int, to: Path) -> None:
+def write_unet(network: pix2pix.UNet, size: int, to: Path) -> None:
+    """Export a U-Net as AtoB.onnx, image and dropout -> translated."""
     keep = {f"keep_{side}": torch.ones(1, network.channels, side, side) for side in DROPOUT_SIDES}
     write_network(network, {"image": random_picture(size), **keep}, ["translated"], to / "AtoB.onnx")
 

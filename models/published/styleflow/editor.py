@@ -123,6 +123,7 @@ class StyleFlow(WPlusEditor[StyleFlowControls]):
 
     name = "styleflow"
     Controls = StyleFlowControls
+    code_start = CONDITIONS
 
     def __init__(
         self,
