@@ -41,9 +41,9 @@ class CarrySettings:
     """
 
     rigid: tuple[int, ...] = (10, 338, 297, 332, 284, 251, 389, 162, 21, 54, 103, 67, 109, 127, 6, 33, 133, 362, 263)
-    cells: int = 32
-    spread: float = 1.0
-    far: float = 0.1
+    cells: int = 64
+    spread: float = 1.2
+    far: float = 0.02
     least: float = 0.2
     turned: float = 0.006
     moved: float = 0.08
