@@ -193,6 +193,13 @@ class Editor(ABC, Generic[C]):
     encode_seconds: float = 0.0
     image_seconds: float = 0.0
 
+    def for_still(self) -> Editor[C]:
+        """The editor for single pictures, which may take their time: itself, unless it has a finer way for them.
+
+        Name, controls and latent are the same.
+        """
+        return self
+
     @abstractmethod
     def encode(self, crop: Crop, controls: C) -> Latent:
         """Read the face.
