@@ -41,7 +41,8 @@ def clone_face(camera: Image, drawn: Image, hair: Floats) -> Image:
     if kept.min() == 255:
         return camera
     rows, columns = np.nonzero(kept)
-    centre = (int(columns.min() + columns.max()) // 2, int(rows.min() + rows.max()) // 2)
+    # The middle of the mask as OpenCV rounds it; another one would shift the face by a pixel.
+    centre = (int(columns.min() + columns.max() + 1) // 2, int(rows.min() + rows.max() + 1) // 2)
     out: Image = cv2.seamlessClone(camera, drawn, kept, centre, cv2.NORMAL_CLONE)
     return out
 

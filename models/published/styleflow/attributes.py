@@ -22,19 +22,13 @@ from models.face.texture_space import FaceSpace
 
 @dataclass(frozen=True, slots=True)
 class PoseModel:
-    """Six points of a head, right, up and towards the camera, any unit; the figures are those that OpenCV's tutorials
-    on head pose use."""
+    """Six points of a head and how far they lie behind the nose tip; the depths are those that OpenCV's tutorials on
+    head pose use, with the outer eye corners `width` apart."""
 
     points: tuple[int, ...] = (1, 152, 33, 263, 61, 291)
     """Of the MediaPipe mesh: nose tip, chin, outer eye corners, mouth corners."""
-    places: tuple[tuple[float, float, float], ...] = (
-        (0, 0, 0),
-        (0, -330, -65),
-        (-225, 170, -135),
-        (225, 170, -135),
-        (-150, -150, -125),
-        (150, -150, -125),
-    )
+    depths: tuple[float, ...] = (0, -65, -135, -135, -125, -125)
+    width: float = 450.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +91,7 @@ class AttributeReader:
         fit = self._space.fit(crop.mesh)
         read = read_attributes(self._reader, crop.image, fit)
         texture, hidden = self._space.unwrap(crop.image, fit), covered(crop, fit)
-        yaw, pitch = head_pose(crop.mesh)
+        yaw, pitch = head_pose(crop.mesh, self._space.mean)
         beard = float(read[MALE]) * beard_of(log_colour(texture) @ LUMINANCE, self._space.mean)
         light = self._light(self._scalp.light(texture, hidden), yaw, pitch)
         attributes = [read[MALE], read[GLASSES], yaw, pitch, read[BALD], beard, 100 * read[AGE], read[SMILE]]
@@ -117,15 +111,17 @@ class AttributeReader:
         return np.asarray(self._likely + gain @ (shades - usual), np.float32)
 
 
-def head_pose(mesh: Floats) -> tuple[float, float]:
+def head_pose(mesh: Floats, mean: Floats) -> tuple[float, float]:
     """Yaw and pitch of a head in degrees: positive where it looks to the right of the picture, and up.
 
-    By scaled orthography (DeMenthon and Davis 1995): the affine map from a head to the picture, made a rotation.
+    By scaled orthography (DeMenthon and Davis 1995): the affine map from a head to the picture, made a rotation. The
+    average face looks straight ahead.
 
     Args:
         mesh: (>= 468, 2) float32, pixels.
+        mean: (468, 2) float32, the average mesh.
     """
-    places = np.asarray(POSE.places, np.float64)
+    places = head_points(mean)
     seen = mesh[list(POSE.points)].astype(np.float64) * (1, -1)
     rows, *_ = np.linalg.lstsq(places - places.mean(0), seen - seen.mean(0), rcond=None)
     across, up = rows.T
@@ -135,6 +131,13 @@ def head_pose(mesh: Floats) -> tuple[float, float]:
     # The columns of the rotation are the head's axes in the picture's; the third is where the face looks.
     looks = np.array([across[2], up[2], forward[2]])
     return float(np.degrees(np.arctan2(looks[0], looks[2]))), float(np.degrees(np.arcsin(np.clip(looks[1], -1, 1))))
+
+
+def head_points(mean: Floats) -> Floats:
+    """`PoseModel`'s points on the average face, (6, 3): right, up, towards the camera, texture pixels."""
+    flat = mean[list(POSE.points)].astype(np.float64) * (1, -1)
+    scale = np.linalg.norm(flat[2] - flat[3]) / POSE.width
+    return np.column_stack([flat, scale * np.asarray(POSE.depths)])
 
 
 def beard_of(luminance: Floats, mean: Floats) -> float:

@@ -19,6 +19,7 @@ from models.published.styleflow.attributes import (
     beard_of,
     face_normals,
     harmonics,
+    head_points,
     head_pose,
     turned,
 )
@@ -30,11 +31,11 @@ RIGHT, UP, FRONT = np.eye(3)
 
 @pytest.mark.parametrize(("yaw", "pitch"), [(0, 0), (25, 0), (-40, 0), (0, 20), (0, -15), (20, 10)])
 def test_a_turned_head_has_its_pose(yaw: float, pitch: float) -> None:
-    head = np.asarray(POSE.places, float)
-    places = turned(head, yaw, pitch)
+    mean = FaceSpace.from_tables(read_tables(EMBEDDED)).mean
+    places = turned(head_points(mean), yaw, pitch)
     mesh = np.zeros((478, 2), np.float32)
     mesh[list(POSE.points)] = 0.4 * places[:, :2] * (1, -1) + (300, 200)
-    assert head_pose(mesh) == pytest.approx((yaw, pitch), abs=0.01)
+    assert head_pose(mesh, mean) == pytest.approx((yaw, pitch), abs=0.01)
 
 
 def test_turning_is_to_the_right_and_up() -> None:
@@ -51,7 +52,7 @@ def test_harmonics_are_the_irradiance_of_a_light() -> None:
     for side in (RIGHT, UP, FRONT):
         irradiance = np.maximum(normals @ side, 0)
         coefficients, *_ = np.linalg.lstsq(basis, irradiance, rcond=None)
-        assert np.abs(basis @ coefficients - irradiance).max() < 0.1
+        assert np.abs(basis @ coefficients - irradiance).max() < 0.15
     assert harmonics(RIGHT[None])[0, 3] > 0
     assert harmonics(UP[None])[0, 2] > 0
     assert harmonics(FRONT[None])[0, 1] < 0
@@ -110,8 +111,7 @@ def test_a_face_is_read_in_the_flows_order(reader: AttributeReader) -> None:
     assert read["gender"] == pytest.approx(0.5)
     assert read["baldness"] == pytest.approx(0.3)
     assert read["expression"] == pytest.approx(0.7)
-    assert abs(read["yaw"]) < 5
-    assert abs(read["pitch"]) < 15
+    assert (read["yaw"], read["pitch"]) == pytest.approx((0, 0), abs=0.1)
 
 
 class _Read(nn.Module):
