@@ -1,4 +1,4 @@
-"""In-domain GAN inversion (Zhu et al., ECCV 2020): an encoder into W+ of a StyleGAN of 256 pixels, and that generator."""
+"""In-domain GAN inversion (Zhu et al., ECCV 2020): an encoder into W+ of a StyleGAN of 256 pixels."""
 
 from __future__ import annotations
 

@@ -191,8 +191,14 @@ def load_encoder(state: Mapping[str, Tensor], lengths: Sequence[int]) -> Encoder
 
 def lengths_of(generator: stylegan1.Generator) -> list[int]:
     """Length of the style vector of each of a generator's layers."""
-    dense = (
-        generator.get_submodule(f"synthesis.{name}.epilogue.style_mod.dense.linear")
-        for name in generator.synthesis.layers
-    )
-    return [layer.out_features for layer in dense if isinstance(layer, nn.Linear)]
+    return [len(weight) for weight in style_weights(generator)]
+
+
+def style_weights(generator: stylegan1.Generator) -> list[Tensor]:
+    """(L, D) of each layer: the style vector is this matrix times a row of W+, and a bias."""
+    weights = []
+    for name in generator.synthesis.layers:
+        dense = generator.get_submodule(f"synthesis.{name}.epilogue.style_mod.dense")
+        assert isinstance(dense, stylegan1.Dense)
+        weights.append(dense.linear.weight * dense.scale)
+    return weights

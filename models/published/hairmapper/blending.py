@@ -35,11 +35,11 @@ def clone_face(camera: Image, drawn: Image, hair: Floats) -> Image:
         (S, S, 3) uint8 RGB; the drawing itself where there is hair everywhere, the camera where there is none.
     """
     kept = kept_mask(hair, len(camera))
-    inside = kept[1:-1, 1:-1]  # the clone leaves out the outermost pixels
-    if not inside.any():
-        return drawn
     if kept.min() == 255:
         return camera
+    kept[[0, -1]] = kept[:, [0, -1]] = 0  # as OpenCV does
+    if not kept.any():
+        return drawn
     rows, columns = np.nonzero(kept)
     # The middle of the mask as OpenCV rounds it; another one would shift the face by a pixel.
     centre = (int(columns.min() + columns.max() + 1) // 2, int(rows.min() + rows.max() + 1) // 2)
