@@ -81,8 +81,7 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
 
 def ready(name: str) -> Entry:
     """The row of the catalog of that name after its weights have come and been converted; needs `shrink`."""
-    row = catalog.ENTRIES[name]
-    _write(row)
+    row = write(name)
     if name in PARENTS:
         folder, rows = PARENTS[name]
         parent = np.random.default_rng(7).normal(size=(rows, WIDTH)).astype(np.float32)
@@ -95,12 +94,15 @@ def ready(name: str) -> Entry:
     return row
 
 
-def _write(row: Entry) -> None:
+def write(name: str) -> Entry:
+    """The row of the catalog of that name after its weights have come; needs `shrink`."""
+    row = catalog.ENTRIES[name]
     for weights in row.weights:
         weights.path.parent.mkdir(parents=True, exist_ok=True)
         if not weights.path.exists():
             torch.manual_seed(0)
             _WRITERS.get(f"{weights.path.parent.name}/{weights.path.name}", _vector)(weights.path)
+    return row
 
 
 def _inverter(kind: str, rows: int = ROWS) -> Callable[[Path], None]:
@@ -147,7 +149,10 @@ def _keras_encoder(path: Path) -> None:
 
 
 def _stylegan1_generator(path: Path) -> None:
-    torch.save(stylegan1.Generator(SIDE, WIDTH, max_channels=8, base_channels=512).state_dict(), path)
+    network = stylegan1.Generator(SIDE, WIDTH, max_channels=8, base_channels=512)
+    for layer in network.mapping.children():  # kept divided by the learning rate multiplier, as StyleGAN keeps them
+        nn.init.normal_(layer.linear.weight, std=1 / stylegan1.LR_MULTIPLIER)
+    torch.save(network.state_dict(), path)
 
 
 def _inversion_generator(path: Path) -> None:
@@ -168,7 +173,7 @@ def _style_vectors(path: Path) -> None:
 
 
 def _mobilestylegan(path: Path) -> None:
-    _save(path, {"student.": mobilestylegan.Student()})
+    _save(path, {"student.": mobilestylegan.Student(), "mapping_net.": mobilestylegan.MappingNetwork()})
 
 
 def _hairmapper(path: Path) -> None:
@@ -210,6 +215,7 @@ def _alae(path: Path) -> None:
     models = {
         "discriminator_s": alae.Encoder(ALAE).state_dict(),
         "generator_s": alae.Decoder(ALAE).state_dict(),
+        "mapping_fl_s": alae.MappingNetwork(ALAE.latent, 1).state_dict(),
         "dlatent_avg": {"buff": torch.zeros(2 * ALAE.layers, ALAE.latent)},
     }
     torch.save({"models": models, "auxiliary": {"epoch": 157}}, path)

@@ -124,6 +124,7 @@ class StyleFlow(WPlusEditor[StyleFlowControls]):
 
     name = "styleflow"
     Controls = StyleFlowControls
+    code_start = CONDITIONS
 
     def __init__(
         self,

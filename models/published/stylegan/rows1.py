@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from models import latents
+from models.boundaries.sliders import REACH as FITTED_REACH
+from models.boundaries.sliders import WITHOUT, boundaries_stamp, fitted_boundaries, slider_title
 from models.editor import AnyEditor, Controls
 from models.entry import Entry, LoadEngine, Preset, Weights, weights_folder
 from models.published.stylegan.editor import LatentEditor, Slider, latent_controls
@@ -55,10 +56,6 @@ BOUNDARIES = {
 CONVERTED = {name: file.path.with_suffix(".npz") for name, file in BOUNDARIES.items()}
 
 
-FITTED = FOLDER / "boundaries"
-"""Whatever `python -m models.latents fit` writes here becomes a control: bald, receding_hairline, bangs, grey, ..."""
-
-
 def entries() -> tuple[Entry, ...]:
     """The rows of this generator."""
     return (_hyperplanes(),)
@@ -76,10 +73,15 @@ def encoder_file() -> Path:
 
 def _hyperplanes() -> Entry:
     def load(load_engine: LoadEngine) -> AnyEditor:
-        boundaries = {name: latents.load(path) for name, path in _boundary_files().items()}
-        sliders = {name: Slider(boundary, REACH) for name, boundary in boundaries.items()}
+        fitted = fitted_boundaries("stylegan1")
+        boundaries = {name: latents.load(path) for name, path in (CONVERTED | fitted).items()}
+        sliders = {
+            name: Slider(boundary, FITTED_REACH if name in fitted else REACH, slider_title(name))
+            for name, boundary in boundaries.items()
+        }
+        held = {name: boundary for name, boundary in boundaries.items() if WITHOUT not in name}
         encoder, generator = load_engine(encoder_file()), load_engine(GENERATOR_FILE)
-        return LatentEditor(encoder, generator, GENERATOR, sliders, boundaries, name="stylegan1")
+        return LatentEditor(encoder, generator, GENERATOR, sliders, held, name="stylegan1")
 
     return Entry(
         name="stylegan1",
@@ -97,15 +99,13 @@ def _hyperplanes() -> Entry:
             *(("direction", file.path, FOLDER) for file in BOUNDARIES.values()),
         ),
         needs_gpu=True,
+        stamp=lambda: boundaries_stamp("stylegan1"),
     )
 
 
 def _controls() -> type[Controls]:
-    names: Sequence[str] = list(_boundary_files())
-    return latent_controls(dict.fromkeys(names, ("", True)), names)
-
-
-def _boundary_files() -> dict[str, Path]:
-    """Name of the control -> file: the published boundaries, and those fitted by the user."""
-    fitted = sorted(FITTED.glob("*.npz")) if FITTED.is_dir() else []
-    return CONVERTED | {path.stem: path for path in fitted if path.stem.isidentifier()}
+    """The published boundaries, and those fitted by `python -m models.latents make`."""
+    names: Sequence[str] = list(CONVERTED | fitted_boundaries("stylegan1"))
+    return latent_controls(
+        {name: (slider_title(name), True) for name in names}, [name for name in names if WITHOUT not in name]
+    )
