@@ -214,6 +214,13 @@ class Editor(ABC, Generic[C]):
     references: References | None = None
     inpaint_seconds: float = 0.0
 
+    def for_still(self) -> Editor[C]:
+        """The editor for single pictures, which may take their time: itself, unless it has a finer way for them.
+
+        Name, controls and latent are the same.
+        """
+        return self
+
     @abstractmethod
     def encode(self, crop: Crop, controls: C) -> Latent:
         """Read the face.
