@@ -60,6 +60,7 @@ class Runtime:
         identity: of this installation, for marks and claims; None says nothing.
         locks: snapshots of callers that latent editors move.
         networks: the engines.
+        speeds: median milliseconds of a frame by editor, of streams that ran here.
         segmenter: reads the masks of crops.
     """
 
@@ -74,6 +75,7 @@ class Runtime:
         self.identity = identity
         self.networks = Networks(settings)
         self.locks = Locks()
+        self.speeds: dict[str, float] = {}
         self._loading = threading.RLock()  # held for seconds
         self._editors: dict[str, AnyEditor] = {}
         self._controls: dict[str, type[Controls]] = {}
