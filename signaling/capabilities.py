@@ -10,7 +10,9 @@ from pydantic import BaseModel
 
 from models import gallery
 from models.locking import latent_networks
+from signaling import ice
 from signaling.settings import ServerSettings
+from signaling.tokens import Grant
 from stream.settings import settings_schema
 
 if TYPE_CHECKING:
@@ -80,25 +82,33 @@ class EditorInfo(BaseModel):
     picture: str
 
 
-def capabilities(runtime: Runtime, settings: ServerSettings, version: str) -> dict[str, Any]:
+def capabilities(runtime: Runtime, settings: ServerSettings, version: str, grant: Grant) -> dict[str, Any]:
     """The body of GET /capabilities.
 
     Args:
         runtime: its catalog and its engines.
         settings: of the server.
         version: of the program.
+        grant: of the client; editors that it may not use are left out.
     """
     return {
         "version": version,
-        "editors": [_editor(entry, runtime).model_dump() for entry in runtime.entries.values()],
+        "editors": [
+            _editor(entry, runtime).model_dump()
+            for entry in runtime.entries.values()
+            if grant.editors is None or entry.name in grant.editors
+        ],
         "engines": [asdict(engine) for engine in runtime.engines()],
         "settings": settings_schema(settings.require_label),
         "limits": {
-            "max_sessions": settings.max_sessions,
+            "max_sessions": min(each for each in (settings.max_sessions, grant.sessions) if each is not None),
             "max_frame_pixels": settings.max_frame_pixels,
             "idle_timeout": settings.idle_timeout,
         },
-        "iceServers": [server.model_dump(exclude_none=True) for server in settings.ice_servers],
+        "iceServers": [
+            server.model_dump(exclude_none=True)
+            for server in ice.with_login(settings.ice_servers, settings.turn_lifetime)
+        ],
     }
 
 

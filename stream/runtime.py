@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from pydantic import Field
 
 from models import catalog
-from models.arrays import Image
+from models.arrays import Floats, Image
 from models.catalog import Entry
 from models.editor import AnyEditor, Controls
 from models.embedded import EMBEDDED, TRACKER
@@ -21,7 +21,7 @@ from models.face.segmenter import Segmenter
 from stream.locks import Locks
 from stream.look import Layer, Look
 from stream.mark.identity import Identity
-from stream.networks import EngineInfo, EngineSettings, Networks, unusable_backends
+from stream.networks import EngineInfo, EngineLoad, EngineSettings, Networks, unusable_backends
 from stream.pipeline import Pipeline
 from stream.settings import Settings, SettingsError, allowed_labels, checked
 from stream.tracking import Tracker
@@ -62,6 +62,8 @@ class Runtime:
         networks: the engines.
         speeds: median milliseconds of a frame by editor, of streams that ran here.
         segmenter: reads the masks of crops.
+        photo_source: finds what an editor read of a photo elsewhere, by the editor's name and the photo's id; None for
+            what is not known there either. Called from any thread; it may take a moment.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Runtime:
         # Without landmarks a face would be lost: they wait for their turn, while late edits are dropped.
         self._landmarks = Landmarks(self.networks.load(LANDMARKS, late=math.inf))
         self.segmenter = Segmenter(self.networks.load(SEGMENTER))
+        self.photo_source: Callable[[str, str], Floats | None] = lambda editor, photo: None
 
     @classmethod
     def load(cls, settings: RuntimeSettings | None = None, identity: Identity | None = None) -> Runtime:
@@ -155,9 +158,18 @@ class Runtime:
             model = self._controls[name] = self._entry(name).controls()
         return model
 
+    def photo_codes(self) -> list[tuple[str, str, Floats]]:
+        """What the loaded editors have read of photos: the editor's name, the photo's id, the code."""
+        kept = [(name, editor.references) for name, editor in list(self._editors.items()) if editor.references]
+        return [(name, id, code) for name, references in kept for id, code in references.items()]
+
     def engines(self) -> list[EngineInfo]:
         """The networks loaded so far."""
         return self.networks.loaded()
+
+    def loads(self) -> list[EngineLoad]:
+        """What was asked of the networks so far."""
+        return self.networks.loads()
 
     def pipeline(self, *, live: bool = False) -> Pipeline:
         """A pipeline for one stream; a live one keeps up with a camera, another does the same every time."""
@@ -221,10 +233,19 @@ class Runtime:
         return settings.model_copy(update={"label": allowed[0]})
 
     def _check_photo(self, name: str, photo: str, prefix: str) -> None:
-        if photo:
-            editor = self._editors.get(name)  # one that is not loaded has not read a photo
-            if editor is None or not editor.knows_photo(photo):
-                raise SettingsError(f"{prefix}photo", "that photo is not here any more: choose it again")
+        if not photo:
+            return
+        editor = self._editors.get(name)  # one that is not loaded has not read a photo
+        if (editor is None or not editor.knows_photo(photo)) and not self._fetch_photo(name, photo):
+            raise SettingsError(f"{prefix}photo", "that photo is not here any more: choose it again")
+
+    def _fetch_photo(self, name: str, photo: str) -> bool:
+        """Get from elsewhere what an editor read of a photo. False if it is not known there either."""
+        code = self.photo_source(name, photo)
+        if code is None:
+            return False
+        references = self.editor(name).references
+        return references is not None and references.keep(code) == photo
 
     def _forget_changed(self, name: str) -> None:
         """Load an editor anew whose files are no longer those it was made of (`Entry.stamp`)."""

@@ -319,6 +319,7 @@ export class Session extends Emitter {
     control.on("overlay", (overlay) => this.emit("overlay", overlay));
     control.on("silent", () => this.#connection.renew());
     control.on("bye", ({ reason, detail = reason }) => {
+      if (reason === "moving") return void this.#connection.move();
       if (reason === "shutdown") return this.#connection.renew();
       this.#leave();
       this.say(reason === "idle" ? "idle" : "closed", { reason: detail });
@@ -345,7 +346,10 @@ export class Session extends Emitter {
     const now = performance.now();
     if (document.hidden || !this.#control) this.#frameAt = now;
     const quiet = this.#control !== null && now - Math.max(this.#frameAt, this.#control.heardAt) > QUIET_MS;
-    if (quiet && this.#page.state === "") this.say("silent");
+    if (quiet && this.#page.state === "") {
+      this.say("silent");
+      this.#connection.check();
+    }
     else if (!quiet && this.#page.state === "silent") this.say("");
   }
 

@@ -15,7 +15,7 @@ from stream.frame import Frame
 from stream.mark.geometry import unwrap, window_of
 from stream.mark.painter import SPREAD, readings, settle
 from stream.mark.payload import Statement
-from stream.mark.square import NOTHING, Evidence, Verdict
+from stream.mark.square import LEAST_STILL_SCORE, NOTHING, Evidence, Verdict
 from stream.tracking import Tracker
 
 PASSES = 3
@@ -165,7 +165,7 @@ class Reader:
                 continue
             evidence = Evidence()
             evidence.add(unwrap(image, window))
-            verdict = evidence.verdict()
+            verdict = evidence.verdict(LEAST_STILL_SCORE)
             if verdict.statement is not None:
                 return verdict
             best = max(best, verdict, key=lambda one: one.score)

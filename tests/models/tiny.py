@@ -1,9 +1,8 @@
 """Every published system in small: checkpoints as their authors write them, of the systems' own classes.
 
 Full-size networks take seconds for a frame, so all classes are built with few channels and, where they draw by
-resolution, up to 64 pixels. The weights are random, of one seed. Three things are stand-ins: the encoder of the
-StyleGAN1 row, which its user brings; the directions, whose real files fit networks of full width alone; and the names
-in CoupleGenerator's file, which `test_pix2pix` reads.
+resolution, up to 64 pixels. The weights are random, of one seed. Two things are stand-ins: the directions, whose real
+files fit networks of full width alone; and the names in CoupleGenerator's file, which `test_pix2pix` reads.
 """
 
 from __future__ import annotations
@@ -14,9 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from engines.graph.export import export
 from models import catalog
 from models.entry import Entry, weights_folder
 from models.latents import Components, Direction, save, save_components
@@ -29,7 +27,16 @@ from models.published.stargan import network as stargan
 from models.published.starganv2 import network as starganv2
 from models.published.styleflow import network as styleflow
 from models.published.styleflow.editor import CONDITIONS, LIGHTS
-from models.published.stylegan import conversion, directions, encoders, mobilestylegan, stylegan1, stylegan2
+from models.published.stylegan import (
+    conversion,
+    directions,
+    encoders,
+    keras_encoder,
+    mobilestylegan,
+    stylegan1,
+    stylegan2,
+)
+from tests.models import keras_files
 
 WIDTH = 32
 """Length of a row of W+."""
@@ -48,6 +55,7 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(encoders, "WIDTH", WIDTH)
     patch.setattr(encoders, "FACE_SIDE", SIDE)
     patch.setattr(encoders.ReStyle.forward, "__defaults__", (2,))
+    patch.setattr(keras_encoder, "STYLE_DIM", WIDTH)
     patch.setattr(conversion.Picture.__init__, "__defaults__", (SIDE,))
     patch.setattr(mobilestylegan, "STYLE_DIM", WIDTH)
     patch.setattr(mobilestylegan.Student.__init__, "__defaults__", ((8, 8, 8, 8),))
@@ -133,8 +141,8 @@ def _sam(path: Path) -> None:
     _save(path, parts, opts={"output_size": SIDE}, latent_avg=torch.randn(ROWS, WIDTH))
 
 
-def _stylegan1_encoder(path: Path) -> None:
-    export(_Codes(), {"image": torch.rand(1, 3, SIDE, SIDE) * 2 - 1}, ["w_plus"], path)
+def _keras_encoder(path: Path) -> None:
+    keras_files.write(path, *keras_files.small_encoder(SIDE, ROWS, WIDTH))
 
 
 def _stylegan1_generator(path: Path) -> None:
@@ -217,17 +225,6 @@ def _direction(path: Path, to: Path) -> None:
         save(to / f"{path.stem}.npz", Direction(path.stem, random.normal(size=WIDTH).astype(np.float32), generator))
 
 
-class _Codes(nn.Module):
-    """A face's coarse colours as a code of W+."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rows = nn.Linear(3 * 4 * 4, ROWS * WIDTH)
-
-    def forward(self, image: Tensor) -> Tensor:
-        return self.rows(nn.functional.adaptive_avg_pool2d(image, 4).flatten(1)).reshape(-1, ROWS, WIDTH)
-
-
 def _stylegan2(rows: int) -> stylegan2.Generator:
     side = 2 ** (rows // 2 + 1)
     return stylegan2.Generator(side, WIDTH, mapping_layers=1, channel_multiplier=4 * side / 16384, max_channels=8)
@@ -256,7 +253,7 @@ _WRITERS: Mapping[str, Callable[[Path], None]] = {
     "sam/sam_ffhq_aging.pt": _sam,
     "hairmapper/best_model.pt": _hairmapper,
     "stylegan1/karras2019stylegan-ffhq-1024x1024.pkl": _stylegan1_generator,
-    "stylegan1/encoder.onnx": _stylegan1_encoder,
+    "stylegan1/finetuned_resnet.h5": _keras_encoder,
     "stargan-celeba/generator.ckpt": _stargan(5),
     "stargan-celeba/discriminator.ckpt": _labels(128, 5),
     "stargan-celeba-256/generator.ckpt": _stargan(5),

@@ -29,7 +29,7 @@ from signaling.transport.handshake import leave_quietly
 from stream.frame import Face, Output, Trace
 from stream.look import Look
 from stream.mark.identity import Identity
-from stream.networks import EngineInfo
+from stream.networks import EngineInfo, EngineLoad
 from stream.settings import Settings, SettingsError, checked
 
 SDP = {"content-type": "application/sdp"}
@@ -99,6 +99,7 @@ class FakePipeline:
         self.closed = False
         self.sizes: list[tuple[int, int]] = []
         self.threads: set[int] = set()
+        self.load = 0.0
 
     def process(self, frame: av.VideoFrame, look: Look, interval: float = 0.0) -> tuple[av.VideoFrame, Output]:
         assert not self.closed
@@ -145,6 +146,9 @@ class FakeRuntime:
 
     def engines(self) -> list[EngineInfo]:
         return []
+
+    def loads(self) -> list[EngineLoad]:
+        return [EngineLoad("tiny.onnx", queued=1, requests=20, batches=10, dropped=2, busy_s=0.5)]
 
     def look(self, settings: Settings, patch: Mapping[str, Any]) -> Look:
         new = checked(Settings, {**settings.model_dump(), **patch})
