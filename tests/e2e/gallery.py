@@ -21,6 +21,8 @@ from stream.settings import Settings
 from tests.e2e import fake_camera
 
 WIDTH, HEIGHT = 640, 480
+HEAD = np.s_[55:355, 172:472]
+"""Where the head is."""
 SHOWN = 192
 """Side of each half in pixels."""
 QUALITY = 82
@@ -54,8 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _half(picture: Image) -> Image:
-    left = (WIDTH - HEIGHT) // 2
-    return np.asarray(cv2.resize(picture[:, left : left + HEIGHT], (SHOWN, SHOWN), interpolation=cv2.INTER_AREA))
+    return np.asarray(cv2.resize(picture[HEAD], (SHOWN, SHOWN), interpolation=cv2.INTER_AREA))
 
 
 if __name__ == "__main__":

@@ -838,7 +838,8 @@ def test_the_gallery_groups_searches_and_acts(blank: Page) -> None:
   search.value = "FAR away";
   search.dispatchEvent(new Event("input"));
   const seen = (card) => !card.hidden && !card.closest("section").hidden;
-  const shown = [...dialog.querySelectorAll("article")].filter(seen).map((card) => card.querySelector("h4").textContent);
+  const cards = [...dialog.querySelectorAll("article")].filter(seen);
+  const shown = cards.map((card) => card.querySelector("h4").textContent);
   dialog.querySelector("article button.get").click();
   const open = dialog.open;
   return { heads, facts: facts.slice(4, 8), link: links[0], shown, done, open };
