@@ -23,6 +23,7 @@ JPEG = cv2.imencode(".jpg", np.zeros((80, 80, 3), np.uint8))[1].tobytes()
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
     """A session "me" is there."""
     peer = "signaling.sessions.Sessions.peer"
+    monkeypatch.setattr("stream.photos.decode", lambda data: np.zeros((80, 80, 3), np.uint8))
     monkeypatch.setattr(peer, lambda self, id, grant=None: SimpleNamespace() if id == "me" else None)
 
 
@@ -34,7 +35,6 @@ def start(runtime: Any, session: str, editor: str, photo: Any) -> Lock:
 async def test_a_snapshot_becomes_a_lock(serve: Any, known: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stream.snapshots.start", start)
     async with serve() as server:
-        server.runtime.locks = Locks()
         answer = await server.http.post("/locks", params={"editor": "e4e", "session": "me"}, content=JPEG)
         assert answer.status_code == 202
         told = answer.json()
@@ -48,7 +48,6 @@ async def test_a_snapshot_becomes_a_lock(serve: Any, known: None, monkeypatch: p
         assert told["id"] in server.runtime.locks
         assert (await server.http.delete(f"/locks/{told['id']}")).status_code == 204
         assert (await server.http.get(f"/locks/{told['id']}")).status_code == 404
-        server.runtime.locks.close()
 
 
 @pytest.mark.parametrize(
@@ -67,18 +66,14 @@ async def test_what_is_refused(
 
     monkeypatch.setattr("stream.snapshots.start", refuse)
     async with serve() as server:
-        server.runtime.locks = Locks()
         answer = await server.http.post("/locks", params={"editor": "e4e", "session": "me"}, content=JPEG)
         assert answer.status_code == status
-        server.runtime.locks.close()
 
 
 async def test_a_lock_needs_a_session_of_its_own(serve: Any, known: None) -> None:
     async with serve() as server:
-        server.runtime.locks = Locks()
         post = server.http.post
         assert (await post("/locks", params={"editor": "e4e", "session": "other"}, content=JPEG)).status_code == 404
         assert (await post("/locks", params={"editor": "../x", "session": "me"}, content=JPEG)).status_code == 422
         assert (await server.http.get("/locks/abc")).status_code == 422
         assert (await server.http.get(f"/locks/{'0' * 32}")).status_code == 404
-        server.runtime.locks.close()
