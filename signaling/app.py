@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
@@ -17,11 +17,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models import catalog
 from models.weights.downloads import Downloads
-from signaling import marks, photos, weights, whep, whip
+from signaling import health, locks, marks, photos, weights, whep, whip
 from signaling.access import OriginGuard
 from signaling.capabilities import capabilities as capabilities_of
+from signaling.metrics import CountRequests, Metrics
 from signaling.sessions import Sessions
 from signaling.settings import ServerSettings
+from signaling.tokens import Tokens
 from stream.mark.identity import Identity, KeyFileError, key_path, load_identity, make_identity
 from stream.runtime import Runtime, RuntimeSettings
 
@@ -51,6 +53,7 @@ CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
     ".json": "application/json",
+    ".mp4": "video/mp4",
     ".webmanifest": "application/manifest+json",
 }
 
@@ -64,10 +67,13 @@ def create_app(settings: ServerSettings, runtime: Runtime | None = None, downloa
         downloads: fetches weights; None for those of the catalog.
     """
 
+    metrics = Metrics(VERSION)
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.runtime = runtime or await asyncio.get_running_loop().run_in_executor(None, load_runtime, settings)
-        app.state.sessions = Sessions(app.state.runtime, settings)
+        app.state.sessions = Sessions(app.state.runtime, settings, metrics, app.state.tokens)
+        metrics.watch(health.Live(app.state.sessions, app.state.runtime), settings.max_sessions, settings.max_viewers)
         try:
             yield
         finally:
@@ -79,24 +85,24 @@ def create_app(settings: ServerSettings, runtime: Runtime | None = None, downloa
     app = FastAPI(title="Latentcam", version=VERSION, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.settings = settings
     app.state.downloads = downloads or Downloads(catalog.ENTRIES)
+    app.state.metrics = metrics
+    app.state.tokens = Tokens.of(settings.token, settings.tokens)
     app.add_middleware(OriginGuard, settings=settings)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(CountRequests, metrics=metrics)
     app.include_router(whip.router())
     app.include_router(whep.router())
     app.include_router(weights.router())
     app.include_router(photos.router())
+    app.include_router(locks.router())
     app.include_router(marks.router())
 
-    @app.get("/healthz")
-    async def healthz(request: Request) -> dict[str, Any]:
-        """Whether the server takes sessions."""
-        taken = len(request.app.state.sessions)
-        return {"status": "ok", "version": VERSION, "sessions": taken, "max_sessions": settings.max_sessions}
+    app.include_router(health.router(VERSION))
 
-    @app.get("/capabilities", dependencies=[Depends(whip.require_token)])
-    def capabilities(request: Request) -> dict[str, Any]:
+    @app.get("/capabilities")
+    def capabilities(request: Request, grant: whip.Holder) -> dict[str, Any]:
         """Editors, settings and controls with their schemas, engines, limits, and ICE servers for the peer."""
-        return capabilities_of(request.app.state.runtime, settings, VERSION)
+        return capabilities_of(request.app.state.runtime, settings, VERSION, grant)
 
     app.mount("/", Page(directory=WEB, html=True))
     return app

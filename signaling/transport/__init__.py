@@ -8,9 +8,10 @@ for: then calls still work, slower.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 
-from aiortc import RTCPeerConnection, RTCRtpTransceiver, RTCSessionDescription
+from aiortc import RTCDtlsTransport, RTCPeerConnection, RTCRtpTransceiver, RTCSessionDescription
 from aiortc.exceptions import OperationError
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 
@@ -19,12 +20,16 @@ from signaling.settings import ServerSettings
 from signaling.transport.bitrate import bitrates
 from signaling.transport.clock import CaptureClock, audio_clock, video_clock
 from signaling.transport.codecs import choose_codecs, no_common_codec, sent_format, understandable
+from signaling.transport.colours import say_colours, take_colour_space
 from signaling.transport.decoders import DecoderStop, bound_decoder
 from signaling.transport.encoders import LiveH264Encoder, LiveVp8Encoder, use_encoder
+from signaling.transport.feedback import NoEstimator, agree, tell_arrivals
 from signaling.transport.handshake import leave_quietly, take_rsa
 from signaling.transport.intake import Intake
 from signaling.transport.jitter import FrameBuffer, release_on_marker
 from signaling.transport.levels import MACROBLOCK
+from signaling.transport.pacing import pace
+from signaling.transport.reports import Dated, report_captures
 from signaling.transport.sources import Sources, name_layers, repairs_of, take_one_source
 from signaling.transport.uplink import keep_floor
 
@@ -93,19 +98,28 @@ def tune(connection: RTCPeerConnection, settings: ServerSettings, offer: str, in
     leave_quietly(connection)
     take_rsa(connection)
     tuned = Tuned()
+    telling: dict[RTCDtlsTransport, int] = {}
     for transceiver in connection.getTransceivers():
         tuned.decoders.append(DecoderStop(transceiver.receiver))
         if transceiver.kind == "video" and transceiver._codecs:
             choose_codecs(transceiver, offer, settings.codec, settings.max_frame_pixels // MACROBLOCK**2)
             buffer = _tune_video(transceiver, settings, offer)
             name_layers(offer, transceiver)
+            take_colour_space(offer, transceiver)
             receiver, repairs = transceiver.receiver, repairs_of(offer)
+            if agree(offer, transceiver):
+                receiver._RTCRtpReceiver__remote_bitrate_estimator = NoEstimator()
+                telling.setdefault(receiver.transport, transceiver.sender._ssrc)
             sources = take_one_source(receiver, transceiver._codecs, buffer, repairs)
             tuned.sources.append(sources)
             tuned.clocks["video"] = video_clock(receiver, sources)
             tuned.incoming.append(buffer)
         elif transceiver.kind == "audio":
             tuned.clocks["audio"] = audio_clock(transceiver.receiver)
+    senders = [transceiver.sender for transceiver in connection.getTransceivers()]
+    report_captures([sender for sender in senders if isinstance(sender.track, Dated)])
+    for transport, ssrc in telling.items():
+        tell_arrivals(transport, ssrc)
     for transport in {transceiver.receiver.transport for transceiver in connection.getTransceivers()}:
         tuned.intake.guard_media(transport)
     if connection.sctp is not None:
@@ -119,20 +133,23 @@ def _tune_video(transceiver: RTCRtpTransceiver, settings: ServerSettings, offer:
     buffer = release_on_marker(transceiver.receiver, names, settings.max_frame_pixels)
     bound_decoder(transceiver.receiver, settings.max_frame_pixels)
     keep_floor(transceiver.receiver, settings.min_bitrate)
-    if (encoder := _encoder(codecs[0], settings, offer)) is not None:
+    if (encoder := _encoder(transceiver, settings, offer)) is not None:
         use_encoder(transceiver.sender, encoder)
+        pace(transceiver.sender.transport, transceiver.sender, lambda: encoder.target_bitrate)
     start = bitrates(1280, 720, settings.min_bitrate, settings.max_bitrate).start
     for codec in codecs:
         if codec.name in ("H264", "VP8"):
             # What we wish to receive, in kbit/s. Chromium begins at 300, and with a smaller picture, unless told.
+            codec.parameters["x-google-min-bitrate"] = settings.min_bitrate // 1000
             codec.parameters["x-google-start-bitrate"] = start // 1000
             codec.parameters["x-google-max-bitrate"] = settings.max_bitrate // 1000
     return buffer
 
 
 def _encoder(
-    codec: RTCRtpCodecParameters, settings: ServerSettings, offer: str
+    transceiver: RTCRtpTransceiver, settings: ServerSettings, offer: str
 ) -> LiveH264Encoder | LiveVp8Encoder | None:
+    codec: RTCRtpCodecParameters = transceiver._codecs[0]
     if codec.name == "H264":
         format = sent_format(offer, codec.payloadType)
         return LiveH264Encoder(
@@ -142,4 +159,7 @@ def _encoder(
             format.level,
             single=format.mode == 0,
         )
-    return LiveVp8Encoder(settings.min_bitrate, settings.max_bitrate) if codec.name == "VP8" else None
+    if codec.name != "VP8":
+        return None
+    on_colours = partial(say_colours, transceiver.sender)
+    return LiveVp8Encoder(settings.min_bitrate, settings.max_bitrate, on_colours=on_colours)

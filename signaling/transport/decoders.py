@@ -18,7 +18,9 @@ from aiortc.codecs import get_decoder
 from aiortc.codecs.base import Decoder
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 
+from engines.cores import usable_cores
 from signaling.logs import limited
+from signaling.transport.colours import ReceivedColours
 
 logger = limited(__name__)
 
@@ -36,6 +38,7 @@ def bounded(codec: RTCRtpCodecParameters, max_pixels: int) -> Decoder:
     """
     decoder = get_decoder(codec)
     if codec.name in BOUNDED:
+        decoder.codec.thread_count = usable_cores()  # FFmpeg's own choice knows no quota
         decoder.codec.options = {"max_pixels": str(PADDING * max_pixels)}
     return decoder
 
@@ -77,12 +80,14 @@ def decode(
         failed: set for every frame that cannot be decoded.
         max_pixels: of one picture.
     """
-    name, decoder = "", None
+    name, decoder, colours = "", None, ReceivedColours()
     while (task := waiting.get()) is not None:
         codec, encoded = task
         try:
             if decoder is None or codec.name != name:
                 name, decoder = codec.name, bounded(codec, max_pixels)
+            if codec.name == "VP8":
+                colours.hear(getattr(encoded, "colours", None), key=bool(encoded.data) and encoded.data[0] & 1 == 0)
             frames = decoder.decode(encoded)
             if codec.name in BOUNDED and decoder.codec.coded_width * decoder.codec.coded_height > PADDING * max_pixels:
                 decoder = None  # FFmpeg holds its limit against what is left when the picture is cut to its frame
@@ -92,6 +97,8 @@ def decode(
             failed.set()
             continue
         for frame in frames:
+            if codec.name == "VP8":
+                colours.tag(frame)
             asyncio.run_coroutine_threadsafe(decoded.put(frame), loop)
     asyncio.run_coroutine_threadsafe(decoded.put(None), loop)
 

@@ -6,10 +6,9 @@ bitrates that blur 720p, and makes a new encoder (and so a key frame) whenever t
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import av
 from aiortc import RTCRtpSender
@@ -20,7 +19,9 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 
+from engines.cores import usable_cores
 from signaling.transport.bitrate import Bitrates, Hysteresis, bitrates
+from signaling.transport.colours import Colours
 from signaling.transport.levels import (
     FRAME_RATE,
     HIGHEST,
@@ -47,44 +48,6 @@ H264_BUFFER_S = 0.2  # of the ceiling; bounds a key frame's burst
 VP8_SPEED = {False: "-10", True: "-16"}  # per large picture; aiortc's -6 costs twice the time of -16
 LARGE_PIXELS = 640 * 480
 SINGLE_NAL_BYTES = 1200  # of a slice, where each has a packet of its own (packetization mode 0)
-# ITU-T H.273: what a camera means that says nothing. Chromium shows untagged H264 as BT.709 and an untagged camera as
-# BT.601, so that an untagged stream changes its colours.
-UNSPECIFIED = 2
-BT709 = 1
-BT601 = 6  # SMPTE 170M, as primaries, transfer and matrix
-LIMITED_RANGE = 1
-
-
-class Colours(NamedTuple):
-    """What the numbers of a picture mean, in the code points of ITU-T H.273.
-
-    Attributes:
-        primaries, transfer, matrix: colour primaries, transfer characteristics, matrix coefficients.
-        range: 1 limited, 2 full.
-    """
-
-    primaries: int
-    transfer: int
-    matrix: int
-    range: int
-
-    @staticmethod
-    def of(frame: av.VideoFrame) -> Colours:
-        """The colours of a YUV frame.
-
-        An unspecified matrix counts as BT.601, unspecified primaries and transfer as those that go with the matrix.
-        """
-        matrix = BT601 if frame.colorspace in (0, UNSPECIFIED) else int(frame.colorspace)
-        usual = BT709 if matrix == BT709 else BT601
-        primaries, transfer = (
-            usual if code in (0, UNSPECIFIED) else int(code) for code in (frame.color_primaries, frame.color_trc)
-        )
-        return Colours(primaries, transfer, matrix, int(frame.color_range) or LIMITED_RANGE)
-
-    def tag(self, codec: VideoCodecContext) -> None:
-        """Write them into the stream that an encoder is about to open."""
-        codec.color_primaries, codec.color_trc = self.primaries, self.transfer
-        codec.colorspace, codec.color_range = self.matrix, self.range
 
 
 class BitrateTarget:
@@ -235,7 +198,7 @@ class LiveH264Encoder(BitrateTarget, H264Encoder):  # type: ignore[misc]
         codec.framerate = Fraction(FRAME_RATE, 1)
         codec.time_base = VIDEO_TIME_BASE
         codec.gop_size = KEYFRAME_DISTANCE
-        codec.thread_count = threads(width * height, os.cpu_count() or 1)
+        codec.thread_count = threads(width * height, usable_cores())
         codec.profile = "Baseline"
         # x264 follows a new bitrate only if it was opened at a constant one: the ceiling, with a decoder buffer.
         # That one has room for the bits of a camera at half of FRAME_RATE.
@@ -274,17 +237,27 @@ class LiveVp8Encoder(BitrateTarget, Vp8Encoder):  # type: ignore[misc]
     Args:
         floor, ceiling: bitrates that the operator allows, bit/s.
         hysteresis: when to rebuild.
+        on_colours: called with the colours of each picture, which VP8 itself cannot say.
     """
 
-    def __init__(self, floor: int, ceiling: int, hysteresis: Hysteresis | None = None) -> None:
+    def __init__(
+        self,
+        floor: int,
+        ceiling: int,
+        hysteresis: Hysteresis | None = None,
+        on_colours: Callable[[Colours], None] | None = None,
+    ) -> None:
         super().__init__(floor, ceiling)
         self.picture_id: int
+        self._on_colours = on_colours
         self._hysteresis = hysteresis or Hysteresis()
 
     def encode(self, frame: av.VideoFrame, force_keyframe: bool = False) -> tuple[list[bytes], int]:
         """Encode a frame of any size and format into RTP payloads and their timestamp (90 kHz)."""
         timestamp = convert_timebase(frame.pts, frame.time_base, VIDEO_TIME_BASE)
         frame = to_yuv420p(frame, self._reformatter, (frame.width, frame.height))
+        if self._on_colours is not None:
+            self._on_colours(Colours.of(frame))
         if self.codec is None or (self.codec.width, self.codec.height) != (frame.width, frame.height):
             self._rates = bitrates(frame.width, frame.height, *self._allowed)
             self.codec = self._open(frame.width, frame.height)
@@ -305,7 +278,7 @@ class LiveVp8Encoder(BitrateTarget, Vp8Encoder):  # type: ignore[misc]
         codec.framerate = Fraction(FRAME_RATE, 1)
         codec.time_base = VIDEO_TIME_BASE
         codec.gop_size = KEYFRAME_DISTANCE
-        codec.thread_count = threads(width * height, os.cpu_count() or 1)
+        codec.thread_count = threads(width * height, usable_cores())
         codec.bit_rate = self.target_bitrate
         codec.qmin, codec.qmax = 2, 56
         codec.options = {

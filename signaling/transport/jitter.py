@@ -16,6 +16,7 @@ from aiortc import RTCRtpReceiver
 from aiortc.rtp import RtpPacket
 
 from signaling.logs import limited
+from signaling.transport.colours import Colours
 from signaling.transport.decoders import empty
 from signaling.transport.sizes import Unreadable, coded_size, too_large
 
@@ -188,12 +189,13 @@ class FrameBuffer:
 
 
 class ReadyFrame:
-    """An encoded frame, as aiortc's decoders take it, and the payload type it came with."""
+    """An encoded frame, as aiortc's decoders take it, with its payload type and what it says of its colours."""
 
     def __init__(self, packets: list[RtpPacket]) -> None:
         self.data = b"".join(packet._data for packet in packets)
         self.timestamp: int = packets[0].timestamp
         self.payload_type: int = packets[0].payload_type
+        self.colours: Colours | None = getattr(packets[-1].extensions, "colour_space", None)
 
 
 def release_on_marker(receiver: RTCRtpReceiver, codecs: Mapping[int, str], max_pixels: int) -> FrameBuffer:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, create_model
 
 from engines.base import Engine
 from models.arrays import Latent
@@ -51,6 +51,15 @@ class AlaeControls(Controls):
         return self.model_copy(update={"detail": "delta"}) == type(self)()
 
 
+def alae_controls(fitted: Mapping[str, str]) -> type[AlaeControls]:
+    """The controls with sliders of boundaries that were fitted, name -> title; those replace published ones."""
+    fields: dict[str, Any] = {
+        name: (float, Field(0.0, ge=-1, le=1, title=title, json_schema_extra={"step": 0.05}))
+        for name, title in fitted.items()
+    }
+    return create_model("AlaeControls", __base__=AlaeControls, **fields) if fields else AlaeControls
+
+
 class Alae(Editor[AlaeControls]):
     """StyleALAE as a live editor. Its latent is W.
 
@@ -59,6 +68,7 @@ class Alae(Editor[AlaeControls]):
         decoder: engine of `FixedNoise`, input "w" of any batch, output "image".
         average: (latent,) mean of W.
         directions: (latent,) by the name of its control; they must be of this very checkpoint.
+        controls: the model of its controls, see `alae_controls`.
 
     Raises:
         ValueError: a direction is of another length than W.
@@ -75,7 +85,9 @@ class Alae(Editor[AlaeControls]):
         decoder: Engine,
         average: NDArray[np.float32],
         directions: Mapping[str, NDArray[np.floating]],
+        controls: type[AlaeControls] = AlaeControls,
     ) -> None:
+        self.Controls = controls
         self.crop = CropSpec("ffhq", encoder.inputs[0].shape[-1] or 1024)
         self._layers = (decoder.inputs[0].shape[1] or 18) // 2
         for name, direction in directions.items():

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from models import latents
+from models.boundaries.sliders import REACH, boundaries_stamp, fitted_boundaries, slider_title
 from models.editor import AnyEditor
 from models.entry import Entry, LoadEngine, Preset, Weights, weights_folder
-from models.published.alae.editor import Alae, AlaeControls
+from models.published.alae.editor import Alae, AlaeControls, alae_controls
 from models.published.stylegan.directions import sha256_of
 from models.weights.sources import conversion, drive, github
+
+GENERATOR = "alae-ffhq"
+"""What directions call its W."""
 
 ALAE_DIRECTIONS = {
     "gender": 0,
@@ -55,14 +60,18 @@ def _alae() -> Entry:
 
     def load(load_engine: LoadEngine) -> AnyEditor:
         vectors = {name: np.load(file.path, allow_pickle=False) for name, file in directions.items()}
+        for name, path in fitted_boundaries("alae").items():
+            boundary = latents.load(path).require(GENERATOR, "W")
+            vectors[name] = boundary.vector * np.float32(REACH)
         average = np.load(networks[2], allow_pickle=False)
-        return Alae(load_engine(networks[0]), load_engine(networks[1]), average, vectors)
+        return Alae(load_engine(networks[0]), load_engine(networks[1]), average, vectors, _controls())
 
     return Entry(
         name="alae",
         title="StyleALAE",
         description="Smile, age, glasses, lips, nose and more, along directions of an autoencoder of faces.",
-        controls=lambda: AlaeControls,
+        controls=_controls,
+        stamp=lambda: boundaries_stamp("alae"),
         load=load,
         weights=(model, *directions.values()),
         presets=(
@@ -74,6 +83,10 @@ def _alae() -> Entry:
         convert=conversion(("alae", model.path, folder)),
         needs_gpu=True,
     )
+
+
+def _controls() -> type[AlaeControls]:
+    return alae_controls({name: slider_title(name) for name in fitted_boundaries("alae")})
 
 
 def entries() -> tuple[Entry, ...]:

@@ -23,7 +23,7 @@ from models.embedded import editor as embedded_editor
 from models.embedded.attributes import read_tables
 from models.embedded.editor import EmbeddedControls
 from models.embedded.hair import Hair, HairControls
-from models.embedded.removal import CHANNELS, draw_without_hair
+from models.embedded.removal import CHANNELS, continued, inpaint_without_hair, lost_hair
 from models.embedded.scalp import ScalpModel, head_map, outline_features, skin_tone
 from models.face.canvas import covered
 from models.face.segmenter import Segmenter
@@ -223,13 +223,8 @@ class Shipped:
     def __call__(self, composite: Composite) -> Image:
         image = cv2.copyMakeBorder(composite.picture, PAD, PAD, PAD, PAD, cv2.BORDER_REPLICATE)
         points5, mesh = (each[composite.row] + np.float32(PAD) for each in (self._faces.points5, self._faces.mesh))
-        crop = Crop(
-            np.asarray(image, np.uint8),
-            points5,
-            mesh,
-            self._segmenter.read(np.asarray(image, np.uint8)),
-            beyond=_beyond(),
-        )
+        masks = self._segmenter.read(np.asarray(image, np.uint8))
+        crop = Crop(np.asarray(image, np.uint8), points5, mesh, masks, beyond=_beyond())
         controls = EmbeddedControls(bald=1)
         latent = self._editor.encode(crop, controls)
         edit = self._editor.render(crop, latent, self._editor.steer(latent, controls), controls)
@@ -266,22 +261,25 @@ class Drawn:
                 for each in (composite.alpha, whole)
             )
             masks = None
+        beyond = _beyond()
+        hair = continued(hair, beyond)
         fit = self._space.fit(mesh)
         crop = Crop(image, points5, mesh, masks)
         texture, hidden = self._space.unwrap(image, fit), covered(crop, fit)
-        drawn, opacity = draw_without_hair(
+        head = head_map(fit, self._scalp.radii(outline_features(fit)), len(image))
+        drawn = inpaint_without_hair(
             self._network,
             self._scalp,
             image,
             hair=hair,
             person=person,
-            head=head_map(fit, self._scalp.radii(outline_features(fit)), len(image)),
+            head=head,
             light=self._scalp.light(texture, hidden),
             skin=skin_tone(texture, hidden),
-            amount=1.0,
-            beyond=_beyond(),
+            beyond=beyond,
         )
-        shown = image + opacity[..., None] * (drawn.astype(np.float32) - image)
+        opacity = lost_hair(image, hair=hair, head=head, amount=1.0)
+        shown = image + opacity[..., None] * (drawn.image.astype(np.float32) - image)
         return np.asarray(shown + 0.5, np.uint8)[PAD:-PAD, PAD:-PAD]
 
 
