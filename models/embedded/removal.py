@@ -257,7 +257,7 @@ def lost_hair(image: Image, *, hair: Floats, head: HeadMap, amount: float) -> Fl
 
 
 def continued(mask: Floats, beyond: Floats | None) -> Floats:
-    """A mask (M, M) that goes on beyond the camera's frame as it is at its edge, like the picture that is repeated there.
+    """A mask (M, M) that goes on beyond the frame as it is at its edge, like the picture that is repeated there.
 
     Args:
         mask: (M, M) float32.
