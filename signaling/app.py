@@ -54,6 +54,7 @@ CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
     ".json": "application/json",
+    ".mp4": "video/mp4",
     ".webmanifest": "application/manifest+json",
 }
 
