@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 
 from models.arrays import Floats
 from signaling.app import create_app
+from signaling.cluster import locations
 from signaling.cluster.capacity import Capacity, SessionLoad
 from signaling.cluster.forwarding import Answer, Forwarded, call
 from signaling.cluster.gateway import Reply
@@ -78,7 +79,7 @@ class Replica:
         self._shared = shared
         self._runtime = runtime
         self._capacity = Capacity(cores)
-        self._app = create_app(settings, runtime)
+        self._app = create_app(settings, runtime, id_prefix=locations.prefix_of(id))
         self._lifespan = self._app.router.lifespan_context(self._app)
         self._claimed: set[str] = set()
         self._reported = frozenset[str]()
@@ -125,9 +126,9 @@ class Replica:
         Raises:
             RuntimeError: it does not.
         """
-        answer = await call(self._app, Forwarded("GET", "http", "/healthz", "", (("host", "localhost"),)))
+        answer = await call(self._app, Forwarded("GET", "http", "/livez", "", (("host", "localhost"),)))
         if answer.status >= 400:
-            raise RuntimeError(f"/healthz says {answer.status}: {answer.body[:200]!r}")
+            raise RuntimeError(f"/livez says {answer.status}: {answer.body[:200]!r}")
         if self._reporting.done():
             raise RuntimeError("the reports have ended")
 

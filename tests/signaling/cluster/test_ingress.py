@@ -152,8 +152,8 @@ async def test_a_viewer_finds_a_named_stream_and_its_name_is_taken_once() -> Non
         body = await viewer.offer()
         watching = await cluster.http[1].post("/whep", params={"stream": "talk"}, content=body, headers=SDP)
         assert watching.status_code == 201
-        replica = opened.headers["location"].rpartition("/")[2].partition(".")[0]
-        assert watching.headers["location"].startswith(f"/whep/{replica}.")
+        replica = opened.headers["location"].rpartition("/")[2].partition("-")[0]
+        assert watching.headers["location"].startswith(f"/whep/{replica}-")
         await viewer.connection.setRemoteDescription(_answer(watching))
         await until(lambda: viewer.frames)
         nobody = await cluster.http[1].post("/whep", params={"stream": "other"}, content=body, headers=SDP)
@@ -192,11 +192,11 @@ async def test_a_replica_that_is_killed_is_noticed_by_asking_and_another_one_tak
         opened = await offer(cluster.http[0], peers)
         location = opened.headers["location"]
         assert (await cluster.http[1].options(location)).status_code == 204
-        killed = location.rpartition("/")[2].partition(".")[0]
+        killed = location.rpartition("/")[2].partition("-")[0]
         dead, cluster.running[killed] = cluster.running[killed], None
         assert (await cluster.http[1].options(location)).status_code == 404
         again = [(await offer(http, peers)).headers["location"] for http in cluster.http]
-        assert not any(f"/{killed}." in one for one in again)
+        assert not any(f"/{killed}-" in one for one in again)
         assert dead is not None
         await dead.drain(0)
     for peer in peers:
@@ -210,10 +210,10 @@ async def test_a_replica_that_says_nothing_holds_nobody_up(monkeypatch: pytest.M
     async with service(2) as cluster:
         opened = await offer(cluster.http[0], peers)
         location = opened.headers["location"]
-        cluster.silent.add(location.rpartition("/")[2].partition(".")[0])
+        cluster.silent.add(location.rpartition("/")[2].partition("-")[0])
         assert (await cluster.http[1].options(location)).status_code == 503
         again = [(await offer(http, peers)).headers["location"] for http in cluster.http]
-        assert not any(f"/{silent}." in one for one in again for silent in cluster.silent)
+        assert not any(f"/{silent}-" in one for one in again for silent in cluster.silent)
         assert (await cluster.http[1].get("/capabilities")).status_code == 200
         cluster.silent.update(cluster.running)
         assert (await offer(cluster.http[0], peers)).status_code == 503
@@ -279,7 +279,7 @@ async def test_strangers_are_refused_at_the_ingress() -> None:
         assert (await http.get("/capabilities", headers={**key, "host": "evil.example"})).status_code == 403
         assert (await http.post("/whip", content=b"v" * 70_000, headers={**key, **SDP})).status_code == 413
         assert (await http.post("/whip", content="v=0", headers={**key, **SDP})).status_code == 400
-        for path in ("/whip/r9.abc", "/whip/abc", "/whip/r0.abc", "/whip/r0.a.b"):
+        for path in ("/whip/r9-abc", "/whip/abc", "/whip/r0-abc", "/whip/r0.a.b", "/locks/abc?session=r9-abc"):
             assert (await http.delete(path, headers=key)).status_code == 404, path
 
 
