@@ -53,10 +53,12 @@ class Inpainting:
     Attributes:
         image: (S, S, 3) uint8 RGB, the crop with what was removed drawn anew.
         head: (S, S) float32 in [0, 1]: 1 moves with the head, 0 belongs to the scene behind, which stays in the frame.
+        behind: (S, S, 3) uint8 RGB, the scene without the head.
     """
 
     image: Image
     head: Floats
+    behind: Image
 
 
 @dataclass(frozen=True, slots=True)
