@@ -38,7 +38,7 @@ def test_both_programs_keys_give_one_generator() -> None:
         loaded = pggan.load_generator(state)
         assert loaded.size == SIDE
         assert torch.equal(loaded(z), network(z))
-    assert torch.allclose(network(3 * z), network(z), atol=1e-5)  # the length of z does not count
+    assert torch.allclose(network(3 * z), network(z), atol=1e-4)  # the length of z does not count
     with pytest.raises(CheckpointError, match=r"layer3\.bias"):
         pggan.load_generator({key: value for key, value in theirs.items() if key != "layer3.bias"})
 
@@ -48,7 +48,7 @@ def test_networks_have_the_published_keys(shared: Path) -> None:
         generator = pggan.Generator([min(512, 2**14 // 2**power) for power in range(2, 11)])
         lengths = [1024] * 8 + [512, 512, 256, 256, 128, 128]
         encoder = styles.Encoder(
-            [(64, 2), (128, 2), (256, 2), (512, 2), (512, 1)], (512, 512), lengths, [4096, 4096, 1792]
+            [(64, 2), (128, 2), (512, 2), (512, 2), (512, 1)], (512, 512), lengths, [4096, 4096, 1792]
         )
     ours = {key: tuple(value.shape) for key, value in generator.state_dict().items()}
     theirs = published_keys(shared, "interfacegan_pggan_generator_1024")
