@@ -53,10 +53,12 @@ class Inpainting:
     Attributes:
         image: (S, S, 3) uint8 RGB, the crop with what was removed drawn anew.
         head: (S, S) float32 in [0, 1]: 1 moves with the head, 0 belongs to the scene behind, which stays in the frame.
+        behind: (S, S, 3) uint8 RGB, the scene without the head.
     """
 
     image: Image
     head: Floats
+    behind: Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +213,13 @@ class Editor(ABC, Generic[C]):
     encode_seconds: float = 0.0
     references: References | None = None
     inpaint_seconds: float = 0.0
+
+    def for_still(self) -> Editor[C]:
+        """The editor for single pictures, which may take their time: itself, unless it has a finer way for them.
+
+        Name, controls and latent are the same.
+        """
+        return self
 
     @abstractmethod
     def encode(self, crop: Crop, controls: C) -> Latent:

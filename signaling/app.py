@@ -53,6 +53,7 @@ CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
     ".json": "application/json",
+    ".mp4": "video/mp4",
     ".webmanifest": "application/manifest+json",
 }
 
@@ -85,7 +86,7 @@ def create_app(settings: ServerSettings, runtime: Runtime | None = None, downloa
     app.state.settings = settings
     app.state.downloads = downloads or Downloads(catalog.ENTRIES)
     app.state.metrics = metrics
-    app.state.tokens = Tokens(settings.token.get_secret_value() if settings.token else None, settings.tokens)
+    app.state.tokens = Tokens.of(settings.token, settings.tokens)
     app.add_middleware(OriginGuard, settings=settings)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(CountRequests, metrics=metrics)

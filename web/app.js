@@ -32,7 +32,11 @@ const output = query.get("view") === "output";
 
 const page = new Page();
 const view = new View(page);
-const looks = new Looks({ isOn: (look) => settings.shows(look), onPick: (look) => settings.toggle(look) });
+const looks = new Looks({
+  isOn: (look) => settings.shows(look),
+  onPick: (look) => settings.toggle(look),
+  onPreview: (look) => settings.previewLook(look),
+});
 const wakeLock = new WakeLock();
 const toast = (/** @type {string} */ text) => view.toast(text);
 const picture = new Picture(page, { toast, onFace: (id) => settings.change({ faces: "locked", lock: id }) });

@@ -197,7 +197,7 @@ def inpaint_without_hair(
     erased, hidden = erase(here, SPREAD), erase(here, COVER)
     beyond = 1 - smoothstep(enlarge(head.distance, full), *BEYOND)
     if not erased.any():
-        return Inpainting(image, 1 - beyond)
+        return Inpainting(image, 1 - beyond, _scene_behind(image, 1 - beyond, backdrop))
     given = network_input(
         model,
         image,
@@ -216,7 +216,8 @@ def inpaint_without_hair(
     if backdrop is not None:
         colours += (backdrop.known * beyond)[..., None] * (backdrop.colour - colours)
     picture = np.clip(colours + 0.5, 0, 255).astype(np.uint8)
-    return Inpainting(np.where(erased[..., None] > 0, picture, image), 1 - beyond)
+    picture = np.where(erased[..., None] > 0, picture, image)
+    return Inpainting(picture, 1 - beyond, _scene_behind(picture, 1 - beyond, backdrop))
 
 
 def lost_hair(image: Image, *, hair: Floats, head: HeadMap, amount: float) -> Floats:
@@ -245,6 +246,19 @@ def lost_hair(image: Image, *, hair: Floats, head: HeadMap, amount: float) -> Fl
     fine, around = cv2.GaussianBlur(luminance, (0, 0), 1.6), cv2.GaussianBlur(luminance, (0, 0), 6.0)
     strands = np.clip((fine - around) / (around + np.float32(LOG_OFFSET)), -0.3, 0.3)
     return erased * smoothstep(enlarge(lost, full) - LOSS.strand_delay * strands, -LOSS.half_width, LOSS.half_width)
+
+
+def _scene_behind(picture: Image, head: Floats, backdrop: Backdrop | None) -> Image:
+    """The scene where the head is: as it was seen earlier, else filled from beside the head."""
+    coarse, inside = (
+        cv2.resize(each, None, fx=1 / COARSE, fy=1 / COARSE, interpolation=cv2.INTER_AREA) for each in (picture, head)
+    )
+    beside = np.asarray(1 - smoothstep(cv2.dilate(inside, np.ones((3, 3), np.uint8)), 0, 0.5), np.float32)
+    filled = enlarge(fill(coarse.astype(np.float32), beside), head.shape)
+    if backdrop is not None:
+        filled += backdrop.known[..., None] * (backdrop.colour - filled)
+    scene = picture + smoothstep(head, 0, 0.1)[..., None] * (filled - picture)
+    return np.asarray(np.clip(scene + np.float32(0.5), 0, 255), np.uint8)
 
 
 def _own_hair_here(hair: Floats, head: HeadMap, full: tuple[int, int]) -> Floats:

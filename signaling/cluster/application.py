@@ -53,7 +53,7 @@ class Ingress:
 
     def __serve_build_asgi_app__(self) -> Any:
         """The app, as Serve runs it."""
-        gateway = Gateway(ServeReplicas(self._filters), BELIEFS)
+        gateway = Gateway(ServeReplicas(self._filters, BELIEFS), BELIEFS)
         app = create_ingress(self._settings, gateway, self._directory.find)
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=self._settings.trusted_proxies)  # type: ignore[arg-type]
         return app

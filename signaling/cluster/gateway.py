@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,7 +12,9 @@ from signaling.cluster.forwarding import Answer, Forwarded
 from signaling.cluster.placement import Beliefs, Figures
 
 CHOICE_S = 5.0
-"""Time for a replica to be chosen and to say that it is there."""
+"""Time for there to be a replica at all."""
+SLOT_S = 1.0
+"""Time for a replica to say that it is there: it takes milliseconds, and a dead one may never say so."""
 ANSWER_S = 5.0
 """Time for a request of a running session to be answered."""
 OFFER_S = 30.0
@@ -74,10 +76,17 @@ class Chosen(Protocol):
 class Replicas(Protocol):
     """What Serve does for a gateway."""
 
-    def choose(self, target: str | None, avoid: frozenset[str]) -> AbstractAsyncContextManager[Chosen]:
+    def choose(
+        self, target: str | None, avoid: frozenset[str], note: Callable[[str], None]
+    ) -> AbstractAsyncContextManager[Chosen]:
         """Hold a slot at a replica: at the target if it is there, else at another one; at those to avoid last.
 
-        Waits for as long as there is none.
+        Waits for as long as there is none, and for as long as the replica says nothing.
+
+        Args:
+            target: id of the only one that will do, if it is there.
+            avoid: ids.
+            note: called with the id of the replica that is asked for a slot, from any thread.
         """
 
 
@@ -112,6 +121,10 @@ class Gateway:
                         break
                     believed = self._beliefs.expect(chosen.replica)
                     reply = await chosen.send(request, believed if attempt < CAREFUL_TRIES else None)
+            except _Silent as silent:
+                lost = True
+                avoid.add(silent.replica)
+                continue
             except ReplicaLost:
                 lost = True
                 avoid.add(chosen.replica)
@@ -125,7 +138,7 @@ class Gateway:
             figures = Figures.read(reply.figures)
             if figures is None or figures.places <= 0:
                 avoid.add(chosen.replica)
-        raise NoReplica if lost and len(avoid) <= 1 else AllFull
+        raise NoReplica if lost else AllFull
 
     async def ask(self, replica: str, request: Forwarded) -> Answer | None:
         """Have a certain replica answer. None if there is no such replica, or none any more.
@@ -152,11 +165,17 @@ class Gateway:
         Raises:
             NoReplica: none answers.
         """
-        for _ in range(2):
+        avoid: set[str] = set()
+        for _ in range(TRIES):
             try:
-                async with asyncio.timeout(JOB_S), self._choose(None, ()) as chosen:
+                async with asyncio.timeout(JOB_S), self._choose(None, avoid) as chosen:
                     reply = await chosen.send(request, None)
+            except _Silent as silent:
+                avoid.add(silent.replica)
+                continue
             except ReplicaLost:
+                avoid.add(chosen.replica)
+                self._beliefs.shun(chosen.replica)
                 continue
             except TimeoutError as error:
                 raise NoReplica from error
@@ -165,8 +184,39 @@ class Gateway:
                 return reply.answer
         raise NoReplica
 
-    def _choose(self, target: str | None, avoid: Collection[str]) -> AbstractAsyncContextManager[Chosen]:
-        return _InTime(self._replicas.choose(target, frozenset(avoid)))
+    @asynccontextmanager
+    async def _choose(self, target: str | None, avoid: Collection[str]) -> AsyncIterator[Chosen]:
+        """Choose a replica that says in time that it is there.
+
+        Raises:
+            _Silent: the one that was chosen does not; it is avoided for a while.
+            NoReplica: there is none.
+        """
+        loop = asyncio.get_running_loop()
+        asked: list[str] = []
+        patience = asyncio.timeout(CHOICE_S)
+        over = asyncio.Event()
+
+        def note(replica: str) -> None:
+            asked.append(replica)
+            loop.call_soon_threadsafe(hurry)
+
+        def hurry() -> None:
+            if not over.is_set() and not patience.expired():
+                patience.reschedule(loop.time() + SLOT_S)
+
+        async with AsyncExitStack() as stack:
+            try:
+                async with patience:
+                    chosen = await stack.enter_async_context(self._replicas.choose(target, frozenset(avoid), note))
+            except TimeoutError:
+                if not asked:
+                    raise NoReplica from None
+                self._beliefs.shun(asked[-1])
+                raise _Silent(asked[-1]) from None
+            finally:
+                over.set()
+            yield chosen
 
     def _learn(self, replica: str, reply: Reply) -> None:
         figures = Figures.read(reply.figures)
@@ -174,22 +224,9 @@ class Gateway:
             self._beliefs.learn(replica, figures)
 
 
-class _InTime:
-    """A choice that has to be made within `CHOICE_S`.
+class _Silent(NoReplica):
+    """A replica does not say that it is there."""
 
-    Raises:
-        NoReplica: it was not.
-    """
-
-    def __init__(self, choice: AbstractAsyncContextManager[Chosen]) -> None:
-        self._choice = choice
-
-    async def __aenter__(self) -> Chosen:
-        try:
-            async with asyncio.timeout(CHOICE_S):
-                return await self._choice.__aenter__()
-        except TimeoutError as error:
-            raise NoReplica from error
-
-    async def __aexit__(self, *error: Any) -> bool | None:
-        return await self._choice.__aexit__(*error)
+    def __init__(self, replica: str) -> None:
+        super().__init__(replica)
+        self.replica = replica

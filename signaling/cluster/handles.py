@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ from ray.serve.handle import DeploymentHandle
 from models.arrays import Floats
 from signaling.cluster.forwarding import Forwarded
 from signaling.cluster.gateway import NoReplica, ReplicaLost, Reply
+from signaling.cluster.placement import Beliefs
 from signaling.cluster.replica import NoDirectory
 
 DIRECTORY_S = 2.0
@@ -23,19 +24,24 @@ DIRECTORY_S = 2.0
 class ServeReplicas:
     """Replicas behind a handle of the deployment of filters (`gateway.Replicas`)."""
 
-    def __init__(self, handle: DeploymentHandle[Any]) -> None:
+    def __init__(self, handle: DeploymentHandle[Any], beliefs: Beliefs) -> None:
         self._handle = handle.options(method_name="answer")
+        self._beliefs = beliefs
 
     @asynccontextmanager
-    async def choose(self, target: str | None, avoid: frozenset[str]) -> AsyncIterator[ServeChosen]:
+    async def choose(
+        self, target: str | None, avoid: frozenset[str], note: Callable[[str], None]
+    ) -> AsyncIterator[ServeChosen]:
         """Hold a slot at a replica.
 
         Raises:
             NoReplica: the deployment has failed.
         """
         try:
-            async with self._handle.choose_replica(target=target, avoid=avoid) as selection:
-                yield ServeChosen(self._handle, selection)
+            with self._beliefs.noting(note) as token:
+                choice = self._handle.choose_replica(target=target, avoid=avoid, token=token)
+                async with choice as selection:
+                    yield ServeChosen(self._handle, selection)
         except DeploymentUnavailableError as error:
             raise NoReplica from error
 

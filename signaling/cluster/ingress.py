@@ -22,6 +22,7 @@ from signaling.cluster.forwarding import Answer, Forwarded
 from signaling.cluster.gateway import AllFull, Gateway, NoReplica
 from signaling.cluster.replica import NoDirectory
 from signaling.settings import ServerSettings
+from signaling.tokens import Tokens
 from signaling.whip import require_token, server_full
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -49,6 +50,7 @@ def create_ingress(settings: ServerSettings, gateway: Gateway, find: Find) -> Fa
     """
     app = FastAPI(title="Latentcam", version=VERSION, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.settings = settings
+    app.state.tokens = Tokens.of(settings.token, settings.tokens)
     app.add_middleware(OriginGuard, settings=settings)
     app.add_middleware(SecurityHeaders)
     app.include_router(_routes(gateway, find))
@@ -106,7 +108,13 @@ def _routes(gateway: Gateway, find: Find) -> APIRouter:
 
     for path in ("/whip", "/whep", "/photos", "/looks", "/strip", "/marks", "/capabilities", "/openapi.json"):
         routes.add_api_route(path, anywhere, methods=METHODS)
-    public.add_api_route("/healthz", anywhere, methods=["GET", "HEAD"])
+    for path in ("/healthz", "/readyz"):
+        public.add_api_route(path, anywhere, methods=["GET", "HEAD"])
+
+    @public.get("/livez")
+    async def live() -> dict[str, str]:
+        return {"status": "ok"}
+
     public.include_router(routes)
     return public
 

@@ -8,9 +8,11 @@ figures, and the ingress decides again.
 from __future__ import annotations
 
 import random
+import secrets
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
@@ -69,6 +71,7 @@ class Beliefs:
         self._lock = threading.Lock()
         self._known: dict[str, Figures] = {}
         self._shunned: dict[str, float] = {}
+        self._notes: dict[str, Callable[[str], None]] = {}
 
     def learn(self, replica: str, figures: Figures) -> None:
         """Take figures, from an answer or from Serve's statistics, unless newer ones are known."""
@@ -76,6 +79,24 @@ class Beliefs:
             known = self._known.get(replica)
             if known is None or figures.at >= known.at:
                 self._known[replica] = figures
+            if known is not None and figures.at > known.at:
+                self._shunned.pop(replica, None)
+
+    @contextmanager
+    def noting(self, note: Callable[[str], None]) -> Iterator[str]:
+        """Have it noted which replica is chosen for a request that carries the token which is given here."""
+        token = secrets.token_hex(8)
+        self._notes[token] = note
+        try:
+            yield token
+        finally:
+            del self._notes[token]
+
+    def chosen(self, token: str, replica: str) -> None:
+        """Note which replica is chosen for the request with a token."""
+        note = self._notes.get(token)
+        if note is not None:
+            note(replica)
 
     def expect(self, replica: str) -> int:
         """Count a session that is on its way to a replica. Returns how many that had opened before, as far as known."""

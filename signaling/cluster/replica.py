@@ -125,9 +125,9 @@ class Replica:
         Raises:
             RuntimeError: it does not.
         """
-        answer = await call(self._app, Forwarded("GET", "http", "/healthz", "", (("host", "localhost"),)))
+        answer = await call(self._app, Forwarded("GET", "http", "/livez", "", (("host", "localhost"),)))
         if answer.status >= 400:
-            raise RuntimeError(f"/healthz says {answer.status}: {answer.body[:200]!r}")
+            raise RuntimeError(f"/livez says {answer.status}: {answer.body[:200]!r}")
         if self._reporting.done():
             raise RuntimeError("the reports have ended")
 

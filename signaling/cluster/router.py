@@ -34,7 +34,10 @@ class CapacityRouter(RequestRouter):  # type: ignore[misc]
             if figures is not None:
                 placement.BELIEFS.learn(id, figures)
         if wishes.get("target") in there:
-            return [[there[wishes["target"]]]]
-        avoid = wishes.get("avoid", frozenset())
-        order = sorted(placement.BELIEFS.order(there.keys()), key=lambda id: id in avoid)
+            order = [wishes["target"]]
+        else:
+            avoid = wishes.get("avoid", frozenset())
+            order = sorted(placement.BELIEFS.order(there.keys()), key=lambda id: id in avoid)
+        if order:
+            placement.BELIEFS.chosen(wishes.get("token", ""), order[0])
         return [[there[id]] for id in order]

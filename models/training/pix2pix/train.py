@@ -23,7 +23,6 @@ from torch import Tensor, nn
 from models.arrays import Image
 from models.perceptual.vgg16 import Vgg16, load_vgg16
 from models.published.pix2pix.conversion import write_unet
-from models.published.pix2pix.editor import DROPOUT_SIDES
 from models.published.pix2pix.network import UNet
 from models.trained import FACTS, NAME, Facts, trained_folder
 from models.training.data import WORK
@@ -173,7 +172,7 @@ def install(generator: UNet, options: argparse.Namespace, size: int, description
     """Export the network, and write what makes it an editor of the catalog."""
     folder = trained_folder(options.name)
     folder.mkdir(parents=True, exist_ok=True)
-    write_unet(generator, size, folder)
+    write_unet(generator, folder)
     title = options.title or options.name.replace("-", " ").capitalize()
     facts = Facts(kind="pix2pix", title=title, description=description, size=size)
     (folder / FACTS).write_text(facts.model_dump_json(indent=1), encoding="utf-8")
@@ -182,7 +181,7 @@ def install(generator: UNet, options: argparse.Namespace, size: int, description
 def _step(run: Run, models: Models, source: Tensor, target: Tensor) -> float:
     recipe, generator, critic = models.recipe, models.generator, models.critic
     with run.autocast():
-        drawn = generator(source, **_dropout(generator, source))
+        drawn = generator(source, *_dropout(generator, source))
         loss = adversary_loss(recipe, critic(source, target), critic(source, drawn.detach()))
     run.descend(loss, models.of_critic)
     if recipe.adversary == "wasserstein":
@@ -196,10 +195,11 @@ def _step(run: Run, models: Models, source: Tensor, target: Tensor) -> float:
     return float(pixels)
 
 
-def _dropout(generator: UNet, source: Tensor) -> dict[str, Tensor]:
+def _dropout(generator: UNet, source: Tensor) -> list[Tensor]:
     """Units that are kept, 0 or 2 with equal chance, as the network takes them."""
-    shapes = {f"keep_{side}": (len(source), generator.channels, side, side) for side in DROPOUT_SIDES}
-    return {name: 2.0 * torch.randint(0, 2, shape, device=source.device) for name, shape in shapes.items()}
+    sides = [side * source.shape[-1] // generator.size for side in generator.dropouts]
+    shapes = [(len(source), generator.channels, side, side) for side in sides]
+    return [2.0 * torch.randint(0, 2, shape, device=source.device) for shape in shapes]
 
 
 def _freeze(network: nn.Module, *, frozen: bool) -> None:

@@ -42,22 +42,24 @@ class Processes:
 
     Attributes:
         running: by id; None for one that was killed and is not missed yet.
-        refused: placements that a replica did not take.
+        silent: ids of those that never say that they are there.
     """
 
-    def __init__(self, beliefs: Beliefs, running: dict[str, Replica | None]) -> None:
+    def __init__(self, beliefs: Beliefs, running: dict[str, Replica | None], silent: set[str]) -> None:
         self.running = running
+        self.silent = silent
         self._beliefs = beliefs
 
     @asynccontextmanager
-    async def choose(self, target: str | None, avoid: frozenset[str]) -> AsyncIterator[Chosen]:
+    async def choose(self, target: str | None, avoid: frozenset[str], note: Any) -> AsyncIterator[Chosen]:
         while not self.running:
             await asyncio.sleep(0.01)
-        if target in self.running:
-            yield Chosen(self.running[target], target)
-            return
-        order = sorted(self._beliefs.order(list(self.running)), key=lambda id: id in avoid)
-        yield Chosen(self.running[order[0]], order[0])
+        ordered = self._beliefs.order(list(self.running))
+        chosen = target if target in self.running else min(ordered, key=lambda id: id in avoid)
+        note(chosen)
+        if chosen in self.silent:
+            await asyncio.Event().wait()
+        yield Chosen(self.running[chosen], chosen)
 
 
 class Service:
@@ -67,6 +69,7 @@ class Service:
         self.directory = Directory()
         self.running: dict[str, Replica | None] = {}
         self.runtimes: dict[str, SmallRuntime] = {}
+        self.silent: set[str] = set()
         self.http: list[httpx.AsyncClient] = []
 
     def sessions(self) -> dict[str, int]:
@@ -90,7 +93,9 @@ async def service(replicas: int = 3, **settings: Any) -> AsyncIterator[Service]:
         for number in range(2):
             beliefs = Beliefs(draw=random.Random(number).random)
             app = create_ingress(
-                ServerSettings(**settings), Gateway(Processes(beliefs, made.running), beliefs), made.directory.find
+                ServerSettings(**settings),
+                Gateway(Processes(beliefs, made.running, made.silent), beliefs),
+                made.directory.find,
             )
             http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8080")
             made.http.append(await stack.enter_async_context(http))
@@ -196,6 +201,24 @@ async def test_a_replica_that_is_killed_is_noticed_by_asking_and_another_one_tak
         await dead.drain(0)
     for peer in peers:
         await peer.close()
+
+
+async def test_a_replica_that_says_nothing_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("signaling.cluster.gateway.SLOT_S", 0.05)
+    monkeypatch.setattr("signaling.cluster.gateway.CHOICE_S", 0.1)
+    peers: list[Peer] = []
+    async with service(2) as cluster:
+        opened = await offer(cluster.http[0], peers)
+        location = opened.headers["location"]
+        cluster.silent.add(location.rpartition("/")[2].partition(".")[0])
+        assert (await cluster.http[1].options(location)).status_code == 503
+        again = [(await offer(http, peers)).headers["location"] for http in cluster.http]
+        assert not any(f"/{silent}." in one for one in again for silent in cluster.silent)
+        assert (await cluster.http[1].get("/capabilities")).status_code == 200
+        cluster.silent.update(cluster.running)
+        assert (await offer(cluster.http[0], peers)).status_code == 503
+        for peer in peers:
+            await peer.close()
 
 
 async def test_a_replica_that_comes_later_gets_photos_that_others_read() -> None:

@@ -12,8 +12,8 @@ import httpx
 
 from tests.signaling.conftest import Camera, Peer
 
-QUIET_S = 2.5
-"""As `QUIET_MS` of web/session.js."""
+ASK_S = 1.5
+"""As `ASK_MS` of web/session.js."""
 CHECK_S = 0.05
 RETRY_S = 0.5
 
@@ -30,6 +30,8 @@ class Visitor:
         replica: where the session is.
         gaps: seconds without a picture before each time it came back.
         moves: how often it was told to move.
+        asking, offering, connecting: seconds that these took; connecting includes offering.
+        refusals: status codes of offers that led to nothing.
     """
 
     def __init__(self, http: httpx.AsyncClient, settings: dict[str, Any] | None = None, stream: str = "") -> None:
@@ -39,8 +41,12 @@ class Visitor:
         self.gaps: list[float] = []
         self.moves = 0
         self.refusals: list[int] = []
+        self.asking: list[float] = []
+        self.offering: list[float] = []
+        self.connecting: list[float] = []
         self.peer: Peer | None = None
         self.seen_at = 0.0
+        self._asked_at = 0.0
         self._left = False
         self._task: asyncio.Task[None] | None = None
 
@@ -58,6 +64,11 @@ class Visitor:
     def brightness(self) -> float:
         """Of the newest frame, 0..255."""
         return float(self.picture.to_ndarray(format="bgr24").mean())
+
+    def told(self) -> str:
+        """What it has gone through, for messages."""
+        spent = f"asking {self.asking}, offering {self.offering}, connecting {self.connecting}, refused {self.refusals}"
+        return f"gaps {self.gaps}, moves {self.moves}, {spent}"
 
     async def come(self) -> None:
         """Open a session, and see to it from then on."""
@@ -78,8 +89,10 @@ class Visitor:
             peer = Peer(self.http, Camera((160, 120), fps=8))
             query = {"settings": json.dumps(self.settings)} if self.settings else {}
             try:
+                began = time.monotonic()
                 response = await peer.call(stream=self.stream, query=query)
                 if response.status_code == 201:
+                    self.offering.append(time.monotonic() - began)
                     await peer.until(lambda p=peer: p.frames)
                     return peer
                 self.refusals.append(response.status_code)
@@ -100,15 +113,22 @@ class Visitor:
             if any(message["type"] == "bye" and message["reason"] == "moving" for message in peer.messages):
                 self.moves += 1
                 await self._change(peer)
-            elif time.monotonic() - self.seen_at > QUIET_S and await self._forgotten(peer):
+            elif time.monotonic() - max(self.seen_at, self._asked_at) > ASK_S and await self._forgotten(peer):
                 await self._change(peer)
 
     async def _forgotten(self, peer: Peer) -> bool:
-        response = await self.http.options(peer.location)
+        self._asked_at = time.monotonic()
+        try:
+            response = await self.http.options(peer.location, timeout=2)
+        except httpx.TransportError:
+            return False
+        finally:
+            self.asking.append(time.monotonic() - self._asked_at)
         return response.status_code in (404, 503)
 
     async def _change(self, old: Peer) -> None:
         """Set up a new session; the old one is watched meanwhile."""
+        began = time.monotonic()
         connecting = asyncio.create_task(self._connect())
         count = len(old.frames)
         while not connecting.done():
@@ -117,6 +137,7 @@ class Visitor:
             await asyncio.sleep(0.01)
         self.peer = connecting.result()
         now = time.monotonic()
+        self.connecting.append(now - began)
         self.gaps.append(now - self.seen_at)
         self.seen_at = now
         await old.close()
