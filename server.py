@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import webbrowser
+from functools import partial
 
 import cv2
 import uvicorn
@@ -16,7 +17,8 @@ from pydantic import ValidationError
 
 from signaling.app import create_app, load_runtime
 from signaling.connections import MOST_HEADERS, PatientProtocol
-from signaling.logs import limit_handlers
+from signaling.logs import formatter, limit_handlers
+from signaling.metrics import Metrics
 from signaling.settings import ServerSettings, problems
 
 SHUTDOWN_S = 1  # for open HTTP requests; sessions have their own limit
@@ -73,14 +75,21 @@ def _advice(error: OSError, host: str, port: int) -> str:
             return f"cannot listen on {host}:{port}: {error.strerror}"
 
 
+def start_logging(settings: ServerSettings) -> None:
+    """Log to standard error, in bounded number, through the root logger."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter(settings.log_format))
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
+    limit_handlers()
+
+
 def main(arguments: list[str]) -> int:
     try:
         settings = ServerSettings.load(arguments)
     except ValidationError as error:
         print("\n".join(problems(error)), file=sys.stderr)
         return 2
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    limit_handlers()
+    start_logging(settings)
     for chatty in ("aiortc", "aioice"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     cv2.setNumThreads(1)  # a frame's pictures are small: threads would wait for each other, and take cores from others
@@ -92,8 +101,10 @@ def main(arguments: list[str]) -> int:
     except RuntimeError as error:
         print(error, file=sys.stderr)
         return 1
+    app = create_app(settings, runtime)
+    metrics: Metrics = app.state.metrics
     config = uvicorn.Config(
-        create_app(settings, runtime),
+        app,
         host=settings.host,
         port=settings.port,
         root_path=settings.root_path,
@@ -101,7 +112,7 @@ def main(arguments: list[str]) -> int:
         ssl_keyfile=settings.tls_key,
         log_level="warning",
         log_config=None,  # through the root logger, whose lines are limited
-        http=PatientProtocol,
+        http=partial(PatientProtocol, refused=lambda: metrics.reject("connection")),  # type: ignore[arg-type]
         h11_max_incomplete_event_size=MOST_HEADERS,
         timeout_graceful_shutdown=SHUTDOWN_S,
         server_header=False,

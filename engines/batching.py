@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,6 +33,25 @@ class Dropped(EngineError):
 
     A later call may succeed.
     """
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What an engine has done since it was loaded.
+
+    Attributes:
+        queued: requests that wait at the moment.
+        requests: that were run.
+        batches: that they were run in.
+        dropped: requests that waited too long or were replaced by newer ones.
+        busy_s: seconds in which a batch was run.
+    """
+
+    queued: int = 0
+    requests: int = 0
+    batches: int = 0
+    dropped: int = 0
+    busy_s: float = 0.0
 
 
 @contextmanager
@@ -90,6 +110,7 @@ class BatchedEngine(Engine):
         self._busy = False  # whether a thread runs the engine
         self._changed = threading.Condition()  # guards everything below the engine
         self._ended: EngineError | None = None
+        self._load = Load()
         self._worker = threading.Thread(target=self._work, name="batching", daemon=True)
         self._worker.start()
 
@@ -104,6 +125,12 @@ class BatchedEngine(Engine):
             self._run_rows(self._zeros(rows), rows)
             rows *= 2
         self._engine.warm_up()
+
+    @property
+    def load(self) -> Load:
+        """What was asked of the engine so far."""
+        with self._changed:
+            return replace(self._load, queued=len(self._planner))
 
     def close(self) -> None:
         """End the worker after its current batch; queued and later calls raise an error."""
@@ -121,7 +148,7 @@ class BatchedEngine(Engine):
             if self._ended is not None:
                 raise _copy_error(self._ended)
             alone = not self._busy and self._planner.empty
-            _drop(self._planner.add(request))
+            self._drop(self._planner.add(request))
             # A plan with a request is this one: the queue was empty.
             run_here = alone and bool(self._planner.plan(self._clock()).requests)
             if run_here:
@@ -156,7 +183,7 @@ class BatchedEngine(Engine):
                     continue
                 now = self._clock()
                 batch = self._planner.plan(now)
-                _drop(batch.late)
+                self._drop(batch.late)
                 if batch.requests:
                     self._busy = True
                     return batch.requests
@@ -187,7 +214,7 @@ class BatchedEngine(Engine):
         except Exception as error:  # the callers wait for any error; the worker must go on
             _fail(requests, error)
         else:
-            self._measure(self._clock() - start)
+            self._measure(self._clock() - start, len(requests))
             for request, result in zip(requests, results, strict=True):
                 request.result.set_result(result)
 
@@ -232,15 +259,21 @@ class BatchedEngine(Engine):
             for request, end in zip(requests, ends, strict=True)
         ]
 
-    def _measure(self, seconds: float) -> None:
+    def _drop(self, requests: Sequence[Request]) -> None:
+        """Fail requests that are not run; the caller holds the lock."""
+        if requests:
+            self._load = replace(self._load, dropped=self._load.dropped + len(requests))
+            _fail(requests, Dropped("the engine is busy: this request came too late and was not run"))
+
+    def _measure(self, seconds: float, requests: int) -> None:
         """Update the running mean of the engine's time, and with it the age at which requests are dropped."""
         with self._changed:
+            load = self._load
+            self._load = replace(
+                load, requests=load.requests + requests, batches=load.batches + 1, busy_s=load.busy_s + seconds
+            )
             self._run_s = seconds if self._run_s is None else self._run_s + SMOOTHING * (seconds - self._run_s)
             self._planner.late = max(self._late, 2 * self._run_s)
-
-
-def _drop(requests: Sequence[Request]) -> None:
-    _fail(requests, Dropped("the engine is busy: this request came too late and was not run"))
 
 
 def _fail(requests: Sequence[Request], error: Exception) -> None:

@@ -122,6 +122,10 @@ class Planner:
         """Whether no request is queued."""
         return not any(queue.waiting for queue in self._queues.values())
 
+    def __len__(self) -> int:
+        """Requests that are queued."""
+        return sum(len(queue.waiting) for queue in self._queues.values())
+
     def remove_all(self) -> list[Request]:
         """Empty the queue and return what was in it."""
         requests = [request for queue in self._queues.values() for request in queue.waiting]

@@ -51,7 +51,7 @@ def camera() -> int:
 
 
 def _run_module(name: str) -> int:
-    known = name.split(".", maxsplit=1)[0] in ("engines", "models", "stream")
+    known = name.split(".", maxsplit=1)[0] in ("engines", "models", "stream", "signaling")
     try:
         found = known and importlib.util.find_spec(name) is not None
     except ImportError:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from importlib.metadata import entry_points
 
-from models import published
+from models import published, trained
 from models.editor import AnyEditor, Controls
 from models.embedded import rows as embedded
 from models.entry import Entry, LoadEngine, Preset, Weights
@@ -71,7 +71,7 @@ def _broken(name: str, fault: str) -> Entry:
 
 
 def _collect() -> dict[str, Entry]:
-    rows = {row.name: row for row in (*embedded.entries(), *published.entries())}
+    rows = {row.name: row for row in (*embedded.entries(), *published.entries(), *trained.entries())}
     for row in plug_ins():
         if row.name in rows:
             log.warning("a plug-in's editor is left out: there is one called %s", row.name)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from models.arrays import Floats, Image, Latent
 from models.crops import CropSpec
+from models.photo_codes import References
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,21 @@ class Backdrop:
 
 
 @dataclass(frozen=True, slots=True)
+class Inpainting:
+    """A face without what an editor removes, drawn from one frame; the stream carries it to later ones.
+
+    Attributes:
+        image: (S, S, 3) uint8 RGB, the crop with what was removed drawn anew.
+        head: (S, S) float32 in [0, 1]: 1 moves with the head, 0 belongs to the scene behind, which stays in the frame.
+        behind: (S, S, 3) uint8 RGB, the scene without the head.
+    """
+
+    image: Image
+    head: Floats
+    behind: Image
+
+
+@dataclass(frozen=True, slots=True)
 class Crop:
     """One aligned face.
 
@@ -57,6 +73,10 @@ class Crop:
         steady_light: (S, S) float32, 0..255, the luminance averaged over time along the motion, so with less noise;
             None where the editor has not asked for it (`Editor.wants_steady_light`), or the picture is a single one.
         backdrop: the scene behind the person; None where the editor does not want it (`Editor.wants_backdrop`).
+        beyond: (S, S) float32, 1 where the crop lies beyond the camera's frame and its pixels tell nothing; None where
+            all of it lies within.
+        inpainting: what `Editor.inpaint` drew of this crop, or of an earlier one and moved to this one; None where it
+            drew nothing, or the picture is a single one.
     """
 
     image: Image
@@ -65,6 +85,8 @@ class Crop:
     masks: Masks | None = None
     steady_light: Floats | None = None
     backdrop: Backdrop | None = None
+    beyond: Floats | None = None
+    inpainting: Inpainting | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +203,9 @@ class Editor(ABC, Generic[C]):
         latent_seconds: time constant with which the stream averages the latent of one face; 0 where the latent holds
             what changes quickly (pose, expression).
         encode_seconds: time between two readings of a face; 0 reads every frame.
-        image_seconds: time constant with which the stream averages `Edit.image` in the crop's coordinates; 0 where it
-            shows what moves in them.
+        references: what it read of photos, by their ids; None where it keeps nothing. With it, a photo follows its
+            session to another process.
+        inpaint_seconds: time between two inpaintings of a face; 0 where the editor makes none.
     """
 
     name: str
@@ -191,7 +214,15 @@ class Editor(ABC, Generic[C]):
 
     latent_seconds: float = 0.25
     encode_seconds: float = 0.0
-    image_seconds: float = 0.0
+    references: References | None = None
+    inpaint_seconds: float = 0.0
+
+    def for_still(self) -> Editor[C]:
+        """The editor for single pictures, which may take their time: itself, unless it has a finer way for them.
+
+        Name, controls and latent are the same.
+        """
+        return self
 
     @abstractmethod
     def encode(self, crop: Crop, controls: C) -> Latent:
@@ -231,12 +262,28 @@ class Editor(ABC, Generic[C]):
             controls: those that `steer` was given.
         """
 
+    def inpaint(self, crop: Crop, latent: Latent, steered: Latent, controls: C) -> Inpainting | None:
+        """Draw what is too slow to be drawn on every frame; None where the controls remove nothing.
+
+        The stream calls it every `inpaint_seconds`, sooner where the face turns, and gives `render` the result in
+        `Crop.inpainting`. `render` does without one.
+
+        Args:
+            crop: the face as `self.crop` cuts it.
+            latent: from `encode`, smoothed or not.
+            steered: from `steer`.
+            controls: those that `steer` was given.
+        """
+        return None
+
     def wants_steady_light(self, controls: C) -> bool:
         """Whether `render` wants `Crop.steady_light` here: it brightens what is dark, and camera noise with it."""
         return False
 
     def wants_backdrop(self, controls: C) -> bool:
-        """Whether `render` wants `Crop.backdrop` where the controls are: it shows what the person hides."""
+        """Whether `inpaint`, or `render` where there is no `inpaint_seconds`, wants `Crop.backdrop` where the controls
+        are: it shows what the person hides.
+        """
         return False
 
     def read_photo(self, crop: Crop) -> dict[str, Any]:

@@ -68,6 +68,8 @@ class Entry:
         convert: makes the networks of the weights; needs torch.
         needs_gpu: whether a CPU takes seconds for a frame.
         fault: why a plug-in cannot be loaded; empty otherwise.
+        stamp: changes when files come or go that are not among `weights` but make the editor another one, such as
+            boundaries that were fitted; it is then loaded anew.
         place: where it is drawn among several: 0 changes who somebody is, 1 redraws a face, 2 changes it in parts, 3
             dyes what the others leave. Those of one place are drawn in the order of their names.
     """
@@ -83,6 +85,7 @@ class Entry:
     convert: Callable[[], None] | None = None
     needs_gpu: bool = False
     fault: str = ""
+    stamp: Callable[[], object] = lambda: None
     place: int = 1
 
     @property

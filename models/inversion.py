@@ -13,7 +13,7 @@ import argparse
 import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -23,23 +23,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.face.pictures import PictureError, read_file
+from models.inversion_base import Features, Inversion, InversionError, Progress, unit_difference
+from models.inversion_pbaylies import RECIPES, Perception
+from models.inversion_pbaylies import invert as invert_pbaylies
+from models.perceptual.lpips import load_lpips
+from models.perceptual.vgg16 import load_vgg16
 from models.published.stylegan.dialects import load_any
 from models.published.stylegan.encoders import FACE_SIDE, Trunk, load_inverter
 from models.weights.checkpoints import CheckpointError
 
-Features = Callable[[Tensor], Sequence[Tensor]]
-"""Face (N, 3, 256, 256) in [-1, 1] -> feature maps (N, C, H, W)."""
-
-Progress = Callable[[int, int, float], None]
-"""Called with the step, the number of steps and the loss."""
-
-PIXEL_SIDES = (256, 128, 64)
+HALVINGS = (1, 2, 4)
+"""Of the face's side, at which pixels are compared."""
 RISE, FALL = 0.05, 0.25
 """Shares of the steps over which the step size rises at the start and falls at the end."""
-
-
-class InversionError(ValueError):
-    """A photo cannot be inverted; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,25 +55,9 @@ class Weights:
     spread: float = 0.01
 
 
-@dataclass(frozen=True, slots=True)
-class Inversion:
-    """What the descent found.
-
-    Attributes:
-        codes: W+ (1, rows, D), the best of all steps.
-        first, best: loss of the guess and of the best code.
-        steps: how many were made.
-    """
-
-    codes: Tensor
-    first: float
-    best: float
-    steps: int
-
-
 def invert(
     image: Tensor,
-    generator: nn.Module,
+    generator: Callable[[Tensor], Tensor],
     guess: Tensor,
     features: Features,
     *,
@@ -89,8 +69,8 @@ def invert(
     """Find the code that draws a face.
 
     Args:
-        image: (1, 3, 256, 256) RGB in [-1, 1], aligned as the generator's training faces.
-        generator: W+ (1, rows, D) -> (1, 3, S, S); not changed.
+        image: (1, 3, S, S) RGB in [-1, 1], aligned as the generator's training faces.
+        generator: W+ (1, rows, D) -> (1, 3, S', S'); not changed.
         guess: where to start, an encoder's code or the average, (1, rows, D).
         features: what to compare besides pixels, e.g. `trunk_features` of the encoder.
         steps: number of steps of descent; 0 only rates the guess.
@@ -104,8 +84,8 @@ def invert(
     Raises:
         InversionError: the descent left the finite numbers, or the shapes do not fit.
     """
-    if image.shape != (1, 3, FACE_SIDE, FACE_SIDE):
-        raise InversionError(f"the face must be (1, 3, {FACE_SIDE}, {FACE_SIDE}), not {tuple(image.shape)}")
+    if image.ndim != 4 or image.shape[:2] != (1, 3) or image.shape[2] != image.shape[3]:
+        raise InversionError(f"the face must be one square picture (1, 3, S, S), not {tuple(image.shape)}")
     rate_picture = _picture_loss(image, features, weights or Weights())
     codes = guess.detach().clone().requires_grad_(True)
     adam = torch.optim.Adam([codes], betas=(0.9, 0.99))
@@ -140,14 +120,14 @@ def trunk_features(trunk: Trunk) -> Features:
 
 
 def _picture_loss(image: Tensor, features: Features, weights: Weights) -> Callable[[Tensor], Tensor]:
+    side = image.shape[-1]
     with torch.no_grad():
-        wanted = [_unit(level) for level in features(image)]
+        wanted = list(features(image))
 
     def loss(picture: Tensor) -> Tensor:
-        drawn = _at(picture, FACE_SIDE)
-        levels = zip(features(drawn), wanted, strict=True)
-        feature = torch.stack([(_unit(have) - want).square().sum(1).mean() for have, want in levels]).mean()
-        pixel = torch.stack([(_at(drawn, side) - _at(image, side)).abs().mean() for side in PIXEL_SIDES]).mean()
+        drawn = _at(picture, side)
+        feature = unit_difference(features(drawn), wanted)
+        pixel = torch.stack([(_at(drawn, side // by) - _at(image, side // by)).abs().mean() for by in HALVINGS]).mean()
         return weights.features * feature + weights.pixels * pixel
 
     return loss
@@ -161,10 +141,6 @@ def _code_loss(codes: Tensor, guess: Tensor, weights: Weights) -> Tensor:
 
 def _at(image: Tensor, side: int) -> Tensor:
     return F.interpolate(image, (side, side), mode="area")
-
-
-def _unit(level: Tensor) -> Tensor:
-    return level / (level.square().sum(1, keepdim=True) + 1e-8).sqrt()
 
 
 def _ramp(done: float) -> float:
@@ -201,7 +177,15 @@ def main(argv: Sequence[str]) -> int:
         type=Path,
         help="a StyleGAN or StyleGAN2 that the code is for, if not the checkpoint's: starts from its average",
     )
-    parser.add_argument("--steps", type=int, default=150, help="steps of descent after the encoder's guess")
+    parser.add_argument(
+        "--preset",
+        choices=("own", *RECIPES),
+        default="own",
+        help="own: quick; pbaylies: the losses of stylegan-encoder; hairstyle: those of Hairstyle Transfer",
+    )
+    parser.add_argument("--vgg", type=Path, help="VGG16 of torchvision (.pth) or Keras (.h5), for the other presets")
+    parser.add_argument("--lpips", type=Path, help="LPIPS' weights/v0.1/vgg.pth; needs torchvision's VGG16")
+    parser.add_argument("--steps", type=int, help="steps of descent after the guess; by default 150, or the preset's")
     parser.add_argument("--to", type=Path, required=True, help="the code, .npy, (rows, D)")
     options = parser.parse_args(argv)
     try:
@@ -210,18 +194,37 @@ def main(argv: Sequence[str]) -> int:
         generator: nn.Module = inverter.generator
         with torch.no_grad():
             if options.generator is None:
-                guess = inverter.codes(image)
+                guess, average = inverter.codes(image), inverter.average
             else:
                 generator, average = load_any(options.generator)
                 guess = average.expand(1, generator.rows, -1)
         features = trunk_features(inverter.encoder)
-        found = invert(image, generator, guess, features, steps=options.steps, progress=_print_progress)
+        if options.preset == "own":
+            found = invert(image, generator, guess, features, steps=options.steps or 150, progress=_print_progress)
+        else:
+            recipe = RECIPES[options.preset]
+            recipe = replace(recipe, steps=options.steps or recipe.steps)
+            perception = _perception(options, features)
+            found = invert_pbaylies(
+                image, generator, guess, average, perception, recipe=recipe, progress=_print_progress
+            )
     except (CheckpointError, InversionError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     np.save(options.to, found.codes[0].numpy())
     print(f"\n{options.to}: loss {found.first:.4f} -> {found.best:.4f}")
     return 0
+
+
+def _perception(options: argparse.Namespace, features: Features) -> Perception:
+    if options.lpips and not options.vgg:
+        raise InversionError("--lpips needs --vgg: it weighs the feature maps of VGG16")
+    vgg = load_vgg16(options.vgg) if options.vgg else None
+    lpips = load_lpips(options.lpips, vgg) if options.lpips and vgg else None
+    for given, what in ((vgg, "VGG16"), (lpips, "LPIPS")):
+        if given is None:
+            print(f"without the weights of {what} the encoder's feature maps stand in for it", file=sys.stderr)
+    return Perception(features, vgg, lpips)
 
 
 def _print_progress(step: int, steps: int, loss: float) -> None:

@@ -3,7 +3,7 @@
 A direction belongs to one generator and one space; in another it points nowhere (the age directions of StyleGAN and
 StyleGAN2 have a cosine of 0.01). So every direction carries where it comes from, and whoever applies it says where to.
 
-`python -m models.latents fit` makes a boundary from labelled latents.
+`python -m models.latents fit` makes a boundary of labelled latents, `make` all of a generator (`models.boundaries`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from models.arrays import Floats
+from models.parts import run_part
 
 Space = Literal["Z", "W", "W+"]
 
@@ -29,7 +30,6 @@ EXTREMES = 0.02
 
 TRAINING_SHARE = 0.7
 """Share of those that the hyperplane sees; the rest measures it."""
-
 
 LEAST_REST = 0.01
 """Share of a direction that must be left when others are held fixed: less is what no fit is sure of."""
@@ -361,10 +361,13 @@ def _vector(values: NDArray[Any], origin: object) -> Floats:
 
 
 def main(argv: Sequence[str]) -> int:
-    """`fit --latents W.npy --scores S.npy --name bald --generator NAME --output bald.npz [--hold age.npz ...]`."""
+    """`fit --latents W.npy --scores S.npy --name bald --generator NAME --output bald.npz [--hold AGE.npz]`; `make`."""
+    if argv[:1] == ["make"]:
+        return run_part("models.latents", "models.boundaries.{part}", ("make",), argv)
     parser = argparse.ArgumentParser(prog="python -m models.latents", description="Boundaries from labelled latents.")
     commands = parser.add_subparsers(dest="command", required=True)
     fit = commands.add_parser("fit", help="fit a linear boundary to the extremes of a score")
+    commands.add_parser("make", help="sample a generator, score, fit, and put the sliders into the page")
     fit.add_argument("--latents", type=Path, required=True, help=".npy, (N, D)")
     fit.add_argument("--scores", type=Path, required=True, help=".npy, (N,), higher is more")
     fit.add_argument("--name", required=True, help="what the boundary changes")
@@ -376,12 +379,7 @@ def main(argv: Sequence[str]) -> int:
     options = parser.parse_args(argv)
     template = Direction(options.name, np.zeros(1, np.float32), options.generator, options.space)
     try:
-        result = fit_boundary(
-            _samples(options.latents),
-            _samples(options.scores).ravel(),
-            template,
-            options.extremes,
-        )
+        result = fit_boundary(_samples(options.latents), _samples(options.scores).ravel(), template, options.extremes)
         boundary = conditioned(result.boundary, *map(load, options.hold)) if options.hold else result.boundary
     except (LatentError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -51,6 +51,11 @@ class References:
                 self._codes.move_to_end(id)
             return code
 
+    def items(self) -> list[tuple[str, Floats]]:
+        """Ids and codes, the one not used longest first."""
+        with self._lock:
+            return list(self._codes.items())
+
     def __contains__(self, id: str) -> bool:
         with self._lock:
             return id in self._codes

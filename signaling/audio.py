@@ -28,6 +28,8 @@ class DelayedAudio(MediaStreamTrack):  # type: ignore[misc]
 
     Attributes:
         delays: "capture" from the peer's microphone to here, by two clocks.
+        captured: when the last frame that was handed over was captured, in seconds of the peer's clock; None where that
+            is not known.
     """
 
     kind = "audio"
@@ -40,6 +42,7 @@ class DelayedAudio(MediaStreamTrack):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self.delays = Durations()
+        self.captured: float | None = None
         self._captured_at = captured_at
         self._source = source
         self._video_delay = video_delay
@@ -49,7 +52,7 @@ class DelayedAudio(MediaStreamTrack):  # type: ignore[misc]
 
     def listen(self) -> DelayedAudio:
         """The same sound for a viewer, until it is stopped."""
-        track = DelayedAudio(self._source, self._video_delay)
+        track = DelayedAudio(self._source, self._video_delay, self._captured_at)
         self._listeners.add(track)
         track.on("ended", lambda: self._listeners.discard(track))
         return track
@@ -88,6 +91,7 @@ class DelayedAudio(MediaStreamTrack):  # type: ignore[misc]
         await asyncio.sleep(since + hold_back(self._video_delay()) - time.monotonic())
         if self.readyState != "live":
             raise MediaStreamError
+        self.captured = self._captured_at(frame)
         return frame
 
     def stop(self) -> None:

@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from signaling import control
 from signaling.access import TokenBucket
+from signaling.tokens import ANYBODY, Grant
 from signaling.video import VideoFilter
 from stream.settings import SettingsError
 
@@ -50,6 +51,8 @@ class ControlChannel:
         runtime: makes looks.
         video: what they are for.
         clock: monotonic seconds.
+        grant: of the peer's token.
+        refused: called for each message that is refused.
     """
 
     def __init__(
@@ -57,9 +60,14 @@ class ControlChannel:
         channel: RTCDataChannel,
         runtime: Runtime,
         video: VideoFilter,
+        *,
         clock: Callable[[], float] = time.monotonic,
+        grant: Grant = ANYBODY,
+        refused: Callable[[], None] = lambda: None,
     ) -> None:
         self._channel = channel
+        self._grant = grant
+        self._refused = refused
         self._runtime = runtime
         self._video = video
         self._bucket = TokenBucket(control.MESSAGES_PER_SECOND, control.MESSAGE_BURST, clock)
@@ -74,6 +82,7 @@ class ControlChannel:
         """Answer one message of the peer. Whatever it is, the session goes on."""
         wait = self._bucket.take()
         if wait:
+            self._refused()
             if not self._complaints.take():
                 reason = f"at most {control.MESSAGES_PER_SECOND:g} messages a second"
                 self.send(control.Refused(code="too_many", reason=reason))
@@ -81,6 +90,7 @@ class ControlChannel:
         try:
             message = control.parse(text)
         except control.ControlError as error:
+            self._refused()
             self.send(control.Refused(id=error.id, code=error.code, reason=str(error)))
             return
         match message:
@@ -112,8 +122,10 @@ class ControlChannel:
         """Check a change, load what it needs, and apply it, in turn. The stream goes on meanwhile."""
         async with self._turn:
             try:
+                self._grant.check(patch)
                 look = await run_in_threadpool(self._runtime.look, self._video.look.settings, patch)
             except SettingsError as error:
+                self._refused()
                 refused = control.Refused(
                     id=id, code="bad_setting", field=error.field, reason=error.reason, allowed=error.allowed
                 )

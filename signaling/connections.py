@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+from collections.abc import Callable
 from typing import Any
 
 import h11
@@ -29,15 +30,22 @@ MOST_OF_A_CLIENT = 64
 
 
 class PatientProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1 with limits; a connection beyond them is closed without an answer."""
+    """uvicorn's HTTP/1.1 with limits; a connection beyond them is closed without an answer.
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
+    Args:
+        arguments, named: uvicorn's.
+        refused: called for each request that is malformed, too large or late, and each connection too many.
+    """
+
+    def __init__(self, *arguments: Any, refused: Callable[[], None] = lambda: None, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self._refused = refused
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if self._too_many():
+            self._refused()
             transport.abort()
         else:
             self._deadline = self.loop.call_later(HEADERS_S, self._give_up)
@@ -73,7 +81,12 @@ class PatientProtocol(H11Protocol):
 
     def _give_up(self) -> None:
         self._deadline = None
+        self._refused()
         self.transport.abort()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refused()
+        super().send_400_response(msg)
 
     def _too_many(self) -> bool:
         if len(self.connections) > MOST_CONNECTIONS:

@@ -205,10 +205,13 @@ class Claimed(ToClient):
 
 
 class Bye(ToClient):
-    """The server ends the session, or, with the reason "ended", what a viewer watches has ended."""
+    """The server ends the session, or, with the reason "ended", what a viewer watches has ended.
+
+    With the reason "moving" it ends in a few seconds: whoever posts an offer meanwhile goes on at another replica.
+    """
 
     type: Literal["bye"] = "bye"
-    reason: Literal["idle", "shutdown", "error", "ended"]
+    reason: Literal["idle", "shutdown", "error", "ended", "moving"]
     detail: str | None = None
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import ipaddress
 import re
+import time
 from collections.abc import Sequence
 
 from aiortc import RTCConfiguration, RTCIceServer
@@ -11,6 +15,29 @@ from aiortc import RTCConfiguration, RTCIceServer
 from signaling.settings import IceServer
 
 HOST_CANDIDATE = re.compile(r"^(a=candidate:\S+ \d+ \S+ \d+) (\S+) (\d+ typ host)", re.MULTILINE)
+
+
+def with_login(servers: Sequence[IceServer], lifetime: int, now: float | None = None) -> list[IceServer]:
+    """Replace each secret by a login that expires (draft-uberti-behave-turn-rest-00, coturn's use-auth-secret).
+
+    Args:
+        servers: of the settings.
+        lifetime: seconds that a login holds.
+        now: seconds since 1970; None for the present.
+    """
+    ends_at = str(int((time.time() if now is None else now) + lifetime))
+    return [
+        server
+        if server.secret is None
+        else IceServer(
+            urls=server.urls, username=ends_at, credential=_password(server.secret.get_secret_value(), ends_at)
+        )
+        for server in servers
+    ]
+
+
+def _password(secret: str, username: str) -> str:
+    return base64.b64encode(hmac.new(secret.encode(), username.encode(), hashlib.sha1).digest()).decode()
 
 
 def configuration(servers: Sequence[IceServer]) -> RTCConfiguration:

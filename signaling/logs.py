@@ -5,6 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from typing import Literal
+
+from pythonjsonlogger.core import RESERVED_ATTRS
+from pythonjsonlogger.json import JsonFormatter
 
 LINES_PER_SECOND, LINE_BURST = 1.0, 10.0
 """Of one place in the code."""
@@ -74,6 +78,30 @@ def limited(name: str) -> logging.Logger:
     if not any(isinstance(one, CallSiteLimit) for one in logger.filters):
         logger.addFilter(CallSiteLimit())
     return logger
+
+
+def about(session: str, token: str = "", reason: str = "") -> dict[str, str]:
+    """Fields of a line about a session, for `extra`: log files of JSON can be searched by them.
+
+    Args:
+        session: the first characters of its id.
+        token: name of the token that it came with.
+        reason: why it ended.
+    """
+    fields = {"session": session, "token": token, "reason": reason}
+    return {name: value for name, value in fields.items() if value}
+
+
+def formatter(kind: Literal["text", "json"]) -> logging.Formatter:
+    """How lines are written: as text, or as one JSON object each with time (UTC), level, logger and message."""
+    if kind == "text":
+        return logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    return JsonFormatter(
+        ["levelname", "name", "message"],
+        rename_fields={"levelname": "level", "name": "logger", "exc_info": "exception"},
+        reserved_attrs=[*RESERVED_ATTRS, "limited", "color_message"],
+        timestamp="time",
+    )
 
 
 def limit_handlers() -> None:

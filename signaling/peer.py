@@ -14,6 +14,7 @@ from aiortc.exceptions import InvalidAccessError, OperationError
 
 from signaling import ice, offers, transport
 from signaling.logs import limited
+from signaling.metrics import Metrics
 from signaling.settings import ServerSettings
 from signaling.transport.gatherer import offer_addresses
 from signaling.transport.probes import is_flooded, read_counters
@@ -34,14 +35,20 @@ CLOSE_S = 5.0  # most time given to closing a connection
 class Peer:
     """A peer connection with our transport fixes.
 
+    Args:
+        settings: the server's.
+        metrics: the server's.
+
     Attributes:
         connection: for its events.
         bytes_in, bytes_out: what was received and sent so far.
         ice_tag: names the ICE session: another one after each restart (the ETag of RFC 9725, section 4.3.1).
     """
 
-    def __init__(self, settings: ServerSettings) -> None:
-        self.connection = RTCPeerConnection(ice.configuration(settings.ice_servers))
+    def __init__(self, settings: ServerSettings, metrics: Metrics | None = None) -> None:
+        servers = ice.with_login(settings.ice_servers, settings.turn_lifetime)
+        self.connection = RTCPeerConnection(ice.configuration(servers))
+        self._meter = metrics.of_peer() if metrics is not None else None
         self.bytes_in = 0
         self.bytes_out = 0
         self._settings = settings
@@ -177,3 +184,5 @@ class Peer:
         if counters.packets_in != self._packets_in:
             self._packets_in, self._heard_at = counters.packets_in, now
         self.bytes_in, self.bytes_out = counters.bytes_in, counters.bytes_out
+        if self._meter is not None:
+            self._meter.read(bytes_in=self.bytes_in, bytes_out=self.bytes_out, packets=self._tuned.intake.refused)

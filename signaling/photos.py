@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -18,8 +18,9 @@ from engines.base import EngineError
 from models.face import pictures
 from signaling.access import RateLimit, client_name
 from signaling.bodies import read_body
-from signaling.whip import FirstSettings, first_settings, require_token
-from stream.settings import SettingsError
+from signaling.tokens import Grant
+from signaling.whip import FirstSettings, Holder, first_settings, require_token
+from stream.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from models.arrays import Image
@@ -107,9 +108,10 @@ def router() -> APIRouter:
             raise HTTPException(503, str(error), {"Retry-After": str(RETRY_AFTER_S)}) from error
 
     @routes.post("/photos", openapi_extra=PHOTO)
-    async def reference(request: Request, editor: EditorName) -> dict[str, Any]:
+    async def reference(request: Request, editor: EditorName, grant: Holder) -> dict[str, Any]:
         """What an editor takes from a photo (a second parent, a style, a hair colour), as controls of it."""
         runtime: Runtime = request.app.state.runtime
+        permitted(grant, {"editor": editor})
 
         def work(photo: Image) -> dict[str, Any]:
             from stream import photos  # noqa: PLC0415  heavy
@@ -119,17 +121,19 @@ def router() -> APIRouter:
         return {"controls": await job(request, work)}
 
     @routes.post("/looks", openapi_extra=PHOTO)
-    async def looks(request: Request) -> dict[str, Any]:
+    async def looks(request: Request, grant: Holder) -> dict[str, Any]:
         """The presets of the editors that ship, each drawn on the largest face, side by side in one JPEG."""
         runtime: Runtime = request.app.state.runtime
-        return dict(await job(request, lambda photo: _looks(runtime, photo)))
+        return dict(await job(request, lambda photo: _looks(runtime, photo, grant)))
 
     @routes.post("/strip", response_class=Response, openapi_extra=PHOTO)
-    async def lifespan(request: Request, settings: FirstSettings = None, control: ControlName = "") -> Response:
+    async def lifespan(
+        request: Request, grant: Holder, settings: FirstSettings = None, control: ControlName = ""
+    ) -> Response:
         """The largest face at several values of one control, in one JPEG; `settings` names the editor."""
         runtime: Runtime = request.app.state.runtime
         try:
-            patch = first_settings(settings)
+            patch = permitted(grant, first_settings(settings))
         except SettingsError as error:
             raise HTTPException(400, str(error)) from error
 
@@ -144,9 +148,22 @@ def router() -> APIRouter:
     return routes
 
 
-def _looks(runtime: Runtime, photo: Image) -> dict[str, Any]:
+def permitted(grant: Grant, patch: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a job, with an editor that the token may use where they name none.
+
+    Raises:
+        HTTPException: 403 if they name one that it may not use.
+    """
+    try:
+        return grant.complete(patch, Settings().editor)
+    except SettingsError as error:
+        raise HTTPException(403, str(error)) from error
+
+
+def _looks(runtime: Runtime, photo: Image, grant: Grant) -> dict[str, Any]:
     from stream import strip, thumbnails  # noqa: PLC0415  heavy
 
     drawn, picture = thumbnails.draw_thumbnails(runtime, photo)
     image = base64.b64encode(strip.jpeg(picture)).decode()
-    return {"looks": [asdict(look) for look in drawn], "image": f"data:image/jpeg;base64,{image}"}
+    shown = [asdict(look) for look in drawn if not look.editor or grant.editors is None or look.editor in grant.editors]
+    return {"looks": shown, "image": f"data:image/jpeg;base64,{image}"}

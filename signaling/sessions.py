@@ -6,7 +6,8 @@ import asyncio
 import secrets
 import time
 from base64 import b64encode
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from aiortc import MediaStreamTrack, RTCDataChannel
@@ -16,11 +17,13 @@ from engines.base import DeviceLost
 from signaling import control
 from signaling.audio import JITTER_BUFFER_S, DelayedAudio
 from signaling.channel import ControlChannel
-from signaling.logs import limited
+from signaling.logs import about, limited
+from signaling.metrics import Metrics
 from signaling.overlay import overlay_message
 from signaling.peer import CLOSE_S, Peer
 from signaling.settings import ServerSettings
 from signaling.stats import Bitrate
+from signaling.tokens import ANYBODY, Grant, Tokens
 from signaling.video import EditedTrack, FrameTooLarge, VideoFilter
 from signaling.viewers import Viewer
 from stream.frame import Output
@@ -32,16 +35,18 @@ if TYPE_CHECKING:
 logger = limited(__name__)
 
 TICK_S = 0.1
+ID_LENGTH = 22  # characters of `secrets.token_urlsafe(16)`
 LARGEST_SKEW_MS = 2000.0  # between sound and picture; more is a peer whose reports make no sense
 CLAIM_EVERY_S = 2.0  # between two claims on the data channel
 SHUTDOWN_S = 0.9  # most time given to closing all of them when the server stops
 
+EXPIRED = "the token of this session has expired or was withdrawn"
 LOST = "the server's graphics processor has failed: its operator has to restart the server"
 Reason = Literal["deleted", "gone", "camera ended", "never connected", "flooding", "idle", "error", "shutdown"]
 
 
 class ServerFull(Exception):
-    """All places are taken."""
+    """All places are taken; the message says which: "4 sessions"."""
 
 
 class NameTaken(Exception):
@@ -52,6 +57,21 @@ class NoSuchStream(Exception):
     """Nobody sends a stream of this name."""
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a session may do, and who counts it.
+
+    Attributes:
+        metrics: of the server.
+        grant: of the token that it came with.
+        holds: whether the token still holds.
+    """
+
+    metrics: Metrics = field(default_factory=lambda: Metrics(""))
+    grant: Grant = ANYBODY
+    holds: Callable[[], bool] = lambda: True
+
+
 class Session:
     """One peer: a connection, a pipeline and, if the peer opens one, a control channel.
 
@@ -60,18 +80,34 @@ class Session:
         runtime: makes looks and the pipeline.
         settings: the server's.
         stream: the name under which viewers find it; None if nobody may watch.
+        access: what it may do, and who counts it.
 
     Attributes:
         peer: its connection.
+        grant: of the token that it came with.
+        device_lost: whether it ended because the graphics processor failed.
     """
 
-    def __init__(self, id: str, runtime: Runtime, settings: ServerSettings, stream: str | None = None) -> None:
+    def __init__(
+        self,
+        id: str,
+        runtime: Runtime,
+        settings: ServerSettings,
+        stream: str | None = None,
+        access: Access | None = None,
+    ) -> None:
         self.id = id
+        access = access or Access()
+        self.grant = access.grant
+        self.device_lost = False
         self.stream = stream
-        self.name = id[:6]
+        self.name = id[-ID_LENGTH:][:6]
+        self.opened_at = time.monotonic()
         self._runtime = runtime
         self._settings = settings
-        self.peer = Peer(settings)
+        self._holds, self._metrics = access.holds, access.metrics
+        self._meter = self._metrics.of_session()
+        self.peer = Peer(settings, self._metrics)
         self.peer.connection.on("connectionstatechange", self._state_changed)
         self.peer.connection.on("track", self._track_offered)
         self.peer.connection.on("datachannel", self._channel_opened)
@@ -96,13 +132,15 @@ class Session:
             BadOffer: no common codec, or another thing that only negotiation finds.
             SettingsError: a setting is refused, or its editor cannot be loaded.
         """
-        look = await run_in_threadpool(self._runtime.look, Settings(), patch)
+        default = Settings()
+        look = await run_in_threadpool(self._runtime.look, default, self.grant.complete(patch, default.editor))
         self._video = VideoFilter(
             self._runtime.video_pipeline(),
             look,
             self._settings.max_frame_pixels,
             self._runtime.identity,
             self.peer.captured_at,
+            metrics=self._metrics,
         )
         return await self.peer.answer(offer, self._video.output, lambda: self._audio)
 
@@ -122,6 +160,7 @@ class Session:
         finally:
             await self.close()
             await asyncio.wait([filtering], timeout=CLOSE_S)
+            self._count(self._video)
             if hearing is not None:
                 hearing.cancel()
 
@@ -133,6 +172,22 @@ class Session:
     def claim(self) -> bytes:
         """What the newest frame says of itself, signed; empty when it is not edited, or not signed."""
         return self._video.claim if self._video is not None else b""
+
+    @property
+    def load(self) -> float:
+        """Share of the time between two camera frames that work takes."""
+        return self._video.load if self._video is not None else 0.0
+
+    @property
+    def reduced(self) -> bool:
+        """Whether work is left out to keep up with the camera."""
+        output = self._video.last_output if self._video is not None else None
+        return output is not None and bool(output.reduced)
+
+    def announce_move(self) -> None:
+        """Tell the peer to set up its next session; this one goes on until the peer leaves, or is ended."""
+        if self._channel is not None:
+            self._channel.send(control.Bye(reason="moving"))
 
     def listen(self) -> DelayedAudio | None:
         """The sound for a viewer; None if this session has none."""
@@ -155,11 +210,15 @@ class Session:
     def _tick(self, now: float) -> None:
         assert self._video is not None
         lost = self.peer.check(now)
+        self._count(self._video)
         oversized = self.peer.oversized
         if lost is not None:
             self.end(lost)
         elif oversized is not None:
+            self._metrics.reject("picture")
             self.end("error", str(FrameTooLarge(*oversized)))
+        elif not self._holds():
+            self.end("error", EXPIRED)
         elif not self.peer.connected:
             self._video.last_frame_at = now
         elif now - self._video.last_frame_at > self._settings.idle_timeout:
@@ -178,6 +237,15 @@ class Session:
         finally:
             self._overlay = None
 
+    def _count(self, video: VideoFilter) -> None:
+        self._meter.read(
+            received=video.frames,
+            sent=video.output.frames_sent,
+            dropped=video.dropped,
+            edited=video.edited,
+            edits_dropped=video.edits_dropped,
+        )
+
     def _send_claim(self, now: float) -> None:
         """Tell the peer every `CLAIM_EVERY_S` what its edited stream says of itself."""
         claim = self.claim
@@ -187,6 +255,8 @@ class Session:
 
     def _stats(self, video: VideoFilter) -> control.Stats:
         output = video.last_output
+        layers = video.layers.all()
+        self._runtime.speeds.update({name: layer.p50 for name, layer in layers.items()})
         return control.Stats(
             fps_in=video.received.value(),
             fps_out=video.output.sent.value(),
@@ -198,7 +268,7 @@ class Session:
             faces=_faces_of(output, video.size) if output and video.size else [],
             size=video.size,
             stages=video.stages.all(),
-            layers=video.layers.all(),
+            layers=layers,
             server_ms=video.output.delays.of("server"),
             bitrate_in=self._bitrate_in.since_last(self.peer.bytes_in),
             bitrate_out=self._bitrate_out.since_last(self.peer.bytes_out),
@@ -235,7 +305,13 @@ class Session:
         if channel.label != control.LABEL or self._video is None or self._channel is not None:
             channel.close()
             return
-        self._channel = ControlChannel(channel, self._runtime, self._video)
+        self._channel = ControlChannel(
+            channel,
+            self._runtime,
+            self._video,
+            grant=self.grant,
+            refused=lambda: self._metrics.reject("message"),
+        )
         self._channel.send(
             control.Hello(
                 session=self.id,
@@ -252,11 +328,12 @@ class Session:
         if error is None:
             self.end("camera ended")
         elif isinstance(error, FrameTooLarge):
+            self._metrics.reject("picture")
             self.end("error", str(error))
         else:
-            logger.error("session %s: the pipeline failed", self.name, exc_info=error)
-            lost = isinstance(error, DeviceLost)
-            self.end("error", LOST if lost else "the server could not process the video")
+            logger.error("session %s: the pipeline failed", self.name, exc_info=error, extra=about(self.name))
+            self.device_lost = isinstance(error, DeviceLost)
+            self.end("error", LOST if self.device_lost else "the server could not process the video")
 
     def _say_bye(self, reason: Reason) -> None:
         if self._channel is not None and reason in ("idle", "shutdown", "error"):
@@ -269,11 +346,28 @@ class Sessions:
     Args:
         runtime: shared by all.
         settings: `max_sessions`, `max_viewers`, and what a session needs.
+        metrics: of the server.
+        tokens: of the server; sessions end when theirs does not hold any more.
+        prefix: of the ids, by which a cluster knows whose they are.
+
+    Attributes:
+        device_lost: whether the graphics processor has failed: the process has to be started anew.
     """
 
-    def __init__(self, runtime: Runtime, settings: ServerSettings) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        settings: ServerSettings,
+        metrics: Metrics | None = None,
+        tokens: Tokens | None = None,
+        prefix: str = "",
+    ) -> None:
+        self.device_lost = False
+        self._prefix = prefix
         self._runtime = runtime
         self._settings = settings
+        self._metrics = metrics or Metrics("")
+        self._tokens = tokens or Tokens()
         self._sessions: dict[str, Session] = {}
         self._viewers: dict[str, Viewer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -282,8 +376,30 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
+    @property
+    def viewers(self) -> int:
+        """Those who watch."""
+        return len(self._viewers)
+
+    @property
+    def accepting(self) -> bool:
+        """Whether sessions may begin, once there is a place."""
+        return not self._closing and not self.device_lost
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(list(self._sessions.values()))
+
+    @property
+    def places(self) -> int:
+        """Sessions that may still be opened."""
+        return 0 if self._closing else max(0, self._settings.max_sessions - len(self._sessions))
+
     async def open(
-        self, offer: str, stream: str | None = None, patch: Mapping[str, Any] | None = None
+        self,
+        offer: str,
+        stream: str | None = None,
+        patch: Mapping[str, Any] | None = None,
+        grant: Grant = ANYBODY,
     ) -> tuple[str, str]:
         """Start a session. Its place is taken before any work is done for it.
 
@@ -291,6 +407,7 @@ class Sessions:
             offer: from `offers.read_offer`.
             stream: the name under which it can be watched.
             patch: change of the default settings that holds from the first frame on.
+            grant: of the token that the offer came with.
 
         Returns:
             The session's id and the answer.
@@ -302,10 +419,13 @@ class Sessions:
             SettingsError: a setting is refused.
         """
         if self._closing or len(self._sessions) >= self._settings.max_sessions:
-            raise ServerFull
+            raise ServerFull(f"{self._settings.max_sessions} sessions")
+        if grant.sessions is not None and _held_by(grant, self._sessions) >= grant.sessions:
+            raise ServerFull(f"{grant.sessions} sessions of this token")
         if stream is not None and self._sender(stream) is not None:
             raise NameTaken
-        session = Session(secrets.token_urlsafe(16), self._runtime, self._settings, stream)
+        access = Access(self._metrics, grant, lambda: self._tokens.holds(grant))
+        session = Session(self._prefix + secrets.token_urlsafe(16), self._runtime, self._settings, stream, access)
         self._sessions[session.id] = session
         try:
             answer = await session.answer(offer, patch or {})
@@ -316,12 +436,13 @@ class Sessions:
         self._start(self._serve(session))
         return session.id, answer
 
-    async def watch(self, stream: str, offer: str) -> tuple[str, str]:
+    async def watch(self, stream: str, offer: str, grant: Grant = ANYBODY) -> tuple[str, str]:
         """Show a session's edited video to a viewer, with its sound if the viewer asks for it.
 
         Args:
             stream: a session's name.
             offer: from `offers.read_offer`, receiving only.
+            grant: of the token that the offer came with; anybody's stream may be watched.
 
         Returns:
             The viewer's id and the answer.
@@ -332,12 +453,15 @@ class Sessions:
             BadOffer: the offer cannot be answered.
         """
         if self._closing or len(self._viewers) >= self._settings.max_viewers:
-            raise ServerFull
+            raise ServerFull(f"{self._settings.max_viewers} viewers")
+        if grant.viewers is not None and _held_by(grant, self._viewers) >= grant.viewers:
+            raise ServerFull(f"{grant.viewers} viewers of this token")
         session = self._sender(stream)
         track = session.watch() if session is not None else None
         if session is None or track is None:
             raise NoSuchStream
-        viewer = Viewer(secrets.token_urlsafe(16), track, session.listen(), self._settings)
+        id = self._prefix + secrets.token_urlsafe(16)
+        viewer = Viewer(id, track, session.listen(), self._settings, metrics=self._metrics, grant=grant)
         self._viewers[viewer.id] = viewer
         try:
             answer = await viewer.answer(offer)
@@ -359,24 +483,39 @@ class Sessions:
             raise NoSuchStream
         return session.claim
 
-    def peer(self, id: str) -> Peer | None:
-        """The connection of a session or a viewer; None if there is none of this id."""
+    def peer(self, id: str, grant: Grant = ANYBODY) -> Peer | None:
+        """The connection of a session or a viewer; None if a token has none of this id."""
         found = self._sessions.get(id) or self._viewers.get(id)
-        return found.peer if found is not None else None
+        return found.peer if found is not None and _owns(grant, found) else None
 
-    def end(self, id: str) -> bool:
-        """End a session because its peer asks for it. False if there is none of this id."""
+    def end(self, id: str, grant: Grant = ANYBODY) -> bool:
+        """End a session because its peer asks for it. False if a token has none of this id."""
         session = self._sessions.get(id)
-        if session is not None:
-            session.end("deleted")
-        return session is not None
+        if session is None or not _owns(grant, session):
+            return False
+        session.end("deleted")
+        return True
 
-    def end_viewer(self, id: str) -> bool:
-        """End a viewing because its peer asks for it. False if there is none of this id."""
+    def end_viewer(self, id: str, grant: Grant = ANYBODY) -> bool:
+        """End a viewing because its peer asks for it. False if a token has none of this id."""
         viewer = self._viewers.get(id)
-        if viewer is not None:
-            viewer.end()
-        return viewer is not None
+        if viewer is None or not _owns(grant, viewer):
+            return False
+        viewer.end()
+        return True
+
+    async def drain(self, seconds: float) -> None:
+        """Let no session begin, tell all peers and viewers to move, and wait until they have left.
+
+        Args:
+            seconds: most time to wait; `close` ends those that are left.
+        """
+        self._closing = True
+        for one in [*self._sessions.values(), *self._viewers.values()]:
+            one.announce_move()
+        until = time.monotonic() + seconds
+        while self._sessions and time.monotonic() < until:
+            await asyncio.sleep(TICK_S)
 
     async def close(self) -> None:
         """End all sessions, and let none begin."""
@@ -397,18 +536,38 @@ class Sessions:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, session: Session) -> None:
-        logger.info("session %s: opened, %d of %d", session.name, len(self), self._settings.max_sessions)
+        logger.info(
+            "session %s: opened, %d of %d",
+            session.name,
+            len(self),
+            self._settings.max_sessions,
+            extra=about(session.name, session.grant.name),
+        )
         try:
             reason = await session.run()
         finally:
             del self._sessions[session.id]
-        logger.info("session %s: ended, %s", session.name, reason)
+            self.device_lost |= session.device_lost
+            self._runtime.locks.forget_session(session.id)
+        self._metrics.end(reason)
+        logger.info(
+            "session %s: ended, %s", session.name, reason, extra=about(session.name, session.grant.name, reason)
+        )
 
     async def _show(self, viewer: Viewer) -> None:
         try:
             await viewer.run()
         finally:
             del self._viewers[viewer.id]
+
+
+def _owns(grant: Grant, held: Session | Viewer) -> bool:
+    """Whether a session or a viewer is that of a token. The one without a name, the operator's, has all of them."""
+    return grant.name in ("", held.grant.name)
+
+
+def _held_by(grant: Grant, held: Mapping[str, Session] | Mapping[str, Viewer]) -> int:
+    return sum(each.grant.name == grant.name for each in held.values())
 
 
 def _faces_of(output: Output, size: tuple[int, int]) -> list[control.FaceSeen]:

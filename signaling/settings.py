@@ -27,20 +27,26 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from signaling.tokens import check_token, read_tokens
 from stream.settings import requirement
 
 DEFAULT_FILE = Path("latentcam.toml")
-SHORTEST_TOKEN = 12  # characters; shorter ones can be guessed over the network
 
 
 class IceServer(BaseModel):
-    """A STUN or TURN server, in the terms of the WebRTC API's RTCIceServer."""
+    """A STUN or TURN server, in the terms of the WebRTC API's RTCIceServer.
+
+    Attributes:
+        secret: shared with the TURN server (coturn: static-auth-secret), in place of a username and a credential:
+            `ice.with_login` makes logins that expire. Nobody is told it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     urls: list[str] = Field(min_length=1)
     username: str | None = None
     credential: str | None = None
+    secret: SecretStr | None = Field(None, min_length=12)
 
     @field_validator("urls")
     @classmethod
@@ -49,6 +55,14 @@ class IceServer(BaseModel):
             if not url.startswith(("stun:", "stuns:", "turn:", "turns:")):
                 raise ValueError(f"{url!r} is not a stun:, stuns:, turn: or turns: URL")
         return urls
+
+    @model_validator(mode="after")
+    def _one_login(self) -> Self:
+        if self.secret is not None and (self.username is not None or self.credential is not None):
+            raise ValueError("a TURN server has a secret, or a username and a credential, not both")
+        if self.secret is not None and not all(url.startswith(("turn:", "turns:")) for url in self.urls):
+            raise ValueError("a secret is for TURN servers only")
+        return self
 
 
 class ServerSettings(BaseSettings):
@@ -69,6 +83,10 @@ class ServerSettings(BaseSettings):
         description="path that a reverse proxy takes off before it passes requests on",
     )
     token: SecretStr | None = Field(None, description="bearer token that clients must send")
+    tokens: FilePath | None = Field(None, description="TOML file of tokens with names and limits")
+    metrics_token: SecretStr | None = Field(
+        None, description="bearer token for GET /metrics; without one, only this machine may read it"
+    )
     tls_cert: FilePath | None = Field(None, description="certificate chain, PEM")
     tls_key: FilePath | None = Field(None, description="private key, PEM")
     insecure: bool = Field(False, description="listen beyond this machine without token and TLS")
@@ -76,6 +94,7 @@ class ServerSettings(BaseSettings):
         [], description="further web origins that may use this server, https://host[:port]"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="what is logged")
+    log_format: Literal["text", "json"] = Field("text", description="how it is logged; json is one object a line")
 
     max_sessions: int = Field(4, ge=1, le=1024, description="peers at the same time")
     max_viewers: int = Field(8, ge=0, le=1024, description="peers that only watch, at the same time")
@@ -85,6 +104,9 @@ class ServerSettings(BaseSettings):
     max_frame_pixels: int = Field(1920 * 1088, ge=2, description="larger frames end the session, width x height")
 
     ice_servers: list[IceServer] = Field([], description="STUN and TURN servers for both sides, JSON list")
+    turn_lifetime: int = Field(
+        43_200, ge=60, le=604_800, description="seconds that a login holds which is made of a TURN server's secret"
+    )
     bind_addresses: Annotated[list[str], NoDecode] = Field(
         [], description="local addresses for media, comma separated; all of this machine's when empty"
     )
@@ -122,16 +144,19 @@ class ServerSettings(BaseSettings):
         "off", description="visible label that every edited picture has at least: AI, or AI modified"
     )
 
-    @field_validator("token")
+    @field_validator("token", "metrics_token")
     @classmethod
     def _hard_to_guess(cls, token: SecretStr | None) -> SecretStr | None:
-        secret = "" if token is None else token.get_secret_value()
-        if token is not None and not (len(secret) >= SHORTEST_TOKEN and secret.isascii() and secret.isprintable()):
-            raise ValueError(
-                f"a token has at least {SHORTEST_TOKEN} plain characters; "
-                "python -c 'import secrets; print(secrets.token_urlsafe())' makes one"
-            )
+        if token is not None:
+            check_token(token.get_secret_value())
         return token
+
+    @field_validator("tokens")
+    @classmethod
+    def _readable(cls, file: Path | None) -> Path | None:
+        if file is not None:
+            read_tokens(file)
+        return file
 
     @field_validator("bind_addresses", mode="before")
     @classmethod
@@ -161,14 +186,19 @@ class ServerSettings(BaseSettings):
     def _safe(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("TLS needs both a certificate (tls_cert) and a key (tls_key)")
-        if not self.local and not self.insecure and (self.token is None or self.tls_cert is None):
+        if not self.local and not self.insecure and (not self.protected or self.tls_cert is None):
             raise ValueError(
-                f"listening on {self.host} needs a token and TLS (token, tls_cert, tls_key), "
+                f"listening on {self.host} needs a token and TLS (token or tokens, tls_cert, tls_key), "
                 "or insecure to say that this network is trusted"
             )
         if self.min_bitrate > self.max_bitrate:
             raise ValueError("min_bitrate is above max_bitrate")
         return self
+
+    @property
+    def protected(self) -> bool:
+        """Whether clients need a token."""
+        return self.token is not None or self.tokens is not None
 
     @property
     def local(self) -> bool:

@@ -40,14 +40,23 @@ class Durations:
     """Durations of each stage over the last `WINDOW_SECONDS`, in milliseconds. The clock is injected.
 
     By time, not by count: a stage that a change of settings has turned off has to disappear from the sum.
+
+    Args:
+        clock: monotonic seconds.
+        observe: called with every duration as well.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, observe: Callable[[str, float], None] | None = None
+    ) -> None:
         self._clock = clock
+        self._observe = observe
         self._stages: dict[str, deque[tuple[float, float]]] = {}
 
     def add(self, stage: str, ms: float) -> None:
         self._stages.setdefault(stage, deque(maxlen=1024)).append((self._clock(), ms))
+        if self._observe is not None:
+            self._observe(stage, ms)
 
     def of(self, stage: str) -> Percentiles | None:
         """Percentiles of a stage; None if it did not run lately."""

@@ -12,6 +12,7 @@ import av
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
+from signaling.metrics import Metrics
 from signaling.stats import Durations, Rate
 from stream.frame import Output
 from stream.mark.claims import Claimant
@@ -38,7 +39,9 @@ class EditedTrack(MediaStreamTrack):  # type: ignore[misc]
 
     Attributes:
         wanted: whether a frame was ever asked for: a peer that only sends never does.
+        frames_sent: that were handed to the encoder.
         delays: "server" from decoder to encoder, "capture" from the peer's camera to the encoder, by two clocks.
+        captured: when the last frame was captured, in seconds of the peer's clock; None where that is not known.
 
     Args:
         captured_at: when the peer captured a frame, in seconds of its clock; None where that is not known.
@@ -50,11 +53,13 @@ class EditedTrack(MediaStreamTrack):  # type: ignore[misc]
     def __init__(self, captured_at: CapturedAt | None = None, delays: Durations | None = None) -> None:
         super().__init__()
         self._captured_at = captured_at
+        self.captured: float | None = None
         self._newest: av.VideoFrame | None = None
         self._since = 0.0
         self._waiting = asyncio.Event()
         self.wanted = False
         self.dropped = 0
+        self.frames_sent = 0
         self.sent = Rate()
         self.delays = delays or Durations()
 
@@ -83,10 +88,11 @@ class EditedTrack(MediaStreamTrack):  # type: ignore[misc]
         if self.readyState != "live" or frame is None:
             raise MediaStreamError
         self.sent.count()
+        self.frames_sent += 1
         self.delays.add("server", (time.perf_counter() - self._since) * 1000)
-        captured = self._captured_at(frame) if self._captured_at is not None else None
-        if captured is not None:
-            self.delays.add("capture", (time.monotonic() - captured) * 1000)
+        self.captured = self._captured_at(frame) if self._captured_at is not None else None
+        if self.captured is not None:
+            self.delays.add("capture", (time.monotonic() - self.captured) * 1000)
         return frame
 
     def stop(self) -> None:
@@ -104,6 +110,7 @@ class VideoFilter:
         max_pixels: larger frames end the stream.
         identity: signs what is said of edited frames; None says nothing.
         captured_at: as for `EditedTrack`.
+        metrics: of the server, for stage times and delays.
 
     Attributes:
         claim: what the newest frame says of itself, signed (`stream.mark.claims`); empty when it is not edited.
@@ -116,14 +123,16 @@ class VideoFilter:
         max_pixels: int,
         identity: Identity | None = None,
         captured_at: CapturedAt | None = None,
+        *,
+        metrics: Metrics | None = None,
     ) -> None:
         self.look = look
         self._captured_at = captured_at
         self._claimant = None if identity is None else Claimant(identity)
         self.claim = b""
-        self.output = EditedTrack(captured_at)
+        self.output = EditedTrack(captured_at, Durations(observe=None if metrics is None else metrics.delay))
         self.received = Rate()
-        self.stages = Durations()
+        self.stages = Durations(observe=None if metrics is None else metrics.stage)
         self.layers = Durations()
         self.size: tuple[int, int] | None = None
         self.last_output: Output | None = None
@@ -141,6 +150,11 @@ class VideoFilter:
     def frames(self) -> int:
         """Frames that came in."""
         return self._slot.received
+
+    @property
+    def load(self) -> float:
+        """Share of the time between two camera frames that the mean frame's work takes."""
+        return self._pipeline.load
 
     @property
     def dropped(self) -> int:

@@ -9,8 +9,10 @@ from aiortc import RTCDataChannel
 
 from signaling import control
 from signaling.audio import DelayedAudio
+from signaling.metrics import Metrics
 from signaling.peer import Peer
 from signaling.settings import ServerSettings
+from signaling.tokens import ANYBODY, Grant
 from signaling.video import EditedTrack
 
 TICK_S = 0.1
@@ -24,16 +26,28 @@ class Viewer:
         track: from the session's `VideoFilter.watch`; stopped in the end.
         sound: from the session's `DelayedAudio.listen`, if it has sound; stopped in the end.
         settings: the server's.
+        metrics: the server's.
+        grant: of the token that it came with.
 
     Attributes:
         peer: its connection.
     """
 
-    def __init__(self, id: str, track: EditedTrack, sound: DelayedAudio | None, settings: ServerSettings) -> None:
+    def __init__(
+        self,
+        id: str,
+        track: EditedTrack,
+        sound: DelayedAudio | None,
+        settings: ServerSettings,
+        *,
+        metrics: Metrics | None = None,
+        grant: Grant = ANYBODY,
+    ) -> None:
         self.id = id
+        self.grant = grant
         self._track = track
         self._sound = sound
-        self.peer = Peer(settings)
+        self.peer = Peer(settings, metrics)
         self._channel: RTCDataChannel | None = None
         self.peer.connection.on("datachannel", self._channel_opened)
 
@@ -59,6 +73,11 @@ class Viewer:
     def end(self) -> None:
         """End the viewing soon."""
         self._track.stop()
+
+    def announce_move(self) -> None:
+        """Tell the peer that what it watches goes on elsewhere."""
+        if self._channel is not None and self._channel.readyState == "open":
+            self._channel.send(control.Bye(reason="moving").model_dump_json())
 
     async def close(self) -> None:
         """Say that the video ends, and free the connection. Browsers take no notice of an RTCP BYE."""

@@ -12,7 +12,9 @@ from models.entry import Entry
 from models.fetch import FetchError, LicenceNotAccepted
 from models.weights.downloads import Downloads, Progress
 from signaling.bodies import read_body
-from signaling.whip import require_token
+from signaling.settings import ServerSettings
+from signaling.tokens import Grant
+from signaling.whip import Holder, require_token
 
 MAX_BODY = 4096  # bytes
 
@@ -37,15 +39,15 @@ def router() -> APIRouter:
     routes = APIRouter(prefix="/weights", tags=["weights"], dependencies=[Depends(require_token)])
 
     @routes.get("/{name}")
-    def what(name: EditorName, request: Request) -> dict[str, Any]:
+    def what(name: EditorName, request: Request, grant: Holder) -> dict[str, Any]:
         """The files an editor needs, with size, licence and origin, and how far fetching them is."""
         downloads = _downloads(request)
-        return _told(_entry(downloads, name), downloads.progress(name), _allowed(request))
+        return _told(_entry(downloads, name), downloads.progress(name), _allowed(request, name, grant))
 
     @routes.post("/{name}", status_code=202, openapi_extra=ACCEPTED_BODY)
-    async def start(name: EditorName, request: Request) -> dict[str, Any]:
+    async def start(name: EditorName, request: Request, grant: Holder) -> dict[str, Any]:
         """Fetch the files, and make networks of them. A second click changes nothing."""
-        if not _allowed(request):
+        if not _allowed(request, name, grant):
             raise HTTPException(403, f"this server fetches nothing for clients; on it: python -m models.fetch {name}")
         downloads = _downloads(request)
         entry = _entry(downloads, name)
@@ -62,9 +64,9 @@ def router() -> APIRouter:
             raise HTTPException(409, str(error)) from error
 
     @routes.delete("/{name}", status_code=202)
-    def cancel(name: EditorName, request: Request) -> dict[str, Any]:
+    def cancel(name: EditorName, request: Request, grant: Holder) -> dict[str, Any]:
         """Stop fetching; what is there is continued the next time."""
-        if not _allowed(request):
+        if not _allowed(request, name, grant):
             raise HTTPException(403, "this server fetches nothing for clients")
         downloads = _downloads(request)
         return _told(_entry(downloads, name), downloads.cancel(name), True)
@@ -77,9 +79,9 @@ def _downloads(request: Request) -> Downloads:
     return downloads
 
 
-def _allowed(request: Request) -> bool:
-    allowed: bool = request.app.state.settings.fetching
-    return allowed
+def _allowed(request: Request, name: str, grant: Grant) -> bool:
+    settings: ServerSettings = request.app.state.settings
+    return settings.fetching and (grant.editors is None or name in grant.editors)
 
 
 def _entry(downloads: Downloads, name: str) -> Entry:

@@ -10,6 +10,7 @@ from signaling import offers
 from signaling.sessions import NoSuchStream, ServerFull, Sessions
 from signaling.whip import (
     SDP_BODY,
+    Holder,
     OfferLimit,
     StreamName,
     add_session_routes,
@@ -27,7 +28,7 @@ def router() -> APIRouter:
     limit = OfferLimit()
 
     @routes.post("", status_code=201, response_class=Response, openapi_extra=SDP_BODY)
-    async def offer(request: Request, stream: StreamName) -> Response:
+    async def offer(request: Request, grant: Holder, stream: StreamName) -> Response:
         """Offer to receive the video, and the sound, that was sent to `POST /whip?stream=NAME`.
 
         The answer holds all ICE candidates.
@@ -35,13 +36,13 @@ def router() -> APIRouter:
         sessions: Sessions = request.app.state.sessions
         sdp = await read_sdp(request, limit)
         try:
-            id, answer = await sessions.watch(stream, offers.read_offer(sdp, ("recvonly",)))
+            id, answer = await sessions.watch(stream, offers.read_offer(sdp, ("recvonly",)), grant)
         except offers.BadOffer as error:
             raise HTTPException(400, str(error)) from error
         except NoSuchStream as error:
             raise HTTPException(404, f"nobody sends a stream {stream!r}", {"Retry-After": "2"}) from error
         except ServerFull as error:
-            raise server_full(f"{request.app.state.settings.max_viewers} viewers") from error
+            raise server_full(str(error)) from error
         response = answered(request, id, answer)
         # the statement is no C2PA manifest: the relation says no more than that it describes the stream
         claim = f"{request.url.path.rstrip('/')}/claim?stream={quote(stream)}"
@@ -65,10 +66,10 @@ def router() -> APIRouter:
         return options_of(request)
 
     @routes.delete("/{id}", responses={404: {"description": "There is no such viewer"}})
-    async def end(id: str, request: Request) -> Response:
+    async def end(id: str, request: Request, grant: Holder) -> Response:
         """Stop watching."""
         sessions: Sessions = request.app.state.sessions
-        if not sessions.end_viewer(id):
+        if not sessions.end_viewer(id, grant):
             raise HTTPException(404, "there is no such viewer")
         return Response(status_code=200)
 

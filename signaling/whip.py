@@ -9,11 +9,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
 from signaling import ice, offers
-from signaling.access import RateLimit, client_name, token_matches
+from signaling.access import RateLimit, client_name
 from signaling.bodies import read_body
 from signaling.logs import limited
 from signaling.sessions import NameTaken, ServerFull, Sessions
 from signaling.settings import ServerSettings
+from signaling.tokens import Grant, Refused, Tokens
 from stream.settings import SettingsError
 
 logger = limited(__name__)
@@ -37,19 +38,20 @@ FirstSettings = Annotated[
 ]
 
 
-def require_token(request: Request) -> None:
-    """Let a request pass that has the server's token, or any if the server has none.
+def require_token(request: Request) -> Grant:
+    """What a request may do: its token's grant, or `ANYBODY` if the server asks for none.
 
     Raises:
         HTTPException: 401.
     """
-    settings: ServerSettings = request.app.state.settings
-    if settings.token is None:
-        return
-    if not token_matches(request.headers.get("authorization"), settings.token.get_secret_value()):
-        raise HTTPException(
-            401, "this server needs its token: Authorization: Bearer <token>", {"WWW-Authenticate": "Bearer"}
-        )
+    tokens: Tokens = request.app.state.tokens
+    try:
+        return tokens.find(request.headers.get("authorization"))
+    except Refused as error:
+        raise HTTPException(401, str(error), {"WWW-Authenticate": "Bearer"}) from error
+
+
+Holder = Annotated[Grant, Depends(require_token)]
 
 
 class OfferLimit:
@@ -90,7 +92,9 @@ def router() -> APIRouter:
             503: {"description": "All sessions are taken"},
         },
     )
-    async def offer(request: Request, stream: StreamName | None = None, settings: FirstSettings = None) -> Response:
+    async def offer(
+        request: Request, grant: Holder, stream: StreamName | None = None, settings: FirstSettings = None
+    ) -> Response:
         """Offer a video. The answer holds all ICE candidates. With a name, it can be watched: `/whep?stream=NAME`.
 
         `settings` holds from the first frame on: with `{"lost": "blur", ...}` no unedited frame is ever shown.
@@ -98,7 +102,7 @@ def router() -> APIRouter:
         sessions: Sessions = request.app.state.sessions
         sdp = await read_sdp(request, limit)
         try:
-            id, answer = await sessions.open(offers.read_offer(sdp), stream, first_settings(settings))
+            id, answer = await sessions.open(offers.read_offer(sdp), stream, first_settings(settings), grant)
         except SettingsError as error:
             raise HTTPException(400, str(error)) from error
         except offers.BadOffer as error:
@@ -107,7 +111,7 @@ def router() -> APIRouter:
         except NameTaken as error:
             raise HTTPException(409, f"a stream {stream!r} is being sent already") from error
         except ServerFull as error:
-            raise server_full(f"{request.app.state.settings.max_sessions} sessions") from error
+            raise server_full(str(error)) from error
         return answered(request, id, answer)
 
     @routes.options("", status_code=204, response_class=Response)
@@ -116,10 +120,10 @@ def router() -> APIRouter:
         return options_of(request)
 
     @routes.delete("/{id}", responses={404: {"description": "There is no such session"}})
-    async def end(id: str, request: Request) -> Response:
+    async def end(id: str, request: Request, grant: Holder) -> Response:
         """End a session."""
         sessions: Sessions = request.app.state.sessions
-        if not sessions.end(id):
+        if not sessions.end(id, grant):
             raise HTTPException(404, "there is no such session")
         return Response(status_code=200)
 
@@ -156,7 +160,7 @@ def add_session_routes(routes: APIRouter, what: str, posts: str) -> None:
             428: {"description": "If-Match is missing"},
         },
     )
-    async def patch(id: str, request: Request) -> Response:
+    async def patch(id: str, request: Request, grant: Holder) -> Response:
         """Send further candidates (If-Match: the ETag), or restart ICE (If-Match: *)."""
         wait = limit.take(client_name(request.client))
         if wait:
@@ -165,7 +169,7 @@ def add_session_routes(routes: APIRouter, what: str, posts: str) -> None:
             raise HTTPException(415, f"the body must be {FRAGMENT}", {"Accept-Patch": FRAGMENT})
         body = await read_body(request, offers.MAX_BYTES, "a fragment")
         sessions: Sessions = request.app.state.sessions
-        peer = sessions.peer(id)
+        peer = sessions.peer(id, grant)
         if peer is None:
             raise HTTPException(404, f"there is no such {what}")
         match = request.headers.get("if-match")
@@ -185,9 +189,14 @@ def add_session_routes(routes: APIRouter, what: str, posts: str) -> None:
             raise HTTPException(400, str(error)) from error
         return Response(answer, 200, {"ETag": f'"{peer.ice_tag}"'}, FRAGMENT)
 
-    @routes.options("/{id}", status_code=204, response_class=Response)
-    async def options_of_session(id: str) -> Response:
-        """What can be done with a session."""
+    @routes.options(
+        "/{id}", status_code=204, response_class=Response, responses={404: {"description": "There is no such session"}}
+    )
+    async def options_of_session(id: str, request: Request) -> Response:
+        """What can be done with a session that is there."""
+        sessions: Sessions = request.app.state.sessions
+        if sessions.peer(id) is None:
+            raise HTTPException(404, f"there is no such {what}")
         return Response(status_code=204, headers={"Allow": SESSION_METHODS, "Accept-Patch": FRAGMENT})
 
     @routes.api_route("/{id}", methods=["GET", "HEAD", "PUT", "POST"], include_in_schema=False)
@@ -255,6 +264,7 @@ def server_full(places: str) -> HTTPException:
 
 
 def _with_links(response: Response, request: Request) -> Response:
-    for link in ice.links(request.app.state.settings.ice_servers):
+    settings: ServerSettings = request.app.state.settings
+    for link in ice.links(ice.with_login(settings.ice_servers, settings.turn_lifetime)):
         response.headers.append("Link", link)
     return response

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import cv2
 import numpy as np
 
-from engines.batching import Dropped
 from models.arrays import Floats, Image, Latent
-from models.crops import Placement, Quad, cut_placed, points5_of, quad_of, to_crop
+from models.crops import Edge, Placement, Quad, beyond_frame, cut_placed, points5_of, quad_of, to_crop
 from models.editor import Controls, Crop, Edit, Masks
 from models.face.segmenter import Segmenter
 from stream.blending import blend_masked, visible_mask
 from stream.filters import ExponentialMean, OneEuro
 from stream.flow import FlowCompensatedMean, PointFlow, SteadyLight
 from stream.frame import Drawn, Face, Region, Trace
+from stream.inpainting import CarriedInpainting, Keyframe
 from stream.load import Level
 from stream.look import Layer
 from stream.plate import Plate
@@ -139,7 +139,7 @@ class FaceEdit:
         self._mesh_filter = OneEuro(SMOOTHING.mesh_cutoff * cutoff, SMOOTHING.mesh_beta, SMOOTHING.mesh_lost)
         self._latent_mean = ExponentialMean(layer.editor.latent_seconds * 2 * smoothing)
         self._plate = Plate()
-        self._image_mean = ExponentialMean(layer.editor.image_seconds * 2 * smoothing)
+        self._inpainting = CarriedInpainting(layer.editor.inpaint_seconds if smoothing > 0 else 0.0)
         self._mask_mean = FlowCompensatedMean(SMOOTHING.hair_s * 2 * smoothing, SMOOTHING.occluder_s * 2 * smoothing)
         self._steady_light = SteadyLight()
         self._last_frame: Image | None = None  # and where the mesh was in it
@@ -217,7 +217,7 @@ class FaceEdit:
         level, background = context.level, self._tools.background
         if self._render_job is not None and (self._render_job.done() or not level.background):
             job, self._render_job = self._render_job, None
-            with _unless_busy(context.trace):
+            with context.trace.unless_busy():
                 self._rendered = job.result()
         self._age += 1
         last = self._rendered
@@ -225,14 +225,14 @@ class FaceEdit:
         if self._render_job is not None or is_fresh:
             return last
         with context.trace.timed("align"):
-            crop = crop_of(source, face, placement)
+            crop = crop_of(source, face, placement, layer.editor.crop.edge)
         self._age = 0
         if level.background and last is not None and background is not None:
             # Its duration is no part of this frame's: the job gets a trace of its own.
             apart = replace(context, trace=Trace(clock=self._tools.clock))
             self._render_job = background.submit(self._render, crop, placement, layer, apart)
             return last
-        with _unless_busy(context.trace):
+        with context.trace.unless_busy():
             self._rendered = self._render(crop, placement, layer, context)
         return self._rendered
 
@@ -251,17 +251,25 @@ class FaceEdit:
         if context.smoothing > 0 and editor.wants_steady_light(controls):
             with trace.timed("steady"):
                 crop = replace(crop, steady_light=self._steady_light(crop.image, context.time))
-        if editor.wants_backdrop(controls):
-            with trace.timed("plate"):
-                crop = replace(crop, backdrop=self._plate(crop, placement, context.camera.shape[:2]))
         with trace.timed("encode"):
             latent = self._latent_mean(self._newest_latent(crop, layer, context), context.time)
             steered = editor.steer(latent, controls)
+        with trace.timed("inpaint"):
+            behind = partial(self._with_backdrop, crop, placement, layer, context)
+            if editor.inpaint_seconds > 0:
+                inpainting = self._inpainting(
+                    Keyframe.of(crop, placement, controls),
+                    context.time,
+                    lambda: editor.inpaint(behind(), latent, steered, controls),
+                    every=editor.inpaint_seconds * context.level.encode_slowdown,
+                    background=None if context.level.background else self._tools.background,
+                    trace=trace,
+                )
+                crop = replace(crop, inpainting=inpainting)
+            else:
+                crop = behind()
         with trace.timed("render"):
             edit = editor.render(crop, latent, steered, controls)
-            if edit.image is not None and editor.image_seconds > 0:
-                steady = self._image_mean(edit.image.astype(np.float32), context.time)
-                edit = replace(edit, image=np.asarray(steady + np.float32(0.5), np.uint8))
         return RenderedEdit(edit, crop.masks, controls, self._tools.clock() - started)
 
     def _newest_latent(self, crop: Crop, layer: Layer, context: FrameContext) -> Latent:
@@ -269,7 +277,7 @@ class FaceEdit:
         every = layer.editor.encode_seconds * context.level.encode_slowdown
         if self._latent_job is not None and self._latent_job.done():
             job, self._latent_job = self._latent_job, None
-            with _unless_busy(context.trace):
+            with context.trace.unless_busy():
                 self._latent = job.result()
         is_due = self._latent_job is None and context.time - self._latent_asked_at >= every
         if self._latent is None or is_due:
@@ -281,23 +289,19 @@ class FaceEdit:
             self._latent_asked_at = context.time
         return self._latent
 
+    def _with_backdrop(self, crop: Crop, placement: Placement, layer: Layer, context: FrameContext) -> Crop:
+        if not layer.editor.wants_backdrop(layer.controls):
+            return crop
+        return replace(crop, backdrop=self._plate(crop, placement, context.camera.shape[:2]))
 
-def crop_of(image: Image, face: Face, placement: Placement) -> Crop:
+
+def crop_of(image: Image, face: Face, placement: Placement, edge: Edge = "mirrored") -> Crop:
     """Cut a face out of a frame (H, W, 3) uint8 BGR, without masks."""
-    pixels = cv2.cvtColor(cut_placed(image, placement), cv2.COLOR_BGR2RGB)
+    pixels = cv2.cvtColor(cut_placed(image, placement, edge), cv2.COLOR_BGR2RGB)
     quad, size = placement.quad, placement.size
     mesh = None if face.mesh is None else to_crop(face.mesh, quad, size)
-    return Crop(pixels, to_crop(face.points5, quad, size), mesh)
+    return Crop(pixels, to_crop(face.points5, quad, size), mesh, beyond=beyond_frame(placement, image.shape[:2]))
 
 
 def _faded(edit: Edit, amount: float) -> Edit:
     return edit if amount == 1 else replace(edit, mask=edit.mask * np.float32(amount))
-
-
-@contextmanager
-def _unless_busy(trace: Trace) -> Iterator[None]:
-    """Continue with what is there when an engine is busy, and count that."""
-    try:
-        yield
-    except Dropped:
-        trace.edits_dropped += 1

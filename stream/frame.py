@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from engines.batching import Dropped
 from models.arrays import Floats, Image
 
 if TYPE_CHECKING:
     from models.crops import Placement
     from models.editor import Masks
 
-STAGES = ("convert", "track", "align", "segment", "encode", "render", "blend", "mark")
+STAGES = ("convert", "track", "align", "segment", "steady", "encode", "inpaint", "render", "blend", "mark")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,14 @@ class Trace:
             yield
         finally:
             self.add(stage, started, self.clock())
+
+    @contextmanager
+    def unless_busy(self) -> Iterator[None]:
+        """Continue with what is there when an engine is too busy for the `with` block, and count that."""
+        try:
+            yield
+        except Dropped:
+            self.edits_dropped += 1
 
     def add(self, stage: str, start: float, end: float) -> None:
         """Add work on `stage` that was measured elsewhere, in seconds of the same clock."""

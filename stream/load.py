@@ -71,6 +71,7 @@ class Quality:
     def __init__(self) -> None:
         self._level = 0
         self._mean = 0.0
+        self._interval = 0.0
         self._frames = 0
         self._changed = -math.inf
         self._within_since = math.inf
@@ -81,6 +82,11 @@ class Quality:
     def level(self) -> Level:
         """What the next frame leaves out."""
         return LEVELS[self._level]
+
+    @property
+    def share(self) -> float:
+        """Share of the time between two camera frames that the mean frame's work takes; 0 before the first frame."""
+        return self._mean / self._interval if self._interval else 0.0
 
     def spent(self, seconds: float, interval: float, now: float, edit_seconds: float = 0.0) -> None:
         """Add what a frame cost.
@@ -96,6 +102,7 @@ class Quality:
             return
         if math.isinf(self._changed):
             self._changed = now
+        self._interval = interval
         self._frames += 1
         weight = max(1.0 - math.exp(-interval / LIMITS.mean_s), 1.0 / self._frames)
         self._mean += weight * (seconds - self._mean)

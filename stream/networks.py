@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from engines import select, trial
 from engines.base import Engine
-from engines.batching import BatchedEngine
+from engines.batching import BatchedEngine, Load
 from engines.planner import LATE_S
 from models.embedded import EMBEDDED, remedy
 
@@ -50,6 +50,23 @@ class EngineInfo:
     backend: str
     precision: str
     reasons: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLoad:
+    """What was asked of the engines of one network.
+
+    Attributes:
+        network: name of its file.
+        queued, requests, batches, dropped, busy_s: as of `engines.batching.Load`.
+    """
+
+    network: str
+    queued: int
+    requests: int
+    batches: int
+    dropped: int
+    busy_s: float
 
 
 class Networks:
@@ -96,6 +113,23 @@ class Networks:
         return [
             EngineInfo(path.name, engine.backend, engine.precision, list(engine.notes))
             for (path, _, _), engine in list(self._engines.items())
+        ]
+
+    def loads(self) -> list[EngineLoad]:
+        """What was asked of each network so far; engines of one network in several precisions are added up."""
+        loads: dict[str, list[Load]] = {}
+        for (path, _, _), engine in list(self._engines.items()):
+            loads.setdefault(path.name, []).append(engine.load)
+        return [
+            EngineLoad(
+                name,
+                queued=sum(each.queued for each in all_of),
+                requests=sum(each.requests for each in all_of),
+                batches=sum(each.batches for each in all_of),
+                dropped=sum(each.dropped for each in all_of),
+                busy_s=sum(each.busy_s for each in all_of),
+            )
+            for name, all_of in loads.items()
         ]
 
     def close(self) -> None:

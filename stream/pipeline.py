@@ -121,6 +121,11 @@ class Pipeline:
         longest = sum(face.seconds for face in self._faces.values())
         self._quality.spent(seconds, interval, self._tools.clock(), longest)
 
+    @property
+    def load(self) -> float:
+        """Share of the time between two camera frames that the mean frame's work takes."""
+        return self._quality.share
+
     def close(self) -> None:
         """Forget every face and frame, after the background work that has begun."""
         if self._background is not None:

@@ -5,22 +5,23 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from pydantic import Field
 
 from models import catalog
-from models.arrays import Image
+from models.arrays import Floats, Image
 from models.catalog import Entry
 from models.editor import AnyEditor, Controls
 from models.embedded import EMBEDDED, TRACKER
 from models.face.detector import Detection, Detector
 from models.face.landmarks import Landmarks
 from models.face.segmenter import Segmenter
+from stream.locks import Locks
 from stream.look import Layer, Look
 from stream.mark.identity import Identity
-from stream.networks import EngineInfo, EngineSettings, Networks, unusable_backends
+from stream.networks import EngineInfo, EngineLoad, EngineSettings, Networks, unusable_backends
 from stream.pipeline import Pipeline
 from stream.settings import Settings, SettingsError, allowed_labels, checked
 from stream.tracking import Tracker
@@ -57,8 +58,12 @@ class Runtime:
         entries: the catalog, by the editors' names.
         require_label: the label that every edited picture has at least.
         identity: of this installation, for marks and claims; None says nothing.
+        locks: snapshots of callers that latent editors move.
         networks: the engines.
+        speeds: median milliseconds of a frame by editor, of streams that ran here.
         segmenter: reads the masks of crops.
+        photo_source: finds what an editor read of a photo elsewhere, by the editor's name and the photo's id; None for
+            what is not known there either. Called from any thread; it may take a moment.
     """
 
     def __init__(
@@ -71,14 +76,18 @@ class Runtime:
         self.require_label = settings.require_label
         self.identity = identity
         self.networks = Networks(settings)
+        self.locks = Locks()
+        self.speeds: dict[str, float] = {}
         self._loading = threading.RLock()  # held for seconds
         self._editors: dict[str, AnyEditor] = {}
         self._controls: dict[str, type[Controls]] = {}
+        self._stamps: dict[str, object] = {}
         self._detector = Detector(settings.pack, settings.detector_size)
         self._detect_lock = threading.Lock()
         # Without landmarks a face would be lost: they wait for their turn, while late edits are dropped.
         self._landmarks = Landmarks(self.networks.load(LANDMARKS, late=math.inf))
         self.segmenter = Segmenter(self.networks.load(SEGMENTER))
+        self.photo_source: Callable[[str, str], Floats | None] = lambda editor, photo: None
 
     @classmethod
     def load(cls, settings: RuntimeSettings | None = None, identity: Identity | None = None) -> Runtime:
@@ -116,7 +125,9 @@ class Runtime:
                 editor = self.editor(name)
             except (RuntimeError, LookupError) as error:  # of engines and of checkpoints
                 raise SettingsError("editor" if name == settings.editor else f"layers.{name}", str(error)) from error
-            layers.append(Layer(name, editor, controls[name], amounts[name]))
+            layers.append(
+                Layer(name, self.locks.locked(settings.latent_lock, name, editor), controls[name], amounts[name])
+            )
         return Look(settings, tuple(layers))
 
     def editor(self, name: str) -> AnyEditor:
@@ -126,6 +137,7 @@ class Runtime:
             models.catalog.UnknownEditor: there is none of that name.
             engines.base.EngineError: its networks cannot be loaded.
         """
+        self._forget_changed(name)
         editor = self._editors.get(name)
         if editor is None:
             with self._loading:
@@ -140,14 +152,24 @@ class Runtime:
         Raises:
             models.catalog.UnknownEditor: there is none of that name.
         """
+        self._forget_changed(name)
         model = self._controls.get(name)
         if model is None:
             model = self._controls[name] = self._entry(name).controls()
         return model
 
+    def photo_codes(self) -> list[tuple[str, str, Floats]]:
+        """What the loaded editors have read of photos: the editor's name, the photo's id, the code."""
+        kept = [(name, editor.references) for name, editor in list(self._editors.items()) if editor.references]
+        return [(name, id, code) for name, references in kept for id, code in references.items()]
+
     def engines(self) -> list[EngineInfo]:
         """The networks loaded so far."""
         return self.networks.loaded()
+
+    def loads(self) -> list[EngineLoad]:
+        """What was asked of the networks so far."""
+        return self.networks.loads()
 
     def pipeline(self, *, live: bool = False) -> Pipeline:
         """A pipeline for one stream; a live one keeps up with a camera, another does the same every time."""
@@ -160,6 +182,7 @@ class Runtime:
 
     def close(self) -> None:
         """Free the networks. No pipeline may run any more."""
+        self.locks.close()
         with self._loading:
             self._editors.clear()
             self.networks.close()
@@ -172,6 +195,8 @@ class Runtime:
             merged["amount"] = patch.get("amount", 1.0)
         merged["layers"] = _layers_of(merged["layers"], merged["editor"])
         new = self._labelled(checked(Settings, merged), asked="label" in patch)
+        if new.latent_lock and new.latent_lock not in self.locks:
+            raise SettingsError("latent_lock", "that snapshot is forgotten: lock to your face again")
         controls = {new.editor: self._check_editor(new.editor, new.controls, "editor", "controls.")}
         layers = {}
         for name, layer in new.layers.items():
@@ -208,10 +233,30 @@ class Runtime:
         return settings.model_copy(update={"label": allowed[0]})
 
     def _check_photo(self, name: str, photo: str, prefix: str) -> None:
-        if photo:
-            editor = self._editors.get(name)  # one that is not loaded has not read a photo
-            if editor is None or not editor.knows_photo(photo):
-                raise SettingsError(f"{prefix}photo", "that photo is not here any more: choose it again")
+        if not photo:
+            return
+        editor = self._editors.get(name)  # one that is not loaded has not read a photo
+        if (editor is None or not editor.knows_photo(photo)) and not self._fetch_photo(name, photo):
+            raise SettingsError(f"{prefix}photo", "that photo is not here any more: choose it again")
+
+    def _fetch_photo(self, name: str, photo: str) -> bool:
+        """Get from elsewhere what an editor read of a photo. False if it is not known there either."""
+        code = self.photo_source(name, photo)
+        if code is None:
+            return False
+        references = self.editor(name).references
+        return references is not None and references.keep(code) == photo
+
+    def _forget_changed(self, name: str) -> None:
+        """Load an editor anew whose files are no longer those it was made of (`Entry.stamp`)."""
+        stamp = self._entry(name).stamp()
+        if self._stamps.get(name) == stamp:
+            return
+        with self._loading:
+            if name in self._stamps:
+                self._editors.pop(name, None)
+                self._controls.pop(name, None)
+            self._stamps[name] = stamp
 
     def _entry(self, name: str) -> Entry:
         try:

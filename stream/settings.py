@@ -50,6 +50,9 @@ def _choices(*choices: Choice) -> dict[str, Any]:
     return {"oneOf": [{"const": one.value, "title": one.title, "description": one.help} for one in choices]}
 
 
+MOST_CONTROLS = 192
+"""Of one editor: a generator with many fitted boundaries has two for each."""
+
 Values = dict[str, bool | int | float | str | None]
 """Controls of an editor by name."""
 
@@ -64,7 +67,7 @@ class LayerSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
-    controls: Values = Field(default_factory=dict, max_length=64)
+    controls: Values = Field(default_factory=dict, max_length=MOST_CONTROLS)
     amount: float = Field(1.0, ge=0, le=1)
 
 
@@ -86,6 +89,8 @@ class Settings(BaseModel):
         bypass: show the camera as it is (to compare; tracking stops as well).
         faces: edit every face, the largest one, or only the one locked on.
         lock: id of the face locked on when `faces` is "locked"; None locks onto the largest face there is.
+        latent_lock: id of an inverted snapshot (`stream.locks`) that latent editors move instead of what their encoder
+            reads; "" for none.
         lost: when an edited face is lost: show the camera, hold the last edited face, or blur the picture. "blur" also
             covers the time before the first face is found, so that no unedited face is ever shown.
         smoothing: 0 (none) to 1 (strong); how much the crop and the latent are steadied over time.
@@ -102,7 +107,10 @@ class Settings(BaseModel):
 
     editor: str = Field("embedded", max_length=64, title="Editor", description="What changes the faces.")
     controls: Values = Field(
-        default_factory=dict, max_length=64, title="Look", description="What the editor's controls are set to."
+        default_factory=dict,
+        max_length=MOST_CONTROLS,
+        title="Look",
+        description="What the editor's controls are set to.",
     )
     amount: float = Field(
         1.0,
@@ -129,6 +137,9 @@ class Settings(BaseModel):
         ),
     )
     lock: int | None = Field(None, ge=0, title="Locked face", description="Id of the one person who is edited.")
+    latent_lock: str = Field(
+        "", pattern="^[0-9a-f]{0,32}$", title="Locked latent", description="Snapshot that latent editors move."
+    )
     lost: Literal["show", "hold", "blur"] = Field(
         "show",
         title="When a face is lost",

@@ -57,6 +57,11 @@ class VideoPipeline:
         self._pipeline.adapt(ended - started, interval)
         return edited, output
 
+    @property
+    def load(self) -> float:
+        """Share of the time between two camera frames that the mean frame's work takes."""
+        return self._pipeline.load
+
     def close(self) -> None:
         """Forget every face and frame."""
         self._pipeline.close()

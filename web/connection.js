@@ -1,11 +1,14 @@
 // One peer connection to the server, set up again when it is lost.
 
 import { Emitter } from "./emitter.js";
-import { close, negotiate, Refused, restartIce } from "./whip.js";
+import { close, isKnown, negotiate, Refused, restartIce } from "./whip.js";
 
 const FIRST_RETRY_MS = 500;
 const LONGEST_RETRY_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 15_000;
+// A server that is about to stop gives this time, and more, for a new session to begin elsewhere.
+const MOVE_TIMEOUT_MS = 5_000;
+const MOVE_SPREAD_MS = 300; // all its clients are asked at once
 // After a change of network ICE is restarted; a stale picture is worse than a new session.
 const DISCONNECTED_GRACE_MS = 5_000;
 const RESTART_AFTER_MS = 700; // ICE often recovers from "disconnected" by itself
@@ -90,6 +93,39 @@ export class Connection extends Emitter {
   /** The session is no good any more (silence, a goodbye): set up a new one. */
   renew() {
     if (this.#options && this.#peer) this.#lose(new Refused("lost", ""));
+  }
+
+  /** Nothing was heard for a while: if the server does not know the session any more, set up a new one. */
+  async check() {
+    const round = this.#round;
+    if (!this.#options || !this.#peer || (await isKnown(this.#peer, this.#options.token))) return;
+    if (round === this.#round) this.renew();
+  }
+
+  /** The server asks to be left: change over to a new session once that is there; the old one goes on meanwhile. */
+  async move() {
+    const options = this.#options;
+    if (!options || !this.#peer) return;
+    const round = ++this.#round; // from here on, the end of the old session is no loss
+    try {
+      await sleep(Math.random() * MOVE_SPREAD_MS);
+      if (round !== this.#round) return;
+      /** @type {MediaStream|null} */
+      let returned = null;
+      const peer = await connect(options, (stream) => (returned = stream));
+      const open = await opens(peer.channel, MOVE_TIMEOUT_MS);
+      if (round !== this.#round) return close(peer, options.token);
+      if (!open) {
+        close(peer, options.token);
+        throw new Refused("lost", "");
+      }
+      this.#drop();
+      this.#peer = peer;
+      if (returned) this.emit("stream", { stream: returned });
+      this.#watch(peer, round);
+    } catch {
+      if (round === this.#round) this.#connect(options);
+    }
   }
 
   /**
@@ -238,6 +274,28 @@ async function connect({ url, stream, iceServers, token, settings }, onStream) {
     pc.close();
     throw error;
   }
+}
+
+/**
+ * @param {number} ms
+ * @returns {Promise<void>}
+ */
+function sleep(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/**
+ * @param {RTCDataChannel} channel
+ * @param {number} timeoutMs
+ * @returns {Promise<boolean>} whether it opens in time.
+ */
+function opens(channel, timeoutMs) {
+  return new Promise((resolve) => {
+    if (channel.readyState === "open") return resolve(true);
+    setTimeout(() => resolve(false), timeoutMs);
+    channel.addEventListener("open", () => resolve(true));
+    channel.addEventListener("close", () => resolve(false));
+  });
 }
 
 /**

@@ -18,6 +18,8 @@ const RETRY_CAPABILITIES_MS = 3_000;
 // The page says so when neither message nor frame comes for this long; the connection is given more time.
 const QUIET_MS = 2_500;
 const CHECK_QUIET_MS = 250;
+// When nothing comes for this long, and again after as long, the server is asked whether it still has the session.
+const ASK_MS = 1_500;
 
 /**
  * @import { StateDetail } from "./connection.js"
@@ -55,6 +57,7 @@ export class Session extends Emitter {
   #control = null;
   #retryTimer = 0;
   #frameAt = 0;
+  #askedAt = -Infinity;
   #overlay = false;
 
   /**
@@ -295,7 +298,9 @@ export class Session extends Emitter {
   #open(channel, early) {
     const control = new Control(channel, early);
     this.#control = control;
-    control.on("hello", ({ settings, idle = "" }) => {
+    control.on("hello", ({ session, settings, idle = "" }) => {
+      this.#page.session = session;
+      this.#page.wanted.latent_lock = ""; // the server forgets it with the session
       this.#page.confirmed = settings;
       this.#page.idle = idle;
       this.#page.wanted.lock = null;
@@ -317,6 +322,7 @@ export class Session extends Emitter {
     control.on("overlay", (overlay) => this.emit("overlay", overlay));
     control.on("silent", () => this.#connection.renew());
     control.on("bye", ({ reason, detail = reason }) => {
+      if (reason === "moving") return void this.#connection.move();
       if (reason === "shutdown") return this.#connection.renew();
       this.#leave();
       this.say(reason === "idle" ? "idle" : "closed", { reason: detail });
@@ -342,7 +348,12 @@ export class Session extends Emitter {
   #checkQuiet() {
     const now = performance.now();
     if (document.hidden || !this.#control) this.#frameAt = now;
-    const quiet = this.#control !== null && now - Math.max(this.#frameAt, this.#control.heardAt) > QUIET_MS;
+    const silence = this.#control === null ? 0 : now - Math.max(this.#frameAt, this.#control.heardAt);
+    const quiet = silence > QUIET_MS;
+    if (silence > ASK_MS && now - this.#askedAt > ASK_MS) {
+      this.#askedAt = now;
+      this.#connection.check();
+    }
     if (quiet && this.#page.state === "") this.say("silent");
     else if (!quiet && this.#page.state === "silent") this.say("");
   }

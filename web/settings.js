@@ -196,7 +196,7 @@ export class SettingsPanel {
     byId("preset-add", HTMLButtonElement).disabled = !editor;
     byId("editor-title").textContent = editor?.title ?? "No editor is ready";
     byId("editor-summary").textContent = editor?.description ?? "";
-    drawEditors(byId("editors"), capabilities?.editors ?? [], editor?.name, (name) => this.#pick(name), this.#handlers.onFetch);
+    drawEditors(byId("editors"), capabilities?.editors ?? [], editor?.name, (name) => this.pick(name), this.#handlers.onFetch);
   }
 
   /**
@@ -218,12 +218,12 @@ export class SettingsPanel {
     const { editor, controls } = look;
     if (editor === "") return this.change({ controls: {}, amount: 1, layers: {} });
     const off = this.shows(look);
-    if (editor !== this.#page.wanted.editor) this.#pick(editor);
+    if (editor !== this.#page.wanted.editor) this.pick(editor);
     this.change({ controls: off ? {} : changedValues(this.#page.controls, controls), amount: 1 });
   }
 
   /** @param {string} name of the editor to choose; what was set of the last one stays on. */
-  #pick(name) {
+  pick(name) {
     this.#page.wanted.layers = this.#page.stack;
     this.#use(this.#page.editorNamed(name));
     const { controls, amount, layers } = this.#page.wanted;
@@ -241,7 +241,7 @@ export class SettingsPanel {
       byId("layers-chips"),
       Object.keys(layers).map((name) => ({ name, title: this.#page.editorNamed(name)?.title ?? name })),
       {
-        onPick: (name) => this.#pick(name),
+        onPick: (name) => this.pick(name),
         onRemove: (name) => {
           const { [name]: gone, ...rest } = this.#page.wanted.layers;
           this.change({ layers: rest });

@@ -5,6 +5,7 @@ import { authorization, reasonOf, request } from "./http.js";
 const REQUEST_TIMEOUT_MS = 15_000;
 const GATHERING_TIMEOUT_MS = 2_000;
 const RESTART_GATHERING_MS = 500; // the server finds what is missing by the checks that come
+const KNOWN_TIMEOUT_MS = 2_000;
 const HIGHEST_LEVEL = 0x34;
 const FRAGMENT = "application/trickle-ice-sdpfrag";
 const HELD_RETRY_MS = 1_000;
@@ -82,6 +83,22 @@ export async function restartIce({ pc, resource }, token) {
   });
   const sdp = restarted(pc.remoteDescription?.sdp ?? "", await response.text());
   await pc.setRemoteDescription({ type: "answer", sdp });
+}
+
+/**
+ * @param {Peer} peer
+ * @param {string|null} token
+ * @returns {Promise<boolean>} whether the server still has the session; true as well where it does not answer.
+ */
+export async function isKnown({ resource }, token) {
+  if (!resource) return true;
+  try {
+    const options = { method: "OPTIONS", headers: authorization(token), signal: AbortSignal.timeout(KNOWN_TIMEOUT_MS) };
+    const { status } = await fetch(resource, options);
+    return status !== 404 && status !== 503;
+  } catch {
+    return true;
+  }
 }
 
 /**

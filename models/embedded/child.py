@@ -177,7 +177,7 @@ class Child(Editor[ChildControls]):
     """The child of two faces on any engine; see `load`."""
 
     name = "child"
-    crop = CropSpec(convention="ffhq", size=320, margin=1.25)
+    crop = CropSpec(convention="ffhq", size=320, margin=1.25, edge="repeated")
     Controls = ChildControls
     latent_seconds = 0.5
     encode_seconds = 0.2
@@ -191,7 +191,7 @@ class Child(Editor[ChildControls]):
         self._identity = identity
         self._ageing = ageing
         self._skin = skin
-        self._photos = References()
+        self.references = References()
         rows = np.zeros((SIZE, SIZE), np.float32)
         rows[slice(*REMOVED.glasses_rows)] = 1
         self._behind_glasses = cv2.GaussianBlur(rows, (0, 0), 4)
@@ -235,15 +235,15 @@ class Child(Editor[ChildControls]):
         """
         if abs(self._fit(crop).modes[YAW_MODE]) > LIMITS.most_turned:
             raise ValueError("this face looks aside: choose a photo that shows it from the front")
-        return {"photo": self._photos.keep(self._make_symmetric(self.encode(crop, ChildControls())))}
+        return {"photo": self.references.keep(self._make_symmetric(self.encode(crop, ChildControls())))}
 
     def knows_photo(self, id: str) -> bool:
         """Whether a parent is still known."""
-        return id in self._photos
+        return id in self.references
 
     def steer(self, latent: Latent, controls: ChildControls) -> Latent:
         """Mix the parents, then make the mixture younger. The latent itself without a known second parent."""
-        other = self._photos.get(controls.photo) if controls.photo else None
+        other = self.references.get(controls.photo) if controls.photo else None
         if other is None:
             return latent
         genes = np.float32(controls.genes)

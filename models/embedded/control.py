@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from engines.base import Engine
 from models.arrays import Floats, Image
-from models.editor import Crop
+from models.editor import Crop, Inpainting
 from models.embedded.attributes import HAT
 from models.embedded.latent import EmbeddedLatent
 from models.face.imaging import smoothstep
@@ -157,7 +157,7 @@ class Control(ABC):
         return False
 
     def wants_backdrop(self, controls: Any) -> bool:
-        """Whether `draw` shows what lies behind the person; see `models.editor.Editor.wants_backdrop`."""
+        """Whether `inpaint` shows what lies behind the person; see `models.editor.Editor.wants_backdrop`."""
         return False
 
     def skin(self, way: Way, own: Floats) -> SkinChange | None:
@@ -167,6 +167,10 @@ class Control(ABC):
             way: the face.
             own: what `read` remembered of it.
         """
+        return None
+
+    def inpaint(self, way: Way) -> Inpainting | None:
+        """What is too slow to be drawn on every frame; None for nothing. See `models.editor.Editor.inpaint`."""
         return None
 
     def draw(self, way: Way, own: Floats) -> Layer | None:

@@ -19,7 +19,7 @@ from pydantic import create_model
 from engines.base import Engine
 from models.arrays import Floats, Image, Latent
 from models.crops import CropSpec
-from models.editor import Controls, Crop, Edit, Editor
+from models.editor import Controls, Crop, Edit, Editor, Inpainting
 from models.embedded.attributes import READER, read_attributes, read_tables
 from models.embedded.control import Control, Pack, Reading, Way
 from models.embedded.controls import find_controls
@@ -54,10 +54,10 @@ class EmbeddedEditor(Editor[Any]):
     """
 
     name = "embedded"
-    crop = CropSpec(convention="ffhq", size=320, margin=1.25)
+    crop = CropSpec(convention="ffhq", size=320, margin=1.25, edge="repeated")
     Controls = EmbeddedControls
     encode_seconds = 0.2
-    image_seconds = 0.15
+    inpaint_seconds = 0.2
 
     def __init__(
         self, reader: Engine, *, space: FaceSpace, canvas: Canvas, scalp: ScalpModel, controls: Sequence[Control]
@@ -106,6 +106,12 @@ class EmbeddedEditor(Editor[Any]):
             control.steer(own.attributes, wanted, controls)
         return own.with_attributes(wanted).pack()
 
+    def inpaint(self, crop: Crop, latent: Latent, steered: Latent, controls: Any) -> Inpainting | None:
+        """What the first control that inpaints draws; None where none does."""
+        way = self._way(crop, latent, steered, controls)
+        drawn = (control.inpaint(way) for control in self._controls)
+        return next((each for each in drawn if each is not None), None)
+
     def render(self, crop: Crop, latent: Latent, steered: Latent, controls: Any) -> Edit:
         """Render the way from `latent` to `steered`.
 
@@ -124,15 +130,14 @@ class EmbeddedEditor(Editor[Any]):
         """
         size = crop.image.shape[0]
         mask = np.zeros((size, size), np.float32)
-        fit, own = self._fit(crop), EmbeddedLatent.unpack(latent)
-        way = Way(crop, fit, own, EmbeddedLatent.unpack(steered).attributes, controls)
+        way = self._way(crop, latent, steered, controls)
         delta = flow = image = opacity = None
-        parts = list(zip(self._controls, np.split(own.details, self._ends[:-1]), strict=True))
+        parts = list(zip(self._controls, np.split(way.own.details, self._ends[:-1]), strict=True))
         changes = [change for control, of_it in parts if (change := control.skin(way, of_it)) is not None]
         if changes:
             moves = reduce(np.add, [each.moves for each in changes if each.moves is not None] or [self._still])
             colour = reduce(np.add, [each.colour for each in changes])
-            flow, delta, mask = self._canvas.draw(self._space, fit, crop, moves=moves, change=colour)
+            flow, delta, mask = self._canvas.draw(self._space, way.fit, crop, moves=moves, change=colour)
         for control, of_it in parts:
             layer = control.draw(way, of_it)
             if layer is None:
@@ -151,6 +156,10 @@ class EmbeddedEditor(Editor[Any]):
     def wants_backdrop(self, controls: Any) -> bool:
         """Whether one of the controls does."""
         return any(control.wants_backdrop(controls) for control in self._controls)
+
+    def _way(self, crop: Crop, latent: Latent, steered: Latent, controls: Any) -> Way:
+        own, wanted = EmbeddedLatent.unpack(latent), EmbeddedLatent.unpack(steered).attributes
+        return Way(crop, self._fit(crop), own, wanted, controls)
 
     def _fit(self, crop: Crop) -> Fit:
         if crop.mesh is None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from engines.base import Engine
 from models.arrays import Floats, Image
-from models.editor import Backdrop
+from models.editor import Backdrop, Inpainting
 from models.embedded.bare_head import (
     LOSS,
     REMAINING,
@@ -39,7 +39,7 @@ STRANGE = (30.0, 70.0)
 """Differences between picture and drawing, 0..255, over which a place beside the hair counts as hair itself."""
 MOST_ADDED = 80.0
 """Largest correction of a drawing, 0..255."""
-BEYOND = (-9.0, -4.0)
+BESIDE = (-9.0, -4.0)
 """Signed distances to the skull, crop pixels, over which a backdrop that was seen is no longer shown."""
 LAST_HAIR = 0.9
 """Where in the order of loss hair goes that hangs beside or below the head."""
@@ -69,6 +69,7 @@ def network_input(
     light: Floats,
     skin: Floats,
     behind: Backdrop | None = None,
+    beyond: Floats | None = None,
 ) -> Floats:
     """Make the input of the removal network.
 
@@ -82,6 +83,7 @@ def network_input(
         light: light coefficients, from `ScalpModel.light`.
         skin: (3,) float32, median log colour of the face.
         behind: what was seen of the backdrop earlier: the guess where it is known.
+        beyond: (S, S) float32 in 0..1, what lies beyond the camera's frame and tells nothing; None for nowhere.
 
     Returns:
         (13, S, S) float32; see `GUESS` and the other channels.
@@ -91,6 +93,8 @@ def network_input(
     coarse = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32)
     gone = cv2.resize(hidden, (side, side), interpolation=cv2.INTER_AREA)
     body = cv2.resize(person, (side, side), interpolation=cv2.INTER_AREA)
+    if beyond is not None:
+        gone = np.maximum(gone, cv2.resize(beyond, (side, side), interpolation=cv2.INTER_AREA))
     scalp = scalp_colour(model, coarse, hair=gone, head=head, light=light, skin=skin)
     backdrop = background_behind(coarse, gone, body, head.distance)
     if behind is not None:
@@ -123,7 +127,9 @@ def network_input(
 def erase(hair: Floats, spread: int) -> Floats:
     """How far each pixel is erased, (H, W) float32 in 0..1: hair and `spread` pixels around it."""
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * spread + 1, 2 * spread + 1))
-    return smoothstep(cv2.GaussianBlur(cv2.dilate(hair, kernel), (0, 0), 1.2), 0.1, 0.5)
+    # as bytes, which OpenCV dilates many times faster
+    near = cv2.dilate(np.rint(255 * hair).astype(np.uint8), kernel).astype(np.float32) / np.float32(255)
+    return smoothstep(cv2.GaussianBlur(near, (0, 0), 1.2), 0.1, 0.5)
 
 
 def continuation(
@@ -139,7 +145,7 @@ def continuation(
         drawn: (S, S, 3) float32 RGB, 0..255.
         guess: (S, S, 3) float32 RGB, 0..255, the first guess.
         erased: (S, S) float32 in 0..1, drawn anew.
-        hidden: (S, S) float32 in 0..1, not seen.
+        hidden: (S, S) float32 in 0..1, not seen, or beyond the camera's frame.
         distance: (S / 4, S / 4) float32, signed distance to the skull, crop pixels.
 
     Returns:
@@ -161,7 +167,7 @@ def continuation(
     return enlarge(np.asarray(np.clip(added, -MOST_ADDED, MOST_ADDED), np.float32), (len(image), len(image)))
 
 
-def draw_without_hair(
+def inpaint_without_hair(
     network: Engine,
     model: ScalpModel,
     image: Image,
@@ -171,10 +177,10 @@ def draw_without_hair(
     head: HeadMap,
     light: Floats,
     skin: Floats,
-    amount: float,
     backdrop: Backdrop | None = None,
-) -> tuple[Image, Floats]:
-    """Remove hair down to a receding hairline; at 1 none is left.
+    beyond: Floats | None = None,
+) -> Inpainting:
+    """Draw a head without any hair.
 
     Args:
         network: engine of `REMOVAL`.
@@ -185,20 +191,19 @@ def draw_without_hair(
         head: polar map of the crop.
         light: light coefficients, from `ScalpModel.light`.
         skin: (3,) float32, median log colour of the face.
-        amount: 0..1, how far the hairline has receded.
         backdrop: what was seen of it earlier: it is shown where it is known, and only the rest is drawn.
+        beyond: (S, S) float32 in 0..1, what lies beyond the camera's frame and tells nothing; None for nowhere.
 
     Returns:
-        (S, S, 3) uint8 RGB, the picture to show instead, and (S, S) float32, its opacity.
+        The picture with all hair and its surroundings drawn anew; without hair the picture itself. What lies inside
+        the skull moves with the head.
     """
     full = (len(image), len(image))
-    side = len(image) // COARSE
-    coarse_hair = cv2.resize(hair, (side, side), interpolation=cv2.INTER_AREA)
-    own = own_hair(coarse_hair, head)
-    own_here = np.minimum(FAINT * enlarge(hair, full) * enlarge(own, full), np.float32(1))
-    erased, hidden = erase(own_here, SPREAD), erase(own_here, COVER)
+    here = _own_hair_here(hair, head, full)
+    erased, hidden = erase(here, SPREAD), erase(here, COVER)
+    beside = 1 - smoothstep(enlarge(head.distance, full), *BESIDE)
     if not erased.any():
-        return np.zeros_like(image), np.zeros(full, np.float32)
+        return Inpainting(image, 1 - beside, _scene_behind(image, 1 - beside, backdrop, beyond))
     given = network_input(
         model,
         image,
@@ -209,18 +214,38 @@ def draw_without_hair(
         light=light,
         skin=skin,
         behind=backdrop,
+        beyond=beyond,
     )
     drawn = network.run({"given": given[None]})["drawn"][0]
     colours = np.asarray((drawn.transpose(1, 2, 0) + 2) * GREY_LEVELS, np.float32)
     guess = (given[GUESS].transpose(1, 2, 0) + 2) * GREY_LEVELS
-    colours += continuation(image, colours, guess, erased=erased, hidden=hidden, distance=head.distance)
+    unseen = hidden if beyond is None else np.maximum(hidden, beyond)
+    colours += continuation(image, colours, guess, erased=erased, hidden=unseen, distance=head.distance)
     if backdrop is not None:
-        beyond = backdrop.known * (1 - smoothstep(enlarge(head.distance, full), *BEYOND))
-        colours += beyond[..., None] * (backdrop.colour - colours)
+        colours += (backdrop.known * beside)[..., None] * (backdrop.colour - colours)
     picture = np.clip(colours + 0.5, 0, 255).astype(np.uint8)
-    if amount >= 1:
-        return picture, erased
+    picture = np.where(erased[..., None] > 0, picture, image)
+    return Inpainting(picture, 1 - beside, _scene_behind(picture, 1 - beside, backdrop, beyond))
+
+
+def lost_hair(image: Image, *, hair: Floats, head: HeadMap, amount: float) -> Floats:
+    """Where hair is lost: the opacity of `inpaint_without_hair` over the picture.
+
+    Args:
+        image: (S, S, 3) uint8 RGB crop.
+        hair: (M, M) float32, hair probability over the crop.
+        head: polar map of the crop.
+        amount: 0..1, how far the hairline has receded; at 1 no hair is left.
+
+    Returns:
+        (S, S) float32 in 0..1.
+    """
+    full = (len(image), len(image))
+    erased = erase(_own_hair_here(hair, head, full), SPREAD)
+    if amount >= 1 or not erased.any():
+        return erased
     order = loss_order(head)
+    coarse_hair = cv2.resize(hair, head.distance.shape[::-1], interpolation=cv2.INTER_AREA)
     hanging = smoothstep(-beyond_remaining(head, coarse_hair), -REMAINING.half_width, REMAINING.half_width)
     order = order + hanging * np.maximum(LAST_HAIR - order, 0)
     lost = np.float32(amount * (1 + 2 * LOSS.slack) - LOSS.slack) - order
@@ -228,5 +253,38 @@ def draw_without_hair(
     # the finest detail of dark hair is camera noise: it would make the edge flicker
     fine, around = cv2.GaussianBlur(luminance, (0, 0), 1.6), cv2.GaussianBlur(luminance, (0, 0), 6.0)
     strands = np.clip((fine - around) / (around + np.float32(LOG_OFFSET)), -0.3, 0.3)
-    reveal = smoothstep(enlarge(lost, full) - LOSS.strand_delay * strands, -LOSS.half_width, LOSS.half_width)
-    return picture, erased * reveal
+    return erased * smoothstep(enlarge(lost, full) - LOSS.strand_delay * strands, -LOSS.half_width, LOSS.half_width)
+
+
+def continued(mask: Floats, beyond: Floats | None) -> Floats:
+    """A mask (M, M) that goes on beyond the frame as it is at its edge, like the picture that is repeated there.
+
+    Args:
+        mask: (M, M) float32.
+        beyond: (S, S) float32 in 0..1, what lies beyond; None for nowhere.
+    """
+    if beyond is None:
+        return mask
+    within = 1 - cv2.resize(beyond, mask.shape[::-1], interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(fill(np.dstack([mask] * 3), np.asarray(within, np.float32))[..., 0])
+
+
+def _scene_behind(picture: Image, head: Floats, backdrop: Backdrop | None, beyond: Floats | None) -> Image:
+    """The scene where the head is: as it was seen earlier, else filled from beside the head."""
+    coarse, inside = (
+        cv2.resize(each, None, fx=1 / COARSE, fy=1 / COARSE, interpolation=cv2.INTER_AREA) for each in (picture, head)
+    )
+    beside = np.asarray(1 - smoothstep(cv2.dilate(inside, np.ones((3, 3), np.uint8)), 0, 0.5), np.float32)
+    if beyond is not None:
+        beside *= 1 - cv2.resize(beyond, beside.shape[::-1], interpolation=cv2.INTER_AREA)
+    filled = enlarge(fill(coarse.astype(np.float32), beside), head.shape)
+    if backdrop is not None:
+        filled += backdrop.known[..., None] * (backdrop.colour - filled)
+    scene = picture + smoothstep(head, 0, 0.1)[..., None] * (filled - picture)
+    return np.asarray(np.clip(scene + np.float32(0.5), 0, 255), np.uint8)
+
+
+def _own_hair_here(hair: Floats, head: HeadMap, full: tuple[int, int]) -> Floats:
+    """Probability of this head's own hair in every pixel of the crop, faint hair raised."""
+    own = own_hair(cv2.resize(hair, head.distance.shape[::-1], interpolation=cv2.INTER_AREA), head)
+    return np.minimum(FAINT * enlarge(hair, full) * enlarge(own, full), np.float32(1))

@@ -2,7 +2,8 @@
 
 A folder has `rows.py` (`entries()`, its rows of the catalog; light, without torch) and, where they apply,
 `conversion.py` (`CONVERTERS`, its checkpoints as networks), `parity.py` (`CHECKS`, its golden files) and `samples.py`
-(`SAMPLES`, its networks at full size, to measure their speed). They are found by name.
+(`SAMPLES`, its networks at full size, to measure their speed), `sampling.py` (`SAMPLERS`, its generators, to fit
+boundaries in). They are found by name.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Literal
 
 from models.entry import Entry
 
-Part = Literal["rows", "conversion", "parity", "samples"]
+Part = Literal["rows", "conversion", "parity", "samples", "sampling"]
 
 
 def systems() -> list[str]:

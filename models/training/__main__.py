@@ -1,4 +1,4 @@
-"""`python -m models.training NAME ...` trains one embedded network; `--help` after the name for its options."""
+"""`python -m models.training NAME ...` trains a network or fits boundaries; `--help` after the name for options."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 from models.parts import run_part
 
-PARTS = ("tracker", "segmenter", "editor", "hair", "ageing")
+PARTS = ("tracker", "segmenter", "editor", "hair", "ageing", "pix2pix", "stargan", "boundary")
 
 
 def main(argv: list[str]) -> int:

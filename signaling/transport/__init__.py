@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 
-from aiortc import RTCPeerConnection, RTCRtpTransceiver, RTCSessionDescription
+from aiortc import RTCDtlsTransport, RTCPeerConnection, RTCRtpTransceiver, RTCSessionDescription
 from aiortc.exceptions import OperationError
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 
@@ -23,10 +23,13 @@ from signaling.transport.codecs import choose_codecs, no_common_codec, sent_form
 from signaling.transport.colours import say_colours, take_colour_space
 from signaling.transport.decoders import DecoderStop, bound_decoder
 from signaling.transport.encoders import LiveH264Encoder, LiveVp8Encoder, use_encoder
+from signaling.transport.feedback import NoEstimator, agree, tell_arrivals
 from signaling.transport.handshake import leave_quietly, take_rsa
 from signaling.transport.intake import Intake
 from signaling.transport.jitter import FrameBuffer, release_on_marker
 from signaling.transport.levels import MACROBLOCK
+from signaling.transport.pacing import pace
+from signaling.transport.reports import Dated, report_captures
 from signaling.transport.sources import Sources, name_layers, repairs_of, take_one_source
 from signaling.transport.uplink import keep_floor
 
@@ -95,6 +98,7 @@ def tune(connection: RTCPeerConnection, settings: ServerSettings, offer: str, in
     leave_quietly(connection)
     take_rsa(connection)
     tuned = Tuned()
+    telling: dict[RTCDtlsTransport, int] = {}
     for transceiver in connection.getTransceivers():
         tuned.decoders.append(DecoderStop(transceiver.receiver))
         if transceiver.kind == "video" and transceiver._codecs:
@@ -103,12 +107,19 @@ def tune(connection: RTCPeerConnection, settings: ServerSettings, offer: str, in
             name_layers(offer, transceiver)
             take_colour_space(offer, transceiver)
             receiver, repairs = transceiver.receiver, repairs_of(offer)
+            if agree(offer, transceiver):
+                receiver._RTCRtpReceiver__remote_bitrate_estimator = NoEstimator()
+                telling.setdefault(receiver.transport, transceiver.sender._ssrc)
             sources = take_one_source(receiver, transceiver._codecs, buffer, repairs)
             tuned.sources.append(sources)
             tuned.clocks["video"] = video_clock(receiver, sources)
             tuned.incoming.append(buffer)
         elif transceiver.kind == "audio":
             tuned.clocks["audio"] = audio_clock(transceiver.receiver)
+    senders = [transceiver.sender for transceiver in connection.getTransceivers()]
+    report_captures([sender for sender in senders if isinstance(sender.track, Dated)])
+    for transport, ssrc in telling.items():
+        tell_arrivals(transport, ssrc)
     for transport in {transceiver.receiver.transport for transceiver in connection.getTransceivers()}:
         tuned.intake.guard_media(transport)
     if connection.sctp is not None:
@@ -136,10 +147,12 @@ def _tune_video(transceiver: RTCRtpTransceiver, settings: ServerSettings, offer:
     keep_floor(transceiver.receiver, settings.min_bitrate)
     if (encoder := _encoder(transceiver, settings, offer)) is not None:
         use_encoder(transceiver.sender, encoder)
+        pace(transceiver.sender.transport, transceiver.sender, lambda: encoder.target_bitrate)
     start = bitrates(1280, 720, settings.min_bitrate, settings.max_bitrate).start
     for codec in codecs:
         if codec.name in ("H264", "VP8"):
             # What we wish to receive, in kbit/s. Chromium begins at 300, and with a smaller picture, unless told.
+            codec.parameters["x-google-min-bitrate"] = settings.min_bitrate // 1000
             codec.parameters["x-google-start-bitrate"] = start // 1000
             codec.parameters["x-google-max-bitrate"] = settings.max_bitrate // 1000
     return buffer

@@ -6,7 +6,6 @@ bitrates that blur 720p, and makes a new encoder (and so a key frame) whenever t
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import Literal
@@ -20,6 +19,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 
+from engines.cores import usable_cores
 from signaling.transport.bitrate import Bitrates, Hysteresis, bitrates
 from signaling.transport.colours import Colours
 from signaling.transport.levels import (
@@ -198,7 +198,7 @@ class LiveH264Encoder(BitrateTarget, H264Encoder):  # type: ignore[misc]
         codec.framerate = Fraction(FRAME_RATE, 1)
         codec.time_base = VIDEO_TIME_BASE
         codec.gop_size = KEYFRAME_DISTANCE
-        codec.thread_count = threads(width * height, os.cpu_count() or 1)
+        codec.thread_count = threads(width * height, usable_cores())
         codec.profile = "Baseline"
         # x264 follows a new bitrate only if it was opened at a constant one: the ceiling, with a decoder buffer.
         # That one has room for the bits of a camera at half of FRAME_RATE.
@@ -278,7 +278,7 @@ class LiveVp8Encoder(BitrateTarget, Vp8Encoder):  # type: ignore[misc]
         codec.framerate = Fraction(FRAME_RATE, 1)
         codec.time_base = VIDEO_TIME_BASE
         codec.gop_size = KEYFRAME_DISTANCE
-        codec.thread_count = threads(width * height, os.cpu_count() or 1)
+        codec.thread_count = threads(width * height, usable_cores())
         codec.bit_rate = self.target_bitrate
         codec.qmin, codec.qmax = 2, 56
         codec.options = {

@@ -22,6 +22,8 @@ HOLD = 0.65
 """Share of a step by which skin moves before a projection takes another lattice point; without it the mark flickers."""
 LEAST_SCORE = 3.0
 """Least score of the synchronisation, standard deviations of what unmarked pictures give."""
+LEAST_STILL_SCORE = 3.2
+"""The same for one of the 56 readings of a single picture: each reading is a further chance of a false alarm."""
 GAINS = (0.8, 0.9, 1.0, 1.11, 1.23)
 """Contrasts, relative to the marked picture, that are tried."""
 
@@ -153,19 +155,22 @@ class Evidence:
         self._sums += np.cos(project(luma) * phases) * turned
         self.faces += 1
 
-    def verdict(self) -> Verdict:
+    def verdict(self, least: float = LEAST_SCORE) -> Verdict:
         """Decode in every contrast in which the synchronisation shows, the best first.
 
         An unmarked face gives a score of mean 0 and deviation 1 however many frames of it there are, as the score is
-        relative to the strength of all groups. A false alarm needs `LEAST_SCORE`, a check sum of 16 bits that fits by
-        chance, and a version that exists.
+        relative to the strength of all groups. A false alarm needs a score of `least`, a check sum of 16 bits that fits
+        by chance, and a version that exists.
+
+        Args:
+            least: score from which the rest is decoded.
         """
         if not self.faces:
             return NOTHING
         strength = np.sqrt((self._sums**2).mean(1)) + np.float32(1e-6)
         scores = self._sums[:, :SYNC].mean(1) / strength * np.float32(np.sqrt(SYNC))
         order = np.argsort(-scores)
-        for gain in order[scores[order] >= LEAST_SCORE]:
+        for gain in order[scores[order] >= least]:
             soft = -self._sums[gain, SYNC:] / strength[gain]
             decoded = decode(soft)
             if decoded.statement is not None:

@@ -38,17 +38,22 @@ def find() -> str | None:
 
 
 @contextmanager
-def launched(playwright: Playwright, camera: Path | None, *, allowed: bool = True) -> Iterator[Browser]:
+def launched(
+    playwright: Playwright, camera: Path | None, *, allowed: bool = True, sound: bool = False
+) -> Iterator[Browser]:
     """A running browser.
 
     Args:
         playwright: from `sync_playwright`.
         camera: the clip its camera plays; None for a machine without a camera.
         allowed: whether it grants the camera to every page; otherwise it denies it.
+        sound: whether pages may play sound that nobody asked for.
     """
     arguments = list(QUIET)
     if camera is not None:
         arguments += ["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={camera}"]
+    if sound:
+        arguments.append("--autoplay-policy=no-user-gesture-required")
     arguments.append("--use-fake-ui-for-media-stream" if allowed else "--deny-permission-prompts")
     browser = playwright.chromium.launch(executable_path=find(), args=["--headless=new", *arguments], headless=True)
     try:

@@ -1,27 +1,28 @@
 """Every published system in small: checkpoints as their authors write them, of the systems' own classes.
 
 Full-size networks take seconds for a frame, so all classes are built with few channels and, where they draw by
-resolution, up to 64 pixels. The weights are random, of one seed. Three things are stand-ins: the encoder of the
-StyleGAN1 row, which its user brings; the directions, whose real files fit networks of full width alone; and the names
-in CoupleGenerator's file, which `test_pix2pix` reads.
+resolution, up to 64 pixels. The weights are random, of one seed. Two things are stand-ins: the directions, whose real
+files fit networks of full width alone; and the names in CoupleGenerator's file, which `test_pix2pix` reads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from engines.graph.export import export
 from models import catalog
 from models.entry import Entry, weights_folder
-from models.latents import Components, Direction, save, save_components
+from models.latents import Components, Direction, Space, save, save_components
 from models.published.alae import network as alae
 from models.published.fran import network as fran
+from models.published.genforce import idinvert, pggan
+from models.published.genforce import styles as genforce_styles
 from models.published.hairmapper import network as hairmapper
 from models.published.lats import network as lats
 from models.published.pix2pix import network as pix2pix
@@ -29,7 +30,16 @@ from models.published.stargan import network as stargan
 from models.published.starganv2 import network as starganv2
 from models.published.styleflow import network as styleflow
 from models.published.styleflow.editor import CONDITIONS, LIGHTS
-from models.published.stylegan import conversion, directions, encoders, mobilestylegan, stylegan1, stylegan2
+from models.published.stylegan import (
+    conversion,
+    directions,
+    encoders,
+    keras_encoder,
+    mobilestylegan,
+    stylegan1,
+    stylegan2,
+)
+from tests.models import keras_files
 
 WIDTH = 32
 """Length of a row of W+."""
@@ -48,6 +58,7 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(encoders, "WIDTH", WIDTH)
     patch.setattr(encoders, "FACE_SIDE", SIDE)
     patch.setattr(encoders.ReStyle.forward, "__defaults__", (2,))
+    patch.setattr(keras_encoder, "STYLE_DIM", WIDTH)
     patch.setattr(conversion.Picture.__init__, "__defaults__", (SIDE,))
     patch.setattr(mobilestylegan, "STYLE_DIM", WIDTH)
     patch.setattr(mobilestylegan.Student.__init__, "__defaults__", ((8, 8, 8, 8),))
@@ -70,8 +81,7 @@ def shrink(patch: pytest.MonkeyPatch) -> None:
 
 def ready(name: str) -> Entry:
     """The row of the catalog of that name after its weights have come and been converted; needs `shrink`."""
-    row = catalog.ENTRIES[name]
-    _write(row)
+    row = write(name)
     if name in PARENTS:
         folder, rows = PARENTS[name]
         parent = np.random.default_rng(7).normal(size=(rows, WIDTH)).astype(np.float32)
@@ -84,12 +94,15 @@ def ready(name: str) -> Entry:
     return row
 
 
-def _write(row: Entry) -> None:
+def write(name: str) -> Entry:
+    """The row of the catalog of that name after its weights have come; needs `shrink`."""
+    row = catalog.ENTRIES[name]
     for weights in row.weights:
         weights.path.parent.mkdir(parents=True, exist_ok=True)
         if not weights.path.exists():
             torch.manual_seed(0)
             _WRITERS.get(f"{weights.path.parent.name}/{weights.path.name}", _vector)(weights.path)
+    return row
 
 
 def _inverter(kind: str, rows: int = ROWS) -> Callable[[Path], None]:
@@ -131,16 +144,36 @@ def _sam(path: Path) -> None:
     _save(path, parts, opts={"output_size": SIDE}, latent_avg=torch.randn(ROWS, WIDTH))
 
 
-def _stylegan1_encoder(path: Path) -> None:
-    export(_Codes(), {"image": torch.rand(1, 3, SIDE, SIDE) * 2 - 1}, ["w_plus"], path)
+def _keras_encoder(path: Path) -> None:
+    keras_files.write(path, *keras_files.small_encoder(SIDE, ROWS, WIDTH))
 
 
 def _stylegan1_generator(path: Path) -> None:
-    torch.save(stylegan1.Generator(SIDE, WIDTH, max_channels=8, base_channels=512).state_dict(), path)
+    network = stylegan1.Generator(SIDE, WIDTH, max_channels=8, base_channels=512)
+    for layer in network.mapping.children():  # kept divided by the learning rate multiplier, as StyleGAN keeps them
+        nn.init.normal_(layer.linear.weight, std=1 / stylegan1.LR_MULTIPLIER)
+    torch.save(network.state_dict(), path)
+
+
+def _inversion_generator(path: Path) -> None:
+    """Its authors name the constant and the dense layers otherwise, and their mapping network gives all rows."""
+    state = stylegan1.Generator(SIDE, WIDTH, max_channels=8, base_channels=512).state_dict()
+    theirs = {key.replace("dense.linear.", "dense.fc."): value for key, value in state.items()}
+    theirs["synthesis.layer0.const"] = theirs.pop("synthesis.layer0.first_layer")
+    theirs["mapping.dense7.fc.weight"] = torch.zeros(ROWS * WIDTH, WIDTH)
+    torch.save(theirs, path)
+
+
+def _style_vectors(path: Path) -> None:
+    generator = stylegan1.Generator(SIDE, WIDTH, max_channels=8, base_channels=512)
+    lengths = genforce_styles.lengths_of(generator)
+    encoder = genforce_styles.Encoder([(8, 1)] * 3, (8, 8), lengths, [2 * 16, 4 * 16, 4 * 16])
+    models = {"encoder": encoder.state_dict(), "generator_smooth": generator.state_dict()}
+    torch.save({"models": models, "running_metadata": {"iter": 1}}, path)
 
 
 def _mobilestylegan(path: Path) -> None:
-    _save(path, {"student.": mobilestylegan.Student()})
+    _save(path, {"student.": mobilestylegan.Student(), "mapping_net.": mobilestylegan.MappingNetwork()})
 
 
 def _hairmapper(path: Path) -> None:
@@ -182,6 +215,7 @@ def _alae(path: Path) -> None:
     models = {
         "discriminator_s": alae.Encoder(ALAE).state_dict(),
         "generator_s": alae.Decoder(ALAE).state_dict(),
+        "mapping_fl_s": alae.MappingNetwork(ALAE.latent, 1).state_dict(),
         "dlatent_avg": {"buff": torch.zeros(2 * ALAE.layers, ALAE.latent)},
     }
     torch.save({"models": models, "auxiliary": {"epoch": 157}}, path)
@@ -201,25 +235,16 @@ def _vector(path: Path) -> None:
 
 def _direction(path: Path, to: Path) -> None:
     random = np.random.default_rng(sum(path.stem.encode()))
-    generator = "stylegan2-ffhq" if path.parent.name == "directions" else "stylegan1-ffhq"
+    of = {"directions": "stylegan2-ffhq", "idinvert": "stylegan1-idinvert", "pggan": "pggan-celebahq"}
+    generator, space = of.get(path.parent.name, "stylegan1-ffhq"), "Z" if path.parent.name == "pggan" else "W"
     if path.stem == "ffhq_pca":
         vectors = random.normal(size=(80, WIDTH)).astype(np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         found = Components(np.zeros(WIDTH, np.float32), vectors, np.ones(80, np.float32), generator)
         save_components(to / f"{path.stem}.npz", found)
     else:
-        save(to / f"{path.stem}.npz", Direction(path.stem, random.normal(size=WIDTH).astype(np.float32), generator))
-
-
-class _Codes(nn.Module):
-    """A face's coarse colours as a code of W+."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rows = nn.Linear(3 * 4 * 4, ROWS * WIDTH)
-
-    def forward(self, image: Tensor) -> Tensor:
-        return self.rows(nn.functional.adaptive_avg_pool2d(image, 4).flatten(1)).reshape(-1, ROWS, WIDTH)
+        vector = random.normal(size=WIDTH).astype(np.float32)
+        save(to / f"{path.stem}.npz", Direction(path.stem, vector, generator, cast(Space, space)))
 
 
 def _stylegan2(rows: int) -> stylegan2.Generator:
@@ -245,12 +270,16 @@ _WRITERS: Mapping[str, Callable[[Path], None]] = {
     "psp/psp_ffhq_encode.pt": _inverter("GradualStyleEncoder"),
     "restyle-e4e/restyle_e4e_ffhq_encode.pt": _inverter("ProgressiveBackboneEncoder"),
     "restyle-psp/restyle_psp_ffhq_encode.pt": _inverter("BackboneEncoder"),
+    "pggan/pggan_celebahq1024.pth": _bare(lambda: pggan.Generator([8] * 5, WIDTH)),
+    "idinvert/styleganinv_ffhq256_encoder.pth": _bare(lambda: _loud(idinvert.Encoder([8] * 5, WIDTH))),
+    "idinvert/styleganinv_ffhq256_generator.pth": _inversion_generator,
+    "genforce-y/checkpoint.pth": _style_vectors,
     "mobilestylegan/mobilestylegan_ffhq.ckpt": _mobilestylegan,
     "stylegan2/generator.pth": _genforce,
     "sam/sam_ffhq_aging.pt": _sam,
     "hairmapper/best_model.pt": _hairmapper,
     "stylegan1/karras2019stylegan-ffhq-1024x1024.pkl": _stylegan1_generator,
-    "stylegan1/encoder.onnx": _stylegan1_encoder,
+    "stylegan1/finetuned_resnet.h5": _keras_encoder,
     "stargan-celeba/generator.ckpt": _stargan(5),
     "stargan-celeba/discriminator.ckpt": _labels(128, 5),
     "stargan-celeba-256/generator.ckpt": _stargan(5),
@@ -266,6 +295,7 @@ _WRITERS: Mapping[str, Callable[[Path], None]] = {
     "pix2pix/latest_net_G.pth": _bare(pix2pix.UNet),
     "couplegenerator/variables.npz": _couple,
     "alae/model_157.pth": _alae,
+    "alae-celebahq/model_262r.pth": _alae,
     "styleflow/modellarge10k.pt": _bare(styleflow.Flow),
     "styleflow/light.npy": _lights,
 }

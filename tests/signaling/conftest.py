@@ -27,9 +27,10 @@ from signaling.settings import ServerSettings
 from signaling.transport import gatherer
 from signaling.transport.handshake import leave_quietly
 from stream.frame import Face, Output, Trace
+from stream.locks import Locks
 from stream.look import Look
 from stream.mark.identity import Identity
-from stream.networks import EngineInfo
+from stream.networks import EngineInfo, EngineLoad
 from stream.settings import Settings, SettingsError, checked
 
 SDP = {"content-type": "application/sdp"}
@@ -99,6 +100,7 @@ class FakePipeline:
         self.closed = False
         self.sizes: list[tuple[int, int]] = []
         self.threads: set[int] = set()
+        self.load = 0.0
 
     def process(self, frame: av.VideoFrame, look: Look, interval: float = 0.0) -> tuple[av.VideoFrame, Output]:
         assert not self.closed
@@ -135,6 +137,8 @@ class FakeRuntime:
 
     def __init__(self) -> None:
         self.identity: Identity | None = None
+        self.locks = Locks()
+        self.speeds: dict[str, float] = {}
         self.work_s = 0.0
         self.fails: Exception | None = None  # what the pipelines raise
         self.pipelines: list[FakePipeline] = []
@@ -145,6 +149,12 @@ class FakeRuntime:
 
     def engines(self) -> list[EngineInfo]:
         return []
+
+    def controls_model(self, name: str) -> type[Controls]:
+        return self.entries[name].controls()
+
+    def loads(self) -> list[EngineLoad]:
+        return [EngineLoad("tiny.onnx", queued=1, requests=20, batches=10, dropped=2, busy_s=0.5)]
 
     def look(self, settings: Settings, patch: Mapping[str, Any]) -> Look:
         new = checked(Settings, {**settings.model_dump(), **patch})

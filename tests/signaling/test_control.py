@@ -105,7 +105,7 @@ class Runtime:
 def test_a_flood_is_answered_now_and_then_and_passes() -> None:
     now = [0.0]
     channel = Channel()
-    ControlChannel(channel, Runtime(), Video(), lambda: now[0])  # type: ignore[arg-type]
+    ControlChannel(channel, Runtime(), Video(), clock=lambda: now[0])  # type: ignore[arg-type]
     for i in range(1000):
         channel.receive(f'{{"v":1,"type":"ping","id":{i},"t":0}}')
     kinds = [message["type"] for message in channel.sent]
@@ -129,7 +129,7 @@ def test_a_peer_that_does_not_read_gets_nothing_more() -> None:
 def test_stats_come_as_often_as_wanted() -> None:
     now = [0.0]
     channel = Channel()
-    control_channel = ControlChannel(channel, Runtime(), Video(), lambda: now[0])  # type: ignore[arg-type]
+    control_channel = ControlChannel(channel, Runtime(), Video(), clock=lambda: now[0])  # type: ignore[arg-type]
     assert not control_channel.stats_due()
     channel.receive('{"v":1,"type":"stats","every":0.5}')
     due = []

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import re
+import shutil
 import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiortc import RTCPeerConnection
+from pydantic import ValidationError
 
 from signaling import ice
 from signaling.settings import IceServer, ServerSettings
@@ -30,6 +39,90 @@ def test_links() -> None:
         '<turn:t.example:3478?transport=udp>; rel="ice-server"; username="u"; credential="c"; '
         'credential-type="password"',
     ]
+
+
+SECRET = "shared with coturn"
+
+
+def test_a_secret_becomes_a_login_that_expires() -> None:
+    stun = IceServer(urls=["stun:s.example"])
+    shared = IceServer(urls=["turn:t.example", "turns:t.example"], secret=SECRET)  # type: ignore[arg-type]
+    first, second, third = ice.with_login([stun, shared, TURN], lifetime=600, now=1_800_000_000.9)
+    assert (first, third) == (stun, TURN)
+    assert second.username == "1800000600"
+    key = hmac.new(SECRET.encode(), b"1800000600", hashlib.sha1).digest()
+    assert second.credential == base64.b64encode(key).decode()
+    assert second.secret is None
+    assert SECRET not in repr(shared)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"urls": ["turn:t.example"], "secret": "too short"},
+        {"urls": ["turn:t.example"], "secret": SECRET, "username": "u"},
+        {"urls": ["stun:t.example"], "secret": SECRET},
+    ],
+)
+def test_a_secret_is_for_turn_alone(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        IceServer(**fields)
+
+
+@pytest.mark.anyio
+async def test_nobody_is_told_the_secret(serve: Any) -> None:
+    async with serve(ice_servers=[{"urls": ["turn:127.0.0.1:9"], "secret": SECRET}], turn_lifetime=60) as server:
+        told = await server.http.get("/capabilities")
+        (turn,) = told.json()["iceServers"]
+        links = (await server.http.options("/whip")).headers["link"]
+        for text in (told.text, links):
+            assert SECRET not in text
+        assert turn.keys() == {"urls", "username", "credential"}
+        assert 0 <= time.time() + 60 - int(turn["username"]) < 30
+        assert 'credential-type="password"' in links
+
+
+@pytest.fixture
+def coturn(tmp_path: Path) -> Iterator[int]:
+    """The port of a TURN server on loopback that shares `SECRET`."""
+    program = shutil.which("turnserver")
+    if program is None:
+        pytest.skip("needs coturn's turnserver")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with subprocess.Popen(
+        [program, "-n", "--listening-ip=127.0.0.1", "--relay-ip=127.0.0.1", f"--listening-port={port}", "--no-tls",
+         "--no-dtls", "--no-cli", "--use-auth-secret", f"--static-auth-secret={SECRET}", "--realm=latentcam",
+         "--no-tcp", "--no-software-attribute", "--allow-loopback-peers", f"--pidfile={tmp_path}/pid",
+         "--log-file=stdout", f"--userdb={tmp_path}/db"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        try:
+            yield port
+        finally:
+            process.kill()
+
+
+@pytest.mark.anyio
+async def test_coturn_takes_the_login_until_it_has_expired(coturn: int) -> None:
+    shared = IceServer(urls=[f"turn:127.0.0.1:{coturn}"], secret=SECRET)  # type: ignore[arg-type]
+
+    async def relayed(now: float) -> bool:
+        connection = RTCPeerConnection(ice.configuration(ice.with_login([shared], 600, now)))
+        connection.createDataChannel("control")
+        gatherer.offer_addresses(connection, ServerSettings())
+        await connection.setLocalDescription(await connection.createOffer())
+        found = " typ relay" in connection.localDescription.sdp
+        await connection.close()
+        return found
+
+    for _ in range(20):  # until it listens
+        if await relayed(time.time()):
+            break
+    else:
+        pytest.fail("coturn never took the login")
+    assert not await relayed(time.time() - 700)
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import json
 import logging
+from datetime import datetime, timedelta
 
 import pytest
 
-from signaling.logs import LINE_BURST, LONGEST_LINE, CallSiteLimit, limited
+from signaling.logs import LINE_BURST, LONGEST_LINE, CallSiteLimit, about, formatter, limited
 
 
 def lines(count: int, limit: CallSiteLimit, text: str = "a peer sent %s", what: object = "junk") -> list[str]:
@@ -49,3 +52,28 @@ def test_a_limited_logger(caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(1000):
         logger.warning("again")
     assert len(caplog.records) == LINE_BURST
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_line_of_json_has_its_fields_apart(failed: bool) -> None:
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter("json"))
+    logger = logging.Logger("signaling.sessions")
+    logger.addHandler(handler)
+    logger.addFilter(CallSiteLimit())
+    try:
+        assert not failed, "on purpose"
+        logger.info("session %s: ended,\n%s", "abc", "gone", extra=about("abc", "studio", "gone"))
+    except AssertionError:
+        logger.exception("session %s: the pipeline failed", "abc", extra=about("abc"))
+    (line,) = stream.getvalue().splitlines()
+    said = json.loads(line)
+    assert datetime.fromisoformat(said.pop("time")).utcoffset() == timedelta(0)
+    if failed:
+        assert "AssertionError: on purpose" in said.pop("exception")
+        words = {"level": "ERROR", "message": "session abc: the pipeline failed", "session": "abc"}
+    else:
+        words = {"level": "INFO", "message": "session abc: ended,\\ngone", "session": "abc", "token": "studio"}
+        words["reason"] = "gone"
+    assert said == words | {"logger": "signaling.sessions"}

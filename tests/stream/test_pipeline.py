@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.arrays import Floats, Latent
-from models.editor import Crop, Edit
+from models.editor import Crop, Edit, Inpainting
 from models.embedded import EMBEDDED
 from models.face.texture_space import FaceSpace
 from stream.fallback import BLUR_DIVISOR, blurred
@@ -210,27 +210,34 @@ def test_a_face_is_read_as_often_as_the_editor_asks(world: World, tint: Settings
     assert editor.encoded == reads
 
 
-@pytest.mark.parametrize(("seconds", "steady"), [(0.0, False), (0.3, True)])
-def test_a_picture_that_an_editor_draws_anew_is_averaged_where_it_asks(
-    world: World, tint: Settings, seconds: float, steady: bool
-) -> None:
-    class Flickering(Tint):
-        image_seconds = seconds
-        frames = 0
+def test_what_is_inpainted_is_carried_to_the_frames_between(world: World, tint: Settings) -> None:
+    class Painting(Tint):
+        inpaint_seconds = 0.1
+        drawn = 0
+
+        def inpaint(self, crop: Crop, latent: Latent, steered: Latent, controls: Any) -> Inpainting:
+            self.drawn += 1
+            assert crop.backdrop is not None
+            grey = np.full_like(crop.image, 90)
+            return Inpainting(grey, np.ones(crop.image.shape[:2], np.float32), grey)
 
         def render(self, crop: Crop, latent: Latent, steered: Latent, controls: Any) -> Edit:
-            self.frames += 1
-            edit = super().render(crop, latent, steered, controls)
-            image = np.full((self.crop.size, self.crop.size, 3), 100 + 40 * (self.frames % 2), np.uint8)
-            return Edit(mask=edit.mask, image=image, opacity=edit.mask)
+            assert crop.inpainting is not None
+            mask = super().render(crop, latent, steered, controls).mask
+            return Edit(mask=mask, image=crop.inpainting.image, opacity=mask)
 
-    settings, editor = tint.model_copy(update={"smoothing": 0.5, "mark": False}), Flickering()
+        def wants_backdrop(self, controls: Any) -> bool:
+            return True
+
+    editor, shown = Painting(), []
+    settings = tint.model_copy(update={"mark": False})
     pipeline = Pipeline(Tracker(world.detect, world.landmarks))
-    shown = [
-        pipeline.process(Frame(world.picture(), k / 30), look_of(settings, editor)).image[120, 150] for k in range(20)
-    ]
-    change = np.abs(np.diff(np.stack(shown[-6:]).astype(int), axis=0)).mean()
-    assert (change < 8) == steady
+    for k in range(12):
+        world.people[0].centre = (160.0 + k, 120.0)
+        output = pipeline.process(Frame(world.picture(), k / 30), look_of(settings, editor))
+        shown.append(output.image[120, 160 + k])
+    assert editor.drawn == 4
+    assert np.abs(np.stack(shown).astype(int) - 90).max() <= 1
 
 
 def test_the_trace_names_every_stage(make_pipeline: Make, world: World, tint: Settings) -> None:
@@ -280,3 +287,32 @@ def test_the_spans_of_a_trace_add_up_to_its_stages(make_pipeline: Make, world: W
     for stage, ms in output.trace.ms.items():
         spans = [span for span in output.trace.spans if span.stage == stage]
         assert sum(1e3 * (span.end - span.start) for span in spans) == pytest.approx(ms)
+
+
+@pytest.mark.parametrize("lost", ["blur", "hold"])
+def test_a_camera_that_changes_its_size_shows_no_raw_frame(
+    make_pipeline: Make, world: World, tint: Settings, lost: str
+) -> None:
+    """Another size begins anew with tracking; a picture that is held does not fit any more."""
+    settings = tint.model_copy(update={"lost": lost})
+    sizes = [(480, 640), (720, 1280), (1280, 720), (361, 641), (480, 640), (720, 1280), (480, 640)]
+    pipeline = make_pipeline(world)
+    [person] = world.people
+    time, seen = 0.0, set[str]()
+    for size in sizes:
+        world.size = size
+        for step, away in enumerate((False, False, True, True, False)):
+            person.centre = (-500.0, -500.0) if away else (size[1] / 2, size[0] / 2)
+            time += 1 / 30
+            shown = Frame(world.picture(), time)
+            output = pipeline.process(shown, look_of(settings))
+            assert output.image.shape == shown.image.shape
+            if output.edited:
+                seen.add("edited")
+                continue
+            if lost == "blur" or step > 1:
+                seen.add("lost")
+                assert not (output.image == shown.image).all(), (size, step)
+            if lost == "blur":
+                np.testing.assert_array_equal(output.image, blurred(shown.image))
+    assert seen == {"edited", "lost"}

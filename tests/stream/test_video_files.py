@@ -12,6 +12,7 @@ from typing import Any, cast
 import av
 import numpy as np
 import pytest
+from av.stream import AttachmentStream
 
 from models.arrays import Image
 from stream import hdr, video_files
@@ -315,6 +316,56 @@ def test_uneven_times_are_kept(tmp_path: Path, runtime: Runtime, tint: Settings,
     with av.open(str(tmp_path / f"out{suffix}")) as made:
         kept = [round(1000 * float(frame.time or 0)) for frame in made.decode(video=0)]
     np.testing.assert_allclose(np.array(kept) - kept[0], times, atol=2)
+
+
+def times_of(path: Path) -> list[int]:
+    """When the pictures that a player shows begin, ms."""
+    with av.open(str(path)) as container:
+        return [round(1000 * float(frame.time or 0)) for frame in container.decode(video=0)]
+
+
+def test_an_edit_list_is_followed(tmp_path: Path, runtime: Runtime, tint: Settings) -> None:
+    """A phone that trims a film leaves the pictures in the file, and says in an edit list from where on to play it."""
+    frames = [tagged(np.full((*SIZE[::-1], 3), 20 + 15 * k, np.uint8), 1, 1, 1, 1) for k in range(12)]
+    source = write(tmp_path / "in.mp4", frames)
+    data = bytearray(source.read_bytes())
+    entry = data.index(b"elst") + 12  # after version, flags and the number of entries
+    duration, media_time = struct.unpack_from(">Ii", data, entry)
+    scale = struct.unpack_from(">I", data, data.index(b"mdhd") + 16)[0]
+    struct.pack_into(">Ii", data, entry, duration - 200, media_time + scale // 5)
+    source.write_bytes(data)
+    shown = times_of(source)
+    assert len(shown) == 7, "five of twelve pictures are trimmed"
+    process(source, tmp_path / "out.mp4", runtime, look_of(tint))
+    assert times_of(tmp_path / "out.mp4") == pytest.approx(shown, abs=2)
+    corners = [
+        [int(frame.to_ndarray(format="gray")[2, 2]) for frame in av.open(str(path)).decode(video=0)]
+        for path in (source, tmp_path / "out.mp4")
+    ]
+    assert corners[1] == pytest.approx(corners[0], abs=4)
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_attachments_are_kept_or_named(tmp_path: Path, runtime: Runtime, tint: Settings, suffix: str) -> None:
+    source = tmp_path / "in.mkv"
+    with av.open(str(source), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
+        container.add_attachment("Some Font.ttf", "font/ttf", b"not really a font")
+        for k in range(3):
+            frame = tagged(quarters(), 1, 1, 1, 1)
+            frame.pts, frame.time_base = k, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    notes = process(source, tmp_path / f"out{suffix}", runtime, look_of(tint)).notes
+    with av.open(str(tmp_path / f"out{suffix}")) as made:
+        kept = [(one.name, one.mimetype, one.data) for one in made.streams if isinstance(one, AttachmentStream)]
+    if suffix == ".mkv":
+        assert kept == [("Some Font.ttf", "font/ttf", b"not really a font")]
+        assert not notes
+    else:
+        assert not kept
+        assert any("attachment" in note and ".mkv takes it" in note for note in notes), notes
 
 
 @pytest.mark.parametrize(

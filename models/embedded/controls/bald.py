@@ -9,10 +9,11 @@ from pydantic import Field
 
 from engines.base import Engine
 from models.arrays import Floats
+from models.editor import Inpainting
 from models.embedded.attributes import BALD
 from models.embedded.control import Control, Layer, Pack, Way, bareness, towards_one
-from models.embedded.removal import REMOVAL, draw_without_hair
-from models.embedded.scalp import ScalpModel, head_map, outline_features
+from models.embedded.removal import REMOVAL, continued, inpaint_without_hair, lost_hair
+from models.embedded.scalp import HeadMap, ScalpModel, head_map, outline_features
 
 
 class Bald(Control):
@@ -37,21 +38,35 @@ class Bald(Control):
         """Where hair goes, the backdrop comes."""
         return bool(controls.bald > 0)
 
+    def inpaint(self, way: Way) -> Inpainting | None:
+        """The head without any hair, however much of it is lost."""
+        crop = way.crop
+        if crop.masks is None or way.rise(BALD) == 0:
+            return None
+        return inpaint_without_hair(
+            self._removal,
+            self._scalp,
+            crop.image,
+            hair=continued(crop.masks.hair, crop.beyond),
+            person=crop.masks.person,
+            head=self._head(way),
+            light=way.own.light,
+            skin=way.own.skin,
+            backdrop=crop.backdrop,
+            beyond=crop.beyond,
+        )
+
     def draw(self, way: Way, own: Floats) -> Layer | None:
         """Skin and background in place of the hair that is lost."""
         crop, amount = way.crop, way.rise(BALD)
         if crop.masks is None or amount == 0:
             return None
-        image, opacity = draw_without_hair(
-            self._removal,
-            self._scalp,
-            crop.image,
-            hair=crop.masks.hair,
-            person=crop.masks.person,
-            head=head_map(way.fit, self._scalp.radii(outline_features(way.fit)), len(crop.image)),
-            light=way.own.light,
-            skin=way.own.skin,
-            amount=amount,
-            backdrop=crop.backdrop,
-        )
-        return Layer((opacity > 0).astype(np.float32), image=image, opacity=opacity)
+        drawn = crop.inpainting or self.inpaint(way)
+        if drawn is None:
+            return None
+        hair = continued(crop.masks.hair, crop.beyond)
+        opacity = lost_hair(crop.image, hair=hair, head=self._head(way), amount=amount)
+        return Layer((opacity > 0).astype(np.float32), image=drawn.image, opacity=opacity)
+
+    def _head(self, way: Way) -> HeadMap:
+        return head_map(way.fit, self._scalp.radii(outline_features(way.fit)), len(way.crop.image))

@@ -75,8 +75,8 @@ class HairGrey(Control):
             wanted[GREY] = towards_one(now[GREY], grey * bareness(now))
 
     def wants_steady_light(self, controls: Any) -> bool:
-        """Dark hair may turn white, by its own control or with age."""
-        return bool(controls.hair_grey > 0 or controls.age is not None)
+        """Dark hair may turn white, by its own control or with age, as long as there is some."""
+        return bool((controls.hair_grey > 0 or controls.age is not None) and controls.bald < 1)
 
     def skin(self, way: Way, own: Floats) -> SkinChange | None:
         """Grey brows and beard, as far as the hair turns grey."""
@@ -86,9 +86,9 @@ class HairGrey(Control):
         return SkinChange(decompress_change(own) * np.float32(amount))
 
     def draw(self, way: Way, own: Floats) -> Layer | None:
-        """Less pigment in the hair, or more."""
+        """Less pigment in the hair, or more; nothing where no hair is left."""
         masks, now, wanted = way.crop.masks, way.own.attributes[GREY], way.wanted[GREY]
-        if masks is None or wanted == now or not way.own.hair.any():
+        if masks is None or wanted == now or not way.own.hair.any() or way.rise(BALD) == 1:
             return None
         hair = masks.hair * (1 - masks.occluder)
         look, light = Look.unpack(way.own.hair), Lit.unpack(way.own.lit)

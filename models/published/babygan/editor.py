@@ -82,14 +82,14 @@ class BabyGan(WPlusEditor[_BabyGanControls]):
         super().__init__(encoder, generator, size=size)
         self.Controls = babygan_controls(sliders)
         self._parent = None if parent is None else parent.astype(np.float32)
-        self._photos = References()
+        self.references = References()
         self._age = age
         self._sliders = dict(sliders)
         self._pose = [direction.unit() for direction in pose]
 
     def steer_code(self, code: Floats, controls: _BabyGanControls) -> Floats:
         """Mix the parents, then set the age of the child and the rest, in the first eight rows as the notebook does."""
-        mother = self._photos.get(controls.photo) if controls.photo else self._parent
+        mother = self.references.get(controls.photo) if controls.photo else self._parent
         if controls.genes is None or mother is None:
             return code
         mixed = child(code, follow(mother, code, self._pose), controls.genes, controls.resemblance)
@@ -107,11 +107,11 @@ class BabyGan(WPlusEditor[_BabyGanControls]):
 
     def read_photo(self, crop: Crop) -> dict[str, Any]:
         """The second parent: the code that the encoder reads of the photo. `models.inversion` makes a closer one."""
-        return {"photo": self._photos.keep(unpack(read_w_plus(self.encoder, crop), self.generator)), "genes": 0.5}
+        return {"photo": self.references.keep(unpack(read_w_plus(self.encoder, crop), self.generator)), "genes": 0.5}
 
     def knows_photo(self, id: str) -> bool:
         """Whether a parent is still known."""
-        return id in self._photos
+        return id in self.references
 
 
 def follow(code: Floats, leader: Floats, directions: Sequence[Direction]) -> Floats:

@@ -14,7 +14,7 @@ from models.published.babygan.editor import BabyGan, babygan_controls
 from models.published.stylegan.directions import sha256_of
 from models.published.stylegan.editor import Slider
 from models.published.stylegan.rows import CONVERTED, DIRECTIONS, GENERATOR, convert_directions, reach_of
-from models.published.stylegan.rows1 import ENCODER, FOLDER, GENERATOR_FILE, NETWORK
+from models.published.stylegan.rows1 import FOLDER, GENERATOR_FILE, NETWORK, encoder_file, encoder_weights
 from models.published.stylegan.rows1 import GENERATOR as STYLEGAN1
 from models.weights.sources import CC_BY_NC, E4E, E4E_NETWORKS, conversion, github
 
@@ -94,7 +94,7 @@ def _on_stylegan1() -> Entry:
     def load(load_engine: LoadEngine) -> AnyEditor:
         ways = {name: latents.load(path) for name, path in directions.items()}
         return BabyGan(
-            load_engine(ENCODER.path),
+            load_engine(encoder_file()),
             load_engine(GENERATOR_FILE),
             STYLEGAN1,
             parent=np.load(parent, allow_pickle=False) if parent.is_file() else None,
@@ -107,14 +107,15 @@ def _on_stylegan1() -> Entry:
         name="babygan-stylegan1",
         title="Your child, as BabyGAN draws it",
         description="The child of the live face and of a second parent's photo, with BabyGAN's own directions and "
-        "generator. Needs an encoder of your own: the published one, a Keras file, is not read.",
+        "generator.",
         controls=controls,
         load=load,
-        weights=(NETWORK, ENCODER, *BABY_DIRECTIONS.values()),
+        weights=(NETWORK, *encoder_weights(), *BABY_DIRECTIONS.values()),
         presets=(Preset("Half and half", {"genes": 0.5, "age": 10}),),
-        networks=(GENERATOR_FILE, ENCODER.path, *directions.values()),
+        networks=(GENERATOR_FILE, encoder_file(), *directions.values()),
         convert=conversion(
             ("stylegan1", NETWORK.path, FOLDER),
+            *(("keras-encoder", file.path, FOLDER) for file in encoder_weights()),
             *(("direction", file.path, file.path.parent) for file in BABY_DIRECTIONS.values()),
         ),
         needs_gpu=True,

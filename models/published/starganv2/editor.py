@@ -67,7 +67,7 @@ class StarGanV2(Editor[StarGanV2Controls]):
         self._generator = generator
         self._mapping = mapping
         self._style_encoder = style_encoder
-        self._photos = References()
+        self.references = References()
         self._high_pass = any(spec.name == "mask_32" for spec in generator.inputs)
 
     def encode(self, crop: Crop, controls: StarGanV2Controls) -> Latent:
@@ -79,7 +79,7 @@ class StarGanV2(Editor[StarGanV2Controls]):
         if controls.domain == "own":
             return latent
         if controls.style == "reference":
-            chosen = self._photos.get(controls.photo)
+            chosen = self.references.get(controls.photo)
             if chosen is None:
                 return latent
             styles = chosen
@@ -107,11 +107,11 @@ class StarGanV2(Editor[StarGanV2Controls]):
         """
         if self._style_encoder is None:
             raise ValueError("this editor has no style encoder to read a photo with")
-        return {"photo": self._photos.keep(reference_styles(self._style_encoder, crop)), "style": "reference"}
+        return {"photo": self.references.keep(reference_styles(self._style_encoder, crop)), "style": "reference"}
 
     def knows_photo(self, id: str) -> bool:
         """Whether a style is still known."""
-        return id in self._photos
+        return id in self.references
 
 
 def reference_styles(style_encoder: Engine, crop: Crop) -> Floats:

@@ -10,7 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from models import latents
-from models.published.stylegan import dialects, directions, encoders, mobilestylegan, stylegan1, stylegan2
+from models.published.stylegan import (
+    dialects,
+    directions,
+    encoders,
+    keras_encoder,
+    mobilestylegan,
+    stylegan1,
+    stylegan2,
+)
 from models.published.stylegan.rows import GENERATOR, SEMANTICS
 from models.weights import pickles
 from models.weights.checkpoints import UnsafeCheckpoint, load_state, report_rest, tensors_in
@@ -60,6 +68,12 @@ def generator1(file: Path, to: Path) -> None:
     )
 
 
+def encoder1(file: Path, to: Path) -> None:
+    """An encoder of `stylegan-encoder`, a Keras file: resnet.onnx, image -> w_plus of StyleGAN."""
+    network = keras_encoder.load_keras_encoder(file)
+    write_network(network, {"image": random_picture(network.side)}, ["w_plus"], to / "resnet.onnx")
+
+
 def mobile(file: Path, to: Path) -> None:
     """MobileStyleGAN: generator.onnx, StyleGAN2's w_plus -> image."""
     try:
@@ -106,6 +120,7 @@ CONVERTERS: Mapping[str, Callable[[Path, Path], None]] = {
     "restyle": inverter,
     "stylegan2": generator2,
     "stylegan1": generator1,
+    "keras-encoder": encoder1,
     "mobilestylegan": mobile,
     "direction": direction,
 }

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from models import latents
+from models.boundaries.sliders import REACH as FITTED_REACH
+from models.boundaries.sliders import WITHOUT, boundaries_stamp, fitted_boundaries, slider_title
 from models.editor import AnyEditor, Controls
 from models.entry import Entry, LoadEngine, Preset, Weights, weights_folder
 from models.latents import Components, Direction
@@ -163,7 +166,8 @@ def _latent(inverter: Inverter) -> Entry:
         name=inverter.name,
         title=inverter.title,
         description=inverter.description,
-        controls=_latent_controls,
+        controls=partial(_latent_controls, inverter.name),
+        stamp=partial(boundaries_stamp, inverter.name),
         load=load,
         weights=(inverter.file, *DIRECTIONS.values()),
         presets=(
@@ -196,7 +200,8 @@ def _mobile() -> Entry:
         name="mobilestylegan",
         title="MobileStyleGAN by e4e",
         description="As StyleGAN2 by e4e, with a generator small enough for a CPU.",
-        controls=_latent_controls,
+        controls=partial(_latent_controls, "mobilestylegan"),
+        stamp=partial(boundaries_stamp, "mobilestylegan"),
         load=load,
         weights=(file, E4E, *DIRECTIONS.values()),
         presets=(Preset("Smile", {"smile": 0.6}), Preset("Older", {"age": 0.8})),
@@ -226,7 +231,8 @@ def _own_generator() -> Entry:
         title="A StyleGAN2 of yours by e4e",
         description="Any generator of the FFHQ family behind e4e: GenForce's, JoJoGAN's styles, "
         "stylegan2-ada-pytorch's, NVIDIA's.",
-        controls=_latent_controls,
+        controls=partial(_latent_controls, "stylegan2"),
+        stamp=partial(boundaries_stamp, "stylegan2"),
         load=load,
         weights=(file, E4E, *DIRECTIONS.values()),
         presets=(Preset("Smile", {"smile": 0.6}), Preset("Older, as it is drawn", {"age": 0.8, "detail": "full"})),
@@ -251,19 +257,29 @@ def _semantics(folder: Path) -> dict[str, Path]:
 def _latent_editor(
     name: str, load_engine: LoadEngine, networks: tuple[Path, ...], semantics: Mapping[str, Path]
 ) -> AnyEditor:
+    fitted = {way: latents.load(path) for way, path in fitted_boundaries(name).items()}
     ways = {way: latents.load(path) for way, path in CONVERTED.items() if way != PCA}
     components = latents.load_components(CONVERTED[PCA])
     encoder, generator = map(load_engine, networks)
     sliders = _sliders(ways, components)
     sliders |= {way: Slider(latents.load(path), REACH, _title(way)) for way, path in semantics.items()}
-    return LatentEditor(encoder, generator, GENERATOR, sliders, ways, name=name)
+    sliders |= {way: Slider(direction, FITTED_REACH, slider_title(way)) for way, direction in fitted.items()}
+    held = ways | {way: direction for way, direction in fitted.items() if WITHOUT not in way}
+    return LatentEditor(encoder, generator, GENERATOR, sliders, held, name=name)
 
 
-def _latent_controls() -> type[Controls]:
+def _latent_controls(name: str) -> type[Controls]:
+    """The published sliders, and those fitted by `python -m models.latents make`, which replace those of their name."""
+    fitted = fitted_boundaries(name)
     ways = [name for name in CONVERTED if name != PCA]
     both_ways = {name: (TITLES.get(name, ""), True) for name in ways}
     one_way = {name: ("", False) for name in GANSPACE_FFHQ if name not in ways}
-    return latent_controls(both_ways | one_way | {name: (_title(name), True) for name in SEMANTICS}, ways)
+    own = {name: (slider_title(name), True) for name in fitted}
+    held = list(dict.fromkeys([*ways, *(name for name in fitted if WITHOUT not in name)]))
+    return latent_controls(
+        both_ways | one_way | {name: (_title(name), True) for name in SEMANTICS} | own,
+        held,
+    )
 
 
 def _title(semantic: str) -> str:

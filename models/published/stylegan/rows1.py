@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from models import latents
+from models.boundaries.sliders import REACH as FITTED_REACH
+from models.boundaries.sliders import WITHOUT, boundaries_stamp, fitted_boundaries, slider_title
 from models.editor import AnyEditor, Controls
 from models.entry import Entry, LoadEngine, Preset, Weights, weights_folder
 from models.published.stylegan.editor import LatentEditor, Slider, latent_controls
-from models.weights.sources import CC_BY_NC, conversion, drive, github, own_weights
+from models.weights.sources import CC_BY_NC, conversion, drive, github
 
 GENERATOR = "stylegan1-ffhq"
 REACH = 3.0
@@ -23,7 +25,15 @@ NETWORK = Weights(
     324_000_000,
     urls=(drive("1MEGjdvVpUsu1jB4zrXZN7Y4kBBOzizDQ"),),
 )
-ENCODER = own_weights(FOLDER / "encoder.onnx", "training: nobody publishes one into its W+ that runs per frame")
+OWN_ENCODER = FOLDER / "encoder.onnx"
+"""An encoder of the user's own into W+ of this generator; one that is there takes the place of the published one."""
+ENCODER = Weights(
+    FOLDER / "finetuned_resnet.h5",
+    CC_BY_NC,
+    "github.com/pbaylies/stylegan-encoder",
+    urls=(drive("1aT59NFy9-bNyXjDuZOTMl0qX0jmZc6Zb"),),
+)
+ENCODER_FILE = FOLDER / "resnet.onnx"
 GENERATOR_FILE = FOLDER / "generator.onnx"
 
 BOUNDARIES = {
@@ -47,45 +57,56 @@ BOUNDARIES = {
 CONVERTED = {name: file.path.with_suffix(".npz") for name, file in BOUNDARIES.items()}
 
 
-FITTED = FOLDER / "boundaries"
-"""Whatever `python -m models.latents fit` writes here becomes a control: bald, receding_hairline, bangs, grey, ..."""
-
-
 def entries() -> tuple[Entry, ...]:
     """The rows of this generator."""
     return (_hyperplanes(),)
 
 
+def encoder_weights() -> tuple[Weights, ...]:
+    """The files that the encoder needs: none beside one of the user's own."""
+    return () if OWN_ENCODER.is_file() else (ENCODER,)
+
+
+def encoder_file() -> Path:
+    """The network that reads a face into W+."""
+    return OWN_ENCODER if OWN_ENCODER.is_file() else ENCODER_FILE
+
+
 def _hyperplanes() -> Entry:
     def load(load_engine: LoadEngine) -> AnyEditor:
-        boundaries = {name: latents.load(path) for name, path in _boundary_files().items()}
-        sliders = {name: Slider(boundary, REACH) for name, boundary in boundaries.items()}
-        encoder, generator = load_engine(ENCODER.path), load_engine(GENERATOR_FILE)
-        return LatentEditor(encoder, generator, GENERATOR, sliders, boundaries, name="stylegan1")
+        fitted = fitted_boundaries("stylegan1")
+        boundaries = {name: latents.load(path) for name, path in (CONVERTED | fitted).items()}
+        sliders = {
+            name: Slider(boundary, FITTED_REACH if name in fitted else REACH, slider_title(name))
+            for name, boundary in boundaries.items()
+        }
+        held = {name: boundary for name, boundary in boundaries.items() if WITHOUT not in name}
+        encoder, generator = load_engine(encoder_file()), load_engine(GENERATOR_FILE)
+        return LatentEditor(encoder, generator, GENERATOR, sliders, held, name="stylegan1")
 
     return Entry(
         name="stylegan1",
         title="Hairstyle by hyperplanes",
         description="Age, glasses, gender and the hyperplanes you fit (bald, fringe, grey), each held off what it must "
-        "not move. Needs an encoder of your own: the published one, a Keras file, is not read.",
+        "not move.",
         controls=_controls,
         load=load,
-        weights=(NETWORK, ENCODER, *BOUNDARIES.values()),
+        weights=(NETWORK, *encoder_weights(), *BOUNDARIES.values()),
         presets=(Preset("Older, the same gender", {"age": 0.7, "hold_gender": True}),),
-        networks=(GENERATOR_FILE, ENCODER.path, *CONVERTED.values()),
+        networks=(GENERATOR_FILE, encoder_file(), *CONVERTED.values()),
         convert=conversion(
-            ("stylegan1", NETWORK.path, FOLDER), *(("direction", file.path, FOLDER) for file in BOUNDARIES.values())
+            ("stylegan1", NETWORK.path, FOLDER),
+            *(("keras-encoder", file.path, FOLDER) for file in encoder_weights()),
+            *(("direction", file.path, FOLDER) for file in BOUNDARIES.values()),
         ),
         needs_gpu=True,
+        stamp=lambda: boundaries_stamp("stylegan1"),
     )
 
 
 def _controls() -> type[Controls]:
-    names: Sequence[str] = list(_boundary_files())
-    return latent_controls(dict.fromkeys(names, ("", True)), names)
-
-
-def _boundary_files() -> dict[str, Path]:
-    """Name of the control -> file: the published boundaries, and those fitted by the user."""
-    fitted = sorted(FITTED.glob("*.npz")) if FITTED.is_dir() else []
-    return CONVERTED | {path.stem: path for path in fitted if path.stem.isidentifier()}
+    """The published boundaries, and those fitted by `python -m models.latents make`."""
+    names: Sequence[str] = list(CONVERTED | fitted_boundaries("stylegan1"))
+    return latent_controls(
+        {name: (slider_title(name), True) for name in names}, [name for name in names if WITHOUT not in name]
+    )

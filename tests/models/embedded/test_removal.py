@@ -24,8 +24,9 @@ from models.embedded.removal import (
     PERSON,
     SEEN,
     continuation,
-    draw_without_hair,
     erase,
+    inpaint_without_hair,
+    lost_hair,
     network_input,
 )
 from models.embedded.scalp import ScalpModel, head_map, outline_features, skin_tone
@@ -77,10 +78,9 @@ def scene(tables: dict[str, NDArray[Any]]) -> Scene:
 def remove(scene: Scene, amount: float, hair: Floats | None = None) -> tuple[Painter, Image, Floats]:
     model, image, own, person, facts = scene
     painter = Painter()
-    picture, opacity = draw_without_hair(
-        painter, model, image, hair=own if hair is None else hair, person=person, amount=amount, **facts
-    )
-    return painter, picture, opacity
+    hair = own if hair is None else hair
+    drawn = inpaint_without_hair(painter, model, image, hair=hair, person=person, **facts)
+    return painter, drawn.image, lost_hair(image, hair=hair, head=facts["head"], amount=amount)
 
 
 def test_at_one_no_hair_is_left(scene: Scene) -> None:

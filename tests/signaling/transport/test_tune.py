@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 import pytest
@@ -13,14 +14,17 @@ from signaling import transport
 from signaling.settings import ServerSettings
 from signaling.transport.decoders import DecoderStop
 from signaling.transport.encoders import LiveH264Encoder, LiveVp8Encoder
+from signaling.transport.feedback import URI, NoEstimator
 from signaling.transport.jitter import FrameBuffer
 from signaling.transport.uplink import FlooredEstimator
 
 pytestmark = pytest.mark.anyio
 
 
-async def negotiated(codec: str, installed: str | None, offered: str = "h264") -> tuple[Any, str]:
-    """A tuned connection that answered an offer, and the answer."""
+async def negotiated(
+    codec: str, installed: str | None, offered: str = "h264", *, arrivals: bool = False
+) -> tuple[Any, str]:
+    """A tuned connection that answered an offer, which may ask for arrival times, and the answer."""
     settings = ServerSettings(codec=codec)
     peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     codecs = RTCRtpSender.getCapabilities("video").codecs
@@ -31,6 +35,9 @@ async def negotiated(codec: str, installed: str | None, offered: str = "h264") -
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     connection.addTransceiver("video")
     offer = peer.localDescription.sdp
+    if arrivals:
+        types = re.findall(r"a=rtpmap:(\d+) (?:H264|VP8)", offer)
+        offer += f"a=extmap:9 {URI}\r\n" + "".join(f"a=rtcp-fb:{one} transport-cc\r\n" for one in types)
     await transport.apply_offer(connection, offer, installed)
     transport.tune(connection, settings, offer, installed)
     await connection.setLocalDescription(await connection.createAnswer())
@@ -52,6 +59,17 @@ async def test_the_wanted_codec_leads_if_it_is_offered(codec: str, offered: str,
     first = next(line for line in answer.splitlines() if line.startswith("a=rtpmap:"))
     assert ("H264" if encoder is LiveH264Encoder else "VP8") in first
     assert "x-google-start-bitrate=3000" in answer
+
+
+async def test_who_asks_for_arrival_times_gets_them_and_no_estimate() -> None:
+    transceiver, answer = await negotiated("h264", None, arrivals=True)
+    assert isinstance(transceiver.receiver._RTCRtpReceiver__remote_bitrate_estimator, NoEstimator)
+    first = next(line for line in answer.splitlines() if line.startswith("m=video")).split()[3]
+    for line in (f"a=extmap:9 {URI}", f"a=rtcp-fb:{first} transport-cc", f"a=rtcp-fb:{first} goog-remb"):
+        assert line in answer, "what the peer estimates of the way back is still wanted"
+    _, answer = await negotiated("h264", "0.0.0", arrivals=True)
+    assert URI not in answer
+    assert "transport-cc" not in answer
 
 
 async def test_the_answer_takes_h264_of_the_largest_frames_allowed() -> None:

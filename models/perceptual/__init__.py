@@ -1,0 +1,1 @@
+"""Perceptual distances that published recipes compare pictures by; their weights are brought by the user."""

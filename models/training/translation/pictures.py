@@ -1,0 +1,227 @@
+"""Training pictures on disk: found, checked before anything is trained, and read as tensors."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.arrays import Image
+from models.face.pictures import PictureError, read_file
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+SHOWN = 10
+"""Faults of one kind that a message lists before it counts the rest."""
+LEAST = 2
+"""Pictures or pairs that a training needs."""
+FOLDERS = (("A", "B"), ("trainA", "trainB"), ("input", "target"))
+"""Names of paired folders: what is read, what is wanted."""
+
+
+class DataError(ValueError):
+    """The training data cannot be used; the message names the files and what is wrong with them."""
+
+
+@dataclass(slots=True)
+class Faults:
+    """What is wrong with data, collected before it is told."""
+
+    found: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, kind: str, what: str) -> None:
+        self.found.setdefault(kind, []).append(what)
+
+    def __bool__(self) -> bool:
+        return bool(self.found)
+
+    def __str__(self) -> str:
+        lines = []
+        for kind, names in self.found.items():
+            rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+            lines.append(f"{kind}: {', '.join(names[:SHOWN])}{rest}")
+        return "; ".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One pair. `source` and `target` are the same file where the halves lie side by side."""
+
+    source: Path
+    target: Path
+
+
+def find_pairs(folder: Path, faults: Faults) -> list[Pair]:
+    """The pairs of a folder: two folders of equal file names (`FOLDERS`), or pictures with both halves side by side.
+
+    Raises:
+        DataError: there is neither.
+    """
+    for names in FOLDERS:
+        sources, targets = (folder / name for name in names)
+        if sources.is_dir() and targets.is_dir():
+            return _paired(sources, targets, faults)
+    files = pictures_in(folder)
+    if not files:
+        pairs = " or ".join("/".join(names) for names in FOLDERS)
+        raise DataError(f"{folder} holds no pictures and no folders {pairs}")
+    return [Pair(file, file) for file in files]
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures of a folder by name, without those of its subfolders.
+
+    Raises:
+        DataError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise DataError(f"there is no folder {folder}")
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
+def _paired(sources: Path, targets: Path, faults: Faults) -> list[Pair]:
+    by_stem = [{path.stem: path for path in pictures_in(folder)} for folder in (sources, targets)]
+    for own, other, name in ((0, 1, targets.name), (1, 0, sources.name)):
+        for stem in sorted(by_stem[own].keys() - by_stem[other].keys()):
+            faults.add("unpaired", f"{by_stem[own][stem].name} has no partner in {name}")
+    return [Pair(by_stem[0][stem], by_stem[1][stem]) for stem in sorted(by_stem[0].keys() & by_stem[1].keys())]
+
+
+def check_pairs(pairs: Sequence[Pair], faults: Faults) -> list[Pair]:
+    """The pairs that can be read; the others are named among the faults."""
+    good = []
+    for pair in pairs:
+        try:
+            picture = read_file(pair.source)
+            if pair.source != pair.target:
+                read_file(pair.target)
+        except PictureError as error:
+            faults.add("unreadable", str(error))
+            continue
+        height, width = picture.shape[:2]
+        if pair.source == pair.target and width != 2 * height:
+            faults.add("not two squares side by side", f"{pair.source.name} is {width}x{height}")
+            continue
+        good.append(pair)
+    return good
+
+
+def read_pair(pair: Pair, side: int, *, input_right: bool = False) -> tuple[Image, Image]:
+    """What is read and what is wanted, each (side, side, 3) uint8 RGB.
+
+    Args:
+        pair: which.
+        side: pixels.
+        input_right: of pictures with both halves: the right half is what is read (CoupleGenerator), not the left one.
+    """
+    picture = read_file(pair.source)
+    if pair.source == pair.target:
+        half = picture.shape[1] // 2
+        halves = picture[:, :half], picture[:, half:]
+        source, target = halves[::-1] if input_right else halves
+    else:
+        source, target = picture, read_file(pair.target)
+    return sized(source, side), sized(target, side)
+
+
+def sized(picture: Image, side: int) -> Image:
+    """(H, W, 3) uint8 BGR, cut to its central square, as (side, side, 3) uint8 RGB; averaged where it shrinks."""
+    height, width = picture.shape[:2]
+    square = min(height, width)
+    top, left = (height - square) // 2, (width - square) // 2
+    cut = picture[top : top + square, left : left + square]
+    how = cv2.INTER_AREA if square > side else cv2.INTER_CUBIC
+    return np.ascontiguousarray(cv2.resize(cut, (side, side), interpolation=how)[..., ::-1])
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledSet:
+    """Pictures with labels.
+
+    Attributes:
+        files: (N,) pictures.
+        labels: (N, L) float32, 0 or 1.
+        names: of the labels.
+    """
+
+    files: tuple[Path, ...]
+    labels: NDArray[np.float32]
+    names: tuple[str, ...]
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether exactly one label holds of every picture, as of expressions."""
+        return self.labels.shape[1] > 1 and bool((self.labels.sum(1) == 1).all())
+
+
+VALUES = {"0": 0.0, "1": 1.0, "-1": 0.0, "false": 0.0, "true": 1.0, "no": 0.0, "yes": 1.0}
+"""What may stand in a table of labels (CelebA's own has -1 for no)."""
+
+
+def read_labelled(folder: Path, table: Path, faults: Faults, chosen: Sequence[str] = ()) -> LabelledSet:
+    """Pictures and the rows of a table whose first column names them.
+
+    Args:
+        folder: of the pictures.
+        table: CSV with a header; the first column is a file name, each other one a label of 0 and 1.
+        faults: what is wrong with single rows and pictures is added to it.
+        chosen: labels to use, in this order; empty for all columns.
+
+    Raises:
+        DataError: the table cannot be read, or has not the chosen columns.
+    """
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{table}: {error}") from error
+    if len(rows) < 2 or len(rows[0]) < 2:
+        raise DataError(f"{table} has no header with a file name and labels, or no rows")
+    header = [name.strip().lower() for name in rows[0]]
+    names = [name.strip().lower() for name in chosen] or header[1:]
+    if missing := [name for name in names if name not in header[1:]]:
+        raise DataError(f"{table} has no column {', '.join(missing)}; there are {', '.join(header[1:])}")
+    if bad := [name for name in names if not name.isidentifier()]:
+        raise DataError(f"{table}: labels are names of letters, digits and _, not {', '.join(map(repr, bad))}")
+    there = {path.name: path for path in pictures_in(folder)}
+    files, labels = [], []
+    for number, row in enumerate(rows[1:], 2):
+        if not row:
+            continue
+        name, values = row[0].strip(), dict(zip(header[1:], (each.strip().lower() for each in row[1:]), strict=False))
+        if name not in there:
+            faults.add("labelled, but not in the folder", f"{name} (line {number})")
+        elif any(values.get(label) not in VALUES for label in names):
+            wrong = ", ".join(f"{label}={values.get(label)!r}" for label in names if values.get(label) not in VALUES)
+            faults.add("labels that are not 0 or 1", f"line {number}: {wrong}")
+        else:
+            try:
+                read_file(there[name])
+            except PictureError as error:
+                faults.add("unreadable", str(error))
+                continue
+            files.append(there[name])
+            labels.append([VALUES[values[label]] for label in names])
+    return LabelledSet(tuple(files), np.array(labels, np.float32).reshape(-1, len(names)), tuple(names))
+
+
+def require_classes(data: LabelledSet) -> None:
+    """Refuse labels that hold of all pictures or of none: there is nothing to learn of them.
+
+    Raises:
+        DataError: one is missing, or there are too few pictures.
+    """
+    if len(data.files) < LEAST:
+        raise DataError(f"{len(data.files)} labelled pictures are left; at least {LEAST} are needed")
+    shares = data.labels.mean(0)
+    none = [name for name, share in zip(data.names, shares, strict=True) if share == 0]
+    every = [name for name, share in zip(data.names, shares, strict=True) if share == 1]
+    if none or every:
+        parts = [f"no picture has {', '.join(none)}"] * bool(none) + [f"every picture has {', '.join(every)}"] * bool(
+            every
+        )
+        raise DataError(f"one class is missing: {'; '.join(parts)}")

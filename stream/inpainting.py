@@ -1,0 +1,271 @@
+"""Carries what an editor inpainted from the frame it was drawn from to later ones, along the face and the scene.
+
+What lies on the head follows the skull, and brows and cheeks the mesh; what lies behind it stays where it is in the
+frame.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, wait
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from cv2.typing import MatLike
+
+from models.arrays import Floats, Image
+from models.crops import Placement, similarity
+from models.editor import Controls, Crop, Inpainting
+from stream.frame import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class CarrySettings:
+    """How, and how far, an inpainting is carried.
+
+    Attributes:
+        rigid: points of the mesh that move with the skull: the upper outline of the face, the bridge of the nose, the
+            eyes.
+        cells: side of the grid on which the motion of the face over the skull, as that of the brows, is interpolated.
+        spread: standard deviation of the Gaussian that interpolates it, cells.
+        far: weight of a motion of 0, in points within a cell: away from the face the skull moves as one.
+        least: motion of the face over the skull that is followed, crop pixels.
+        turned: mean distance of those points from where a similarity carries them, in crop sides, from which a new
+            inpainting is due: the head has turned.
+        moved: distance that a corner of the crop may move in the scene, in crop sides; beyond it, a new one is due.
+        thumbnail: side in pixels of the pictures that are compared to see a cut.
+        cut: mean difference of those pictures, 0..255, from which the scene is another one.
+        still: displacement in crop pixels below which nothing is moved.
+    """
+
+    rigid: tuple[int, ...] = (10, 338, 297, 332, 284, 251, 389, 162, 21, 54, 103, 67, 109, 127, 6, 33, 133, 362, 263)
+    cells: int = 64
+    spread: float = 1.2
+    far: float = 0.02
+    least: float = 0.2
+    turned: float = 0.006
+    moved: float = 0.08
+    thumbnail: int = 16
+    cut: float = 32.0
+    still: float = 0.05
+
+
+CARRY = CarrySettings()
+
+
+@dataclass(frozen=True, slots=True)
+class Keyframe:
+    """The crop that an inpainting is drawn from.
+
+    Attributes:
+        points: (N, 2) float32, the mesh, or the five points where there is none; crop pixels.
+        placement: of the crop.
+        thumbnail: (16, 16, 3) uint8 RGB, the crop.
+        controls: that it is drawn for.
+    """
+
+    points: Floats
+    placement: Placement
+    thumbnail: Image
+    controls: Controls
+
+    @staticmethod
+    def of(crop: Crop, placement: Placement, controls: Controls) -> Keyframe:
+        """The keyframe of a crop."""
+        points = crop.points5 if crop.mesh is None else crop.mesh
+        size = (CARRY.thumbnail, CARRY.thumbnail)
+        thumbnail = np.asarray(cv2.resize(crop.image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        return Keyframe(points, placement, thumbnail, controls)
+
+    @property
+    def anchors(self) -> Floats:
+        """The points that move with the skull."""
+        return self.points if len(self.points) <= max(CARRY.rigid) else self.points[list(CARRY.rigid)]
+
+
+class CarriedInpainting:
+    """The newest inpainting of one face, where the face is now. A new one fades in over the last one.
+
+    Args:
+        fade: seconds over which it fades in, at most.
+    """
+
+    def __init__(self, fade: float) -> None:
+        self._most_fade = fade
+        self._asked: Keyframe | None = None
+        self._asked_at = self._seen_at = -math.inf
+        self._job: Future[Inpainting | None] | None = None
+        self._key: Keyframe | None = None  # of what follows
+        self._drawn: Inpainting | None = None
+        self._before: Inpainting | None = None  # what was shown, moved to the keyframe
+        self._since = -math.inf
+        self._fade = 0.0
+
+    def __call__(
+        self,
+        now: Keyframe,
+        time: float,
+        draw: Callable[[], Inpainting | None],
+        *,
+        every: float,
+        background: Executor | None,
+        trace: Trace,
+    ) -> Inpainting | None:
+        """Draw a new inpainting where one is due, and move the newest one to the crop of this frame.
+
+        Args:
+            now: the crop.
+            time: of the frame, seconds.
+            draw: makes an inpainting of this crop; None where there is nothing to remove.
+            every: seconds between two inpaintings of a face that does not turn.
+            background: draws them beside the stream. Then only the first one, and the first one after a cut, hold the
+                frame up. None draws every one within its frame.
+            trace: of the frame.
+
+        Raises:
+            engines.batching.Dropped: the first inpainting could not be drawn, as its engine is busy.
+        """
+        last, self._seen_at = self._seen_at, time
+        if self._job is not None and self._job.done():
+            job, self._job = self._job, None
+            with trace.unless_busy():
+                self._add(job.result(), last)
+        shown = self._at(now, time)
+        if self._job is not None and shown is not None:
+            return shown
+        asked = self._asked
+        if asked is not None and asked.controls == now.controls and time - self._asked_at < every:
+            nothing_to_draw = self._drawn is None
+            if nothing_to_draw or (shown is not None and not _is_far(asked, now)):
+                return shown
+        if self._job is not None:  # its result is of before a cut
+            if not self._job.cancel():
+                wait([self._job])
+            self._job = None
+        if shown is not None and background is not None:
+            self._asked, self._asked_at = now, time
+            self._job = background.submit(draw)
+            return shown
+        drawn = draw()
+        self._asked, self._asked_at = now, time
+        self._add(drawn, last)
+        return self._at(now, time)
+
+    def _add(self, drawn: Inpainting | None, time: float) -> None:
+        """Fade in an inpainting of the crop that was asked for; `time` is that of the last frame without it."""
+        last, key, before = self._key, self._asked, self._shown(time)
+        if drawn is None or last is None or key is None or before is None or _is_cut(last, key):
+            self._before = None
+        else:
+            self._before = _carried(before, last, key)
+        self._fade = min(self._most_fade, time - self._since)
+        self._drawn, self._key, self._since = drawn, key, time
+
+    def _at(self, now: Keyframe, time: float) -> Inpainting | None:
+        """What is shown, in the coordinates of a crop; None where there is nothing, or the scene is another one."""
+        shown = self._shown(time)
+        if shown is None or self._key is None or _is_cut(self._key, now):
+            return None
+        return _carried(shown, self._key, now)
+
+    def _shown(self, time: float) -> Inpainting | None:
+        """What is shown, in the coordinates of its keyframe."""
+        if self._drawn is None or self._before is None:
+            return self._drawn
+        share = 1.0 if self._fade <= 0 else (time - self._since) / self._fade
+        if share >= 1:
+            self._before = None
+            return self._drawn
+        image, behind = (
+            np.asarray(cv2.addWeighted(new, share, old, 1 - share, 0), np.uint8)
+            for new, old in ((self._drawn.image, self._before.image), (self._drawn.behind, self._before.behind))
+        )
+        return Inpainting(image, self._drawn.head, behind)
+
+
+def _is_cut(before: Keyframe, now: Keyframe) -> bool:
+    return float(cv2.norm(before.thumbnail, now.thumbnail, cv2.NORM_L1)) > CARRY.cut * now.thumbnail.size
+
+
+def _is_far(before: Keyframe, now: Keyframe) -> bool:
+    size = now.placement.size
+    (a, b), shift = similarity(before.anchors, now.anchors)
+    carried = before.anchors @ np.array([[a, b], [-b, a]], np.float32) + shift
+    if float(np.hypot(*(carried - now.anchors).T).mean()) > CARRY.turned * size:
+        return True
+    return _displacement(_scene_motion(before, now), size) > CARRY.moved * size
+
+
+def _carried(drawn: Inpainting, before: Keyframe, now: Keyframe) -> Inpainting:
+    """Move an inpainting from one crop to another."""
+    head, scene = _head_motion(before, now), _scene_motion(before, now)
+    size = now.placement.size
+    face = _face_motion(before, now, head)
+    if face is None and max(_displacement(head, size), _displacement(scene, size)) < CARRY.still:
+        return drawn
+    # Four channels: OpenCV warps them several times faster than three.
+    packed = cv2.cvtColor(drawn.image, cv2.COLOR_RGB2RGBA)
+    cv2.insertChannel(np.rint(255 * drawn.head).astype(np.uint8), packed, 3)
+    on_head = _warp_face(packed, head, face, size)
+    behind = _warp(cv2.cvtColor(drawn.behind, cv2.COLOR_RGB2RGBA), scene, size)
+    weight = cv2.extractChannel(on_head, 3).astype(np.float32) / np.float32(255)
+    image, still = (
+        np.asarray(cv2.cvtColor(each, cv2.COLOR_RGBA2RGB), np.uint8)
+        for each in (cv2.blendLinear(on_head, behind, weight, 1 - weight), behind)
+    )
+    return Inpainting(image, weight, still)
+
+
+def _head_motion(before: Keyframe, now: Keyframe) -> Floats:
+    """(2, 3) map between pixel indices of two crops that the skull follows."""
+    half = np.float32(0.5)  # anchors are continuous coordinates
+    (a, b), shift = similarity(before.anchors - half, now.anchors - half)
+    return np.array([[a, -b, shift[0]], [b, a, shift[1]]], np.float32)
+
+
+def _face_motion(before: Keyframe, now: Keyframe, head: Floats) -> Floats | None:
+    """How the face moved over the skull: (cells, cells, 2) float32, what is added to the places in the first crop that
+    the skull's motion gives for those in the second one, pixels; None where that is nothing.
+    """
+    back = cv2.invertAffineTransform(head)
+    half = np.float32(0.5)
+    away = before.points - half - ((now.points - half) @ back[:, :2].T + back[:, 2])
+    if float(np.abs(away).max()) < CARRY.least:
+        return None
+    cells = CARRY.cells
+    column, row = np.clip(now.points * np.float32(cells / now.placement.size), 0, cells - 1).astype(int).T
+    count, right, down = (
+        np.bincount(row * cells + column, weight, cells * cells).reshape(cells, cells)
+        for weight in (np.ones(len(away)), *away.T)
+    )
+    total = cv2.GaussianBlur(np.dstack([right, down, count]).astype(np.float32), (0, 0), CARRY.spread)
+    return np.asarray(total[..., :2] / (total[..., 2:] + np.float32(CARRY.far)), np.float32)
+
+
+def _scene_motion(before: Keyframe, now: Keyframe) -> Floats:
+    """(2, 3) map between pixel indices of two crops that the scene behind follows."""
+    whole = (np.vstack([each, [0, 0, 1]]) for each in (now.placement.to_crop, before.placement.to_frame))
+    return np.asarray(np.matmul(*whole)[:2], np.float32)
+
+
+def _displacement(motion: Floats, size: int) -> float:
+    """Largest displacement of a corner of the crop, pixels."""
+    corners = np.array([[0, 0, 1], [size, 0, 1], [0, size, 1], [size, size, 1]], np.float32)
+    return float(np.hypot(*(corners @ motion.T - corners[:, :2]).T).max())
+
+
+def _warp_face(packed: MatLike, head: Floats, face: Floats | None, size: int) -> MatLike:
+    if face is None:
+        return _warp(packed, head, size)
+    back = cv2.invertAffineTransform(head).astype(np.float32)
+    x, y = cv2.split(cv2.resize(face, (size, size), interpolation=cv2.INTER_LINEAR))
+    across = np.arange(size, dtype=np.float32)
+    x += back[0, 0] * across + (back[0, 1] * across + back[0, 2])[:, None]
+    y += back[1, 0] * across + (back[1, 1] * across + back[1, 2])[:, None]
+    return cv2.remap(packed, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _warp(packed: MatLike, motion: Floats, size: int) -> MatLike:
+    return cv2.warpAffine(packed, motion, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

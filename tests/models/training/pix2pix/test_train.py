@@ -1,0 +1,134 @@
+"""pix2pix learns a translation of colours, goes on where it was stopped, and becomes an editor of the catalog."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from engines import select
+from models import trained
+from models.editor import Crop
+from models.entry import weights_folder
+from models.published.pix2pix.network import couple_generator
+from models.training.pix2pix.losses import COUPLE, PIX2PIX, Patches, generator_loss
+from models.training.pix2pix.train import _pairs, main, measure
+from models.training.translation.loop import to_tensor
+from models.training.translation.pictures import DataError, Faults, find_pairs, read_pair
+from tests.models.training import translators_data as data
+
+QUICK = ["--width", "2", "--batch", "2", "--rate", "0.01", "--device", "cpu", "--save-every", "20"]
+
+
+@pytest.fixture(autouse=True)
+def clean() -> Iterator[None]:
+    yield
+    shutil.rmtree(weights_folder() / "trained", ignore_errors=True)
+
+
+def test_it_learns_a_translation_of_colours_and_is_an_editor_then(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data.write_pairs(tmp_path / "pairs")
+    arguments = [str(tmp_path / "pairs"), "--name", "blue", "--work", str(tmp_path / "work"), *QUICK]
+    assert main([*arguments, "--steps", "60"]) == 0
+    said = capsys.readouterr().out
+    error = float(said.rsplit("mean absolute difference ", 1)[1].split(" ")[0])
+    pairs = find_pairs(tmp_path / "pairs", Faults())
+    untouched = np.mean([float((to_tensor([a]) - to_tensor([b])).abs().mean()) for a, b in map(_read, pairs)])
+    assert error < 0.5 * untouched
+    assert sorted(path.name for path in (tmp_path / "work").iterdir())[-1] == "samples_0000060.jpg"
+
+    (row,) = trained.entries()
+    assert (row.name, row.title, row.state, row.licence) == ("blue", "Blue", "ready", "your own")
+    editor = row.load(lambda path: select.load(path, backend="onnxruntime", threads=1, cache_dir=tmp_path))
+    face = cv2.resize(data.scene(1), (256, 256))
+    crop = Crop(face, np.array([(90, 110), (166, 110), (128, 150), (100, 180), (156, 180)], np.float32))
+    controls = editor.Controls(which="AtoB")
+    edit = editor.render(crop, np.zeros(0, np.float32), editor.steer(np.zeros(0, np.float32), controls), controls)
+    assert edit.image is not None
+    wanted = data.swapped(face)
+    assert np.abs(edit.image.astype(int) - wanted).mean() < 0.7 * np.abs(face.astype(int) - wanted).mean()
+
+
+def test_it_goes_on_and_refuses_other_facts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data.write_halves(tmp_path / "pairs")
+    arguments = [str(tmp_path / "pairs"), "--name", "two", "--work", str(tmp_path / "work"), *QUICK]
+    assert main([*arguments, "--steps", "4", "--minutes", "0.00001"]) == 0  # stopped by its time
+    state = torch.load(tmp_path / "work" / "checkpoint.pt", weights_only=True)
+    assert state["done"] < 4
+    assert main([*arguments, "--steps", "4"]) == 0
+    state = torch.load(tmp_path / "work" / "checkpoint.pt", weights_only=True)
+    assert state["done"] == 4
+    assert state["of_generator"]["param_groups"][0]["lr"] == pytest.approx(0.005)  # half of 0.01 after the third step
+    assert main([*arguments, "--steps", "5"]) == 1
+    assert "a run of other steps" in capsys.readouterr().err
+
+
+def test_bad_data_is_named(tmp_path: Path) -> None:
+    data.write_pairs(tmp_path, 3)
+    (tmp_path / "A" / "alone.png").write_bytes((tmp_path / "A" / "0.png").read_bytes())
+    (tmp_path / "B" / "1.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"unpaired: alone.png has no partner in B; unreadable: .*1.png") as refused:
+        _pairs(tmp_path, skip=False)
+    assert "--skip-bad" in str(refused.value)
+    assert [pair.source.stem for pair in _pairs(tmp_path, skip=True)] == ["0", "2"]
+    data.write(tmp_path / "halves" / "a.png", data.scene(0))
+    with pytest.raises(DataError, match=r"not two squares side by side: a\.png is 64x64"):
+        _pairs(tmp_path / "halves", skip=False)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="holds no pictures and no folders A/B or"):
+        _pairs(tmp_path / "empty", skip=False)
+    assert main([str(tmp_path), "--name", "Not a name"]) == 1
+
+
+def test_which_half_is_read(tmp_path: Path) -> None:
+    data.write_halves(tmp_path, 1)
+    (pair,) = find_pairs(tmp_path, Faults())
+    source, target = read_pair(pair, 64, input_right=COUPLE.input_right)
+    np.testing.assert_array_equal(source, data.scene(0))
+    np.testing.assert_array_equal(target, data.swapped(data.scene(0)))
+    np.testing.assert_array_equal(read_pair(pair, 64, input_right=PIX2PIX.input_right)[0], target)
+
+
+def test_couple_generator_trains_the_published_network() -> None:
+    network, published = COUPLE.generator(4), couple_generator(4)
+    assert network.state_dict().keys() == published.state_dict().keys()
+    assert not network.up[0].bias.requires_grad
+    drawn, target = torch.full((1, 3, 4, 4), 0.5), torch.zeros(1, 3, 4, 4)
+    drawn[..., 0, 0] = -0.5
+    loss, pixels = generator_loss(COUPLE, torch.full((1, 1, 1, 1), 2.0), drawn, target)
+    assert float(pixels) == 0.5
+    assert float(loss) == pytest.approx(-2 + 10 * 0.5 + 1e-5 * 2 * 3)  # two neighbours differ by 1 in three channels
+
+
+def test_patches_see_seventy_pixels() -> None:
+    critic = Patches(4).eval()
+    picture = torch.zeros(1, 3, 256, 256, requires_grad=True)
+    judged = critic(picture, torch.zeros(1, 3, 256, 256))
+    assert judged.shape == (1, 1, 30, 30)
+    judged[0, 0, 15, 15].backward()
+    assert picture.grad is not None
+    seen = picture.grad[0].abs().sum(0).nonzero()
+    assert (seen.max(0).values - seen.min(0).values + 1).tolist() == [70, 70]
+
+
+def _read(pair: object) -> tuple[np.ndarray, np.ndarray]:
+    return read_pair(pair, 256)  # type: ignore[arg-type]
+
+
+def test_measure_is_the_mean_difference(tmp_path: Path) -> None:
+    data.write_pairs(tmp_path, 1)
+    pairs = find_pairs(tmp_path, Faults())
+
+    def black(source: torch.Tensor) -> torch.Tensor:
+        return torch.full_like(source, -1)
+
+    _, target = read_pair(pairs[0], 256)
+    want = (target.astype(float) / 127.5).mean()
+    assert measure(black, pairs, PIX2PIX, torch.device("cpu")) == pytest.approx(want, rel=1e-4)  # type: ignore[arg-type]

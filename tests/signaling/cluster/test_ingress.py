@@ -1,0 +1,247 @@
+"""A cluster in one process: ingresses, replicas and a directory, without Ray, with real media on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from signaling.cluster.directory import Directory
+from signaling.cluster.forwarding import Forwarded
+from signaling.cluster.placement import Figures
+from signaling.cluster.replica import NoDirectory
+from tests.signaling.cluster.standins import Service, service
+from tests.signaling.cluster.visitor import Visitor
+from tests.signaling.conftest import SDP, Peer, until
+
+pytestmark = pytest.mark.anyio
+
+
+async def offer(http: httpx.AsyncClient, peers: list[Peer], **query: str) -> httpx.Response:
+    peers.append(Peer(http))
+    return await http.post("/whip", params=query, content=await peers[-1].offer(), headers=SDP)
+
+
+async def test_sessions_are_placed_evenly_by_ingresses_that_do_not_know_of_each_other() -> None:
+    peers: list[Peer] = []
+    async with service() as cluster:
+        answers = await asyncio.gather(*(offer(cluster.http[number % 2], peers) for number in range(6)))
+        assert [answer.status_code for answer in answers] == [201] * 6
+        assert cluster.sessions() == {"r0": 2, "r1": 2, "r2": 2}
+        for answer in answers:
+            location = answer.headers["location"]
+            assert (await cluster.http[1].delete(location)).status_code == 200  # through another ingress as well
+        await until(lambda: not any(cluster.sessions().values()))
+        gone = answers[0].headers["location"]
+        assert (await cluster.http[0].delete(gone)).status_code == 404
+        assert (await cluster.http[0].options(gone)).status_code == 404
+    for peer in peers:
+        await peer.close()
+
+
+async def test_when_all_are_full_the_last_answer_is_503() -> None:
+    peers: list[Peer] = []
+    async with service(2, max_sessions=1) as cluster:
+        statuses = [(await offer(cluster.http[number % 2], peers)).status_code for number in range(3)]
+        assert statuses == [201, 201, 503]
+    for peer in peers:
+        await peer.close()
+
+
+async def test_a_viewer_finds_a_named_stream_and_its_name_is_taken_once() -> None:
+    peers: list[Peer] = []
+    async with service() as cluster:
+        opened = await offer(cluster.http[0], peers, stream="talk")
+        assert opened.status_code == 201
+        assert (await offer(cluster.http[1], peers, stream="talk")).status_code == 409
+        await peers[0].connection.setRemoteDescription(_answer(opened))
+        viewer = Peer(cluster.http[1])
+        peers.append(viewer)
+        for transceiver in viewer.connection.getTransceivers():
+            transceiver.direction = "recvonly"
+        body = await viewer.offer()
+        watching = await cluster.http[1].post("/whep", params={"stream": "talk"}, content=body, headers=SDP)
+        assert watching.status_code == 201
+        replica = opened.headers["location"].rpartition("/")[2].partition("-")[0]
+        assert watching.headers["location"].startswith(f"/whep/{replica}-")
+        await viewer.connection.setRemoteDescription(_answer(watching))
+        await until(lambda: viewer.frames)
+        nobody = await cluster.http[1].post("/whep", params={"stream": "other"}, content=body, headers=SDP)
+        assert nobody.status_code == 404
+        assert (await cluster.http[0].delete(watching.headers["location"])).status_code == 200
+        assert (await cluster.http[0].delete(opened.headers["location"])).status_code == 200
+        await until(lambda: not any(cluster.sessions().values()))
+        await _freed(cluster, "talk")
+    for peer in peers:
+        await peer.close()
+
+
+async def test_a_replica_that_drains_moves_its_peers_with_their_settings_and_photos() -> None:
+    async with service(2) as cluster:
+        photo = await _photo_at(cluster, "r0")
+        visitor = Visitor(cluster.http[0], {"controls": {"photo": photo}}, stream="talk")
+        await visitor.come()
+        assert visitor.brightness > 150
+        first = visitor.replica
+        leaving = cluster.running.pop(first)
+        assert leaving is not None
+        draining = asyncio.create_task(leaving.drain())
+        await until(lambda: visitor.gaps)
+        assert visitor.replica != first
+        assert visitor.brightness > 150
+        assert visitor.moves == 1
+        assert visitor.gaps[0] < 2
+        await draining
+        assert await cluster.directory.find("talk") == visitor.replica
+        await visitor.leave()
+
+
+async def test_a_replica_that_is_killed_is_noticed_by_asking_and_another_one_takes_the_session() -> None:
+    peers: list[Peer] = []
+    async with service(2) as cluster:
+        opened = await offer(cluster.http[0], peers)
+        location = opened.headers["location"]
+        assert (await cluster.http[1].options(location)).status_code == 204
+        killed = location.rpartition("/")[2].partition("-")[0]
+        dead, cluster.running[killed] = cluster.running[killed], None
+        assert (await cluster.http[1].options(location)).status_code == 404
+        again = [(await offer(http, peers)).headers["location"] for http in cluster.http]
+        assert not any(f"/{killed}-" in one for one in again)
+        assert dead is not None
+        await dead.drain(0)
+    for peer in peers:
+        await peer.close()
+
+
+async def test_a_replica_that_says_nothing_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("signaling.cluster.gateway.SLOT_S", 0.05)
+    monkeypatch.setattr("signaling.cluster.gateway.CHOICE_S", 0.1)
+    peers: list[Peer] = []
+    async with service(2) as cluster:
+        opened = await offer(cluster.http[0], peers)
+        location = opened.headers["location"]
+        cluster.silent.add(location.rpartition("/")[2].partition("-")[0])
+        assert (await cluster.http[1].options(location)).status_code == 503
+        again = [(await offer(http, peers)).headers["location"] for http in cluster.http]
+        assert not any(f"/{silent}-" in one for one in again for silent in cluster.silent)
+        assert (await cluster.http[1].get("/capabilities")).status_code == 200
+        cluster.silent.update(cluster.running)
+        assert (await offer(cluster.http[0], peers)).status_code == 503
+        for peer in peers:
+            await peer.close()
+
+
+async def test_a_replica_that_comes_later_gets_photos_that_others_read() -> None:
+    async with service(1) as cluster:
+        photo = await _photo_at(cluster, "r0")
+        await cluster.add("r1")
+        look = await asyncio.to_thread(cluster.runtimes["r1"].look, _defaults(), {"controls": {"photo": photo}})
+        assert look.settings.controls["brightness"] == 200
+
+
+async def test_a_directory_that_starts_anew_is_told_everything_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    peers: list[Peer] = []
+    monkeypatch.setattr("signaling.cluster.replica.REPORT_S", 0.02)
+    async with service(1) as cluster:
+        photo = await _photo_at(cluster, "r0")
+        assert (await offer(cluster.http[0], peers, stream="talk")).status_code == 201
+        cluster.directory.__init__()  # type: ignore[misc]
+        assert await cluster.directory.code("embedded", photo) is None
+        await _told(cluster, "talk", "r0")
+        assert await cluster.directory.code("embedded", photo) is not None
+    for peer in peers:
+        await peer.close()
+
+
+async def test_without_a_directory_only_named_streams_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silent(*_: Any) -> Any:
+        raise NoDirectory
+
+    peers: list[Peer] = []
+    async with service(1) as cluster:
+        for method in ("claim", "report", "release", "find"):
+            monkeypatch.setattr(Directory, method, silent)
+        assert (await offer(cluster.http[0], peers, stream="talk")).status_code == 503
+        assert (await offer(cluster.http[0], peers)).status_code == 201
+    for peer in peers:
+        await peer.close()
+
+
+async def test_the_page_and_the_capabilities_come_from_any_ingress() -> None:
+    async with service(1) as cluster:
+        page = await cluster.http[0].get("/")
+        assert page.status_code == 200
+        assert "content-security-policy" in page.headers
+        assert (await cluster.http[1].get("/capabilities")).json()["limits"]["max_sessions"] == 4
+        assert (await cluster.http[1].get("/openapi.json")).status_code == 200
+        assert (await cluster.http[1].get("/healthz")).status_code == 200
+        assert (await cluster.http[1].get("/weights/x")).status_code == 404  # a download would reach one node only
+
+
+async def test_strangers_are_refused_at_the_ingress() -> None:
+    async with service(1, token="long enough token") as cluster:
+        http = cluster.http[0]
+        assert (await http.get("/capabilities")).status_code == 401
+        assert (await http.post("/whip", content="v=0", headers=SDP)).status_code == 401
+        key = {"authorization": "Bearer long enough token"}
+        assert (await http.get("/capabilities", headers=key)).status_code == 200
+        assert (await http.get("/capabilities", headers={**key, "origin": "http://evil.example"})).status_code == 403
+        assert (await http.get("/capabilities", headers={**key, "host": "evil.example"})).status_code == 403
+        assert (await http.post("/whip", content=b"v" * 70_000, headers={**key, **SDP})).status_code == 413
+        assert (await http.post("/whip", content="v=0", headers={**key, **SDP})).status_code == 400
+        for path in ("/whip/r9-abc", "/whip/abc", "/whip/r0-abc", "/whip/r0.a.b", "/locks/abc?session=r9-abc"):
+            assert (await http.delete(path, headers=key)).status_code == 404, path
+
+
+async def test_figures_say_what_a_replica_has() -> None:
+    peers: list[Peer] = []
+    async with service(1, max_sessions=3) as cluster:
+        replica = cluster.running["r0"]
+        assert replica is not None
+        assert replica.figures().free == 1
+        await offer(cluster.http[0], peers)
+        said = replica.figures()
+        assert (said.opened, said.sessions, said.places) == (1, 1, 2)
+        assert 0.5 < said.free < 1
+        assert Figures.read(json.loads(json.dumps(said.written()))) == said
+        await replica.check_health()
+        stale = await replica.answer(Forwarded("POST", "http", "/whip", "", ()), believed=0)
+        assert stale.answer is None
+    for peer in peers:
+        await peer.close()
+
+
+def _answer(response: httpx.Response) -> Any:
+    from aiortc import RTCSessionDescription  # noqa: PLC0415
+
+    return RTCSessionDescription(response.text, "answer")
+
+
+def _defaults() -> Any:
+    from stream.settings import Settings  # noqa: PLC0415
+
+    return Settings()
+
+
+async def _photo_at(cluster: Service, replica: str) -> str:
+    """Have a photo read at a replica, as `POST /photos` does. Returns its id."""
+    import numpy as np  # noqa: PLC0415
+
+    runtime = cluster.runtimes[replica]
+    photo = runtime.references.keep(np.array([200], np.float32))
+    for editor, id, code in runtime.photo_codes():
+        await cluster.directory.keep(editor, id, code)
+    return photo
+
+
+async def _freed(cluster: Service, name: str) -> None:
+    while await cluster.directory.find(name) is not None:
+        await asyncio.sleep(0.02)
+
+
+async def _told(cluster: Service, name: str, replica: str) -> None:
+    while await cluster.directory.find(name) != replica:
+        await asyncio.sleep(0.02)
