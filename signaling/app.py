@@ -59,13 +59,19 @@ CONTENT_TYPES = {
 }
 
 
-def create_app(settings: ServerSettings, runtime: Runtime | None = None, downloads: Downloads | None = None) -> FastAPI:
+def create_app(
+    settings: ServerSettings,
+    runtime: Runtime | None = None,
+    downloads: Downloads | None = None,
+    id_prefix: str = "",
+) -> FastAPI:
     """Make the app. It can be served as it is, or mounted into another (whose lifespan must then run this one's).
 
     Args:
         settings: of the server.
         runtime: loaded engines and editors; None loads them when the app starts, and frees them when it stops.
         downloads: fetches weights; None for those of the catalog.
+        id_prefix: of the ids of sessions and viewers.
     """
 
     metrics = Metrics(VERSION)
@@ -73,7 +79,7 @@ def create_app(settings: ServerSettings, runtime: Runtime | None = None, downloa
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.runtime = runtime or await asyncio.get_running_loop().run_in_executor(None, load_runtime, settings)
-        app.state.sessions = Sessions(app.state.runtime, settings, metrics, app.state.tokens)
+        app.state.sessions = Sessions(app.state.runtime, settings, metrics, app.state.tokens, id_prefix)
         metrics.watch(health.Live(app.state.sessions, app.state.runtime), settings.max_sessions, settings.max_viewers)
         try:
             yield
