@@ -15,7 +15,9 @@ TSC := $(NODE_DIR)/typescript-$(TYPESCRIPT)/node_modules/typescript/bin/tsc
 # Percent of the lines and branches outside of trainings that the tests have to run.
 COVERED := 70
 
-.PHONY: run test cluster-test coverage check types-web bench engines browser clean
+MINUTES ?= 10
+
+.PHONY: run test cluster-test coverage check types-web bench soak engines browser clean
 
 run: $(VENV)/.run
 	$(BIN)/python server.py $(ARGS)
@@ -56,6 +58,10 @@ $(CLUSTER)/.installed: requirements.txt requirements-cluster.txt constraints.txt
 
 bench: $(VENV)/.test browser
 	$(BIN)/python -m tests.e2e.bench $(ARGS)
+
+# What the server is put through: hostile input, clients that die, hours of coming and going; on loopback, MINUTES long.
+soak: $(VENV)/.test
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) --out soak.json $(ARGS)
 
 engines: $(VENV)/.run
 	$(BIN)/python -m engines.bench $(ARGS)

@@ -53,10 +53,12 @@ class Inpainting:
     Attributes:
         image: (S, S, 3) uint8 RGB, the crop with what was removed drawn anew.
         head: (S, S) float32 in [0, 1]: 1 moves with the head, 0 belongs to the scene behind, which stays in the frame.
+        behind: (S, S, 3) uint8 RGB, the scene without the head.
     """
 
     image: Image
     head: Floats
+    behind: Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ class Crop:
         steady_light: (S, S) float32, 0..255, the luminance averaged over time along the motion, so with less noise;
             None where the editor has not asked for it (`Editor.wants_steady_light`), or the picture is a single one.
         backdrop: the scene behind the person; None where the editor does not want it (`Editor.wants_backdrop`).
+        beyond: (S, S) float32, 1 where the crop lies beyond the camera's frame and its pixels tell nothing; None where
+            all of it lies within.
         inpainting: what `Editor.inpaint` drew of this crop, or of an earlier one and moved to this one; None where it
             drew nothing, or the picture is a single one.
     """
@@ -81,6 +85,7 @@ class Crop:
     masks: Masks | None = None
     steady_light: Floats | None = None
     backdrop: Backdrop | None = None
+    beyond: Floats | None = None
     inpainting: Inpainting | None = None
 
 
@@ -211,6 +216,13 @@ class Editor(ABC, Generic[C]):
     encode_seconds: float = 0.0
     references: References | None = None
     inpaint_seconds: float = 0.0
+
+    def for_still(self) -> Editor[C]:
+        """The editor for single pictures, which may take their time: itself, unless it has a finer way for them.
+
+        Name, controls and latent are the same.
+        """
+        return self
 
     @abstractmethod
     def encode(self, crop: Crop, controls: C) -> Latent:

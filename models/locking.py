@@ -15,7 +15,7 @@ import numpy as np
 
 from engines.onnx_file import open_network
 from models.arrays import Floats, Latent
-from models.editor import AnyEditor, Crop, Edit, Editor
+from models.editor import AnyEditor, Crop, Edit, Editor, Inpainting
 from models.entry import Entry
 from models.published.drawing import to_network
 from models.published.stylegan.wplus import resize_pictures
@@ -23,7 +23,7 @@ from models.published.stylegan.wplus import resize_pictures
 if TYPE_CHECKING:
     from torch import Tensor
 
-ENCODERS, GENERATORS = ("encoder.onnx", "identity.onnx"), ("generator.onnx", "decoder.onnx")
+ENCODERS, GENERATORS = ("encoder.onnx", "identity.onnx", "resnet.onnx"), ("generator.onnx", "decoder.onnx")
 """Names of the networks of a latent editor: what reads a code, what draws one."""
 STEPS = 100
 RATE = 0.05
@@ -58,7 +58,7 @@ class LockedEditor(Editor[Any]):
         self._offset = offset
         self.name, self.crop, self.Controls = editor.name, editor.crop, editor.Controls
         self.latent_seconds, self.encode_seconds = editor.latent_seconds, editor.encode_seconds
-        self.image_seconds = editor.image_seconds
+        self.inpaint_seconds, self.references = editor.inpaint_seconds, editor.references
         self._start: int = getattr(editor, "code_start", 0)
 
     def encode(self, crop: Crop, controls: Any) -> Latent:
@@ -74,6 +74,10 @@ class LockedEditor(Editor[Any]):
     def render(self, crop: Crop, latent: Latent, steered: Latent, controls: Any) -> Edit:
         """As the editor."""
         return self._editor.render(crop, latent, steered, controls)
+
+    def inpaint(self, crop: Crop, latent: Latent, steered: Latent, controls: Any) -> Inpainting | None:
+        """As the editor."""
+        return self._editor.inpaint(crop, latent, steered, controls)
 
     def wants_steady_light(self, controls: Any) -> bool:
         """As the editor."""

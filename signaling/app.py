@@ -21,6 +21,7 @@ from signaling import health, locks, marks, photos, weights, whep, whip
 from signaling.access import OriginGuard
 from signaling.capabilities import capabilities as capabilities_of
 from signaling.metrics import CountRequests, Metrics
+from signaling.problems import problems
 from signaling.sessions import Sessions
 from signaling.settings import ServerSettings
 from signaling.tokens import Tokens
@@ -53,6 +54,7 @@ CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
     ".json": "application/json",
+    ".mp4": "video/mp4",
     ".webmanifest": "application/manifest+json",
 }
 
@@ -91,20 +93,23 @@ def create_app(
     app.state.settings = settings
     app.state.downloads = downloads or Downloads(catalog.ENTRIES)
     app.state.metrics = metrics
-    app.state.tokens = Tokens(settings.token.get_secret_value() if settings.token else None, settings.tokens)
+    app.state.tokens = Tokens.of(settings.token, settings.tokens)
     app.add_middleware(OriginGuard, settings=settings)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(CountRequests, metrics=metrics)
-    app.include_router(whip.router())
-    app.include_router(whep.router())
-    app.include_router(weights.router())
-    app.include_router(photos.router())
-    app.include_router(locks.router())
-    app.include_router(marks.router())
+    for routes, statuses in (
+        (whip.router(), (400, 401, 403, 404, 408, 413, 415, 422, 429, 503)),
+        (whep.router(), (400, 401, 403, 404, 408, 413, 415, 422, 429, 503)),
+        (weights.router(), (401, 403, 404, 408, 409, 413, 422)),
+        (photos.router(), (400, 401, 403, 408, 413, 422, 429, 503)),
+        (locks.router(), (400, 401, 403, 404, 408, 413, 422, 429, 503)),
+        (marks.router(), (401, 403, 408, 413, 422, 429, 503)),
+    ):
+        app.include_router(routes, responses=problems(*statuses))
 
     app.include_router(health.router(VERSION))
 
-    @app.get("/capabilities")
+    @app.get("/capabilities", responses=problems(401, 403))
     def capabilities(request: Request, grant: whip.Holder) -> dict[str, Any]:
         """Editors, settings and controls with their schemas, engines, limits, and ICE servers for the peer."""
         return capabilities_of(request.app.state.runtime, settings, VERSION, grant)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
+from models import gallery
+from models.locking import latent_networks
 from signaling import ice
 from signaling.settings import ServerSettings
 from signaling.tokens import Grant
@@ -17,11 +20,28 @@ if TYPE_CHECKING:
     from stream.runtime import Runtime
 
 
+WEB = Path(__file__).resolve().parent.parent / "web"
+
+
 class PresetInfo(BaseModel):
     """Named positions of an editor's controls."""
 
     title: str
     controls: dict[str, Any]
+
+
+class LicenceInfo(BaseModel):
+    """A licence of weights, and the address of its text, "" where there is none to name."""
+
+    name: str
+    url: str
+
+
+class SpeedInfo(BaseModel):
+    """Median milliseconds of a frame, and where they were measured."""
+
+    where: str
+    ms: float
 
 
 class EditorInfo(BaseModel):
@@ -37,6 +57,12 @@ class EditorInfo(BaseModel):
         size_mb: of its weights, 0 if unknown.
         controls: JSON schema of its controls.
         presets: shown as buttons.
+        lockable: whether it moves a latent that can be locked to a snapshot (POST /locks).
+        group: of `models.gallery.Group`.
+        licences: of its weights, one by one.
+        hardware: what it needs to keep up with a camera.
+        speeds: what was measured.
+        picture: address of a picture of what it does, "" where there is none.
     """
 
     name: str
@@ -48,6 +74,12 @@ class EditorInfo(BaseModel):
     size_mb: float
     controls: dict[str, Any]
     presets: list[PresetInfo]
+    lockable: bool
+    group: gallery.Group
+    licences: list[LicenceInfo]
+    hardware: str
+    speeds: list[SpeedInfo]
+    picture: str
 
 
 def capabilities(runtime: Runtime, settings: ServerSettings, version: str, grant: Grant) -> dict[str, Any]:
@@ -62,7 +94,7 @@ def capabilities(runtime: Runtime, settings: ServerSettings, version: str, grant
     return {
         "version": version,
         "editors": [
-            _editor(entry).model_dump()
+            _editor(entry, runtime).model_dump()
             for entry in runtime.entries.values()
             if grant.editors is None or entry.name in grant.editors
         ],
@@ -80,7 +112,11 @@ def capabilities(runtime: Runtime, settings: ServerSettings, version: str, grant
     }
 
 
-def _editor(entry: Entry) -> EditorInfo:
+def _editor(entry: Entry, runtime: Runtime) -> EditorInfo:
+    names = {path.name for path in (*entry.networks, *(weights.path for weights in entry.weights))}
+    used = {f"{engine.backend} {engine.precision}" for engine in runtime.engines() if engine.network in names}
+    speeds = gallery.speeds_of(entry, runtime.speeds, ", ".join(sorted(used)))
+    picture = f"gallery/{entry.name}.webp"
     return EditorInfo(
         name=entry.name,
         title=entry.title,
@@ -89,6 +125,12 @@ def _editor(entry: Entry) -> EditorInfo:
         why=entry.why,
         licence=entry.licence,
         size_mb=round(entry.size / 1e6, 1),
-        controls=entry.controls().model_json_schema(),
+        controls=runtime.controls_model(entry.name).model_json_schema(),
         presets=[PresetInfo(title=preset.title, controls=dict(preset.controls)) for preset in entry.presets],
+        lockable=latent_networks(entry) is not None,
+        group=gallery.group_of(entry),
+        licences=[LicenceInfo(name=name, url=url) for name, url in gallery.licences_of(entry)],
+        hardware=gallery.hardware_of(entry),
+        speeds=[SpeedInfo(where=speed.where, ms=round(speed.ms, 1)) for speed in speeds],
+        picture=picture if (WEB / picture).is_file() else "",
     )

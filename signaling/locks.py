@@ -10,8 +10,8 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 
 from signaling.access import RateLimit, client_name
 from signaling.bodies import read_body
-from signaling.photos import MAX_BYTES, PHOTO, EditorName
-from signaling.whip import require_token
+from signaling.photos import MAX_BYTES, PHOTO, EditorName, permitted
+from signaling.whip import Holder, require_token
 from stream.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -32,10 +32,11 @@ def router() -> APIRouter:
     decoding = asyncio.Lock()
 
     @routes.post("", status_code=202, openapi_extra=PHOTO)
-    async def start(request: Request, editor: EditorName, session: SessionId) -> dict[str, Any]:
+    async def start(request: Request, editor: EditorName, session: SessionId, grant: Holder) -> dict[str, Any]:
         """Invert a snapshot in the background. Its id becomes the setting `latent_lock` when it is done."""
         runtime: Runtime = request.app.state.runtime
-        if session not in request.app.state.sessions:
+        permitted(grant, {"editor": editor})
+        if request.app.state.sessions.peer(session, grant) is None:
             raise HTTPException(404, "there is no such session")
         if rate.take(client_name(request.client)):
             raise HTTPException(429, "too many snapshots", {"Retry-After": str(RETRY_AFTER_S)})
@@ -54,7 +55,7 @@ def router() -> APIRouter:
             raise HTTPException(422, str(error)) from error
         except LocksBusy as error:
             raise HTTPException(503, "other snapshots are waiting", {"Retry-After": str(RETRY_AFTER_S)}) from error
-        if session not in request.app.state.sessions:  # it ended meanwhile
+        if request.app.state.sessions.peer(session, grant) is None:  # it ended meanwhile
             runtime.locks.forget(lock.id)
             raise HTTPException(404, "there is no such session")
         return _told(lock)

@@ -255,6 +255,8 @@ class Session:
 
     def _stats(self, video: VideoFilter) -> control.Stats:
         output = video.last_output
+        layers = video.layers.all()
+        self._runtime.speeds.update({name: layer.p50 for name, layer in layers.items()})
         return control.Stats(
             fps_in=video.received.value(),
             fps_out=video.output.sent.value(),
@@ -266,7 +268,7 @@ class Session:
             faces=_faces_of(output, video.size) if output and video.size else [],
             size=video.size,
             stages=video.stages.all(),
-            layers=video.layers.all(),
+            layers=layers,
             server_ms=video.output.delays.of("server"),
             bitrate_in=self._bitrate_in.since_last(self.peer.bytes_in),
             bitrate_out=self._bitrate_out.since_last(self.peer.bytes_out),
@@ -391,9 +393,6 @@ class Sessions:
     def places(self) -> int:
         """Sessions that may still be opened."""
         return 0 if self._closing else max(0, self._settings.max_sessions - len(self._sessions))
-
-    def __contains__(self, id: str) -> bool:
-        return id in self._sessions
 
     async def open(
         self,

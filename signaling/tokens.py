@@ -26,9 +26,18 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from stream.settings import SettingsError
 
@@ -170,6 +179,15 @@ class Tokens:
         self._seen = self._stamp()
         self._grants = {} if file is None else read_tokens(file)
         self._looked_at = ticks()
+
+    @classmethod
+    def of(cls, single: SecretStr | None, file: Path | None) -> Self:
+        """The tokens that the settings `token` and `tokens` name.
+
+        Raises:
+            ValueError: as for the constructor.
+        """
+        return cls(None if single is None else single.get_secret_value(), file)
 
     @property
     def asked_for(self) -> bool:

@@ -130,9 +130,9 @@ class VideoFilter:
         self._captured_at = captured_at
         self._claimant = None if identity is None else Claimant(identity)
         self.claim = b""
-        self.output = EditedTrack(captured_at, Durations(observe=metrics and metrics.delay))
+        self.output = EditedTrack(captured_at, Durations(observe=None if metrics is None else metrics.delay))
         self.received = Rate()
-        self.stages = Durations(observe=metrics and metrics.stage)
+        self.stages = Durations(observe=None if metrics is None else metrics.stage)
         self.layers = Durations()
         self.size: tuple[int, int] | None = None
         self.last_output: Output | None = None

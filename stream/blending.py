@@ -72,10 +72,11 @@ def blend_masked(image: Image, out: Image, edit: Edit, placement: Placement, mas
     painted = _spans(mask > 0, placement, region)
     shift: tuple[Floats, Floats] | None = None
     moved: list[tuple[int, int] | None] = [None] * len(painted)
+    replaced = moved if edit.image is None else _spans(paint[..., 3] > 0, placement, region)
     if edit.flow is not None:
         shift = _frame_shift(edit.flow, mask, placement)
         moved = _spans((np.abs(shift[0]) > STILL) | (np.abs(shift[1]) > STILL), placement, region)
-    for index, (span, move) in enumerate(zip(painted, moved, strict=True)):
+    for index, (span, move, replace) in enumerate(zip(painted, moved, replaced, strict=True)):
         if span is None:
             continue
         y0 = region.y0 + index * STRIP_ROWS
@@ -88,7 +89,7 @@ def blend_masked(image: Image, out: Image, edit: Edit, placement: Placement, mas
                 base[:, part.x0 - strip.x0 : part.x1 - strip.x0] = _moved(image, part, shift, _at(placement, part))
         above = _warp_to_frame(paint, _at(placement, strip), strip)
         change = cv2.cvtColor(above, cv2.COLOR_BGRA2BGR)
-        if edit.image is not None:
+        if replace is not None:
             weight = cv2.cvtColor(cv2.extractChannel(above, 3), cv2.COLOR_GRAY2BGR)
             cv2.subtract(change, cv2.multiply(base, weight, dtype=cv2.CV_32F), dst=change)
         out[strip.slices] = cv2.add(base, change, dtype=cv2.CV_8U)

@@ -192,7 +192,7 @@ def process_picture(source: Path, target: Path, pipeline: Pipeline, look: Look, 
     """
     stored = read_stored(source)
     shown = as_bgr8(stored)
-    output = photos.still(shown, pipeline, look)
+    output = photos.still(shown, pipeline, look, look.for_still())
     report.add(output)
     if not output.faces:
         return False

@@ -1,6 +1,7 @@
 """Carries what an editor inpainted from the frame it was drawn from to later ones, along the face and the scene.
 
-What lies on the head follows the mesh, what lies behind it stays where it is in the frame.
+What lies on the head follows the skull, and brows and cheeks the mesh; what lies behind it stays where it is in the
+frame.
 """
 
 from __future__ import annotations
@@ -21,11 +22,16 @@ from stream.frame import Trace
 
 
 @dataclass(frozen=True, slots=True)
-class CarryLimits:
-    """How far an inpainting may be carried.
+class CarrySettings:
+    """How, and how far, an inpainting is carried.
 
     Attributes:
-        points: of the mesh that move with the skull: the upper outline of the face, the bridge of the nose, the eyes.
+        rigid: points of the mesh that move with the skull: the upper outline of the face, the bridge of the nose, the
+            eyes.
+        cells: side of the grid on which the motion of the face over the skull, as that of the brows, is interpolated.
+        spread: standard deviation of the Gaussian that interpolates it, cells.
+        far: weight of a motion of 0, in points within a cell: away from the face the skull moves as one.
+        least: motion of the face over the skull that is followed, crop pixels.
         turned: mean distance of those points from where a similarity carries them, in crop sides, from which a new
             inpainting is due: the head has turned.
         moved: distance that a corner of the crop may move in the scene, in crop sides; beyond it, a new one is due.
@@ -34,7 +40,11 @@ class CarryLimits:
         still: displacement in crop pixels below which nothing is moved.
     """
 
-    points: tuple[int, ...] = (10, 338, 297, 332, 284, 251, 389, 162, 21, 54, 103, 67, 109, 127, 6, 33, 133, 362, 263)
+    rigid: tuple[int, ...] = (10, 338, 297, 332, 284, 251, 389, 162, 21, 54, 103, 67, 109, 127, 6, 33, 133, 362, 263)
+    cells: int = 64
+    spread: float = 1.2
+    far: float = 0.02
+    least: float = 0.2
     turned: float = 0.006
     moved: float = 0.08
     thumbnail: int = 16
@@ -42,7 +52,7 @@ class CarryLimits:
     still: float = 0.05
 
 
-LIMITS = CarryLimits()
+CARRY = CarrySettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +60,13 @@ class Keyframe:
     """The crop that an inpainting is drawn from.
 
     Attributes:
-        anchors: (N, 2) float32, `CarryLimits.points`, or the five points where there is no mesh; crop pixels.
+        points: (N, 2) float32, the mesh, or the five points where there is none; crop pixels.
         placement: of the crop.
         thumbnail: (16, 16, 3) uint8 RGB, the crop.
         controls: that it is drawn for.
     """
 
-    anchors: Floats
+    points: Floats
     placement: Placement
     thumbnail: Image
     controls: Controls
@@ -64,10 +74,15 @@ class Keyframe:
     @staticmethod
     def of(crop: Crop, placement: Placement, controls: Controls) -> Keyframe:
         """The keyframe of a crop."""
-        anchors = crop.points5 if crop.mesh is None else crop.mesh[list(LIMITS.points)]
-        size = (LIMITS.thumbnail, LIMITS.thumbnail)
+        points = crop.points5 if crop.mesh is None else crop.mesh
+        size = (CARRY.thumbnail, CARRY.thumbnail)
         thumbnail = np.asarray(cv2.resize(crop.image, size, interpolation=cv2.INTER_AREA), np.uint8)
-        return Keyframe(anchors, placement, thumbnail, controls)
+        return Keyframe(points, placement, thumbnail, controls)
+
+    @property
+    def anchors(self) -> Floats:
+        """The points that move with the skull."""
+        return self.points if len(self.points) <= max(CARRY.rigid) else self.points[list(CARRY.rigid)]
 
 
 class CarriedInpainting:
@@ -163,36 +178,44 @@ class CarriedInpainting:
         if share >= 1:
             self._before = None
             return self._drawn
-        image = cv2.addWeighted(self._drawn.image, share, self._before.image, 1 - share, 0)
-        return Inpainting(np.asarray(image, np.uint8), self._drawn.head)
+        image, behind = (
+            np.asarray(cv2.addWeighted(new, share, old, 1 - share, 0), np.uint8)
+            for new, old in ((self._drawn.image, self._before.image), (self._drawn.behind, self._before.behind))
+        )
+        return Inpainting(image, self._drawn.head, behind)
 
 
 def _is_cut(before: Keyframe, now: Keyframe) -> bool:
-    return float(cv2.norm(before.thumbnail, now.thumbnail, cv2.NORM_L1)) > LIMITS.cut * now.thumbnail.size
+    return float(cv2.norm(before.thumbnail, now.thumbnail, cv2.NORM_L1)) > CARRY.cut * now.thumbnail.size
 
 
 def _is_far(before: Keyframe, now: Keyframe) -> bool:
     size = now.placement.size
     (a, b), shift = similarity(before.anchors, now.anchors)
     carried = before.anchors @ np.array([[a, b], [-b, a]], np.float32) + shift
-    if float(np.hypot(*(carried - now.anchors).T).mean()) > LIMITS.turned * size:
+    if float(np.hypot(*(carried - now.anchors).T).mean()) > CARRY.turned * size:
         return True
-    return _displacement(_scene_motion(before, now), size) > LIMITS.moved * size
+    return _displacement(_scene_motion(before, now), size) > CARRY.moved * size
 
 
 def _carried(drawn: Inpainting, before: Keyframe, now: Keyframe) -> Inpainting:
     """Move an inpainting from one crop to another."""
     head, scene = _head_motion(before, now), _scene_motion(before, now)
     size = now.placement.size
-    if max(_displacement(head, size), _displacement(scene, size)) < LIMITS.still:
+    face = _face_motion(before, now, head)
+    if face is None and max(_displacement(head, size), _displacement(scene, size)) < CARRY.still:
         return drawn
     # Four channels: OpenCV warps them several times faster than three.
     packed = cv2.cvtColor(drawn.image, cv2.COLOR_RGB2RGBA)
     cv2.insertChannel(np.rint(255 * drawn.head).astype(np.uint8), packed, 3)
-    on_head, behind = _warp(packed, head, size), _warp(packed, scene, size)
+    on_head = _warp_face(packed, head, face, size)
+    behind = _warp(cv2.cvtColor(drawn.behind, cv2.COLOR_RGB2RGBA), scene, size)
     weight = cv2.extractChannel(on_head, 3).astype(np.float32) / np.float32(255)
-    image = cv2.cvtColor(cv2.blendLinear(on_head, behind, weight, 1 - weight), cv2.COLOR_RGBA2RGB)
-    return Inpainting(np.asarray(image, np.uint8), weight)
+    image, still = (
+        np.asarray(cv2.cvtColor(each, cv2.COLOR_RGBA2RGB), np.uint8)
+        for each in (cv2.blendLinear(on_head, behind, weight, 1 - weight), behind)
+    )
+    return Inpainting(image, weight, still)
 
 
 def _head_motion(before: Keyframe, now: Keyframe) -> Floats:
@@ -200,6 +223,25 @@ def _head_motion(before: Keyframe, now: Keyframe) -> Floats:
     half = np.float32(0.5)  # anchors are continuous coordinates
     (a, b), shift = similarity(before.anchors - half, now.anchors - half)
     return np.array([[a, -b, shift[0]], [b, a, shift[1]]], np.float32)
+
+
+def _face_motion(before: Keyframe, now: Keyframe, head: Floats) -> Floats | None:
+    """How the face moved over the skull: (cells, cells, 2) float32, what is added to the places in the first crop that
+    the skull's motion gives for those in the second one, pixels; None where that is nothing.
+    """
+    back = cv2.invertAffineTransform(head)
+    half = np.float32(0.5)
+    away = before.points - half - ((now.points - half) @ back[:, :2].T + back[:, 2])
+    if float(np.abs(away).max()) < CARRY.least:
+        return None
+    cells = CARRY.cells
+    column, row = np.clip(now.points * np.float32(cells / now.placement.size), 0, cells - 1).astype(int).T
+    count, right, down = (
+        np.bincount(row * cells + column, weight, cells * cells).reshape(cells, cells)
+        for weight in (np.ones(len(away)), *away.T)
+    )
+    total = cv2.GaussianBlur(np.dstack([right, down, count]).astype(np.float32), (0, 0), CARRY.spread)
+    return np.asarray(total[..., :2] / (total[..., 2:] + np.float32(CARRY.far)), np.float32)
 
 
 def _scene_motion(before: Keyframe, now: Keyframe) -> Floats:
@@ -212,6 +254,17 @@ def _displacement(motion: Floats, size: int) -> float:
     """Largest displacement of a corner of the crop, pixels."""
     corners = np.array([[0, 0, 1], [size, 0, 1], [0, size, 1], [size, size, 1]], np.float32)
     return float(np.hypot(*(corners @ motion.T - corners[:, :2]).T).max())
+
+
+def _warp_face(packed: MatLike, head: Floats, face: Floats | None, size: int) -> MatLike:
+    if face is None:
+        return _warp(packed, head, size)
+    back = cv2.invertAffineTransform(head).astype(np.float32)
+    x, y = cv2.split(cv2.resize(face, (size, size), interpolation=cv2.INTER_LINEAR))
+    across = np.arange(size, dtype=np.float32)
+    x += back[0, 0] * across + (back[0, 1] * across + back[0, 2])[:, None]
+    y += back[1, 0] * across + (back[1, 1] * across + back[1, 2])[:, None]
+    return cv2.remap(packed, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _warp(packed: MatLike, motion: Floats, size: int) -> MatLike:

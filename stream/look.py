@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from models.editor import AnyEditor, Controls
 from stream.settings import Settings
@@ -42,6 +42,10 @@ class Look:
     def __post_init__(self) -> None:
         active = tuple(layer for layer in self.layers if layer.amount > 0 and not layer.controls.neutral())
         object.__setattr__(self, "active", active)
+
+    def for_still(self) -> Look:
+        """The same for a single picture: editors that have a finer way for one take it (`Editor.for_still`)."""
+        return Look(self.settings, tuple(replace(layer, editor=layer.editor.for_still()) for layer in self.layers))
 
     @property
     def idle(self) -> str:

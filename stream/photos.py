@@ -64,19 +64,21 @@ def decode(data: bytes) -> Image:
     return pictures.read_apart(data, pictures.STRANGERS)
 
 
-def still(picture: Image, pipeline: Pipeline, look: Look) -> Output:
+def still(picture: Image, pipeline: Pipeline, look: Look, final: Look | None = None) -> Output:
     """Edit one picture.
 
     Args:
         picture: (H, W, 3) uint8 BGR.
         pipeline: that has seen nothing yet.
         look: what to show; its smoothing does not count.
+        final: what the last pass shows, if it takes a finer way (`Look.for_still`).
     """
     # Without an edit, a pipeline looks for faces only where one is to be chosen; a photo's are wanted in any case.
     update = {"smoothing": 0.0} if look.active else {"smoothing": 0.0, "faces": "locked"}
-    unsmoothed = Look(look.settings.model_copy(update=update), look.layers)
+    looks = [Look(each.settings.model_copy(update=update), each.layers) for each in (look, final or look)]
     for again in range(PASSES):
-        output = pipeline.process(Frame(picture, again / 30, alone=again == PASSES - 1), unsmoothed)
+        last = again == PASSES - 1
+        output = pipeline.process(Frame(picture, again / 30, alone=last), looks[last])
     return output
 
 

@@ -60,6 +60,7 @@ class Runtime:
         identity: of this installation, for marks and claims; None says nothing.
         locks: snapshots of callers that latent editors move.
         networks: the engines.
+        speeds: median milliseconds of a frame by editor, of streams that ran here.
         segmenter: reads the masks of crops.
         photo_source: finds what an editor read of a photo elsewhere, by the editor's name and the photo's id; None for
             what is not known there either. Called from any thread; it may take a moment.
@@ -76,6 +77,7 @@ class Runtime:
         self.identity = identity
         self.networks = Networks(settings)
         self.locks = Locks()
+        self.speeds: dict[str, float] = {}
         self._loading = threading.RLock()  # held for seconds
         self._editors: dict[str, AnyEditor] = {}
         self._controls: dict[str, type[Controls]] = {}

@@ -7,6 +7,8 @@
 import { onCameraAllowed } from "./camera.js";
 import { Devices } from "./devices.js";
 import { byId } from "./dom.js";
+import { setUpGallery } from "./gallery.js";
+import { LatentLock } from "./lock.js";
 import { Looks } from "./looks.js";
 import { setUpMarks } from "./marks.js";
 import { Page } from "./page.js";
@@ -30,7 +32,11 @@ const output = query.get("view") === "output";
 
 const page = new Page();
 const view = new View(page);
-const looks = new Looks({ isOn: (look) => settings.shows(look), onPick: (look) => settings.toggle(look) });
+const looks = new Looks({
+  isOn: (look) => settings.shows(look),
+  onPick: (look) => settings.toggle(look),
+  onPreview: (look) => settings.previewLook(look),
+});
 const wakeLock = new WakeLock();
 const toast = (/** @type {string} */ text) => view.toast(text);
 const picture = new Picture(page, { toast, onFace: (id) => settings.change({ faces: "locked", lock: id }) });
@@ -41,9 +47,22 @@ const weights = setUpWeights(byId("weights", HTMLDialogElement), {
 });
 const settings = new SettingsPanel(page, {
   onChange: (patch) => session.steer(patch),
-  onShow: () => looks.mark(),
+  onShow: () => {
+    looks.mark();
+    latentLock.show();
+  },
   onFetch: (editor) => weights.open(editor),
   toast,
+});
+const latentLock = new LatentLock({
+  facts: () => ({ editor: page.wanted.editor, lockable: page.editor?.lockable ?? false, live: page.live, session: page.session }),
+  camera: () => picture.camera,
+  token: () => tabValue("token"),
+  onLock: (id) => settings.change({ latent_lock: id }),
+});
+const gallery = setUpGallery(byId("gallery", HTMLDialogElement), {
+  onPick: (editor) => settings.pick(editor),
+  onFetch: (editor) => weights.open(editor),
 });
 const devices = new Devices(page, {
   onCamera: () => session.changeCamera(),
@@ -65,6 +84,8 @@ function main() {
   listenToUser();
   listenToBrowser();
   setUpMarks(() => tabValue("token"));
+  byId("controls").after(latentLock.element);
+  byId("gallery-open").addEventListener("click", () => gallery.open(page.capabilities?.editors ?? [], page.editor?.name ?? ""));
   picture.showMirror();
   devices.show();
   if ("RTCPeerConnection" in window) session.begin();
@@ -88,11 +109,13 @@ function listenToSession() {
     view.goLive();
     picture.goLive();
     wakeLock.hold();
+    latentLock.show();
     if (!output) looks.draw(picture.camera);
   });
   session.on("ended", () => {
     view.end();
     picture.end();
+    latentLock.end();
     wakeLock.release();
   });
   session.on("settled", () => settings.follow());
@@ -194,7 +217,8 @@ function shortcut(event) {
     else settings.undo();
     return;
   }
-  if (repeat || ctrlKey || metaKey || altKey) return;
+  // A broadcast shows what the panel of another page says: no key may bring the camera or lines into it.
+  if (output || repeat || ctrlKey || metaKey || altKey) return;
   /** @type {Record<string, () => void>} */
   const actions = {
     e: () => settings.change({ bypass: !page.wanted.bypass }),

@@ -16,7 +16,7 @@ const SILENCE_MS = 8_000;
  * @import { Allowed } from "./words.js"
  *
  * @typedef {object} Events the server's messages, and its silence.
- * @property {{settings: Settings, idle?: string}} hello idle: why nothing is edited, "" where something is.
+ * @property {{session: string, settings: Settings, idle?: string}} hello idle: why nothing is edited, "" where something is.
  * @property {{settings: Settings, idle?: string}} settings
  * @property {{reason: string, field?: string, allowed?: Allowed|string[]|null}} error
  * @property {ServerStats} stats

@@ -2,6 +2,7 @@
 
 import { byId, make } from "./dom.js";
 import { looksOfFace } from "./photos.js";
+import { previewOn } from "./preview.js";
 import { tabValue } from "./storage.js";
 
 const TRIES = 4;
@@ -21,13 +22,17 @@ export class Looks {
   #isOn;
   /** @type {(look: Thumbnail) => void} */
   #onPick;
+  /** @type {(look: Thumbnail|null) => void} */
+  #onPreview;
 
   /**
-   * @param {{isOn: (look: Thumbnail) => boolean, onPick: (look: Thumbnail) => void}} handlers
+   * @param {{isOn: (look: Thumbnail) => boolean, onPick: (look: Thumbnail) => void, onPreview: (look: Thumbnail|null) => void}}
+   *   handlers onPreview: a look is to be shown for the moment; null when that moment is over.
    */
-  constructor({ isOn, onPick }) {
+  constructor({ isOn, onPick, onPreview }) {
     this.#isOn = isOn;
     this.#onPick = onPick;
+    this.#onPreview = onPreview;
   }
 
   /**
@@ -74,6 +79,7 @@ export class Looks {
       face.style.backgroundSize = `${100 * looks.length}% 100%`;
       face.style.backgroundPosition = `${(100 * index) / Math.max(1, looks.length - 1)}% 0`;
       button.append(face, make("span", { textContent: look.title }));
+      previewOn(button, { begin: () => this.#onPreview(look), end: () => this.#onPreview(null) });
       button.addEventListener("click", () => this.#onPick(look));
       return { button, look };
     });

@@ -16,6 +16,12 @@ import { remember, remembered } from "./storage.js";
  * @property {string} why what keeps it from running, "" for nothing.
  * @property {string} licence
  * @property {number} size_mb 0 when unknown.
+ * @property {boolean} lockable whether it can be locked to a snapshot.
+ * @property {"ready"|"own"|"published"} group
+ * @property {{name: string, url: string}[]} licences each with its text, "" where there is none to link to.
+ * @property {string} hardware what it needs.
+ * @property {{where: string, ms: number}[]} speeds milliseconds of a frame, and where they were measured.
+ * @property {string} picture address of what it does, "" for none.
  * @property {Schema} controls
  * @property {Preset[]} presets
  *
@@ -33,6 +39,7 @@ import { remember, remembered } from "./storage.js";
  * @property {boolean} bypass
  * @property {string} faces
  * @property {number|null} lock id of the one face that is edited; belongs to a session.
+ * @property {string} latent_lock id of the snapshot that latent editors move, "" for none; belongs to a session.
  * @property {string} lost
  *
  * @typedef {KnownSettings & Record<string, Value|Look|Layers>} Settings those the page knows by name, and all others of the schema.
@@ -61,6 +68,8 @@ export class Page {
   confirmed = null;
   /** @type {File|null} a picture or clip that is shown in place of the camera. */
   sample = null;
+  /** Id of the session, "" before there is one. */
+  session = "";
   /** Whether edited video is on screen. */
   live = false;
   /** Why nothing is edited, in the server's words; "" where something is. */
@@ -81,9 +90,9 @@ export class Page {
     this.#looks = Object.fromEntries(Object.entries(controls ?? {}).map(([editor, look]) => [editor, withoutPhoto(look)]));
   }
 
-  /** Settings that hold for the next session as well: ids of faces belong to one. */
+  /** Settings that hold for the next session as well: ids of faces and of snapshots belong to one. */
   get lasting() {
-    return { ...this.wanted, lock: null };
+    return { ...this.wanted, lock: null, latent_lock: "" };
   }
 
   /** The control over whose range a face is shown, if the editor marks one. */
@@ -205,7 +214,7 @@ export function startingSettings(schema, last) {
     const value = last?.[name] ?? standard;
     return [name, field ? fitting(field, value) : value];
   });
-  return { ...Object.fromEntries(pairs), controls: withoutPhoto(last?.controls), layers: startingLayers(last?.layers), lock: null };
+  return { ...Object.fromEntries(pairs), controls: withoutPhoto(last?.controls), layers: startingLayers(last?.layers), lock: null, latent_lock: "" };
 }
 
 /**

@@ -15,7 +15,7 @@ const TIMEOUT_MS = 60_000;
  * @param {Blob|HTMLVideoElement} source a picture file, or a video for what it shows.
  * @returns {Promise<Blob>} a JPEG of at most `LONGEST` pixels a side.
  */
-async function asJpeg(source) {
+export async function asJpeg(source) {
   const picture = source instanceof Blob ? await decoded(source) : source;
   const [width, height] = "videoWidth" in picture ? [picture.videoWidth, picture.videoHeight] : [picture.width, picture.height];
   const scale = Math.min(1, LONGEST / Math.max(width, height));

@@ -1,6 +1,7 @@
 // Looks to come back to: the editor's own, and those the user names, which stay on this device.
 
 import { icon, make } from "./dom.js";
+import { previewOn } from "./preview.js";
 import { remember, remembered } from "./storage.js";
 
 /**
@@ -75,14 +76,16 @@ export function isOn({ controls, amount = 1, layers }, wanted) {
  * @param {HTMLElement} container
  * @param {Preset[]} given the editor's presets
  * @param {Preset[]} own the user's
- * @param {{onPick: (preset: Preset) => void, onRemove: (title: string) => void}} handlers
+ * @param {{onPick: (preset: Preset) => void, onPreview: (preset: Preset|null) => void, onRemove: (title: string) => void}} handlers
+ *   onPreview: a preset is to be shown for the moment; null when that moment is over.
  * @returns {(wanted: {controls: Look, amount: number, layers: Layers}) => void} marks the presets that are on.
  */
-export function drawPresets(container, given, own, { onPick, onRemove }) {
+export function drawPresets(container, given, own, { onPick, onPreview, onRemove }) {
   /** @type {{button: HTMLButtonElement, preset: Preset}[]} */
   const chips = [];
   const chip = (/** @type {Preset} */ preset) => {
     const button = make("button", { type: "button", className: "chip", textContent: preset.title });
+    previewOn(button, { begin: () => onPreview(preset), end: () => onPreview(null) });
     button.addEventListener("click", () => onPick(preset));
     chips.push({ button, preset });
     return button;

@@ -298,7 +298,9 @@ export class Session extends Emitter {
   #open(channel, early) {
     const control = new Control(channel, early);
     this.#control = control;
-    control.on("hello", ({ settings, idle = "" }) => {
+    control.on("hello", ({ session, settings, idle = "" }) => {
+      this.#page.session = session;
+      this.#page.wanted.latent_lock = ""; // the server forgets it with the session
       this.#page.confirmed = settings;
       this.#page.idle = idle;
       this.#page.wanted.lock = null;

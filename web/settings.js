@@ -45,6 +45,8 @@ export class SettingsPanel {
   #strength = NOTHING_DRAWN;
   /** @type {History<Shown>|null} null until the server has told what there is. */
   #history = null;
+  /** Whether the server shows something for the moment that is not wanted yet. */
+  #previewing = false;
 
   /**
    * @param {Page} page
@@ -91,11 +93,35 @@ export class SettingsPanel {
    */
   change(patch) {
     if (!this.#page.capabilities) return; // a key was pressed before the server has told what there is
+    this.preview(null);
     this.#page.want(patch);
     this.#history?.record(this.#shown);
     this.complain("", "");
     this.show();
     this.#handlers.onChange(patch);
+  }
+
+  /**
+   * Show something for the moment, without wanting it.
+   *
+   * @param {Partial<Settings>|null} patch null goes back to what is wanted.
+   */
+  preview(patch) {
+    if (patch === null && !this.#previewing) return;
+    this.#previewing = patch !== null;
+    this.#handlers.onChange({ ...this.#shown, ...patch });
+  }
+
+  /**
+   * Show a look for the moment, together with what is on; the face as it is, where the look has no editor.
+   *
+   * @param {{editor: string, controls: Look}|null} look null goes back to what is wanted.
+   */
+  previewLook(look) {
+    if (look === null) return this.preview(null);
+    if (look.editor === "") return this.preview({ controls: {}, amount: 1, layers: {} });
+    const { [look.editor]: own, ...layers } = this.#page.stack;
+    return this.preview({ editor: look.editor, controls: look.controls, amount: 1, layers });
   }
 
   get #shown() {
@@ -118,7 +144,7 @@ export class SettingsPanel {
   /** Show what the server uses, which is not what was wanted when it refused something. */
   follow() {
     const { confirmed } = this.#page;
-    if (!confirmed) return;
+    if (!confirmed || this.#previewing) return;
     if (confirmed.editor !== this.#page.editor?.name) this.#use(this.#page.editorNamed(confirmed.editor));
     this.#page.follow();
     this.show();
@@ -170,7 +196,7 @@ export class SettingsPanel {
     byId("preset-add", HTMLButtonElement).disabled = !editor;
     byId("editor-title").textContent = editor?.title ?? "No editor is ready";
     byId("editor-summary").textContent = editor?.description ?? "";
-    drawEditors(byId("editors"), capabilities?.editors ?? [], editor?.name, (name) => this.#pick(name), this.#handlers.onFetch);
+    drawEditors(byId("editors"), capabilities?.editors ?? [], editor?.name, (name) => this.pick(name), this.#handlers.onFetch);
   }
 
   /**
@@ -192,12 +218,12 @@ export class SettingsPanel {
     const { editor, controls } = look;
     if (editor === "") return this.change({ controls: {}, amount: 1, layers: {} });
     const off = this.shows(look);
-    if (editor !== this.#page.wanted.editor) this.#pick(editor);
+    if (editor !== this.#page.wanted.editor) this.pick(editor);
     this.change({ controls: off ? {} : changedValues(this.#page.controls, controls), amount: 1 });
   }
 
   /** @param {string} name of the editor to choose; what was set of the last one stays on. */
-  #pick(name) {
+  pick(name) {
     this.#page.wanted.layers = this.#page.stack;
     this.#use(this.#page.editorNamed(name));
     const { controls, amount, layers } = this.#page.wanted;
@@ -215,7 +241,7 @@ export class SettingsPanel {
       byId("layers-chips"),
       Object.keys(layers).map((name) => ({ name, title: this.#page.editorNamed(name)?.title ?? name })),
       {
-        onPick: (name) => this.#pick(name),
+        onPick: (name) => this.pick(name),
         onRemove: (name) => {
           const { [name]: gone, ...rest } = this.#page.wanted.layers;
           this.change({ layers: rest });
@@ -290,6 +316,12 @@ export class SettingsPanel {
       onPick: ({ controls: look, amount = 1, layers = this.#page.wanted.layers }) => {
         const { photo = "" } = this.#page.wanted.controls;
         this.change({ controls: changedValues(this.#page.controls, { photo, ...look }), amount, layers });
+      },
+      onPreview: (preset) => {
+        if (preset === null) return this.preview(null);
+        const { photo = "" } = this.#page.wanted.controls;
+        const { controls: look, amount = 1, layers = this.#page.wanted.layers } = preset;
+        return this.preview({ controls: changedValues(this.#page.controls, { photo, ...look }), amount, layers });
       },
       onRemove: (title) => {
         removePreset(name, title);

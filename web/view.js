@@ -1,5 +1,6 @@
 // What the page tells: its state over the video, status, hints, figures, and passing notes.
 
+import { Demo } from "./demo.js";
 import { byId, make } from "./dom.js";
 import { stateWords } from "./states.js";
 import { drawStats, readStats, statsLine } from "./stats.js";
@@ -32,6 +33,7 @@ export class View {
   #faceSeenAt = 0;
   #fastAt = 0;
   #countdown = 0;
+  #demo = new Demo();
 
   /** @param {Page} page */
   constructor(page) {
@@ -49,6 +51,7 @@ export class View {
     const [status, action] = [byId("status"), byId("state-action", HTMLButtonElement)];
     document.body.dataset.state = name || "live";
     byId("state").hidden = name === "";
+    this.#demo.show(name === "start" && !document.body.classList.contains("output"));
     status.dataset.tone = TONES[name] ?? "bad";
     byId("stop").hidden = !["", "connecting", "lost", "silent", "full"].includes(name);
     if (name === "") {

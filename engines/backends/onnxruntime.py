@@ -11,6 +11,7 @@ import numpy as np
 
 from engines.base import Array, BackendUnavailable, Engine, EngineError, Precision, TensorSpec
 from engines.cache import Cache
+from engines.cores import usable_cores
 from engines.onnx_file import Network, recorded_range
 
 # Execution providers of the operating system's own accelerator: what they compute in, and their options.
@@ -70,7 +71,7 @@ class OnnxRuntimeEngine(Engine):
         runtime = _library()
         options = runtime.SessionOptions()
         options.log_severity_level = 4  # errors reach the caller as exceptions; stderr needs no copy
-        options.intra_op_num_threads = threads or 0
+        options.intra_op_num_threads = min(threads or usable_cores(), usable_cores())
         # Idle threads must not spin: other work of the process needs the same cores.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         providers: list[Any] = ["CPUExecutionProvider"]

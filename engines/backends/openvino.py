@@ -18,6 +18,7 @@ import numpy as np
 
 from engines.base import Array, BackendUnavailable, Engine, EngineError, Precision, TensorSpec
 from engines.cache import Cache, Key
+from engines.cores import usable_cores
 from engines.onnx_file import Network
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def _settings(precision: Precision, threads: int | None) -> dict[str, Any]:
         # With pinning, the threads of several engines would share some cores and leave others idle.
         "ENABLE_CPU_PINNING": False,
     }
-    return settings | ({"INFERENCE_NUM_THREADS": threads} if threads else {})
+    return settings | {"INFERENCE_NUM_THREADS": min(threads or usable_cores(), usable_cores())}
 
 
 def _exported(compiled: Any) -> bytes:

@@ -15,6 +15,7 @@ from engines.backends.cuda import CudaEngine, Slot
 from engines.backends.cuda_device import CudaDevice, Device, load_torch
 from engines.base import Array, BackendUnavailable, Engine, Precision
 from engines.cache import Cache
+from engines.cores import usable_cores
 from engines.onnx_file import Network, only_batch_is_free
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class TorchEager(Engine):
 
     Args:
         network: the ONNX file.
-        threads: processor threads, set for the whole process; None for torch's choice.
+        threads: processor threads, set for the whole process; None for all cores that it may use.
         target: torch's name of the device, "cpu" or "cuda".
     """
 
@@ -117,8 +118,7 @@ class TorchEager(Engine):
 
     def __init__(self, network: Network, threads: int | None, target: str = "cpu") -> None:
         self._torch = load_torch()
-        if threads:
-            self._torch.set_num_threads(threads)
+        self._torch.set_num_threads(min(threads or usable_cores(), usable_cores()))
         self.backend = f"{EAGER}{target}"
         self.device = f"PyTorch {self._torch.__version__} on {target}"
         self._target = target

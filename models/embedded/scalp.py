@@ -138,11 +138,18 @@ class ScalpModel:
         weight = cv2.resize(seen[LIGHT_ESTIMATE.box], LIGHT_ESTIMATE.size, interpolation=cv2.INTER_AREA).ravel()
         luminance = (log_colour(texture) @ LUMINANCE * seen)[LIGHT_ESTIMATE.box]
         known = cv2.resize(luminance, LIGHT_ESTIMATE.size, interpolation=cv2.INTER_AREA).ravel()
-        spread = 1 / np.linalg.norm(self.light_modes, axis=1, keepdims=True)
-        ways = np.vstack([self.light_modes * spread**2, np.ones_like(self.light_mean)])
+        ways = np.vstack([self._ways(), np.ones_like(self.light_mean)])
         normal = (ways * weight) @ ways.T + np.diag([LIGHT_ESTIMATE.noise_variance] * LIGHT_MODES + [1e-6])
         best = np.linalg.solve(normal, ways @ (known - weight * self.light_mean))
         return np.clip(best[:LIGHT_MODES], -LIGHT_ESTIMATE.largest, LIGHT_ESTIMATE.largest).astype(np.float32)
+
+    def shading_of_light(self, coefficients: Floats) -> Floats:
+        """What light coefficients change on a face: (48,) float32, log luminance on `LIGHT_ESTIMATE`'s grid."""
+        return np.asarray(coefficients @ self._ways(), np.float32)
+
+    def _ways(self) -> Floats:
+        """(LIGHT_MODES, 48): the change of a face's shading with each light coefficient."""
+        return self.light_modes / np.square(self.light_modes).sum(1, keepdims=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,40 @@ def read_torch(path: str | Path) -> Any:
         raise CheckpointError(f"{path} is damaged: {error}") from error
 
 
+def read_object(path: str | Path) -> Any:
+    """The one object in an .npy file that numpy would unpickle (`np.save` of a dict), replayed without running it.
+
+    Args:
+        path: the .npy file.
+
+    Returns:
+        The object; arrays at the top level of a dict are numpy arrays.
+
+    Raises:
+        CheckpointError: no such file.
+    """
+    path = Path(path)
+    if path.stat().st_size > LARGEST_FILE:
+        raise CheckpointError(f"{path} is larger than any published file")
+    try:
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
+            if version != (1, 0):
+                raise pickle.UnpicklingError(f"a header of version {version}")
+            shape, _, kind = np.lib.format.read_array_header_1_0(file)  # type: ignore[no-untyped-call]
+            if shape != () or kind != np.dtype(object):
+                raise pickle.UnpicklingError("it is no single object")
+            held = _ObjectReplayer(file).load()
+    except DAMAGE as error:
+        raise CheckpointError(f"{path} holds no object that numpy wrote: {error}") from error
+    if not isinstance(held, _ObjectArray) or held.objects is None or len(held.objects) != 1:
+        raise CheckpointError(f"{path} holds no object that numpy wrote")
+    (found,) = held.objects
+    if isinstance(found, dict):
+        return {key: value.values if isinstance(value, _Array) else value for key, value in found.items()}
+    return found
+
+
 DAMAGE = (*checkpoints.DAMAGE, ImportError, SystemError, ArithmeticError, AssertionError)
 """What a damaged or malicious pickle may raise while it is replayed and read."""
 
@@ -322,6 +356,61 @@ def _check_steps(data: bytes) -> None:
             raise pickle.UnpicklingError(f"an opcode {opcode.name}")
         if opcode.name.endswith("PUT") and not 0 <= int(argument or 0) <= steps:
             raise pickle.UnpicklingError("an index beyond its objects")
+
+
+class _AnyKind(_Kind):
+    """A numpy.dtype that may also be that of objects."""
+
+    __slots__ = ()
+
+    def __init__(self, name: Any = "", *rest: Any) -> None:
+        if name == "O8":
+            self.name, self.order = name, "|"
+        else:
+            super().__init__(name, *rest)
+
+    def numpy(self) -> np.dtype[Any]:
+        if self.name == "O8":
+            raise pickle.UnpicklingError("an array of objects in place of numbers")
+        return super().numpy()
+
+
+class _ObjectArray(_Array):
+    """A numpy.ndarray that may also be one of objects.
+
+    Attributes:
+        objects: what it holds; None for numbers.
+    """
+
+    __slots__ = ("objects",)
+
+    def __init__(self, *rest: Any) -> None:
+        super().__init__(*rest)
+        self.objects: list[Any] | None = None
+
+    def __setstate__(self, state: Any) -> None:
+        if isinstance(state, tuple) and len(state) == 5 and isinstance(state[4], list):
+            self.objects = state[4]
+        else:
+            super().__setstate__(state)
+
+
+def _object_array(*_: Any) -> _ObjectArray:
+    return _ObjectArray()
+
+
+class _ObjectReplayer(_Replayer):
+    """A `_Replayer` of what `np.save` writes of an object."""
+
+    _KINDS: Mapping[tuple[str, str], Any] = {
+        ("numpy", "ndarray"): _ObjectArray,
+        ("numpy", "dtype"): _AnyKind,
+        ("numpy.core.multiarray", "_reconstruct"): _Maker(_object_array),
+        ("numpy._core.multiarray", "_reconstruct"): _Maker(_object_array),
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        return self._KINDS.get((module, name)) or super().find_class(module, name)
 
 
 class _InertPickle:

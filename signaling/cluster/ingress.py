@@ -50,7 +50,7 @@ def create_ingress(settings: ServerSettings, gateway: Gateway, find: Find) -> Fa
     """
     app = FastAPI(title="Latentcam", version=VERSION, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.settings = settings
-    app.state.tokens = Tokens(settings.token.get_secret_value() if settings.token else None, settings.tokens)
+    app.state.tokens = Tokens.of(settings.token, settings.tokens)
     app.add_middleware(OriginGuard, settings=settings)
     app.add_middleware(SecurityHeaders)
     app.include_router(_routes(gateway, find))
@@ -114,7 +114,13 @@ def _routes(gateway: Gateway, find: Find) -> APIRouter:
 
     for path in ("/whip", "/whep", "/photos", "/looks", "/strip", "/marks", "/capabilities", "/openapi.json"):
         routes.add_api_route(path, anywhere, methods=METHODS)
-    public.add_api_route("/healthz", anywhere, methods=["GET", "HEAD"])
+    for path in ("/healthz", "/readyz"):
+        public.add_api_route(path, anywhere, methods=["GET", "HEAD"])
+
+    @public.get("/livez")
+    async def live() -> dict[str, str]:
+        return {"status": "ok"}
+
     public.include_router(routes)
     return public
 

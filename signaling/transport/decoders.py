@@ -18,6 +18,7 @@ from aiortc.codecs import get_decoder
 from aiortc.codecs.base import Decoder
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 
+from engines.cores import usable_cores
 from signaling.logs import limited
 from signaling.transport.colours import ReceivedColours
 
@@ -37,6 +38,7 @@ def bounded(codec: RTCRtpCodecParameters, max_pixels: int) -> Decoder:
     """
     decoder = get_decoder(codec)
     if codec.name in BOUNDED:
+        decoder.codec.thread_count = usable_cores()  # FFmpeg's own choice knows no quota
         decoder.codec.options = {"max_pixels": str(PADDING * max_pixels)}
     return decoder
 

@@ -167,16 +167,18 @@ class Arrivals:
 
 
 def agree(offer: str, transceiver: RTCRtpTransceiver) -> bool:
-    """Answer a video that arrival times will be told, where its section of the offer asks for them. Before the answer.
+    """Answer a video that comes in that arrival times will be told, where the offer asks for them. Before the answer.
 
     Returns:
-        Whether it asks.
+        Whether the video comes in, and its section of the offer asks for arrival times.
     """
     for section in re.split(r"(?m)^(?=m=)", offer):
         mid = re.search(r"(?m)^a=mid:(\S+)", section)
         number = re.search(rf"(?m)^a=extmap:(\d+)(?:/\S+)? {re.escape(URI)}\s*$", section)
         types = re.findall(rf"(?m)^a=rtcp-fb:(\d+|\*) {NAME}\s*$", section)
         if mid is None or mid[1] != transceiver.mid or number is None or not types:
+            continue
+        if re.search(r"(?m)^a=(recvonly|inactive)\s*$", section):
             continue
         transceiver._headerExtensions.append(RTCRtpHeaderExtensionParameters(id=int(number[1]), uri=URI))
         for codec in transceiver._codecs:

@@ -21,7 +21,7 @@ from av.sidedata.sidedata import Type
 from engines.base import EngineError
 from engines.select import load
 from models.face import pictures
-from models.face.detector import Detector, PackError
+from models.face.detector import MAX_FACES, Detector, PackError
 from models.face.landmarks import Landmarks
 from models.face.picture_decoder import OWN, check_kind
 from stream.frame import Frame
@@ -47,6 +47,15 @@ MEMORY_BYTES = 8 << 30
 DAMAGED = "Parts of the video are damaged and were left out."
 MOST_CLAIMS = 16
 """Different statements of one stream that are told."""
+FAULTS = {
+    "assertion.dataHash.mismatch": "the file was changed after it was signed",
+    "assertion.bmffHash.mismatch": "the file was changed after it was signed",
+    "assertion.hashedURI.mismatch": "the manifest was changed after it was signed",
+    "claimSignature.mismatch": "its signature does not fit",
+    "signingCredential.expired": "its certificate has expired, and no authority says that it was signed before",
+    "signingCredential.invalid": "its certificate is not made for this",
+}
+"""C2PA's words for what is wrong with a manifest, and ours; other ones are shown as they are."""
 CONTAINERS = "mov,matroska,webm,avi,mpegts,mpeg,ogg,flv,asf,gif,apng,h264,hevc,ivf,obu,y4m,yuv4mpegpipe"
 """Formats of FFmpeg that are read. Others open further files and addresses (playlists), or read text as pictures."""
 
@@ -133,6 +142,8 @@ class Report:
                 f"No mark in the pixels of {reading.faces} face{'s' * (reading.faces != 1)}. This does not prove that "
                 "nothing was edited: docs/mark.md lists what removes a mark."
             )
+        if reading.crowd >= MAX_FACES:
+            lines.append(f"Not more than {MAX_FACES} faces of a picture are looked at, the ones that are seen best.")
         return [*lines, *self.notes]
 
 
@@ -305,7 +316,8 @@ def _claim_json(claim: Claim) -> dict[str, Any]:
 def _manifest_sentence(manifest: Manifest) -> str:
     by = f" by {manifest.issuer}" if manifest.issuer else ""
     if not manifest.valid:
-        return f"There is a C2PA manifest{by} that does not count: {', '.join(manifest.faults) or 'it is not valid'}."
+        faults = ", ".join(FAULTS.get(fault, fault) for fault in manifest.faults)
+        return f"There is a C2PA manifest{by} that does not count: {faults or 'it is not valid'}."
     edits = f": {', '.join(manifest.kinds)}" if manifest.kinds else ""
     made = f"that a model made parts of it{edits}" if manifest.ai else "nothing of edits by a model"
     return (

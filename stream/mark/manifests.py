@@ -31,6 +31,7 @@ SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrain
 GENERATOR = {"name": "Latentcam", "version": "0.1.0"}
 VALID = timedelta(days=3650)
 EDIT_ASSERTION = "latentcam.edit"
+HINT = "; pictures (JPEG, PNG, WebP, TIFF) and MP4 or MOV videos can be signed"
 OFFLINE = {"verify": {"remote_manifest_fetch": False, "ocsp_fetch": False}}
 """Settings of C2PA: a file must not make this machine fetch addresses."""
 
@@ -101,6 +102,8 @@ def write_manifest(
             builder.sign(signer, format, file, out)
     except (c2pa.C2paError, OSError) as error:
         target.unlink(missing_ok=True)
+        if "NotSupported" in str(error):
+            raise ManifestError(f"{source} cannot be signed: C2PA has no manifests for {format}{HINT}") from error
         raise ManifestError(f"{source} cannot be signed: {error}") from error
 
 

@@ -26,8 +26,6 @@ WINDOW = 150
 """Frames of one face that are decoded together; a longer video is decoded in parts, and as a whole."""
 LONGEST_SIDE = 1920
 """Larger pictures are shrunk first: their faces have more pixels than the mark needs."""
-MOST_FACES = 16
-"""Largest faces of a picture that are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +55,7 @@ class Reading:
         frames: pictures that were looked at.
         with_face: of these, how many show a face.
         faces: different faces that were followed.
+        crowd: most faces in one picture; the detector finds `MAX_FACES`.
         decoded: windows that were decoded, with or without success.
         found: marks, by what they say.
         best: the best synchronisation, found or not.
@@ -65,6 +64,7 @@ class Reading:
     frames: int = 0
     with_face: int = 0
     faces: int = 0
+    crowd: int = 0
     decoded: int = 0
     found: dict[Statement, Found] = field(default_factory=dict)
     best: Verdict = NOTHING
@@ -123,8 +123,8 @@ class Reader:
             for attempt in range(PASSES):
                 faces, _ = tracker(view, attempt / 30)
             reading.with_face = max(reading.with_face, int(bool(faces)))
-            reading.faces = max(reading.faces, len(faces))
-            for face in faces[:MOST_FACES]:
+            reading.faces = reading.crowd = max(reading.faces, len(faces))
+            for face in faces:
                 if face.mesh is not None:
                     reading.take(self._of_still(view, face.mesh), 0.0, 0.0, mirrored=mirrored)
             if reading.found:
@@ -185,7 +185,8 @@ class _Follower:
         """Take in a frame; whether it shows a face."""
         view = np.ascontiguousarray(image[:, ::-1]) if self._mirrored else image
         faces, _ = self._tracker(view, time)
-        for face in faces[:MOST_FACES]:
+        self._reading.crowd = max(self._reading.crowd, len(faces))
+        for face in faces:
             window = None if face.mesh is None else window_of(face.mesh, view.shape)
             if window is None:
                 continue

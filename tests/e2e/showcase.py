@@ -1,4 +1,5 @@
-"""`python -m tests.e2e.showcase FILE.webp`: the moving before/after picture of the README, made with what ships.
+"""`python -m tests.e2e.showcase FILE`: the moving before/after picture of the README (docs/before-after.webp) and of
+the page (web/demo.mp4), made with what ships.
 
 The face is NASA's public-domain portrait of Eileen Collins (it comes with scikit-image), swaying as a person in front
 of a camera does. Left the camera, right what the stream returns, through the real pipeline, frame by frame.
@@ -7,10 +8,11 @@ of a camera does. Left the camera, right what the stream returns, through the re
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 
@@ -27,6 +29,9 @@ FPS = 30
 EVERY = 3
 """Only every so manieth frame is written; all are processed."""
 QUALITY = 70
+"""Of a WebP file."""
+H264 = {"crf": "30", "preset": "veryslow", "tune": "film"}
+"""Of an MP4 file: a page loads it before anything else."""
 SECONDS = 1.6
 """How long each setting is shown."""
 SHOWS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -44,19 +49,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Write the animation.
 
     Args:
-        argv: the file to write, ending in .webp.
+        argv: the file to write, ending in .webp or .mp4.
 
     Returns:
         The exit status.
     """
     arguments = sys.argv[1:] if argv is None else argv
-    if len(arguments) != 1 or Path(arguments[0]).suffix != ".webp":
+    if len(arguments) != 1 or Path(arguments[0]).suffix not in (".webp", ".mp4"):
         print(__doc__, file=sys.stderr)
         return 2
+    if Path(arguments[0]).suffix == ".mp4":
+        write_mp4(arguments[0], pictures())
+        return 0
     animation = cv2.Animation()
     animation.frames = list(pictures())
     animation.durations = [1000 * EVERY // FPS] * len(animation.frames)
     return 0 if cv2.imwriteanimation(arguments[0], animation, [cv2.IMWRITE_WEBP_QUALITY, QUALITY]) else 1
+
+
+def write_mp4(path: str, frames: Iterable[Image]) -> None:
+    """Write (H, W, 3) uint8 BGR pictures of one size as H.264, to be played while it loads."""
+    with av.open(path, "w", options={"movflags": "+faststart"}) as film:
+        stream = film.add_stream("libx264", rate=FPS // EVERY, options=H264)
+        stream.width, stream.height, stream.pix_fmt = 2 * SHOWN[0], SHOWN[1], "yuv420p"
+        for frame in frames:
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="bgr24")))
+        film.mux(stream.encode(None))
 
 
 def pictures() -> Iterator[Image]:

@@ -118,7 +118,7 @@ def test_couplegenerator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     variables: dict[str, Any] = {"generator/conv_1/filter:0": np.zeros(1, np.float32)}
     np.savez(tmp_path / "variables.npz", **variables)
     load = convert("couplegenerator", tmp_path / "variables.npz", tmp_path / "out")
-    assert difference(OtherHalf({"AtoB": load("AtoB.onnx")}, 512), 512, OtherHalfControls(which="AtoB")) > 1
+    assert difference(OtherHalf({"AtoB": load("AtoB.onnx")}), 512, OtherHalfControls(which="AtoB")) > 1
 
 
 @pytest.mark.parametrize("high_pass", [0, 1])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -17,9 +18,11 @@ from torch import nn
 
 from models import catalog
 from models.entry import Entry, weights_folder
-from models.latents import Components, Direction, save, save_components
+from models.latents import Components, Direction, Space, save, save_components
 from models.published.alae import network as alae
 from models.published.fran import network as fran
+from models.published.genforce import idinvert, pggan
+from models.published.genforce import styles as genforce_styles
 from models.published.hairmapper import network as hairmapper
 from models.published.lats import network as lats
 from models.published.pix2pix import network as pix2pix
@@ -152,6 +155,23 @@ def _stylegan1_generator(path: Path) -> None:
     torch.save(network.state_dict(), path)
 
 
+def _inversion_generator(path: Path) -> None:
+    """Its authors name the constant and the dense layers otherwise, and their mapping network gives all rows."""
+    state = stylegan1.Generator(SIDE, WIDTH, max_channels=8, base_channels=512).state_dict()
+    theirs = {key.replace("dense.linear.", "dense.fc."): value for key, value in state.items()}
+    theirs["synthesis.layer0.const"] = theirs.pop("synthesis.layer0.first_layer")
+    theirs["mapping.dense7.fc.weight"] = torch.zeros(ROWS * WIDTH, WIDTH)
+    torch.save(theirs, path)
+
+
+def _style_vectors(path: Path) -> None:
+    generator = stylegan1.Generator(SIDE, WIDTH, max_channels=8, base_channels=512)
+    lengths = genforce_styles.lengths_of(generator)
+    encoder = genforce_styles.Encoder([(8, 1)] * 3, (8, 8), lengths, [2 * 16, 4 * 16, 4 * 16])
+    models = {"encoder": encoder.state_dict(), "generator_smooth": generator.state_dict()}
+    torch.save({"models": models, "running_metadata": {"iter": 1}}, path)
+
+
 def _mobilestylegan(path: Path) -> None:
     _save(path, {"student.": mobilestylegan.Student(), "mapping_net.": mobilestylegan.MappingNetwork()})
 
@@ -215,14 +235,16 @@ def _vector(path: Path) -> None:
 
 def _direction(path: Path, to: Path) -> None:
     random = np.random.default_rng(sum(path.stem.encode()))
-    generator = "stylegan2-ffhq" if path.parent.name == "directions" else "stylegan1-ffhq"
+    of = {"directions": "stylegan2-ffhq", "idinvert": "stylegan1-idinvert", "pggan": "pggan-celebahq"}
+    generator, space = of.get(path.parent.name, "stylegan1-ffhq"), "Z" if path.parent.name == "pggan" else "W"
     if path.stem == "ffhq_pca":
         vectors = random.normal(size=(80, WIDTH)).astype(np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         found = Components(np.zeros(WIDTH, np.float32), vectors, np.ones(80, np.float32), generator)
         save_components(to / f"{path.stem}.npz", found)
     else:
-        save(to / f"{path.stem}.npz", Direction(path.stem, random.normal(size=WIDTH).astype(np.float32), generator))
+        vector = random.normal(size=WIDTH).astype(np.float32)
+        save(to / f"{path.stem}.npz", Direction(path.stem, vector, generator, cast(Space, space)))
 
 
 def _stylegan2(rows: int) -> stylegan2.Generator:
@@ -248,6 +270,10 @@ _WRITERS: Mapping[str, Callable[[Path], None]] = {
     "psp/psp_ffhq_encode.pt": _inverter("GradualStyleEncoder"),
     "restyle-e4e/restyle_e4e_ffhq_encode.pt": _inverter("ProgressiveBackboneEncoder"),
     "restyle-psp/restyle_psp_ffhq_encode.pt": _inverter("BackboneEncoder"),
+    "pggan/pggan_celebahq1024.pth": _bare(lambda: pggan.Generator([8] * 5, WIDTH)),
+    "idinvert/styleganinv_ffhq256_encoder.pth": _bare(lambda: _loud(idinvert.Encoder([8] * 5, WIDTH))),
+    "idinvert/styleganinv_ffhq256_generator.pth": _inversion_generator,
+    "genforce-y/checkpoint.pth": _style_vectors,
     "mobilestylegan/mobilestylegan_ffhq.ckpt": _mobilestylegan,
     "stylegan2/generator.pth": _genforce,
     "sam/sam_ffhq_aging.pt": _sam,
@@ -269,6 +295,7 @@ _WRITERS: Mapping[str, Callable[[Path], None]] = {
     "pix2pix/latest_net_G.pth": _bare(pix2pix.UNet),
     "couplegenerator/variables.npz": _couple,
     "alae/model_157.pth": _alae,
+    "alae-celebahq/model_262r.pth": _alae,
     "styleflow/modellarge10k.pt": _bare(styleflow.Flow),
     "styleflow/light.npy": _lights,
 }

@@ -27,6 +27,7 @@ from signaling.settings import ServerSettings
 from signaling.transport import gatherer
 from signaling.transport.handshake import leave_quietly
 from stream.frame import Face, Output, Trace
+from stream.locks import Locks
 from stream.look import Look
 from stream.mark.identity import Identity
 from stream.networks import EngineInfo, EngineLoad
@@ -136,6 +137,8 @@ class FakeRuntime:
 
     def __init__(self) -> None:
         self.identity: Identity | None = None
+        self.locks = Locks()
+        self.speeds: dict[str, float] = {}
         self.work_s = 0.0
         self.fails: Exception | None = None  # what the pipelines raise
         self.pipelines: list[FakePipeline] = []
@@ -146,6 +149,9 @@ class FakeRuntime:
 
     def engines(self) -> list[EngineInfo]:
         return []
+
+    def controls_model(self, name: str) -> type[Controls]:
+        return self.entries[name].controls()
 
     def loads(self) -> list[EngineLoad]:
         return [EngineLoad("tiny.onnx", queued=1, requests=20, batches=10, dropped=2, busy_s=0.5)]

@@ -56,7 +56,8 @@ class Session:
         if self.make is not None:
             return self.make()
         grey = self.values[(self.drawn - 1) % len(self.values)]
-        return Inpainting(np.full((SIZE, SIZE, 3), grey, np.uint8), np.ones((SIZE, SIZE), np.float32))
+        image = np.full((SIZE, SIZE, 3), grey, np.uint8)
+        return Inpainting(image, np.ones((SIZE, SIZE), np.float32), image)
 
 
 def keyframe(
@@ -90,7 +91,9 @@ def spots() -> Inpainting:
     cv2.circle(image, (10, 40), 3, SCENE, -1)
     head = np.zeros((SIZE, SIZE), np.float32)
     head[:, 24:] = 1
-    return Inpainting(image, head)
+    behind = image.copy()
+    behind[:, 24:] = 120
+    return Inpainting(image, head, behind)
 
 
 def place_of(image: Image, colour: tuple[int, int, int]) -> Floats:
@@ -129,6 +132,19 @@ def test_the_head_is_followed_and_the_scene_stays_in_the_frame() -> None:
     np.testing.assert_allclose(place_of(shown.image, SCENE), (7, 40), atol=0.15)
 
 
+def test_a_head_that_moves_away_uncovers_the_scene() -> None:
+    """The last place of the head showed beside its new one."""
+    head = np.zeros((SIZE, SIZE), np.float32)
+    head[:, 20:] = 1
+    image = np.where(head[..., None] > 0, np.uint8(200), np.uint8(50)).repeat(3, axis=2)
+    session = Session(make=lambda: Inpainting(image, head, np.full_like(image, 50)))
+    session.show(0)
+    shown = session.show(1, head=4.0)
+    assert shown is not None
+    assert np.abs(shown.image[:, :23].astype(int) - 50).max() <= 1
+    assert np.abs(shown.image[:, 25:].astype(int) - 200).max() <= 1
+
+
 def test_the_scene_is_moved_as_crops_are_cut() -> None:
     """The map from crop to crop, against the crops of one frame."""
     frame = np.random.default_rng(0).integers(0, 255, (160, 160, 3), np.uint8)
@@ -144,7 +160,9 @@ def test_the_scene_is_moved_as_crops_are_cut() -> None:
     ]
     carried, nothing = CarriedInpainting(0.2), np.zeros((SIZE, SIZE), np.float32)
     for k, key in enumerate(keys):
-        shown = carried(key, k / FPS, lambda: Inpainting(crops[0], nothing), every=1, background=None, trace=Trace())
+        shown = carried(
+            key, k / FPS, lambda: Inpainting(crops[0], nothing, crops[0]), every=1, background=None, trace=Trace()
+        )
     assert shown is not None
     inner = np.s_[6:-6, 6:-6]
     assert np.abs(shown.image[inner].astype(int) - crops[1][inner]).max() <= 3
@@ -245,3 +263,26 @@ def test_a_first_drawing_that_was_refused_is_asked_for_again() -> None:
         session.show(0)
     session.make = None
     assert grey_of(session.show(1)) == 140
+
+
+def test_brows_are_followed_over_the_skull() -> None:
+    """What was drawn beside the hair holds the ends of brows: raised brows showed twice."""
+    image = np.full((SIZE, SIZE, 3), 200, np.uint8)
+    session = Session(make=lambda: brow(22))
+    mesh = unit_mesh() * np.float32(40) + np.float32(SIZE / 2)
+    mesh[:, 1] = np.maximum(mesh[:, 1], 38)
+    mesh[300:400] = np.array([32, 22], np.float32) + np.random.default_rng(1).uniform(-6, 6, (100, 2))
+    raised = mesh.copy()
+    raised[300:400, 1] -= 4
+    placement = Placement.of(Quad(np.array([SIZE / 2, SIZE / 2], np.float32), np.array([SIZE / 2, 0])), SIZE)
+    for k, points in enumerate((mesh, raised)):
+        now = Keyframe.of(Crop(image, points[:5], points), placement, Amount())
+        shown = session.carried(now, k / FPS, session.draw, every=1, background=None, trace=session.trace)
+    assert shown is not None
+    assert abs(float(place_of(shown.image, HEAD)[1]) - 18) < 0.7
+
+
+def brow(row: int) -> Inpainting:
+    image = np.full((SIZE, SIZE, 3), 200, np.uint8)
+    cv2.rectangle(image, (28, row - 1), (36, row + 1), HEAD, -1)
+    return Inpainting(image, np.ones((SIZE, SIZE), np.float32), image)

@@ -218,7 +218,8 @@ def test_what_is_inpainted_is_carried_to_the_frames_between(world: World, tint: 
         def inpaint(self, crop: Crop, latent: Latent, steered: Latent, controls: Any) -> Inpainting:
             self.drawn += 1
             assert crop.backdrop is not None
-            return Inpainting(np.full_like(crop.image, 90), np.ones(crop.image.shape[:2], np.float32))
+            grey = np.full_like(crop.image, 90)
+            return Inpainting(grey, np.ones(crop.image.shape[:2], np.float32), grey)
 
         def render(self, crop: Crop, latent: Latent, steered: Latent, controls: Any) -> Edit:
             assert crop.inpainting is not None

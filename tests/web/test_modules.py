@@ -793,3 +793,110 @@ def test_editors_that_run_come_first_and_many_others_are_folded(blank: Page) -> 
     assert drawn["all"] == ["B", "H", "A", "C", "D", "E", "F", "G"]
     assert (drawn["open"], drawn["summary"]) == (False, "6 published editors")
     assert drawn["found"] == ["B", "H", "G"]
+
+
+EDITORS = [
+    {
+        "name": name,
+        "title": title,
+        "description": "Does something.",
+        "state": state,
+        "why": "",
+        "licence": "MIT",
+        "size_mb": megabytes,
+        "group": group,
+        "licences": [{"name": "MIT", "url": "https://opensource.org/license/mit"}, {"name": "your own", "url": ""}],
+        "hardware": "A plain processor.",
+        "speeds": [{"where": "on this server", "ms": 12.5}],
+        "picture": "",
+        "lockable": False,
+        "controls": {},
+        "presets": [],
+    }
+    for name, title, state, group, megabytes in (
+        ("embedded", "Age", "ready", "ready", 0),
+        ("mine", "My translation", "ready", "own", 3),
+        ("far", "Far away", "needs weights", "published", 1200),
+    )
+]
+
+
+def test_the_gallery_groups_searches_and_acts(blank: Page) -> None:
+    told = run(
+        blank,
+        "gallery",
+        """
+  const dialog = document.createElement("dialog");
+  document.querySelector("main").append(dialog);
+  const done = [];
+  const act = (kind) => (name) => done.push([kind, name]);
+  m.setUpGallery(dialog, { onPick: act("pick"), onFetch: act("fetch") }).open(a, "embedded");
+  const heads = [...dialog.querySelectorAll("h3")].map((head) => head.textContent);
+  const facts = [...dialog.querySelectorAll("li")].map((item) => item.textContent);
+  const links = [...dialog.querySelectorAll("a")].map((link) => [link.href, link.rel]);
+  const search = dialog.querySelector("input");
+  search.value = "FAR away";
+  search.dispatchEvent(new Event("input"));
+  const seen = (card) => !card.hidden && !card.closest("section").hidden;
+  const cards = [...dialog.querySelectorAll("article")].filter(seen);
+  const shown = cards.map((card) => card.querySelector("h4").textContent);
+  dialog.querySelector("article button.get").click();
+  const open = dialog.open;
+  return { heads, facts: facts.slice(4, 8), link: links[0], shown, done, open };
+""",
+        EDITORS,
+    )
+    assert told["heads"] == ["Ready (1)", "Your own (1)", "Published, need weights (1)"]
+    assert told["facts"] == [
+        "Download: 3.0 MB",
+        "Licence: MIT; your own",
+        "A plain processor.",
+        "12.5 ms a frame (on this server)",
+    ]
+    assert told["link"] == ["https://opensource.org/license/mit", "noopener noreferrer"]
+    assert told["shown"] == ["Far away"]
+    assert told["done"] == [["fetch", "far"]]
+    assert told["open"] is False
+
+
+def test_a_lock_is_followed_to_its_end_and_forgotten(blank: Page) -> None:
+    told = run(
+        blank,
+        "lock",
+        """
+  const asked = [];
+  const answers = [
+    { id: "1", editor: "e4e", state: "running", step: 0, steps: 0, error: "" },
+    { id: "1", editor: "e4e", state: "running", step: 5, steps: 10, error: "" },
+    { id: "1", editor: "e4e", state: "done", step: 10, steps: 10, error: "" },
+  ];
+  window.fetch = async (path, init) => {
+    asked.push([init?.method ?? "GET", String(path).split("?")[0]]);
+    return init?.method === "DELETE" ? new Response(null, { status: 204 }) : Response.json(answers.shift());
+  };
+  const locked = [];
+  const canvas = Object.assign(document.createElement("canvas"), { width: 8, height: 8 });
+  canvas.getContext("2d");
+  const facts = { editor: "e4e", lockable: true, live: true, session: "s" };
+  const onLock = (id) => locked.push(id);
+  const lock = new m.LatentLock({ facts: () => facts, camera: () => canvas, token: () => null, onLock });
+  document.querySelector("main").append(lock.element);
+  const [start, stop] = lock.element.querySelectorAll("button");
+  start.click();
+  const texts = [];
+  for (let wait = 0; wait < 400 && locked.length === 0; wait++) {
+    texts.push(lock.element.querySelector("p").textContent);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  const after = [start.hidden, stop.hidden, stop.textContent];
+  stop.click();
+  facts.lockable = false;
+  lock.show();
+  return { asked, locked, after, half: texts.some((text) => text.includes("50 %")), hidden: lock.element.hidden };
+""",
+    )
+    assert told["locked"] == ["1", ""]
+    assert told["after"] == [True, False, "Unlock"]
+    assert told["half"]
+    assert told["hidden"]
+    assert told["asked"] == [["POST", "locks"], ["GET", "locks/1"], ["GET", "locks/1"], ["DELETE", "locks/1"]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from pydantic import Field
 
@@ -13,6 +15,19 @@ from models.published.drawing import border_fade
 
 WINDOW = 512
 """Side of the pictures that the network was trained on, cut from faces of 1024 px."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowFade:
+    """How a window fades to its border; measured on the authors' mask512.jpg. Pixels of a window of 512."""
+
+    dark: float = 5.0
+    """Distance from the border up to which nothing of the window counts."""
+    full: float = 65.0
+    """Distance from which all of it does."""
+
+
+WINDOW_FADE = WindowFade()
 
 
 class FranControls(Controls):
@@ -35,8 +50,8 @@ class Fran(Editor[FranControls]):
 
     Args:
         network: engine of `UNet`, inputs "image" and "ages", output "delta", batch of any size.
-        size: side of the crop: 1024 is the scale of its training, nine overlapping windows a frame; 512 is one
-            window over the whole face, nine times faster and coarser than it was trained for.
+        size: side of the crop: 1024 is the scale of its training, nine overlapping windows, for single pictures;
+            512 is one window over the whole face, nine times faster and coarser than it was trained for.
     """
 
     name = "fran"
@@ -48,6 +63,10 @@ class Fran(Editor[FranControls]):
         self.crop = CropSpec("box", size)
         self._network = network
         self._starts = range(0, max(size - WINDOW, 0) + 1, WINDOW // 2)
+
+    def for_still(self) -> Fran:
+        """At the scale of its training, in nine windows."""
+        return Fran(self._network, 2 * WINDOW)
 
     def encode(self, crop: Crop, controls: FranControls) -> Latent:
         """(0,) float32: the user gives the source age."""
@@ -64,21 +83,32 @@ class Fran(Editor[FranControls]):
         if controls.target_age is None or controls.target_age == controls.source_age:
             return Edit(mask=np.zeros_like(mask))
         image = np.ascontiguousarray(crop.image.transpose(2, 0, 1), np.float32) / np.float32(255)
-        side = min(size, WINDOW)
-        corners = [(top, left) for top in self._starts for left in self._starts]
-        windows = np.stack([image[:, top : top + side, left : left + side] for top, left in corners])
-        ages = np.repeat(np.array([[controls.source_age, controls.target_age]], np.float32), len(windows), 0)
-        deltas = self._network.run({"image": windows, "ages": ages})["delta"]
-        total, weights = np.zeros_like(image), np.zeros((size, size), np.float32)
-        weight = _window(side) if len(corners) > 1 else np.ones((side, side), np.float32)
-        for (top, left), delta in zip(corners, deltas, strict=True):
-            total[:, top : top + side, left : left + side] += weight * delta
-            weights[top : top + side, left : left + side] += weight
+        ages = np.array([[controls.source_age, controls.target_age]], np.float32)
         # As the authors clip the picture and not the residual.
-        aged = np.clip(image + total / np.maximum(weights, 1e-3), 0, 1)
+        aged = np.clip(image + self._residual(image, ages), 0, 1)
         return Edit(mask=mask, delta=np.ascontiguousarray((aged - image).transpose(1, 2, 0)) * np.float32(255))
 
+    def _residual(self, image: Floats, ages: Floats) -> Floats:
+        """(3, S, S) RGB difference on the scale of `image` (3, S, S), put together from its windows."""
+        if len(self._starts) == 1:
+            return self._network.run({"image": image[None], "ages": ages})["delta"][0]
+        total, weights = np.zeros_like(image), np.zeros(image.shape[1:], np.float32)
+        weight = window_fade(WINDOW)
+        for top in self._starts:
+            for left in self._starts:
+                part = np.s_[top : top + WINDOW, left : left + WINDOW]
+                window = np.ascontiguousarray(image[:, *part])
+                # One after the other: nine at once would take nine times the memory.
+                total[:, *part] += weight * self._network.run({"image": window[None], "ages": ages})["delta"][0]
+                weights[part] += weight
+        # What only the faded border of a window reaches stays faint.
+        return total / np.maximum(weights, 1)
 
-def _window(side: int) -> Floats:
-    ramp = np.sin(np.pi * (np.arange(side, dtype=np.float32) + 0.5) / side) ** 2
-    return np.multiply.outer(ramp, ramp) + np.float32(1e-3)
+
+def window_fade(side: int) -> Floats:
+    """(S, S) float32: how much of a window counts."""
+    scale = side / 512
+    distance = np.minimum(np.arange(side), np.arange(side)[::-1]) / scale
+    ramp = np.clip((distance - WINDOW_FADE.dark) / (WINDOW_FADE.full - WINDOW_FADE.dark), 0, 1)
+    ramp = (ramp * ramp * (3 - 2 * ramp)).astype(np.float32)
+    return np.multiply.outer(ramp, ramp)

@@ -8,16 +8,18 @@ import numpy as np
 from pydantic import Field
 
 from engines.base import Engine
-from models.arrays import Floats
-from models.editor import Controls
-from models.published.stylegan.wplus import WPlusEditor
+from models.arrays import Floats, Latent
+from models.editor import Controls, Crop, Edit
+from models.published.drawing import head_mask, to_image
+from models.published.hairmapper.blending import clone_face
+from models.published.stylegan.wplus import WPlusEditor, draw, unpack
 
 
 class HairMapperControls(Controls):
     """How far the hair is taken off; 1 is the authors' edit."""
 
     amount: float = Field(0.0, ge=0, le=1.5, title="Bald", json_schema_extra={"step": 0.05})
-    detail: Literal["delta", "full"] = Field("full", title="Detail", json_schema_extra={"needs": "amount"})
+    detail: Literal["delta", "full", "paper"] = Field("full", title="Detail", json_schema_extra={"needs": "amount"})
 
     def neutral(self) -> bool:
         """Nothing is taken off."""
@@ -28,7 +30,8 @@ class HairMapper(WPlusEditor[HairMapperControls]):
     """HairMapper as a live editor.
 
     A difference of two drawings cannot remove hair that the camera sees, so the drawing is shown unless the user asks
-    otherwise.
+    otherwise: "paper" clones the camera's face into the drawing as the authors do, which keeps its skin and eyes. Their
+    mask takes in hats and, on demand, ears; here it is the segmenter's hair.
 
     Args:
         encoder: engine of e4e, input "image", output "w_plus".
@@ -48,3 +51,11 @@ class HairMapper(WPlusEditor[HairMapperControls]):
         """Go the way of the mapper, which is straight, by the amount."""
         bald = self._mapper.run({"w_plus": code[None]})["bald"][0]
         return np.asarray(code + np.float32(controls.amount) * (bald - code), np.float32)
+
+    def render(self, crop: Crop, latent: Latent, steered: Latent, controls: HairMapperControls) -> Edit:
+        """The drawing, what changes between the two, or the camera's face cloned into the drawing."""
+        if controls.detail != "paper" or crop.masks is None:
+            shown = controls if controls.detail != "paper" else controls.model_copy(update={"detail": "full"})
+            return super().render(crop, latent, steered, shown)
+        bald = to_image(draw(self.generator, [unpack(steered, self.generator)], crop)[0])
+        return Edit(mask=head_mask(crop), image=clone_face(crop.image, bald, crop.masks.hair))

@@ -14,9 +14,10 @@ from models.crops import CropSpec
 from models.editor import Controls, Crop, Edit, Editor
 from models.published.drawing import head_mask, to_image, to_network
 
-DROPOUT_SIDES = (4, 8, 16)
-"""Sides of the decoder maps behind a dropout of 1/2 that is on at test time too: the network's only source of variety.
-Here the dropout is an input, one map of 0 or 2 per side, so that it stands still over a video; ones switch it off."""
+KEEP = "keep_"
+"""Start of the names of the inputs that say which units of a map are kept, one per dropout of 1/2 in the decoder. The
+authors' dropout is on at test time too, the network's only source of variety; as an input it stands still over a video;
+ones switch it off."""
 
 
 class OtherHalfControls(Controls):
@@ -44,23 +45,23 @@ class OtherHalf(Editor[OtherHalfControls]):
     """pix2pix or CoupleGenerator as a live editor. It reads nothing of the face; a seed draws its dropout.
 
     Args:
-        generators: engines of `UNet` by direction, inputs "image", "keep_4", "keep_8", "keep_16", output
+        generators: engines of `UNet` by direction, inputs "image" and one "keep_<side>" per dropout, output
             "translated".
-        size: side of the crop: 256 for pix2pix, 512 for CoupleGenerator.
+        size: side of the crop; by default that of the network's pictures.
         name: its name in the catalog.
     """
 
     latent_seconds = 0.0
     encode_seconds = 0.0
 
-    def __init__(self, generators: Mapping[str, Engine], size: int = 256, name: str = "pix2pix") -> None:
+    def __init__(self, generators: Mapping[str, Engine], size: int | None = None, name: str = "pix2pix") -> None:
         self.name = name
-        self.crop = CropSpec("ffhq", size)
         self.Controls = other_half_controls(generators)
         self._generators = dict(generators)
         first = next(iter(self._generators.values()))
         shapes = {spec.name: tuple(n or 1 for n in spec.shape) for spec in first.inputs}
-        self._keep = {f"keep_{side}": shapes[f"keep_{side}"] for side in DROPOUT_SIDES}
+        self.crop = CropSpec("ffhq", size or shapes["image"][-1])
+        self._keep = {name: shape for name, shape in shapes.items() if name.startswith(KEEP)}
         self._units = sum(int(np.prod(shape)) for shape in self._keep.values())
 
     def encode(self, crop: Crop, controls: OtherHalfControls) -> Latent:

@@ -15,6 +15,9 @@ from torch.nn import functional as F
 from models.weights.checkpoints import build, shape_of
 
 LEVELS = 8
+"""Halvings of unet_256; unet_128 has seven."""
+FEWEST_LEVELS, MOST_LEVELS = 5, 10
+"""The authors' program builds no smaller ones; larger ones would be for pictures beyond 1024 pixels."""
 
 UNUSED_KEYS = ("*.num_batches_tracked",)
 """Keys that only training reads."""
@@ -39,9 +42,10 @@ NORMS: dict[Norm, type[nn.Module]] = {
 
 
 class UNet(nn.Module):
-    """Eight halvings down to the bottleneck, eight doublings up, each with the skip connection of its level.
+    """Halvings down to the bottleneck, as many doublings up, each with the skip connection of its level.
 
     Args:
+        levels: how many halvings.
         inputs: channels of the picture.
         outputs: channels of the result.
         width: channels of the first level; they double three times.
@@ -49,59 +53,65 @@ class UNet(nn.Module):
             and biases on every convolution instead.
         bottleneck_norm: whether the innermost convolution is normalised (CoupleGenerator).
         decoder_slope: slope of the decoder's leaky ReLU below zero; 0 is a ReLU (all but CoupleGenerator).
-        dropout_from: the innermost level with a dropout; the two outside it have one as well.
+        inner: levels at the bottleneck that come before those with a dropout; 1 but in CoupleGenerator.
+
+    Attributes:
+        size: side of the pictures it is made for: the bottleneck has one pixel, in CoupleGenerator two.
+        dropouts: sides of the decoder's maps behind a dropout, from the bottleneck out.
     """
 
     def __init__(
         self,
         *,
+        levels: int = LEVELS,
         inputs: int = 3,
         outputs: int = 3,
         width: int = 64,
         norm: Norm = "batch",
         bottleneck_norm: bool = False,
         decoder_slope: float = 0.0,
-        dropout_from: int = LEVELS - 2,
+        inner: int = 1,
     ) -> None:
         super().__init__()
         self.decoder_slope = decoder_slope
         self.channels = 8 * width
-        self.dropout_from = dropout_from
+        self.levels = levels
+        self.size = 2 ** (levels + 1 - inner)
+        count = levels - FEWEST_LEVELS
+        self._dropped = range(levels - 1 - inner, levels - 1 - inner - count, -1)
+        self.dropouts = tuple(self.size >> level for level in self._dropped)
         bias = norm == "instance"
-        channels = [width * min(2**level, 8) for level in range(LEVELS)]
+        channels = [width * min(2**level, 8) for level in range(levels)]
         self.down = nn.ModuleList(
             nn.Conv2d(before, after, 4, stride=2, padding=1, bias=bias)
             for before, after in zip([inputs, *channels], channels, strict=False)
         )
         self.down_norm = nn.ModuleList(
-            NORMS[norm](count) if 0 < level < LEVELS - 1 or (level and bottleneck_norm) else nn.Identity()
+            NORMS[norm](count) if 0 < level < levels - 1 or (level and bottleneck_norm) else nn.Identity()
             for level, count in enumerate(channels)
         )
         self.up = nn.ModuleList(
             nn.ConvTranspose2d(
-                channels[level] * (1 if level == LEVELS - 1 else 2),
+                channels[level] * (1 if level == levels - 1 else 2),
                 channels[level - 1] if level else outputs,
                 4,
                 stride=2,
                 padding=1,
                 bias=bias or level == 0,
             )
-            for level in range(LEVELS)
+            for level in range(levels)
         )
         self.up_norm = nn.ModuleList(
-            NORMS[norm](channels[level - 1]) if level else nn.Identity() for level in range(LEVELS)
+            NORMS[norm](channels[level - 1]) if level else nn.Identity() for level in range(levels)
         )
 
-    def forward(
-        self, image: Tensor, keep_4: Tensor | None = None, keep_8: Tensor | None = None, keep_16: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, image: Tensor, *keep: Tensor) -> Tensor:
         """Translate a picture.
 
         Args:
-            image: (N, inputs, S, S) RGB in [-1, 1], S a multiple of 256.
-            keep_4: (N, 8 * width, 4, 4), 2 for a unit that is kept and 0 for one that is not; None for no dropout.
-            keep_8: the same for the next level, 8 pixels wide.
-            keep_16: the same for the one after, 16 pixels wide.
+            image: (N, inputs, S, S) RGB in [-1, 1], S a multiple of 2 ** levels.
+            keep: per side of `dropouts` (N, 8 * width, side, side) at S = `size`, 2 for a unit that is kept and 0 for
+                one that is not; none for no dropout.
 
         Returns:
             (N, outputs, S, S) RGB in [-1, 1].
@@ -111,35 +121,43 @@ class UNet(nn.Module):
         for level, (down, norm) in enumerate(zip(self.down, self.down_norm, strict=True)):
             x = norm(down(F.leaky_relu(x, 0.2) if level else x))
             skips.append(x)
-        keep = dict(zip(range(self.dropout_from, 0, -1), (keep_4, keep_8, keep_16), strict=False))
-        for level in reversed(range(LEVELS)):
-            if level < LEVELS - 1:
+        masks = dict(zip(self._dropped, keep, strict=False))
+        for level in reversed(range(self.levels)):
+            if level < self.levels - 1:
                 x = torch.cat([skips[level], x], dim=1)
             x = self.up_norm[level](self.up[level](F.leaky_relu(x, self.decoder_slope if level else 0.0)))
-            mask = keep.get(level)
-            if mask is not None:
-                x = x * mask
+            if level in masks:
+                x = x * masks[level]
         return torch.tanh(x)
 
 
 def couple_generator(width: int = 64) -> UNet:
     """The U-Net of CoupleGenerator: 512 px, leaky decoder, moments of the picture in every norm."""
-    return UNet(width=width, norm="batch moments", bottleneck_norm=True, decoder_slope=0.2, dropout_from=LEVELS - 1)
+    return UNet(width=width, norm="batch moments", bottleneck_norm=True, decoder_slope=0.2, inner=0)
 
 
-def rename_reference_key(key: str) -> str | None:
+def rename_reference_key(key: str, levels: int = LEVELS) -> str | None:
     """Name of an authors' tensor here, where the U-Net is a list of levels and not nested; None if it is unknown.
 
     >>> rename_reference_key("model.model.1.model.3.model.5.weight")
     'up.2.weight'
     """
-    match = re.fullmatch(r"model\.((?:model\.1\.(?:model\.3\.)*)?)model\.(\d)\.(\w+)", key)
+    match = _NESTED.fullmatch(key)
     if match is None:
         return None
     level = match[1].count("model.")
-    names = {0: {"0": "down", "3": "up"}, LEVELS - 1: {"1": "down", "3": "up", "4": "up_norm"}}
+    names = {0: {"0": "down", "3": "up"}, levels - 1: {"1": "down", "3": "up", "4": "up_norm"}}
     name = names.get(level, {"1": "down", "2": "down_norm", "5": "up", "6": "up_norm"}).get(match[2])
-    return f"{name}.{level}.{match[3]}" if name and level < LEVELS else None
+    return f"{name}.{level}.{match[3]}" if name and level < levels else None
+
+
+_NESTED = re.compile(r"model\.((?:model\.1\.(?:model\.3\.)*)?)model\.(\d)\.(\w+)")
+
+
+def levels_of(state: Mapping[str, Tensor]) -> int:
+    """How many halvings a file of the authors has, told by how deep its keys are nested."""
+    depths = (match[1].count("model.") + 1 for match in map(_NESTED.fullmatch, state) if match)
+    return min(max(*depths, FEWEST_LEVELS, FEWEST_LEVELS), MOST_LEVELS)
 
 
 def from_tensorflow(arrays: Mapping[str, NDArray[np.float32]]) -> dict[str, Tensor]:
@@ -181,7 +199,7 @@ def norm_of(state: Mapping[str, Tensor]) -> Norm:
 
 
 def load_reference(state: Mapping[str, Tensor], norm: Norm = "batch moments") -> UNet:
-    """The U-Net of an authors' `<epoch>_net_G.pth` ("unet_256"), ready to run; channels follow from its weights.
+    """The U-Net of an authors' `<epoch>_net_G.pth`, ready to run; depth and channels follow from its weights.
 
     Args:
         state: the file's tensors.
@@ -190,11 +208,12 @@ def load_reference(state: Mapping[str, Tensor], norm: Norm = "batch moments") ->
     Raises:
         CheckpointError: keys are missing or mis-shaped.
     """
-    renamed = {rename_reference_key(key) or key: value for key, value in state.items()}
+    levels = levels_of(state)
+    renamed = {rename_reference_key(key, levels) or key: value for key, value in state.items()}
     width, inputs, *_ = shape_of(renamed, "down.0.weight", (64, 3, 4, 4))
     _, outputs, *_ = shape_of(renamed, "up.0.weight", (128, 3, 4, 4))
     return build(
-        lambda: UNet(inputs=inputs, outputs=outputs, width=width, norm=norm),
+        lambda: UNet(levels=levels, inputs=inputs, outputs=outputs, width=width, norm=norm),
         renamed,
         optional=UNUSED_KEYS,
         ignored=UNUSED_KEYS,
@@ -207,4 +226,5 @@ def load_couple_generator(state: Mapping[str, Tensor]) -> UNet:
     Raises:
         CheckpointError: keys are missing or mis-shaped.
     """
-    return build(couple_generator, state, optional=("*.running_mean", "*.running_var", *UNUSED_KEYS))
+    width, *_ = shape_of(state, "down.0.weight", (64, 3, 4, 4))
+    return build(lambda: couple_generator(width), state, optional=("*.running_mean", "*.running_var", *UNUSED_KEYS))

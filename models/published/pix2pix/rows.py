@@ -8,7 +8,7 @@ from models.published.pix2pix.editor import OtherHalf, other_half_controls
 from models.weights.sources import conversion
 
 
-def _pix2pix(name: str, title: str, description: str, *, file: str, origin: str, size: int) -> Entry:
+def _pix2pix(name: str, title: str, description: str, *, file: str, origin: str) -> Entry:
     """A translation the user brings: nobody publishes weights for couples that can still be had."""
     folder = weights_folder() / name
     weights = Weights(folder / file, "your own, or that of where you got it", origin)
@@ -23,7 +23,7 @@ def _pix2pix(name: str, title: str, description: str, *, file: str, origin: str,
         generators = {"AtoB": load_engine(network)}
         if backwards.is_file():
             generators["BtoA"] = load_engine(backwards)
-        return OtherHalf(generators, size, name)
+        return OtherHalf(generators, name=name)
 
     return Entry(
         name=name,
@@ -46,8 +46,7 @@ def entries() -> tuple[Entry, ...]:
             "The other half",
             "Your translation of one face into another, trained with pix2pix.",
             file="latest_net_G.pth",
-            origin="training with github.com/junyanz/pytorch-CycleGAN-and-pix2pix, unet_256",
-            size=256,
+            origin="training with github.com/junyanz/pytorch-CycleGAN-and-pix2pix, unet_256 or another depth",
         ),
         _pix2pix(
             "couplegenerator",
@@ -55,6 +54,5 @@ def entries() -> tuple[Entry, ...]:
             "The face of a possible partner. Its authors' weights are no longer online: bring them if you have them.",
             file="variables.npz",
             origin="the TensorFlow checkpoint of github.com/irfanICMLL/CoupleGenerator, its variables saved as .npz",
-            size=512,
         ),
     )

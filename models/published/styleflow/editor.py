@@ -66,7 +66,7 @@ MOST_SAMPLE = max(LIGHT_SAMPLES.values())
 
 
 class StyleFlowControls(Controls):
-    """Target of each attribute; what is not set stays. The face's own yaw and pitch are measured, the rest assumed.
+    """Target of each attribute; what is not set stays.
 
     Lights are shares of six published ones, added to the face's own light.
     """
@@ -102,7 +102,7 @@ ASSUMED = {
     "age": 30.0,
     "expression": 0.5,
 }
-"""Attributes taken for a face's own where nothing measures them."""
+"""Attributes taken for a face's own where nothing reads them."""
 
 
 class StyleFlow(WPlusEditor[StyleFlowControls]):
@@ -112,9 +112,10 @@ class StyleFlow(WPlusEditor[StyleFlowControls]):
         encoder: engine of an encoder into W+ of the FFHQ StyleGAN2 (e4e), input "image", output "w_plus".
         generator: engine of that StyleGAN2, input "w_plus" of any batch, output "image".
         flow: engine of `Relabel`, inputs "w", "condition" and "wanted", output "edited".
-        lights: (N, 9) the lights of the authors' samples (`light.npy`). A face's own is taken for their mean; six of
-            them (`LIGHT_SAMPLES`) are what the controls ask for. None: no light can be asked for.
-        attributes: reads the eight attributes of a face, (8,) in the order of `ATTRIBUTES`; None assumes them.
+        lights: (N, 9) the lights of the authors' samples (`light.npy`). Six of them (`LIGHT_SAMPLES`) are what the
+            controls ask for. None: no light can be asked for.
+        condition: reads the light and the attributes of a face, (17,), the attributes in the order of `ATTRIBUTES`;
+            None, or a crop without a mesh, takes the mean of `lights`, the pose of the five points and `ASSUMED`.
         size: side of the crop; by default the generator's, at most 512.
 
     Raises:
@@ -131,7 +132,7 @@ class StyleFlow(WPlusEditor[StyleFlowControls]):
         generator: Engine,
         flow: Engine,
         lights: Floats | None = None,
-        attributes: Callable[[Crop], Floats] | None = None,
+        condition: Callable[[Crop], Floats] | None = None,
         *,
         size: int | None = None,
     ) -> None:
@@ -141,11 +142,15 @@ class StyleFlow(WPlusEditor[StyleFlowControls]):
             raise ValueError(f"lights of shape {lights.shape} are not the authors' samples")
         self._light = np.zeros(LIGHTS, np.float32) if lights is None else lights.mean(0, dtype=np.float32)
         self._presets = None if lights is None else lights[list(LIGHT_SAMPLES.values())]
-        self._attributes = attributes or assumed_attributes
+        self._condition = condition
 
     def encode(self, crop: Crop, controls: StyleFlowControls) -> Latent:
         """(17 + rows * features,) float32."""
-        return np.concatenate([self._light, self._attributes(crop), read_w_plus(self.encoder, crop)]).astype(np.float32)
+        if self._condition is None or crop.mesh is None:
+            condition = np.concatenate([self._light, assumed_attributes(crop)])
+        else:
+            condition = self._condition(crop)
+        return np.concatenate([condition, read_w_plus(self.encoder, crop)]).astype(np.float32)
 
     def steer(self, latent: Latent, controls: StyleFlowControls) -> Latent:
         """Change the light, then one attribute after the other, each in its own rows of W+, as the authors do.

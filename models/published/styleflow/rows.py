@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from models.editor import AnyEditor
+from models.embedded import EMBEDDED
+from models.embedded.attributes import READER, read_tables
+from models.embedded.scalp import ScalpModel
 from models.entry import Entry, LoadEngine, Preset, Weights, weights_folder
+from models.face.texture_space import FaceSpace
+from models.published.styleflow.attributes import AttributeReader
 from models.published.styleflow.editor import LIGHTS, StyleFlow, StyleFlowControls
 from models.weights.sources import CC_BY_NC_SA, E4E, E4E_NETWORKS, conversion, github
 
@@ -33,13 +38,17 @@ def _styleflow() -> Entry:
     def load(load_engine: LoadEngine) -> AnyEditor:
         encoder, generator = map(load_engine, E4E_NETWORKS)
         samples = np.load(lights.path, allow_pickle=False).reshape(-1, LIGHTS)
-        return StyleFlow(encoder, generator, load_engine(network), samples)
+        tables = read_tables(EMBEDDED)
+        reader = AttributeReader(
+            load_engine(EMBEDDED / READER), FaceSpace.from_tables(tables), ScalpModel.from_tables(tables), samples
+        )
+        return StyleFlow(encoder, generator, load_engine(network), samples, reader)
 
     return Entry(
         name="styleflow",
         title="Attributes",
         description="Age, baldness, beard, expression, glasses, pose or light; what you do not touch stays as it is. "
-        "Of your own attributes it measures the pose alone and assumes the rest.",
+        "Your own attributes and light are read of your face.",
         controls=lambda: StyleFlowControls,
         load=load,
         weights=(flow, lights, E4E),

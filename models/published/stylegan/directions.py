@@ -19,9 +19,16 @@ from numpy.typing import NDArray
 from models.latents import Components, Direction, LatentError, Space, save, save_components
 
 Generator = Literal[
-    "stylegan1-ffhq", "stylegan1-celebahq", "stylegan2-ffhq", "stylegan2-ffhq-256", "pggan-celebahq", "alae-ffhq"
+    "stylegan1-ffhq",
+    "stylegan1-celebahq",
+    "stylegan1-idinvert",
+    "stylegan2-ffhq",
+    "stylegan2-ffhq-256",
+    "pggan-celebahq",
+    "alae-ffhq",
 ]
-"""The generators whose directions are known. All of 1024 px, but the 256 px StyleGAN2 this project can train."""
+"""The generators whose directions are known. All of 1024 px, but the 256 px ones of in-domain inversion and of the
+StyleGAN2 that this project can train."""
 
 TABLE = Path(__file__).with_name("directions.tsv")
 
@@ -59,13 +66,19 @@ def known() -> Mapping[str, Published]:
     return {row.sha256: row for row in rows}
 
 
-def sha256_of(collection: str, name: str) -> str:
+def sha256_of(collection: str, name: str, generator: str = "") -> str:
     """SHA-256 of a file of the table, for the catalog's rows.
+
+    Args:
+        collection: whose.
+        name: what it changes.
+        generator: whose direction it is, where a collection has one of that name for several.
 
     Raises:
         LookupError: the table has none, or several, of that collection and name.
     """
-    found = [row.sha256 for row in known().values() if (row.collection, row.name) == (collection, name)]
+    rows = [row for row in known().values() if (row.collection, row.name) == (collection, name)]
+    found = [row.sha256 for row in rows if not generator or row.generator == generator]
     if len(found) != 1:
         raise LookupError(f"{TABLE.name} has {len(found)} files {collection}/{name}, not one")
     return found[0]
@@ -87,7 +100,10 @@ def load_published(path: str | Path, generator: str) -> Direction:
     """
     path = Path(path)
     row = _identify(path)
-    vector = np.squeeze(np.asarray(_values(path), np.float32))
+    values = _values(path)
+    if isinstance(values, Mapping):
+        values = values.get("boundary")
+    vector = np.squeeze(np.asarray(values, np.float32))
     if vector.ndim == 2 and (vector == vector[0]).all():
         vector = vector[0]
     start, _, end = row.rows.partition(":")
@@ -165,7 +181,12 @@ def _identify(path: Path) -> Published:
 
 def _values(path: Path) -> Any:
     if path.suffix == ".npy":
-        values: NDArray[Any] = np.load(path, allow_pickle=False)
+        try:
+            values: NDArray[Any] = np.load(path, allow_pickle=False)
+        except ValueError:  # in-domain inversion's are dicts
+            from models.weights.pickles import read_object  # torch's formats need torch  # noqa: PLC0415
+
+            return read_object(path)
         return values
     from models.weights.checkpoints import read  # torch's format needs torch  # noqa: PLC0415
 

@@ -1,7 +1,7 @@
-"""The encoders into W+ of StyleGAN that `stylegan-encoder` trains: a Keras trunk, tree-connected layers, codes.
+"""The encoders into W+ of StyleGAN that `stylegan-encoder` trains: a Keras trunk, then layers in a tree.
 
-`finetuned_resnet.h5` has a ResNet50 or ResNet50V2 (or a larger one), `finetuned_effnet.h5` an EfficientNet of June 2019;
-which, and how wide and deep what follows is, the file says itself.
+`finetuned_resnet.h5` has a ResNet50 or ResNet50V2 (or a larger one), `finetuned_effnet.h5` an EfficientNet of the
+`efficientnet` package of 2019; which, and how wide and deep what follows is, the file says itself.
 """
 
 from __future__ import annotations

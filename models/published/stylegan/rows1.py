@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from models import latents
 from models.boundaries.sliders import REACH as FITTED_REACH

@@ -8,7 +8,7 @@ are one transposed convolution, as in the released networks; its weights keep Te
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 import torch
@@ -296,12 +296,13 @@ class Blur(nn.Module):
         return F.conv2d(x, self.get_buffer("kernel"), padding=1, groups=self.channels)
 
 
-def load_generator(state: Mapping[str, Tensor], prefix: str = "") -> Generator:
+def load_generator(state: Mapping[str, Tensor], prefix: str = "", optional: Iterable[str] = ()) -> Generator:
     """A generator of whatever size and width the weights have.
 
     Args:
         state: a state dict with InterFaceGAN's keys.
         prefix: of the generator's keys.
+        optional: patterns of further keys that may be missing.
 
     Returns:
         The network, frozen, in eval mode.
@@ -323,5 +324,5 @@ def load_generator(state: Mapping[str, Tensor], prefix: str = "") -> Generator:
             base_channels=last * size,
         ),
         own,
-        optional=CONSTANTS,
+        optional=(*CONSTANTS, *optional),
     )

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from models.arrays import Image
+from models.face.detector import MAX_FACES
 from stream import files
 from stream.look import Look
 from stream.mark import __main__ as command
@@ -102,6 +103,18 @@ def test_no_face_is_said_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((240, 320, 3), 127, np.uint8))
     assert command.main(["detect", str(tmp_path / "grey.png")]) == NOT_FOUND
     assert "No face was found" in capsys.readouterr().out
+
+
+def test_a_crowd_is_read_as_far_as_it_is_seen(
+    portrait: Image, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = cv2.resize(portrait, (90, round(90 * portrait.shape[0] / portrait.shape[1])), interpolation=cv2.INTER_AREA)
+    cv2.imwrite(str(tmp_path / "crowd.png"), np.tile(small, (10, 20, 1)))
+    status, report = detect(tmp_path / "crowd.png", capsys)
+    assert (status, report["faces"]) == (NOT_FOUND, MAX_FACES)
+    assert (
+        f"Not more than {MAX_FACES} faces of a picture are looked at, the ones that are seen best." in report["words"]
+    )
 
 
 @pytest.mark.parametrize(

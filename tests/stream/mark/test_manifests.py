@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import cv2
@@ -10,6 +12,7 @@ import pytest
 from cryptography import x509
 
 from stream.mark import __main__ as command
+from stream.mark import manifests
 from stream.mark.detect import FOUND, NOT_FOUND
 from stream.mark.identity import VARIABLE, make_identity
 from stream.mark.manifests import Manifest, ManifestError, read_manifest, signer_of, write_manifest
@@ -67,7 +70,29 @@ def test_a_manifest_that_does_not_fit_does_not_count(folder: Path, capsys: pytes
     assert found.faults
     capsys.readouterr()
     assert command.main(["detect", str(folder / "a.jpg")]) == NOT_FOUND
-    assert "does not count" in capsys.readouterr().out
+    assert "does not count: the file was changed after it was signed" in capsys.readouterr().out
+
+
+def test_an_expired_certificate_signs_nothing_and_proves_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    identity = make_identity(folder / "key.pem")
+    monkeypatch.setattr(manifests, "VALID", timedelta(hours=1))  # it begins a day ago
+    with pytest.raises(ManifestError, match="not valid at time of signing"):
+        write_manifest(folder / "a.png", folder / "b.png", ["age"], signer_of(identity, folder / "chain.pem"))
+    assert not (folder / "b.png").exists()
+    soon = datetime.now(UTC) + timedelta(seconds=4)
+    monkeypatch.setattr(manifests, "VALID", timedelta(days=1, seconds=4))
+    write_manifest(folder / "a.png", folder / "b.png", ["age"], signer_of(identity, folder / "chain.pem"))
+    time.sleep(max((soon - datetime.now(UTC)).total_seconds(), 0) + 1.1)  # certificates know whole seconds
+    assert manifest_of(folder / "b.png").faults == ("signingCredential.expired",)
+    capsys.readouterr()
+    assert command.main(["detect", str(folder / "b.png")]) == NOT_FOUND
+    assert "its certificate has expired" in capsys.readouterr().out
+    monkeypatch.undo()
+    signer_of(identity, folder / "chain.pem")  # the installation's own certificate is made anew
+    leaf = x509.load_pem_x509_certificate((folder / "chain.pem").read_bytes())
+    assert leaf.not_valid_after_utc > datetime.now(UTC) + timedelta(days=3000)
 
 
 def test_the_certificate_is_made_once_per_key(folder: Path) -> None:
@@ -89,6 +114,7 @@ def test_the_certificate_is_made_once_per_key(folder: Path) -> None:
         (["gone.jpg"], "No such file"),
         (["text.txt"], "its name does not say what it is"),
         (["broken.png"], "cannot be signed"),
+        (["a.webm"], "no manifests for video/webm; pictures"),
         (["a.png", "--certificate", "gone.pem", "--certificate-key", "gone.pem"], "gone.pem: No such file"),
         (["a.png", "--certificate", "text.txt", "--certificate-key", "text.txt"], "cannot be used"),
     ],
@@ -97,6 +123,7 @@ def test_what_cannot_be_signed_is_refused_in_words(
     arguments: list[str], words: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "text.txt").write_text("hello")
+    (folder / "a.webm").write_bytes(b"\x1aE\xdf\xa3" + bytes(100))
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
     named = [str(folder / word) if "." in word else word for word in arguments]
     assert command.main(["sign", *named]) == 2

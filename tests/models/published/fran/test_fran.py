@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 
@@ -73,15 +74,26 @@ def test_editor_adds_the_residual_and_keeps_the_picture_in_range() -> None:
 
 
 def test_windows_blend_into_one_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fran, "WINDOW", 32)
+    monkeypatch.setattr(fran, "WINDOW", 128)
     network = _Brighten(0.25)
-    editor = Fran(network, size=64)
-    crop = face_crop(64)
+    editor = Fran(network, size=128).for_still()
+    assert editor.crop.size == 256
+    crop = face_crop(256)
     controls = FranControls(source_age=30, target_age=70)
     edit = rendered(editor, crop, editor.encode(crop, controls), controls)
-    assert network.batches == [9]
+    assert network.batches == [1] * 9
     assert edit.delta is not None
-    np.testing.assert_allclose(edit.delta, np.minimum(63.75, 255 - crop.image.astype(np.float32)), atol=1e-3)
+    inner = np.s_[20:-20, 20:-20]  # beyond, only the faded border of a window reaches
+    want = np.minimum(63.75, 255 - crop.image.astype(np.float32))
+    np.testing.assert_allclose(edit.delta[inner], want[inner], atol=1e-3)
+    assert edit.delta[0].max() < 1
+
+
+def test_windows_fade_as_the_authors_do(shared: Path) -> None:
+    mask = PIL.Image.open(shared / "facts" / "directions" / "fran" / "mask512.jpg").convert("L")
+    difference = np.abs(fran.window_fade(512) - np.asarray(mask, np.float32) / 255)
+    assert difference.mean() < 0.01
+    assert difference.max() < 0.08
 
 
 class _Brighten(TorchEngine):

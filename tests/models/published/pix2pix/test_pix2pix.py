@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.editor import Editor
-from models.published.pix2pix.editor import DROPOUT_SIDES, OtherHalf, OtherHalfControls
+from models.published.pix2pix.editor import OtherHalf, OtherHalfControls
 from models.published.pix2pix.network import (
     BatchMoments,
     Norm,
@@ -20,6 +21,7 @@ from models.published.pix2pix.network import (
     from_tensorflow,
     load_couple_generator,
     load_reference,
+    norm_of,
     rename_reference_key,
 )
 from models.weights.checkpoints import CheckpointError
@@ -41,7 +43,7 @@ def last_channels(network: UNet) -> int:
 
 def keep_maps(network: UNet, value: float = 1.0) -> list[torch.Tensor]:
     channels = last_channels(network)
-    return [torch.full((1, channels, side, side), value) for side in DROPOUT_SIDES]
+    return [torch.full((1, channels, side, side), value) for side in network.dropouts]
 
 
 @pytest.mark.parametrize(
@@ -99,6 +101,59 @@ def test_dropout_stands_still_and_ones_switch_it_off() -> None:
     assert not torch.allclose(plain, dropped)
 
 
+class Nested(nn.Module):
+    """A U-Net whose levels lie in each other, with the authors' key names, as they test it."""
+
+    def __init__(self, levels: int, norm: str, width: int = 2) -> None:
+        super().__init__()
+        self.model = self._level(0, levels, norm, [3, *(width * min(2**level, 8) for level in range(levels))])
+
+    def _level(self, level: int, levels: int, norm: str, channels: list[int]) -> nn.Module:
+        above, own, bias = channels[level], channels[level + 1], norm == "instance"
+        make: type[nn.Module] = nn.InstanceNorm2d if bias else nn.BatchNorm2d
+        inner = level == levels - 1
+        down = nn.Conv2d(above, own, 4, 2, 1, bias=bias)
+        up = nn.ConvTranspose2d(own * (1 if inner else 2), above, 4, 2, 1, bias=bias or level == 0)
+        middle = [] if inner else [self._level(level + 1, levels, norm, channels)]
+        if level == 0:
+            return nn.Sequential(down, *middle, nn.ReLU(), up, nn.Tanh())
+        norms = [] if inner else [make(own)]
+        return Skip(nn.Sequential(nn.LeakyReLU(0.2), down, *norms, *middle, nn.ReLU(), up, make(above)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.model(x)
+        return out
+
+
+class Skip(nn.Module):
+    """x and what is made of it, side by side."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x, self.model(x)], 1)
+
+
+@pytest.mark.parametrize(
+    ("levels", "norm", "dropouts"), [(5, "batch", ()), (7, "batch", (4, 8)), (9, "instance", (4, 8, 16, 32))]
+)
+def test_other_depths_follow_from_the_file(levels: int, norm: Norm, dropouts: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    theirs = Nested(levels, norm).train()
+    # The outermost level is a block in the authors' program as well.
+    state = {f"model.{key}": value for key, value in theirs.state_dict().items()}
+    ours = load_reference(state, norm_of(state))
+    assert (ours.levels, ours.size, ours.dropouts) == (levels, 2**levels, dropouts)
+    image = torch.rand(1, 3, 2**levels, 2**levels) * 2 - 1
+    if norm == "batch":
+        # A map of one pixel has no spread of its own in training mode; two sizes up it has.
+        image = torch.rand(1, 3, 2 ** (levels + 1), 2 ** (levels + 1)) * 2 - 1
+    with torch.inference_mode():
+        torch.testing.assert_close(ours(image), theirs(image), rtol=1e-4, atol=1e-5)
+
+
 def test_couple_generator_takes_512_pixels() -> None:
     torch.manual_seed(0)
     network = couple_generator(width=2).eval()
@@ -110,7 +165,7 @@ def editor() -> OtherHalf:
     network = small()
     channels = last_channels(network)
     inputs: dict[str, tuple[int | None, ...]] = {"image": (3, 256, 256)}
-    inputs |= {f"keep_{side}": (channels, side, side) for side in DROPOUT_SIDES}
+    inputs |= {f"keep_{side}": (channels, side, side) for side in network.dropouts}
     return OtherHalf({"AtoB": TorchEngine(network, inputs, ("translated",))})
 
 
