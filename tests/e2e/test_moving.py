@@ -76,6 +76,8 @@ def in_background() -> Iterator[Background]:
                 server = uvicorn.Server(config)
                 serving = asyncio.create_task(server.serve([listening]))
                 url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+                while not server.started:
+                    await asyncio.sleep(0.02)
                 made.append(Background(cluster, asyncio.get_running_loop(), url))
                 ready.set()
                 while not over.is_set():
