@@ -295,6 +295,7 @@ _WRITERS: Mapping[str, Callable[[Path], None]] = {
     "pix2pix/latest_net_G.pth": _bare(pix2pix.UNet),
     "couplegenerator/variables.npz": _couple,
     "alae/model_157.pth": _alae,
+    "alae-celebahq/model_262r.pth": _alae,
     "styleflow/modellarge10k.pt": _bare(styleflow.Flow),
     "styleflow/light.npy": _lights,
 }

@@ -60,7 +60,22 @@ def alae_controls(fitted: Mapping[str, str]) -> type[AlaeControls]:
     return create_model("AlaeControls", __base__=AlaeControls, **fields) if fields else AlaeControls
 
 
-class Alae(Editor[AlaeControls]):
+class SemanticControls(Controls):
+    """How far the latent moves along what the decoder varies most (SeFa); nobody publishes directions of this one."""
+
+    semantic_1: float = Field(0.0, ge=-20, le=20, title="Semantic 1 of this generator")
+    semantic_2: float = Field(0.0, ge=-20, le=20, title="Semantic 2 of this generator")
+    semantic_3: float = Field(0.0, ge=-20, le=20, title="Semantic 3 of this generator")
+    semantic_4: float = Field(0.0, ge=-20, le=20, title="Semantic 4 of this generator")
+    semantic_5: float = Field(0.0, ge=-20, le=20, title="Semantic 5 of this generator")
+    detail: Literal["delta", "full"] = Field("delta", title="Detail")
+
+    def neutral(self) -> bool:
+        """No slider is off its middle, whatever the detail."""
+        return self.model_copy(update={"detail": "delta"}) == type(self)()
+
+
+class Alae(Editor[Any]):
     """StyleALAE as a live editor. Its latent is W.
 
     Args:
@@ -74,8 +89,6 @@ class Alae(Editor[AlaeControls]):
         ValueError: a direction is of another length than W.
     """
 
-    name = "alae"
-    Controls = AlaeControls
     latent_seconds = 0.1
     encode_seconds = 0.05
 
@@ -98,11 +111,11 @@ class Alae(Editor[AlaeControls]):
         self._average = average
         self._directions = dict(directions)
 
-    def encode(self, crop: Crop, controls: AlaeControls) -> Latent:
+    def encode(self, crop: Crop, controls: Any) -> Latent:
         """(latent,) float32."""
         return np.asarray(self._encoder.run({"image": to_network(crop.image)})["w"][0], np.float32)
 
-    def steer(self, latent: Latent, controls: AlaeControls) -> Latent:
+    def steer(self, latent: Latent, controls: Any) -> Latent:
         """Move W along the directions.
 
         Raises:
@@ -116,7 +129,7 @@ class Alae(Editor[AlaeControls]):
         edited = edit(latent, self._average, self._directions, {name: had[name] + move for name, move in moves.items()})
         return np.asarray(edited, np.float32)
 
-    def render(self, crop: Crop, latent: Latent, steered: Latent, controls: AlaeControls) -> Edit:
+    def render(self, crop: Crop, latent: Latent, steered: Latent, controls: Any) -> Edit:
         """What changes between the drawings of the two latents, or the second drawing itself."""
         codes = np.stack([rows(latent, w, self._layers) for w in (latent, steered)])
         own, wanted = self._decoder.run({"w": codes})["image"]

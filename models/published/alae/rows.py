@@ -8,7 +8,7 @@ from models import latents
 from models.boundaries.sliders import REACH, boundaries_stamp, fitted_boundaries, slider_title
 from models.editor import AnyEditor
 from models.entry import Entry, LoadEngine, Preset, Weights, weights_folder
-from models.published.alae.editor import Alae, AlaeControls, alae_controls
+from models.published.alae.editor import Alae, AlaeControls, SemanticControls, alae_controls
 from models.published.stylegan.directions import sha256_of
 from models.weights.sources import conversion, drive, github
 
@@ -27,6 +27,10 @@ ALAE_DIRECTIONS = {
     "glasses": 19,
 }
 """Number of the direction behind each control; they belong to ffhq/model_157 and to nothing else."""
+
+
+SEMANTICS = tuple(f"semantic_{number}" for number in range(1, 6))
+"""What the decoder varies most (SeFa); its weights tell."""
 
 
 def _alae() -> Entry:
@@ -89,6 +93,45 @@ def _controls() -> type[AlaeControls]:
     return alae_controls({name: slider_title(name) for name in fitted_boundaries("alae")})
 
 
+def _celebahq() -> Entry:
+    folder = weights_folder() / "alae-celebahq"
+    model = Weights(
+        folder / "model_262r.pth",
+        "Apache-2.0",
+        "github.com/podgorskiy/ALAE",
+        urls=(
+            "https://alaeweights.s3.us-east-2.amazonaws.com/celeba-hq256/model_262r.pth",
+            drive("1ihJvp8iJWcLxTIjkV5cyA7l9TrxlUPkG"),
+        ),
+    )
+    encoder, decoder, average = (folder / name for name in ("encoder.onnx", "decoder.onnx", "average.npy"))
+    semantics = {name: folder / f"{name}.npy" for name in SEMANTICS}
+
+    def load(load_engine: LoadEngine) -> AnyEditor:
+        vectors = {name: np.load(path, allow_pickle=False) for name, path in semantics.items()}
+        return Alae(
+            load_engine(encoder),
+            load_engine(decoder),
+            np.load(average, allow_pickle=False),
+            vectors,
+            SemanticControls,
+            "alae-celebahq",
+        )
+
+    return Entry(
+        name="alae-celebahq",
+        title="StyleALAE on CelebA-HQ",
+        description="What the autoencoder of 256 pixels varies most; its authors publish no directions of it.",
+        controls=lambda: SemanticControls,
+        load=load,
+        weights=(model,),
+        presets=(Preset("The first semantic", {"semantic_1": 10.0}),),
+        networks=(encoder, decoder, average, *semantics.values()),
+        convert=conversion(("alae", model.path, folder)),
+        needs_gpu=True,
+    )
+
+
 def entries() -> tuple[Entry, ...]:
-    """The rows of this system."""
-    return (_alae(),)
+    """The rows of this system: of 1024 pixels on FFHQ, of 256 on CelebA-HQ."""
+    return _alae(), _celebahq()
