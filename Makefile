@@ -8,12 +8,16 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 NODE_DIR := .work/node
 TYPESCRIPT := 5.9.3
+
+CLUSTER := .work/cluster
 TSC := $(NODE_DIR)/typescript-$(TYPESCRIPT)/node_modules/typescript/bin/tsc
 
 # Percent of the lines and branches outside of trainings that the tests have to run.
 COVERED := 70
 
-.PHONY: run test coverage check types-web bench engines browser clean
+MINUTES ?= 10
+
+.PHONY: run test cluster-test coverage check types-web bench soak engines browser clean
 
 run: $(VENV)/.run
 	$(BIN)/python server.py $(ARGS)
@@ -42,8 +46,22 @@ coverage: check browser
 	$(BIN)/coverage run -m pytest $(ARGS)
 	$(BIN)/coverage report --fail-under=$(COVERED)
 
+# Minutes, and 5 GB of memory. Ray Serve is in an environment of its own: nothing else is to need or to notice it.
+cluster-test: $(CLUSTER)/.installed
+	LATENTCAM_CLUSTER_TESTS=1 $(CLUSTER)/bin/python -m pytest tests/signaling/cluster $(ARGS)
+
+$(CLUSTER)/.installed: requirements.txt requirements-cluster.txt constraints.txt
+	$(PYTHON) -m venv $(CLUSTER)
+	$(CLUSTER)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		-r requirements.txt -r requirements-cluster.txt pytest
+	touch $@
+
 bench: $(VENV)/.test browser
 	$(BIN)/python -m tests.e2e.bench $(ARGS)
+
+# What the server is put through: hostile input, clients that die, hours of coming and going; on loopback, MINUTES long.
+soak: $(VENV)/.test
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) --out soak.json $(ARGS)
 
 engines: $(VENV)/.run
 	$(BIN)/python -m engines.bench $(ARGS)

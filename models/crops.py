@@ -15,6 +15,7 @@ import numpy as np
 from models.arrays import Floats, Image
 
 Convention = Literal["ffhq", "ffhq_lats", "celeba", "box"]
+Edge = Literal["mirrored", "repeated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +28,14 @@ class CropSpec:
             pictures; "box", the upright square around the face box.
         size: side of the crop in pixels.
         margin: the convention's square is enlarged by this factor around its centre.
+        edge: what a crop shows beyond the frame's edge: the picture mirrored, as in FFHQ, or its last pixels repeated,
+            which makes no second head of hair.
     """
 
     convention: Convention
     size: int
     margin: float = 1.0
+    edge: Edge = "mirrored"
 
 
 class FaceGeometry(Protocol):
@@ -58,6 +62,7 @@ FFHQ_EYES, FFHQ_MOUTH = 2.0, 1.8
 LATS_MOUTH = 2.2
 EYES_TO_CENTRE = 0.1
 BOX_MARGIN = 1.3
+BORDERS: dict[Edge, int] = {"mirrored": cv2.BORDER_REFLECT_101, "repeated": cv2.BORDER_REPLICATE}
 MOST_AVERAGED = 4
 """Frame pixels across that a crop pixel is averaged from, at most."""
 
@@ -220,30 +225,50 @@ def cut(image: Image, quad: Quad, size: int) -> Image:
     return cut_placed(image, Placement.of(quad, size))
 
 
-def cut_placed(image: Image, placement: Placement) -> Image:
+def cut_placed(image: Image, placement: Placement, edge: Edge = "mirrored") -> Image:
     """Cut a crop out of a frame.
 
     Where a crop pixel covers several pixels of the frame, these are averaged first, so that fine texture does not alias
-    into flicker. Beyond the frame's edge the picture is mirrored, as in FFHQ.
+    into flicker.
 
     Args:
         image: (H, W, 3) uint8.
         placement: where.
+        edge: what is shown beyond the frame's edge.
 
     Returns:
         (size, size, 3) uint8, colour order as in `image`.
     """
     quad, size = placement.quad, placement.size
     matrix = placement.to_frame.copy()
+    border = BORDERS[edge]
     across = min(max(round(quad.side / size), 1), MOST_AVERAGED)
     if across > 1:
         x0, y0, x1, y1 = _surroundings(quad, image.shape, across)
-        image = cv2.blur(image[y0:y1, x0:x1], (across, across), borderType=cv2.BORDER_REFLECT_101)
+        image = cv2.blur(image[y0:y1, x0:x1], (across, across), borderType=border)
         # a mean over an even number of pixels belongs half a pixel before the one it is written to
         matrix[:, 2] += np.array([-x0, -y0], np.float32) + (0.5 if across % 2 == 0 else 0.0)
-    return cv2.warpAffine(
-        image, matrix, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REFLECT_101
-    )
+    return cv2.warpAffine(image, matrix, (size, size), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=border)
+
+
+def beyond_frame(placement: Placement, frame: tuple[int, int]) -> Floats | None:
+    """Where a crop lies beyond the frame's edge.
+
+    Args:
+        placement: of the crop.
+        frame: height and width of the frame, pixels.
+
+    Returns:
+        (size, size) float32, 1 beyond the edge; None where all of the crop lies in the frame.
+    """
+    corners, size = placement.quad.corners(), placement.size
+    if (corners >= 0).all() and (corners <= (frame[1], frame[0])).all():
+        return None
+    matrix = placement.to_frame
+    places = np.arange(size, dtype=np.float32)
+    x, y = (row[0] * places[None] + row[1] * places[:, None] + row[2] for row in matrix)
+    outside = (x < 0) | (y < 0) | (x > frame[1] - 1) | (y > frame[0] - 1)
+    return outside.astype(np.float32)
 
 
 def _surroundings(quad: Quad, shape: tuple[int, ...], margin: int) -> tuple[int, int, int, int]:

@@ -73,6 +73,8 @@ class Crop:
         steady_light: (S, S) float32, 0..255, the luminance averaged over time along the motion, so with less noise;
             None where the editor has not asked for it (`Editor.wants_steady_light`), or the picture is a single one.
         backdrop: the scene behind the person; None where the editor does not want it (`Editor.wants_backdrop`).
+        beyond: (S, S) float32, 1 where the crop lies beyond the camera's frame and its pixels tell nothing; None where
+            all of it lies within.
         inpainting: what `Editor.inpaint` drew of this crop, or of an earlier one and moved to this one; None where it
             drew nothing, or the picture is a single one.
     """
@@ -83,6 +85,7 @@ class Crop:
     masks: Masks | None = None
     steady_light: Floats | None = None
     backdrop: Backdrop | None = None
+    beyond: Floats | None = None
     inpainting: Inpainting | None = None
 
 

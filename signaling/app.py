@@ -21,6 +21,7 @@ from signaling import health, locks, marks, photos, weights, whep, whip
 from signaling.access import OriginGuard
 from signaling.capabilities import capabilities as capabilities_of
 from signaling.metrics import CountRequests, Metrics
+from signaling.problems import problems
 from signaling.sessions import Sessions
 from signaling.settings import ServerSettings
 from signaling.tokens import Tokens
@@ -58,13 +59,19 @@ CONTENT_TYPES = {
 }
 
 
-def create_app(settings: ServerSettings, runtime: Runtime | None = None, downloads: Downloads | None = None) -> FastAPI:
+def create_app(
+    settings: ServerSettings,
+    runtime: Runtime | None = None,
+    downloads: Downloads | None = None,
+    id_prefix: str = "",
+) -> FastAPI:
     """Make the app. It can be served as it is, or mounted into another (whose lifespan must then run this one's).
 
     Args:
         settings: of the server.
         runtime: loaded engines and editors; None loads them when the app starts, and frees them when it stops.
         downloads: fetches weights; None for those of the catalog.
+        id_prefix: of the ids of sessions and viewers.
     """
 
     metrics = Metrics(VERSION)
@@ -72,7 +79,7 @@ def create_app(settings: ServerSettings, runtime: Runtime | None = None, downloa
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.runtime = runtime or await asyncio.get_running_loop().run_in_executor(None, load_runtime, settings)
-        app.state.sessions = Sessions(app.state.runtime, settings, metrics, app.state.tokens)
+        app.state.sessions = Sessions(app.state.runtime, settings, metrics, app.state.tokens, id_prefix)
         metrics.watch(health.Live(app.state.sessions, app.state.runtime), settings.max_sessions, settings.max_viewers)
         try:
             yield
@@ -90,16 +97,19 @@ def create_app(settings: ServerSettings, runtime: Runtime | None = None, downloa
     app.add_middleware(OriginGuard, settings=settings)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(CountRequests, metrics=metrics)
-    app.include_router(whip.router())
-    app.include_router(whep.router())
-    app.include_router(weights.router())
-    app.include_router(photos.router())
-    app.include_router(locks.router())
-    app.include_router(marks.router())
+    for routes, statuses in (
+        (whip.router(), (400, 401, 403, 404, 408, 413, 415, 422, 429, 503)),
+        (whep.router(), (400, 401, 403, 404, 408, 413, 415, 422, 429, 503)),
+        (weights.router(), (401, 403, 404, 408, 409, 413, 422)),
+        (photos.router(), (400, 401, 403, 408, 413, 422, 429, 503)),
+        (locks.router(), (400, 401, 403, 404, 408, 413, 422, 429, 503)),
+        (marks.router(), (401, 403, 408, 413, 422, 429, 503)),
+    ):
+        app.include_router(routes, responses=problems(*statuses))
 
     app.include_router(health.router(VERSION))
 
-    @app.get("/capabilities")
+    @app.get("/capabilities", responses=problems(401, 403))
     def capabilities(request: Request, grant: whip.Holder) -> dict[str, Any]:
         """Editors, settings and controls with their schemas, engines, limits, and ICE servers for the peer."""
         return capabilities_of(request.app.state.runtime, settings, VERSION, grant)

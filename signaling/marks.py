@@ -15,8 +15,11 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 
 from signaling.access import RateLimit, client_name
 from signaling.bodies import read_body
+from signaling.logs import limited
 from signaling.photos import RETRY_AFTER_S, in_time
 from signaling.whip import require_token
+
+logger = limited(__name__)
 
 MAX_BYTES = 64 << 20
 FILES_PER_SECOND, FILE_BURST = 0.1, 4.0
@@ -56,11 +59,15 @@ def router() -> APIRouter:
             raise HTTPException(429, "too many files", {"Retry-After": str(math.ceil(wait))})
         async with in_time(turns):
             data = await read_body(request, MAX_BYTES, "a file")
-            with tempfile.TemporaryDirectory(prefix="latentcam-") as folder:
-                path = Path(folder) / "file"
-                await asyncio.get_running_loop().run_in_executor(None, path.write_bytes, data)
-                del data
-                return await examine(path)
+            try:
+                with tempfile.TemporaryDirectory(prefix="latentcam-") as folder:
+                    path = Path(folder) / "file"
+                    await asyncio.get_running_loop().run_in_executor(None, path.write_bytes, data)
+                    del data
+                    return await examine(path)
+            except OSError as error:
+                logger.error("a file to examine could not be written: %s", error.strerror)
+                raise HTTPException(503, "the server's disk is full or cannot be written") from error
 
     return routes
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 logger = limited(__name__)
 
 TICK_S = 0.1
+ID_LENGTH = 22  # characters of `secrets.token_urlsafe(16)`
 LARGEST_SKEW_MS = 2000.0  # between sound and picture; more is a peer whose reports make no sense
 CLAIM_EVERY_S = 2.0  # between two claims on the data channel
 SHUTDOWN_S = 0.9  # most time given to closing all of them when the server stops
@@ -100,7 +101,7 @@ class Session:
         self.grant = access.grant
         self.device_lost = False
         self.stream = stream
-        self.name = id[:6]
+        self.name = id[-ID_LENGTH:][:6]
         self.opened_at = time.monotonic()
         self._runtime = runtime
         self._settings = settings
@@ -347,6 +348,7 @@ class Sessions:
         settings: `max_sessions`, `max_viewers`, and what a session needs.
         metrics: of the server.
         tokens: of the server; sessions end when theirs does not hold any more.
+        prefix: of the ids, by which a cluster knows whose they are.
 
     Attributes:
         device_lost: whether the graphics processor has failed: the process has to be started anew.
@@ -358,8 +360,10 @@ class Sessions:
         settings: ServerSettings,
         metrics: Metrics | None = None,
         tokens: Tokens | None = None,
+        prefix: str = "",
     ) -> None:
         self.device_lost = False
+        self._prefix = prefix
         self._runtime = runtime
         self._settings = settings
         self._metrics = metrics or Metrics("")
@@ -421,7 +425,7 @@ class Sessions:
         if stream is not None and self._sender(stream) is not None:
             raise NameTaken
         access = Access(self._metrics, grant, lambda: self._tokens.holds(grant))
-        session = Session(secrets.token_urlsafe(16), self._runtime, self._settings, stream, access)
+        session = Session(self._prefix + secrets.token_urlsafe(16), self._runtime, self._settings, stream, access)
         self._sessions[session.id] = session
         try:
             answer = await session.answer(offer, patch or {})
@@ -456,9 +460,8 @@ class Sessions:
         track = session.watch() if session is not None else None
         if session is None or track is None:
             raise NoSuchStream
-        viewer = Viewer(
-            secrets.token_urlsafe(16), track, session.listen(), self._settings, metrics=self._metrics, grant=grant
-        )
+        id = self._prefix + secrets.token_urlsafe(16)
+        viewer = Viewer(id, track, session.listen(), self._settings, metrics=self._metrics, grant=grant)
         self._viewers[viewer.id] = viewer
         try:
             answer = await viewer.answer(offer)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from models.arrays import Floats, Image, Latent
-from models.crops import Placement, Quad, cut_placed, points5_of, quad_of, to_crop
+from models.crops import Edge, Placement, Quad, beyond_frame, cut_placed, points5_of, quad_of, to_crop
 from models.editor import Controls, Crop, Edit, Masks
 from models.face.segmenter import Segmenter
 from stream.blending import blend_masked, visible_mask
@@ -225,7 +225,7 @@ class FaceEdit:
         if self._render_job is not None or is_fresh:
             return last
         with context.trace.timed("align"):
-            crop = crop_of(source, face, placement)
+            crop = crop_of(source, face, placement, layer.editor.crop.edge)
         self._age = 0
         if level.background and last is not None and background is not None:
             # Its duration is no part of this frame's: the job gets a trace of its own.
@@ -295,12 +295,12 @@ class FaceEdit:
         return replace(crop, backdrop=self._plate(crop, placement, context.camera.shape[:2]))
 
 
-def crop_of(image: Image, face: Face, placement: Placement) -> Crop:
+def crop_of(image: Image, face: Face, placement: Placement, edge: Edge = "mirrored") -> Crop:
     """Cut a face out of a frame (H, W, 3) uint8 BGR, without masks."""
-    pixels = cv2.cvtColor(cut_placed(image, placement), cv2.COLOR_BGR2RGB)
+    pixels = cv2.cvtColor(cut_placed(image, placement, edge), cv2.COLOR_BGR2RGB)
     quad, size = placement.quad, placement.size
     mesh = None if face.mesh is None else to_crop(face.mesh, quad, size)
-    return Crop(pixels, to_crop(face.points5, quad, size), mesh)
+    return Crop(pixels, to_crop(face.points5, quad, size), mesh, beyond=beyond_frame(placement, image.shape[:2]))
 
 
 def _faded(edit: Edit, amount: float) -> Edit:

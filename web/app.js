@@ -217,7 +217,8 @@ function shortcut(event) {
     else settings.undo();
     return;
   }
-  if (repeat || ctrlKey || metaKey || altKey) return;
+  // A broadcast shows what the panel of another page says: no key may bring the camera or lines into it.
+  if (output || repeat || ctrlKey || metaKey || altKey) return;
   /** @type {Record<string, () => void>} */
   const actions = {
     e: () => settings.change({ bypass: !page.wanted.bypass }),

@@ -177,7 +177,7 @@ class Child(Editor[ChildControls]):
     """The child of two faces on any engine; see `load`."""
 
     name = "child"
-    crop = CropSpec(convention="ffhq", size=320, margin=1.25)
+    crop = CropSpec(convention="ffhq", size=320, margin=1.25, edge="repeated")
     Controls = ChildControls
     latent_seconds = 0.5
     encode_seconds = 0.2

@@ -54,7 +54,7 @@ class EmbeddedEditor(Editor[Any]):
     """
 
     name = "embedded"
-    crop = CropSpec(convention="ffhq", size=320, margin=1.25)
+    crop = CropSpec(convention="ffhq", size=320, margin=1.25, edge="repeated")
     Controls = EmbeddedControls
     encode_seconds = 0.2
     inpaint_seconds = 0.2

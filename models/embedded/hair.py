@@ -100,7 +100,7 @@ class Hair(Editor[HairControls]):
     """
 
     name = "hair"
-    crop = CropSpec("ffhq", 256, 1.5)
+    crop = CropSpec("ffhq", 256, 1.5, edge="repeated")
     Controls = HairControls
     latent_seconds = 0.6
     encode_seconds = 0.1

@@ -39,7 +39,7 @@ STRANGE = (30.0, 70.0)
 """Differences between picture and drawing, 0..255, over which a place beside the hair counts as hair itself."""
 MOST_ADDED = 80.0
 """Largest correction of a drawing, 0..255."""
-BEYOND = (-9.0, -4.0)
+BESIDE = (-9.0, -4.0)
 """Signed distances to the skull, crop pixels, over which a backdrop that was seen is no longer shown."""
 LAST_HAIR = 0.9
 """Where in the order of loss hair goes that hangs beside or below the head."""
@@ -69,6 +69,7 @@ def network_input(
     light: Floats,
     skin: Floats,
     behind: Backdrop | None = None,
+    beyond: Floats | None = None,
 ) -> Floats:
     """Make the input of the removal network.
 
@@ -82,6 +83,7 @@ def network_input(
         light: light coefficients, from `ScalpModel.light`.
         skin: (3,) float32, median log colour of the face.
         behind: what was seen of the backdrop earlier: the guess where it is known.
+        beyond: (S, S) float32 in 0..1, what lies beyond the camera's frame and tells nothing; None for nowhere.
 
     Returns:
         (13, S, S) float32; see `GUESS` and the other channels.
@@ -91,6 +93,8 @@ def network_input(
     coarse = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32)
     gone = cv2.resize(hidden, (side, side), interpolation=cv2.INTER_AREA)
     body = cv2.resize(person, (side, side), interpolation=cv2.INTER_AREA)
+    if beyond is not None:
+        gone = np.maximum(gone, cv2.resize(beyond, (side, side), interpolation=cv2.INTER_AREA))
     scalp = scalp_colour(model, coarse, hair=gone, head=head, light=light, skin=skin)
     backdrop = background_behind(coarse, gone, body, head.distance)
     if behind is not None:
@@ -141,7 +145,7 @@ def continuation(
         drawn: (S, S, 3) float32 RGB, 0..255.
         guess: (S, S, 3) float32 RGB, 0..255, the first guess.
         erased: (S, S) float32 in 0..1, drawn anew.
-        hidden: (S, S) float32 in 0..1, not seen.
+        hidden: (S, S) float32 in 0..1, not seen, or beyond the camera's frame.
         distance: (S / 4, S / 4) float32, signed distance to the skull, crop pixels.
 
     Returns:
@@ -174,6 +178,7 @@ def inpaint_without_hair(
     light: Floats,
     skin: Floats,
     backdrop: Backdrop | None = None,
+    beyond: Floats | None = None,
 ) -> Inpainting:
     """Draw a head without any hair.
 
@@ -187,6 +192,7 @@ def inpaint_without_hair(
         light: light coefficients, from `ScalpModel.light`.
         skin: (3,) float32, median log colour of the face.
         backdrop: what was seen of it earlier: it is shown where it is known, and only the rest is drawn.
+        beyond: (S, S) float32 in 0..1, what lies beyond the camera's frame and tells nothing; None for nowhere.
 
     Returns:
         The picture with all hair and its surroundings drawn anew; without hair the picture itself. What lies inside
@@ -195,9 +201,9 @@ def inpaint_without_hair(
     full = (len(image), len(image))
     here = _own_hair_here(hair, head, full)
     erased, hidden = erase(here, SPREAD), erase(here, COVER)
-    beyond = 1 - smoothstep(enlarge(head.distance, full), *BEYOND)
+    beside = 1 - smoothstep(enlarge(head.distance, full), *BESIDE)
     if not erased.any():
-        return Inpainting(image, 1 - beyond, _scene_behind(image, 1 - beyond, backdrop))
+        return Inpainting(image, 1 - beside, _scene_behind(image, 1 - beside, backdrop, beyond))
     given = network_input(
         model,
         image,
@@ -208,16 +214,18 @@ def inpaint_without_hair(
         light=light,
         skin=skin,
         behind=backdrop,
+        beyond=beyond,
     )
     drawn = network.run({"given": given[None]})["drawn"][0]
     colours = np.asarray((drawn.transpose(1, 2, 0) + 2) * GREY_LEVELS, np.float32)
     guess = (given[GUESS].transpose(1, 2, 0) + 2) * GREY_LEVELS
-    colours += continuation(image, colours, guess, erased=erased, hidden=hidden, distance=head.distance)
+    unseen = hidden if beyond is None else np.maximum(hidden, beyond)
+    colours += continuation(image, colours, guess, erased=erased, hidden=unseen, distance=head.distance)
     if backdrop is not None:
-        colours += (backdrop.known * beyond)[..., None] * (backdrop.colour - colours)
+        colours += (backdrop.known * beside)[..., None] * (backdrop.colour - colours)
     picture = np.clip(colours + 0.5, 0, 255).astype(np.uint8)
     picture = np.where(erased[..., None] > 0, picture, image)
-    return Inpainting(picture, 1 - beyond, _scene_behind(picture, 1 - beyond, backdrop))
+    return Inpainting(picture, 1 - beside, _scene_behind(picture, 1 - beside, backdrop, beyond))
 
 
 def lost_hair(image: Image, *, hair: Floats, head: HeadMap, amount: float) -> Floats:
@@ -248,12 +256,27 @@ def lost_hair(image: Image, *, hair: Floats, head: HeadMap, amount: float) -> Fl
     return erased * smoothstep(enlarge(lost, full) - LOSS.strand_delay * strands, -LOSS.half_width, LOSS.half_width)
 
 
-def _scene_behind(picture: Image, head: Floats, backdrop: Backdrop | None) -> Image:
+def continued(mask: Floats, beyond: Floats | None) -> Floats:
+    """A mask (M, M) that goes on beyond the frame as it is at its edge, like the picture that is repeated there.
+
+    Args:
+        mask: (M, M) float32.
+        beyond: (S, S) float32 in 0..1, what lies beyond; None for nowhere.
+    """
+    if beyond is None:
+        return mask
+    within = 1 - cv2.resize(beyond, mask.shape[::-1], interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(fill(np.dstack([mask] * 3), np.asarray(within, np.float32))[..., 0])
+
+
+def _scene_behind(picture: Image, head: Floats, backdrop: Backdrop | None, beyond: Floats | None) -> Image:
     """The scene where the head is: as it was seen earlier, else filled from beside the head."""
     coarse, inside = (
         cv2.resize(each, None, fx=1 / COARSE, fy=1 / COARSE, interpolation=cv2.INTER_AREA) for each in (picture, head)
     )
     beside = np.asarray(1 - smoothstep(cv2.dilate(inside, np.ones((3, 3), np.uint8)), 0, 0.5), np.float32)
+    if beyond is not None:
+        beside *= 1 - cv2.resize(beyond, beside.shape[::-1], interpolation=cv2.INTER_AREA)
     filled = enlarge(fill(coarse.astype(np.float32), beside), head.shape)
     if backdrop is not None:
         filled += backdrop.known[..., None] * (backdrop.colour - filled)

@@ -33,6 +33,7 @@ class StrandFilter:
         edge: width of the edge of hair in which pixels are mixtures.
         bright_edge: width of the edge in which bright strands are not trusted.
         noise: luminance of a pixel, 0..255, at which half of what averaging took is given back: brighter hair is clean.
+        noise_still: the same in a single picture, where noise does not flicker.
     """
 
     offset: float = 4.0
@@ -45,6 +46,7 @@ class StrandFilter:
     edge: int = 3
     bright_edge: int = 7
     noise: float = 70.0
+    noise_still: float = 22.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,9 @@ class Repaint:
         contrast: smallest and largest gain of broad light and of strands.
         broadest: largest distance of broad light from its median, before the gain.
         deepest: bound of a dark strand after the gain.
-        gloss: bound of what is brighter than the median, after the gain: highlights never had pigment.
+        gloss: bounds of what is brighter than the median, after the gain, in light and in dark hair: highlights never
+            had pigment, so that they stand out the more the darker the hair is.
+        sheen: how much they grow in hair that turns from light to dark.
         shoulder: luminance, 0..255, from which highlights are compressed.
         top: luminance that they never pass.
         saturation: how much more colourful hair is a log unit below its median.
@@ -67,7 +71,8 @@ class Repaint:
     contrast: tuple[float, float] = (0.35, 1.7)
     broadest: float = 1.4
     deepest: float = -0.8
-    gloss: float = 0.6
+    gloss: tuple[float, float] = (0.55, 1.3)
+    sheen: float = 0.9
     shoulder: float = 190.0
     top: float = 252.0
     saturation: float = 0.8
@@ -185,19 +190,27 @@ def look_of(colour: Floats) -> Look:
     """
     luminance = float(colour @ LUMINANCE)
     level = np.log(luminance + FILTER.offset)
-    # from the medians of blond (level 4.87) and black hair (3.54)
-    darkness = float(np.clip((4.87 - level) / 1.33, 0, 1))
+    darkness = _darkness(float(level))
     return Look(float(level), 0.27 + 0.12 * darkness, 0.20 + 0.13 * darkness, _over_luminance(colour))
 
 
-def find_strands(luminance: Floats, weight: Floats, lengths: StrandFilter = FILTER) -> Strands:
+def _darkness(level: float) -> float:
+    """0 at the median level of blond hair, 1 at that of black hair."""
+    return float(np.clip((4.87 - level) / 1.33, 0, 1))
+
+
+def find_strands(
+    luminance: Floats, weight: Floats, lengths: StrandFilter = FILTER, *, noise: float | None = None
+) -> Strands:
     """Tell strands from broad light, and from noise by averaging along them.
 
     Args:
         luminance: (H, W) float32, 0..255.
         weight: (H, W) float32 in 0..1, how much of a pixel is hair.
         lengths: of the filters.
+        noise: instead of `StrandFilter.noise`.
     """
+    noise = lengths.noise if noise is None else noise
     light = np.log(luminance + FILTER.offset)
     edges = cv2.GaussianBlur(light, (0, 0), lengths.edge_sigma)
     across, down = cv2.Sobel(edges, cv2.CV_32F, 1, 0), cv2.Sobel(edges, cv2.CV_32F, 0, 1)
@@ -217,7 +230,7 @@ def find_strands(luminance: Floats, weight: Floats, lengths: StrandFilter = FILT
                 layers, columns + way * x, rows + way * y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
             )
     smooth = total[..., 0] / total[..., 1]
-    clean = luminance * luminance / (luminance * luminance + FILTER.noise**2)
+    clean = luminance * luminance / (luminance * luminance + np.float32(noise**2))
     smooth += (light - smooth) * clean
     broad = _weighted_blur(smooth, weight, lengths.broad_sigma)
     return Strands(broad, smooth - broad)
@@ -289,7 +302,7 @@ def repaint(
     own_light = cv2.transform(picture, LUMINANCE[None])
     luminance = own_light if steady is None else steady
     pure = _pure(weight, lengths.edge)
-    strands = find_strands(luminance, pure, lengths)
+    strands = find_strands(luminance, pure, lengths, noise=lengths.noise_still if steady is None else lengths.noise)
     # at the edge what is brighter than hair may be skin or backdrop
     fine = strands.fine * pure * np.where(strands.fine > 0, _pure(weight, lengths.bright_edge), np.float32(1))
     low, high = REPAINT.contrast
@@ -297,8 +310,11 @@ def repaint(
     fine_gain = np.float32(np.clip(wanted.fine / max(now.fine, 0.03), low, high))
     broad = np.clip(strands.broad - np.float32(now.level), -REPAINT.broadest, REPAINT.broadest)
     relative = broad * broad_gain + np.maximum(fine * fine_gain, REPAINT.deepest)
-    gloss = np.float32(REPAINT.gloss)
-    relative = np.where(relative > 0, gloss * np.tanh(relative / gloss), relative)
+    matt, glossy = REPAINT.gloss
+    darkness, darkened = _darkness(wanted.level), _darkness(wanted.level) - _darkness(now.level)
+    gloss = np.float32(matt + (glossy - matt) * darkness)
+    sheen = np.float32((1 + REPAINT.sheen * max(darkened, 0.0)) / gloss)
+    relative = np.where(relative > 0, gloss * np.tanh(relative * sheen), relative)
     light = np.exp(relative + np.float32(wanted.level)) - np.float32(FILTER.offset)
     room = np.float32(REPAINT.top - REPAINT.shoulder)
     over = np.maximum(light - np.float32(REPAINT.shoulder), 0)

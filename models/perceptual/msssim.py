@@ -9,6 +9,8 @@ from torch.nn import functional as F
 SHARES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of the five scales, from fine to coarse."""
 WINDOW, SIGMA = 11, 1.5
+SMALLEST = 1e-12
+"""Below it a scale counts as 0: a power's slope at 0 is infinite."""
 K1, K2 = 0.01, 0.03
 
 
@@ -27,7 +29,9 @@ def ms_ssim(one: Tensor, other: Tensor, range_: float) -> Tensor:
         similarity, contrast = _ssim(one, other, range_)
         factors.append((similarity if scale == len(SHARES) - 1 else contrast).relu())
     shares = torch.tensor(SHARES, device=one.device)[:, None, None]
-    return torch.stack(factors).pow(shares).prod(0).mean(1)
+    stacked = torch.stack(factors)
+    powers = stacked.clamp_min(SMALLEST).pow(shares)
+    return torch.where(stacked > SMALLEST, powers, torch.zeros_like(powers)).prod(0).mean(1)
 
 
 def _ssim(one: Tensor, other: Tensor, range_: float) -> tuple[Tensor, Tensor]:

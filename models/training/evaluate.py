@@ -1,4 +1,4 @@
-"""`python -m models.training.evaluate NAME ...` measures one part of the embedded pack and prints its table.
+"""`python -m models.training.evaluate NAME ...` measures a trainer or a part of the embedded pack.
 
 `python -m stream.evaluation` measures what needs a video.
 """
@@ -9,7 +9,7 @@ import sys
 
 from models.parts import run_part
 
-PARTS = ("segmenter", "editor", "hair", "ageing")
+PARTS = ("segmenter", "editor", "hair", "ageing", "pix2pix")
 
 
 def main(argv: list[str]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -35,16 +35,11 @@ class Forwarded:
     client: tuple[str, int] = ("", 0)
 
     @classmethod
-    def of(cls, request: Request, body: bytes, path: str) -> Forwarded:
-        """A request that an ingress got, with its body, for another path."""
+    def of(cls, request: Request, body: bytes) -> Forwarded:
+        """A request that an ingress got, with its body."""
         client = ("", 0) if request.client is None else (request.client.host, request.client.port)
-        return cls(
-            request.method, request.url.scheme, path, request.url.query, _kept(request.headers.items()), body, client
-        )
-
-    def to(self, path: str) -> Forwarded:
-        """The same request for another path."""
-        return replace(self, path=path)
+        url, headers = request.url, _kept(request.headers.items())
+        return cls(request.method, url.scheme, url.path, url.query, headers, body, client)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +50,10 @@ class Answer:
     headers: Headers
     body: bytes
 
-    def header(self, name: str) -> str | None:
-        """The first header of a name in lower case."""
-        return next((value for key, value in self.headers if key == name), None)
-
-    def response(self, changed: dict[str, str] | None = None) -> Response:
-        """As an ingress sends it on.
-
-        Args:
-            changed: headers in lower case with other values.
-        """
+    def response(self) -> Response:
+        """As an ingress sends it on."""
         response = Response(self.body, self.status)
-        changed = changed or {}
-        for name, value in [*(pair for pair in self.headers if pair[0] not in changed), *changed.items()]:
+        for name, value in self.headers:
             response.headers.append(name, value)
         return response
 

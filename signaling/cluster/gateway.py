@@ -102,11 +102,11 @@ class Gateway:
         self._replicas = replicas
         self._beliefs = beliefs
 
-    async def place(self, request: Forwarded) -> tuple[str, Answer]:
+    async def place(self, request: Forwarded) -> Answer:
         """Have a new session opened where most capacity is free.
 
         Returns:
-            The replica, and what its app answered: perhaps a refusal of the offer.
+            What the replica's app answered: perhaps a refusal of the offer.
 
         Raises:
             AllFull: no replica has a place.
@@ -134,7 +134,7 @@ class Gateway:
                 raise NoReplica from error
             self._learn(chosen.replica, reply)
             if reply.answer is not None:
-                return chosen.replica, reply.answer
+                return reply.answer
             figures = Figures.read(reply.figures)
             if figures is None or figures.places <= 0:
                 avoid.add(chosen.replica)

@@ -18,7 +18,7 @@ from signaling.access import OriginGuard
 from signaling.app import VERSION, WEB, Page, SecurityHeaders
 from signaling.bodies import read_body
 from signaling.cluster import locations
-from signaling.cluster.forwarding import Answer, Forwarded
+from signaling.cluster.forwarding import Forwarded
 from signaling.cluster.gateway import AllFull, Gateway, NoReplica
 from signaling.cluster.replica import NoDirectory
 from signaling.settings import ServerSettings
@@ -36,7 +36,7 @@ Find = Callable[[str], Awaitable[str | None]]
 """Gives the replica that sends a named stream; None if nobody does."""
 
 
-LARGE = dict.fromkeys(("photos", "looks", "strip"), photos.MAX_BYTES) | {"marks": marks.MAX_BYTES}
+LARGE = dict.fromkeys(("photos", "looks", "strip", "locks"), photos.MAX_BYTES) | {"marks": marks.MAX_BYTES}
 """Bytes of bodies, by the first part of the path, where they may be larger than an offer."""
 
 
@@ -66,9 +66,9 @@ def _routes(gateway: Gateway, find: Find) -> APIRouter:
     async def read(request: Request) -> Forwarded:
         kind = request.url.path.strip("/").partition("/")[0]
         if kind not in LARGE:
-            return Forwarded.of(request, await read_body(request, offers.MAX_BYTES, "a body"), request.url.path)
+            return Forwarded.of(request, await read_body(request, offers.MAX_BYTES, "a body"))
         async with photos.in_time(uploads):
-            return Forwarded.of(request, await read_body(request, LARGE[kind], "a file"), request.url.path)
+            return Forwarded.of(request, await read_body(request, LARGE[kind], "a file"))
 
     async def anywhere(request: Request) -> Response:
         return (await _in_reach(gateway.ask_any(await read(request)))).response()
@@ -79,32 +79,38 @@ def _routes(gateway: Gateway, find: Find) -> APIRouter:
         name = _stream_of(forwarded)
         replica = await _in_reach(find(name)) if name else None
         answer = None if replica is None else await _in_reach(gateway.ask(replica, forwarded))
-        if replica is None or answer is None:
-            return (await _in_reach(gateway.ask_any(forwarded))).response()
-        return _located(answer, replica)
+        if answer is None:
+            answer = await _in_reach(gateway.ask_any(forwarded))
+        return answer.response()
 
     @routes.post("/whip")
     async def open_session(request: Request) -> Response:
         try:
-            replica, answer = await _in_reach(gateway.place(await read(request)))
+            answer = await _in_reach(gateway.place(await read(request)))
         except AllFull as error:
             raise server_full("sessions") from error
-        return _located(answer, replica)
+        return answer.response()
 
     routes.add_api_route("/whep", by_stream, methods=["POST"])
     routes.add_api_route("/whep/claim", by_stream, methods=["GET"])
 
-    @routes.api_route("/whip/{rest}", methods=METHODS)
-    @routes.api_route("/whep/{rest}", methods=METHODS)
-    async def session(request: Request, rest: str) -> Response:
-        found = locations.split(request.url.path)
-        if found is None:
-            raise HTTPException(404, "there is no such session")
-        replica, path = found
-        answer = await _in_reach(gateway.ask(replica, (await read(request)).to(path)))
+    async def at(id: str, request: Request) -> Response:
+        replica = locations.replica_of(id)
+        answer = None if replica is None else await _in_reach(gateway.ask(replica, await read(request)))
         if answer is None:
             raise HTTPException(404, "there is no such session")
         return answer.response()
+
+    @routes.api_route("/whip/{id}", methods=METHODS)
+    @routes.api_route("/whep/{id}", methods=METHODS)
+    async def of_session(request: Request, id: str) -> Response:
+        return await at(id, request)
+
+    @routes.api_route("/locks", methods=METHODS)
+    @routes.api_route("/locks/{lock}", methods=METHODS)
+    async def of_lock(request: Request, session: str = "") -> Response:
+        """A lock is where its session is: in a cluster, every request about it names the session."""
+        return await at(session, request)
 
     for path in ("/whip", "/whep", "/photos", "/looks", "/strip", "/marks", "/capabilities", "/openapi.json"):
         routes.add_api_route(path, anywhere, methods=METHODS)
@@ -117,12 +123,6 @@ def _routes(gateway: Gateway, find: Find) -> APIRouter:
 
     public.include_router(routes)
     return public
-
-
-def _located(answer: Answer, replica: str) -> Response:
-    """An answer, with the replica's id in the address of the session that it names."""
-    location = answer.header("location")
-    return answer.response({} if location is None else {"location": locations.with_replica(location, replica)})
 
 
 def _stream_of(request: Forwarded) -> str:

@@ -1,28 +1,22 @@
-"""The replica's id in the address of a session: `/whip/REPLICA.SESSION`."""
+"""The replica's id in the ids of its sessions and viewers, and so in their addresses: `/whip/REPLICA-SESSION`."""
 
 from __future__ import annotations
 
 import re
 
-SESSION_PATH = re.compile(r"^(?P<kind>/whip|/whep)/(?P<replica>[A-Za-z0-9]{1,64})\.(?P<id>[A-Za-z0-9_-]{1,64})$")
+SESSION_ID = re.compile(r"(?P<replica>[A-Za-z0-9]{1,64})-[A-Za-z0-9_-]{1,64}")
 
 
-def with_replica(location: str, replica: str) -> str:
-    """A session's address as the replica says it, with the replica's id.
-
-    Args:
-        location: path that ends with the session's id.
-        replica: letters and digits.
-    """
-    base, _, id = location.rpartition("/")
-    return f"{base}/{replica}.{id}"
-
-
-def split(path: str) -> tuple[str, str] | None:
-    """The replica of a session's address, and the address as the replica knows it; None for any other path.
+def prefix_of(replica: str) -> str:
+    """What the ids of a replica's sessions begin with.
 
     Args:
-        path: of a request, from a stranger.
+        replica: its id, letters and digits.
     """
-    found = SESSION_PATH.match(path)
-    return None if found is None else (found["replica"], f"{found['kind']}/{found['id']}")
+    return f"{replica}-"
+
+
+def replica_of(id: str) -> str | None:
+    """The replica that a session or viewer is of; None if the id, which a stranger sent, is none of a cluster."""
+    found = SESSION_ID.fullmatch(id)
+    return None if found is None else found["replica"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import time
 from typing import TYPE_CHECKING, Protocol
@@ -11,6 +12,7 @@ from urllib.parse import parse_qs
 
 from models.arrays import Floats
 from signaling.app import create_app
+from signaling.cluster import locations
 from signaling.cluster.capacity import Capacity, SessionLoad
 from signaling.cluster.forwarding import Answer, Forwarded, call
 from signaling.cluster.gateway import Reply
@@ -24,8 +26,10 @@ if TYPE_CHECKING:
 
 logger = limited(__name__)
 
-REPORT_S = 0.5
-"""Between two measurements, and between two reports of the streams' names."""
+REPORT_S = 0.8
+"""Between two measurements, and between two reports where streams have names."""
+IDLE_REPORTS = 6
+"""Where none has a name, one in so many is sent: the directory may have started anew."""
 DRAIN_S = 8.0
 """Time for peers to leave a replica that stops; they are told at once."""
 
@@ -78,7 +82,7 @@ class Replica:
         self._shared = shared
         self._runtime = runtime
         self._capacity = Capacity(cores)
-        self._app = create_app(settings, runtime)
+        self._app = create_app(settings, runtime, id_prefix=locations.prefix_of(id))
         self._lifespan = self._app.router.lifespan_context(self._app)
         self._claimed: set[str] = set()
         self._reported = frozenset[str]()
@@ -191,10 +195,11 @@ class Replica:
 
     async def _report(self) -> None:
         """Measure this process, and keep the directory's knowledge of it: names always, photos when it is new."""
-        while True:
+        for count in itertools.count():
             self._capacity.measure(time.monotonic(), time.process_time())
             try:
-                await self._report_once()
+                if self._reported or self._names() or count % IDLE_REPORTS == 0:
+                    await self._report_once()
             except NoDirectory:
                 logger.warning("the directory does not answer: streams cannot be named or found by others")
             await asyncio.sleep(REPORT_S)

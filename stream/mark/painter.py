@@ -24,12 +24,10 @@ INSET = 2.5
 """Pixels of the window by which the mark stays away from the edge of the mask: interpolation reaches that far."""
 NEAR = 0.15
 """Mean distance, shares of the face's size, up to which a face is looked for where the last edited frame showed it."""
-READ_EVERY = 1
-"""Frames of a stream from one reading of the edited face to the next; in between the mark is carried along."""
 BLEND = 0.7
 """Share of a new mark in what is written, beside that of the frame before: readings differ, and marks with them."""
-CARRY_S = 0.3
-"""Seconds without a mark after which a face's mark begins anew."""
+BLEND_S = 0.3
+"""Seconds without a mark after which it is not blended with the last one."""
 SETTLE = 8
 """Readings of a single picture, each in the region of the last one."""
 READINGS = 16
@@ -64,9 +62,7 @@ class _Held:
         marked_at: when it was marked last, seconds.
         points: lattice points of its projections; None before the first mark.
         residual: (96, 96) float32, the mark in the square; None before the first one.
-        seen: (478, 2) float32, where the landmark network saw the edited face last; None before the first time.
-        beside: (478, 2) float32, by how much that was beside where the edit brings the camera's points.
-        carried: frames since then.
+        seen: (478, 2) float32, where the landmark network saw the edited face in the last frame; None before the first.
     """
 
     bits: Bits
@@ -74,8 +70,6 @@ class _Held:
     points: Floats | None = None
     residual: Floats | None = None
     seen: Floats | None = None
-    beside: Floats | None = None
-    carried: int = 0
 
 
 class MarkPainter:
@@ -115,17 +109,15 @@ class MarkPainter:
             held = self._held[face.id] = _Held(self._bits, time)
         if held.bits is not self._bits:
             held.bits, held.points, held.residual = self._bits, None, None
-        if face.alone or time - held.marked_at > CARRY_S:
+        if face.alone or time - held.marked_at > BLEND_S:
             held.residual = None
-        mesh, anew = self._place(out, face, held)
-        window = window_of(mesh, out.shape)
+        window = window_of(self._seen_mesh(out, face, held), out.shape)
         if window is None:
             return False
-        if anew or held.residual is None:
-            written = write(unwrap(out, window), self._bits, held.points)
-            before = written.residual if held.residual is None else held.residual
-            held.points, held.residual = written.points, before + np.float32(BLEND) * (written.residual - before)
-        held.marked_at = time
+        written = write(unwrap(out, window), self._bits, held.points)
+        before = written.residual if held.residual is None else held.residual
+        held.residual = np.asarray(before + np.float32(BLEND) * (written.residual - before), np.float32)
+        held.points, held.marked_at = written.points, time
         residual = cv2.multiply(wrap(held.residual, window), coverage(face.drawn, window))
         if window.shrink > 1:
             residual = cv2.resize(residual, (window.width, window.height), interpolation=cv2.INTER_LINEAR)
@@ -136,25 +128,20 @@ class MarkPainter:
         """Drop what is known of all faces."""
         self._held.clear()
 
-    def _place(self, out: Image, face: EditedFace, held: _Held) -> tuple[Floats, bool]:
-        """Where the landmark network sees the edited face, (478, 2) float32, and whether it was read in this frame."""
+    def _seen_mesh(self, out: Image, face: EditedFace, held: _Held) -> Floats:
+        """Where the landmark network sees the edited face, (478, 2) float32."""
         mesh = face.mesh
         for layer in face.drawn:
             mesh = moved_mesh(mesh, layer)
         if not np.isfinite(mesh).all() or float(np.ptp(mesh, axis=0).min()) < LEAST_SIDE:
-            return mesh, True
+            return mesh
         if face.alone:
-            return mean_reading(out, mesh, self._landmarks), True
-        held.carried += 1
-        if held.residual is not None and held.beside is not None and held.carried < READ_EVERY:
-            held.seen = mesh + held.beside
-            return held.seen, False
+            return mean_reading(out, mesh, self._landmarks)
         last = held.seen
         if last is None or np.abs(last - mesh).mean() > NEAR * np.ptp(mesh, axis=0).max():
             last = mesh
         held.seen, _ = self._landmarks(out, region_of_mesh(last))
-        held.beside, held.carried = held.seen - mesh, 0
-        return held.seen, True
+        return held.seen
 
 
 def coverage(drawn: Sequence[Drawn], window: Window) -> Floats:

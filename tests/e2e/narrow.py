@@ -249,12 +249,12 @@ CALL_JS = """
       };
       video.requestVideoFrameCallback(step);
       const bits = async () => {
-        let sent = 0, received = 0;
+        let sent = 0, received = 0, target = 0;
         for (const report of (await pc.getStats()).values()) {
-          if (report.type === "outbound-rtp") sent += report.bytesSent;
+          if (report.type === "outbound-rtp") [sent, target] = [sent + report.bytesSent, report.targetBitrate ?? 0];
           if (report.type === "inbound-rtp") received += report.bytesReceived;
         }
-        return { sent: 8 * sent, received: 8 * received };
+        return { sent: 8 * sent, received: 8 * received, target };
       };
       const before = bits();
       setTimeout(async () => {
@@ -268,6 +268,7 @@ CALL_JS = """
           gap: Math.max(0, ...gaps),
           up: (to.sent - from.sent) / seconds / 1e6,
           down: (to.received - from.received) / seconds / 1e6,
+          target: to.target / 1e6,
           width: video.videoWidth,
         });
       }, 1000 * seconds + 200);
@@ -300,11 +301,14 @@ def main() -> int:
     parser.add_argument("--settle", type=float, default=15.0, help="seconds that are left out first")
     parser.add_argument("--codec", default="video/H264")
     parser.add_argument("--age", type=float, help="an edit: the age that is shown")
+    parser.add_argument("--way", choices=[way.name for way in WAYS], help="this one alone")
     options = parser.parse_args()
     expect.set_options(timeout=120_000)
     query = f"?settings={json.dumps({'controls': {'age': options.age}})}" if options.age is not None else ""
     relays = Relays()
-    print("| way | through | fps | delay p50, p95, ms | longest gap, ms | Mbit/s there, back | width |")
+    print(
+        "| way | through | fps | delay p50, p95, ms | longest gap, ms | Mbit/s there, back (aimed at there) | width |"
+    )
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder, Service(log=Path(folder) / "log.txt") as service:
         clip = fake_camera.write_clip(Path(folder) / "camera.mjpeg", 640, 480, fake_camera.astronaut(), 150)
@@ -312,17 +316,24 @@ def main() -> int:
             page = browser.new_context(bypass_csp=True, permissions=["camera"]).new_page()
             page.goto(service.url)
             page.evaluate(CALL_JS % fake_camera.READ_COUNTER_JS)
-            for way in WAYS:
+            for way in (way for way in WAYS if options.way in (None, way.name)):
                 for title, url in (("server", f"{service.url}/whip{query}"), ("Chromium", "")):
                     relays.way = way
                     arguments = [relays.url, options.codec, url, options.settle, options.seconds]
                     found = page.evaluate(RUN_JS, arguments)
                     relays.clear()
-                    print(
-                        f"| {way.name} | {title} | {found['fps']:.1f} | {_ms(found['delay'])}, {_ms(found['late'])} | "
-                        f"{found['gap']:.0f} | {found['up']:.2f}, {found['down']:.2f} | {found['width']} |",
-                        flush=True,
+                    bits = f"{found['up']:.2f}, {found['down']:.2f} ({found['target']:.2f})"
+                    delay = f"{_ms(found['delay'])}, {_ms(found['late'])}"
+                    cells = (
+                        way.name,
+                        title,
+                        f"{found['fps']:.1f}",
+                        delay,
+                        _ms(found["gap"]),
+                        bits,
+                        str(found["width"]),
                     )
+                    print(f"| {' | '.join(cells)} |", flush=True)
     relays.close()
     return 0
 

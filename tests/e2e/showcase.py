@@ -1,5 +1,5 @@
-"""`python -m tests.e2e.showcase FILE`: the moving before/after picture of the README (docs/before-after.webp) and of the
-page (web/demo.mp4), made with what ships.
+"""`python -m tests.e2e.showcase FILE`: the moving before/after picture of the README (docs/before-after.webp) and of
+the page (web/demo.mp4), made with what ships.
 
 The face is NASA's public-domain portrait of Eileen Collins (it comes with scikit-image), swaying as a person in front
 of a camera does. Left the camera, right what the stream returns, through the real pipeline, frame by frame.

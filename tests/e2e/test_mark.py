@@ -69,7 +69,8 @@ def test_what_a_viewer_records_says_that_it_is_edited(
         assert identity is not None
         operator = f"{identity.operator:08x}"
         said = verify(claim.content)
-        assert (said.kinds, said.public) == ({"age"}, identity.public)
+        assert said.kinds == frozenset({"age"})
+        assert said.public == identity.public
 
         assert command.main(["detect", str(recorded), "--report"]) == 0
         found = json.loads(capsys.readouterr().out)

@@ -384,6 +384,16 @@ def test_output_view_is_not_mirrored_and_lets_the_scene_through(page: Page, serv
     assert (alpha[:, beside + 2 : -beside - 2] == 255).all()
 
 
+def test_output_view_takes_no_keys(page: Page, service: Service) -> None:
+    go_live(page, service.url, path="/?view=output")
+    state = """() => [document.getElementById("overlay-on").checked, document.getElementById("editing").checked,
+        {...document.getElementById("picture").dataset}]"""
+    before = page.evaluate(state)
+    for key in "ebcmsrpd":
+        page.keyboard.press(key)
+    assert page.evaluate(state) == before
+
+
 def test_output_view_never_shows_the_raw_camera(page: Page, service: Service) -> None:
     go_live(page, service.url, path="/?view=output")
     page.evaluate("document.body.dataset.state = 'lost'; document.getElementById('state').hidden = false")

@@ -38,7 +38,7 @@ def draws(codes: Tensor) -> Tensor:
     return codes[:, 0, :3, None, None].expand(-1, -1, 256, 256) + 0.0
 
 
-PLAIN = Recipe(features=0, pixels=1.5, structure=0, perceptual=0, penalty=0, threshold=0.0, rate=0.05)
+PLAIN = Recipe(features=0, pixels=1.5, structure=0, perceptual=0, penalty=0, threshold=0.0, rate=0.05, patience=200)
 
 
 def test_sharpening_is_pillows_detail() -> None:
@@ -71,7 +71,12 @@ def test_one_scale_is_ssim() -> None:
     assert float(got) == pytest.approx(float(whole[5:-5, 5:-5].mean()), abs=1e-4)
     same = torch.rand(1, 3, 176, 176)
     assert float(ms_ssim(same, same, 1.0)) == pytest.approx(1.0)
-    assert float(ms_ssim(same, 1 - same, 1.0)) < 0.2
+    flipped = (1 - same).requires_grad_(True)
+    unlike = ms_ssim(same, flipped, 1.0)
+    assert float(unlike.detach()) < 0.2
+    unlike.backward()
+    assert flipped.grad is not None
+    assert torch.isfinite(flipped.grad).all()  # though contrasts below nought count as nought
     assert sum(SHARES) == pytest.approx(1, abs=1e-3)
 
 

@@ -203,6 +203,13 @@ def test_looks_combine_in_their_order_whichever_is_chosen(runtime: Runtime) -> N
     assert runtime.entries["child"].place < runtime.entries["embedded"].place < runtime.entries["hair"].place
 
 
+def test_a_snapshot_that_is_forgotten_is_refused(runtime: Runtime) -> None:
+    with pytest.raises(SettingsError, match="latent_lock: that snapshot is forgotten"):
+        runtime.look(Settings(), {"latent_lock": "0" * 32})
+    with pytest.raises(SettingsError, match="latent_lock"):
+        runtime.look(Settings(), {"latent_lock": "no id"})
+
+
 def test_an_editor_is_one_layer(runtime: Runtime) -> None:
     """Whoever chooses an editor that was a further layer has its controls, not two of it."""
     first = runtime.look(Settings(), {"layers": {"hair": RED}})

@@ -349,7 +349,7 @@ def test_an_edit_list_is_followed(tmp_path: Path, runtime: Runtime, tint: Settin
 def test_attachments_are_kept_or_named(tmp_path: Path, runtime: Runtime, tint: Settings, suffix: str) -> None:
     source = tmp_path / "in.mkv"
     with av.open(str(source), "w") as container:
-        stream = cast(av.VideoStream, container.add_stream("libx264", rate=25))
+        stream = container.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
         container.add_attachment("Some Font.ttf", "font/ttf", b"not really a font")
         for k in range(3):

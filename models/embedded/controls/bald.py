@@ -12,7 +12,7 @@ from models.arrays import Floats
 from models.editor import Inpainting
 from models.embedded.attributes import BALD
 from models.embedded.control import Control, Layer, Pack, Way, bareness, towards_one
-from models.embedded.removal import REMOVAL, inpaint_without_hair, lost_hair
+from models.embedded.removal import REMOVAL, continued, inpaint_without_hair, lost_hair
 from models.embedded.scalp import HeadMap, ScalpModel, head_map, outline_features
 
 
@@ -47,12 +47,13 @@ class Bald(Control):
             self._removal,
             self._scalp,
             crop.image,
-            hair=crop.masks.hair,
+            hair=continued(crop.masks.hair, crop.beyond),
             person=crop.masks.person,
             head=self._head(way),
             light=way.own.light,
             skin=way.own.skin,
             backdrop=crop.backdrop,
+            beyond=crop.beyond,
         )
 
     def draw(self, way: Way, own: Floats) -> Layer | None:
@@ -63,7 +64,8 @@ class Bald(Control):
         drawn = crop.inpainting or self.inpaint(way)
         if drawn is None:
             return None
-        opacity = lost_hair(crop.image, hair=crop.masks.hair, head=self._head(way), amount=amount)
+        hair = continued(crop.masks.hair, crop.beyond)
+        opacity = lost_hair(crop.image, hair=hair, head=self._head(way), amount=amount)
         return Layer((opacity > 0).astype(np.float32), image=drawn.image, opacity=opacity)
 
     def _head(self, way: Way) -> HeadMap:

@@ -23,13 +23,13 @@ from models.embedded import editor as embedded_editor
 from models.embedded.attributes import read_tables
 from models.embedded.editor import EmbeddedControls
 from models.embedded.hair import Hair, HairControls
-from models.embedded.removal import CHANNELS, inpaint_without_hair, lost_hair
+from models.embedded.removal import CHANNELS, continued, inpaint_without_hair, lost_hair
 from models.embedded.scalp import ScalpModel, head_map, outline_features, skin_tone
 from models.face.canvas import covered
 from models.face.segmenter import Segmenter
 from models.face.texture_space import FaceSpace
 from models.training.apply import apply_edit
-from models.training.data import FaceSet, shared_folder
+from models.training.data import SIZE, FaceSet, shared_folder
 from models.training.hair.mattes import Matting
 from models.training.hair.networks import Removal
 from models.training.hair.train import CHECKPOINT, load_partly
@@ -221,9 +221,10 @@ class Shipped:
         self._segmenter = Segmenter(_engine(EMBEDDED / "segmenter.onnx"))
 
     def __call__(self, composite: Composite) -> Image:
-        image = cv2.copyMakeBorder(composite.picture, PAD, PAD, PAD, PAD, cv2.BORDER_REFLECT_101)
+        image = cv2.copyMakeBorder(composite.picture, PAD, PAD, PAD, PAD, cv2.BORDER_REPLICATE)
         points5, mesh = (each[composite.row] + np.float32(PAD) for each in (self._faces.points5, self._faces.mesh))
-        crop = Crop(np.asarray(image, np.uint8), points5, mesh, self._segmenter.read(np.asarray(image, np.uint8)))
+        masks = self._segmenter.read(np.asarray(image, np.uint8))
+        crop = Crop(np.asarray(image, np.uint8), points5, mesh, masks, beyond=_beyond())
         controls = EmbeddedControls(bald=1)
         latent = self._editor.encode(crop, controls)
         edit = self._editor.render(crop, latent, self._editor.steer(latent, controls), controls)
@@ -256,10 +257,12 @@ class Drawn:
         else:
             whole = np.maximum(self._faces.mask("person", composite.row), composite.alpha)
             hair, person = (
-                np.asarray(cv2.copyMakeBorder(each, PAD, PAD, PAD, PAD, cv2.BORDER_REFLECT_101), np.float32)
+                np.asarray(cv2.copyMakeBorder(each, PAD, PAD, PAD, PAD, cv2.BORDER_REPLICATE), np.float32)
                 for each in (composite.alpha, whole)
             )
             masks = None
+        beyond = _beyond()
+        hair = continued(hair, beyond)
         fit = self._space.fit(mesh)
         crop = Crop(image, points5, mesh, masks)
         texture, hidden = self._space.unwrap(image, fit), covered(crop, fit)
@@ -273,6 +276,7 @@ class Drawn:
             head=head,
             light=self._scalp.light(texture, hidden),
             skin=skin_tone(texture, hidden),
+            beyond=beyond,
         )
         opacity = lost_hair(image, hair=hair, head=head, amount=1.0)
         shown = image + opacity[..., None] * (drawn.image.astype(np.float32) - image)
@@ -295,6 +299,12 @@ class InTorch(Engine):
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         with torch.inference_mode():
             return {"drawn": self._network(torch.from_numpy(inputs["given"])).numpy()}
+
+
+def _beyond() -> Floats:
+    """What lies beyond a portrait in its crop with `PAD` pixels around."""
+    whole = np.zeros((SIZE, SIZE), np.float32)
+    return np.asarray(cv2.copyMakeBorder(whole, PAD, PAD, PAD, PAD, cv2.BORDER_CONSTANT, value=1), np.float32)
 
 
 def _engine(path: Path) -> Engine:

@@ -12,12 +12,24 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from models.arrays import Floats, Rows
+from models.arrays import Floats, Image, Rows
 from models.editor import Crop, Masks
-from models.embedded.removal import BODY, CHANNELS, COVER, GREY_LEVELS, GUESS, SEEN, SIZE, erase, network_input
+from models.embedded.removal import (
+    BODY,
+    CHANNELS,
+    COVER,
+    FAINT,
+    GREY_LEVELS,
+    GUESS,
+    SEEN,
+    SIZE,
+    erase,
+    network_input,
+)
 from models.embedded.scalp import HeadMap, ScalpModel, head_map, outline_features, skin_tone
 from models.face.canvas import covered
-from models.face.imaging import smoothstep
+from models.face.imaging import enlarge, smoothstep
+from models.face.segmenter import Segmenter
 from models.face.texture_space import FaceSpace
 from models.training.data import FaceSet
 from models.training.hair.mattes import Mattes
@@ -39,6 +51,9 @@ class Recipe:
         sides: sizes at which the hair is read, pixels.
         thresholds: range of the alpha that is read as hair.
         missed: share of pictures in which parts of the hair are not read.
+        really_read: share of pictures whose hair the segmenter reads, as in use.
+        framed: share of pictures that end before an edge; beyond, their last pixels are repeated.
+        margin: how far before an edge they end at most, pixels.
         lowered: share of pictures moved down, so that tall hair reaches above what the portrait shows.
         lower: largest such move, pixels.
         gain: range of the brightness.
@@ -57,6 +72,9 @@ class Recipe:
     sides: tuple[int, ...] = (64, 96, 128)
     thresholds: tuple[float, float] = (0.15, 0.55)
     missed: float = 0.35
+    really_read: float = 0.6
+    framed: float = 0.4
+    margin: int = 32
     lowered: float = 0.4
     lower: int = 40
     gain: tuple[float, float] = (0.6, 1.15)
@@ -65,6 +83,8 @@ class Recipe:
 
 
 RECIPE = Recipe()
+READ_MARGIN = 32
+"""Pixels around a portrait in the crop that the editor's segmenter reads."""
 LONG_ROWS = slice(150, 220)
 """Rows of a portrait beside mouth and chin: hair there is long."""
 LONG, SHORT = 0.08, 0.012
@@ -130,9 +150,20 @@ class Scenes:
         people: who is drawn.
         space: the texture square.
         scalp: statistics of the scalp.
+        segmenter: reads hair in use.
     """
 
-    def __init__(self, faces: FaceSet, mattes: Mattes, people: People, space: FaceSpace, scalp: ScalpModel) -> None:
+    def __init__(
+        self,
+        faces: FaceSet,
+        mattes: Mattes,
+        people: People,
+        space: FaceSpace,
+        scalp: ScalpModel,
+        *,
+        segmenter: Segmenter,
+    ) -> None:
+        self._segmenter = segmenter
         self._faces = faces
         self._mattes = mattes
         self._people = people
@@ -176,22 +207,43 @@ class Scenes:
         low, high = RECIPE.spreads
         spread = int(rng.integers(low, high + 1)) if rng is not None else (low + high) // 2
         cover = int(rng.integers(RECIPE.covers[0], RECIPE.covers[1] + 1)) if rng is not None else COVER
-        read = np.maximum(alpha if rng is None else misread(alpha, rng), own)
-        erased, hidden = erase(read, spread), erase(read, cover)
         picture = truth + alpha[..., None] * (foreground - truth)
         gain = np.ones(3, np.float32)
         if rng is not None:
             gain = np.asarray(rng.uniform(*RECIPE.gain) * (1 + rng.normal(0, RECIPE.tint, 3)), np.float32)
             picture = picture + rng.normal(0, rng.uniform(0, RECIPE.noise), picture.shape).astype(np.float32)
         shown = np.clip(picture, 0, 255).astype(np.uint8)
+        rows = columns = np.arange(SIZE)
+        beyond = None
+        if rng is not None and rng.random() < RECIPE.framed:
+            rows, columns, beyond = _frame(rng)
+            shown, truth, alpha, own, person = (
+                np.ascontiguousarray(each[rows][:, columns]) for each in (shown, truth, alpha, own, person)
+            )
+        if rng is not None and rng.random() < RECIPE.really_read:
+            read = np.ascontiguousarray(self._read(shown)[rows][:, columns])
+        else:
+            read = np.maximum(alpha if rng is None else misread(alpha, rng), own)
+        erased, hidden = erase(read, spread), erase(read, cover)
         head, light, skin = self.geometry(target)
         given = network_input(
-            self._scalp, shown, erased=erased, hidden=hidden, person=person, head=head, light=light, skin=skin
+            self._scalp,
+            shown,
+            erased=erased,
+            hidden=hidden,
+            person=person,
+            head=head,
+            light=light,
+            skin=skin,
+            beyond=beyond,
         )
         unknown = cv2.dilate(smoothstep(own, 0.1, 0.4), np.ones((9, 9), np.uint8))
         judged = erased * (1 - unknown) * smoothstep(erase(alpha, spread), 0.1, 0.5)
+        if beyond is not None:
+            judged = judged * (1 - beyond)
         planes = np.concatenate([given, truth.transpose(2, 0, 1) / GREY_LEVELS - 2, judged[None]])
-        colours = [*_range(GUESS), *_range(BODY), *_range(SEEN), CHANNELS, CHANNELS + 1, CHANNELS + 2]
+        truths = slice(CHANNELS, CHANNELS + 3)
+        colours = [row for part in (GUESS, BODY, SEEN, truths) for row in range(part.start, part.stop)]
         planes[colours] = (planes[colours] + 2) * np.tile(gain, 4)[:, None, None] - 2
         if rng is not None and rng.random() < 0.5:
             planes = planes[..., ::-1]
@@ -199,7 +251,16 @@ class Scenes:
             down = int(rng.integers(1, RECIPE.lower + 1))
             planes = np.concatenate([np.repeat(planes[:, :1], down, 1), planes[:, :-down]], 1)
         planes = np.ascontiguousarray(planes, np.float32)
-        return Sample(planes[:CHANNELS], planes[CHANNELS : CHANNELS + 3], planes[CHANNELS + 3 :])
+        parts = np.split(planes, (CHANNELS, CHANNELS + 3))
+        return Sample(*(np.ascontiguousarray(part) for part in parts))
+
+    def _read(self, image: Image) -> Floats:
+        """Hair as the editor reads it in a picture with a margin around, (256, 256) float32 in 0..1."""
+        edges = (READ_MARGIN,) * 4
+        padded = cv2.copyMakeBorder(image, *edges, cv2.BORDER_REPLICATE)
+        hair = enlarge(self._segmenter.read(np.asarray(padded, np.uint8)).hair, padded.shape[:2])
+        inside = slice(READ_MARGIN, -READ_MARGIN)
+        return np.minimum(np.float32(FAINT) * hair[inside, inside], np.float32(1))
 
     def geometry(self, row: int) -> tuple[HeadMap, Floats, Floats]:
         """Polar map, light and skin tone of a portrait."""
@@ -257,5 +318,11 @@ def misread(alpha: Floats, rng: np.random.Generator) -> Floats:
     return np.asarray(cv2.resize(read, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _range(planes: slice) -> range:
-    return range(planes.start, planes.stop)
+def _frame(rng: np.random.Generator) -> tuple[Rows, Rows, Floats]:
+    """Rows and columns of a picture that ends before some of its edges, and (256, 256) float32: 1 beyond them."""
+    most = RECIPE.margin
+    cuts = np.where(rng.random(4) < 0.5, rng.integers(0, most + 1, 4), 0)
+    places = np.arange(SIZE)
+    rows, columns = np.clip(places, cuts[0], SIZE - 1 - cuts[1]), np.clip(places, cuts[2], SIZE - 1 - cuts[3])
+    beyond = (rows != places)[:, None] | (columns != places)[None]
+    return rows, columns, beyond.astype(np.float32)

@@ -19,16 +19,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from engines.select import load as load_engine
 from models.embedded import EMBEDDED
 from models.embedded.attributes import read_tables
-from models.embedded.removal import CHANNELS, ERASED, REMOVAL
+from models.embedded.removal import CHANNELS, ERASED, REMOVAL, SIZE
 from models.embedded.scalp import ScalpModel
+from models.face.segmenter import Segmenter
 from models.face.texture_space import FaceSpace
 from models.training.data import WORK, FaceSet, shared_folder
 from models.training.editor.export import export_network
 from models.training.hair.mattes import MATTES, make_mattes
 from models.training.hair.networks import Critic, Removal
-from models.training.hair.scenes import Scenes, choose_people
+from models.training.hair.scenes import Sample, Scenes, choose_people
 
 CHECKPOINT = WORK / "hair" / "removal.pt"
 START = Path(__file__).with_name("removal.pt")
@@ -36,7 +38,7 @@ START = Path(__file__).with_name("removal.pt")
 CHECKPOINT_S = 120
 CROP = 320
 """Side of the editor's crop, which the exported network takes."""
-REPORT_STEPS = 50
+REPORT_STEPS = 25
 EMA = 0.9985
 RATE, CRITIC_RATE = 3e-4, 6e-4
 WARM_STEPS = 100
@@ -59,6 +61,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--minutes", type=float, default=60, help="time budget of this run")
     parser.add_argument("--decay", type=float, default=0, help="minutes at the end in which the rate falls to 0")
     parser.add_argument("--batch", type=int, default=6)
+    parser.add_argument("--window", type=int, default=SIZE, help="side of the part of each picture that is trained on")
     parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT)
     parser.add_argument("--start", type=Path, default=START, help="weights to begin with, where there is no checkpoint")
     parser.add_argument("--save-start", type=Path, help="write the checkpoint's averaged weights as float16, and stop")
@@ -80,7 +83,7 @@ def main(argv: list[str]) -> int:
         return 0
     scenes = training_scenes(FaceSet.load(options.shared), options.shared, options.mattes)
     trainer = Trainer(torch.device(options.device), options.checkpoint, options.start)
-    trainer.run(scenes, options.minutes, options.decay, options.batch)
+    trainer.run(scenes, options.minutes, options.decay, options.batch, options.window)
     return 0
 
 
@@ -95,7 +98,10 @@ def training_scenes(faces: FaceSet, shared: Path, count: int) -> Scenes:
     tables = read_tables(EMBEDDED)
     people = choose_people(faces, mattes, rows)
     print(f"{len(people.bald)} bald, {len(people.short)} short-haired, {len(mattes.rows)} mattes", flush=True)
-    return Scenes(faces, mattes, people, FaceSpace.from_tables(tables), ScalpModel.from_tables(tables))
+    segmenter = Segmenter(load_engine(EMBEDDED / "segmenter.onnx", backend="openvino", precision="f32", threads=1))
+    return Scenes(
+        faces, mattes, people, FaceSpace.from_tables(tables), ScalpModel.from_tables(tables), segmenter=segmenter
+    )
 
 
 class Trainer:
@@ -109,7 +115,10 @@ class Trainer:
 
     def __init__(self, device: torch.device, checkpoint: Path, start: Path | None) -> None:
         self.device, self.checkpoint = device, checkpoint
-        self.removal, self.critic = Removal().to(device), Critic().to(device)
+        # without instructions for it bfloat16 is many times slower than float32
+        self.half = device.type == "cuda" or torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+        networks = Removal().to(device), Critic().to(device)
+        self.removal, self.critic = (network.to(memory_format=torch.channels_last) for network in networks)
         self.steps = 0
         if start is not None:
             load_partly(self.removal, torch.load(start, map_location=device, weights_only=True))
@@ -123,7 +132,7 @@ class Trainer:
             self.steps = state["steps"]
             print(f"goes on at step {self.steps}", flush=True)
 
-    def run(self, scenes: Scenes, minutes: float, decay: float, batch: int) -> None:
+    def run(self, scenes: Scenes, minutes: float, decay: float, batch: int, window: int) -> None:
         """Train for a while.
 
         Args:
@@ -131,6 +140,7 @@ class Trainer:
             minutes: how long.
             decay: minutes at the end in which the rate falls to 0.
             batch: pictures a step.
+            window: side of the part of each picture that is used, a multiple of 32.
         """
         rng = np.random.default_rng(time.time_ns())
         start = saved = time.monotonic()
@@ -142,9 +152,10 @@ class Trainer:
                 rate *= min(1.0, max(0.02, (minutes - spent) / decay))
             for optimizer, full in ((self.optimizer, RATE), (self.critic_optimizer, CRITIC_RATE)):
                 optimizer.param_groups[0]["lr"] = full * rate
-            samples = [scenes.draw(rng) for _ in range(batch)]
+            samples = [windowed(scenes.draw(rng), window, rng) for _ in range(batch)]
             given, truth, judged = (
-                torch.from_numpy(np.stack(part)).to(self.device) for part in zip(*samples, strict=True)
+                torch.from_numpy(np.stack(part)).to(self.device, memory_format=torch.channels_last)
+                for part in zip(*samples, strict=True)
             )
             for name, value in self.step(given, truth, judged).items():
                 means[name] = value if name not in means else 0.98 * means[name] + 0.02 * value
@@ -159,7 +170,7 @@ class Trainer:
     def step(self, given: Tensor, truth: Tensor, judged: Tensor) -> dict[str, float]:
         """One step of both networks; the losses by name."""
         kind = self.device.type
-        with torch.autocast(kind, torch.bfloat16):
+        with torch.autocast(kind, torch.bfloat16, enabled=self.half):
             drawn = self.removal(given)
         drawn = drawn.float()
         # where nothing is judged both are the same, so that the critic sees no difference there
@@ -175,7 +186,7 @@ class Trainer:
         beside = torch.cat([given[:, ERASED : ERASED + 1], judged], 1)
         weight = functional.avg_pool2d(judged, 16) + 0.02
         weight = weight / weight.mean()
-        with torch.autocast(kind, torch.bfloat16):
+        with torch.autocast(kind, torch.bfloat16, enabled=self.half):
             _, real = self.critic(torch.cat([truth, beside], 1))
             _, fake = self.critic(torch.cat([mixed.detach(), beside], 1))
         hinge = (functional.relu(1 - real.float()) * weight).mean() + (
@@ -186,7 +197,7 @@ class Trainer:
         self.critic_optimizer.step()
 
         self.critic.requires_grad_(False)
-        with torch.autocast(kind, torch.bfloat16):
+        with torch.autocast(kind, torch.bfloat16, enabled=self.half):
             features, fake = self.critic(torch.cat([mixed, beside], 1))
             with torch.no_grad():
                 wanted, _ = self.critic(torch.cat([truth, beside], 1))
@@ -223,6 +234,12 @@ class Trainer:
             "optimizer": self.optimizer,
             "critic_optimizer": self.critic_optimizer,
         }
+
+
+def windowed(sample: Sample, side: int, rng: np.random.Generator) -> Sample:
+    """A square part of a picture, anywhere."""
+    y, x = rng.integers(0, SIZE - side + 1, 2)
+    return Sample(*(part[:, y : y + side, x : x + side] for part in sample))
 
 
 def load_partly(network: Removal, state: dict[str, Tensor]) -> None:

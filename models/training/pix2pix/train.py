@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -33,7 +34,7 @@ from models.training.pix2pix.losses import (
     clip_weights,
     generator_loss,
 )
-from models.training.translation.loop import Plan, Run, initialise, pick_device, set_rate, to_picture, to_tensor
+from models.training.translation.loop import Clock, Plan, Run, initialise, pick_device, set_rate, to_picture, to_tensor
 from models.training.translation.pictures import (
     LEAST,
     DataError,
@@ -70,7 +71,7 @@ def main(argv: Sequence[str]) -> int:
     Returns:
         0; 1 where the data or the folder is refused, the message says what is wrong.
     """
-    options = _parser().parse_args(argv)
+    options = parse(argv)
     try:
         if not re.fullmatch(NAME, options.name):
             raise DataError(f"a name is small letters, digits and -, not {options.name!r}")
@@ -89,8 +90,25 @@ def train(options: argparse.Namespace, pairs: Sequence[Pair]) -> float:
     """Train on pairs and install the result.
 
     Returns:
-        Mean absolute difference on the held-out pairs, on the training's own where none is held out; pictures in
-        [-1, 1].
+        Mean absolute difference, see `learn`.
+    """
+    run, generator, error = learn(options, pairs)
+    description = f"Trained on {len(pairs)} pairs, {run.done} steps."
+    install(generator.cpu().eval(), options, RECIPES[options.preset].size, description)
+    return error
+
+
+def learn(options: argparse.Namespace, pairs: Sequence[Pair], clock: Clock = time.monotonic) -> tuple[Run, UNet, float]:
+    """Train on pairs.
+
+    Args:
+        options: of the command, see `parse`.
+        pairs: all of them; some are held out.
+        clock: seconds, for `--minutes`.
+
+    Returns:
+        The run, the network, and the mean absolute difference on the held-out pairs, on the training's own where none
+        is held out; pictures in [-1, 1].
     """
     recipe, device = RECIPES[options.preset], pick_device(options.device)
     torch.manual_seed(options.seed)
@@ -117,7 +135,7 @@ def train(options: argparse.Namespace, pairs: Sequence[Pair]) -> float:
         print("without --vgg the feature loss of this preset is left out", file=sys.stderr)
 
     models = Models(recipe, generator, critic, optimisers[0], optimisers[1], vgg)
-    for step, (source, target) in run.batches(plan, partial(_batch, shown, recipe, options.batch)):
+    for step, (source, target) in run.batches(plan, partial(_batch, shown, recipe, options.batch), clock):
         set_rate(optimisers, rate, step / plan.steps)
         pixels = _step(run, models, source, target)
         if (step + 1) % plan.save_every == 0:
@@ -128,8 +146,7 @@ def train(options: argparse.Namespace, pairs: Sequence[Pair]) -> float:
     run.save()
     run.sheet(_sheet(generator, held or shown, recipe, device))
     error = measure(generator, held or shown, recipe, device)
-    install(generator.cpu().eval(), options, recipe.size, f"Trained on {len(pairs)} pairs, {run.done} steps.")
-    return error
+    return run, generator, error
 
 
 def split(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
@@ -146,7 +163,7 @@ def measure(generator: UNet, pairs: Sequence[Pair], recipe: Recipe, device: torc
     errors = []
     with torch.inference_mode():
         for pair in pairs:
-            source, target = (to_tensor([half]).to(device) for half in _halves(pair, recipe))
+            source, target = (to_tensor([half]).to(device) for half in read_halves(pair, recipe))
             errors.append(float((generator(source) - target).abs().mean()))
     return float(np.mean(errors))
 
@@ -203,7 +220,8 @@ def _batch(pairs: Sequence[Pair], recipe: Recipe, count: int, random: np.random.
     return to_tensor(sources), to_tensor(targets)
 
 
-def _halves(pair: Pair, recipe: Recipe) -> tuple[Image, Image]:
+def read_halves(pair: Pair, recipe: Recipe) -> tuple[Image, Image]:
+    """What is read and what is wanted, at the recipe's size, each (S, S, 3) uint8 RGB."""
     return read_pair(pair, recipe.size, input_right=recipe.input_right)
 
 
@@ -211,7 +229,7 @@ def _sheet(generator: UNet, pairs: Sequence[Pair], recipe: Recipe, device: torch
     """What is read, what is drawn, what is wanted."""
     rows = []
     for pair in pairs[:SHOWN]:
-        source, target = _halves(pair, recipe)
+        source, target = read_halves(pair, recipe)
         with torch.inference_mode():
             drawn = generator(to_tensor([source]).to(device))[0]
         rows.append([source, to_picture(drawn), target])
@@ -230,7 +248,8 @@ def _pairs(folder: Path, *, skip: bool) -> list[Pair]:
     return pairs
 
 
-def _parser() -> argparse.ArgumentParser:
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The options of the command."""
     parser = argparse.ArgumentParser(prog="python -m models.training pix2pix", description=__doc__.splitlines()[0])
     parser.add_argument("pairs", type=Path, help="folders A and B, or pictures with both halves side by side")
     parser.add_argument("--name", required=True, help="what the editor is called in settings")
@@ -250,4 +269,4 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--save-every", type=int, default=500, help="steps between checkpoints and sheets")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--skip-bad", action="store_true", help="leave bad pairs out instead of refusing them all")
-    return parser
+    return parser.parse_args(argv)

@@ -18,11 +18,12 @@ from models.embedded import EMBEDDED
 from models.face.segmenter import Segmenter
 from models.training.data import MASK_SIZE, SIZE, FaceSet, shared_folder
 from models.training.segmenter import occluders
+from models.training.segmenter.occluder_drawing import Kind
 
 WEIGHTS = EMBEDDED / "segmenter.onnx"
 NOISE = 4.0
 """Standard deviation of the camera noise in the steadiness test, in grey levels per channel of the 256 px crop."""
-COMPOSED: tuple[occluders.Kind, ...] = ("hand", "microphone", "cup", "strands", "card", "cloth", "glasses")
+COMPOSED: tuple[Kind, ...] = ("hand", "microphone", "cup", "strands", "card", "cloth", "glasses")
 
 HAND_CLIP = "insightface__810_1684206192.mp4"
 HANDS: dict[int, tuple[tuple[int, int], ...]] = {
@@ -105,7 +106,7 @@ def overlaps(segmenter: Segmenter, faces: FaceSet, rows: NDArray[np.int64]) -> t
     return np.array(hair, np.float32), np.array(person, np.float32)
 
 
-def composed_overlap(segmenter: Segmenter, faces: FaceSet, rows: NDArray[np.int64], kind: occluders.Kind) -> Floats:
+def composed_overlap(segmenter: Segmenter, faces: FaceSet, rows: NDArray[np.int64], kind: Kind) -> Floats:
     """Intersection and union of the occluder with what was pasted, (N, 2); one composed picture per row."""
     results = []
     fabrics = [faces.images[row] for row in rows[:24]]

@@ -29,7 +29,7 @@ from models.arrays import Floats
 from models.embedded import EMBEDDED
 from models.face.imaging import guided_filter
 from models.training.data import SIZE, WORK, FaceSet, shared_folder
-from models.training.segmenter import occluders
+from models.training.segmenter import occluder_drawing, occluders
 
 log = logging.getLogger(__name__)
 
@@ -188,7 +188,7 @@ def face_skin(image: NDArray[np.uint8], mesh: Floats, hair: Floats, person: Floa
         patch = np.concatenate([ear - outward * 0.03, ear + outward * 0.2])
         cv2.fillConvexPoly(around, cv2.convexHull(patch.round().astype(np.int32)), 1.0)
     lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
-    cheeks = np.clip(mesh[list(occluders.CHEEKS)].round().astype(int), 0, side - 1)
+    cheeks = np.clip(mesh[list(occluder_drawing.CHEEKS)].round().astype(int), 0, side - 1)
     tone = np.median(lab[cheeks[:, 1], cheeks[:, 0]], axis=0)
     difference = (lab - tone) / np.array([30.0, 12.0, 12.0], np.float32)
     like = np.exp(-0.5 * (difference**2).sum(axis=2))
@@ -330,7 +330,7 @@ def rarity(labels: dict[str, NDArray[Any]]) -> NDArray[np.int64]:
 
 def background(rng: np.random.Generator, pictures: list[NDArray[np.uint8]]) -> Floats:
     """A cluttered room without faces: (INPUT, INPUT, 3) float32 RGB of other portraits' edges, boxes and gradients."""
-    base = rng.uniform(20, 235, 3) + rng.normal(0, 40, 3) * occluders.smooth_noise(rng, INPUT, 3)[..., None]
+    base = rng.uniform(20, 235, 3) + rng.normal(0, 40, 3) * occluder_drawing.smooth_noise(rng, INPUT, 3)[..., None]
     canvas = np.asarray(np.clip(base, 0, 255), np.float32)
     for picture in pictures:
         part = int(rng.uniform(0.1, 0.22) * SIZE)
@@ -361,7 +361,7 @@ def _eye_band(mesh: Floats) -> Floats:
     return band
 
 
-def _cover(target: Floats, weight: Floats, alpha: Floats, kind: occluders.Kind) -> None:
+def _cover(target: Floats, weight: Floats, alpha: Floats, kind: occluder_drawing.Kind) -> None:
     """Write an occluder into the labels, in place."""
     thin = kind in occluders.THIN
     if thin:

@@ -25,6 +25,7 @@ AHEAD = 4
 SHEET_CELL = 192
 """Side of a picture on a sheet in pixels."""
 
+Clock = Callable[[], float]
 Load = Callable[[np.random.Generator], tuple[Tensor, ...]]
 """Draws one batch."""
 
@@ -88,12 +89,19 @@ class Run:
         self.scaler.step(optimiser)
         self.scaler.update()
 
-    def batches(self, plan: Plan, load: Load) -> Iterator[tuple[int, tuple[Tensor, ...]]]:
+    def batches(
+        self, plan: Plan, load: Load, clock: Clock = time.monotonic
+    ) -> Iterator[tuple[int, tuple[Tensor, ...]]]:
         """Number and batch of every step that is left, until the plan's end or its time is up.
 
         The batch of a step depends on its number and the seed alone, so a run that was stopped sees the same ones.
+
+        Args:
+            plan: how long.
+            load: draws a batch.
+            clock: seconds, of which the plan has so many.
         """
-        begun = time.monotonic()
+        begun = clock()
 
         def batch(step: int) -> tuple[Tensor, ...]:
             return load(np.random.default_rng((plan.seed, step)))
@@ -101,7 +109,7 @@ class Run:
         with ThreadPoolExecutor(1) as reader:
             ahead = {step: reader.submit(batch, step) for step in range(self.done, min(self.done + AHEAD, plan.steps))}
             for step in range(self.done, plan.steps):
-                if plan.seconds and time.monotonic() - begun > plan.seconds:
+                if plan.seconds and clock() - begun > plan.seconds:
                     break
                 now = ahead.pop(step).result()
                 if step + AHEAD < plan.steps:

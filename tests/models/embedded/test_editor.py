@@ -133,6 +133,42 @@ def test_rendering_runs_no_network(crop: Crop) -> None:
     assert ager.calls == 1
 
 
+def test_removed_hair_is_drawn_by_what_was_inpainted(editor: EmbeddedEditor, crop: Crop) -> None:
+    """A video inpaints a few times a second; every other frame renders without the removal network."""
+
+    class Refusing(Remover):
+        def _run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+            raise AssertionError("the network ran")
+
+    latent, controls = editor.encode(crop, editor.Controls()), EmbeddedControls(bald=1)
+    steered = editor.steer(latent, controls)
+    drawn = editor.inpaint(crop, latent, steered, controls)
+    assert drawn is not None
+    without = load(lambda path: Refusing() if path.name == REMOVAL else stub(path), EMBEDDED)
+    done = without.render(replace(crop, inpainting=drawn), latent, steered, controls)
+    np.testing.assert_array_equal(image_of(done), drawn.image)
+    alone = editor.render(crop, latent, steered, controls)
+    np.testing.assert_array_equal(image_of(alone), drawn.image)
+    np.testing.assert_array_equal(opacity_of(alone), opacity_of(done))
+    # the scene goes on behind the head
+    assert np.abs(drawn.behind[100:140, 140:180].astype(int) - np.median(crop.image)).max() < 30
+    assert drawn.head[150, 160] == 1
+    assert drawn.head[4, 4] == 0
+
+
+def test_nothing_is_inpainted_where_no_hair_goes(editor: EmbeddedEditor, crop: Crop) -> None:
+    latent = editor.encode(crop, editor.Controls())
+    for controls, shown in ((EmbeddedControls(age=75), crop), (EmbeddedControls(bald=1), replace(crop, masks=None))):
+        assert editor.inpaint(shown, latent, editor.steer(latent, controls), controls) is None
+
+
+def test_hair_that_is_gone_is_not_greyed(editor: EmbeddedEditor, crop: Crop) -> None:
+    assert edit(editor, crop, hair_grey=1, grey_brows=False).delta is not None
+    assert edit(editor, crop, hair_grey=1, grey_brows=False, bald=1).delta is None
+    assert editor.wants_steady_light(EmbeddedControls(hair_grey=1, bald=0.9))
+    assert not editor.wants_steady_light(EmbeddedControls(hair_grey=1, bald=1))
+
+
 def test_the_warp_fades_out_below_the_chin(editor: EmbeddedEditor, crop: Crop) -> None:
     flow = np.linalg.norm(flow_of(edit(editor, crop, age=75)), axis=2)
     assert np.abs(np.diff(flow, axis=0)).max() < 0.5

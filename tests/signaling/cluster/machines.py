@@ -33,10 +33,8 @@ class Machines:
         url: of its HTTP.
     """
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
-        self._folder = folder
-        self._port = port
 
     def deploy(self, replicas: int = NODES, **settings: Any) -> None:
         """Do what `serve deploy` does, without waiting; another number of replicas alone is no update."""
@@ -69,19 +67,23 @@ class Machines:
         handle = serve.get_deployment_handle("Filter", "latentcam")
         return list(handle.broadcast("record_routing_stats").results(timeout_s=60))
 
-    def process(self, replica: str) -> int:
-        """The process id of a replica."""
-        return int((self._folder / replica).read_text())
+    def processes(self, deployment: str) -> dict[str, int]:
+        """Process ids of a deployment's running replicas, by the replicas' ids."""
+        from ray.serve.context import _get_global_client  # noqa: PLC0415
 
-    def kill(self, replica: str) -> None:
+        details = _get_global_client().get_serve_details()
+        replicas = details["applications"]["latentcam"]["deployments"][deployment]["replicas"]
+        return {one["replica_id"]: one["pid"] for one in replicas if one["state"] == "RUNNING"}
+
+    def kill(self, deployment: str, replica: str) -> None:
         """kill -9."""
-        os.kill(self.process(replica), signal.SIGKILL)
+        os.kill(self.processes(deployment)[replica], signal.SIGKILL)
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Machines]:
+def running() -> Iterator[Machines]:
     """Start three nodes, and stop them."""
-    os.environ.update(SLOW_MACHINE, LATENTCAM_TEST_FOLDER=str(folder))
+    os.environ.update(SLOW_MACHINE)
     import ray  # noqa: PLC0415  reads the environment
     from ray import serve  # noqa: PLC0415
     from ray.cluster_utils import Cluster  # noqa: PLC0415
@@ -99,7 +101,7 @@ def running(folder: Path) -> Iterator[Machines]:
             cluster.add_node(**node)
         ray.init(address=cluster.address, namespace="latentcam", log_to_driver=False)
         serve.start(proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": port})
-        yield Machines(folder, port)
+        yield Machines(port)
     finally:
         serve.shutdown()
         ray.shutdown()

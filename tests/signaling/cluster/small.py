@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +11,10 @@ from models.arrays import Floats, Image
 from models.photo_codes import References
 from signaling.settings import ServerSettings
 from stream import photos
+from stream.locks import Locks
 from stream.look import Look
 from stream.settings import Settings, SettingsError, checked
 from tests.signaling.conftest import FakeControls, FakeRuntime
-
-FOLDER = "LATENTCAM_TEST_FOLDER"
-"""Environment variable: where replicas write their process ids."""
 
 
 class SmallControls(FakeControls):
@@ -31,6 +27,7 @@ class SmallRuntime(FakeRuntime):
     def __init__(self) -> None:
         super().__init__()
         self.references = References()
+        self.locks = Locks()
         self.photo_source: Any = lambda editor, photo: None
 
     def photo_codes(self) -> list[tuple[str, str, Floats]]:
@@ -58,11 +55,7 @@ def controls_of_photo(runtime: Any, editor: str, photo: Image) -> dict[str, Any]
 
 def make_runtime(settings: ServerSettings) -> Any:
     """For `signaling.cluster.application.application`."""
-    from ray import serve  # noqa: PLC0415  not installed everywhere
-
     photos.controls_of_photo = controls_of_photo
-    replica = serve.get_replica_context().replica_tag
-    Path(os.environ[FOLDER], replica).write_text(str(os.getpid()))
     return SmallRuntime()
 
 

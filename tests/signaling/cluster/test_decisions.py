@@ -158,14 +158,11 @@ def test_codes_of_photos_are_bounded() -> None:
     assert codes.get("child", "2") is None
 
 
-def test_the_address_of_a_session_names_its_replica() -> None:
-    assert locations.with_replica("/filter/whip/a-b_c", "r1") == "/filter/whip/r1.a-b_c"
-    assert locations.split("/whip/r1.a-b_c") == ("r1", "/whip/a-b_c")
-    assert locations.split("/whep/r1.x") == ("r1", "/whep/x")
+def test_the_id_of_a_session_names_its_replica() -> None:
+    assert locations.replica_of(locations.prefix_of("r1") + "-a-b_c") == "r1"
+    assert locations.replica_of("r1-x") == "r1"
 
 
-@pytest.mark.parametrize(
-    "path", ["/whip/abc", "/whip/a.b.c", "/whip/../r.x", "/whip/r.x/y", "/whip/r%2e.x", "/photos/r.x"]
-)
-def test_other_addresses_name_none(path: str) -> None:
-    assert locations.split(path) is None
+@pytest.mark.parametrize("id", ["abc", "", "-abc", "a.b-c", "r1-", "../r-x", "r%2e-x", "r1-x/y", "r" * 65 + "-x"])
+def test_other_ids_name_none(id: str) -> None:
+    assert locations.replica_of(id) is None

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
@@ -14,97 +11,13 @@ import pytest
 
 from signaling.cluster.directory import Directory
 from signaling.cluster.forwarding import Forwarded
-from signaling.cluster.gateway import Gateway, ReplicaLost, Reply
-from signaling.cluster.ingress import create_ingress
-from signaling.cluster.placement import Beliefs, Figures
-from signaling.cluster.replica import NoDirectory, Replica
-from signaling.settings import ServerSettings
-from tests.signaling.cluster.small import SmallRuntime
+from signaling.cluster.placement import Figures
+from signaling.cluster.replica import NoDirectory
+from tests.signaling.cluster.standins import Service, service
 from tests.signaling.cluster.visitor import Visitor
 from tests.signaling.conftest import SDP, Peer, until
 
 pytestmark = pytest.mark.anyio
-
-
-class Chosen:
-    def __init__(self, process: Replica | None, replica: str) -> None:
-        self.replica = replica
-        self._process = process
-
-    async def send(self, request: Forwarded, believed: int | None) -> Reply:
-        if self._process is None:
-            raise ReplicaLost
-        return await self._process.answer(request, believed)
-
-
-class Processes:
-    """What Serve does, in one process.
-
-    Attributes:
-        running: by id; None for one that was killed and is not missed yet.
-        silent: ids of those that never say that they are there.
-    """
-
-    def __init__(self, beliefs: Beliefs, running: dict[str, Replica | None], silent: set[str]) -> None:
-        self.running = running
-        self.silent = silent
-        self._beliefs = beliefs
-
-    @asynccontextmanager
-    async def choose(self, target: str | None, avoid: frozenset[str], note: Any) -> AsyncIterator[Chosen]:
-        while not self.running:
-            await asyncio.sleep(0.01)
-        ordered = self._beliefs.order(list(self.running))
-        chosen = target if target in self.running else min(ordered, key=lambda id: id in avoid)
-        note(chosen)
-        if chosen in self.silent:
-            await asyncio.Event().wait()
-        yield Chosen(self.running[chosen], chosen)
-
-
-class Service:
-    """Replicas `r0`, `r1`, ... and two ingresses, each with an HTTP client."""
-
-    def __init__(self) -> None:
-        self.directory = Directory()
-        self.running: dict[str, Replica | None] = {}
-        self.runtimes: dict[str, SmallRuntime] = {}
-        self.silent: set[str] = set()
-        self.http: list[httpx.AsyncClient] = []
-
-    def sessions(self) -> dict[str, int]:
-        return {id: replica.figures().sessions for id, replica in self.running.items() if replica is not None}
-
-    async def add(self, id: str, **settings: Any) -> Replica:
-        self.runtimes[id] = SmallRuntime()
-        given = ServerSettings(**settings)
-        replica = Replica(given, self.runtimes[id], self.directory, id=id, cores=4)  # type: ignore[arg-type]
-        await replica.start()
-        self.running[id] = replica
-        return replica
-
-
-@asynccontextmanager
-async def service(replicas: int = 3, **settings: Any) -> AsyncIterator[Service]:
-    made = Service()
-    async with AsyncExitStack() as stack:
-        for number in range(replicas):
-            await made.add(f"r{number}", **settings)
-        for number in range(2):
-            beliefs = Beliefs(draw=random.Random(number).random)
-            app = create_ingress(
-                ServerSettings(**settings),
-                Gateway(Processes(beliefs, made.running, made.silent), beliefs),
-                made.directory.find,
-            )
-            http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8080")
-            made.http.append(await stack.enter_async_context(http))
-        try:
-            yield made
-        finally:
-            for replica in list(made.running.values()):
-                if replica is not None:
-                    await replica.drain(0)
 
 
 async def offer(http: httpx.AsyncClient, peers: list[Peer], **query: str) -> httpx.Response:
@@ -152,8 +65,8 @@ async def test_a_viewer_finds_a_named_stream_and_its_name_is_taken_once() -> Non
         body = await viewer.offer()
         watching = await cluster.http[1].post("/whep", params={"stream": "talk"}, content=body, headers=SDP)
         assert watching.status_code == 201
-        replica = opened.headers["location"].rpartition("/")[2].partition(".")[0]
-        assert watching.headers["location"].startswith(f"/whep/{replica}.")
+        replica = opened.headers["location"].rpartition("/")[2].partition("-")[0]
+        assert watching.headers["location"].startswith(f"/whep/{replica}-")
         await viewer.connection.setRemoteDescription(_answer(watching))
         await until(lambda: viewer.frames)
         nobody = await cluster.http[1].post("/whep", params={"stream": "other"}, content=body, headers=SDP)
@@ -192,11 +105,11 @@ async def test_a_replica_that_is_killed_is_noticed_by_asking_and_another_one_tak
         opened = await offer(cluster.http[0], peers)
         location = opened.headers["location"]
         assert (await cluster.http[1].options(location)).status_code == 204
-        killed = location.rpartition("/")[2].partition(".")[0]
+        killed = location.rpartition("/")[2].partition("-")[0]
         dead, cluster.running[killed] = cluster.running[killed], None
         assert (await cluster.http[1].options(location)).status_code == 404
         again = [(await offer(http, peers)).headers["location"] for http in cluster.http]
-        assert not any(f"/{killed}." in one for one in again)
+        assert not any(f"/{killed}-" in one for one in again)
         assert dead is not None
         await dead.drain(0)
     for peer in peers:
@@ -210,10 +123,10 @@ async def test_a_replica_that_says_nothing_holds_nobody_up(monkeypatch: pytest.M
     async with service(2) as cluster:
         opened = await offer(cluster.http[0], peers)
         location = opened.headers["location"]
-        cluster.silent.add(location.rpartition("/")[2].partition(".")[0])
+        cluster.silent.add(location.rpartition("/")[2].partition("-")[0])
         assert (await cluster.http[1].options(location)).status_code == 503
         again = [(await offer(http, peers)).headers["location"] for http in cluster.http]
-        assert not any(f"/{silent}." in one for one in again for silent in cluster.silent)
+        assert not any(f"/{silent}-" in one for one in again for silent in cluster.silent)
         assert (await cluster.http[1].get("/capabilities")).status_code == 200
         cluster.silent.update(cluster.running)
         assert (await offer(cluster.http[0], peers)).status_code == 503
@@ -279,7 +192,7 @@ async def test_strangers_are_refused_at_the_ingress() -> None:
         assert (await http.get("/capabilities", headers={**key, "host": "evil.example"})).status_code == 403
         assert (await http.post("/whip", content=b"v" * 70_000, headers={**key, **SDP})).status_code == 413
         assert (await http.post("/whip", content="v=0", headers={**key, **SDP})).status_code == 400
-        for path in ("/whip/r9.abc", "/whip/abc", "/whip/r0.abc", "/whip/r0.a.b"):
+        for path in ("/whip/r9-abc", "/whip/abc", "/whip/r0-abc", "/whip/r0.a.b", "/locks/abc?session=r9-abc"):
             assert (await http.delete(path, headers=key)).status_code == 404, path
 
 

@@ -53,7 +53,7 @@ class Visitor:
     @property
     def replica(self) -> str:
         assert self.peer is not None
-        return self.peer.location.rpartition("/")[2].partition(".")[0]
+        return self.peer.location.rpartition("/")[2].partition("-")[0]
 
     @property
     def picture(self) -> av.VideoFrame:

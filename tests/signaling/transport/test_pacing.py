@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
-from signaling.transport import pacing
 from signaling.transport.pacing import PACE, Pacer, pace
 
 
@@ -46,7 +46,7 @@ async def test_only_the_video_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr(pacing.asyncio, "sleep", sleep)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     transport: Any = Transport()
     sender: Any = type("Sender", (), {"_ssrc": 0x01020304})
     pace(transport, sender, lambda: 100_000)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from models.training.segmenter import occluders
+from models.training.segmenter.occluder_drawing import Kind
 
 SIZE = 160
 
@@ -23,7 +24,7 @@ def mesh() -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", occluders.KINDS)
-def test_every_kind_covers_something_and_stays_in_range(kind: occluders.Kind, mesh: np.ndarray) -> None:
+def test_every_kind_covers_something_and_stays_in_range(kind: Kind, mesh: np.ndarray) -> None:
     image = np.full((SIZE, SIZE, 3), 128, np.float32)
     fabrics = [np.random.default_rng(1).integers(0, 256, (64, 64, 3)).astype(np.uint8)]
     covered = []
@@ -74,7 +75,7 @@ def test_motion_kernels_keep_brightness(length: float) -> None:
 
 
 @pytest.mark.parametrize("kind", occluders.THIN)
-def test_fine_drawing_covers_pixels_in_part(kind: occluders.Kind, mesh: np.ndarray) -> None:
+def test_fine_drawing_covers_pixels_in_part(kind: Kind, mesh: np.ndarray) -> None:
     image = np.full((160, 160, 3), 128, np.float32)
     cutout = occluders.draw_fine(np.random.default_rng(3), image, mesh, [], kind)
     assert cutout.alpha.shape == (160, 160)
