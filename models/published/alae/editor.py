@@ -106,9 +106,9 @@ class Alae(Editor[Any]):
         self.name = name
         self.crop = CropSpec("ffhq", encoder.inputs[0].shape[-1] or 1024)
         self._layers = (decoder.inputs[0].shape[1] or 18) // 2
-        for name, direction in directions.items():
+        for way, direction in directions.items():
             if direction.shape != average.shape:
-                raise ValueError(f"direction {name} is {direction.shape}, W {average.shape}: it is of another model")
+                raise ValueError(f"direction {way} is {direction.shape}, W {average.shape}: it is of another model")
         self._encoder = encoder
         self._decoder = decoder
         self._average = average
