@@ -100,6 +100,7 @@ class Alae(Editor[Any]):
         average: NDArray[np.float32],
         directions: Mapping[str, NDArray[np.floating]],
         controls: type[Controls] = AlaeControls,
+        *,
         name: str = "alae",
     ) -> None:
         self.Controls = controls
