@@ -37,7 +37,7 @@ class Ingress:
         """The app, as Serve runs it."""
         gateway = Gateway(ServeReplicas(self._filters, BELIEFS), BELIEFS)
         app = create_ingress(self._settings, gateway, self._directory.find)
-        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=self._settings.trusted_proxies)  # type: ignore[arg-type]
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=self._settings.trusted_proxies)
         return app
 
 

@@ -60,7 +60,7 @@ class Background:
         assert replica is not None
         [session] = replica._sessions
         assert session._video is not None
-        return float(session._video.look.settings.controls.get("brightness", 0))
+        return float(session._video.look.settings.controls.get("brightness", 0) or 0)
 
 
 @contextmanager

@@ -102,7 +102,7 @@ class Fran(Editor[FranControls]):
                 total[:, *part] += weight * self._network.run({"image": window[None], "ages": ages})["delta"][0]
                 weights[part] += weight
         # What only the faded border of a window reaches stays faint.
-        return total / np.maximum(weights, 1)
+        return np.asarray(total / np.maximum(weights, 1), np.float32)
 
 
 def window_fade(side: int) -> Floats:

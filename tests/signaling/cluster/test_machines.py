@@ -92,7 +92,7 @@ async def test_viewers_find_a_stream_through_every_ingress(machines: Machines) -
                 assert answer.status_code == 201, answer.text
                 assert answer.headers["location"].startswith(f"/whep/{sender.replica}-")
                 await viewer.connection.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
-                await viewer.until(lambda viewer=viewer: viewer.frames)
+                await viewer.until(lambda viewer=viewer: viewer.frames)  # type: ignore[misc]
                 offer = await Peer(http).offer()
                 assert (
                     await http.post("/whip", params={"stream": "talk"}, content=offer, headers=SDP)
