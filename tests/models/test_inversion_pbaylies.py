@@ -98,12 +98,12 @@ def test_the_descent_averages_its_best_and_stops_when_idle() -> None:
     patient = Recipe(features=0, pixels=0, structure=0, perceptual=0, penalty=0.0, patience=3)
     invert(
         image,
-        draws,
+        draws,  # type: ignore[arg-type]
         guess,
         torch.zeros(4),
         Perception(pooled),
         recipe=patient,
-        progress=lambda s, *_: seen.append(s),  # type: ignore[arg-type]
+        progress=lambda s, *_: seen.append(s),
     )
     assert seen == [0, 1, 2, 3]
 
