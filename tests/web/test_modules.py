@@ -800,14 +800,23 @@ def test_a_machine_is_behind_when_frames_are_missing_for_a_while(blank: Page) ->
       const pace = new m.Pace();
       return a.map(([came, left, now]) => pace.isBehind({ fps_in: came, fps_out: left }, now));
     """
-    steady = [[30, 29, 0], [30, 10, 1000], [30, 10, 6000], [30, 10, 7000], [30, 29, 8000], [30, 10, 9000], [1, 0, 99000]]
+    steady = [
+        [30, 29, 0],
+        [30, 10, 1000],
+        [30, 10, 6000],
+        [30, 10, 7000],
+        [30, 29, 8000],
+        [30, 10, 9000],
+        [1, 0, 99000],
+    ]
     assert run(blank, "pace", code, steady) == [False, False, False, True, False, False, False]
 
 
 def test_every_way_into_a_call_has_its_steps(blank: Page) -> None:
     code = """
       const address = "http://127.0.0.1:8080/?view=output&stream=x";
-      return Object.fromEntries(a.map((way) => [way, m.callSteps(way, address).map(({ text, code }) => `${text} ${code ?? ""}`)]));
+      const lines = (way) => m.callSteps(way, address).map(({ text, code }) => `${text} ${code ?? ""}`);
+      return Object.fromEntries(a.map((way) => [way, lines(way)]));
     """
     steps = run(blank, "calls", code, ["obs", "linux", "windows", "macos"])
     assert "1280" in steps["obs"][1]
@@ -823,7 +832,10 @@ def test_every_way_into_a_call_has_its_steps(blank: Page) -> None:
     [
         ([["pointerenter", "mouse", 300], ["pointerleave", "mouse", 0]], ["begin", "end"]),
         ([["pointerenter", "mouse", 20], ["pointerleave", "mouse", 300]], []),
-        ([["pointerenter", "mouse", 300], ["click", "mouse", 0], ["pointerleave", "mouse", 0]], ["begin", "end", "press"]),
+        (
+            [["pointerenter", "mouse", 300], ["click", "mouse", 0], ["pointerleave", "mouse", 0]],
+            ["begin", "end", "press"],
+        ),
         ([["pointerdown", "touch", 450], ["pointerup", "touch", 0], ["click", "touch", 0]], ["begin", "end"]),
         ([["pointerdown", "touch", 20], ["pointerup", "touch", 0], ["click", "touch", 0]], ["press"]),
     ],
