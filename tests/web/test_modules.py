@@ -815,8 +815,8 @@ def test_a_machine_is_behind_when_frames_are_missing_for_a_while(blank: Page) ->
 def test_every_way_into_a_call_has_its_steps(blank: Page) -> None:
     code = """
       const address = "http://127.0.0.1:8080/?view=output&stream=x";
-      const words = (way) => m.callSteps(way, address).map(({ text, code }) => `${text} ${code ?? ""}`);
-      return Object.fromEntries(a.map((way) => [way, words(way)]));
+      const lines = (way) => m.callSteps(way, address).map(({ text, code }) => `${text} ${code ?? ""}`);
+      return Object.fromEntries(a.map((way) => [way, lines(way)]));
     """
     steps = run(blank, "calls", code, ["obs", "linux", "windows", "macos"])
     assert "1280" in steps["obs"][1]
