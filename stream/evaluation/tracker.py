@@ -26,7 +26,8 @@ from models.face.detector import EMBEDDED_THRESHOLD, Detector
 from models.face.landmarks import Landmarks, region_of_box, region_of_mesh
 from models.training.data import SIZE, WORK, FaceSet, shared_folder
 from models.training.scenes import compose
-from models.training.scenes.compose import Portraits, eye_distance, face_box
+from models.training.scenes.geometry import eye_distance, face_box
+from models.training.scenes.portraits import Portraits
 from models.training.tracker.detector import Scene, SceneSamples
 from models.training.tracker.landmarks import POINTS
 from stream.filters import OneEuro
