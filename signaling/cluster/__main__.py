@@ -16,7 +16,8 @@ from signaling.settings import problems
 
 TREE = Path(__file__).resolve().parents[2]
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before Ray is imported: it would send figures to its makers
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(TREE), os.environ.get("PYTHONPATH")]))
+PATHS = [str(TREE), os.environ.get("PYTHONPATH", "")]  # of Ray's processes
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, PATHS))
 
 try:
     import ray
