@@ -111,4 +111,4 @@ def window_fade(side: int) -> Floats:
     distance = np.minimum(np.arange(side), np.arange(side)[::-1]) / scale
     ramp = np.clip((distance - WINDOW_FADE.dark) / (WINDOW_FADE.full - WINDOW_FADE.dark), 0, 1)
     ramp = (ramp * ramp * (3 - 2 * ramp)).astype(np.float32)
-    return np.multiply.outer(ramp, ramp)
+    return np.asarray(np.multiply.outer(ramp, ramp), np.float32)
