@@ -174,7 +174,7 @@ def test_a_mask_goes_on_beyond_the_frame() -> None:
     beyond = np.zeros((128, 128), np.float32)
     beyond[:, :16] = 1
     assert continued(mask, None) is mask
-    assert continued(mask, beyond)[26:34, :8].min() > 0.6
+    assert continued(mask, beyond)[26:34, :8].min() > 0.55  # the least hair that `FAINT` raises to 1
     np.testing.assert_allclose(continued(mask, beyond)[:, 10:], mask[:, 10:], atol=1e-6)
 
 
