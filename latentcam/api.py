@@ -8,7 +8,7 @@ enter_tree()
 
 from models.arrays import Floats, Image, Latent  # noqa: E402
 from models.crops import CropSpec  # noqa: E402
-from models.editor import Controls, Crop, Edit, Editor, Masks  # noqa: E402
+from models.editor import Controls, Crop, Edit, Editor, Inpainting, Masks  # noqa: E402
 from models.entry import Entry, LoadEngine, Preset, Weights  # noqa: E402
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Entry",
     "Floats",
     "Image",
+    "Inpainting",
     "Latent",
     "LoadEngine",
     "Masks",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engines.onnx_file import open_network
-from models.arrays import Floats, Latent
+from models.arrays import Floats, Image, Latent
 from models.editor import AnyEditor, Crop, Edit, Editor, Inpainting
 from models.entry import Entry
 from models.published.drawing import to_network
@@ -96,7 +96,7 @@ class LockedEditor(Editor[Any]):
         return self._editor.knows_photo(id)
 
 
-def invert_snapshot(entry: Entry, image: Floats, step: Step, steps: int = STEPS) -> Floats:
+def invert_snapshot(entry: Entry, image: Image, step: Step, steps: int = STEPS) -> Floats:
     """What to add to an encoder's codes so that the snapshot's draws the snapshot.
 
     The networks are those that run live, read into PyTorch. Besides pixels, the encoder's codes compare the pictures.

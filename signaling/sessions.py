@@ -511,8 +511,10 @@ class Sessions:
             seconds: most time to wait; `close` ends those that are left.
         """
         self._closing = True
-        for one in [*self._sessions.values(), *self._viewers.values()]:
-            one.announce_move()
+        for session in self._sessions.values():
+            session.announce_move()
+        for viewer in self._viewers.values():
+            viewer.announce_move()
         until = time.monotonic() + seconds
         while self._sessions and time.monotonic() < until:
             await asyncio.sleep(TICK_S)

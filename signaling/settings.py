@@ -241,7 +241,7 @@ class ServerSettings(BaseSettings):
         return init_settings, env_settings
 
     @classmethod
-    def load(cls, arguments: Sequence[str]) -> ServerSettings:
+    def load(cls, arguments: Sequence[str]) -> Self:
         """Read flags, environment and file.
 
         Args:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from models.entry import Entry
 from models.fetch import FetchError, LicenceNotAccepted
+from models.gallery import licences_of
 from models.weights.downloads import Downloads, Progress
 from signaling.bodies import read_body
 from signaling.settings import ServerSettings
@@ -109,6 +110,7 @@ def _told(entry: Entry, progress: Progress, allowed: bool) -> dict[str, Any]:
         "state": entry.state,
         "why": entry.why,
         "licence": entry.licence,
+        "licences": [{"name": name, "url": url} for name, url in licences_of(entry)],
         "size": entry.size,
         "allowed": allowed,
         "files": files,

@@ -1,6 +1,7 @@
 """The live pipeline from a local camera to a virtual camera, which any video call or OBS can pick.
 
     python -m stream.camera --editor embedded --set age=75
+    python -m stream.camera --from-session ADDRESS      # what a page shows, steered there (signaling/virtual_camera.py)
 
 The virtual camera is pyvirtualcam's (OBS's on Windows and macOS, v4l2loopback on Linux). It is under the GPL and
 therefore not among the requirements: `pip install pyvirtualcam`.
@@ -10,11 +11,12 @@ from __future__ import annotations
 
 import argparse
 import platform
+import runpy
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,6 +34,8 @@ from stream.slot import LatestSlot, SlotClosed
 
 REPORT_EVERY_S = 5.0
 CAMERA_SILENT_S = 5.0
+SESSION_COMMAND = "signaling.virtual_camera"
+"""This layer knows nothing of the network: the same command line goes on there."""
 MOST_CAMERAS = 8
 """Numbers of cameras that are tried where the system has no list."""
 
@@ -137,14 +141,24 @@ def _read(source: Source, slot: LatestSlot[tuple[Image, float]], clock: Callable
         slot.put((image, clock()))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, from_session: Callable[[argparse.Namespace], None] | None = None) -> int:
     """Run the command line.
+
+    Args:
+        argv: without the program's name.
+        from_session: shows a session that is running elsewhere; None lets the command that can do so go on.
 
     Returns:
         0 after Ctrl-C or the camera's end, 1 when something was refused (the reason is on standard error).
     """
     arguments = _parser().parse_args(argv)
-    return command_line.run(lambda: _run(arguments))
+    if arguments.from_session is None:
+        return command_line.run(lambda: _run(arguments))
+    if from_session is not None:
+        return command_line.run(lambda: from_session(arguments))
+    sys.argv[1:] = sys.argv[1:] if argv is None else argv
+    runpy.run_module(SESSION_COMMAND, run_name="__main__")  # it ends with SystemExit
+    return 0
 
 
 def _run(arguments: argparse.Namespace) -> None:
@@ -159,11 +173,33 @@ def _run(arguments: argparse.Namespace) -> None:
         _run_devices(arguments, runtime.pipeline(live=True), look)
 
 
-def _run_devices(arguments: argparse.Namespace, pipeline: Pipeline, look: Look) -> None:
+@contextmanager
+def open_sink(width: int, height: int, fps: float) -> Iterator[Any]:
+    """A virtual camera of this size, for the time of the block.
+
+    Raises:
+        CameraError: there is none; the message says what to install.
+    """
     try:
         import pyvirtualcam  # noqa: PLC0415
     except ImportError as error:
         raise CameraError("the virtual camera needs one more package: pip install pyvirtualcam") from error
+    try:
+        sink = pyvirtualcam.Camera(width, height, fps)
+    except RuntimeError as error:
+        raise CameraError(f"no virtual camera: {str(error).strip()}{_virtual_camera_help()}") from error
+    with sink:
+        yield sink
+
+
+def _virtual_camera_help() -> str:
+    """What gives this machine a virtual camera."""
+    if platform.system() == "Linux":
+        return '\nmake one: sudo modprobe v4l2loopback card_label="Latentcam" exclusive_caps=1'
+    return "\ninstall OBS Studio, and press Start Virtual Camera in it once"
+
+
+def _run_devices(arguments: argparse.Namespace, pipeline: Pipeline, look: Look) -> None:
     capture = cv2.VideoCapture(arguments.device)
     try:
         if not capture.isOpened():
@@ -174,11 +210,7 @@ def _run_devices(arguments: argparse.Namespace, pipeline: Pipeline, look: Look) 
         if not there:
             raise CameraError(f"camera {arguments.device} gives no picture")
         height, width = first.shape[:2]
-        try:
-            sink = pyvirtualcam.Camera(width, height, arguments.fps)
-        except RuntimeError as error:
-            raise CameraError(f"no virtual camera: {error}") from error
-        with sink:
+        with open_sink(width, height, arguments.fps) as sink:
             print(f"{width}x{height} to {sink.device}; Ctrl-C ends")
             run(capture, sink, pipeline, look, report=_print_rate)
     finally:
@@ -217,10 +249,15 @@ def _print_rate(fps: float, dropped: int) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m stream.camera", description="Edit a camera into a virtual camera.")
     parser.add_argument("--list", action="store_true", help="list cameras and virtual cameras, and end")
+    parser.add_argument(
+        "--from-session",
+        metavar="ADDRESS",
+        help="show what a running page shows, in place of a camera; the page has the address under Use in a call",
+    )
     parser.add_argument("--device", type=int, default=0, help="number of the camera (default: %(default)s)")
-    parser.add_argument("--width", type=int, default=1280)
-    parser.add_argument("--height", type=int, default=720)
-    parser.add_argument("--fps", type=float, default=30.0)
+    parser.add_argument("--width", type=command_line.positive(int), default=1280)
+    parser.add_argument("--height", type=command_line.positive(int), default=720)
+    parser.add_argument("--fps", type=command_line.positive(float), default=30.0)
     command_line.add_settings(parser, leave_out={"bypass"})
     command_line.add_runtime(parser)
     return parser

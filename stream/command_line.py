@@ -71,6 +71,19 @@ def quiet_libraries() -> None:
     av.logging.set_level(av.logging.PANIC)
 
 
+def positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
+    """A type for argparse: a number above 0."""
+
+    def number(text: str) -> int | float:
+        value = kind(text)
+        if not 0 < value < float("inf"):
+            raise ValueError
+        return value
+
+    number.__name__ = "number above 0"  # argparse: invalid number above 0 value: '-3'
+    return number
+
+
 def add_settings(parser: argparse.ArgumentParser, leave_out: Collection[str] = ()) -> None:
     """Add a flag for each setting of a stream, and `--set NAME=VALUE` for the editor's controls.
 

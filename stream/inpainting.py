@@ -32,7 +32,7 @@ class CarrySettings:
         spread: standard deviation of the Gaussian that interpolates it, cells.
         far: weight of a motion of 0, in points within a cell: away from the face the skull moves as one.
         least: motion of the face over the skull that is followed, crop pixels.
-        turned: mean distance of those points from where a similarity carries them, in crop sides, from which a new
+        turned: mean distance of the rigid points from where a similarity carries them, in crop sides, from which a new
             inpainting is due: the head has turned.
         moved: distance that a corner of the crop may move in the scene, in crop sides; beyond it, a new one is due.
         thumbnail: side in pixels of the pictures that are compared to see a cut.

@@ -125,8 +125,7 @@ class Locks:
                 lock.state = "running"
             offset = invert(told)
             with self._mutex:
-                if lock.state == "cancelled":
-                    return
+                told(lock.step, lock.steps)
                 lock.offset, lock.state = offset, "done"
         except _Cancelled:
             return

@@ -216,7 +216,7 @@ def test_coturn_takes_its_file(private: str, tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("caddy") is None, reason="needs caddy")
 def test_caddy_takes_its_file(tmp_path: Path) -> None:
     environment = {**os.environ, "DOMAIN": "cam.example.org", "HOME": str(tmp_path)}
-    command = ["caddy", "adapt", "--validate", "--adapter", "caddyfile", "--config", DEPLOY / "Caddyfile"]
+    command = ["caddy", "adapt", "--validate", "--adapter", "caddyfile", "--config", str(DEPLOY / "Caddyfile")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     adapted = json.loads(done.stdout)

@@ -221,3 +221,20 @@ def test_the_page_is_opened_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> N
     asyncio.run(start(True))
     assert known.wait(HANGS_S)
     assert opened[0].startswith("http://127.0.0.1:")
+
+
+def test_a_header_of_64_kb_is_refused() -> None:
+    with running() as (_, url):
+        port = int(url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=HANGS_S) as stranger:
+            stranger.sendall(b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"x" * 15_000)
+            answer = b""
+            try:
+                stranger.sendall(b"x" * 50_000 + b"\r\n\r\n")
+                while part := stranger.recv(4096):
+                    answer += part
+            except ConnectionError:
+                pass  # closed while it was still sending
+        assert not answer or answer.startswith(b"HTTP/1.1 4"), answer[:200]
+        assert httpx.get(f"{url}/livez").status_code == 200
+        assert 'latentcam_rejected_total{kind="connection"} 1.0' in httpx.get(f"{url}/metrics").text

@@ -4,6 +4,7 @@
 // camera of its own, or with &stream=NAME of the session that is sent under this name.
 // #token=... hands over the access token, which then leaves the address bar.
 
+import { Calls } from "./calls.js";
 import { onCameraAllowed } from "./camera.js";
 import { Devices } from "./devices.js";
 import { byId } from "./dom.js";
@@ -11,12 +12,14 @@ import { setUpGallery } from "./gallery.js";
 import { LatentLock } from "./lock.js";
 import { Looks } from "./looks.js";
 import { setUpMarks } from "./marks.js";
-import { Page } from "./page.js";
+import { Pace } from "./pace.js";
+import { LARGE, Page, SMALL } from "./page.js";
 import { showStrip } from "./photos.js";
 import { Picture } from "./picture.js";
 import { Session } from "./session.js";
 import { SettingsPanel } from "./settings.js";
-import { tabValue } from "./storage.js";
+import { showShortcuts } from "./shortcuts.js";
+import { remember, remembered, tabValue } from "./storage.js";
 import { View } from "./view.js";
 import { WakeLock } from "./wake.js";
 import { watchStream } from "./watch.js";
@@ -26,6 +29,8 @@ import { privacyWords } from "./words.js";
 
 const STATS_EVERY_MS = 1_000;
 const RECORDING_EVERY_MS = 500;
+/** @type {Record<number, string>} HTTP status of an attempt to watch -> state of the page. */
+const WATCH_STATES = { 0: "output-away", 401: "output-token", 404: "output-unknown" };
 
 const query = new URLSearchParams(location.search);
 const output = query.get("view") === "output";
@@ -67,9 +72,9 @@ const gallery = setUpGallery(byId("gallery", HTMLDialogElement), {
 const devices = new Devices(page, {
   onCamera: () => session.changeCamera(),
   onSound: () => session.restart({ newCamera: true }),
-  onOutput: () => session.restart(),
-  toast,
 });
+const calls = new Calls(page, { onOutput: () => session.restart(), toast });
+const pace = new Pace();
 
 main();
 
@@ -88,6 +93,7 @@ function main() {
   byId("gallery-open").addEventListener("click", () => gallery.open(page.capabilities?.editors ?? [], page.editor?.name ?? ""));
   picture.showMirror();
   devices.show();
+  calls.show();
   if ("RTCPeerConnection" in window) session.begin();
   else session.say("unsupported");
 }
@@ -124,10 +130,12 @@ function listenToSession() {
     view.showServer(stats);
     picture.showFaces(stats);
     picture.showMark(stats);
+    if (pace.isBehind(stats)) slowDown();
   });
   session.on("overlay", (overlay) => picture.showOverlay(overlay));
   session.on("camera", (track) => {
     looks.forget();
+    pace.restart();
     devices.showCameras(track);
     picture.showMirror();
   });
@@ -135,6 +143,15 @@ function listenToSession() {
     toast("The microphone cannot be used: there is no sound.");
     devices.setSound(false);
   });
+}
+
+/** The machine does not keep up: a smaller picture, where the user leaves the size to the page. */
+function slowDown() {
+  const { resolution, slow } = page.preferences;
+  if (resolution !== "auto" || slow || page.sample || picture.camera.videoWidth <= SMALL[0]) return;
+  page.prefer({ slow: true });
+  toast(`${SMALL.join(" × ")} from now on: this machine does not keep up at ${LARGE.join(" × ")}.`);
+  session.changeCamera();
 }
 
 /** The server has told what it can do: wait for the user, or start where the user left off. */
@@ -154,9 +171,19 @@ function begin() {
  */
 function watch(stream) {
   session.say("");
-  view.showVideo();
-  const iceServers = page.capabilities?.iceServers ?? [];
-  watchStream(picture.edited, { url: endpoint("whep", stream), iceServers, token: tabValue("token") });
+  // What is wrong is said while the source is set up. Once it has shown something, an audience sees the scene behind it.
+  if (remembered().watched === stream) view.showVideo();
+  watchStream(picture.edited, {
+    url: endpoint("whep", stream),
+    iceServers: page.capabilities?.iceServers ?? [],
+    token: tabValue("token"),
+    onTrouble: (status) => session.say(WATCH_STATES[status] ?? "output-refused"),
+    onPicture: () => {
+      view.showVideo();
+      session.say("");
+      remember({ watched: stream });
+    },
+  });
 }
 
 function listenToUser() {
@@ -172,6 +199,7 @@ function listenToUser() {
     float: () => picture.toggleFloat(),
     fullscreen: () => picture.toggleFullscreen(),
     readout: () => view.openStats(),
+    "shortcuts-open": () => showShortcuts(byId("shortcuts", HTMLDialogElement)),
   };
   for (const [id, act] of Object.entries(buttons)) byId(id).addEventListener("click", act);
   byId("overlay-on").addEventListener("change", showOverlay);
@@ -230,6 +258,7 @@ function shortcut(event) {
     p: () => picture.toggleFloat(),
     f: () => picture.toggleFullscreen(),
     d: () => byId("overlay-on").click(),
+    "?": () => showShortcuts(byId("shortcuts", HTMLDialogElement)),
   };
   actions[key.toLowerCase()]?.();
 }

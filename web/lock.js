@@ -66,7 +66,7 @@ export class LatentLock {
     const lock = this.#lock;
     this.#drop();
     if (lock?.state === "done") this.#options.onLock("");
-    if (lock) request(`locks/${lock.id}`, this.#options.token(), { method: "DELETE" }).catch(() => {});
+    if (lock) request(this.#address(lock), this.#options.token(), { method: "DELETE" }).catch(() => {});
     this.show();
   }
 
@@ -74,6 +74,14 @@ export class LatentLock {
   end() {
     this.#drop();
     this.show();
+  }
+
+  /**
+   * @param {Lock} lock
+   * @returns {string} with the session: in a cluster, it says which machine has the lock.
+   */
+  #address(lock) {
+    return `locks/${lock.id}?${new URLSearchParams({ session: this.#options.facts().session })}`;
   }
 
   #drop() {
@@ -95,7 +103,7 @@ export class LatentLock {
         body: photo,
       });
       const lock = await response.json();
-      if (this.#lock !== begun) return void request(`locks/${lock.id}`, this.#options.token(), { method: "DELETE" }).catch(() => {});
+      if (this.#lock !== begun) return void request(this.#address(lock), this.#options.token(), { method: "DELETE" }).catch(() => {});
       this.#take(lock);
     } catch (error) {
       if (this.#lock === begun) this.#fail(editor, errorWords(error));
@@ -106,7 +114,7 @@ export class LatentLock {
     const lock = this.#lock;
     if (!lock) return;
     try {
-      const response = await request(`locks/${lock.id}`, this.#options.token());
+      const response = await request(this.#address(lock), this.#options.token());
       if (this.#lock === lock) this.#take(await response.json());
     } catch (error) {
       if (this.#lock === lock) this.#fail(lock.editor, errorWords(error));

@@ -47,11 +47,15 @@ import { remember, remembered } from "./storage.js";
  * @typedef {object} Preferences what is chosen for this device, and remembered on it.
  * @property {boolean} mirror
  * @property {string} device id of the camera, "" for the default one.
- * @property {string} resolution such as "640x480".
+ * @property {string} resolution such as "640x480"; "auto" for the largest at which the machine keeps up.
+ * @property {boolean} slow whether the machine did not keep up at `LARGE`.
  * @property {boolean} sound
  * @property {string} record what a recording shows: "edited", "split" or "both".
  * @property {string} output name under which this session can be watched, "" for none; only who knows it can.
  */
+
+export const LARGE = [1280, 720];
+export const SMALL = [640, 480];
 
 export class Page {
   /** @type {Capabilities|null} null until the server has told them. */
@@ -85,9 +89,16 @@ export class Page {
   #looks;
 
   constructor() {
-    const { mirror = true, device = "", resolution = "640x480", sound = false, output = "", record = "edited", controls } = remembered();
-    this.preferences = { mirror, device, resolution, sound, record, output };
+    const { mirror = true, device = "", resolution = "auto", slow = false, sound = false, output = "", record = "edited", controls } = remembered();
+    this.preferences = { mirror, device, resolution, slow, sound, record, output };
     this.#looks = Object.fromEntries(Object.entries(controls ?? {}).map(([editor, look]) => [editor, withoutPhoto(look)]));
+  }
+
+  /** Width and height that the camera is asked for. */
+  get captureSize() {
+    const { resolution, slow } = this.preferences;
+    if (resolution === "auto") return slow ? SMALL : LARGE;
+    return resolution.split("x").map(Number);
   }
 
   /** Settings that hold for the next session as well: ids of faces and of snapshots belong to one. */

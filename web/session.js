@@ -237,8 +237,8 @@ export class Session extends Emitter {
   /** Open the camera that is chosen; some cameras cannot be opened twice, so the old one goes first. */
   async #useCamera() {
     stopStream(this.#stream);
-    const { device: deviceId, resolution, sound } = this.#page.preferences;
-    const [width, height] = resolution.split("x").map(Number);
+    const { device: deviceId, sound } = this.#page.preferences;
+    const [width, height] = this.#page.captureSize;
     const { sample } = this.#page;
     const stream = sample ? await this.#openSample(sample) : await openCamera({ deviceId, width, height, sound });
     this.#stream = stream;

@@ -74,6 +74,14 @@ export function stateWords(name, { reason = "", seconds = 0, host = "" } = {}) {
     token: { title: "This server asks for a token", text: "Whoever runs it can tell you. It is kept for this tab only." },
     "wrong-token": { title: "That token was not accepted", text: "Check it and try again." },
     idle: { title: "Resting", text: "No video came for a while, so the server let go of the session.", action: "Go on" },
+    "output-unknown": {
+      title: "Nobody sends this stream",
+      text: "In the page of Latentcam: press Start camera, and switch on the output under Use in a call. Switched off and on again, it has another address: copy it anew.",
+      busy: true,
+    },
+    "output-away": { title: "The server does not answer", text: "Start Latentcam on the machine that this address names. This source goes on by itself.", busy: true },
+    "output-token": { title: "The token is missing", text: "Copy the whole address from the page, with #token= at its end." },
+    "output-refused": { title: "The server lets nobody else watch", text: "All its places for viewers are taken. This source goes on when one is free.", busy: true },
     closed: { title: "The server ended the session", text: sentence(reason), action: "Connect again" },
   };
   const note = name === "start" ? "Nothing is sent before you press the button." : "";

@@ -2,6 +2,7 @@
 
 import { Demo } from "./demo.js";
 import { byId, make } from "./dom.js";
+import { SMALL } from "./page.js";
 import { stateWords } from "./states.js";
 import { drawStats, readStats, statsLine } from "./stats.js";
 
@@ -117,7 +118,7 @@ export class View {
   #hint(now) {
     if (now - this.#faceSeenAt > NO_FACE_MS) return "No face in view. Turn to the camera, both eyes visible.";
     if (now - this.#fastAt > SLOW_MS) {
-      const lower = byId("resolution", HTMLSelectElement).selectedIndex > 0 ? " A lower resolution helps." : "";
+      const lower = this.#page.captureSize[0] > SMALL[0] ? " A lower resolution helps." : "";
       return `The server manages fewer than ${SLOW_FPS} frames a second.${lower}`;
     }
     return "";

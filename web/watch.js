@@ -1,5 +1,6 @@
 // Watching a running session (WHEP): what OBS shows when the page itself holds the camera.
 
+import { Refusal } from "./http.js";
 import { close, negotiate } from "./whip.js";
 
 const RETRY_MS = 2_000;
@@ -11,7 +12,12 @@ const CHECK_MS = 250;
 
 /**
  * @import { Peer } from "./whip.js"
- * @typedef {{url: URL, iceServers: RTCIceServer[], token: string|null}} Options url: the WHEP endpoint with the stream's name.
+ * @typedef {object} Options
+ * @property {URL} url the WHEP endpoint with the stream's name.
+ * @property {RTCIceServer[]} iceServers
+ * @property {string|null} token
+ * @property {(status: number) => void} onTrouble nothing can be watched now; an HTTP status, 0 where the server does not answer.
+ * @property {() => void} onPicture there is a picture.
  */
 
 /**
@@ -24,8 +30,8 @@ export async function watchStream(video, options) {
   for (;;) {
     try {
       await watchOnce(video, options);
-    } catch {
-      // Nobody sends it yet, or the server is away: both pass.
+    } catch (error) {
+      options.onTrouble(error instanceof Refusal ? error.status : 0); // nobody sends it yet, or the server is away: both pass
     }
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
   }
@@ -37,7 +43,7 @@ export async function watchStream(video, options) {
  * @param {HTMLVideoElement} video
  * @param {Options} options
  */
-async function watchOnce(video, { url, iceServers, token }) {
+async function watchOnce(video, { url, iceServers, token, onPicture }) {
   const pc = new RTCPeerConnection({ iceServers, bundlePolicy: "max-bundle" });
   const channel = pc.createDataChannel("control"); // over which the server says that the video has ended
   /** @type {Peer} */
@@ -50,6 +56,7 @@ async function watchOnce(video, { url, iceServers, token }) {
     peer.resource = await negotiate(pc, url, token);
     video.srcObject = new MediaStream([receiver.track, sound.track]);
     play(video);
+    video.requestVideoFrameCallback(onPicture);
     await ended(pc, channel, receiver, (silent) => video.classList.toggle("silent", silent));
   } finally {
     video.classList.remove("silent");

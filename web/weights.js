@@ -32,6 +32,7 @@ const HOSTS = ["github.com/", "huggingface.co/"];
  * @property {string} state of the editor.
  * @property {string} why
  * @property {string} licence
+ * @property {{name: string, url: string}[]} licences one by one; url: of the text, "" where there is none.
  * @property {number} size in bytes.
  * @property {boolean} allowed whether this server fetches for its visitors.
  * @property {WeightsFile[]} files
@@ -132,7 +133,22 @@ function contents(told, accepted, { start, cancel, close }) {
   });
   go.disabled = !accepted;
   box.addEventListener("change", () => (go.disabled = !box.checked));
-  return [head, intro, list, accept, error, row(go, leave)];
+  return [head, intro, list, ...texts(told.licences), accept, error, row(go, leave)];
+}
+
+/**
+ * @param {{name: string, url: string}[]} licences
+ * @returns {HTMLElement[]} where their texts can be read.
+ */
+function texts(licences) {
+  const named = licences.filter(({ url }) => url);
+  if (named.length === 0) return [];
+  const line = make("p", { textContent: "Read before you accept: " });
+  named.forEach(({ name, url }, place) => {
+    if (place) line.append("; ");
+    line.append(make("a", { href: url, target: "_blank", rel: "noreferrer", textContent: name }));
+  });
+  return [line];
 }
 
 /** @param {WeightsFile} file */

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -80,7 +81,7 @@ class Classify:
         """
         sized = resize_pictures(pictures.clip(-1, 1), self._side) * self._scale + self._shift
         groups = [sized] if self._batch is None else [sized[at : at + 1] for at in range(len(sized))]
-        scores = []
+        scores: list[Any] = []
         for group in groups:
             found = self._engine.run({self._input: np.ascontiguousarray(group, np.float32)})[self._output]
             numbers = found.reshape(len(group), -1)

@@ -191,7 +191,7 @@ class Child(Editor[ChildControls]):
         self._identity = identity
         self._ageing = ageing
         self._skin = skin
-        self.references = References()
+        self.references: References = References()
         rows = np.zeros((SIZE, SIZE), np.float32)
         rows[slice(*REMOVED.glasses_rows)] = 1
         self._behind_glasses = cv2.GaussianBlur(rows, (0, 0), 4)

@@ -110,10 +110,10 @@ def read_object(path: str | Path) -> Any:
         raise CheckpointError(f"{path} is larger than any published file")
     try:
         with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
+            version = np.lib.format.read_magic(file)
             if version != (1, 0):
                 raise pickle.UnpicklingError(f"a header of version {version}")
-            shape, _, kind = np.lib.format.read_array_header_1_0(file)  # type: ignore[no-untyped-call]
+            shape, _, kind = np.lib.format.read_array_header_1_0(file)
             if shape != () or kind != np.dtype(object):
                 raise pickle.UnpicklingError("it is no single object")
             held = _ObjectReplayer(file).load()

@@ -7,18 +7,23 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 
 from pydantic import ValidationError
 
+from signaling.cluster.settings import ClusterSettings
 from signaling.settings import problems
 
+TREE = Path(__file__).resolve().parents[2]
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before Ray is imported: it would send figures to its makers
+PATHS = [str(TREE), os.environ.get("PYTHONPATH", "")]  # of Ray's processes
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, PATHS))
 
 try:
     import ray
     from ray import serve
 
-    from signaling.cluster.application import ClusterSettings, application
+    from signaling.cluster.application import application
 except ModuleNotFoundError as error:
     if (error.name or "").partition(".")[0] != "ray":
         raise

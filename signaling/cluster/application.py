@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -17,28 +16,11 @@ from signaling.cluster.handles import DirectoryHandle, ServeReplicas
 from signaling.cluster.ingress import create_ingress
 from signaling.cluster.placement import BELIEFS
 from signaling.cluster.replica import DRAIN_S
-from signaling.settings import ServerSettings
+from signaling.cluster.settings import ClusterSettings
 
 REQUESTS_AT_ONCE = 256
 """Of one ingress, and of one replica: they are short, sessions are no requests."""
 HEALTH_PERIOD_S, HEALTH_TIMEOUT_S = 2.0, 10.0
-
-
-class ClusterSettings(ServerSettings):
-    """Settings of a cluster: those of a server, whose limits of sessions and viewers are one replica's, and these."""
-
-    ingresses: int = Field(2, ge=1, le=256, description="ingresses, which take HTTP")
-    replicas: int = Field(1, ge=1, le=4096, description="replicas, which take the media; at least")
-    most_replicas: int | None = Field(None, ge=1, le=4096, description="replicas at most; scales by load when set")
-    replica_cpus: float = Field(1, gt=0, description="processor cores of one replica")
-    replica_gpus: float = Field(0, ge=0, le=8, description="graphics processors of one replica")
-    surge: int = Field(
-        34, ge=0, le=100, description="percent of replicas that an update may start before it stops old ones"
-    )
-    statistics_s: float = Field(1, ge=0.1, le=30, description="seconds between two reports of a replica's capacity")
-    trusted_proxies: str = Field(
-        "127.0.0.1", description="addresses or networks whose X-Forwarded-For counts, comma separated"
-    )
 
 
 class Ingress:
@@ -55,7 +37,7 @@ class Ingress:
         """The app, as Serve runs it."""
         gateway = Gateway(ServeReplicas(self._filters, BELIEFS), BELIEFS)
         app = create_ingress(self._settings, gateway, self._directory.find)
-        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=self._settings.trusted_proxies)  # type: ignore[arg-type]
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=self._settings.trusted_proxies)
         return app
 
 

@@ -35,7 +35,7 @@ class Filter:
         make_runtime: loads networks and editors.
     """
 
-    async def __init__(
+    async def __init__(  # type: ignore[misc]  # Serve awaits it
         self,
         settings: ServerSettings,
         directory: DeploymentHandle[Any],

@@ -127,6 +127,18 @@ def tune(connection: RTCPeerConnection, settings: ServerSettings, offer: str, in
     return tuned
 
 
+def receive_promptly(transceiver: RTCRtpTransceiver, max_pixels: int, installed: str | None = None) -> None:
+    """Show each frame of a video that only comes in on its last packet. Call it when the answer was applied.
+
+    Args:
+        transceiver: of the video; nothing has started.
+        max_pixels: larger frames are not decoded.
+        installed: aiortc's version; looked up when None.
+    """
+    if supported(version("aiortc") if installed is None else installed):
+        release_on_marker(transceiver.receiver, {one.payloadType: one.name for one in transceiver._codecs}, max_pixels)
+
+
 def _tune_video(transceiver: RTCRtpTransceiver, settings: ServerSettings, offer: str) -> FrameBuffer:
     codecs = transceiver._codecs
     names = {codec.payloadType: codec.name for codec in codecs}

@@ -25,8 +25,9 @@ from models.embedded import TRACKER
 from models.face.detector import EMBEDDED_THRESHOLD, Detector
 from models.face.landmarks import Landmarks, region_of_box, region_of_mesh
 from models.training.data import SIZE, WORK, FaceSet, shared_folder
-from models.training.scenes import compose
-from models.training.scenes.compose import Portraits, eye_distance, face_box
+from models.training.scenes import backgrounds, pasting
+from models.training.scenes.geometry import eye_distance, face_box
+from models.training.scenes.portraits import Portraits
 from models.training.tracker.detector import Scene, SceneSamples
 from models.training.tracker.landmarks import POINTS
 from stream.filters import OneEuro
@@ -99,7 +100,7 @@ def composed_rows(detectors: dict[int, Detector], landmarks: Landmarks, portrait
     for the tracker, which weighs the detector's score together with the presence that the landmark network sees.
     """
     rng = np.random.default_rng(7)
-    scenes = SceneSamples(portraits, compose.pool(rng, 150, 640, portraits), rng)
+    scenes = SceneSamples(portraits, backgrounds.pool(rng, 150, 640, portraits), rng)
     with_faces = [scenes.scene(*CAMERA, faces=int(rng.choice([1, 1, 2, 4])), smallest=30) for _ in range(count)]
     without = [scenes.scene(*CAMERA, faces=0) for _ in range(count // 2)]
     wanted = sum(len(expected(scene)) for scene in with_faces)
@@ -360,10 +361,10 @@ def shot(portraits: Portraits, places: list[tuple[int, float, float, float]]) ->
         scale = size / float(box[3] - box[1])
         middle = (box[:2] + box[2:]) / 2
         matrix = np.array([[scale, 0, x - scale * middle[0]], [0, scale, y - scale * middle[1]]], np.float32)
-        colour, to_frame = compose.shrink(portraits.images[row], matrix, scale)
+        colour, to_frame = pasting.shrink(portraits.images[row], matrix, scale)
         mask = cv2.resize(portraits.person[row], (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
         alpha = cv2.warpAffine(mask, matrix, (width, height), flags=cv2.INTER_LINEAR)
-        frame = compose.blend(frame, cv2.warpAffine(colour, to_frame, (width, height), flags=cv2.INTER_LINEAR), alpha)
+        frame = pasting.blend(frame, cv2.warpAffine(colour, to_frame, (width, height), flags=cv2.INTER_LINEAR), alpha)
     noise = np.empty(frame.shape, np.int16)
     cv2.randn(noise, 0, NOISE_LEVELS)
     return to_bgr(cv2.add(frame, noise, dtype=cv2.CV_8U))
@@ -488,7 +489,7 @@ def cutting(track: Tracker, portraits: Portraits, one: int, other: int) -> bool:
             room = cv2.resize(backdrop, (640, 480), interpolation=cv2.INTER_CUBIC)
             mask = np.full(CAMERA, 255, np.uint8)
             cv2.ellipse(mask, (330, 290), (150, 200), 0, 0, 360, 0, -1)
-            frame = compose.blend(frame, room, mask)
+            frame = pasting.blend(frame, room, mask)
         faces, _ = track(frame, index / FPS)
         if index == 14:
             before = {face.id for face in faces}

@@ -49,6 +49,7 @@ BY_EDITOR: Mapping[str, str] = {
     "lats": "age",
     "sam": "age",
     "fran": "age",
+    "pggan": "identity",
 }
 """Editors of the catalog that do one thing."""
 

@@ -24,10 +24,6 @@ INSET = 2.5
 """Pixels of the window by which the mark stays away from the edge of the mask: interpolation reaches that far."""
 NEAR = 0.15
 """Mean distance, shares of the face's size, up to which a face is looked for where the last edited frame showed it."""
-BLEND = 0.7
-"""Share of a new mark in what is written, beside that of the frame before: readings differ, and marks with them."""
-BLEND_S = 0.3
-"""Seconds without a mark after which it is not blended with the last one."""
 SETTLE = 8
 """Readings of a single picture, each in the region of the last one."""
 READINGS = 16
@@ -58,17 +54,15 @@ class _Held:
     """What is known of a marked face.
 
     Attributes:
-        bits: that the points are for.
-        marked_at: when it was marked last, seconds.
-        points: lattice points of its projections; None before the first mark.
-        residual: (96, 96) float32, the mark in the square; None before the first one.
+        points: lattice points of its projections.
+        bits: that they are for.
+        seen_at: seconds.
         seen: (478, 2) float32, where the landmark network saw the edited face in the last frame; None before the first.
     """
 
+    points: Floats | None
     bits: Bits
-    marked_at: float
-    points: Floats | None = None
-    residual: Floats | None = None
+    seen_at: float
     seen: Floats | None = None
 
 
@@ -103,22 +97,17 @@ class MarkPainter:
         """
         if statement != self._statement:
             self._statement, self._bits = statement, bits_of(statement)
-        self._held = {id: held for id, held in self._held.items() if time - held.marked_at <= FORGET_S}
+        self._held = {id: held for id, held in self._held.items() if time - held.seen_at <= FORGET_S}
         held = self._held.get(face.id)
         if held is None:
-            held = self._held[face.id] = _Held(self._bits, time)
-        if held.bits is not self._bits:
-            held.bits, held.points, held.residual = self._bits, None, None
-        if face.alone or time - held.marked_at > BLEND_S:
-            held.residual = None
-        window = window_of(self._seen_mesh(out, face, held), out.shape)
+            held = self._held[face.id] = _Held(None, self._bits, time)
+        mesh = self._seen_mesh(out, face, held, time)
+        window = window_of(mesh, out.shape)
         if window is None:
             return False
-        written = write(unwrap(out, window), self._bits, held.points)
-        before = written.residual if held.residual is None else held.residual
-        held.residual = np.asarray(before + np.float32(BLEND) * (written.residual - before), np.float32)
-        held.points, held.marked_at = written.points, time
-        residual = cv2.multiply(wrap(held.residual, window), coverage(face.drawn, window))
+        written = write(unwrap(out, window), self._bits, held.points if held.bits is self._bits else None)
+        held.points, held.bits, held.seen_at = written.points, self._bits, time
+        residual = cv2.multiply(wrap(written.residual, window), coverage(face.drawn, window))
         if window.shrink > 1:
             residual = cv2.resize(residual, (window.width, window.height), interpolation=cv2.INTER_LINEAR)
         _add(out[window.slices], residual)
@@ -128,7 +117,7 @@ class MarkPainter:
         """Drop what is known of all faces."""
         self._held.clear()
 
-    def _seen_mesh(self, out: Image, face: EditedFace, held: _Held) -> Floats:
+    def _seen_mesh(self, out: Image, face: EditedFace, held: _Held, time: float) -> Floats:
         """Where the landmark network sees the edited face, (478, 2) float32."""
         mesh = face.mesh
         for layer in face.drawn:

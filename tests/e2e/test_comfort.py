@@ -223,3 +223,45 @@ def test_looks_are_shown_on_ones_own_face(page: Page, service: Service) -> None:
     expect(bald).to_have_attribute("aria-pressed", "false")
     looks.first.click()
     expect(page.locator("#layers")).to_be_hidden()
+
+
+def test_an_output_says_what_is_wrong_until_it_has_shown_something(browser: Browser, service: Service) -> None:
+    with fresh_page(browser) as page, fresh_page(browser) as audience:
+        audience.goto(service.url + "/?view=output&stream=set-up")
+        card = audience.locator("#state")
+        expect(card).to_contain_text("Nobody sends this stream")
+        page.goto(service.url)
+        page.evaluate("""localStorage.setItem("latentcam", JSON.stringify({ output: "set-up" }))""")
+        go_live(page, service.url)
+        expect(card).to_be_hidden()
+        expect(audience.locator("#edited")).to_be_visible()
+        page.get_by_role("button", name="Stop").click()
+        expect(audience.locator("body")).to_have_attribute("data-state", "output-unknown")
+        expect(card).to_be_hidden()
+        assert audience.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgba(0, 0, 0, 0)"
+        audience.reload()
+        expect(audience.locator("body")).to_have_attribute("data-state", "output-unknown")
+        expect(card).to_be_hidden()
+
+
+def test_the_first_look_is_a_demo_and_the_keys_are_listed(page: Page, service: Service) -> None:
+    page.goto(service.url)
+    demo = page.get_by_role("button", name="Play the demo")
+    demo.click()  # the page of the tests asks for less motion, so it waits
+    page.wait_for_function("() => document.querySelector('#demo video').currentTime > 0")
+    expect(page.get_by_role("button", name="Pause the demo")).to_be_visible()
+    page.keyboard.press("?")
+    keys = page.locator("#shortcuts")
+    expect(keys).to_contain_text("Snapshot")
+    if folder := os.environ.get("LATENTCAM_SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / "keys.png")
+    page.keyboard.press("Escape")
+    expect(keys).to_be_hidden()
+    page.locator("#fold-call > summary").click()
+    page.locator("label[for=output]").click()
+    expect(page.locator("#call-steps")).to_contain_text("1280")
+    if folder := os.environ.get("LATENTCAM_SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / "call.png")
+    page.get_by_role("button", name="Start camera").click()
+    expect(page.locator("body")).to_have_attribute("data-state", "live")
+    expect(demo).to_be_hidden()

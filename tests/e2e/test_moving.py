@@ -60,7 +60,7 @@ class Background:
         assert replica is not None
         [session] = replica._sessions
         assert session._video is not None
-        return float(session._video.look.settings.controls.get("brightness", 0))
+        return float(session._video.look.settings.controls.get("brightness", 0) or 0)
 
 
 @contextmanager
@@ -76,6 +76,8 @@ def in_background() -> Iterator[Background]:
                 server = uvicorn.Server(config)
                 serving = asyncio.create_task(server.serve([listening]))
                 url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+                while not server.started:
+                    await asyncio.sleep(0.02)
                 made.append(Background(cluster, asyncio.get_running_loop(), url))
                 ready.set()
                 while not over.is_set():

@@ -67,7 +67,8 @@ def test_a_second_parent_from_a_photo(page: Page, service: Service, tmp_path: Pa
 
 def test_obs_shows_the_running_session(page: Page, service: Service, browser: Browser) -> None:
     go_live(page, service.url)
-    page.locator("#fold-camera summary").click()
+    for fold in ("#fold-camera", "#fold-call"):
+        page.locator(f"{fold} > summary").click()
     page.locator("label[for=sound]").click()
     expect(page.locator("body")).to_have_attribute("data-state", "live")
     page.locator("label[for=output]").click()

@@ -9,8 +9,10 @@ from models.crops import (
     CropSpec,
     Placement,
     Quad,
+    beyond_frame,
     celeba_quad,
     cut,
+    cut_placed,
     ffhq_quad,
     points5_of,
     quad_of,
@@ -82,6 +84,24 @@ def test_a_quad_outside_the_frame_is_still_a_picture() -> None:
     image = np.full((1, 1, 3), 9, np.uint8)
     quad = Quad(np.array([-50, 300], np.float32), np.array([40, 3], np.float32))
     assert (cut(image, quad, 16) == 9).all()
+
+
+def test_beyond_the_edge_a_crop_mirrors_or_repeats_the_picture() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8)
+    placement = Placement.of(Quad(np.array([10, 14], np.float32), np.array([16, 0], np.float32)), 32)
+    mirrored, repeated = cut_placed(image, placement), cut_placed(image, placement, "repeated")
+    beyond = beyond_frame(placement, (40, 50))
+    assert beyond is not None
+    np.testing.assert_array_equal(np.flatnonzero(beyond[10]), np.arange(6))  # columns -6..-1 of the frame
+    np.testing.assert_array_equal(np.flatnonzero(beyond[:, 10]), np.arange(2))
+    np.testing.assert_array_equal(mirrored[2:, 6:], repeated[2:, 6:])
+    np.testing.assert_array_equal(repeated[2:, :6], np.repeat(repeated[2:, 6:7], 6, 1))
+    np.testing.assert_array_equal(mirrored[2:, :6], mirrored[2:, 12:6:-1])
+
+
+def test_nothing_of_a_crop_within_the_frame_is_beyond_it() -> None:
+    placement = Placement.of(Quad(np.array([25, 20], np.float32), np.array([14, 5], np.float32)), 32)
+    assert beyond_frame(placement, (40, 50)) is None
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan])

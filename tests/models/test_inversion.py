@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from models import inversion
-from models.inversion import InversionError, Weights, invert, read_face, trunk_features
+from models.inversion import Weights, invert, read_face, trunk_features
+from models.inversion_base import InversionError
 from models.published.stylegan import encoders, stylegan1
 from models.published.stylegan.encoders import Encoder4Editing
 from models.published.stylegan.stylegan2 import Generator

@@ -64,7 +64,7 @@ def test_one_scale_is_ssim() -> None:
     random = np.random.default_rng(1)
     one = random.random((1, 1, 40, 40)).astype(np.float32)
     other = np.clip(one + 0.2 * random.random(one.shape), 0, 1).astype(np.float32)
-    _, whole = structural_similarity(
+    _, whole = structural_similarity(  # type: ignore[no-untyped-call]
         one[0, 0], other[0, 0], data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, full=True
     )
     got, _ = _ssim(torch.from_numpy(one), torch.from_numpy(other), 1.0)
@@ -74,7 +74,7 @@ def test_one_scale_is_ssim() -> None:
     flipped = (1 - same).requires_grad_(True)
     unlike = ms_ssim(same, flipped, 1.0)
     assert float(unlike.detach()) < 0.2
-    unlike.backward()
+    unlike.backward()  # type: ignore[no-untyped-call]
     assert flipped.grad is not None
     assert torch.isfinite(flipped.grad).all()  # though contrasts below nought count as nought
     assert sum(SHARES) == pytest.approx(1, abs=1e-3)
@@ -91,13 +91,19 @@ def test_entries_far_out_are_drawn_anew() -> None:
 def test_the_descent_averages_its_best_and_stops_when_idle() -> None:
     image = torch.full((1, 3, 256, 256), 0.3)
     guess = torch.zeros(1, 2, 4)
-    found = invert(image, draws, guess, torch.zeros(4), Perception(pooled), recipe=PLAIN)
+    found = invert(image, draws, guess, torch.zeros(4), Perception(pooled), recipe=PLAIN)  # type: ignore[arg-type]
     assert found.steps <= 100
     torch.testing.assert_close(found.codes[0, 0, :3], torch.full((3,), 0.3), atol=0.02, rtol=0)
     seen: list[int] = []
     patient = Recipe(features=0, pixels=0, structure=0, perceptual=0, penalty=0.0, patience=3)
     invert(
-        image, draws, guess, torch.zeros(4), Perception(pooled), recipe=patient, progress=lambda s, *_: seen.append(s)
+        image,
+        draws,  # type: ignore[arg-type]
+        guess,
+        torch.zeros(4),
+        Perception(pooled),
+        recipe=patient,
+        progress=lambda s, *_: seen.append(s),
     )
     assert seen == [0, 1, 2, 3]
 
@@ -109,7 +115,7 @@ def test_the_penalty_pulls_to_the_average() -> None:
     average = torch.tensor([1.0, 1.0, 1.0, 1.0])
     invert(
         image,
-        lambda codes: draws(codes) * 0,
+        lambda codes: draws(codes) * 0,  # type: ignore[arg-type]
         torch.zeros(1, 2, 4),
         average,
         Perception(pooled),
@@ -149,9 +155,9 @@ def test_vgg_reads_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     with h5py.File(tmp_path / "vgg.h5", "w") as file:
         for layer, place in network.places.items():
             name = f"block{layer[4]}_conv{layer[6]}"
-            weight = network.features[place - 1].weight.detach().permute(2, 3, 1, 0).numpy()
+            weight = network.features[place - 1].weight.detach().permute(2, 3, 1, 0).numpy()  # type: ignore[operator]
             file.create_dataset(f"{name}/{name}_W_1:0", data=weight)
-            file.create_dataset(f"{name}/{name}_b_1:0", data=network.features[place - 1].bias.detach().numpy())
+            file.create_dataset(f"{name}/{name}_b_1:0", data=network.features[place - 1].bias.detach().numpy())  # type: ignore[operator]
     read = load_vgg16(tmp_path / "vgg.h5")
     assert read.caffe
     torch.testing.assert_close(read.state_dict(), network.state_dict())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def test_the_inverted_code_draws_the_snapshot_and_frames_move_it(small: None, tm
     target = crop.image.transpose(2, 0, 1).astype(np.float32) / 127.5 - 1
 
     def error(code: np.ndarray) -> float:
-        drawn = editor.generator.run({"w_plus": code.reshape(1, tiny.ROWS, tiny.WIDTH)})["image"][0]
+        drawn = cast(Any, editor).generator.run({"w_plus": code.reshape(1, tiny.ROWS, tiny.WIDTH)})["image"][0]
         return float(np.abs(drawn - target).mean())
 
     assert error(moved) < error(own)
@@ -58,7 +59,7 @@ def test_the_code_of_a_longer_latent_is_moved() -> None:
         def __init__(self) -> None:
             self.crop = None  # type: ignore[assignment]
 
-        def encode(self, crop: object, controls: object) -> np.ndarray:  # type: ignore[override]
+        def encode(self, crop: object, controls: object) -> np.ndarray:
             return np.zeros(CONDITIONS + 4, np.float32)
 
     latent = LockedEditor(Flow(), np.ones(4, np.float32)).encode(None, None)  # type: ignore[arg-type]

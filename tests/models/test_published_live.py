@@ -185,7 +185,9 @@ def test_a_picture_takes_the_nine_windows_of_fran(
     look = runtime.look(Settings(), {"editor": counted.name, "controls": controls_of(row)})
     assert process(tmp_path / "in.png", tmp_path / "out.png", runtime, look).edited == 1
     assert calls["residual"] == (PASSES - 1) + 9
-    change = np.abs(cv2.imread(str(tmp_path / "out.png")).astype(int) - pictures[0])
+    written = cv2.imread(str(tmp_path / "out.png"))
+    assert written is not None
+    change = np.abs(written.astype(int) - pictures[0])
     assert change[FACE].mean() > 4
     assert not change[BACKGROUND].any()
 

@@ -151,7 +151,7 @@ def _keras_encoder(path: Path) -> None:
 def _stylegan1_generator(path: Path) -> None:
     network = stylegan1.Generator(SIDE, WIDTH, max_channels=8, base_channels=512)
     for layer in network.mapping.children():  # kept divided by the learning rate multiplier, as StyleGAN keeps them
-        nn.init.normal_(layer.linear.weight, std=1 / stylegan1.LR_MULTIPLIER)
+        nn.init.normal_(layer.linear.weight, std=1 / stylegan1.LR_MULTIPLIER)  # type: ignore[arg-type, union-attr]
     torch.save(network.state_dict(), path)
 
 

@@ -46,7 +46,7 @@ SECRET = "shared with coturn"
 
 def test_a_secret_becomes_a_login_that_expires() -> None:
     stun = IceServer(urls=["stun:s.example"])
-    shared = IceServer(urls=["turn:t.example", "turns:t.example"], secret=SECRET)  # type: ignore[arg-type]
+    shared = IceServer(urls=["turn:t.example", "turns:t.example"], secret=SECRET)
     first, second, third = ice.with_login([stun, shared, TURN], lifetime=600, now=1_800_000_000.9)
     assert (first, third) == (stun, TURN)
     assert second.username == "1800000600"
@@ -106,7 +106,7 @@ def coturn(tmp_path: Path) -> Iterator[int]:
 
 @pytest.mark.anyio
 async def test_coturn_takes_the_login_until_it_has_expired(coturn: int) -> None:
-    shared = IceServer(urls=[f"turn:127.0.0.1:{coturn}"], secret=SECRET)  # type: ignore[arg-type]
+    shared = IceServer(urls=[f"turn:127.0.0.1:{coturn}"], secret=SECRET)
 
     async def relayed(now: float) -> bool:
         connection = RTCPeerConnection(ice.configuration(ice.with_login([shared], 600, now)))

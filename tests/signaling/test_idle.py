@@ -78,14 +78,14 @@ def test_a_server_without_sessions_takes_a_hundredth_of_a_core() -> None:
 @pytest.mark.parametrize("quota", [1, 2])
 def test_no_pool_is_larger_than_the_quota(monkeypatch: pytest.MonkeyPatch, quota: int) -> None:
     for module in (encoders, decoders, openvino, onnxruntime, torch_cuda):
-        assert module.usable_cores is cores.usable_cores  # type: ignore[attr-defined]
+        assert module.usable_cores is cores.usable_cores
         monkeypatch.setattr(module, "usable_cores", lambda: quota)
     monkeypatch.setattr("os.cpu_count", lambda: 64)
     for threads in (None, 1, 64):
         assert openvino._settings("f32", threads)["INFERENCE_NUM_THREADS"] <= quota
     for codec in ("H264", "VP8"):
         decoder = decoders.bounded(RTCRtpCodecParameters(f"video/{codec}", 90_000, payloadType=97), 1920 * 1080)
-        assert decoder.codec.thread_count == quota  # type: ignore[attr-defined]
+        assert decoder.codec.thread_count == quota
     frame = av.VideoFrame.from_ndarray(np.zeros((720, 1280, 3), np.uint8), format="bgr24")
     frame.pts, frame.time_base = 0, Fraction(1, 90_000)
     both: tuple[Any, ...] = (

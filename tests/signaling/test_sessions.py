@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from typing import Any
 
 import pytest
@@ -384,3 +385,17 @@ async def test_sound_waits_for_the_picture_by_the_peers_clock(serve: Any) -> Non
         skew = (picture.of("capture").p50 - sound.of("capture").p50) / 1000
         assert abs(skew) < 1
         assert abs(session._video_delay() - skew - 0.08) < 0.2
+
+
+async def test_a_clock_that_jumps_changes_nothing(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine's time of day is set; what is measured here goes by the monotonic clock."""
+    true = time.time
+    async with serve(silence_timeout=30, idle_timeout=30) as server:
+        peer = server.peer(audio=True)
+        await peer.call()
+        for jump in (86_400.0, -86_400.0):
+            monkeypatch.setattr(time, "time", lambda jump=jump: true() + jump)
+            frames, sounds = len(peer.frames), len(peer.sounds)
+            await peer.until(lambda frames=frames: len(peer.frames) > frames + 10)
+            await peer.until(lambda sounds=sounds: len(peer.sounds) > sounds + 10)
+        assert server.sessions == 1

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.anyio
 
 FRAGMENT = "application/trickle-ice-sdpfrag"
 OWN = "1 1 udp 2130706431 10.0.0.5 40000 typ host"
+NEW = "newname", "n" * 22
 
 
 def headers(match: str | None) -> dict[str, str]:
@@ -67,8 +68,12 @@ async def restart_client(peer: Any) -> tuple[Restart, str]:
     ice.data_received_before = ice.data_received
     for protocol in old:
         ice.protocol_lost_before, ice.protocol_lost = ice.protocol_lost, lambda _: None
+        # What is sent into a dead network is lost: aiortc's sender would end with the error of a closed socket.
+        protocol.send_data, protocol.send_stun = nothing, lambda *_: None
         protocol.transport.abort()
-    return Restart(), fragment_of(peer, ("newname", "n" * 22))
+    # The server checks as soon as it has the fragment: a check that finds the old password here counts as failed.
+    ice._local_username, ice._local_password = NEW
+    return Restart(), fragment_of(peer, NEW)
 
 
 async def test_ice_is_restarted_and_the_session_goes_on(serve: Any) -> None:
@@ -87,7 +92,7 @@ async def test_ice_is_restarted_and_the_session_goes_on(serve: Any) -> None:
         told = read_fragment(response.text)
         await restart.begin(peer.connection, told.username, told.password, list(told.candidates))
         (transport,) = transports(peer.connection)
-        transport._connection._local_username, transport._connection._local_password = "newname", "n" * 22
+        transport._connection._local_username, transport._connection._local_password = NEW
         # aiortc's own buffer of the client may wait for what was lost on the dead way: packets count, not frames.
         received, edited = read_counters(peer.connection).packets_in, len(server.runtime.pipelines[0].sizes)
         await peer.until(lambda: len(server.runtime.pipelines[0].sizes) > edited + 20)

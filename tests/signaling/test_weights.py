@@ -56,6 +56,7 @@ async def test_a_client_accepts_fetches_and_watches(serve: Any, row: Entry) -> N
             len(DATA),
             True,
         )
+        assert told["licences"] == [{"name": LICENCE, "url": ""}]
         assert told["files"][0]["origin"] == "github.com/a/test"
         started = await server.http.post("/weights/net", json={"licence": LICENCE})
         assert started.status_code == 202

@@ -11,7 +11,7 @@ import pytest
 
 from models.arrays import Floats
 from models.embedded.hair import Hair
-from models.inversion import InversionError
+from models.inversion_base import InversionError
 from models.locking import LockedEditor, Step
 from stream.locks import Lock, Locks, LocksBusy
 

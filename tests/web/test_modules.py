@@ -795,6 +795,68 @@ def test_editors_that_run_come_first_and_many_others_are_folded(blank: Page) -> 
     assert drawn["found"] == ["B", "H", "G"]
 
 
+def test_a_machine_is_behind_when_frames_are_missing_for_a_while(blank: Page) -> None:
+    code = """
+      const pace = new m.Pace();
+      return a.map(([came, left, now]) => pace.isBehind({ fps_in: came, fps_out: left }, now));
+    """
+    steady = [
+        [30, 29, 0],
+        [30, 10, 1000],
+        [30, 10, 6000],
+        [30, 10, 7000],
+        [30, 29, 8000],
+        [30, 10, 9000],
+        [1, 0, 99000],
+    ]
+    assert run(blank, "pace", code, steady) == [False, False, False, True, False, False, False]
+
+
+def test_every_way_into_a_call_has_its_steps(blank: Page) -> None:
+    code = """
+      const address = "http://127.0.0.1:8080/?view=output&stream=x";
+      const lines = (way) => m.callSteps(way, address).map(({ text, code }) => `${text} ${code ?? ""}`);
+      return Object.fromEntries(a.map((way) => [way, lines(way)]));
+    """
+    steps = run(blank, "calls", code, ["obs", "linux", "windows", "macos"])
+    assert "1280" in steps["obs"][1]
+    assert "720" in steps["obs"][1]
+    assert "v4l2loopback" in steps["linux"][0]
+    for way in ("linux", "windows", "macos"):
+        command = ' -m stream.camera --from-session "http://127.0.0.1:8080/?view=output&stream=x"'
+        assert any(command in step for step in steps[way]), way
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ([["pointerenter", "mouse", 300], ["pointerleave", "mouse", 0]], ["begin", "end"]),
+        ([["pointerenter", "mouse", 20], ["pointerleave", "mouse", 300]], []),
+        (
+            [["pointerenter", "mouse", 300], ["click", "mouse", 0], ["pointerleave", "mouse", 0]],
+            ["begin", "end", "press"],
+        ),
+        ([["pointerdown", "touch", 450], ["pointerup", "touch", 0], ["click", "touch", 0]], ["begin", "end"]),
+        ([["pointerdown", "touch", 20], ["pointerup", "touch", 0], ["click", "touch", 0]], ["press"]),
+    ],
+)
+def test_a_look_is_shown_while_its_button_is_hovered_or_held(
+    blank: Page, events: list[Any], expected: list[str]
+) -> None:
+    code = """
+      const button = document.createElement("button");
+      const seen = [];
+      m.previewOn(button, { begin: () => seen.push("begin"), end: () => seen.push("end") });
+      button.addEventListener("click", () => seen.push("press"));
+      for (const [type, pointerType, after] of a) {
+        button.dispatchEvent(new PointerEvent(type, { pointerType }));
+        await new Promise((resolve) => setTimeout(resolve, after));
+      }
+      return seen;
+    """
+    assert run(blank, "preview", code, events) == expected
+
+
 EDITORS = [
     {
         "name": name,

@@ -84,6 +84,7 @@ class Alae(Editor[Any]):
         average: (latent,) mean of W.
         directions: (latent,) by the name of its control; they must be of this very checkpoint.
         controls: the model of its controls, see `alae_controls`.
+        name: its name in the catalog.
 
     Raises:
         ValueError: a direction is of another length than W.
@@ -98,14 +99,17 @@ class Alae(Editor[Any]):
         decoder: Engine,
         average: NDArray[np.float32],
         directions: Mapping[str, NDArray[np.floating]],
-        controls: type[AlaeControls] = AlaeControls,
+        controls: type[Controls] = AlaeControls,
+        *,
+        name: str = "alae",
     ) -> None:
         self.Controls = controls
+        self.name = name
         self.crop = CropSpec("ffhq", encoder.inputs[0].shape[-1] or 1024)
         self._layers = (decoder.inputs[0].shape[1] or 18) // 2
-        for name, direction in directions.items():
+        for way, direction in directions.items():
             if direction.shape != average.shape:
-                raise ValueError(f"direction {name} is {direction.shape}, W {average.shape}: it is of another model")
+                raise ValueError(f"direction {way} is {direction.shape}, W {average.shape}: it is of another model")
         self._encoder = encoder
         self._decoder = decoder
         self._average = average

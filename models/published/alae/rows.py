@@ -115,7 +115,7 @@ def _celebahq() -> Entry:
             np.load(average, allow_pickle=False),
             vectors,
             SemanticControls,
-            "alae-celebahq",
+            name="alae-celebahq",
         )
 
     return Entry(

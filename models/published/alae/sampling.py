@@ -19,7 +19,7 @@ def _alae() -> Sampler:
         raise LatentError(f"{file} is missing; get it with: python -m models.fetch alae")
     conversion(("alae", file, file.parent))()
     mapping = alae.load_mapping(tensors_in(read(file), "models/mapping_fl_s"))
-    width = mapping.map_blocks[0].fc.in_features
+    width = int(mapping.map_blocks[0].fc.in_features)  # type: ignore[union-attr, arg-type]
     return Sampler(GENERATOR, width, mapping, file.parent / "decoder.onnx", "w", file)
 
 

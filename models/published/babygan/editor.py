@@ -82,7 +82,7 @@ class BabyGan(WPlusEditor[_BabyGanControls]):
         super().__init__(encoder, generator, size=size)
         self.Controls = babygan_controls(sliders)
         self._parent = None if parent is None else parent.astype(np.float32)
-        self.references = References()
+        self.references: References = References()
         self._age = age
         self._sliders = dict(sliders)
         self._pose = [direction.unit() for direction in pose]

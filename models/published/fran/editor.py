@@ -102,7 +102,7 @@ class Fran(Editor[FranControls]):
                 total[:, *part] += weight * self._network.run({"image": window[None], "ages": ages})["delta"][0]
                 weights[part] += weight
         # What only the faded border of a window reaches stays faint.
-        return total / np.maximum(weights, 1)
+        return np.asarray(total / np.maximum(weights, 1), np.float32)
 
 
 def window_fade(side: int) -> Floats:
@@ -111,4 +111,4 @@ def window_fade(side: int) -> Floats:
     distance = np.minimum(np.arange(side), np.arange(side)[::-1]) / scale
     ramp = np.clip((distance - WINDOW_FADE.dark) / (WINDOW_FADE.full - WINDOW_FADE.dark), 0, 1)
     ramp = (ramp * ramp * (3 - 2 * ramp)).astype(np.float32)
-    return np.multiply.outer(ramp, ramp)
+    return np.asarray(np.multiply.outer(ramp, ramp), np.float32)

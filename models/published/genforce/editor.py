@@ -58,7 +58,7 @@ def pggan_controls(names: Mapping[str, str], *, reads: bool) -> type[Controls]:
     return cast(type[Controls], create_model("PgganControls", __base__=base, **fields))
 
 
-class Pggan(Editor[Controls]):
+class Pggan(Editor[Any]):
     """PGGAN as a live editor. Its latent is z.
 
     Args:

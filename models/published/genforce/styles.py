@@ -131,7 +131,7 @@ class Encoder(nn.Module):
             features.append(x)
         levels = self.sam(self.fpn(features[-len(self.head_list) :]))
         codes = torch.cat([head(level) for head, level in zip(self.head_list, levels, strict=True)], 1)
-        rows = codes.split(self.lengths, 1)
+        rows = torch.split(codes, list(self.lengths), 1)
         return torch.stack([F.pad(row, (0, max(self.lengths) - row.shape[1])) for row in rows], 1)
 
 

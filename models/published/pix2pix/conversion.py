@@ -38,9 +38,8 @@ def write_unet(network: pix2pix.UNet, to: Path) -> None:
     Raises:
         CheckpointError: it does not make a colour picture of a colour picture.
     """
-    inputs, outputs = network.down[0].weight.shape[1], network.up[0].weight.shape[1]
-    if (inputs, outputs) != (3, 3):
-        raise CheckpointError(f"it makes {outputs} channels of {inputs}, no colour picture of one")
+    if (network.inputs, network.outputs) != (3, 3):
+        raise CheckpointError(f"it makes {network.outputs} channels of {network.inputs}, no colour picture of one")
     write_network(network, example(network), ["translated"], to / "AtoB.onnx")
 
 

@@ -74,6 +74,7 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         self.decoder_slope = decoder_slope
+        self.inputs, self.outputs = inputs, outputs
         self.channels = 8 * width
         self.levels = levels
         self.size = 2 ** (levels + 1 - inner)

@@ -67,7 +67,7 @@ class StarGanV2(Editor[StarGanV2Controls]):
         self._generator = generator
         self._mapping = mapping
         self._style_encoder = style_encoder
-        self.references = References()
+        self.references: References = References()
         self._high_pass = any(spec.name == "mask_32" for spec in generator.inputs)
 
     def encode(self, crop: Crop, controls: StarGanV2Controls) -> Latent:

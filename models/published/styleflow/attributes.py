@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engines.base import Engine
-from models.arrays import Floats
+from models.arrays import Floats, Points
 from models.editor import Crop
 from models.embedded.attributes import AGE, BALD, GLASSES, MALE, SMILE, read_attributes
 from models.embedded.scalp import LIGHT_ESTIMATE, ScalpModel
@@ -133,7 +133,7 @@ def head_pose(mesh: Floats, mean: Floats) -> tuple[float, float]:
     return float(np.degrees(np.arctan2(looks[0], looks[2]))), float(np.degrees(np.arcsin(np.clip(looks[1], -1, 1))))
 
 
-def head_points(mean: Floats) -> Floats:
+def head_points(mean: Floats) -> Points:
     """`PoseModel`'s points on the average face, (6, 3): right, up, towards the camera, texture pixels."""
     flat = mean[list(POSE.points)].astype(np.float64) * (1, -1)
     scale = np.linalg.norm(flat[2] - flat[3]) / POSE.width
@@ -159,7 +159,7 @@ def beard_of(luminance: Floats, mean: Floats) -> float:
     return float(np.clip((darker - BEARD.bare) / (BEARD.full - BEARD.bare), 0, 1))
 
 
-def face_normals() -> Floats:
+def face_normals() -> Points:
     """(48, 3) where each cell of the light estimate's grid faces: right, up, towards the camera; unit length."""
     (rows, columns), (across, down) = LIGHT_ESTIMATE.box, LIGHT_ESTIMATE.size
     x = columns.start + (np.arange(across) + 0.5) * (columns.stop - columns.start) / across
@@ -172,7 +172,7 @@ def face_normals() -> Floats:
     return np.asarray(normals / np.linalg.norm(normals, axis=1, keepdims=True), np.float64)
 
 
-def turned(normals: Floats, yaw: float, pitch: float) -> Floats:
+def turned(normals: Points, yaw: float, pitch: float) -> Points:
     """Normals (N, 3) of a head that turns to the right of the picture by `yaw` and up by `pitch` degrees."""
     y, p = np.radians(yaw), np.radians(pitch)
     about_up = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
@@ -180,7 +180,7 @@ def turned(normals: Floats, yaw: float, pitch: float) -> Floats:
     return np.asarray(normals @ (about_up @ about_right).T)
 
 
-def harmonics(normals: Floats) -> Floats:
+def harmonics(normals: Points) -> Points:
     """(N, 9) irradiance that each light coefficient gives a surface (Ramamoorthi and Hanrahan 2001), in DPR's order.
 
     Args:

@@ -217,8 +217,9 @@ class Scenes:
         beyond = None
         if rng is not None and rng.random() < RECIPE.framed:
             rows, columns, beyond = _frame(rng)
-            shown, truth, alpha, own, person = (
-                np.ascontiguousarray(each[rows][:, columns]) for each in (shown, truth, alpha, own, person)
+            shown = np.ascontiguousarray(shown[rows][:, columns])
+            truth, alpha, own, person = (
+                np.ascontiguousarray(each[rows][:, columns], np.float32) for each in (truth, alpha, own, person)
             )
         if rng is not None and rng.random() < RECIPE.really_read:
             read = np.ascontiguousarray(self._read(shown)[rows][:, columns])

@@ -117,8 +117,9 @@ class Trainer:
         self.device, self.checkpoint = device, checkpoint
         # without instructions for it bfloat16 is many times slower than float32
         self.half = device.type == "cuda" or torch.backends.cpu.get_cpu_capability().startswith("AVX512")
-        networks = Removal().to(device), Critic().to(device)
-        self.removal, self.critic = (network.to(memory_format=torch.channels_last) for network in networks)
+        self.removal, self.critic = Removal().to(device), Critic().to(device)
+        for network in (self.removal, self.critic):
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.steps = 0
         if start is not None:
             load_partly(self.removal, torch.load(start, map_location=device, weights_only=True))

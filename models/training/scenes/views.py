@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from models.arrays import Floats, Image
 from models.training.data import SIZE
-from models.training.scenes.compose import Portraits, eye_distance
+from models.training.scenes.geometry import eye_distance
+from models.training.scenes.portraits import Portraits
 
 MESH_TEACHER = "teachers/mp_face_landmarks_256.onnx"
 GRID = 128

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from models.arrays import Floats, Image
 from models.training.data import SIZE
-from models.training.scenes import compose
-from models.training.scenes.compose import Portraits
+from models.training.scenes import backgrounds, geometry, overlays, pasting, webcam
+from models.training.scenes.portraits import Portraits
 from models.training.tracker.landmarks import Residual, conv, to_input
 
 STRIDES = (8, 16, 32)
@@ -152,7 +152,7 @@ class SceneSamples:
     def __init__(self, portraits: Portraits, stock: Image, rng: np.random.Generator) -> None:
         """Args:
         portraits: the faces.
-        stock: backgrounds of `compose.pool`.
+        stock: backgrounds of `backgrounds.pool`.
         rng: the source of chance.
         """
         self.portraits = portraits
@@ -171,7 +171,7 @@ class SceneSamples:
         rng = self.rng
         if faces is None:
             faces = int(rng.choice([0, 1, 2, int(rng.integers(3, 9))], p=[0.14, 0.3, 0.24, 0.32]))
-        picture = compose.cut(rng, self.stock, height, width)
+        picture = backgrounds.cut(rng, self.stock, height, width)
         if rng.random() < 0.2:
             self._faceless(picture, height)
         boxes: list[Floats] = []
@@ -188,14 +188,14 @@ class SceneSamples:
                 flip = bool(rng.random() < 0.5)
                 mesh, five = self._shape(row, flip)
                 matrix = self._place(mesh, size, height, width)
-                mesh, five = compose.transform(mesh, matrix), compose.transform(five, matrix)
-                box = compose.face_box(mesh)
+                mesh, five = geometry.transform(mesh, matrix), geometry.transform(five, matrix)
+                box = geometry.face_box(mesh)
                 if all(overlap(box, other) < 0.2 for other in boxes):
                     break
             else:
                 continue
             image, person = self.portraits.images[row], self.portraits.person[row]
-            compose.paste(rng, picture, image=image, person=person, matrix=matrix, mirrored=flip)
+            pasting.paste(rng, picture, image=image, person=person, matrix=matrix, mirrored=flip)
             self._dress(picture, mesh)
             pasted.append(Pasted.of(picture, mesh))
             self._cover(picture, mesh, box)
@@ -208,7 +208,7 @@ class SceneSamples:
             float(box[3] - box[1]) < SMALLEST or face.visible(picture) < LEAST_VISIBLE
             for box, face in zip(boxes, pasted, strict=True)
         ]
-        picture = compose.degrade(rng, picture)
+        picture = webcam.degrade(rng, picture)
         return Scene(
             picture,
             np.array(boxes, np.float32).reshape(-1, 4),
@@ -231,26 +231,26 @@ class SceneSamples:
         rng = self.rng
         degrees = float(rng.uniform(-45, 45) if rng.random() < 0.35 else rng.normal(0, 9))
         origin = np.zeros(2, np.float32)
-        turn = compose.rotation(origin, degrees, 1.0, origin)
+        turn = geometry.rotation(origin, degrees, 1.0, origin)
         turn[:, :2] = turn[:, :2] @ (np.eye(2) + rng.normal(0, 0.05, (2, 2)))
         if rng.random() < 0.15:
             turn[:, :2] = turn[:, :2] @ np.diag([rng.uniform(0.68, 0.95), 1.0])
-        left, top, right, bottom = compose.face_box(compose.transform(mesh, turn))
+        left, top, right, bottom = geometry.face_box(geometry.transform(mesh, turn))
         scale = size / (bottom - top)
         middle = np.array([left + right, top + bottom]) / 2
         margin = 0.1 * size if rng.random() < 0.25 else -0.5 * size
         reach_x, reach_y = max(width + 2 * margin, 1.0), max(height + 2 * margin, 1.0)
         target = np.array([rng.uniform(0, reach_x) - margin, rng.uniform(0, reach_y) - margin])
         place = np.column_stack([scale * np.eye(2), target - scale * middle]).astype(np.float32)
-        return compose.compose_matrices(place, turn)
+        return geometry.compose_matrices(place, turn)
 
     def _dress(self, picture: Image, mesh: Floats) -> None:
         """Glasses and cloth masks: they are part of a face."""
         rng = self.rng
         if rng.random() < 0.08:
-            compose.eyewear(rng, picture, mesh)
+            overlays.eyewear(rng, picture, mesh)
         if rng.random() < 0.05:
-            compose.face_cloth(rng, picture, mesh)
+            overlays.face_cloth(rng, picture, mesh)
 
     def _cover(self, picture: Image, mesh: Floats, box: Floats) -> None:
         """Put something in front of a part of the face."""
@@ -260,7 +260,7 @@ class SceneSamples:
         side = float(np.sqrt((box[2] - box[0]) * (box[3] - box[1])))
         size = float(rng.uniform(0.1, 0.4))
         where = mesh[rng.integers(len(mesh))]
-        compose.stamp(rng, picture, where, size * side)
+        overlays.stamp(rng, picture, where, size * side)
 
     def _foreground(self, picture: Image, boxes: list[Floats]) -> None:
         """Things beside the faces, not on them."""
@@ -273,7 +273,7 @@ class SceneSamples:
                 [where[0] - 3 * size, where[1] - 3 * size, where[0] + 3 * size, where[1] + 3 * size], np.float32
             )
             if all(overlap(area, box) == 0 for box in boxes):
-                compose.stamp(rng, picture, where, size)
+                overlays.stamp(rng, picture, where, size)
 
     def _faceless(self, picture: Image, height: int) -> None:
         """A person whose face is texture: head, hair and shoulders alone are not a face."""
@@ -289,11 +289,11 @@ class SceneSamples:
             hair = image[: max(24, int(top)), max(0, int(left)) : max(24, int(right))]
             fill = cv2.resize(hair, (SIZE, SIZE))
         else:
-            fill = compose.cut(rng, self.stock, SIZE, SIZE)
-        image = compose.blend(image, fill, cv2.GaussianBlur(mask, (0, 0), 4))
+            fill = backgrounds.cut(rng, self.stock, SIZE, SIZE)
+        image = pasting.blend(image, fill, cv2.GaussianBlur(mask, (0, 0), 4))
         size = float(np.exp(rng.uniform(np.log(20), np.log(0.8 * height))))
         matrix = self._place(self.portraits.mesh[row], size, *picture.shape[:2])
-        compose.paste(rng, picture, image=image, person=self.portraits.person[row], matrix=matrix)
+        pasting.paste(rng, picture, image=image, person=self.portraits.person[row], matrix=matrix)
 
 
 def contrast(picture: Image, box: Floats) -> float:

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from models.arrays import Floats, Image
 from models.training.data import SIZE
-from models.training.scenes import compose
-from models.training.scenes.compose import Portraits
+from models.training.scenes import backgrounds, geometry, overlays, pasting, webcam
+from models.training.scenes.portraits import Portraits
 
 CROP = 192
 POINTS = 478
@@ -138,14 +138,14 @@ class LandmarkSamples:
     def __init__(self, portraits: Portraits, stock: Image, rng: np.random.Generator) -> None:
         """Args:
         portraits: the faces.
-        stock: backgrounds of `compose.pool`.
+        stock: backgrounds of `backgrounds.pool`.
         rng: the source of chance.
         """
         self.portraits = portraits
         self.stock = stock
         self.rng = rng
         varied = rng.choice(len(portraits), min(400, len(portraits)), replace=False)
-        self.mirrored = compose.mirror_order(portraits.mesh[varied])
+        self.mirrored = geometry.mirror_order(portraits.mesh[varied])
 
     def batch(self, size: int) -> LandmarkBatch:
         """`size` fresh samples."""
@@ -156,8 +156,8 @@ class LandmarkSamples:
         """One crop, its points and whether a face is there."""
         rng = self.rng
         if rng.random() < 0.06:
-            crop = compose.cut(rng, self.stock, CROP, CROP)
-            return compose.degrade(rng, crop), np.zeros((POINTS, 2), np.float32), 0.0
+            crop = backgrounds.cut(rng, self.stock, CROP, CROP)
+            return webcam.degrade(rng, crop), np.zeros((POINTS, 2), np.float32), 0.0
         row = self.portraits.draw(rng)
         flip = bool(rng.random() < 0.5)
         mesh = self.portraits.mesh[row]
@@ -166,13 +166,13 @@ class LandmarkSamples:
         off_target = rng.random() < 0.07
         matrix = self._miss(mesh) if off_target else self.aim(mesh)
         crop = self._picture(row, flip, matrix)
-        mesh = compose.transform(mesh, matrix)
+        mesh = geometry.transform(mesh, matrix)
         covered = not off_target and rng.random() < 0.03
         if covered:
             self._cover(crop, mesh)
         else:
             self._occlude(crop, mesh)
-        crop = compose.degrade(rng, crop)
+        crop = webcam.degrade(rng, crop)
         return crop, to_target(mesh), 0.0 if off_target or covered else 1.0
 
     def aim(self, mesh: Floats) -> Floats:
@@ -181,11 +181,11 @@ class LandmarkSamples:
         steep = rng.random() < 0.35
         degrees = float(rng.uniform(-45, 45) if steep else rng.normal(0, 9))
         stretch = np.eye(2) + rng.normal(0, 0.045, (2, 2))
-        turn = compose.rotation(np.zeros(2, np.float32), degrees, 1.0, np.zeros(2, np.float32))
+        turn = geometry.rotation(np.zeros(2, np.float32), degrees, 1.0, np.zeros(2, np.float32))
         turn[:, :2] = turn[:, :2] @ stretch
-        turned = compose.transform(mesh, turn)
+        turned = geometry.transform(mesh, turn)
         if rng.random() < 0.5:
-            left, top, right, bottom = compose.face_box(turned)
+            left, top, right, bottom = geometry.face_box(turned)
         else:
             left, top, right, bottom = np.concatenate([turned.min(0), turned.max(0)])
         side = max(right - left, bottom - top) * BOX_TO_CROP
@@ -197,7 +197,7 @@ class LandmarkSamples:
         place = np.array(
             [[scale, 0, CROP / 2 - scale * centre[0]], [0, scale, CROP / 2 - scale * centre[1]]], np.float32
         )
-        return compose.compose_matrices(place, turn)
+        return geometry.compose_matrices(place, turn)
 
     def _miss(self, mesh: Floats) -> Floats:
         """A crop that lost the face: far off, much too large or much too small."""
@@ -210,21 +210,21 @@ class LandmarkSamples:
             matrix[:, 2] += reach * np.array([np.cos(angle), np.sin(angle)], np.float32)
             return matrix
         scale = float(rng.uniform(0.15, 0.42) if kind == 1 else rng.uniform(2.6, 4.5))
-        return compose.compose_matrices(compose.rotation(middle, 0, scale, middle), matrix)
+        return geometry.compose_matrices(geometry.rotation(middle, 0, scale, middle), matrix)
 
     def _picture(self, row: int, flip: bool, matrix: Floats) -> Image:
         rng = self.rng
         image, person = self.portraits.images[row], self.portraits.person[row]
         if rng.random() < 0.45:
-            crop = compose.cut(rng, self.stock, CROP, CROP)
+            crop = backgrounds.cut(rng, self.stock, CROP, CROP)
             if rng.random() < 0.12:
                 self._neighbour(crop)
-            compose.paste(rng, crop, image=image, person=person, matrix=matrix, mirrored=flip)
+            pasting.paste(rng, crop, image=image, person=person, matrix=matrix, mirrored=flip)
             return crop
         if flip:
             image = np.ascontiguousarray(image[:, ::-1])
         scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
-        image, matrix = compose.shrink(image, matrix, scale)
+        image, matrix = pasting.shrink(image, matrix, scale)
         border = (cv2.BORDER_REFLECT, cv2.BORDER_REPLICATE, cv2.BORDER_CONSTANT)[rng.choice(3, p=[0.5, 0.2, 0.3])]
         return cv2.warpAffine(image, matrix, (CROP, CROP), flags=cv2.INTER_LINEAR, borderMode=border)
 
@@ -236,28 +236,28 @@ class LandmarkSamples:
         matrix[0, 2] += rng.choice([-1, 1]) * rng.uniform(0.55, 0.9) * CROP
         matrix[1, 2] += rng.uniform(-0.3, 0.3) * CROP
         image, person = self.portraits.images[row], self.portraits.person[row]
-        compose.paste(rng, crop, image=image, person=person, matrix=matrix)
+        pasting.paste(rng, crop, image=image, person=person, matrix=matrix)
 
     def _occlude(self, crop: Image, mesh: Floats) -> None:
         rng = self.rng
         if rng.random() < 0.08:
-            compose.eyewear(rng, crop, mesh)
+            overlays.eyewear(rng, crop, mesh)
         if rng.random() < 0.04:
-            compose.face_cloth(rng, crop, mesh)
+            overlays.face_cloth(rng, crop, mesh)
         if rng.random() < 0.2:
             extent = float(np.ptp(mesh[:, 1]))
             where = mesh[rng.integers(POINTS)] + rng.normal(0, 0.1, 2) * extent
-            compose.stamp(rng, crop, where, float(rng.uniform(0.1, 0.38)) * extent)
+            overlays.stamp(rng, crop, where, float(rng.uniform(0.1, 0.38)) * extent)
 
     def _cover(self, crop: Image, mesh: Floats) -> None:
         """Hide the face so far that nothing can be read from it."""
         rng = self.rng
         middle, extent = mesh.mean(0), np.ptp(mesh, axis=0)
-        other = compose.cut(rng, self.stock, CROP, CROP)
+        other = backgrounds.cut(rng, self.stock, CROP, CROP)
         mask = np.zeros((CROP, CROP), np.uint8)
         axes = (int(extent[0] * rng.uniform(0.55, 0.75)), int(extent[1] * rng.uniform(0.55, 0.75)))
         cv2.ellipse(mask, (int(middle[0]), int(middle[1])), axes, 0, 0, 360, 255, -1)
-        crop[:] = compose.blend(crop, other, mask)
+        crop[:] = pasting.blend(crop, other, mask)
 
 
 def to_target(mesh: Floats) -> Floats:
@@ -281,7 +281,7 @@ def landmark_loss(network: LandmarkNet, batch: LandmarkBatch, device: torch.devi
     presence = torch.from_numpy(batch.presence).to(device)
     found, key_points, logit = network.heads(inputs)
     height = points[:, :, 1].amax(1) - points[:, :, 1].amin(1)
-    across = (points[:, compose.LEFT_EYE] - points[:, compose.RIGHT_EYE]).norm(dim=1)
+    across = (points[:, geometry.LEFT_EYE] - points[:, geometry.RIGHT_EYE]).norm(dim=1)
     unit = torch.maximum(across, height / 3).clamp(min=0.05)
     share = presence / unit / presence.sum().clamp(min=1)
     weights = torch.ones(POINTS, device=device)
@@ -297,7 +297,7 @@ def linear_spread(samples: LandmarkSamples) -> Tensor:
     """The mesh as a combination of the key points, by least squares over the training faces in crops: (478, K)."""
     rows = samples.rng.integers(len(samples.portraits), size=1500)
     meshes = [samples.portraits.mesh[row] for row in rows]
-    crops = np.stack([to_target(compose.transform(mesh, samples.aim(mesh))) for mesh in meshes]).astype(np.float64)
+    crops = np.stack([to_target(geometry.transform(mesh, samples.aim(mesh))) for mesh in meshes]).astype(np.float64)
     keys = crops[:, list(KEY_POINTS)]
     gram = np.einsum("nkc,nlc->kl", keys, keys)
     ridge = 1e-5 * np.trace(gram) / len(gram) * np.eye(len(gram))

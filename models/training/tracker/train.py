@@ -27,8 +27,8 @@ from engines.onnx_file import PRECISE
 from models.arrays import Image
 from models.embedded import TRACKER
 from models.training.data import WORK, FaceSet, shared_folder
-from models.training.scenes import compose
-from models.training.scenes.compose import Portraits
+from models.training.scenes import backgrounds
+from models.training.scenes.portraits import Portraits
 from models.training.scenes.views import with_views
 from models.training.tracker.detector import STRIDES, Detector, DetectorSamples, SceneSamples, detector_loss
 from models.training.tracker.landmarks import CROP, LandmarkNet, LandmarkSamples, landmark_loss, linear_spread
@@ -79,7 +79,7 @@ def main(argv: list[str]) -> int:
 def train_landmarks(portraits: Portraits, device: torch.device, minutes: float, batch: int) -> None:
     """Train the landmark network into `.work/tracker/landmarks.pt`."""
     rng = np.random.default_rng(time.time_ns())
-    stock = compose.pool(rng, STOCK, STOCK_SIZE, portraits)
+    stock = backgrounds.pool(rng, STOCK, STOCK_SIZE, portraits)
     samples = LandmarkSamples(portraits, stock, rng)
     network = LandmarkNet(linear_spread(samples))
 
@@ -94,7 +94,7 @@ def train_landmarks(portraits: Portraits, device: torch.device, minutes: float, 
 def train_detector(portraits: Portraits, device: torch.device, minutes: float, batch: int) -> None:
     """Train the detector into `.work/tracker/detector.pt`."""
     rng = np.random.default_rng(time.time_ns())
-    stock = compose.pool(rng, STOCK, STOCK_SIZE, portraits)
+    stock = backgrounds.pool(rng, STOCK, STOCK_SIZE, portraits)
     samples = DetectorSamples(SceneSamples(portraits, stock, rng))
 
     def step(model: nn.Module) -> Losses:
@@ -108,7 +108,7 @@ def train_detector(portraits: Portraits, device: torch.device, minutes: float, b
 def refresh(rng: np.random.Generator, stock: Image, portraits: Portraits, portion: float = 0.1) -> None:
     """Replace part of the stock of backgrounds in place."""
     for index in rng.choice(len(stock), int(len(stock) * portion), replace=False):
-        stock[index] = compose.background(rng, stock.shape[1], portraits)
+        stock[index] = backgrounds.background(rng, stock.shape[1], portraits)
 
 
 def fit(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -95,7 +96,7 @@ def test_from_a_checkpoint_to_a_live_slider(
 
     def colours(**controls: float) -> np.ndarray:
         steered = editor.steer(code, editor.Controls(**controls)).reshape(1, tiny.ROWS, tiny.WIDTH)
-        means = editor.generator.run({"w_plus": steered})["image"][0].mean((1, 2))
+        means = cast(Any, editor).generator.run({"w_plus": steered})["image"][0].mean((1, 2))
         return np.asarray(means - means.mean())
 
     less, own, more = (colours(red=amount)[0] for amount in (-0.5, 0, 0.5))
@@ -161,7 +162,7 @@ def test_it_goes_on_where_it_was_stopped(
 ) -> None:
     tiny.write("stylegan1")
     drawn = []
-    draw = make.draw
+    draw = make.draw  # type: ignore[attr-defined]
 
     def stopping(*given: object) -> np.ndarray:
         drawn.append(1)

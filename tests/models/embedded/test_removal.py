@@ -24,6 +24,7 @@ from models.embedded.removal import (
     PERSON,
     SEEN,
     continuation,
+    continued,
     erase,
     inpaint_without_hair,
     lost_hair,
@@ -147,6 +148,34 @@ def test_the_network_never_sees_the_hair(scene: Scene) -> None:
     assert painter.given[PERSON][inner].max() < 0.01
     body = (painter.given[BODY].transpose(1, 2, 0) + 2) * GREY_LEVELS
     assert np.abs(body[inner] - SKIN).mean() < 25
+
+
+def test_what_lies_beyond_the_frame_tells_nothing(scene: Scene) -> None:
+    """Repeated there, dark hair or a bright lamp at the edge was taken for backdrop, and fogged what was drawn."""
+    model, image, hair, person, facts = scene
+    beyond = np.zeros((SIZE, SIZE), np.float32)
+    beyond[:, :30] = beyond[:24] = 1
+    drawings, inputs = [], []
+    for value in (0, 255):
+        other = np.where(beyond[..., None] > 0, np.uint8(value), image)
+        painter = Painter()
+        drawn = inpaint_without_hair(
+            painter, model, other, hair=continued(hair, beyond), person=person, beyond=beyond, **facts
+        )
+        drawings.append(drawn.image[40:, 45:].astype(int))
+        inputs.append(painter.given[GUESS][:, 40:, 45:])
+    assert np.abs(drawings[0] - drawings[1]).max() <= 2
+    assert np.abs(inputs[0] - inputs[1]).max() * GREY_LEVELS < 2
+
+
+def test_a_mask_goes_on_beyond_the_frame() -> None:
+    mask = np.zeros((64, 64), np.float32)
+    mask[20:40, 8:30] = 1
+    beyond = np.zeros((128, 128), np.float32)
+    beyond[:, :16] = 1
+    assert continued(mask, None) is mask
+    assert continued(mask, beyond)[26:34, :8].min() > 0.55  # the least hair that `FAINT` raises to 1
+    np.testing.assert_allclose(continued(mask, beyond)[:, 10:], mask[:, 10:], atol=1e-6)
 
 
 def test_hair_of_others_stays(scene: Scene) -> None:

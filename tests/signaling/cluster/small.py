@@ -9,6 +9,7 @@ import numpy as np
 
 from models.arrays import Floats, Image
 from models.photo_codes import References
+from signaling.cluster.settings import ClusterSettings
 from signaling.settings import ServerSettings
 from stream import photos
 from stream.locks import Locks
@@ -61,6 +62,6 @@ def make_runtime(settings: ServerSettings) -> Any:
 
 def build(arguments: dict[str, Any]) -> Any:
     """Serve's application builder."""
-    from signaling.cluster.application import ClusterSettings, application  # noqa: PLC0415  not installed everywhere
+    from signaling.cluster.application import application  # noqa: PLC0415  not installed everywhere
 
     return application(ClusterSettings(**arguments), make_runtime)

@@ -72,7 +72,7 @@ def test_older_figures_change_nothing() -> None:
 def test_sessions_on_their_way_count_until_the_replica_says_otherwise() -> None:
     known = beliefs(a=Figures(at=1, opened=5, sessions=2, places=2, free=0.6, cost=0.2))
     assert [known.expect("a"), known.expect("a")] == [5, 6]
-    assert known.of("a") == Figures(at=1, opened=7, sessions=4, places=0, free=pytest.approx(0.2), cost=0.2)
+    assert known.of("a") == Figures(at=1, opened=7, sessions=4, places=0, free=pytest.approx(0.2), cost=0.2)  # type: ignore[arg-type]
     known.learn("a", Figures(at=2, opened=6, sessions=3))
     assert known.of("a").opened == 6
 

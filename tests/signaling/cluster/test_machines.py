@@ -30,6 +30,8 @@ pytestmark = [
     pytest.mark.filterwarnings("default"),  # Ray's own
 ]
 
+Record = Callable[[str, object], None]
+
 PATIENCE_S = 300.0
 """Only tells a hang from a busy machine."""
 MOVED_S = 2.0
@@ -92,7 +94,7 @@ async def test_viewers_find_a_stream_through_every_ingress(machines: Machines) -
                 assert answer.status_code == 201, answer.text
                 assert answer.headers["location"].startswith(f"/whep/{sender.replica}-")
                 await viewer.connection.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
-                await viewer.until(lambda viewer=viewer: viewer.frames)
+                await viewer.until(lambda viewer=viewer: viewer.frames)  # type: ignore[misc]
                 offer = await Peer(http).offer()
                 assert (
                     await http.post("/whip", params={"stream": "talk"}, content=offer, headers=SDP)
@@ -102,13 +104,14 @@ async def test_viewers_find_a_stream_through_every_ingress(machines: Machines) -
             await viewer.close()
 
 
-async def test_a_killed_replica_costs_its_peers_seconds(machines: Machines) -> None:
+async def test_a_killed_replica_costs_its_peers_seconds(machines: Machines, record_property: Record) -> None:
     async with visitors(machines, 6, settings={"controls": {"brightness": 150}}) as there:
         killed = there[0].replica
         hit = [one for one in there if one.replica == killed]
         machines.kill("Filter", killed)
         await until(lambda: all(one.gaps for one in hit), "the peers do not come back")
         assert all(one.replica != killed and one.brightness > 130 for one in hit)
+        record_property("gaps", [round(one.gaps[0], 2) for one in hit])
         assert max(one.gaps[0] for one in hit) <= KILLED_S, [one.told() for one in hit]
         assert all(not one.gaps for one in there if one not in hit)
     await until(machines.settled, "the replica is not replaced")
@@ -129,7 +132,7 @@ async def test_an_ingress_that_dies_costs_no_session(machines: Machines) -> None
         assert (await there[0].http.options(there[0].peer.location)).status_code == 204  # type: ignore[union-attr]
 
 
-async def test_scaling_down_and_up_moves_peers_with_their_photos(machines: Machines) -> None:
+async def test_scaling_down_and_up_moves_peers_with_their_photos(machines: Machines, record_property: Record) -> None:
     async with httpx.AsyncClient(base_url=machines.url, timeout=120) as http:
         picture = cv2.imencode(".png", np.full((64, 64, 3), 150, np.uint8))[1].tobytes()
         read = await http.post(
@@ -146,6 +149,7 @@ async def test_scaling_down_and_up_moves_peers_with_their_photos(machines: Machi
         assert all(one.moves == 1 for one in moved), [one.told() for one in moved]
         assert len(moved) >= 3
         assert all(one.brightness > 130 for one in there)
+        record_property("gaps", [round(one.gaps[0], 2) for one in moved])
         assert max(one.gaps[0] for one in moved) <= MOVED_S, [one.told() for one in moved]
         machines.deploy(replicas=3)
         await until(lambda: machines.settled() and len(machines.figures()) == 3, "it does not scale up")
@@ -153,7 +157,7 @@ async def test_scaling_down_and_up_moves_peers_with_their_photos(machines: Machi
             assert {one.replica for one in later}.isdisjoint({one.replica for one in there})
 
 
-async def test_an_update_of_all_replicas_moves_everybody_once(machines: Machines) -> None:
+async def test_an_update_of_all_replicas_moves_everybody_once(machines: Machines, record_property: Record) -> None:
     async with visitors(machines, 6, settings={"controls": {"brightness": 150}}) as there:
         before = {figures["version"] for figures in await asyncio.to_thread(machines.figures)}
         machines.deploy(idle_timeout=301)
@@ -163,5 +167,6 @@ async def test_an_update_of_all_replicas_moves_everybody_once(machines: Machines
         )
         await asyncio.sleep(1)
         assert [one.moves for one in there] == [1] * 6, [one.told() for one in there]
+        record_property("gaps", [round(one.gaps[0], 2) for one in there])
         assert max(one.gaps[0] for one in there) <= MOVED_S, [one.told() for one in there]
         assert all(len(one.gaps) == 1 and one.brightness > 130 for one in there), [one.told() for one in there]

@@ -93,7 +93,7 @@ class Visitor:
                 response = await peer.call(stream=self.stream, query=query)
                 if response.status_code == 201:
                     self.offering.append(time.monotonic() - began)
-                    await peer.until(lambda p=peer: p.frames)
+                    await peer.until(lambda p=peer: p.frames)  # type: ignore[misc]
                     return peer
                 self.refusals.append(response.status_code)
             except httpx.TransportError:

@@ -122,7 +122,7 @@ def test_unreadable_pictures_and_wrong_groups_are_named(tmp_path: Path) -> None:
 def test_the_penalty_is_nought_at_slope_one() -> None:
     class Slope(Discriminator):
         def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            return image[:, :1, :1, :1] * self.factor, image
+            return image[:, :1, :1, :1] * self.factor, image  # type: ignore[operator]
 
     critic = Slope(8, 1, 2, 1)
     pictures = torch.rand(2, 3, 8, 8), torch.rand(2, 3, 8, 8)

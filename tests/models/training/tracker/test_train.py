@@ -8,8 +8,8 @@ import torch
 
 from models.arrays import Image
 from models.training.data import FaceSet
-from models.training.scenes import compose
-from models.training.scenes.compose import Portraits
+from models.training.scenes import backgrounds, geometry, pasting
+from models.training.scenes.portraits import Portraits
 from models.training.scenes.views import drop_jaw, lower_lids
 from models.training.tracker.detector import (
     ANCHORS,
@@ -35,31 +35,31 @@ def portraits(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Portrai
 
 @pytest.fixture(scope="module")
 def stock(portraits: Portraits) -> Image:
-    return compose.pool(np.random.default_rng(0), 4, 128, portraits)
+    return backgrounds.pool(np.random.default_rng(0), 4, 128, portraits)
 
 
 def test_matrices_compose_in_order() -> None:
-    turn = compose.rotation(np.array([3, 4], np.float32), 90, 2.0, np.array([10, 20], np.float32))
-    assert compose.transform(np.array([[3, 4], [4, 4]], np.float32), turn) == pytest.approx(
+    turn = geometry.rotation(np.array([3, 4], np.float32), 90, 2.0, np.array([10, 20], np.float32))
+    assert geometry.transform(np.array([[3, 4], [4, 4]], np.float32), turn) == pytest.approx(
         np.array([[10, 20], [10, 22]]), abs=1e-4
     )
     move = np.array([[1, 0, 5], [0, 1, 0]], np.float32)
-    both = compose.compose_matrices(move, turn)
-    assert compose.transform(np.array([[3, 4]], np.float32), both)[0] == pytest.approx([15, 20], abs=1e-4)
+    both = geometry.compose_matrices(move, turn)
+    assert geometry.transform(np.array([[3, 4]], np.float32), both)[0] == pytest.approx([15, 20], abs=1e-4)
 
 
 def test_mirrored_meshes_name_the_other_side(portraits: Portraits) -> None:
-    order = compose.mirror_order(portraits.mesh[:300])
+    order = geometry.mirror_order(portraits.mesh[:300])
     assert order[33] == 263
     assert order[61] == 291
-    assert order[compose.LEFT_EYE] == compose.RIGHT_EYE
+    assert order[geometry.LEFT_EYE] == geometry.RIGHT_EYE
     assert order[13] == 13
     assert order[14] == 14
 
 
 def test_boxes_reach_the_hairline(portraits: Portraits) -> None:
     mesh = portraits.mesh[0]
-    left, top, right, bottom = compose.face_box(mesh)
+    left, top, right, bottom = geometry.face_box(mesh)
     assert top < mesh[:, 1].min()
     assert (left, right, bottom) == pytest.approx((mesh[:, 0].min(), mesh[:, 0].max(), mesh[:, 1].max()))
 
@@ -68,7 +68,7 @@ def test_pasting_puts_the_face_where_the_matrix_says(portraits: Portraits) -> No
     rng = np.random.default_rng(1)
     canvas = np.zeros((400, 500, 3), np.uint8)
     matrix = np.array([[0.5, 0, 200], [0, 0.5, 100]], np.float32)
-    compose.paste(rng, canvas, image=portraits.images[0], person=np.full((128, 128), 255, np.uint8), matrix=matrix)
+    pasting.paste(rng, canvas, image=portraits.images[0], person=np.full((128, 128), 255, np.uint8), matrix=matrix)
     touched = np.argwhere(canvas.any(2))
     assert touched.min(0) == pytest.approx([100, 200], abs=2)
     assert touched.max(0) == pytest.approx([227, 327], abs=2)
@@ -76,8 +76,8 @@ def test_pasting_puts_the_face_where_the_matrix_says(portraits: Portraits) -> No
 
 def test_dark_skin_and_turned_heads_are_drawn_more_often() -> None:
     mesh = np.full((4, 478, 2), 128, np.float32)
-    mesh[:, compose.EARS[0], 0], mesh[:, compose.EARS[1], 0] = 80, 176
-    mesh[2:, compose.NOSE, 0] = 150
+    mesh[:, geometry.EARS[0], 0], mesh[:, geometry.EARS[1], 0] = 80, 176
+    mesh[2:, geometry.NOSE, 0] = 150
     images = np.full((4, 256, 256, 3), 180, np.uint8)
     images[1::2] = 60
     plain = Portraits(images, np.zeros((4, 128, 128), np.uint8), mesh, np.zeros((4, 5, 2), np.float32))
