@@ -195,8 +195,7 @@ class Runtime:
             merged["amount"] = patch.get("amount", 1.0)
         merged["layers"] = _layers_of(merged["layers"], merged["editor"])
         new = self._labelled(checked(Settings, merged), asked="label" in patch)
-        if new.latent_lock and new.latent_lock not in self.locks:
-            raise SettingsError("latent_lock", "that snapshot is forgotten: lock to your face again")
+        new = self._locked(new, asked="latent_lock" in patch)
         controls = {new.editor: self._check_editor(new.editor, new.controls, "editor", "controls.")}
         layers = {}
         for name, layer in new.layers.items():
@@ -222,6 +221,14 @@ class Runtime:
         controls = checked(self.controls_model(name), values, prefix)
         self._check_photo(name, getattr(controls, "photo", ""), prefix)
         return controls
+
+    def _locked(self, settings: Settings, *, asked: bool) -> Settings:
+        """The settings without a lock that is forgotten, where they do not ask for one."""
+        if not settings.latent_lock or settings.latent_lock in self.locks:
+            return settings
+        if asked:
+            raise SettingsError("latent_lock", "that snapshot is forgotten: lock to your face again")
+        return settings.model_copy(update={"latent_lock": ""})
 
     def _labelled(self, settings: Settings, *, asked: bool) -> Settings:
         """The settings with the label that this installation requires, where they do not name one."""

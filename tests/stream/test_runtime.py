@@ -208,6 +208,8 @@ def test_a_snapshot_that_is_forgotten_is_refused(runtime: Runtime) -> None:
         runtime.look(Settings(), {"latent_lock": "0" * 32})
     with pytest.raises(SettingsError, match="latent_lock"):
         runtime.look(Settings(), {"latent_lock": "no id"})
+    forgotten = Settings(latent_lock="0" * 32)
+    assert runtime.look(forgotten, {"smoothing": 0.3}).settings.latent_lock == ""
 
 
 def test_an_editor_is_one_layer(runtime: Runtime) -> None:
