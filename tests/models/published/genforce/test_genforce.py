@@ -105,9 +105,9 @@ def shown(editor: Pggan, controls: Any) -> Edit:
 
 def test_without_an_encoder_a_drawn_face_is_shown_and_moved() -> None:
     editor = Pggan(engine(), {"age": boundary()})
-    assert editor.Controls(age=1).neutral()  # type: ignore[call-arg]
+    assert editor.Controls(age=1).neutral()
     assert editor.Controls.completed({"age": 1.0}) == {"age": 1.0, "show": True}
-    pictures = [shown(editor, editor.Controls(show=True, **moved)).image for moved in ({}, {"seed": 3}, {"age": 1}, {})]  # type: ignore[call-arg]
+    pictures = [shown(editor, editor.Controls(show=True, **moved)).image for moved in ({}, {"seed": 3}, {"age": 1}, {})]
     assert all(picture is not None for picture in pictures)
     first, other, older, again = (np.asarray(picture) for picture in pictures)
     assert np.array_equal(first, again)
@@ -118,10 +118,10 @@ def test_without_an_encoder_a_drawn_face_is_shown_and_moved() -> None:
 def test_codes_move_along_the_unit_normal_from_their_customary_length() -> None:
     editor = Pggan(engine(), {"age": boundary()})
     latent = np.full(D, 5, np.float32)
-    z = editor.steer(latent, editor.Controls(show=True))  # type: ignore[call-arg]
+    z = editor.steer(latent, editor.Controls(show=True))
     np.testing.assert_allclose(z, normalized(latent))
     assert np.linalg.norm(z) == pytest.approx(D**0.5)
-    moved = editor.steer(latent, editor.Controls(show=True, age=0.5))  # type: ignore[call-arg]
+    moved = editor.steer(latent, editor.Controls(show=True, age=0.5))
     np.testing.assert_allclose(moved - z, 1.5 * np.eye(D)[0], atol=1e-6)
 
 
@@ -129,7 +129,7 @@ def test_with_an_encoder_the_face_itself_changes() -> None:
     encoder = TorchEngine(_Mean(), {"image": (3, SIDE, SIDE)}, ("w_plus",))
     editor = Pggan(engine(), {"age": boundary()}, encoder)
     assert not shown(editor, editor.Controls()).mask.any()
-    edit = shown(editor, editor.Controls(age=1))  # type: ignore[call-arg]
+    edit = shown(editor, editor.Controls(age=1))
     assert edit.delta is not None
     assert edit.image is None
     assert np.abs(edit.delta).max() > 1

@@ -90,7 +90,7 @@ def test_paper_clones_and_needs_the_masks() -> None:
     codes = np.zeros((2, 18 * 4), np.float32)
     editor = HairMapper(flat("image", (3, 64, 64), "w_plus"), flat("w_plus", (18, 4), "bald"), Painter(), size=64)
     shown = {
-        detail: editor.render(crop, codes[0], codes[1], editor.Controls(amount=1, detail=detail)).image  # type: ignore[call-arg]
+        detail: editor.render(crop, codes[0], codes[1], editor.Controls(amount=1, detail=detail)).image
         for detail in ("paper", "full")
     }
     assert shown["paper"] is not None
@@ -99,7 +99,7 @@ def test_paper_clones_and_needs_the_masks() -> None:
     assert np.ptp(shown["full"][face].astype(int), (0, 1)).max() == 0
     assert np.ptp(shown["paper"][face].astype(int), (0, 1)).max() > 5
     unmasked = replace(crop, masks=None)
-    paper = editor.render(unmasked, codes[0], codes[1], editor.Controls(amount=1, detail="paper")).image  # type: ignore[call-arg]
+    paper = editor.render(unmasked, codes[0], codes[1], editor.Controls(amount=1, detail="paper")).image
     np.testing.assert_array_equal(paper, shown["full"])
 
 
