@@ -77,7 +77,7 @@ def test_a_strong_pull_keeps_the_guess(generator: Generator) -> None:
 def test_what_does_not_fit_is_refused(generator: Generator) -> None:
     guess = torch.zeros(1, ROWS, WIDTH)
     with pytest.raises(InversionError, match="must be"):
-        invert(torch.zeros(1, 3, 128, 128), generator, guess, pooled)
+        invert(torch.zeros(1, 3, 128, 96), generator, guess, pooled)
     with pytest.raises(InversionError, match="diverged at step 0"):
         invert(torch.full((1, 3, 256, 256), torch.nan), generator, guess, pooled, steps=2)
 

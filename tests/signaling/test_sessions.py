@@ -391,11 +391,10 @@ async def test_a_clock_that_jumps_changes_nothing(serve: Any, monkeypatch: pytes
     """A machine's time of day is set; what is measured here goes by the monotonic clock."""
     true = time.time
     async with serve(silence_timeout=30, idle_timeout=30) as server:
-        peer = server.peer(audio=True)
+        peer = server.peer()  # without sound: aiortc's own microphone goes by the time of day
         await peer.call()
         for jump in (86_400.0, -86_400.0):
             monkeypatch.setattr(time, "time", lambda jump=jump: true() + jump)
-            frames, sounds = len(peer.frames), len(peer.sounds)
+            frames = len(peer.frames)
             await peer.until(lambda frames=frames: len(peer.frames) > frames + 10)
-            await peer.until(lambda sounds=sounds: len(peer.sounds) > sounds + 10)
         assert server.sessions == 1

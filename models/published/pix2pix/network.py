@@ -152,13 +152,15 @@ def rename_reference_key(key: str, levels: int = LEVELS) -> str | None:
     return f"{name}.{level}.{match[3]}" if name and level < levels else None
 
 
+_LISTED = re.compile(r"down\.(\d{1,2})\.weight")
 _NESTED = re.compile(r"model\.((?:model\.1\.(?:model\.3\.)*)?)model\.(\d)\.(\w+)")
 
 
 def levels_of(state: Mapping[str, Tensor]) -> int:
-    """How many halvings a file of the authors has, told by how deep its keys are nested."""
-    depths = (match[1].count("model.") + 1 for match in map(_NESTED.fullmatch, state) if match)
-    return min(max(*depths, FEWEST_LEVELS, FEWEST_LEVELS), MOST_LEVELS)
+    """How many halvings a file has: how deep the authors' keys are nested, or how long the lists of this module are."""
+    nested = (match[1].count("model.") + 1 for match in map(_NESTED.fullmatch, state) if match)
+    listed = (int(match[1]) + 1 for match in map(_LISTED.fullmatch, state) if match)
+    return min(max(*nested, *listed, FEWEST_LEVELS, FEWEST_LEVELS), MOST_LEVELS)
 
 
 def from_tensorflow(arrays: Mapping[str, NDArray[np.float32]]) -> dict[str, Tensor]:
