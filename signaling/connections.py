@@ -24,6 +24,8 @@ HEADERS_S = 10.0
 whose request was answered already."""
 MOST_HEADERS = 16 * 1024
 """Bytes of the headers of a request, the path and query included."""
+PART = 4 * 1024
+"""Bytes of headers that are looked at together."""
 MOST_CONNECTIONS = 512
 MOST_OF_A_CLIENT = 64
 """Connections of one address (`access.client_name`); this machine's own, such as those of a proxy, are not counted."""
@@ -55,7 +57,12 @@ class PatientProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        # h11 measures headers that have not ended: large ones that come at once are shown to it in parts
+        while self.conn.their_state is h11.IDLE and len(data) > PART and not self.transport.is_closing():
+            super().data_received(data[:PART])
+            data = data[PART:]
+        if not self.transport.is_closing():
+            super().data_received(data)
         self._wait_or_not()
 
     def on_response_complete(self) -> None:

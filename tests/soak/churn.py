@@ -74,13 +74,12 @@ async def churn(log: Path, minutes: float, seed: int, *, real: bool) -> Result:
     result = Result("sessions that come and go")
     rng = random.Random(seed)
     counts = Counts()
-    ends = time.monotonic() + 60 * minutes
     flags = ("--silence-timeout", f"{SILENCE_S:g}", "--max-sessions", str(TOGETHER))
     with Server(*flags, log=log, real=real) as server, Watch(server.url) as watch:
         async with httpx.AsyncClient(base_url=server.url, timeout=60) as http:
             visits: set[asyncio.Task[None]] = set()
             began, warm = time.monotonic(), 0.0
-            while time.monotonic() < ends:
+            while time.monotonic() < began + 60 * minutes:
                 if len(visits) < TOGETHER:
                     visit = asyncio.create_task(_visit(http, rng, counts, real))
                     visits.add(visit)
@@ -89,6 +88,7 @@ async def churn(log: Path, minutes: float, seed: int, *, real: bool) -> Result:
                 if not warm and time.monotonic() - began > WARM * 60 * minutes:
                     warm = server.memory()
             last = server.memory()
+            warm = warm or last  # a run of seconds may end before it is warm
             await asyncio.gather(*visits)
         wait_until_empty(server, SILENCE_S + 60)
         result.figures |= {

@@ -36,7 +36,7 @@ def test_every_setting_has_a_flag() -> None:
         label="words", label_corner="upper right", label_when="always", mark=False, quality="full", amount=0.5,
     )  # fmt: skip
     named = {flag[2:].replace("-", "_") for flag in flags}
-    assert named | {"bypass", "mark", "controls", "layers"} == set(Settings.model_fields)
+    assert named | {"bypass", "mark", "controls", "layers", "latent_lock"} == set(Settings.model_fields)
 
 
 def test_a_flag_that_is_not_given_changes_nothing() -> None:
@@ -137,7 +137,7 @@ def test_other_errors_keep_their_traceback() -> None:
         (Settings, {"lock": -1}, "lock: must be a whole number from 0 or nothing"),
         (Settings, {"mark": "yes"}, "mark: must be true or false"),
         (Settings, {"editor": 7}, "editor: must be text of at most 64 characters"),
-        (Settings, {"controls": 7}, "controls: must be names and their values, at most 64"),
+        (Settings, {"controls": 7}, "controls: must be names and their values, at most 192"),
         (RuntimeSettings, {"detector_size": 5}, "detector_size: must be a whole number from 128 to 1280"),
         (RuntimeSettings, {"threads": 0}, "threads: must be a whole number from 1 or nothing"),
     ],

@@ -238,7 +238,8 @@ def test_a_profile_is_a_chrome_trace(tmp_path: Path, runtime: Runtime, tint: Set
     assert [frame["args"]["number"] for frame in frames] == list(range(1, FRAMES + 1))
     assert [frame["args"]["edited"] for frame in frames] == [1] * FRAMES
     stages = [event for event in events if event["name"] != "frame"]
-    assert {stage["name"] for stage in stages} == {"convert", "track", "align", "encode", "render", "mark", "blend"}
+    names = {"convert", "track", "align", "inpaint", "encode", "render", "mark", "blend"}
+    assert {stage["name"] for stage in stages} == names
     for before, after in pairwise(frames):
         assert before["ts"] + before["dur"] <= after["ts"] + 0.2, "frames do not overlap"
     for stage in stages:
