@@ -328,9 +328,12 @@ def test_a_recording_goes_on_in_another_file(
         go_live(page, service.url)
         downloads: list[Download] = []
         page.on("download", lambda download: downloads.append(download))  # noqa: PLW0108  a function of Python
+        page.locator("#fold-camera").evaluate("(details) => { details.open = true; }")
+        page.locator("#resolution").select_option("640x480")
+        page.wait_for_function("() => document.getElementById('edited').videoHeight === 480")
+        page.wait_for_timeout(1000)
         page.keyboard.press("r")
         expect(page.locator("#recording-time")).not_to_have_text(re.compile("^0:0[01]$"))
-        page.locator("#fold-camera").evaluate("(details) => { details.open = true; }")
         page.locator("#resolution").select_option("1280x720")
         page.wait_for_function("() => document.getElementById('edited').videoHeight === 720")
         page.wait_for_timeout(2000)
