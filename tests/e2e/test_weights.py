@@ -16,6 +16,7 @@ from models.entry import Entry, Weights
 from models.weights.downloads import Downloads
 from signaling.app import create_app
 from signaling.settings import ServerSettings
+from stream.locks import Locks
 from stream.networks import EngineInfo
 from tests.e2e import browser as chromium
 from tests.e2e.conftest import fresh_page
@@ -30,9 +31,14 @@ class NoEngines:
 
     def __init__(self, row: Entry) -> None:
         self.entries = {row.name: row}
+        self.speeds: dict[str, float] = {}
+        self.locks = Locks()
 
     def engines(self) -> list[EngineInfo]:
         return []
+
+    def controls_model(self, name: str) -> type[Controls]:
+        return Controls
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +92,8 @@ def test_licence_click_progress_cancel_and_ready(page: Page, url: str, files: Se
     page.get_by_role("button", name="Get A network").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text(LICENCE)
-    expect(dialog.get_by_role("link")).to_have_attribute("href", "https://github.com/a/test")
+    source = dialog.get_by_role("link", name="github.com/a/test")
+    expect(source).to_have_attribute("href", "https://github.com/a/test")
     get = dialog.get_by_role("button", name="Get it (1.0 MB)")
     expect(get).to_be_disabled()
     assert files.ranges == []
