@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -224,22 +223,6 @@ def test_looks_are_shown_on_ones_own_face(page: Page, service: Service) -> None:
     expect(bald).to_have_attribute("aria-pressed", "false")
     looks.first.click()
     expect(page.locator("#layers")).to_be_hidden()
-
-
-def test_an_output_says_what_is_wrong_until_it_has_shown_something(browser: Browser, service: Service) -> None:
-    with fresh_page(browser) as page, fresh_page(browser) as audience:
-        audience.goto(service.url + "/?view=output&stream=set-up")
-        card = audience.locator("#state")
-        expect(card).to_contain_text("Nobody sends this stream")
-        page.goto(service.url)
-        page.evaluate("""localStorage.setItem("latentcam", JSON.stringify({ output: "set-up" }))""")
-        go_live(page, service.url)
-        expect(card).to_be_hidden()
-        expect(audience.locator("#edited")).to_be_visible()
-        page.get_by_role("button", name="Stop").click()
-        expect(audience.locator("body")).to_have_attribute("data-state", re.compile("output-(unknown|away)"))
-        expect(card).to_be_hidden()
-        assert audience.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgba(0, 0, 0, 0)"
 
 
 def test_the_first_look_is_a_demo_and_the_keys_are_listed(page: Page, service: Service) -> None:
