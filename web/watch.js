@@ -1,7 +1,6 @@
 // Watching a running session (WHEP): what OBS shows when the page itself holds the camera.
 
-import { Refusal } from "./http.js";
-import { close, negotiate } from "./whip.js";
+import { Refused, close, negotiate } from "./whip.js";
 
 const RETRY_MS = 2_000;
 const CONNECT_MS = 15_000;
@@ -31,7 +30,7 @@ export async function watchStream(video, options) {
     try {
       await watchOnce(video, options);
     } catch (error) {
-      options.onTrouble(error instanceof Refusal ? error.status : 0); // nobody sends it yet, or the server is away: both pass
+      options.onTrouble(error instanceof Refused ? error.status : 0); // nobody sends it yet, or the server is away: both pass
     }
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
   }

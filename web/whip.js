@@ -21,10 +21,12 @@ export class Refused extends Error {
    * @param {Problem} problem
    * @param {string} reason in the server's words.
    * @param {number|null} retryMs when the server wants to be asked again.
+   * @param {number} status of HTTP; 0 where there was no answer.
    */
-  constructor(problem, reason, retryMs = null) {
+  constructor(problem, reason, retryMs = null, status = 0) {
     super(reason);
     this.problem = problem;
+    this.status = status;
     this.retryMs = retryMs;
   }
 }
@@ -192,12 +194,12 @@ async function post(url, sdp, token) {
   if (response.status === 201) return response;
   const reason = await reasonOf(response);
   const retryAfter = Number(response.headers.get("Retry-After")) * 1000 || null;
-  if (response.status === 401) throw new Refused("token", reason);
-  if (response.status === 503) throw new Refused("full", reason, retryAfter);
+  if (response.status === 401) throw new Refused("token", reason, null, 401);
+  if (response.status === 503) throw new Refused("full", reason, retryAfter, 503);
   // The name of the stream is still held by the session that was lost.
-  if (response.status === 409) throw new Refused("lost", reason, HELD_RETRY_MS);
-  if (response.status === 429 || response.status >= 500) throw new Refused("unreachable", reason, retryAfter);
-  throw new Refused("refused", reason);
+  if (response.status === 409) throw new Refused("lost", reason, HELD_RETRY_MS, 409);
+  if (response.status === 429 || response.status >= 500) throw new Refused("unreachable", reason, retryAfter, response.status);
+  throw new Refused("refused", reason, null, response.status);
 }
 
 /**

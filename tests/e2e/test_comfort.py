@@ -225,6 +225,22 @@ def test_looks_are_shown_on_ones_own_face(page: Page, service: Service) -> None:
     expect(page.locator("#layers")).to_be_hidden()
 
 
+def test_an_output_says_what_is_wrong_until_it_has_shown_something(browser: Browser, service: Service) -> None:
+    with fresh_page(browser) as page, fresh_page(browser) as audience:
+        audience.goto(service.url + "/?view=output&stream=set-up")
+        card = audience.locator("#state")
+        expect(card).to_contain_text("Nobody sends this stream")
+        page.goto(service.url)
+        page.evaluate("""localStorage.setItem("latentcam", JSON.stringify({ output: "set-up" }))""")
+        go_live(page, service.url)
+        expect(card).to_be_hidden()
+        expect(audience.locator("#edited")).to_be_visible()
+        page.get_by_role("button", name="Stop").click()
+        expect(audience.locator("body")).to_have_attribute("data-state", "output-unknown")
+        expect(card).to_be_hidden()
+        assert audience.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgba(0, 0, 0, 0)"
+
+
 def test_the_first_look_is_a_demo_and_the_keys_are_listed(page: Page, service: Service) -> None:
     page.goto(service.url)
     demo = page.get_by_role("button", name="Play the demo")
