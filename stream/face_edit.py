@@ -295,8 +295,8 @@ class FaceEdit:
         return replace(crop, backdrop=self._plate(crop, placement, context.camera.shape[:2]))
 
 
-def crop_of(image: Image, face: Face, placement: Placement, edge: Edge = "mirrored") -> Crop:
-    """Cut a face out of a frame (H, W, 3) uint8 BGR, without masks."""
+def crop_of(image: Image, face: Face, placement: Placement, edge: Edge) -> Crop:
+    """Cut a face out of a frame (H, W, 3) uint8 BGR, without masks; `edge` says what is shown beyond the frame."""
     pixels = cv2.cvtColor(cut_placed(image, placement, edge), cv2.COLOR_BGR2RGB)
     quad, size = placement.quad, placement.size
     mesh = None if face.mesh is None else to_crop(face.mesh, quad, size)

@@ -120,7 +120,7 @@ def face_crop(photo: Image, face: Face, editor: AnyEditor, segmenter: Segmenter)
     Raises:
         PhotoError: the face is too small or turned too far to be cut out.
     """
-    crop = crop_of(photo, face, place_face(face, editor.crop))
+    crop = crop_of(photo, face, place_face(face, editor.crop), editor.crop.edge)
     return replace(crop, masks=segmenter.read(crop.image))
 
 

@@ -32,5 +32,5 @@ def start(runtime: Runtime, session: str, editor: str, photo: Image) -> Lock:
     if latent_networks(entry) is None:
         raise SettingsError("editor", f"{editor} moves no latent that could be locked")
     face = face_of(runtime, photo)
-    crop = crop_of(photo, face, place_face(face, chosen.crop))
+    crop = crop_of(photo, face, place_face(face, chosen.crop), chosen.crop.edge)
     return runtime.locks.start(session, editor, partial(invert_snapshot, entry, crop.image))

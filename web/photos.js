@@ -1,7 +1,7 @@
 // Photos for the server to read: shrunk here first, upright, as JPEG; nothing else of the file leaves the browser.
 
 import { blobOf, button, contextOf, make } from "./dom.js";
-import { request } from "./http.js";
+import { Refusal, request } from "./http.js";
 import { save } from "./save.js";
 import { errorWords } from "./words.js";
 
@@ -10,6 +10,8 @@ import { errorWords } from "./words.js";
 const LONGEST = 1280;
 const QUALITY = 0.92;
 const TIMEOUT_MS = 60_000;
+const TRIES = 4;
+const BUSY_MS = 1_000;
 
 /**
  * @param {Blob|HTMLVideoElement} source a picture file, or a video for what it shows.
@@ -87,16 +89,26 @@ export async function showStrip(dialog, camera, { settings, control, token }) {
 }
 
 /**
+ * The server reads one photo of a client at a time: while it draws the looks, it is asked again.
+ *
  * @param {string} path
  * @param {Record<string, string>} query
  * @param {Blob} photo
  * @param {string|null} token
  */
-function sendPhoto(path, query, photo, token) {
-  return request(`${path}?${new URLSearchParams(query)}`, token, {
-    method: "POST",
-    headers: { "Content-Type": "image/jpeg" },
-    body: photo,
-    signal: AbortSignal.timeout(TIMEOUT_MS),
-  });
+async function sendPhoto(path, query, photo, token) {
+  const signal = AbortSignal.timeout(TIMEOUT_MS);
+  for (let tries = 1; ; tries++) {
+    try {
+      return await request(`${path}?${new URLSearchParams(query)}`, token, {
+        method: "POST",
+        headers: { "Content-Type": "image/jpeg" },
+        body: photo,
+        signal,
+      });
+    } catch (error) {
+      if (!(error instanceof Refusal) || error.status !== 503 || tries === TRIES) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, BUSY_MS));
+  }
 }

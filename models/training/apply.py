@@ -1,12 +1,45 @@
-"""An edit at the crop's own resolution, for measuring; the stream does it at the camera's."""
+"""A portrait as the editor's crop, and an edit at the crop's own resolution; the stream does both at the camera's."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-from models.arrays import Image
-from models.editor import Edit
+from models.arrays import Floats, Image
+from models.editor import Crop, Edit
+from models.face.segmenter import Segmenter
+
+PAD = 32
+"""Pixels around a portrait of 256 pixels in the embedded editor's crop of 320; they lie beyond the picture."""
+
+
+def padded(picture: Image) -> Image:
+    """A picture (S, S, 3) uint8 and, around it, its last pixels repeated, as the embedded editor's crops show it."""
+    return np.asarray(cv2.copyMakeBorder(picture, PAD, PAD, PAD, PAD, cv2.BORDER_REPLICATE), np.uint8)
+
+
+def beyond_picture(side: int) -> Floats:
+    """(side, side) float32: 1 where a padded picture shows what lies beyond it."""
+    inside = np.zeros((side - 2 * PAD, side - 2 * PAD), np.float32)
+    return np.asarray(cv2.copyMakeBorder(inside, PAD, PAD, PAD, PAD, cv2.BORDER_CONSTANT, value=1), np.float32)
+
+
+def portrait_crop(picture: Image, points5: Floats, mesh: Floats, segmenter: Segmenter) -> Crop:
+    """The crop of a portrait, with masks.
+
+    Args:
+        picture: (256, 256, 3) uint8 RGB.
+        points5: (5, 2) float32, pixels of the portrait.
+        mesh: (478, 2) float32, pixels of the portrait.
+        segmenter: reads the masks.
+    """
+    image, shift = padded(picture), np.float32(PAD)
+    return Crop(image, points5 + shift, mesh + shift, segmenter.read(image), beyond=beyond_picture(len(image)))
+
+
+def inner(image: Image) -> Image:
+    """A crop (S, S, 3) without what lies beyond the portrait."""
+    return np.ascontiguousarray(image[PAD:-PAD, PAD:-PAD])
 
 
 def apply_edit(edit: Edit, camera: Image) -> Image:

@@ -6,15 +6,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pytest
 from playwright.sync_api import Browser, Page, expect
 from skimage import data
 
 from tests.e2e.conftest import fresh_page
 from tests.e2e.driver import go_live, wait_until_edited
 from tests.e2e.service import Service
-
-pytestmark = pytest.mark.skip(reason="takes minutes on two cores without AVX-512, not looked into yet")
 
 
 def test_a_strip_of_the_camera_to_save(page: Page, service: Service, tmp_path: Path) -> None:

@@ -15,8 +15,6 @@ from tests.e2e.service import Service
 from tests.e2e.test_page import BACKGROUND, HEAD, part
 from tests.models import tiny
 
-pytestmark = pytest.mark.skip(reason="takes minutes on two cores without AVX-512, not looked into yet")
-
 EDITORS = ("starganv2", "lats", "e4e", "babygan")
 TRIES = 20
 """Looks at a dozen frames each, while an editor is loaded."""

@@ -35,9 +35,9 @@ from models.training.ageing.guides import Guides, draw_guide, shown_skin
 from models.training.ageing.networks import GUIDE_SCALE, HeadAger, conditions_of
 from models.training.ageing.prepare import edge_fade
 from models.training.ageing.train import CHECKPOINT, START
-from models.training.apply import apply_edit
+from models.training.apply import apply_edit, inner
 from models.training.data import WORK, FaceSet, shared_folder
-from models.training.editor.evaluate import LADDER, Bench, Row, inner, print_table
+from models.training.editor.evaluate import LADDER, Bench, Row, print_table
 from models.training.editor.teachers import SOFTEN_SIGMA, Teachers, arcface_matrix, box_matrix
 from models.training.panel import CELL, Cell, write_panel
 

@@ -32,10 +32,9 @@ from models.face.canvas import Canvas, covered
 from models.face.imaging import log_colour, smoothstep
 from models.face.segmenter import Segmenter
 from models.face.texture_space import FaceSpace
-from models.training.apply import apply_edit
+from models.training.apply import PAD, apply_edit, inner, portrait_crop
 from models.training.data import SIZE, FaceSet
 
-PAD = 32
 """Pixels around a portrait that make its crop as wide as the editor's (margin 1.25)."""
 MASK_SIZE = 128
 GRID = SIZE // 4
@@ -157,8 +156,8 @@ class _Maker:
         )
 
     def crop(self, row: int) -> Crop:
-        image = cv2.copyMakeBorder(self._faces.image(row), PAD, PAD, PAD, PAD, cv2.BORDER_REFLECT_101)
-        return Crop(image, self._faces.points5[row] + PAD, self._faces.mesh[row] + PAD, self._segmenter.read(image))
+        faces = self._faces
+        return portrait_crop(faces.image(row), faces.points5[row], faces.mesh[row], self._segmenter)
 
     def geometry(self, row: int) -> tuple[NDArray[np.uint8], NDArray[np.float16], NDArray[np.float16], Floats]:
         crop = self.crop(row)
@@ -180,11 +179,11 @@ class _Maker:
         crop = self.crop(row)
         young = self._edit(crop, YOUTH)
         neck = self._soften(young, crop, row, everywhere=False)
-        return np.stack([_inner(neck), _inner(self._soften(neck, crop, row, everywhere=True))])
+        return np.stack([inner(neck), inner(self._soften(neck, crop, row, everywhere=True))])
 
     def older(self, row: int) -> Image:
         """(256, 256, 3) uint8 RGB."""
-        return _inner(self._edit(self.crop(row), OLD_AGE))
+        return inner(self._edit(self.crop(row), OLD_AGE))
 
     def _edit(self, crop: Crop, age: float) -> Image:
         controls = EmbeddedControls(age=age)
@@ -242,10 +241,6 @@ def edge_fade(size: int, width: int = 10) -> Floats:
     """1 inside, falling to 0 at the edge of the picture, (size, size) float32."""
     axis = smoothstep(np.minimum(np.arange(size), np.arange(size)[::-1]), 0, width)
     return np.asarray(axis[:, None] * axis[None], np.float32)
-
-
-def _inner(image: Image) -> Image:
-    return np.ascontiguousarray(image[PAD:-PAD, PAD:-PAD])
 
 
 def _save(path: Path, values: NDArray[np.generic]) -> None:

@@ -20,11 +20,10 @@ from models.embedded import editor as embedded_editor
 from models.embedded.attributes import AGE
 from models.embedded.editor import EmbeddedControls, EmbeddedEditor
 from models.face.segmenter import Segmenter
-from models.training.apply import apply_edit
+from models.training.apply import apply_edit, inner, portrait_crop
 from models.training.data import SIZE, FaceSet, shared_folder
 from models.training.editor.teachers import Teachers
 
-PAD = 32
 """Pixels around a portrait that make its crop as wide as the editor's (margin 1.25)."""
 LADDER = (15, 25, 35, 45, 55, 65, 75, 85)
 PARTS = ("age", "ladder", "bald", "smile", "off")
@@ -94,11 +93,10 @@ class Bench:
         return [int(row) for row in rows if (plain & wanted(labels))[row]][: self.count]
 
     def crop(self, row: int) -> Crop:
-        """The editor's crop of one portrait, 320x320 with mirrored borders."""
+        """The editor's crop of one portrait, 320x320."""
         if row not in self._crops:
-            image = cv2.copyMakeBorder(self.faces.image(row), PAD, PAD, PAD, PAD, cv2.BORDER_REFLECT_101)
-            masks = self.segmenter.read(image)
-            self._crops[row] = Crop(image, self.faces.points5[row] + PAD, self.faces.mesh[row] + PAD, masks)
+            faces = self.faces
+            self._crops[row] = portrait_crop(faces.image(row), faces.points5[row], faces.mesh[row], self.segmenter)
         return self._crops[row]
 
     def edit(self, row: int, **controls: Any) -> Image:
@@ -235,11 +233,6 @@ def sharpness(image: Image, crop: Crop) -> float:
     cv2.fillConvexPoly(face, cv2.convexHull(crop.mesh.astype(np.int32)), 1)
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     return float(cv2.Laplacian(grey, cv2.CV_32F)[cv2.erode(face, np.ones((9, 9), np.uint8)) > 0].std())
-
-
-def inner(image: Image) -> Image:
-    """The portrait without the border that `Bench.crop` added."""
-    return np.ascontiguousarray(image[PAD:-PAD, PAD:-PAD])
 
 
 def groups_of(faces: FaceSet, row: int) -> Iterable[str]:

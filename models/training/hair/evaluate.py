@@ -28,8 +28,8 @@ from models.embedded.scalp import ScalpModel, head_map, outline_features, skin_t
 from models.face.canvas import covered
 from models.face.segmenter import Segmenter
 from models.face.texture_space import FaceSpace
-from models.training.apply import apply_edit
-from models.training.data import SIZE, FaceSet, shared_folder
+from models.training.apply import PAD, apply_edit, beyond_picture, inner, padded, portrait_crop
+from models.training.data import FaceSet, shared_folder
 from models.training.hair.mattes import Matting
 from models.training.hair.networks import Removal
 from models.training.hair.train import CHECKPOINT, load_partly
@@ -41,7 +41,6 @@ PANEL_CELLS = 30
 """Cells of each kind on a panel."""
 MALE_LABEL = "M"
 """The label of men in `sex`."""
-PAD = 32
 """Mirrored pixels around a portrait that make its crop as wide as the editor's (margin 1.25)."""
 DETAIL_SIGMA = 3.0
 """What is finer than this Gaussian, pixels, is fine detail."""
@@ -173,12 +172,10 @@ def print_dye(faces: FaceSet, composites: Sequence[Composite]) -> None:
     controls = HairControls(colour="blond", amount=1)
     found = []
     for each in composites:
-        image = np.asarray(cv2.copyMakeBorder(each.picture, PAD, PAD, PAD, PAD, cv2.BORDER_REPLICATE), np.uint8)
-        points5, mesh = (part[each.row] + np.float32(PAD) for part in (faces.points5, faces.mesh))
-        crop = Crop(image, points5, mesh, segmenter.read(image))
+        crop = portrait_crop(each.picture, faces.points5[each.row], faces.mesh[each.row], segmenter)
         latent = editor.encode(crop, controls)
         edit = editor.render(crop, latent, editor.steer(latent, controls), controls)
-        change = np.abs(apply_edit(edit, image).astype(np.float32) - image).mean(2)[PAD:-PAD, PAD:-PAD]
+        change = np.abs(inner(apply_edit(edit, crop.image)).astype(np.float32) - each.picture).mean(2)
         alpha = each.alpha
         near = cv2.dilate((alpha > 0.5).astype(np.uint8), np.ones((41, 41), np.uint8)) > 0
         inside, beside, mixed = alpha > 0.95, (alpha < 0.02) & near, (alpha > 0.1) & (alpha < 0.9)
@@ -221,14 +218,12 @@ class Shipped:
         self._segmenter = Segmenter(_engine(EMBEDDED / "segmenter.onnx"))
 
     def __call__(self, composite: Composite) -> Image:
-        image = cv2.copyMakeBorder(composite.picture, PAD, PAD, PAD, PAD, cv2.BORDER_REPLICATE)
-        points5, mesh = (each[composite.row] + np.float32(PAD) for each in (self._faces.points5, self._faces.mesh))
-        masks = self._segmenter.read(np.asarray(image, np.uint8))
-        crop = Crop(np.asarray(image, np.uint8), points5, mesh, masks, beyond=_beyond())
+        faces, row = self._faces, composite.row
+        crop = portrait_crop(composite.picture, faces.points5[row], faces.mesh[row], self._segmenter)
         controls = EmbeddedControls(bald=1)
         latent = self._editor.encode(crop, controls)
         edit = self._editor.render(crop, latent, self._editor.steer(latent, controls), controls)
-        return apply_edit(edit, crop.image)[PAD:-PAD, PAD:-PAD]
+        return inner(apply_edit(edit, crop.image))
 
 
 class Drawn:
@@ -248,8 +243,7 @@ class Drawn:
         self._segmenter = Segmenter(_engine(EMBEDDED / "segmenter.onnx")) if read else None
 
     def __call__(self, composite: Composite) -> Image:
-        padded = cv2.copyMakeBorder(composite.picture, PAD, PAD, PAD, PAD, cv2.BORDER_REPLICATE)
-        image = np.asarray(padded, np.uint8)
+        image = padded(composite.picture)
         points5, mesh = (each[composite.row] + np.float32(PAD) for each in (self._faces.points5, self._faces.mesh))
         if self._segmenter is not None:
             masks = self._segmenter.read(image)
@@ -261,7 +255,7 @@ class Drawn:
                 for each in (composite.alpha, whole)
             )
             masks = None
-        beyond = _beyond()
+        beyond = beyond_picture(len(image))
         hair = continued(hair, beyond)
         fit = self._space.fit(mesh)
         crop = Crop(image, points5, mesh, masks)
@@ -280,7 +274,7 @@ class Drawn:
         )
         opacity = lost_hair(image, hair=hair, head=head, amount=1.0)
         shown = image + opacity[..., None] * (drawn.image.astype(np.float32) - image)
-        return np.asarray(shown + 0.5, np.uint8)[PAD:-PAD, PAD:-PAD]
+        return inner(np.asarray(shown + 0.5, np.uint8))
 
 
 class InTorch(Engine):
@@ -299,12 +293,6 @@ class InTorch(Engine):
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         with torch.inference_mode():
             return {"drawn": self._network(torch.from_numpy(inputs["given"])).numpy()}
-
-
-def _beyond() -> Floats:
-    """What lies beyond a portrait in its crop with `PAD` pixels around."""
-    whole = np.zeros((SIZE, SIZE), np.float32)
-    return np.asarray(cv2.copyMakeBorder(whole, PAD, PAD, PAD, PAD, cv2.BORDER_CONSTANT, value=1), np.float32)
 
 
 def _engine(path: Path) -> Engine:

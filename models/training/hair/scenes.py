@@ -31,6 +31,7 @@ from models.face.canvas import covered
 from models.face.imaging import enlarge, smoothstep
 from models.face.segmenter import Segmenter
 from models.face.texture_space import FaceSpace
+from models.training.apply import PAD, padded
 from models.training.data import FaceSet
 from models.training.hair.mattes import Mattes
 
@@ -83,8 +84,6 @@ class Recipe:
 
 
 RECIPE = Recipe()
-READ_MARGIN = 32
-"""Pixels around a portrait in the crop that the editor's segmenter reads."""
 LONG_ROWS = slice(150, 220)
 """Rows of a portrait beside mouth and chin: hair there is long."""
 LONG, SHORT = 0.08, 0.012
@@ -257,11 +256,9 @@ class Scenes:
 
     def _read(self, image: Image) -> Floats:
         """Hair as the editor reads it in a picture with a margin around, (256, 256) float32 in 0..1."""
-        edges = (READ_MARGIN,) * 4
-        padded = cv2.copyMakeBorder(image, *edges, cv2.BORDER_REPLICATE)
-        hair = enlarge(self._segmenter.read(np.asarray(padded, np.uint8)).hair, padded.shape[:2])
-        inside = slice(READ_MARGIN, -READ_MARGIN)
-        return np.minimum(np.float32(FAINT) * hair[inside, inside], np.float32(1))
+        crop = padded(image)
+        hair = enlarge(self._segmenter.read(crop).hair, (len(crop), len(crop)))[PAD:-PAD, PAD:-PAD]
+        return np.minimum(np.float32(FAINT) * hair, np.float32(1))
 
     def geometry(self, row: int) -> tuple[HeadMap, Floats, Floats]:
         """Polar map, light and skin tone of a portrait."""
