@@ -199,18 +199,16 @@ def _darkness(level: float) -> float:
     return float(np.clip((4.87 - level) / 1.33, 0, 1))
 
 
-def find_strands(
-    luminance: Floats, weight: Floats, lengths: StrandFilter = FILTER, *, noise: float | None = None
-) -> Strands:
+def find_strands(luminance: Floats, weight: Floats, lengths: StrandFilter = FILTER, *, still: bool = False) -> Strands:
     """Tell strands from broad light, and from noise by averaging along them.
 
     Args:
         luminance: (H, W) float32, 0..255.
         weight: (H, W) float32 in 0..1, how much of a pixel is hair.
         lengths: of the filters.
-        noise: instead of `StrandFilter.noise`.
+        still: whether it is a single picture, where noise does not flicker.
     """
-    noise = lengths.noise if noise is None else noise
+    noise = lengths.noise_still if still else lengths.noise
     light = np.log(luminance + FILTER.offset)
     edges = cv2.GaussianBlur(light, (0, 0), lengths.edge_sigma)
     across, down = cv2.Sobel(edges, cv2.CV_32F, 1, 0), cv2.Sobel(edges, cv2.CV_32F, 0, 1)
@@ -302,7 +300,7 @@ def repaint(
     own_light = cv2.transform(picture, LUMINANCE[None])
     luminance = own_light if steady is None else steady
     pure = _pure(weight, lengths.edge)
-    strands = find_strands(luminance, pure, lengths, noise=lengths.noise_still if steady is None else lengths.noise)
+    strands = find_strands(luminance, pure, lengths, still=steady is None)
     # at the edge what is brighter than hair may be skin or backdrop
     fine = strands.fine * pure * np.where(strands.fine > 0, _pure(weight, lengths.bright_edge), np.float32(1))
     low, high = REPAINT.contrast
