@@ -116,10 +116,11 @@ export class Recording {
   /** Edited video is there: begin a file, the first one or the next. */
   goOn() {
     const { edited } = this.#sources;
-    if (this.#what === null || this.#file || !(edited.srcObject instanceof MediaStream) || !edited.videoWidth) return;
-    const { stream, width, height, release } = this.#what === "edited" ? direct(edited) : composed(this.#sources, this.#what);
-    this.#release = release;
-    this.#file = new Recorder(stream, width, height, this.#handlers.onFile);
+    const stream = edited.srcObject; // not active: its session has ended, and the next one is to come
+    if (this.#what === null || this.#file || !(stream instanceof MediaStream) || !stream.active || !edited.videoWidth) return;
+    const shown = this.#what === "edited" ? direct(edited) : composed(this.#sources, this.#what);
+    this.#release = shown.release;
+    this.#file = new Recorder(shown.stream, shown.width, shown.height, this.#handlers.onFile);
     this.#files.push(this.#file);
     if (this.#paused) this.#file.togglePause();
     this.#handlers.onChange();
