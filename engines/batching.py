@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -52,6 +52,9 @@ class Load:
     batches: int = 0
     dropped: int = 0
     busy_s: float = 0.0
+
+    def __add__(self, other: Load) -> Load:
+        return Load(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(Load)))
 
 
 @contextmanager

@@ -76,7 +76,7 @@ class Crop:
         beyond: (S, S) float32, 1 where the crop lies beyond the camera's frame and its pixels tell nothing; None where
             all of it lies within.
         inpainting: what `Editor.inpaint` drew of this crop, or of an earlier one and moved to this one; None where it
-            drew nothing, or the picture is a single one.
+            drew nothing.
     """
 
     image: Image

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, HTTPException, Request, Response
@@ -16,7 +16,7 @@ from signaling.settings import ServerSettings, is_loopback
 from signaling.tokens import Refused, Tokens
 
 if TYPE_CHECKING:
-    from stream.networks import EngineLoad
+    from engines.batching import Load
     from stream.runtime import Runtime
 
 FORWARDED = ("forwarded", "x-forwarded-for", "via")
@@ -38,7 +38,7 @@ class Live:
     def viewers(self) -> int:
         return self._sessions.viewers
 
-    def engines(self) -> Sequence[EngineLoad]:
+    def engines(self) -> Mapping[str, Load]:
         return self._runtime.loads()
 
 

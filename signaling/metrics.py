@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from engines.cores import usable_cores
 
 if TYPE_CHECKING:
-    from stream.networks import EngineLoad
+    from engines.batching import Load
 
 STAGE_BUCKETS = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.033, 0.066, 0.133, 0.266, 0.5, 1.0)
 """Seconds; 0.033 is one frame at 30 fps."""
@@ -52,7 +52,7 @@ class Counted(Protocol):
     @property
     def viewers(self) -> int: ...
 
-    def engines(self) -> Sequence[EngineLoad]:
+    def engines(self) -> Mapping[str, Load]:
         """The engines loaded so far."""
 
 
@@ -182,14 +182,14 @@ class _Live(Collector):
         self._server = server
 
     def describe(self) -> Iterable[Metric]:
-        return self._families([])
+        return self._families({})
 
     def collect(self) -> Iterable[Metric]:
         yield GaugeMetricFamily("latentcam_sessions", "Sessions at the moment.", value=self._server.sessions)
         yield GaugeMetricFamily("latentcam_viewers", "Viewers at the moment.", value=self._server.viewers)
         yield from self._families(self._server.engines())
 
-    def _families(self, engines: Sequence[EngineLoad]) -> Iterator[Metric]:
+    def _families(self, engines: Mapping[str, Load]) -> Iterator[Metric]:
         queued = GaugeMetricFamily("latentcam_engine_queue", "Requests that wait for an engine.", labels=["engine"])
         dropped = CounterMetricFamily(
             "latentcam_engine_dropped", "Requests that were too late, or replaced by newer ones.", labels=["engine"]
@@ -197,12 +197,12 @@ class _Live(Collector):
         requests = CounterMetricFamily("latentcam_engine_requests", "Requests that were run.", labels=["engine"])
         batches = CounterMetricFamily("latentcam_engine_batches", "Batches that were run.", labels=["engine"])
         seconds = CounterMetricFamily("latentcam_engine_busy_seconds", "Time of the batches.", labels=["engine"])
-        for each in engines:
-            queued.add_metric([each.network], each.queued)
-            dropped.add_metric([each.network], each.dropped)
-            requests.add_metric([each.network], each.requests)
-            batches.add_metric([each.network], each.batches)
-            seconds.add_metric([each.network], each.busy_s)
+        for network, load in engines.items():
+            queued.add_metric([network], load.queued)
+            dropped.add_metric([network], load.dropped)
+            requests.add_metric([network], load.requests)
+            batches.add_metric([network], load.batches)
+            seconds.add_metric([network], load.busy_s)
         yield from (queued, dropped, requests, batches, seconds)
 
 

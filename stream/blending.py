@@ -72,7 +72,7 @@ def blend_masked(image: Image, out: Image, edit: Edit, placement: Placement, mas
     painted = _spans(mask > 0, placement, region)
     shift: tuple[Floats, Floats] | None = None
     moved: list[tuple[int, int] | None] = [None] * len(painted)
-    replaced = moved if edit.image is None else _spans(paint[..., 3] > 0, placement, region)
+    replaced = [None] * len(painted) if edit.image is None else _spans(paint[..., 3] > 0, placement, region)
     if edit.flow is not None:
         shift = _frame_shift(edit.flow, mask, placement)
         moved = _spans((np.abs(shift[0]) > STILL) | (np.abs(shift[1]) > STILL), placement, region)

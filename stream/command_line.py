@@ -91,7 +91,7 @@ def add_settings(parser: argparse.ArgumentParser, leave_out: Collection[str] = (
         parser: of the command.
         leave_out: settings that mean nothing to this command.
     """
-    _add_flags(parser.add_argument_group("settings"), Settings, {"controls", "layers", *leave_out})
+    _add_flags(parser.add_argument_group("settings"), Settings, {"controls", "layers", "latent_lock", *leave_out})
     parser.add_argument(
         "--set",
         action="append",

@@ -42,25 +42,24 @@ class Level:
     """What is left out.
 
     Attributes:
-        edit_every: renders a new edit every `edit_every` frames; in between, the last edit follows the track.
+        edit_every: renders a new edit every `edit_every` frames; in between, the last edit follows the track. As many
+            frames carry the mark: whoever reads it adds up over frames.
         encode_slowdown: factor on the editor's time between two latents of a face.
         background: renders edits in the background; every frame shows the newest finished one.
         message: for the user; empty when nothing is left out.
-        mark_every: writes the mark into every `mark_every`th frame; whoever reads it adds up over frames.
     """
 
     edit_every: int = 1
     encode_slowdown: float = 1.0
     background: bool = False
     message: str = ""
-    mark_every: int = 1
 
 
 LEVELS = (
     Level(),
-    Level(edit_every=2, encode_slowdown=2.0, background=True, message="edited anew on every 2nd frame", mark_every=2),
-    Level(edit_every=3, encode_slowdown=3.0, background=True, message="edited anew on every 3rd frame", mark_every=3),
-    Level(edit_every=6, encode_slowdown=6.0, background=True, message="edited anew on every 6th frame", mark_every=6),
+    Level(edit_every=2, encode_slowdown=2.0, background=True, message="edited anew on every 2nd frame"),
+    Level(edit_every=3, encode_slowdown=3.0, background=True, message="edited anew on every 3rd frame"),
+    Level(edit_every=6, encode_slowdown=6.0, background=True, message="edited anew on every 6th frame"),
 )
 """From full quality to least work."""
 

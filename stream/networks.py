@@ -52,23 +52,6 @@ class EngineInfo:
     reasons: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class EngineLoad:
-    """What was asked of the engines of one network.
-
-    Attributes:
-        network: name of its file.
-        queued, requests, batches, dropped, busy_s: as of `engines.batching.Load`.
-    """
-
-    network: str
-    queued: int
-    requests: int
-    batches: int
-    dropped: int
-    busy_s: float
-
-
 class Networks:
     """Engines by file, precision and lateness. Every method may be called from any thread."""
 
@@ -115,22 +98,12 @@ class Networks:
             for (path, _, _), engine in list(self._engines.items())
         ]
 
-    def loads(self) -> list[EngineLoad]:
-        """What was asked of each network so far; engines of one network in several precisions are added up."""
-        loads: dict[str, list[Load]] = {}
+    def loads(self) -> dict[str, Load]:
+        """What was asked of each network so far, by its file; its engines in several precisions are added up."""
+        loads: dict[str, Load] = {}
         for (path, _, _), engine in list(self._engines.items()):
-            loads.setdefault(path.name, []).append(engine.load)
-        return [
-            EngineLoad(
-                name,
-                queued=sum(each.queued for each in all_of),
-                requests=sum(each.requests for each in all_of),
-                batches=sum(each.batches for each in all_of),
-                dropped=sum(each.dropped for each in all_of),
-                busy_s=sum(each.busy_s for each in all_of),
-            )
-            for name, all_of in loads.items()
-        ]
+            loads[path.name] = loads.get(path.name, Load()) + engine.load
+        return loads
 
     def close(self) -> None:
         """Free the engines. Nothing may run on them any more."""

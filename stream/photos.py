@@ -114,13 +114,22 @@ def place_face(face: Face, spec: CropSpec) -> Placement:
         raise PhotoError(f"the face in this photo cannot be read ({error}): choose a larger or sharper one") from error
 
 
+def cut_face(photo: Image, face: Face, spec: CropSpec) -> Crop:
+    """A face of a photo (H, W, 3) uint8 BGR, without masks.
+
+    Raises:
+        PhotoError: the face is too small or turned too far to be cut out.
+    """
+    return crop_of(photo, face, place_face(face, spec), spec.edge)
+
+
 def face_crop(photo: Image, face: Face, editor: AnyEditor, segmenter: Segmenter) -> Crop:
     """A face of a photo (H, W, 3) uint8 BGR as an editor wants it, with masks.
 
     Raises:
         PhotoError: the face is too small or turned too far to be cut out.
     """
-    crop = crop_of(photo, face, place_face(face, editor.crop), editor.crop.edge)
+    crop = cut_face(photo, face, editor.crop)
     return replace(crop, masks=segmenter.read(crop.image))
 
 

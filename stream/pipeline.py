@@ -59,7 +59,7 @@ class Pipeline:
         self._fallback = Fallback()
         self._label = Label()
         self._mark = MarkPainter(tracker.landmarks)
-        self._marked = LEVELS[-1].mark_every  # frames since the last mark: the first edited one has it
+        self._marked = LEVELS[-1].edit_every  # frames since the last mark: the first edited one has it
         self._operator = operator
         self._faces: dict[tuple[int, str], FaceEdit] = {}  # by the face's id and the layer's editor
         self._quality, self._quality_of = Quality(), tuple[str, ...]()
@@ -95,7 +95,7 @@ class Pipeline:
             context = FrameContext(frame.image, frame.time, settings.smoothing, level, trace)
             out, regions, drawn = self._edit(self._select(faces, settings, frame.time), look, context)
             self._marked += 1
-            if drawn and settings.mark and self._marked >= level.mark_every:
+            if drawn and settings.mark and self._marked >= level.edit_every:
                 self._marked = 0
                 with trace.timed("mark"):
                     self._draw_marks(out, faces, drawn, look, frame)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from engines.batching import Load
 from models import catalog
 from models.arrays import Floats, Image
 from models.catalog import Entry
@@ -21,7 +22,7 @@ from models.face.segmenter import Segmenter
 from stream.locks import Locks
 from stream.look import Layer, Look
 from stream.mark.identity import Identity
-from stream.networks import EngineInfo, EngineLoad, EngineSettings, Networks, unusable_backends
+from stream.networks import EngineInfo, EngineSettings, Networks, unusable_backends
 from stream.pipeline import Pipeline
 from stream.settings import Settings, SettingsError, allowed_labels, checked
 from stream.tracking import Tracker
@@ -167,7 +168,7 @@ class Runtime:
         """The networks loaded so far."""
         return self.networks.loaded()
 
-    def loads(self) -> list[EngineLoad]:
+    def loads(self) -> dict[str, Load]:
         """What was asked of the networks so far."""
         return self.networks.loads()
 

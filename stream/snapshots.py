@@ -6,9 +6,8 @@ from functools import partial
 
 from models.arrays import Image
 from models.locking import invert_snapshot, latent_networks
-from stream.face_edit import crop_of
 from stream.locks import Lock
-from stream.photos import face_of, place_face
+from stream.photos import cut_face, face_of
 from stream.runtime import Runtime
 from stream.settings import Settings, SettingsError
 
@@ -32,5 +31,5 @@ def start(runtime: Runtime, session: str, editor: str, photo: Image) -> Lock:
     if latent_networks(entry) is None:
         raise SettingsError("editor", f"{editor} moves no latent that could be locked")
     face = face_of(runtime, photo)
-    crop = crop_of(photo, face, place_face(face, chosen.crop), chosen.crop.edge)
+    crop = cut_face(photo, face, chosen.crop)
     return runtime.locks.start(session, editor, partial(invert_snapshot, entry, crop.image))

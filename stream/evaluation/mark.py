@@ -58,10 +58,17 @@ Frames = list[Image]
 
 
 class Attack(NamedTuple):
-    """A way to damage a video."""
+    """A way to damage a video.
+
+    Attributes:
+        name: in the table.
+        damage: the frames and their rate -> the damaged frames.
+        unmarked: whether false alarms are looked for in videos without a mark that were damaged so.
+    """
 
     name: str
     damage: Callable[[Frames, float], Frames]
+    unmarked: bool = False
 
 
 @dataclass(slots=True)
@@ -163,7 +170,7 @@ class Bench:
             frames, fps = read_clip(path, seconds=float("inf"))
             plain, _ = self._edited(frames, fps, 0, mark=False)
             for video in (frames, plain):
-                for damage in (attack.damage for attack in ATTACKS if attack.name in UNMARKED_ATTACKS):
+                for damage in (attack.damage for attack in ATTACKS if attack.unmarked):
                     shown = damage(video, fps)
                     for start in range(0, len(shown), FALSE_ALARM_WINDOW):
                         reading = self._read(shown[start : start + FALSE_ALARM_WINDOW], fps)
@@ -336,27 +343,24 @@ def _engine(path: Path) -> Engine:
 
 
 ATTACKS = (
-    Attack("undamaged", lambda frames, fps: frames),
-    Attack("H.264, 500 kbit/s", lambda frames, fps: encoded(frames, fps, "libx264", 500_000)),
+    Attack("undamaged", lambda frames, fps: frames, unmarked=True),
+    Attack("H.264, 500 kbit/s", lambda frames, fps: encoded(frames, fps, "libx264", 500_000), unmarked=True),
     Attack("VP8, 300 kbit/s", lambda frames, fps: encoded(frames, fps, "libvpx", 300_000)),
-    Attack("scaled to 360 lines", lambda frames, fps: [scaled(image, 360 / image.shape[0]) for image in frames]),
+    Attack(
+        "scaled to 360 lines",
+        lambda frames, fps: [scaled(image, 360 / image.shape[0]) for image in frames],
+        unmarked=True,
+    ),
     Attack("cropped to the head", _every(cropped)),
-    Attack("turned by 5 degrees", _every(rotated)),
+    Attack("turned by 5 degrees", _every(rotated), unmarked=True),
     Attack("mirrored", _every(lambda image: np.ascontiguousarray(image[:, ::-1]))),
-    Attack("brighter, gamma 0.85", _every(graded)),
+    Attack("brighter, gamma 0.85", _every(graded), unmarked=True),
     Attack(
         "screen recording: H.264 1.5 Mbit/s, scaled by 0.8, H.264 1 Mbit/s",
         lambda frames, fps: encoded(
             [scaled(image, 0.8) for image in encoded(frames, fps, "libx264", 1_500_000)], fps, "libx264", 1_000_000
         ),
     ),
-)
-UNMARKED_ATTACKS = (
-    "undamaged",
-    "H.264, 500 kbit/s",
-    "scaled to 360 lines",
-    "turned by 5 degrees",
-    "brighter, gamma 0.85",
 )
 STILL_ATTACKS: dict[str, Callable[[Image], Image]] = {
     "undamaged": lambda image: image,

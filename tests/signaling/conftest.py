@@ -20,6 +20,7 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSes
 from aiortc.mediastreams import AudioStreamTrack, MediaStreamError, VideoStreamTrack
 from pydantic import Field
 
+from engines.batching import Load
 from models.editor import AnyEditor, Controls
 from models.entry import Entry, LoadEngine
 from signaling.app import create_app
@@ -30,7 +31,7 @@ from stream.frame import Face, Output, Trace
 from stream.locks import Locks
 from stream.look import Look
 from stream.mark.identity import Identity
-from stream.networks import EngineInfo, EngineLoad
+from stream.networks import EngineInfo
 from stream.settings import Settings, SettingsError, checked
 
 SDP = {"content-type": "application/sdp"}
@@ -153,8 +154,8 @@ class FakeRuntime:
     def controls_model(self, name: str) -> type[Controls]:
         return self.entries[name].controls()
 
-    def loads(self) -> list[EngineLoad]:
-        return [EngineLoad("tiny.onnx", queued=1, requests=20, batches=10, dropped=2, busy_s=0.5)]
+    def loads(self) -> dict[str, Load]:
+        return {"tiny.onnx": Load(queued=1, requests=20, batches=10, dropped=2, busy_s=0.5)}
 
     def look(self, settings: Settings, patch: Mapping[str, Any]) -> Look:
         new = checked(Settings, {**settings.model_dump(), **patch})

@@ -52,12 +52,12 @@ def camera(count: int) -> Iterator[av.VideoFrame]:
 def test_a_stream_runs_networks_for_an_edit_only(runtime: Runtime, settings: dict[str, Any], runs: bool) -> None:
     pipeline = runtime.video_pipeline()
     look = runtime.look(Settings(), settings)
-    before = sum(load.requests for load in runtime.loads())
+    before = sum(load.requests for load in runtime.loads().values())
     for frame in camera(4):
         edited, _ = pipeline.process(frame, look, 1 / 30)
         assert runs or edited is frame
     pipeline.close()
-    assert (sum(load.requests for load in runtime.loads()) > before) is runs
+    assert (sum(load.requests for load in runtime.loads().values()) > before) is runs
 
 
 @pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="needs Linux's account of processor time")

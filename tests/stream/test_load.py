@@ -254,5 +254,5 @@ def test_reading_the_face_anew_does_not_hold_a_live_stream_up(
 
 
 def test_less_work_is_fewer_marks_too() -> None:
-    assert [level.mark_every for level in LEVELS] == sorted(level.mark_every for level in LEVELS)
-    assert LEVELS[0].mark_every == 1
+    assert [level.edit_every for level in LEVELS] == sorted(level.edit_every for level in LEVELS)
+    assert LEVELS[0].edit_every == 1
