@@ -186,6 +186,15 @@ def _extras(controls: type[Controls], name: str) -> dict[str, Any]:
     return extra if isinstance(extra, dict) else {}
 
 
+def title_of(name: str) -> str:
+    """What the page calls a name where nobody says otherwise.
+
+    >>> title_of("grey_hair")
+    'Grey hair'
+    """
+    return name.replace("_", " ").replace("-", " ").capitalize()
+
+
 C = TypeVar("C", bound=Controls)
 """The controls of an editor."""
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from models.editor import AnyEditor, Controls
+from models.editor import AnyEditor, Controls, title_of
 from models.entry import Entry, LoadEngine, Preset, Weights, weights_folder
 from models.published.pix2pix.editor import OtherHalf, other_half_controls
 from models.published.stargan.editor import Domains, StarGan
@@ -86,7 +86,7 @@ def _labels(folder: Path, facts: Facts) -> Entry:
         generator, reader = map(load_engine, networks)
         return StarGan(generator, domains, reader, size=facts.size, name=folder.name)
 
-    presets = tuple(Preset(_title(label), {label: 1.0}) for label in domains.fields[:6])
+    presets = tuple(Preset(title_of(label), {label: 1.0}) for label in domains.fields[:6])
     return _entry(folder, facts, networks, controls=lambda: domains.Controls, load=load, presets=presets)
 
 
@@ -107,9 +107,9 @@ def domains_of(facts: Facts) -> Domains:
             raise ValueError(f"the labels of a group lie side by side: {', '.join(group)}")
         groups.append((first, first + len(group)))
     controls: dict[str, Any] = {
-        label: (float, Field(0.0, ge=0, le=1, title=_title(label)))
+        label: (float, Field(0.0, ge=0, le=1, title=title_of(label)))
         if label in grouped
-        else (float | None, Field(None, ge=0, le=1, title=_title(label)))
+        else (float | None, Field(None, ge=0, le=1, title=title_of(label)))
         for label in fields
     }
     sets = len(facts.labels)
@@ -139,10 +139,6 @@ def _entry(
         weights=tuple(Weights(path, OWN, TRAINED) for path in networks),
         presets=presets,
     )
-
-
-def _title(label: str) -> str:
-    return label.replace("_", " ").capitalize()
 
 
 _ROWS: dict[str, Callable[[Path, Facts], Entry]] = {"pix2pix": _translation, "stargan": _labels}

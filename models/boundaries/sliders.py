@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from models.editor import title_of
 from models.entry import weights_folder
 
 WITHOUT = "_without_"
@@ -35,5 +36,5 @@ def slider_title(name: str) -> str:
     'Grey hair'
     """
     changes, _, held = name.partition(WITHOUT)
-    shown = changes.replace("_", " ").capitalize()
+    shown = title_of(changes)
     return f"{shown} without {held.replace('_', ', ')}" if held else shown

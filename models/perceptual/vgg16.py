@@ -8,20 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.weights.checkpoints import CheckpointError, build, load_state
+from models.weights.hdf5 import read_weights
 
 STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 """Channels and convolutions of each stage; a pooling follows each."""
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet's RGB, 0..1."""
+IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet's red, green and blue, 0..1."""
 CAFFE_MEAN = (103.939, 116.779, 123.68)
-"""Of ImageNet's BGR, 0..255."""
+"""Of ImageNet's blue, green and red, 0..255: what Keras' `preprocess_input` subtracts before VGG16 and ResNet50."""
+KERNEL_AXES, BIAS_AXES = 4, 1
+"""By which Keras' weights of a layer are told apart, as old files number their names."""
 LAYERS = tuple(f"conv{stage}_{number}" for stage, (_, count) in enumerate(STAGES, 1) for number in range(1, count + 1))
 
 
@@ -45,7 +47,7 @@ class Vgg16(nn.Module):
                 channels = width
             layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
-        mean, deviation = (CAFFE_MEAN, (1.0, 1.0, 1.0)) if caffe else (MEAN, DEVIATION)
+        mean, deviation = (CAFFE_MEAN, (1.0, 1.0, 1.0)) if caffe else (IMAGENET_MEAN, IMAGENET_DEVIATION)
         self.register_buffer("mean", torch.tensor(mean, device="cpu")[:, None, None], persistent=False)
         self.register_buffer("deviation", torch.tensor(deviation, device="cpu")[:, None, None], persistent=False)
 
@@ -83,7 +85,7 @@ def load_vgg16(path: Path) -> Vgg16:
         path: torchvision's `vgg16-397923af.pth`, or Keras' `vgg16_weights_tf_dim_ordering_tf_kernels(_notop).h5`.
 
     Raises:
-        CheckpointError: the file is another one.
+        CheckpointError: the file is another one, or damaged, or uses what its writer does not.
     """
     if path.suffix == ".h5":
         return build(lambda: Vgg16(caffe=True), _from_keras(path))
@@ -92,30 +94,22 @@ def load_vgg16(path: Path) -> Vgg16:
 
 
 def _from_keras(path: Path) -> dict[str, Tensor]:
+    by_layer: dict[str, dict[int, Tensor]] = {}
     try:
-        import h5py  # a file of Keras alone needs it  # noqa: PLC0415
-    except ImportError as error:
-        raise CheckpointError(f"{path} is a file of Keras, which takes: pip install h5py") from error
-    names = dict(zip(LAYERS, (f"block{layer[4]}_conv{layer[6]}" for layer in LAYERS), strict=True))
-    state: dict[str, Tensor] = {}
-    try:
-        with h5py.File(path, "r") as file:
-            groups = file.get("model_weights", file)
-            for layer, place in Vgg16().places.items():
-                kernel, bias = sorted(_arrays(groups[names[layer]]), key=lambda array: -array.ndim)
-                state[f"features.{place - 1}.weight"] = kernel.permute(3, 2, 0, 1).contiguous()
-                state[f"features.{place - 1}.bias"] = bias
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+        found = read_weights(path)
+    except CheckpointError as error:
         raise CheckpointError(f"{path} holds no VGG16 of Keras: {error}") from error
+    for (layer, _), values in found.items():
+        by_layer.setdefault(layer, {})[values.ndim] = torch.from_numpy(values)
+    state: dict[str, Tensor] = {}
+    for layer, place in Vgg16().places.items():
+        name = f"block{layer[4]}_conv{layer[6]}"
+        weights = by_layer.get(name, {})
+        if weights.keys() != {KERNEL_AXES, BIAS_AXES}:
+            raise CheckpointError(f"{path} holds no VGG16 of Keras: {name} has no kernel and bias")
+        state[f"features.{place - 1}.weight"] = weights[KERNEL_AXES].permute(3, 2, 0, 1).contiguous()
+        state[f"features.{place - 1}.bias"] = weights[BIAS_AXES]
     return state
-
-
-def _arrays(group: Any) -> list[Tensor]:
-    """The arrays of a group of an HDF5 file, however deep they lie."""
-    found: list[Tensor] = []
-    for item in group.values():
-        found += [torch.from_numpy(item[()])] if hasattr(item, "shape") else _arrays(item)
-    return found
 
 
 def total_variation(image: Tensor) -> Tensor:

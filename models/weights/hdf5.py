@@ -8,10 +8,10 @@ Keras uses none of it, so all of it is refused, and what is read is bounded befo
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ try:
 except ModuleNotFoundError:  # only conversions of Keras's files need it
     h5py = None
 
+T = TypeVar("T")
 Weights = Mapping[tuple[str, str], NDArray[np.float32]]
 """(layer, weight) -> values, e.g. ("conv1", "kernel"), in Keras's layout."""
 
@@ -75,7 +76,27 @@ def read_keras(path: str | Path, bounds: Bounds = BOUNDS) -> KerasFile:
         CheckpointError: no such file, damaged, too large, weights without a model, or a file that uses what Keras does
             not (links, data in other files, compression); the message says which.
     """
-    path = Path(path)
+    return _read(Path(path), bounds, lambda file: KerasFile(_description(file, bounds), _weights(file, bounds)))
+
+
+def read_weights(path: str | Path, bounds: Bounds = BOUNDS) -> Weights:
+    """Read the weights of a file of Keras 2 that may hold no description: `model.save_weights` writes none.
+
+    Args:
+        path: the .h5 file, its layers at the root or in `model_weights`.
+        bounds: what is read at most.
+
+    Raises:
+        CheckpointError: as `read_keras`, except for what a description lacks.
+    """
+
+    def weights(file: h5py.File) -> Weights:
+        return _weights_below(file, bounds) if _follow(file, "model_weights") is None else _weights(file, bounds)
+
+    return _read(Path(path), bounds, weights)
+
+
+def _read(path: Path, bounds: Bounds, take: Callable[[h5py.File], T]) -> T:
     if h5py is None:
         raise CheckpointError("to read Keras's files, h5py is needed: pip install h5py")
     if not path.is_file():
@@ -84,7 +105,7 @@ def read_keras(path: str | Path, bounds: Bounds = BOUNDS) -> KerasFile:
         raise CheckpointError(f"{path} has more than {bounds.file >> 20} MB, which no encoder has")
     try:
         with h5py.File(path, "r") as file:
-            return KerasFile(_description(file, bounds), _weights(file, bounds))
+            return take(file)
     except DAMAGE as error:
         if isinstance(error, CheckpointError):
             raise CheckpointError(f"{path}: {error}") from error
@@ -109,9 +130,13 @@ def _description(file: h5py.File, bounds: Bounds) -> Mapping[str, Any]:
 def _weights(file: h5py.File, bounds: Bounds) -> Weights:
     if not isinstance(_follow(file, "model_weights"), h5py.Group):
         raise CheckpointError("it has no model_weights")
+    return _weights_below(file["model_weights"], bounds)
+
+
+def _weights_below(top: h5py.Group, bounds: Bounds) -> Weights:
     weights: dict[tuple[str, str], NDArray[np.float32]] = {}
     left = bounds.weights
-    for parts, data in _datasets(file["model_weights"], bounds):
+    for parts, data in _datasets(top, bounds):
         if len(parts) < 2:
             raise CheckpointError(f"the weight {'/'.join(parts)} belongs to no layer")
         key = (parts[-2], parts[-1].removesuffix(":0"))

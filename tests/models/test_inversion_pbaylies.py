@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import PIL.Image
 import PIL.ImageFilter
@@ -149,15 +152,20 @@ def test_vgg_and_lpips_read_their_files(tmp_path: Path, monkeypatch: pytest.Monk
         Lpips(Vgg16(caffe=True), [torch.ones(4)] * len(LAYERS))
 
 
-def test_vgg_reads_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    h5py = pytest.importorskip("h5py")
-    network = small_vgg(monkeypatch)
-    with h5py.File(tmp_path / "vgg.h5", "w") as file:
+def write_keras_vgg(path: Path, network: Vgg16, below: str = "") -> None:
+    with h5py.File(path, "w") as file:
         for layer, place in network.places.items():
             name = f"block{layer[4]}_conv{layer[6]}"
             weight = network.features[place - 1].weight.detach().permute(2, 3, 1, 0).numpy()  # type: ignore[operator]
-            file.create_dataset(f"{name}/{name}_W_1:0", data=weight)
-            file.create_dataset(f"{name}/{name}_b_1:0", data=network.features[place - 1].bias.detach().numpy())  # type: ignore[operator]
+            file.create_dataset(f"{below}{name}/{name}_W_1:0", data=weight)
+            file.create_dataset(f"{below}{name}/{name}_b_1:0", data=network.features[place - 1].bias.detach().numpy())  # type: ignore[operator]
+
+
+def test_vgg_reads_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = small_vgg(monkeypatch)
+    write_keras_vgg(tmp_path / "vgg.h5", network)
+    write_keras_vgg(tmp_path / "whole.h5", network, "model_weights/")
+    torch.testing.assert_close(load_vgg16(tmp_path / "whole.h5").state_dict(), network.state_dict())
     read = load_vgg16(tmp_path / "vgg.h5")
     assert read.caffe
     torch.testing.assert_close(read.state_dict(), network.state_dict())
@@ -170,6 +178,40 @@ def test_vgg_reads_keras(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     (tmp_path / "bad.h5").write_bytes(b"no")
     with pytest.raises(CheckpointError, match="holds no VGG16 of Keras"):
         load_vgg16(tmp_path / "bad.h5")
+
+
+def data_in_another_file(file: Any) -> None:
+    secret = Path(file.filename).with_name("secret.bin")
+    secret.write_bytes(bytes(16))
+    del file["block1_conv1/block1_conv1_b_1:0"]
+    file.create_dataset("block1_conv1/block1_conv1_b_1:0", shape=(4,), dtype="f4", external=[(str(secret), 0, 16)])
+
+
+def terabytes(file: Any) -> None:
+    file.create_dataset("block1_conv1/more", shape=(1 << 20, 1 << 20), dtype="f4", compression="gzip")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (data_in_another_file, "lies in another file"),
+        (terabytes, "is compressed"),
+        (lambda file: file.__setitem__("model_weights", h5py.ExternalLink("other.h5", "/")), "is a link"),
+        (lambda file: file.__setitem__("block6_conv1", h5py.SoftLink("/block1_conv1")), "is a link"),
+        (lambda file: file.__setitem__("block1_conv1/again", file["block1_conv1"]), "two weights"),
+        (lambda file: file.pop("block2_conv1/block2_conv1_b_1:0"), "block2_conv1 has no kernel and bias"),
+    ],
+)
+def test_a_hostile_file_of_keras_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], object], message: str
+) -> None:
+    network = small_vgg(monkeypatch)
+    write_keras_vgg(tmp_path / "other.h5", network)
+    write_keras_vgg(tmp_path / "vgg.h5", network)
+    with h5py.File(tmp_path / "vgg.h5", "r+") as file:
+        change(file)
+    with pytest.raises(CheckpointError, match=message):
+        load_vgg16(tmp_path / "vgg.h5")
 
 
 def test_total_variation_is_a_sum() -> None:

@@ -11,7 +11,7 @@ import torch
 
 from models import latents
 from models.published.alae import network as alae
-from models.published.alae.rows import SEMANTICS
+from models.published.controls import SEMANTICS
 from models.weights.checkpoints import CheckpointError, read, tensors_in
 from models.weights.export import random_picture, write_network
 

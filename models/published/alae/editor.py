@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,26 +13,14 @@ from engines.base import Engine
 from models.arrays import Latent
 from models.crops import CropSpec
 from models.editor import Controls, Crop, Edit, Editor
+from models.published.controls import SEMANTICS, Detail, SliderControls, semantic_title, slider
 from models.published.drawing import head_mask, redrawn, to_network
-
-DIRECTIONS = {
-    "gender": 0,
-    "smile": 1,
-    "attractive": 2,
-    "wavy_hair": 3,
-    "young": 4,
-    "big_lips": 10,
-    "big_nose": 11,
-    "chubby": 17,
-    "glasses": 19,
-}
-"""Published directions and the number in their file names. They belong to the FFHQ generator of 1024 px alone."""
 
 EDITED_ROWS = 16
 """Rows from here on keep the latent of the unedited face (fine colour and texture)."""
 
 
-class AlaeControls(Controls):
+class AlaeControls(SliderControls):
     """How far the latent moves along each direction, in the demo's units; 0 leaves it where it is."""
 
     gender: float = Field(0.0, ge=-40, le=40, title="Gender")
@@ -44,35 +32,21 @@ class AlaeControls(Controls):
     big_nose: float = Field(0.0, ge=-40, le=40, title="Big nose")
     chubby: float = Field(0.0, ge=-40, le=40, title="Chubby")
     glasses: float = Field(0.0, ge=-40, le=40, title="Glasses")
-    detail: Literal["delta", "full"] = Field("delta", title="Detail")
-
-    def neutral(self) -> bool:
-        """No slider is off its middle, whatever the detail."""
-        return self.model_copy(update={"detail": "delta"}) == type(self)()
+    detail: Detail = "delta"
 
 
 def alae_controls(fitted: Mapping[str, str]) -> type[AlaeControls]:
     """The controls with sliders of boundaries that were fitted, name -> title; those replace published ones."""
-    fields: dict[str, Any] = {
-        name: (float, Field(0.0, ge=-1, le=1, title=title, json_schema_extra={"step": 0.05}))
-        for name, title in fitted.items()
-    }
+    fields: dict[str, Any] = {name: slider(title) for name, title in fitted.items()}
     return create_model("AlaeControls", __base__=AlaeControls, **fields) if fields else AlaeControls
 
 
-class SemanticControls(Controls):
-    """How far the latent moves along what the decoder varies most (SeFa); nobody publishes directions of this one."""
-
-    semantic_1: float = Field(0.0, ge=-20, le=20, title="Semantic 1 of this generator")
-    semantic_2: float = Field(0.0, ge=-20, le=20, title="Semantic 2 of this generator")
-    semantic_3: float = Field(0.0, ge=-20, le=20, title="Semantic 3 of this generator")
-    semantic_4: float = Field(0.0, ge=-20, le=20, title="Semantic 4 of this generator")
-    semantic_5: float = Field(0.0, ge=-20, le=20, title="Semantic 5 of this generator")
-    detail: Literal["delta", "full"] = Field("delta", title="Detail")
-
-    def neutral(self) -> bool:
-        """No slider is off its middle, whatever the detail."""
-        return self.model_copy(update={"detail": "delta"}) == type(self)()
+def semantic_controls() -> type[Controls]:
+    """The controls of what the decoder varies most (SeFa), in W's units; nobody publishes directions of this one."""
+    fields: dict[str, Any] = {
+        name: (float, Field(0.0, ge=-20, le=20, title=semantic_title(name))) for name in SEMANTICS
+    }
+    return create_model("SemanticControls", __base__=SliderControls, **fields, detail=(Detail, "delta"))
 
 
 class Alae(Editor[Any]):

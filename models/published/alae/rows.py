@@ -8,7 +8,8 @@ from models import latents
 from models.boundaries.sliders import REACH, boundaries_stamp, fitted_boundaries, slider_title
 from models.editor import AnyEditor
 from models.entry import Entry, LoadEngine, Preset, Weights, weights_folder
-from models.published.alae.editor import Alae, AlaeControls, SemanticControls, alae_controls
+from models.published.alae.editor import Alae, AlaeControls, alae_controls, semantic_controls
+from models.published.controls import SEMANTICS
 from models.published.stylegan.directions import sha256_of
 from models.weights.sources import conversion, drive, github
 
@@ -27,10 +28,6 @@ ALAE_DIRECTIONS = {
     "glasses": 19,
 }
 """Number of the direction behind each control; they belong to ffhq/model_157 and to nothing else."""
-
-
-SEMANTICS = tuple(f"semantic_{number}" for number in range(1, 6))
-"""What the decoder varies most (SeFa); its weights tell."""
 
 
 def _alae() -> Entry:
@@ -114,7 +111,7 @@ def _celebahq() -> Entry:
             load_engine(decoder),
             np.load(average, allow_pickle=False),
             vectors,
-            SemanticControls,
+            semantic_controls(),
             name="alae-celebahq",
         )
 
@@ -122,7 +119,7 @@ def _celebahq() -> Entry:
         name="alae-celebahq",
         title="StyleALAE on CelebA-HQ",
         description="What the autoencoder of 256 pixels varies most; its authors publish no directions of it.",
-        controls=lambda: SemanticControls,
+        controls=semantic_controls,
         load=load,
         weights=(model,),
         presets=(Preset("The first semantic", {"semantic_1": 10.0}),),

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from models import latents
+from models.published.controls import SEMANTICS
 from models.published.genforce import idinvert, pggan, styles
-from models.published.genforce.rows import SEMANTICS, STYLES
+from models.published.genforce.rows import STYLES
 from models.published.stylegan import stylegan1
 from models.published.stylegan.dialects import CONTAINERS
 from models.weights.checkpoints import load_state, read, tensors_in

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal, cast
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
-from pydantic import Field, create_model
+from pydantic import Field
 
 from engines.base import Engine
 from models.arrays import Floats, Latent
 from models.crops import CropSpec
 from models.editor import Controls, Crop, Edit, Editor
-from models.latents import Direction, conditioned, move
+from models.latents import Direction
 from models.published.drawing import head_mask, to_image
+from models.published.stylegan.editor import Slider, Steering, latent_controls
 from models.published.stylegan.wplus import crop_side, draw, draw_edit, read_w_plus, unpack
 
+GENERATOR = "pggan-celebahq"
+"""What directions call its Z."""
 REACH = 3.0
 """Distance from the code's own place at a slider's ends, as InterFaceGAN's authors go."""
 
@@ -31,31 +34,15 @@ class PgganControls(Controls):
         return not self.show
 
 
-class OwnFaceControls(Controls):
-    """With an encoder of the user's own."""
-
-    detail: Literal["delta", "full"] = Field("delta", title="Detail")
-
-    def neutral(self) -> bool:
-        """No slider is off its middle: the switches alone change nothing."""
-        return not any(isinstance(value, float) and value for _, value in self)
-
-
-def pggan_controls(names: Mapping[str, str], *, reads: bool) -> type[Controls]:
+def pggan_controls(names: Collection[str], *, reads: bool) -> type[Controls]:
     """The model of the controls.
 
     Args:
-        names: of the sliders, with their titles.
-        reads: whether an encoder reads the face.
+        names: of the sliders.
+        reads: whether an encoder reads the face; else the sliders show a drawn one.
     """
-    fields: dict[str, Any] = {}
-    sets: dict[str, Any] = {} if reads else {"sets": {"show": True}}
-    for name, title in names.items():
-        fields[name] = (float, Field(0.0, ge=-1, le=1, title=title, json_schema_extra={"step": 0.05, **sets}))
-    for name, title in names.items():
-        fields[f"hold_{name}"] = (bool, Field(False, title=f"Keep {title.lower()}"))
-    base = OwnFaceControls if reads else PgganControls
-    return cast(type[Controls], create_model("PgganControls", __base__=base, **fields))
+    drawn, sets = (None, None) if reads else (PgganControls, {"show": True})
+    return latent_controls(dict.fromkeys(names, ("", True)), list(names), space="Z", drawn=drawn, sets=sets)
 
 
 class Pggan(Editor[Any]):
@@ -78,10 +65,12 @@ class Pggan(Editor[Any]):
     def __init__(self, generator: Engine, boundaries: Mapping[str, Direction], encoder: Engine | None = None) -> None:
         self.crop = CropSpec("ffhq", crop_side(generator))
         self._generator, self._encoder = generator, encoder
-        self._boundaries = {name: way.require("pggan-celebahq", "Z").unit() for name, way in boundaries.items()}
+        ways = {name: way.unit() for name, way in boundaries.items()}
+        sliders = {name: Slider(way, REACH) for name, way in ways.items()}
+        self._steering = Steering(GENERATOR, sliders, ways, "Z")
         if encoder is None:
             self.latent_seconds = 0.0  # another seed is another face at once
-        self.Controls = pggan_controls({name: title_of(name) for name in boundaries}, reads=encoder is not None)
+        self.Controls = pggan_controls(boundaries, reads=encoder is not None)
 
     def encode(self, crop: Crop, controls: Any) -> Latent:
         """z, (D,) float32: what the encoder reads, or what the seed draws."""
@@ -92,13 +81,7 @@ class Pggan(Editor[Any]):
 
     def steer(self, latent: Latent, controls: Any) -> Latent:
         """z at its customary length, moved along every slider that is off its middle."""
-        z = normalized(latent)
-        held = {name: way for name, way in self._boundaries.items() if getattr(controls, f"hold_{name}")}
-        for name, way in self._boundaries.items():
-            if amount := getattr(controls, name):
-                others = [other for key, other in held.items() if key != name]
-                z = move(z, conditioned(way, *others) if others else way, REACH * amount)
-        return z
+        return self._steering(normalized(latent), controls)
 
     def render(self, crop: Crop, latent: Latent, steered: Latent, controls: Any) -> Edit:
         """The drawn face in place of the caller's, or what changes of the caller's."""
@@ -113,7 +96,3 @@ def normalized(z: Floats) -> Floats:
     """z with the length that normal numbers have, as InterFaceGAN prepares it."""
     length = float(np.linalg.norm(z))
     return np.asarray(z * np.float32(np.sqrt(z.size) / max(length, 1e-8)), np.float32)
-
-
-def title_of(name: str) -> str:
-    return name.replace("_", " ").capitalize()

@@ -5,14 +5,14 @@ from __future__ import annotations
 from models import latents
 from models.editor import AnyEditor, Controls
 from models.entry import Entry, LoadEngine, Preset, Weights, weights_folder
-from models.published.genforce.editor import Pggan, pggan_controls, title_of
+from models.published.controls import SEMANTICS, semantic_title
+from models.published.genforce.editor import Pggan, pggan_controls
 from models.published.stylegan.directions import sha256_of
 from models.published.stylegan.editor import LatentEditor, Slider, latent_controls
 from models.weights.sources import CC_BY_NC, conversion, drive, github, own_weights
 
 IDINVERT, STYLES = "stylegan1-idinvert", "genforce-y"
 """Generators: of in-domain inversion, and a user's own with GenForce's encoder."""
-SEMANTICS = tuple(f"semantic_{number}" for number in range(1, 6))
 REACH = 3.0
 """Distance at a slider's ends, as the authors go."""
 
@@ -45,7 +45,7 @@ def _pggan() -> Entry:
     network = folder / "generator.onnx"
 
     def controls() -> type[Controls]:
-        return pggan_controls({name: title_of(name) for name in boundaries}, reads=encoder.is_file())
+        return pggan_controls(boundaries, reads=encoder.is_file())
 
     def load(load_engine: LoadEngine) -> AnyEditor:
         ways = {name: latents.load(path) for name, path in converted.items()}
@@ -131,7 +131,7 @@ def _styles() -> Entry:
 
     def load(load_engine: LoadEngine) -> AnyEditor:
         encoder, generator = map(load_engine, networks)
-        sliders = {name: Slider(latents.load(path), REACH, _title(name)) for name, path in semantics.items()}
+        sliders = {name: Slider(latents.load(path), REACH, semantic_title(name)) for name, path in semantics.items()}
         return LatentEditor(encoder, generator, STYLES, sliders, name="genforce-y")
 
     return Entry(
@@ -139,7 +139,7 @@ def _styles() -> Entry:
         title="StyleGAN by style vectors",
         description="What your StyleGAN varies most, by GenForce's encoder of style vectors. Train it yourself: its "
         "authors publish no weights.",
-        controls=lambda: latent_controls({name: (_title(name), True) for name in SEMANTICS}, ()),
+        controls=lambda: latent_controls({name: (semantic_title(name), True) for name in SEMANTICS}, ()),
         load=load,
         weights=(file,),
         presets=(Preset("The first semantic", {SEMANTICS[0]: 0.5}),),
@@ -147,10 +147,6 @@ def _styles() -> Entry:
         convert=conversion(("genforce-y", file.path, folder)),
         needs_gpu=True,
     )
-
-
-def _title(semantic: str) -> str:
-    return f"Semantic {semantic.rpartition('_')[2]} of this generator"
 
 
 def entries() -> tuple[Entry, ...]:

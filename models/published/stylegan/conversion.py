@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from models import latents
+from models.published.controls import SEMANTICS
 from models.published.stylegan import (
     dialects,
     directions,
@@ -19,7 +20,7 @@ from models.published.stylegan import (
     stylegan1,
     stylegan2,
 )
-from models.published.stylegan.rows import GENERATOR, SEMANTICS
+from models.published.stylegan.rows import GENERATOR
 from models.weights import pickles
 from models.weights.checkpoints import UnsafeCheckpoint, load_state, report_rest, tensors_in
 from models.weights.export import random_picture, write_network

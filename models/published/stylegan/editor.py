@@ -15,8 +15,9 @@ from pydantic import Field, create_model
 
 from engines.base import Engine
 from models.arrays import Floats
-from models.editor import Controls
-from models.latents import Components, Direction, LatentError, conditioned, move
+from models.editor import Controls, title_of
+from models.latents import Components, Direction, LatentError, Space, conditioned, move
+from models.published.controls import Detail, SliderControls, slider
 from models.published.stylegan.wplus import WPlusEditor
 
 BANDS: Mapping[str, tuple[int, int]] = {"coarse": (0, 4), "middle": (4, 8), "fine": (8, 18)}
@@ -72,29 +73,84 @@ class CoordinateSlider:
         return code + np.float32(amount) * (there - code)
 
 
-def latent_controls(sliders: Mapping[str, tuple[str, bool]], held: Sequence[str]) -> type[Controls]:
+def latent_controls(
+    sliders: Mapping[str, tuple[str, bool]],
+    held: Sequence[str],
+    *,
+    space: Space = "W",
+    drawn: type[Controls] | None = None,
+    sets: Mapping[str, Any] | None = None,
+) -> type[Controls]:
     """The model of an editor's controls: a slider per direction, a switch per attribute that can be held fixed.
 
     Args:
         sliders: by name, its title ("" for one made of the name) and whether it goes both ways.
         held: names of the attributes that can be held fixed.
+        space: of the codes that move; a z has no rows to choose.
+        drawn: base of the controls where a drawn face is shown in place of the caller's, so without its detail.
+        sets: what moving a slider means along with it, see `models.editor.Controls`.
     """
-    fields: dict[str, Any] = {}
-    for name, (title, both_ways) in sliders.items():
-        shown = title or name.replace("_", " ").capitalize()
-        low = -1.0 if both_ways else 0.0
-        fields[name] = (float, Field(0.0, ge=low, le=1, title=shown, json_schema_extra={"step": 0.05}))
+    extras = {"sets": dict(sets)} if sets else {}
+    fields: dict[str, Any] = {
+        name: slider(title or title_of(name), -1.0 if both_ways else 0.0, **extras)
+        for name, (title, both_ways) in sliders.items()
+    }
     for name in held:
-        fields[f"hold_{name}"] = (bool, Field(False, title=f"Keep {name.replace('_', ' ')}"))
-    fields["rows"] = (Rows, Field("published", title="Layers"))
-    fields["detail"] = (Literal["delta", "full"], Field("delta", title="Detail"))
-    return cast(type[Controls], create_model("LatentControls", __base__=_LatentControls, **fields))
+        fields[f"hold_{name}"] = (bool, Field(False, title=f"Keep {title_of(name).lower()}"))
+    if space != "Z":
+        fields["rows"] = (Rows, Field("published", title="Layers"))
+    if drawn is None:
+        fields["detail"] = (Detail, "delta")
+    return cast(type[Controls], create_model("LatentControls", __base__=drawn or SliderControls, **fields))
 
 
-class _LatentControls(Controls):
-    def neutral(self) -> bool:
-        """No slider is off its middle: the switches alone change nothing."""
-        return not any(isinstance(value, float) and value for _, value in self)
+class Steering:
+    """Directions of one generator and space, as sliders, some of which can be held fixed.
+
+    Args:
+        generator: whose directions are allowed, see `models.published.stylegan.directions.Generator`.
+        sliders: by the names of their controls.
+        held: attributes that the others can be kept from moving along, by name.
+        space: of the codes that move.
+
+    Raises:
+        LatentError: a direction belongs to another generator or space.
+    """
+
+    def __init__(
+        self,
+        generator: str,
+        sliders: Mapping[str, Slider | CoordinateSlider],
+        held: Mapping[str, Direction],
+        space: Space = "W",
+    ) -> None:
+        for each in sliders.values():
+            if isinstance(each, Slider):
+                each.direction.require(generator, space)
+            elif each.components.generator != generator:
+                raise LatentError(f"components of {each.components.generator} are of no use in {generator}")
+        self._held = {name: direction.require(generator, space) for name, direction in held.items()}
+        self._sliders = dict(sliders)
+
+    @property
+    def sliders(self) -> dict[str, tuple[str, bool]]:
+        """Title of each slider and whether it goes both ways, as `latent_controls` takes them."""
+        return {name: (each.title, isinstance(each, Slider)) for name, each in self._sliders.items()}
+
+    def __call__(self, code: Floats, controls: Any, rows: tuple[int, int] | None = None) -> Floats:
+        """Move a code along every slider that is off its middle, in their order.
+
+        Args:
+            code: (rows, D), or (D,) of Z.
+            controls: of the model that `latent_controls` makes.
+            rows: [start, end) in place of the directions' own.
+        """
+        held = {name: way for name, way in self._held.items() if getattr(controls, f"hold_{name}")}
+        for name, each in self._sliders.items():
+            if amount := getattr(controls, name):
+                others = [way for key, way in held.items() if key != name]
+                code = each.apply(code, amount, others, rows)
+        return code
 
 
 class LatentEditor(WPlusEditor[Controls]):
@@ -125,24 +181,11 @@ class LatentEditor(WPlusEditor[Controls]):
         size: int | None = None,
     ) -> None:
         super().__init__(encoder, generator, size=size)
-        for slider in sliders.values():
-            if isinstance(slider, Slider):
-                slider.direction.require(generator_name, "W")
-            elif slider.components.generator != generator_name:
-                raise LatentError(f"components of {slider.components.generator} are of no use in {generator_name}")
-        self._held = {key: direction.require(generator_name, "W") for key, direction in (held or {}).items()}
-        self._sliders = dict(sliders)
+        self._steering = Steering(generator_name, sliders, held or {})
         self.name = name
-        self.Controls = latent_controls(
-            {key: (slider.title, isinstance(slider, Slider)) for key, slider in sliders.items()}, list(self._held)
-        )
+        self.Controls = latent_controls(self._steering.sliders, list(held or {}))
 
     def steer_code(self, code: Floats, controls: Any) -> Floats:
         """Move the code along every slider that is off its middle, in their order."""
-        held = {name: way for name, way in self._held.items() if getattr(controls, f"hold_{name}")}
         rows = {"published": None, "all": (0, len(code))}.get(controls.rows, BANDS.get(controls.rows))
-        for name, slider in self._sliders.items():
-            if amount := getattr(controls, name):
-                others = [way for key, way in held.items() if key != name]
-                code = slider.apply(code, amount, others, rows)
-        return code
+        return self._steering(code, controls, rows)

@@ -11,16 +11,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from models.perceptual.vgg16 import CAFFE_MEAN, IMAGENET_DEVIATION, IMAGENET_MEAN
 from models.weights.checkpoints import CheckpointError
 from models.weights.hdf5 import read_keras
 from models.weights.keras_graph import KerasModel, build_keras
 
 STYLE_DIM = 512
-
-CAFFE_MEAN = (103.939, 116.779, 123.68)
-"""Of blue, green and red, 0..255: what Keras's `resnet50.preprocess_input` subtracts, before a ResNet50V2 as well."""
-IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of red, green and blue in [0, 1]: `efficientnet.preprocess_input`."""
 
 
 class KerasEncoder(nn.Module):

@@ -10,9 +10,10 @@ from typing import NamedTuple
 from models import latents
 from models.boundaries.sliders import REACH as FITTED_REACH
 from models.boundaries.sliders import WITHOUT, boundaries_stamp, fitted_boundaries, slider_title
-from models.editor import AnyEditor, Controls
+from models.editor import AnyEditor, Controls, title_of
 from models.entry import Entry, LoadEngine, Preset, Weights, weights_folder
 from models.latents import Components, Direction
+from models.published.controls import SEMANTICS, semantic_title
 from models.published.stylegan import directions, rows1
 from models.published.stylegan.directions import GANSPACE_FFHQ
 from models.published.stylegan.editor import CoordinateSlider, LatentEditor, Slider, latent_controls
@@ -78,9 +79,6 @@ SEEPRETTYFACE_DIRECTIONS = {
 DIRECTIONS = E4E_DIRECTIONS | SEEPRETTYFACE_DIRECTIONS
 """Whatever moves the FFHQ StyleGAN2; it serves every encoder into its W+."""
 CONVERTED = {name: file.path.with_suffix(".npz") for name, file in DIRECTIONS.items()}
-
-SEMANTICS = tuple(f"semantic_{number}" for number in range(1, 6))
-"""What changes a generator's styles most (SeFa). Its weights tell, so each generator has its own; nobody named them."""
 
 REACH, SEEPRETTYFACE_REACH = 5.0, 12.0
 """Lengths of a direction at a slider's ends, as far as its authors go."""
@@ -262,7 +260,7 @@ def _latent_editor(
     components = latents.load_components(CONVERTED[PCA])
     encoder, generator = map(load_engine, networks)
     sliders = _sliders(ways, components)
-    sliders |= {way: Slider(latents.load(path), REACH, _title(way)) for way, path in semantics.items()}
+    sliders |= {way: Slider(latents.load(path), REACH, semantic_title(way)) for way, path in semantics.items()}
     sliders |= {way: Slider(direction, FITTED_REACH, slider_title(way)) for way, direction in fitted.items()}
     held = ways | {way: direction for way, direction in fitted.items() if WITHOUT not in way}
     return LatentEditor(encoder, generator, GENERATOR, sliders, held, name=name)
@@ -277,13 +275,9 @@ def _latent_controls(name: str) -> type[Controls]:
     own = {name: (slider_title(name), True) for name in fitted}
     held = list(dict.fromkeys([*ways, *(name for name in fitted if WITHOUT not in name)]))
     return latent_controls(
-        both_ways | one_way | {name: (_title(name), True) for name in SEMANTICS} | own,
+        both_ways | one_way | {name: (semantic_title(name), True) for name in SEMANTICS} | own,
         held,
     )
-
-
-def _title(semantic: str) -> str:
-    return f"Semantic {semantic.rpartition('_')[2]} of this generator"
 
 
 def _sliders(ways: Mapping[str, Direction], components: Components) -> dict[str, Slider | CoordinateSlider]:
@@ -291,7 +285,7 @@ def _sliders(ways: Mapping[str, Direction], components: Components) -> dict[str,
         name: Slider(way, reach_of(name), TITLES.get(name, "")) for name, way in ways.items()
     }
     for name, edit in GANSPACE_FFHQ.items():
-        title = name.replace("_", " ").capitalize()
+        title = title_of(name)
         # The directions have the better smile.
         if name not in ways:
             sliders[name] = CoordinateSlider(components, edit.component, edit.rows, edit.value, title)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from models.editor import Editor
 from models.published.alae import network as alae
-from models.published.alae.editor import DIRECTIONS, Alae, AlaeControls, coordinates, edit, rows
+from models.published.alae.editor import Alae, AlaeControls, coordinates, edit, rows
 from models.published.alae.network import (
     CELEBA_128,
     CELEBA_HQ_256,
@@ -24,6 +24,7 @@ from models.published.alae.network import (
     MappingNetwork,
     load_decoder,
 )
+from models.published.alae.rows import ALAE_DIRECTIONS
 from tests.models.editing import rendered
 from tests.models.translators import TorchEngine, assert_every_key, face_crop, published_keys
 
@@ -124,6 +125,6 @@ def test_a_direction_of_another_model_is_refused() -> None:
 
 
 def test_published_directions_have_their_controls(shared: Path) -> None:
-    assert set(DIRECTIONS) == set(AlaeControls.model_fields) - {"detail"}
-    for number in DIRECTIONS.values():
+    assert set(ALAE_DIRECTIONS) == set(AlaeControls.model_fields) - {"detail"}
+    for number in ALAE_DIRECTIONS.values():
         assert np.load(shared / "facts" / "directions" / "alae" / f"direction_{number}.npy").shape == (FFHQ.latent,)
