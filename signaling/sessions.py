@@ -133,7 +133,8 @@ class Session:
             SettingsError: a setting is refused, or its editor cannot be loaded.
         """
         default = Settings()
-        look = await run_in_threadpool(self._runtime.look, default, self.grant.complete(patch, default.editor))
+        patch = self.grant.complete(patch, default.editor)
+        look = await run_in_threadpool(self._runtime.look, default, patch, self.id)
         self._video = VideoFilter(
             self._runtime.video_pipeline(),
             look,
@@ -310,6 +311,7 @@ class Session:
             self._runtime,
             self._video,
             grant=self.grant,
+            session=self.id,
             refused=lambda: self._metrics.reject("message"),
         )
         self._channel.send(
@@ -561,6 +563,7 @@ class Sessions:
             await viewer.run()
         finally:
             del self._viewers[viewer.id]
+            self._runtime.locks.forget_session(viewer.id)
 
 
 def _owns(grant: Grant, held: Session | Viewer) -> bool:
