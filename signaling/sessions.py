@@ -393,8 +393,8 @@ class Sessions:
 
     @property
     def places(self) -> int:
-        """Sessions that may still be opened."""
-        return 0 if self._closing else max(0, self._settings.max_sessions - len(self._sessions))
+        """Sessions that may still be opened; 0 unless `accepting`."""
+        return max(0, self._settings.max_sessions - len(self._sessions)) if self.accepting else 0
 
     async def open(
         self,
@@ -420,7 +420,7 @@ class Sessions:
             BadOffer: the offer cannot be answered.
             SettingsError: a setting is refused.
         """
-        if self._closing or len(self._sessions) >= self._settings.max_sessions:
+        if self.places == 0:
             raise ServerFull(f"{self._settings.max_sessions} sessions")
         if grant.sessions is not None and _held_by(grant, self._sessions) >= grant.sessions:
             raise ServerFull(f"{grant.sessions} sessions of this token")
