@@ -120,5 +120,3 @@ def start_logging(level: str, kind: Literal["text", "json"]) -> None:
         each.addFilter(CallSiteLimit())
     for chatty in CHATTY:
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(CallSiteLimit())
