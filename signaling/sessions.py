@@ -142,6 +142,7 @@ class Session:
             self._runtime.identity,
             self.peer.captured_at,
             metrics=self._metrics,
+            speeds=self._runtime.speeds,
         )
         return await self.peer.answer(offer, self._video.output, lambda: self._audio)
 
@@ -256,8 +257,6 @@ class Session:
 
     def _stats(self, video: VideoFilter) -> control.Stats:
         output = video.last_output
-        layers = video.layers.all()
-        self._runtime.speeds.update({name: layer.p50 for name, layer in layers.items()})
         return control.Stats(
             fps_in=video.received.value(),
             fps_out=video.output.sent.value(),
@@ -269,7 +268,7 @@ class Session:
             faces=_faces_of(output, video.size) if output and video.size else [],
             size=video.size,
             stages=video.stages.all(),
-            layers=layers,
+            layers=video.layers.all(),
             server_ms=video.output.delays.of("server"),
             bitrate_in=self._bitrate_in.since_last(self.peer.bytes_in),
             bitrate_out=self._bitrate_out.since_last(self.peer.bytes_out),
