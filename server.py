@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import socket
 import sys
 import threading
@@ -17,7 +16,7 @@ from pydantic import ValidationError
 
 from signaling.app import create_app, load_runtime
 from signaling.connections import MOST_HEADERS, PatientProtocol
-from signaling.logs import formatter, limit_handlers
+from signaling.logs import start_logging
 from signaling.metrics import Metrics
 from signaling.settings import ServerSettings, problems
 
@@ -75,23 +74,13 @@ def _advice(error: OSError, host: str, port: int) -> str:
             return f"cannot listen on {host}:{port}: {error.strerror}"
 
 
-def start_logging(settings: ServerSettings) -> None:
-    """Log to standard error, in bounded number, through the root logger."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(formatter(settings.log_format))
-    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
-    limit_handlers()
-
-
 def main(arguments: list[str]) -> int:
     try:
         settings = ServerSettings.load(arguments)
     except ValidationError as error:
         print("\n".join(problems(error)), file=sys.stderr)
         return 2
-    start_logging(settings)
-    for chatty in ("aiortc", "aioice"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    start_logging(settings.log_level, settings.log_format)
     cv2.setNumThreads(1)  # a frame's pictures are small: threads would wait for each other, and take cores from others
     if settings.port and (why := why_not_listen(settings.host, settings.port)):
         print(why, file=sys.stderr)

@@ -97,12 +97,13 @@ def create_app(
     app.add_middleware(OriginGuard, settings=settings)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(CountRequests, metrics=metrics)
+    intake = photos.Intake()
     for routes, statuses in (
         (whip.router(), (400, 401, 403, 404, 408, 413, 415, 422, 429, 503)),
         (whep.router(), (400, 401, 403, 404, 408, 413, 415, 422, 429, 503)),
         (weights.router(), (401, 403, 404, 408, 409, 413, 422)),
-        (photos.router(), (400, 401, 403, 408, 413, 422, 429, 503)),
-        (locks.router(), (400, 401, 403, 404, 408, 413, 422, 429, 503)),
+        (photos.router(intake), (400, 401, 403, 408, 413, 422, 429, 503)),
+        (locks.router(intake), (400, 401, 403, 404, 408, 413, 422, 429, 503)),
         (marks.router(), (401, 403, 408, 413, 422, 429, 503)),
     ):
         app.include_router(routes, responses=problems(*statuses))

@@ -52,6 +52,7 @@ class ControlChannel:
         video: what they are for.
         clock: monotonic seconds.
         grant: of the peer's token.
+        session: its id.
         refused: called for each message that is refused.
     """
 
@@ -63,10 +64,12 @@ class ControlChannel:
         *,
         clock: Callable[[], float] = time.monotonic,
         grant: Grant = ANYBODY,
+        session: str = "",
         refused: Callable[[], None] = lambda: None,
     ) -> None:
         self._channel = channel
         self._grant = grant
+        self._session = session
         self._refused = refused
         self._runtime = runtime
         self._video = video
@@ -123,7 +126,7 @@ class ControlChannel:
         async with self._turn:
             try:
                 self._grant.check(patch)
-                look = await run_in_threadpool(self._runtime.look, self._video.look.settings, patch)
+                look = await run_in_threadpool(self._runtime.look, self._video.look.settings, patch, self._session)
             except SettingsError as error:
                 self._refused()
                 refused = control.Refused(

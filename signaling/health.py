@@ -71,8 +71,7 @@ def router(version: str) -> APIRouter:
         sessions: Sessions = request.app.state.sessions
         if not sessions.accepting:
             raise HTTPException(503, "the server takes no new sessions")
-        body = state(request)
-        return body | {"free": max(0, body["max_sessions"] - body["sessions"])}
+        return state(request) | {"free": sessions.places}
 
     @routes.get("/healthz")
     async def healthz(request: Request) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from pythonjsonlogger.json import JsonFormatter
 
 LINES_PER_SECOND, LINE_BURST = 1.0, 10.0
 """Of one place in the code."""
+CHATTY = ("aiortc", "aioice")
+"""Loggers that tell every step of a connection."""
 LONGEST_LINE = 1000
 """Characters of a message; tracebacks are not counted."""
 
@@ -104,7 +106,17 @@ def formatter(kind: Literal["text", "json"]) -> logging.Formatter:
     )
 
 
-def limit_handlers() -> None:
-    """Limit what every library logs as well. Call it when the root logger has its handlers."""
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(CallSiteLimit())
+def start_logging(level: str, kind: Literal["text", "json"]) -> None:
+    """Log to standard error through the root logger, in bounded number, what libraries log as well.
+
+    Args:
+        level: "info", as the setting `log_level`.
+        kind: as for `formatter`.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter(kind))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+    for each in logging.getLogger().handlers:
+        each.addFilter(CallSiteLimit())
+    for chatty in CHATTY:
+        logging.getLogger(chatty).setLevel(logging.WARNING)

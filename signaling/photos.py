@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from weakref import WeakValueDictionary
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
@@ -25,6 +25,8 @@ from stream.settings import Settings, SettingsError
 if TYPE_CHECKING:
     from models.arrays import Image
     from stream.runtime import Runtime
+
+T = TypeVar("T")
 
 MAX_BYTES = pictures.STRANGERS.bytes
 PHOTOS_PER_SECOND, PHOTO_BURST = 0.5, 6.0
@@ -73,39 +75,77 @@ async def in_time(turn: asyncio.Semaphore | asyncio.Lock) -> AsyncIterator[None]
         turn.release()
 
 
-def router() -> APIRouter:
-    """The routes of photos."""
-    routes = APIRouter(tags=["photos"], dependencies=[Depends(require_token)])
-    rate = RateLimit(PHOTOS_PER_SECOND, PHOTO_BURST)
-    turns = asyncio.Semaphore(AT_ONCE)
-    uploads = asyncio.Semaphore(UPLOADS)
-    decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="photo")
-    decoding = asyncio.Semaphore(DECODERS)
-    one_each: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+class Intake:
+    """Photos of strangers on their way in, and jobs on them, in bounded number. One for all routes of a server."""
 
-    async def job(request: Request, work: Callable[[Image], Any]) -> Any:
+    def __init__(self) -> None:
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._uploads = asyncio.Semaphore(UPLOADS)
+        self._decoding = asyncio.Semaphore(DECODERS)
+        self._decoders = ThreadPoolExecutor(DECODERS, thread_name_prefix="photo")
+        self._one_each: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def receive(self, request: Request, rate: RateLimit, what: str = "photo") -> Image:
+        """Read and decode the photo of a request.
+
+        Args:
+            request: whose body it is.
+            rate: of one client's photos.
+            what: they are called in a refusal.
+
+        Returns:
+            (H, W, 3) uint8 BGR.
+
+        Raises:
+            HTTPException: 429, 503 if the server is busy, 408 or 413 (`read_body`), 422 if it is no photo.
+        """
         client = client_name(request.client)
         wait = rate.take(client)
         if wait:
-            raise HTTPException(429, "too many photos", {"Retry-After": str(math.ceil(wait))})
+            raise HTTPException(429, f"too many {what}s", {"Retry-After": str(math.ceil(wait))})
         from stream import photos  # noqa: PLC0415  heavy
 
-        loop = asyncio.get_running_loop()
+        own = self._one_each.setdefault(client, asyncio.Lock())  # one slow photo does not keep others from a decoder
+        async with in_time(own):
+            async with in_time(self._uploads):
+                data = await read_body(request, MAX_BYTES, f"a {what}")
+            async with in_time(self._decoding):
+                loop = asyncio.get_running_loop()
+                try:
+                    return await loop.run_in_executor(self._decoders, photos.decode, data)
+                except photos.PhotoError as error:
+                    raise HTTPException(422, str(error)) from error
+
+    async def job(self, photo: Image, work: Callable[[Image], T]) -> T:
+        """Work on a photo in a thread, in turn.
+
+        Raises:
+            HTTPException: 400 for settings, 422 for the photo, 503 if the server is busy or an engine fails.
+        """
+        from stream import photos  # noqa: PLC0415  heavy
+
         try:
-            own = one_each.setdefault(client, asyncio.Lock())  # one slow photo does not keep others from a decoder
-            async with in_time(own):
-                async with in_time(uploads):
-                    data = await read_body(request, MAX_BYTES, "a photo")
-                async with in_time(decoding):
-                    photo = await loop.run_in_executor(decoders, photos.decode, data)
-            async with in_time(turns):
-                return await loop.run_in_executor(None, work, photo)
+            async with in_time(self._turns):
+                return await asyncio.get_running_loop().run_in_executor(None, work, photo)
         except SettingsError as error:
             raise HTTPException(400, str(error)) from error
         except photos.PhotoError as error:
             raise HTTPException(422, str(error)) from error
         except EngineError as error:
             raise HTTPException(503, str(error), {"Retry-After": str(RETRY_AFTER_S)}) from error
+
+
+def router(intake: Intake) -> APIRouter:
+    """The routes of photos.
+
+    Args:
+        intake: of the server.
+    """
+    routes = APIRouter(tags=["photos"], dependencies=[Depends(require_token)])
+    rate = RateLimit(PHOTOS_PER_SECOND, PHOTO_BURST)
+
+    async def job(request: Request, work: Callable[[Image], Any]) -> Any:
+        return await intake.job(await intake.receive(request, rate), work)
 
     @routes.post("/photos", openapi_extra=PHOTO)
     async def reference(request: Request, editor: EditorName, grant: Holder) -> dict[str, Any]:

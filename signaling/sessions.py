@@ -133,7 +133,8 @@ class Session:
             SettingsError: a setting is refused, or its editor cannot be loaded.
         """
         default = Settings()
-        look = await run_in_threadpool(self._runtime.look, default, self.grant.complete(patch, default.editor))
+        patch = self.grant.complete(patch, default.editor)
+        look = await run_in_threadpool(self._runtime.look, default, patch, self.id)
         self._video = VideoFilter(
             self._runtime.video_pipeline(),
             look,
@@ -141,6 +142,7 @@ class Session:
             self._runtime.identity,
             self.peer.captured_at,
             metrics=self._metrics,
+            speeds=self._runtime.speeds,
         )
         return await self.peer.answer(offer, self._video.output, lambda: self._audio)
 
@@ -255,8 +257,6 @@ class Session:
 
     def _stats(self, video: VideoFilter) -> control.Stats:
         output = video.last_output
-        layers = video.layers.all()
-        self._runtime.speeds.update({name: layer.p50 for name, layer in layers.items()})
         return control.Stats(
             fps_in=video.received.value(),
             fps_out=video.output.sent.value(),
@@ -268,7 +268,7 @@ class Session:
             faces=_faces_of(output, video.size) if output and video.size else [],
             size=video.size,
             stages=video.stages.all(),
-            layers=layers,
+            layers=video.layers.all(),
             server_ms=video.output.delays.of("server"),
             bitrate_in=self._bitrate_in.since_last(self.peer.bytes_in),
             bitrate_out=self._bitrate_out.since_last(self.peer.bytes_out),
@@ -310,6 +310,7 @@ class Session:
             self._runtime,
             self._video,
             grant=self.grant,
+            session=self.id,
             refused=lambda: self._metrics.reject("message"),
         )
         self._channel.send(
@@ -391,8 +392,8 @@ class Sessions:
 
     @property
     def places(self) -> int:
-        """Sessions that may still be opened."""
-        return 0 if self._closing else max(0, self._settings.max_sessions - len(self._sessions))
+        """Sessions that may still be opened; 0 unless `accepting`."""
+        return max(0, self._settings.max_sessions - len(self._sessions)) if self.accepting else 0
 
     async def open(
         self,
@@ -418,7 +419,7 @@ class Sessions:
             BadOffer: the offer cannot be answered.
             SettingsError: a setting is refused.
         """
-        if self._closing or len(self._sessions) >= self._settings.max_sessions:
+        if self.places == 0:
             raise ServerFull(f"{self._settings.max_sessions} sessions")
         if grant.sessions is not None and _held_by(grant, self._sessions) >= grant.sessions:
             raise ServerFull(f"{grant.sessions} sessions of this token")
@@ -561,6 +562,7 @@ class Sessions:
             await viewer.run()
         finally:
             del self._viewers[viewer.id]
+            self._runtime.locks.forget_session(viewer.id)
 
 
 def _owns(grant: Grant, held: Session | Viewer) -> bool:

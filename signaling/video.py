@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 
 CapturedAt = Callable[[av.VideoFrame], float | None]
+SPEEDS_EVERY_S = 1.0
+"""Between two notes of what the layers take."""
 
 
 class FrameTooLarge(Exception):
@@ -111,6 +114,7 @@ class VideoFilter:
         identity: signs what is said of edited frames; None says nothing.
         captured_at: as for `EditedTrack`.
         metrics: of the server, for stage times and delays.
+        speeds: gets the median milliseconds of each layer, by its editor's name, every `SPEEDS_EVERY_S`.
 
     Attributes:
         claim: what the newest frame says of itself, signed (`stream.mark.claims`); empty when it is not edited.
@@ -125,8 +129,11 @@ class VideoFilter:
         captured_at: CapturedAt | None = None,
         *,
         metrics: Metrics | None = None,
+        speeds: dict[str, float] | None = None,
     ) -> None:
         self.look = look
+        self._speeds: dict[str, float] = {} if speeds is None else speeds
+        self._speeds_at = -math.inf
         self._captured_at = captured_at
         self._claimant = None if identity is None else Claimant(identity)
         self.claim = b""
@@ -248,5 +255,9 @@ class VideoFilter:
             self.stages.add(stage, ms)
         for name, ms in output.trace.layers.items():
             self.layers.add(name, ms)
+        now = time.monotonic()
+        if output.trace.layers and now - self._speeds_at >= SPEEDS_EVERY_S:
+            self._speeds_at = now
+            self._speeds.update({name: layer.p50 for name, layer in self.layers.all().items()})
         for track in [self.output, *self._watchers]:
             track.offer(frame, since)

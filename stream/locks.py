@@ -83,6 +83,11 @@ class Locks:
         """A lock; None if there is none of this id, or none any more."""
         return self._locks.get(id)
 
+    def ready(self, id: str, session: str) -> bool:
+        """Whether a session has a lock of this id, and it is done."""
+        lock = self._locks.get(id)
+        return lock is not None and lock.session == session and lock.state == "done"
+
     def __contains__(self, id: str) -> bool:
         lock = self._locks.get(id)
         return lock is not None and lock.state == "done"

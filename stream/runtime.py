@@ -104,13 +104,14 @@ class Runtime:
         runtime.editor(Settings().editor)
         return runtime
 
-    def look(self, current: Settings, patch: Mapping[str, Any]) -> Look:
+    def look(self, current: Settings, patch: Mapping[str, Any], session: str = "") -> Look:
         """Check a partial change, and load what it needs; that takes seconds when an editor is used first.
 
         Args:
             current: the settings in force.
             patch: fields of `Settings` with their new values, from a stranger. "controls" replaces all controls; a
                 new editor without "controls" starts at its defaults.
+            session: id of the one that asks, which may use its own locks; "" may use none.
 
         Returns:
             The new look. The one in force stays as it is.
@@ -118,7 +119,7 @@ class Runtime:
         Raises:
             SettingsError: something is refused, or the editor cannot be loaded.
         """
-        settings, controls = self._check(current, patch)
+        settings, controls = self._check(current, patch, session)
         amounts = {name: layer.amount for name, layer in settings.layers.items()} | {settings.editor: settings.amount}
         layers = []
         for name in sorted(controls, key=lambda name: (self.entries[name].place, name)):
@@ -188,7 +189,7 @@ class Runtime:
             self._editors.clear()
             self.networks.close()
 
-    def _check(self, current: Settings, patch: Mapping[str, Any]) -> tuple[Settings, dict[str, Controls]]:
+    def _check(self, current: Settings, patch: Mapping[str, Any], session: str) -> tuple[Settings, dict[str, Controls]]:
         """The settings after a change, with all controls written out, and the controls by the name of their editor."""
         merged: dict[str, Any] = {**current.model_dump(), **patch}
         if "controls" not in patch and merged["editor"] != current.editor:
@@ -196,7 +197,7 @@ class Runtime:
             merged["amount"] = patch.get("amount", 1.0)
         merged["layers"] = _layers_of(merged["layers"], merged["editor"])
         new = self._labelled(checked(Settings, merged), asked="label" in patch)
-        new = self._locked(new, asked="latent_lock" in patch)
+        new = self._locked(new, session, asked="latent_lock" in patch)
         controls = {new.editor: self._check_editor(new.editor, new.controls, "editor", "controls.")}
         layers = {}
         for name, layer in new.layers.items():
@@ -223,9 +224,9 @@ class Runtime:
         self._check_photo(name, getattr(controls, "photo", ""), prefix)
         return controls
 
-    def _locked(self, settings: Settings, *, asked: bool) -> Settings:
-        """The settings without a lock that is forgotten, where they do not ask for one."""
-        if not settings.latent_lock or settings.latent_lock in self.locks:
+    def _locked(self, settings: Settings, session: str, *, asked: bool) -> Settings:
+        """The settings without a lock that is forgotten or another session's, where they do not ask for one."""
+        if not settings.latent_lock or self.locks.ready(settings.latent_lock, session):
             return settings
         if asked:
             raise SettingsError("latent_lock", "that snapshot is forgotten: lock to your face again")

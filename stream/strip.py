@@ -78,7 +78,7 @@ def lifespan(runtime: Runtime, photo: Image, patch: Mapping[str, Any], control: 
         PhotoError: there is no face.
         EngineError: the editor's networks cannot be loaded.
     """
-    whole = {"bypass": False, "faces": "largest", "lock": None, "lost": "show"}
+    whole = {"bypass": False, "faces": "largest", "lock": None, "latent_lock": "", "lost": "show"}
     settings = runtime.look(Settings(), {**patch, **whole}).settings
     model = runtime.controls_model(settings.editor)
     control = control or lifespan_control(model)

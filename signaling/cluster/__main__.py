@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from signaling.cluster.settings import ClusterSettings
+from signaling.logs import start_logging
 from signaling.settings import problems
 
 TREE = Path(__file__).resolve().parents[2]
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
     except ValidationError as error:
         print("\n".join(problems(error)), file=sys.stderr)
         return 2
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    start_logging(settings.log_level, settings.log_format)
     own = not os.environ.get("RAY_ADDRESS")
     if own:
         ray.init(include_dashboard=False, namespace=NAME)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from signaling.cluster.forwarding import Forwarded
 from signaling.cluster.gateway import Reply
 from signaling.cluster.handles import DirectoryHandle
 from signaling.cluster.replica import Replica
-from signaling.logs import limit_handlers
+from signaling.logs import start_logging
 from signaling.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -42,10 +41,7 @@ class Filter:
         cores: float,
         make_runtime: RuntimeMaker = load_runtime,
     ) -> None:
-        logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        limit_handlers()
-        for chatty in ("aiortc", "aioice"):
-            logging.getLogger(chatty).setLevel(logging.WARNING)
+        start_logging(settings.log_level, settings.log_format)
         cv2.setNumThreads(1)
         context = serve.get_replica_context()
         self._runtime = await asyncio.get_running_loop().run_in_executor(None, make_runtime, settings)

@@ -113,41 +113,35 @@ class Gateway:
             NoReplica: none answers.
         """
         avoid: set[str] = set()
-        lost = False
+        silent = False
         for attempt in range(TRIES):
             try:
-                async with asyncio.timeout(OFFER_S), self._choose(None, avoid) as chosen:
-                    if chosen.replica in avoid:
-                        break
-                    believed = self._beliefs.expect(chosen.replica)
-                    reply = await chosen.send(request, believed if attempt < CAREFUL_TRIES else None)
-            except _Silent as silent:
-                lost = True
-                avoid.add(silent.replica)
+                tried = await self._try(request, OFFER_S, avoid, place=True, careful=attempt < CAREFUL_TRIES)
+            except _NoOther:
+                break
+            if tried is None:
+                silent = True
                 continue
-            except ReplicaLost:
-                lost = True
-                avoid.add(chosen.replica)
-                self._beliefs.shun(chosen.replica)
-                continue
-            except TimeoutError as error:
-                raise NoReplica from error
-            self._learn(chosen.replica, reply)
-            if reply.answer is not None:
-                return reply.answer
-            figures = Figures.read(reply.figures)
+            if tried.reply.answer is not None:
+                return tried.reply.answer
+            figures = Figures.read(tried.reply.figures)
             if figures is None or figures.places <= 0:
-                avoid.add(chosen.replica)
-        raise NoReplica if lost else AllFull
+                avoid.add(tried.replica)
+        raise NoReplica if silent else AllFull
 
-    async def ask(self, replica: str, request: Forwarded) -> Answer | None:
+    async def ask(self, replica: str, request: Forwarded, seconds: float) -> Answer | None:
         """Have a certain replica answer. None if there is no such replica, or none any more.
+
+        Args:
+            replica: its id.
+            request: for its app.
+            seconds: time for it; a replica that takes more is avoided for a while.
 
         Raises:
             NoReplica: it does not answer in time.
         """
         try:
-            async with asyncio.timeout(ANSWER_S), self._choose(replica, ()) as chosen:
+            async with asyncio.timeout(seconds), self._choose(replica, ()) as chosen:
                 if chosen.replica != replica:
                     return None
                 reply = await chosen.send(request, None)
@@ -167,22 +161,44 @@ class Gateway:
         """
         avoid: set[str] = set()
         for _ in range(TRIES):
-            try:
-                async with asyncio.timeout(JOB_S), self._choose(None, avoid) as chosen:
-                    reply = await chosen.send(request, None)
-            except _Silent as silent:
-                avoid.add(silent.replica)
-                continue
-            except ReplicaLost:
-                avoid.add(chosen.replica)
-                self._beliefs.shun(chosen.replica)
-                continue
-            except TimeoutError as error:
-                raise NoReplica from error
-            self._learn(chosen.replica, reply)
-            if reply.answer is not None:
-                return reply.answer
+            tried = await self._try(request, JOB_S, avoid)
+            if tried is not None and tried.reply.answer is not None:
+                return tried.reply.answer
         raise NoReplica
+
+    async def _try(
+        self, request: Forwarded, seconds: float, avoid: set[str], *, place: bool = False, careful: bool = False
+    ) -> _Tried | None:
+        """Have the replica with most room answer. None if it does not: it is in `avoid` from then on.
+
+        Args:
+            request: for its app.
+            seconds: time for it.
+            avoid: ids.
+            place: whether a session is placed: then, none of those to avoid will do.
+            careful: whether the replica may refuse because it has opened others than it is believed to have.
+
+        Raises:
+            _NoOther: only those to avoid are left for a session.
+            NoReplica: there is none, or it does not answer in time.
+        """
+        try:
+            async with asyncio.timeout(seconds), self._choose(None, avoid) as chosen:
+                if place and chosen.replica in avoid:
+                    raise _NoOther
+                believed = self._beliefs.expect(chosen.replica) if place else None
+                reply = await chosen.send(request, believed if careful else None)
+        except _Silent as silent:
+            avoid.add(silent.replica)
+            return None
+        except ReplicaLost:
+            avoid.add(chosen.replica)
+            self._beliefs.shun(chosen.replica)
+            return None
+        except TimeoutError as error:
+            raise NoReplica from error
+        self._learn(chosen.replica, reply)
+        return _Tried(chosen.replica, reply)
 
     @asynccontextmanager
     async def _choose(self, target: str | None, avoid: Collection[str]) -> AsyncIterator[Chosen]:
@@ -230,3 +246,13 @@ class _Silent(NoReplica):
     def __init__(self, replica: str) -> None:
         super().__init__(replica)
         self.replica = replica
+
+
+class _NoOther(Exception):
+    """Only replicas are left that have been tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    replica: str
+    reply: Reply

@@ -19,7 +19,7 @@ from signaling.app import VERSION, WEB, Page, SecurityHeaders
 from signaling.bodies import read_body
 from signaling.cluster import locations
 from signaling.cluster.forwarding import Forwarded
-from signaling.cluster.gateway import AllFull, Gateway, NoReplica
+from signaling.cluster.gateway import ANSWER_S, JOB_S, OFFER_S, AllFull, Gateway, NoReplica
 from signaling.cluster.replica import NoDirectory
 from signaling.settings import ServerSettings
 from signaling.tokens import Tokens
@@ -78,7 +78,8 @@ def _routes(gateway: Gateway, find: Find) -> APIRouter:
         forwarded = await read(request)
         name = _stream_of(forwarded)
         replica = await _in_reach(find(name)) if name else None
-        answer = None if replica is None else await _in_reach(gateway.ask(replica, forwarded))
+        seconds = OFFER_S if forwarded.method == "POST" else ANSWER_S
+        answer = None if replica is None else await _in_reach(gateway.ask(replica, forwarded, seconds))
         if answer is None:
             answer = await _in_reach(gateway.ask_any(forwarded))
         return answer.response()
@@ -94,9 +95,9 @@ def _routes(gateway: Gateway, find: Find) -> APIRouter:
     routes.add_api_route("/whep", by_stream, methods=["POST"])
     routes.add_api_route("/whep/claim", by_stream, methods=["GET"])
 
-    async def at(id: str, request: Request) -> Response:
+    async def at(id: str, request: Request, seconds: float = ANSWER_S) -> Response:
         replica = locations.replica_of(id)
-        answer = None if replica is None else await _in_reach(gateway.ask(replica, await read(request)))
+        answer = None if replica is None else await _in_reach(gateway.ask(replica, await read(request), seconds))
         if answer is None:
             raise HTTPException(404, "there is no such session")
         return answer.response()
@@ -110,7 +111,7 @@ def _routes(gateway: Gateway, find: Find) -> APIRouter:
     @routes.api_route("/locks/{lock}", methods=METHODS)
     async def of_lock(request: Request, session: str = "") -> Response:
         """A lock is where its session is: in a cluster, every request about it names the session."""
-        return await at(session, request)
+        return await at(session, request, JOB_S if request.method == "POST" else ANSWER_S)
 
     for path in ("/whip", "/whep", "/photos", "/looks", "/strip", "/marks", "/capabilities", "/openapi.json"):
         routes.add_api_route(path, anywhere, methods=METHODS)

@@ -13,6 +13,7 @@ from aiortc import RTCRtpTransceiver
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 
 from signaling.transport.levels import HIGHEST, LEVELS, Level, level_for, level_of
+from signaling.transport.sections import sections
 
 CONSTRAINED_BASELINE = "42e01f"  # profile_idc, constraint flags, level_idc: RFC 6184, section 8.1
 UNKNOWN = "000000"  # aiortc takes no such profile
@@ -170,7 +171,7 @@ def sent_format(offer: str, payload_type: int) -> H264Format:
 def no_common_codec(offer: str) -> str:
     """What to tell a peer none of whose codecs is taken."""
     words = []
-    for section in re.split(r"(?m)^(?=m=)", offer)[1:]:
+    for section in sections(offer)[1:]:
         kind = section[2:].partition(" ")[0]
         if kind not in TAKEN:
             continue

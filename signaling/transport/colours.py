@@ -17,6 +17,8 @@ from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters
 from aiortc.rtp import HeaderExtensions, HeaderExtensionsMap, pack_header_extensions, unpack_header_extensions
 from av.video.codeccontext import VideoCodecContext
 
+from signaling.transport.sections import section_of
+
 COLOUR_SPACE = "http://www.webrtc.org/experiments/rtp-hdrext/color-space"
 ONE_BYTE_IDS = range(1, 15)  # RFC 8285, section 4.2
 LENGTHS = (4, 28)  # bytes of the extension; the longer one has HDR metadata after the same four
@@ -130,8 +132,7 @@ def take_colour_space(offer: str, transceiver: RTCRtpTransceiver) -> None:
         offer: from `offers.read_offer`.
         transceiver: of a video, negotiated; nothing has started.
     """
-    sections = re.split(r"(?m)^(?=m=)", offer)
-    own = next((one for one in sections if re.search(rf"(?m)^a=mid:{re.escape(transceiver.mid)}\s*$", one)), "")
+    own = section_of(offer, transceiver.mid)
     found = re.search(rf"(?m)^a=extmap:([0-9]{{1,2}}) {re.escape(COLOUR_SPACE)}\s*$", own)
     if found is None or int(found[1]) not in ONE_BYTE_IDS:
         return

@@ -17,6 +17,8 @@ from aiortc import RTCDtlsTransport, RTCRtpTransceiver
 from aiortc.rtcrtpparameters import RTCRtcpFeedback, RTCRtpHeaderExtensionParameters
 from aiortc.rtp import RTCP_RTPFB, RtpPacket
 
+from signaling.transport.sections import section_of
+
 URI = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 NAME = "transport-cc"
 FORMAT = 15
@@ -172,20 +174,16 @@ def agree(offer: str, transceiver: RTCRtpTransceiver) -> bool:
     Returns:
         Whether the video comes in, and its section of the offer asks for arrival times.
     """
-    for section in re.split(r"(?m)^(?=m=)", offer):
-        mid = re.search(r"(?m)^a=mid:(\S+)", section)
-        number = re.search(rf"(?m)^a=extmap:(\d+)(?:/\S+)? {re.escape(URI)}\s*$", section)
-        types = re.findall(rf"(?m)^a=rtcp-fb:(\d+|\*) {NAME}\s*$", section)
-        if mid is None or mid[1] != transceiver.mid or number is None or not types:
-            continue
-        if re.search(r"(?m)^a=(recvonly|inactive)\s*$", section):
-            continue
-        transceiver._headerExtensions.append(RTCRtpHeaderExtensionParameters(id=int(number[1]), uri=URI))
-        for codec in transceiver._codecs:
-            if "*" in types or str(codec.payloadType) in types:
-                codec.rtcpFeedback.append(RTCRtcpFeedback(type=NAME))
-        return True
-    return False
+    section = section_of(offer, transceiver.mid)
+    number = re.search(rf"(?m)^a=extmap:(\d+)(?:/\S+)? {re.escape(URI)}\s*$", section)
+    types = re.findall(rf"(?m)^a=rtcp-fb:(\d+|\*) {NAME}\s*$", section)
+    if number is None or not types or re.search(r"(?m)^a=(recvonly|inactive)\s*$", section):
+        return False
+    transceiver._headerExtensions.append(RTCRtpHeaderExtensionParameters(id=int(number[1]), uri=URI))
+    for codec in transceiver._codecs:
+        if "*" in types or str(codec.payloadType) in types:
+            codec.rtcpFeedback.append(RTCRtcpFeedback(type=NAME))
+    return True
 
 
 def tell_arrivals(transport: RTCDtlsTransport, sender: int, clock: Callable[[], float] = time.perf_counter) -> Arrivals:

@@ -20,6 +20,7 @@ from aiortc.rtp import RTCP_PSFB_APP, RtcpPsfbPacket, RtpPacket, pack_remb_fci, 
 
 from signaling.logs import limited
 from signaling.transport.jitter import FrameBuffer
+from signaling.transport.sections import sections
 from signaling.transport.sizes import Unreadable, coded_size
 
 logger = limited(__name__)
@@ -409,9 +410,6 @@ async def _measure(receiver: RTCRtpReceiver, packet: RtpPacket, arrival_time_ms:
         await receiver._send_rtcp(RtcpPsfbPacket(fmt=RTCP_PSFB_APP, ssrc=own, media_ssrc=0, fci=pack_remb_fci(*remb)))
 
 
-SECTION = re.compile(r"(?m)^(?=m=)")
-
-
 def repairs_of(offer: str) -> Repairs:
     """Who repairs whom, from an offer's `a=ssrc-group:FID` lines (RFC 5576)."""
     pairs = re.findall(r"(?m)^a=ssrc-group:FID ([0-9]+) ([0-9]+)\s*$", offer)
@@ -420,7 +418,7 @@ def repairs_of(offer: str) -> Repairs:
 
 def name_layers(offer: str, transceiver: RTCRtpTransceiver) -> None:
     """Take the header extensions that name the layers of a simulcast, where an offer has them. Before the answer."""
-    for section in SECTION.split(offer):
+    for section in sections(offer):
         if not section.startswith("m=video") or "a=simulcast:" not in section:
             continue
         for number, uri in re.findall(r"(?m)^a=extmap:([0-9]+) (\S+)", section):
@@ -437,11 +435,11 @@ def accept_layers(offer: str, answer: str) -> str:
         offer: from `offers.read_offer`; it has checked `a=rid` and `a=simulcast`.
         answer: with media in the same order.
     """
-    sections = SECTION.split(answer)
-    for place, section in enumerate(SECTION.split(offer)):
+    answered = sections(answer)
+    for place, section in enumerate(sections(offer)):
         layers = re.search(r"(?m)^a=simulcast:send (\S+)", section)
-        if layers is None or not section.startswith("m=video") or place >= len(sections):
+        if layers is None or not section.startswith("m=video") or place >= len(answered):
             continue
         rids = re.findall(r"(?m)^a=rid:(\S+) send", section)
-        sections[place] += "".join(f"a=rid:{rid} recv\r\n" for rid in rids) + f"a=simulcast:recv {layers[1]}\r\n"
-    return "".join(sections)
+        answered[place] += "".join(f"a=rid:{rid} recv\r\n" for rid in rids) + f"a=simulcast:recv {layers[1]}\r\n"
+    return "".join(answered)

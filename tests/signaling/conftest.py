@@ -157,7 +157,7 @@ class FakeRuntime:
     def loads(self) -> dict[str, Load]:
         return {"tiny.onnx": Load(queued=1, requests=20, batches=10, dropped=2, busy_s=0.5)}
 
-    def look(self, settings: Settings, patch: Mapping[str, Any]) -> Look:
+    def look(self, settings: Settings, patch: Mapping[str, Any], session: str = "") -> Look:
         new = checked(Settings, {**settings.model_dump(), **patch})
         if new.editor not in ("embedded", "broken"):
             raise SettingsError("editor", "there is no such editor", ["embedded", "broken"])

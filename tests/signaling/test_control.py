@@ -98,7 +98,7 @@ class Video:
 
 
 class Runtime:
-    def look(self, settings: Settings, patch: dict[str, Any]) -> Look:
+    def look(self, settings: Settings, patch: dict[str, Any], session: str = "") -> Look:
         return Look(settings.model_copy(update=patch), ())
 
 

@@ -19,8 +19,9 @@ from skimage import data
 
 from engines import cores
 from engines.backends import onnxruntime, openvino, torch_cuda
+from engines.onnx_file import open_network
 from signaling.transport import decoders, encoders
-from stream.runtime import Runtime, RuntimeSettings
+from stream.runtime import LANDMARKS, Runtime, RuntimeSettings
 from stream.settings import Settings
 from tests.test_server import running
 
@@ -78,11 +79,13 @@ def test_a_server_without_sessions_takes_a_hundredth_of_a_core() -> None:
 @pytest.mark.parametrize("quota", [1, 2])
 def test_no_pool_is_larger_than_the_quota(monkeypatch: pytest.MonkeyPatch, quota: int) -> None:
     for module in (encoders, decoders, openvino, onnxruntime, torch_cuda):
-        assert module.usable_cores is cores.usable_cores
+        assert module.usable_cores is cores.usable_cores  # the quota of this process, which the next line replaces
         monkeypatch.setattr(module, "usable_cores", lambda: quota)
     monkeypatch.setattr("os.cpu_count", lambda: 64)
     for threads in (None, 1, 64):
         assert openvino._settings("f32", threads)["INFERENCE_NUM_THREADS"] <= quota
+        assert _onnxruntime_pool(threads) <= quota
+        assert _torch_pool(threads) <= quota
     for codec in ("H264", "VP8"):
         decoder = decoders.bounded(RTCRtpCodecParameters(f"video/{codec}", 90_000, payloadType=97), 1920 * 1080)
         assert decoder.codec.thread_count == quota
@@ -96,3 +99,23 @@ def test_no_pool_is_larger_than_the_quota(monkeypatch: pytest.MonkeyPatch, quota
         encoder.encode(frame.reformat(format="yuv420p"))
         assert encoder.codec is not None
         assert encoder.codec.thread_count <= quota
+
+
+def _onnxruntime_pool(threads: int | None) -> int:
+    """Threads of a session."""
+    engine = onnxruntime.OnnxRuntimeEngine(open_network(LANDMARKS), "f32", None, threads)
+    size: int = engine._session.get_session_options().intra_op_num_threads
+    assert size > 0, "0 leaves it to the library"
+    return size
+
+
+def _torch_pool(threads: int | None) -> int:
+    """Threads of the process's pool."""
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("onnx")
+    before = torch.get_num_threads()
+    try:
+        torch_cuda.TorchEager(open_network(LANDMARKS), threads)
+        return int(torch.get_num_threads())
+    finally:
+        torch.set_num_threads(before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 
 from stream.locks import Lock, Locks, LocksBusy
 from stream.photos import PhotoError
-from stream.settings import SettingsError
+from stream.settings import Settings, SettingsError
+from tests.signaling.conftest import FakeRuntime
 
 pytestmark = pytest.mark.anyio
 
@@ -77,3 +79,49 @@ async def test_a_lock_needs_a_session_of_its_own(serve: Any, known: None) -> Non
         assert (await post("/locks", params={"editor": "../x", "session": "me"}, content=JPEG)).status_code == 422
         assert (await server.http.get("/locks/abc")).status_code == 422
         assert (await server.http.get(f"/locks/{'0' * 32}")).status_code == 404
+
+
+async def test_a_lock_is_its_sessions_own(serve: Any, tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens.toml"
+    tokens.write_text('[one]\ntoken = "a token for one"\n[two]\ntoken = "a token for two"\n')
+    one, two = ({"authorization": f"Bearer a token for {name}"} for name in ("one", "two"))
+    async with serve(tokens=tokens) as server:
+        peer = server.peer()
+        await peer.call(one)
+        lock = start(server.runtime, peer.location.rpartition("/")[2], "e4e", None)
+        http = server.http
+        assert (await http.get(f"/locks/{lock.id}", headers=two)).status_code == 404
+        assert (await http.delete(f"/locks/{lock.id}", headers=two)).status_code == 404
+        assert (await http.get(f"/locks/{lock.id}", headers=one)).json()["id"] == lock.id
+        assert (await http.delete(f"/locks/{lock.id}", headers=one)).status_code == 204
+        assert server.runtime.locks.get(lock.id) is None
+
+
+async def test_settings_are_checked_for_the_session_that_asks(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    look = FakeRuntime.look
+
+    def noted(self: FakeRuntime, settings: Settings, patch: dict[str, Any], session: str = "") -> Any:
+        asked.append(session)
+        return look(self, settings, patch, session)
+
+    monkeypatch.setattr(FakeRuntime, "look", noted)
+    async with serve() as server:
+        peer = server.peer()
+        await peer.call()
+        await peer.message("hello")
+        peer.send(type="settings", id=1, settings={"smoothing": 0.3})
+        await peer.message("settings", id=1)
+        assert asked == [peer.location.rpartition("/")[2]] * 2
+
+
+async def test_snapshots_have_the_limits_of_photos(serve: Any, known: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("signaling.photos.UPLOADS", 0)
+    monkeypatch.setattr("signaling.photos.WAIT_S", 0.01)
+    async with serve() as server:
+        answer = await server.http.post("/locks", params={"editor": "e4e", "session": "me"}, content=JPEG)
+        assert answer.status_code == 503
+        assert "busy" in answer.json()["detail"]
+        for _ in range(4):
+            answer = await server.http.post("/locks", params={"editor": "e4e", "session": "me"}, content=JPEG)
+        assert answer.status_code == 429

@@ -8,8 +8,9 @@ import logging
 from datetime import datetime, timedelta
 
 import pytest
+from pythonjsonlogger.json import JsonFormatter
 
-from signaling.logs import LINE_BURST, LONGEST_LINE, CallSiteLimit, about, formatter, limited
+from signaling.logs import LINE_BURST, LONGEST_LINE, CallSiteLimit, about, formatter, limited, start_logging
 
 
 def lines(count: int, limit: CallSiteLimit, text: str = "a peer sent %s", what: object = "junk") -> list[str]:
@@ -77,3 +78,15 @@ def test_a_line_of_json_has_its_fields_apart(failed: bool) -> None:
         words = {"level": "INFO", "message": "session abc: ended,\\ngone", "session": "abc", "token": "studio"}
         words["reason"] = "gone"
     assert said == words | {"logger": "signaling.sessions"}
+
+
+def test_what_is_logged_is_of_the_wanted_kind_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = logging.RootLogger(logging.WARNING)
+    monkeypatch.setattr(logging, "root", root)
+    monkeypatch.setattr(logging.Logger, "root", root)
+    start_logging("info", "json")
+    (handler,) = root.handlers
+    assert root.level == logging.INFO
+    assert isinstance(handler.formatter, JsonFormatter)
+    assert any(isinstance(each, CallSiteLimit) for each in handler.filters)
+    assert logging.getLogger("aioice").level == logging.WARNING

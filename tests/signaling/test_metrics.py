@@ -175,6 +175,9 @@ async def test_a_lost_device_asks_for_a_new_process(serve: Any, until: Any) -> N
         await until(lambda: server.sessions == 0)
         assert (await server.http.get("/livez")).status_code == 503
         assert (await server.http.get("/readyz")).status_code == 503
+        assert server.app.state.sessions.places == 0
+        server.runtime.fails = None
+        assert (await server.peer().call()).status_code == 503
 
 
 def test_a_meter_passes_on_what_was_gained() -> None:

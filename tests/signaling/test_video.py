@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from types import SimpleNamespace
 from typing import Any
 
+import av
+import numpy as np
 import pytest
 from aiortc.mediastreams import MediaStreamError
 
-from signaling.video import EditedTrack
+from signaling.video import EditedTrack, VideoFilter
+from stream.frame import Output, Trace
 
 pytestmark = pytest.mark.anyio
 
@@ -46,3 +50,20 @@ async def test_stopping_wakes_who_waits() -> None:
         await waiting
     with pytest.raises(MediaStreamError):
         await track.recv()
+
+
+async def test_what_layers_take_is_noted_without_anybody_asking_for_stats() -> None:
+    speeds: dict[str, float] = {"hair": 9.0}
+    pipeline: Any = SimpleNamespace(close=lambda: None)
+    look: Any = None
+    video = VideoFilter(pipeline, look, 10**6, speeds=speeds)
+    output = Output(
+        image=np.zeros((16, 16, 3), np.uint8),
+        faces=(),
+        edited=frozenset({1}),
+        regions=(),
+        trace=Trace({"render": 2.5}, layers={"embedded": 2.5}),
+    )
+    video._hand_over(av.VideoFrame(16, 16, "yuv420p"), output, time.perf_counter())
+    assert speeds == {"hair": 9.0, "embedded": 2.5}
+    video.close()

@@ -1,4 +1,4 @@
-"""The loads of `make soak`, short: enough to see that each can be run, and that it can fail."""
+"""Seven of the loads of `make soak`, short: enough to see that they can be run, and that a fault is told."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import dataclasses
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +21,7 @@ from models.arrays import Image
 from models.editor import AnyEditor
 from models.embedded.hair import Hair
 from models.face.detector import Detector, PackError
+from models.locking import LockedEditor
 from stream.frame import Frame
 from stream.runtime import Runtime, RuntimeSettings
 from stream.settings import Settings, SettingsError
@@ -210,6 +212,20 @@ def test_a_snapshot_that_is_forgotten_is_refused(runtime: Runtime) -> None:
         runtime.look(Settings(), {"latent_lock": "no id"})
     forgotten = Settings(latent_lock="0" * 32)
     assert runtime.look(forgotten, {"smoothing": 0.3}).settings.latent_lock == ""
+
+
+def test_a_snapshot_is_its_sessions_own(runtime: Runtime) -> None:
+    lock = runtime.locks.start("mine", "embedded", lambda step: np.ones(4, np.float32))
+    while lock.id not in runtime.locks:
+        time.sleep(0.001)
+    mine = runtime.look(Settings(), {"latent_lock": lock.id}, "mine")
+    assert mine.settings.latent_lock == lock.id
+    assert isinstance(mine.layers[0].editor, LockedEditor)
+    for session in ("another's", ""):
+        with pytest.raises(SettingsError, match="latent_lock: that snapshot is forgotten"):
+            runtime.look(Settings(), {"latent_lock": lock.id}, session)
+        assert runtime.look(mine.settings, {"smoothing": 0.3}, session).settings.latent_lock == ""
+    runtime.locks.forget(lock.id)
 
 
 def test_an_editor_is_one_layer(runtime: Runtime) -> None:

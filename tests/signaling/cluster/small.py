@@ -34,7 +34,7 @@ class SmallRuntime(FakeRuntime):
     def photo_codes(self) -> list[tuple[str, str, Floats]]:
         return [("embedded", id, code) for id, code in self.references.items()]
 
-    def look(self, settings: Settings, patch: Mapping[str, Any]) -> Look:
+    def look(self, settings: Settings, patch: Mapping[str, Any], session: str = "") -> Look:
         new = checked(Settings, {**settings.model_dump(), **patch})
         controls = checked(SmallControls, new.controls, "controls.")
         if controls.photo:

@@ -12,7 +12,7 @@ import pytest
 from signaling.cluster.directory import Directory
 from signaling.cluster.forwarding import Forwarded
 from signaling.cluster.placement import Figures
-from signaling.cluster.replica import NoDirectory
+from signaling.cluster.replica import NoDirectory, Replica
 from tests.signaling.cluster.standins import Service, service
 from tests.signaling.cluster.visitor import Visitor
 from tests.signaling.conftest import SDP, Peer, until
@@ -194,6 +194,25 @@ async def test_strangers_are_refused_at_the_ingress() -> None:
         assert (await http.post("/whip", content="v=0", headers={**key, **SDP})).status_code == 400
         for path in ("/whip/r9-abc", "/whip/abc", "/whip/r0-abc", "/whip/r0.a.b", "/locks/abc?session=r9-abc"):
             assert (await http.delete(path, headers=key)).status_code == 404, path
+
+
+async def test_uploads_and_offers_have_more_time_than_other_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = Replica.answer
+
+    async def slowly(self: Replica, request: Forwarded, believed: int | None = None) -> Any:
+        await asyncio.sleep(0.3)
+        return await answer(self, request, believed)
+
+    monkeypatch.setattr(Replica, "answer", slowly)
+    monkeypatch.setattr("signaling.cluster.ingress.ANSWER_S", 0.1)
+    async with service(1) as cluster:
+        await cluster.directory.claim("talk", "r0")
+        http, lock = cluster.http[0], "0" * 32
+        taken = await http.post("/locks", params={"session": "r0-abc", "editor": "e4e"}, content=b"a photo")
+        assert (taken.status_code, taken.json()["detail"]) == (404, "there is no such session")
+        assert (await http.post("/whep", params={"stream": "talk"}, content="v=0", headers=SDP)).status_code == 400
+        assert (await http.get(f"/locks/{lock}", params={"session": "r0-abc"})).status_code == 503
+        assert (await http.get("/whep/claim", params={"stream": "talk"})).status_code == 503
 
 
 async def test_figures_say_what_a_replica_has() -> None:
