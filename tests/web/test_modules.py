@@ -962,3 +962,79 @@ def test_a_lock_is_followed_to_its_end_and_forgotten(blank: Page) -> None:
     assert told["half"]
     assert told["hidden"]
     assert told["asked"] == [["POST", "locks"], ["GET", "locks/1"], ["GET", "locks/1"], ["DELETE", "locks/1"]]
+
+
+LOCK = """
+  const asked = [];
+  let answers = [];
+  window.fetch = async (path, init) => {
+    asked.push([init?.method ?? "GET", String(path)]);
+    return init?.method === "DELETE" ? new Response(null, { status: 204 }) : answers.shift()();
+  };
+  const told = (state, error = "") => () => Response.json({ id: "1", editor: "e4e", state, step: 0, steps: 0, error });
+  const busy = () => Response.json({ detail: "other snapshots are waiting" }, { status: 503 });
+  const canvas = Object.assign(document.createElement("canvas"), { width: 8, height: 8 });
+  canvas.getContext("2d");
+  const facts = { editor: "e4e", lockable: true, live: true, session: "s" };
+  const locked = [];
+  const onLock = (id) => locked.push(id);
+  const lock = new m.LatentLock({ facts: () => facts, camera: () => canvas, token: () => null, onLock });
+  const [start, stop] = lock.element.querySelectorAll("button");
+  const text = () => lock.element.querySelector("p").textContent;
+  const at = (change) => (Object.assign(facts, change), lock.show(), [start.hidden, start.disabled, stop.hidden]);
+  const until = async (condition) => {
+    for (let wait = 0; wait < 400 && !condition(); wait++) await new Promise((resolve) => setTimeout(resolve, 10));
+  };
+"""
+FREE = [False, False, True]  # Start is there and can be pressed, Stop is not there
+
+
+def test_a_snapshot_that_failed_keeps_no_editor_from_being_locked(blank: Page) -> None:
+    seen = run(
+        blank,
+        "lock",
+        LOCK
+        + """
+  answers = [told("failed", "No face is in this picture."), told("running"), told("cancelled")];
+  start.click();
+  await until(() => text().startsWith("No face"));
+  const failed = [at({}), text(), at({ editor: "psp" })];
+  at({ editor: "e4e" });
+  start.click();
+  await until(() => text() === "Reading your face…");
+  const running = [at({}), at({ editor: "psp" }), at({ editor: "e4e" })];
+  await until(() => !start.hidden);
+  return { failed, running, cancelled: at({}), left: answers.length, asked: asked.map(([method]) => method) };
+""",
+    )
+    assert seen["failed"] == [FREE, "No face is in this picture.", FREE]
+    assert seen["running"] == [[True, False, False], [False, True, True], [True, False, False]]
+    assert seen["cancelled"] == FREE
+    assert (seen["left"], seen["asked"]) == (0, ["POST", "DELETE", "POST", "GET"])
+
+
+def test_a_lock_stays_behind_where_the_session_moves(blank: Page) -> None:
+    seen = run(
+        blank,
+        "lock",
+        LOCK
+        + """
+  answers = [busy, told("done"), told("running")];
+  start.click();
+  await until(() => locked.length);
+  const done = [...at({}), text()];
+  const moved = [...at({ session: "t" }), text()];
+  start.click();
+  await until(() => text() === "Reading your face…");
+  facts.session = "u";
+  await until(() => !start.hidden); // as soon as it is to be asked for
+  return { done, moved, locked, asked };
+""",
+    )
+    assert seen["done"][:3] == [True, False, False]
+    assert seen["done"][3].startswith("Locked to you")
+    assert seen["moved"][:3] == FREE
+    assert seen["moved"][3].startswith("Draws you more closely")
+    assert seen["locked"] == ["1"], "a lock of before is not taken off the session that follows"
+    posts = [["POST", f"locks?editor=e4e&session={session}"] for session in "sst"]
+    assert seen["asked"] == posts, "a busy server is asked again, a session that is gone is not"
