@@ -29,8 +29,6 @@ import { privacyWords } from "./words.js";
 
 const STATS_EVERY_MS = 1_000;
 const RECORDING_EVERY_MS = 500;
-/** @type {Record<number, string>} HTTP status of an attempt to watch -> state of the page. */
-const WATCH_STATES = { 0: "output-away", 401: "output-token", 404: "output-unknown" };
 
 const query = new URLSearchParams(location.search);
 const output = query.get("view") === "output";
@@ -145,10 +143,9 @@ function listenToSession() {
   });
 }
 
-/** The machine does not keep up: a smaller picture, where the user leaves the size to the page. */
+/** The machine does not keep up: a smaller picture, where one is left to try. */
 function slowDown() {
-  const { resolution, slow } = page.preferences;
-  if (resolution !== "auto" || slow || page.sample || picture.camera.videoWidth <= SMALL[0]) return;
+  if (!page.maySlowDown(picture.camera.videoWidth)) return;
   page.prefer({ slow: true });
   toast(`${SMALL.join(" × ")} from now on: this machine does not keep up at ${LARGE.join(" × ")}.`);
   session.changeCamera();
@@ -177,7 +174,7 @@ function watch(stream) {
     url: endpoint("whep", stream),
     iceServers: page.capabilities?.iceServers ?? [],
     token: tabValue("token"),
-    onTrouble: (status) => session.say(WATCH_STATES[status] ?? "output-refused"),
+    onTrouble: (state, reason) => session.say(state, { reason }),
     onPicture: () => {
       view.showVideo();
       session.say("");

@@ -1038,3 +1038,55 @@ def test_a_lock_stays_behind_where_the_session_moves(blank: Page) -> None:
     assert seen["locked"] == ["1"], "a lock of before is not taken off the session that follows"
     posts = [["POST", f"locks?editor=e4e&session={session}"] for session in "sst"]
     assert seen["asked"] == posts, "a busy server is asked again, a session that is gone is not"
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        (0, "output-away"),
+        (401, "output-token"),
+        (404, "output-unknown"),
+        (503, "output-full"),
+        *((other, "output-refused") for other in (400, 403, 409, 429, 500)),
+    ],
+)
+def test_only_a_full_server_says_that_its_places_are_taken(blank: Page, status: int, state: str) -> None:
+    told = run(
+        blank,
+        "watch",
+        """
+  const { Refused } = await import("/whip.js");
+  const { stateWords } = await import("/states.js");
+  const error = a ? new Refused("refused", "too many requests", null, a) : new TypeError("fetch");
+  const { state, reason } = m.troubleOf(error);
+  return { state, ...stateWords(state, { reason }) };
+""",
+        status,
+    )
+    assert told["state"] == state
+    assert ("places for viewers are taken" in told["text"]) is (status == 503)
+    assert (told["text"] == "Too many requests.") is (state == "output-refused")
+    assert told["title"]
+
+
+@pytest.mark.parametrize(
+    ("change", "width", "may"),
+    [
+        ("", 1280, True),
+        ("", 640, False),
+        ("page.prefer({ slow: true })", 1280, False),
+        ("page.prefer({ resolution: '1280x720' })", 1280, False),
+        ("page.sample = new File([], 'clip.webm')", 1280, False),
+    ],
+)
+def test_the_picture_gets_smaller_only_where_the_page_chose_its_size(
+    blank: Page, change: str, width: int, may: bool
+) -> None:
+    code = f"localStorage.clear(); const page = new m.Page(); {change}; return page.maySlowDown(a)"
+    assert run(blank, "page", code, width) is may
+
+
+def test_ids_of_a_session_end_with_it(blank: Page) -> None:
+    code = "const page = new m.Page(); page.want({ bypass: true, lock: 3, latent_lock: 'a1' }); return page.lasting"
+    lasting = run(blank, "page", code)
+    assert (lasting["bypass"], lasting["lock"], lasting["latent_lock"]) == (True, None, "")
