@@ -1090,3 +1090,22 @@ def test_ids_of_a_session_end_with_it(blank: Page) -> None:
     code = "const page = new m.Page(); page.want({ bypass: true, lock: 3, latent_lock: 'a1' }); return page.lasting"
     lasting = run(blank, "page", code)
     assert (lasting["bypass"], lasting["lock"], lasting["latent_lock"]) == (True, None, "")
+
+
+@pytest.mark.parametrize(
+    ("event", "key"),
+    [
+        ({"key": "e"}, "E"),
+        ({"key": "E", "shiftKey": True}, "E"),
+        ({"key": "?", "shiftKey": True}, "?"),
+        ({"key": "e", "altKey": True}, ""),
+        ({"key": "r", "ctrlKey": True}, "Ctrl + R"),
+        ({"key": "z", "ctrlKey": True}, "Ctrl + Z"),
+        ({"key": "z", "metaKey": True}, "Ctrl + Z"),
+        ({"key": "Z", "metaKey": True, "shiftKey": True}, "Ctrl + Shift + Z"),
+        ({"key": "y", "ctrlKey": True}, "Ctrl + Shift + Z"),
+        ({"key": "z", "ctrlKey": True, "altKey": True}, ""),
+    ],
+)
+def test_keys_have_the_names_of_the_list(blank: Page, event: dict[str, Any], key: str) -> None:
+    assert run(blank, "shortcuts", "return m.keyOf(new KeyboardEvent('keydown', a))", event) == key
