@@ -18,7 +18,7 @@ import { showStrip } from "./photos.js";
 import { Picture } from "./picture.js";
 import { Session } from "./session.js";
 import { SettingsPanel } from "./settings.js";
-import { showShortcuts } from "./shortcuts.js";
+import { keyOf, showShortcuts } from "./shortcuts.js";
 import { remember, remembered, tabValue } from "./storage.js";
 import { View } from "./view.js";
 import { WakeLock } from "./wake.js";
@@ -29,8 +29,6 @@ import { privacyWords } from "./words.js";
 
 const STATS_EVERY_MS = 1_000;
 const RECORDING_EVERY_MS = 500;
-/** @type {Record<number, string>} HTTP status of an attempt to watch -> state of the page. */
-const WATCH_STATES = { 0: "output-away", 401: "output-token", 404: "output-unknown" };
 
 const query = new URLSearchParams(location.search);
 const output = query.get("view") === "output";
@@ -75,6 +73,22 @@ const devices = new Devices(page, {
 });
 const calls = new Calls(page, { onOutput: () => session.restart(), toast });
 const pace = new Pace();
+
+/** @type {import("./shortcuts.js").Shortcut[]} */
+const shortcuts = [
+  ["E", "Editing off and back on", () => settings.change({ bypass: !page.wanted.bypass })],
+  ["B", "Before", () => picture.toggleView("before")],
+  ["C", "Compare: split view", () => picture.toggleView("split")],
+  ["M", "Mirror your own view", () => picture.toggleMirror()],
+  ["S", "Snapshot", () => picture.snapshot()],
+  ["R", "Record, and stop", () => picture.toggleRecording()],
+  ["P", "Small window on top", () => picture.toggleFloat()],
+  ["F", "Full screen", () => picture.toggleFullscreen()],
+  ["D", "Draw mesh, crop and masks", () => byId("overlay-on").click()],
+  ["Ctrl + Z", "Undo", () => settings.undo()],
+  ["Ctrl + Shift + Z", "Redo", () => settings.redo()],
+  ["?", "This list", listShortcuts],
+];
 
 main();
 
@@ -145,10 +159,9 @@ function listenToSession() {
   });
 }
 
-/** The machine does not keep up: a smaller picture, where the user leaves the size to the page. */
+/** The machine does not keep up: a smaller picture, where one is left to try. */
 function slowDown() {
-  const { resolution, slow } = page.preferences;
-  if (resolution !== "auto" || slow || page.sample || picture.camera.videoWidth <= SMALL[0]) return;
+  if (!page.maySlowDown(picture.camera.videoWidth)) return;
   page.prefer({ slow: true });
   toast(`${SMALL.join(" × ")} from now on: this machine does not keep up at ${LARGE.join(" × ")}.`);
   session.changeCamera();
@@ -177,7 +190,7 @@ function watch(stream) {
     url: endpoint("whep", stream),
     iceServers: page.capabilities?.iceServers ?? [],
     token: tabValue("token"),
-    onTrouble: (status) => session.say(WATCH_STATES[status] ?? "output-refused"),
+    onTrouble: (state, reason) => session.say(state, { reason }),
     onPicture: () => {
       view.showVideo();
       session.say("");
@@ -199,7 +212,7 @@ function listenToUser() {
     float: () => picture.toggleFloat(),
     fullscreen: () => picture.toggleFullscreen(),
     readout: () => view.openStats(),
-    "shortcuts-open": () => showShortcuts(byId("shortcuts", HTMLDialogElement)),
+    "shortcuts-open": listShortcuts,
   };
   for (const [id, act] of Object.entries(buttons)) byId(id).addEventListener("click", act);
   byId("overlay-on").addEventListener("change", showOverlay);
@@ -233,34 +246,22 @@ function showLifespan() {
   if (control) showStrip(dialog, picture.camera, { settings: { editor, controls, amount, layers }, control, token: tabValue("token") });
 }
 
+function listShortcuts() {
+  showShortcuts(byId("shortcuts", HTMLDialogElement), shortcuts);
+}
+
 /** @param {KeyboardEvent} event */
 function shortcut(event) {
-  const { key, repeat, ctrlKey, metaKey, altKey, shiftKey, target } = event;
+  const { repeat, target } = event;
   const typing = "input:not([type=range],[type=radio],[type=checkbox]), select, textarea";
   if (document.querySelector("dialog[open]") || (target instanceof Element && target.matches(typing))) return;
-  const letter = key.toLowerCase();
-  if ((ctrlKey || metaKey) && !altKey && (letter === "z" || letter === "y")) {
-    event.preventDefault();
-    if (letter === "y" || shiftKey) settings.redo();
-    else settings.undo();
-    return;
-  }
+  const pressed = keyOf(event);
+  const [, , act] = shortcuts.find(([key]) => key === pressed) ?? [];
+  const withCtrl = pressed.startsWith("Ctrl");
   // A broadcast shows what the panel of another page says: no key may bring the camera or lines into it.
-  if (output || repeat || ctrlKey || metaKey || altKey) return;
-  /** @type {Record<string, () => void>} */
-  const actions = {
-    e: () => settings.change({ bypass: !page.wanted.bypass }),
-    b: () => picture.toggleView("before"),
-    c: () => picture.toggleView("split"),
-    m: () => picture.toggleMirror(),
-    s: () => picture.snapshot(),
-    r: () => picture.toggleRecording(),
-    p: () => picture.toggleFloat(),
-    f: () => picture.toggleFullscreen(),
-    d: () => byId("overlay-on").click(),
-    "?": () => showShortcuts(byId("shortcuts", HTMLDialogElement)),
-  };
-  actions[key.toLowerCase()]?.();
+  if (!act || (!withCtrl && (output || repeat))) return;
+  if (withCtrl) event.preventDefault();
+  act();
 }
 
 function listenToBrowser() {

@@ -1,6 +1,7 @@
 // Use in a call: the output that others can watch, its address, and the steps that bring it into OBS Studio or a call.
 
 import { button, byId, make, onRadio } from "./dom.js";
+import { LARGE } from "./page.js";
 import { tabValue } from "./storage.js";
 
 /**
@@ -13,8 +14,7 @@ import { tabValue } from "./storage.js";
  * @property {(text: string) => void} toast
  */
 
-const WIDTH = 1280;
-const HEIGHT = 720;
+const [WIDTH, HEIGHT] = LARGE;
 
 export class Calls {
   #output = byId("output", HTMLInputElement);

@@ -52,6 +52,16 @@ export function button(text, kind, onClick) {
 }
 
 /**
+ * A link to another site, which is not told where it was followed.
+ *
+ * @param {string} text
+ * @param {string} url
+ */
+export function externalLink(text, url) {
+  return make("a", { href: url, target: "_blank", rel: "noopener noreferrer", textContent: text });
+}
+
+/**
  * An SVG icon from the page's sprite.
  *
  * @param {string} id

@@ -1,6 +1,6 @@
 // The gallery: every editor with what it does, its licence, what it needs and how fast it was measured to be.
 
-import { button, make } from "./dom.js";
+import { button, externalLink, make } from "./dom.js";
 import { size } from "./words.js";
 
 /**
@@ -78,7 +78,7 @@ function drawCard(editor, current, dialog, { onPick, onFetch }) {
     facts.append(item);
   };
   fact(editor.size_mb ? `Download: ${size(1e6 * editor.size_mb)}` : "Size unknown: its authors state none");
-  const licences = editor.licences.flatMap(({ name, url }, place) => [place ? "; " : "", url ? link(name, url) : name]);
+  const licences = editor.licences.flatMap(({ name, url }, place) => [place ? "; " : "", url ? externalLink(name, url) : name]);
   fact("Licence: ", ...(licences.length > 0 ? licences : ["none stated"]));
   fact(editor.hardware);
   for (const { where, ms } of editor.speeds) fact(`${ms.toLocaleString()} ms a frame (${where})`);
@@ -99,12 +99,4 @@ function drawCard(editor, current, dialog, { onPick, onFetch }) {
 function leave(dialog, act) {
   dialog.close();
   act();
-}
-
-/**
- * @param {string} name
- * @param {string} url
- */
-function link(name, url) {
-  return make("a", { href: url, target: "_blank", rel: "noopener noreferrer", textContent: name });
 }

@@ -2,7 +2,7 @@
 
 import { button, make } from "./dom.js";
 import { request } from "./http.js";
-import { asJpeg } from "./photos.js";
+import { asJpeg, sendPhoto } from "./photos.js";
 import { errorWords } from "./words.js";
 
 const POLL_MS = 700;
@@ -16,6 +16,8 @@ const POLL_MS = 700;
  * @property {number} steps
  * @property {string} error
  *
+ * @typedef {Lock & {session: string}} Held session: the one that the snapshot was sent for, and that it ends with.
+ *
  * @typedef {object} Options
  * @property {() => {editor: string, lockable: boolean, live: boolean, session: string}} facts what the page shows now.
  * @property {() => HTMLVideoElement} camera
@@ -26,7 +28,7 @@ const POLL_MS = 700;
 export class LatentLock {
   /** @type {Options} */
   #options;
-  /** @type {Lock|null} the one in use or in work. */
+  /** @type {Held|null} the one in use or in work, or why there is none. */
   #lock = null;
   #timer = 0;
   #text = make("p", { className: "help", role: "status" });
@@ -47,12 +49,13 @@ export class LatentLock {
 
   /** Show what the page's editor can do now. */
   show() {
-    const { editor, lockable, live } = this.#options.facts();
+    const { editor, lockable, live, session } = this.#options.facts();
+    if (this.#lock?.session !== session) this.#drop(); // a session that moves to another server leaves it behind
     const lock = this.#lock?.editor === editor ? this.#lock : null;
-    const busy = lock?.state === "waiting" || lock?.state === "running";
+    const busy = isBusy(lock);
     this.element.hidden = !lockable;
     this.#start.hidden = busy || lock?.state === "done";
-    this.#start.disabled = !live || (this.#lock !== null && !lock && this.#lock.state !== "done");
+    this.#start.disabled = !live || (!lock && isBusy(this.#lock));
     this.#stop.hidden = !busy && lock?.state !== "done";
     this.#stop.textContent = busy ? "Cancel" : "Unlock";
     this.#bar.hidden = !busy;
@@ -66,7 +69,7 @@ export class LatentLock {
     const lock = this.#lock;
     this.#drop();
     if (lock?.state === "done") this.#options.onLock("");
-    if (lock) request(this.#address(lock), this.#options.token(), { method: "DELETE" }).catch(() => {});
+    if (lock?.id) this.#remove(lock);
     this.show();
   }
 
@@ -76,12 +79,14 @@ export class LatentLock {
     this.show();
   }
 
-  /**
-   * @param {Lock} lock
-   * @returns {string} with the session: in a cluster, it says which machine has the lock.
-   */
-  #address(lock) {
-    return `locks/${lock.id}?${new URLSearchParams({ session: this.#options.facts().session })}`;
+  /** @param {Held} lock */
+  #remove(lock) {
+    request(addressOf(lock), this.#options.token(), { method: "DELETE" }).catch(() => {});
+  }
+
+  /** @param {Held} lock */
+  #isCurrent(lock) {
+    return this.#lock === lock && lock.session === this.#options.facts().session;
   }
 
   #drop() {
@@ -92,52 +97,59 @@ export class LatentLock {
   async #begin() {
     const { editor, session } = this.#options.facts();
     if (this.#lock) this.forget();
-    const begun = /** @type {Lock} */ ({ id: "", editor, state: "waiting", step: 0, steps: 0, error: "" });
+    /** @type {Held} */
+    const begun = { id: "", editor, session, state: "waiting", step: 0, steps: 0, error: "" };
     this.#lock = begun;
     this.show();
     try {
       const photo = await asJpeg(this.#options.camera());
-      const response = await request(`locks?${new URLSearchParams({ editor, session })}`, this.#options.token(), {
-        method: "POST",
-        headers: { "Content-Type": "image/jpeg" },
-        body: photo,
-      });
-      const lock = await response.json();
-      if (this.#lock !== begun) return void request(this.#address(lock), this.#options.token(), { method: "DELETE" }).catch(() => {});
-      this.#take(lock);
+      const response = await sendPhoto("locks", { editor, session }, photo, this.#options.token());
+      this.#take(begun, await response.json());
     } catch (error) {
-      if (this.#lock === begun) this.#fail(editor, errorWords(error));
+      this.#take(begun, { ...begun, state: "failed", error: errorWords(error) });
     }
   }
 
   async #poll() {
     const lock = this.#lock;
-    if (!lock) return;
+    if (!lock || !this.#isCurrent(lock)) return this.show();
     try {
-      const response = await request(this.#address(lock), this.#options.token());
-      if (this.#lock === lock) this.#take(await response.json());
+      const response = await request(addressOf(lock), this.#options.token());
+      this.#take(lock, await response.json());
     } catch (error) {
-      if (this.#lock === lock) this.#fail(lock.editor, errorWords(error));
+      this.#take(lock, { ...lock, state: "failed", error: errorWords(error) });
     }
   }
 
-  /** @param {Lock} lock */
-  #take(lock) {
-    this.#lock = lock;
-    if (lock.state === "done") this.#options.onLock(lock.id);
-    else if (lock.state !== "failed") this.#timer = setTimeout(() => this.#poll(), POLL_MS);
-    this.show();
-  }
-
   /**
-   * @param {string} editor
-   * @param {string} error
+   * @param {Held} before what was known when the server was asked.
+   * @param {Lock} told
    */
-  #fail(editor, error) {
-    this.#lock = { id: "", editor, state: "failed", step: 0, steps: 0, error };
+  #take(before, told) {
+    const lock = { ...told, session: before.session };
+    if (this.#isCurrent(before)) {
+      this.#lock = lock;
+      if (lock.state === "done") this.#options.onLock(lock.id);
+      else if (isBusy(lock)) this.#timer = setTimeout(() => this.#poll(), POLL_MS);
+    } else if (!before.id && lock.id) this.#remove(lock); // cancelled before it had an id
     this.show();
-    this.#lock = null;
   }
+}
+
+/**
+ * @param {Held} lock
+ * @returns {string} with the session: in a cluster, it says which machine has the lock.
+ */
+function addressOf({ id, session }) {
+  return `locks/${id}?${new URLSearchParams({ session })}`;
+}
+
+/**
+ * @param {Lock|null} lock
+ * @returns {lock is Lock & {state: "waiting"|"running"}} whether the server has it in work.
+ */
+function isBusy(lock) {
+  return lock?.state === "waiting" || lock?.state === "running";
 }
 
 /** @param {Lock|null} lock */

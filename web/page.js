@@ -56,6 +56,10 @@ import { remember, remembered } from "./storage.js";
 
 export const LARGE = [1280, 720];
 export const SMALL = [640, 480];
+/** The patch that takes every edit off. */
+export const BARE = { controls: {}, amount: 1, layers: {} };
+/** The ids among the settings, of a face and of a snapshot, mean something in one session: those with which another begins. */
+const OF_SESSION = { lock: null, latent_lock: "" };
 
 export class Page {
   /** @type {Capabilities|null} null until the server has told them. */
@@ -67,7 +71,7 @@ export class Page {
   /** @type {Field[]} of the stream's settings. */
   settings = [];
   /** @type {Settings} complete once the capabilities are known. */
-  wanted = /** @type {Settings} */ ({ controls: {}, amount: 1, layers: {} });
+  wanted = /** @type {Settings} */ ({ ...BARE });
   /** @type {Settings|null} what the server last said it uses. */
   confirmed = null;
   /** @type {File|null} a picture or clip that is shown in place of the camera. */
@@ -101,9 +105,18 @@ export class Page {
     return resolution.split("x").map(Number);
   }
 
-  /** Settings that hold for the next session as well: ids of faces and of snapshots belong to one. */
+  /**
+   * @param {number} width of the camera's picture, in pixels.
+   * @returns {boolean} whether a smaller picture may be asked for: of a camera whose size the user leaves to the page.
+   */
+  maySlowDown(width) {
+    const { resolution, slow } = this.preferences;
+    return resolution === "auto" && !slow && this.sample === null && width > SMALL[0];
+  }
+
+  /** Settings that hold for the next session as well. */
   get lasting() {
-    return { ...this.wanted, lock: null, latent_lock: "" };
+    return { ...this.wanted, ...OF_SESSION };
   }
 
   /** The control over whose range a face is shown, if the editor marks one. */
@@ -225,7 +238,7 @@ export function startingSettings(schema, last) {
     const value = last?.[name] ?? standard;
     return [name, field ? fitting(field, value) : value];
   });
-  return { ...Object.fromEntries(pairs), controls: withoutPhoto(last?.controls), layers: startingLayers(last?.layers), lock: null, latent_lock: "" };
+  return { ...Object.fromEntries(pairs), controls: withoutPhoto(last?.controls), layers: startingLayers(last?.layers), ...OF_SESSION };
 }
 
 /**

@@ -89,14 +89,17 @@ export async function showStrip(dialog, camera, { settings, control, token }) {
 }
 
 /**
- * The server reads one photo of a client at a time: while it draws the looks, it is asked again.
+ * Send a photo. The server reads one of a client at a time: while it draws the looks, it is asked again.
  *
  * @param {string} path
  * @param {Record<string, string>} query
- * @param {Blob} photo
+ * @param {Blob} photo a JPEG.
  * @param {string|null} token
+ * @returns {Promise<Response>} with a status of success.
+ * @throws {Refusal} it is still busy after a few tries, or refuses the photo.
+ * @throws {TypeError|DOMException} it does not answer.
  */
-async function sendPhoto(path, query, photo, token) {
+export async function sendPhoto(path, query, photo, token) {
   const signal = AbortSignal.timeout(TIMEOUT_MS);
   for (let tries = 1; ; tries++) {
     try {

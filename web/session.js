@@ -300,10 +300,9 @@ export class Session extends Emitter {
     this.#control = control;
     control.on("hello", ({ session, settings, idle = "" }) => {
       this.#page.session = session;
-      this.#page.wanted.latent_lock = ""; // the server forgets it with the session
+      this.#page.wanted = this.#page.lasting;
       this.#page.confirmed = settings;
       this.#page.idle = idle;
-      this.#page.wanted.lock = null;
       control.change(this.#page.wanted); // whatever was moved while the connection was made
       this.#wantStats();
       if (this.#overlay) this.showOverlay(true);

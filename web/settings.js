@@ -6,6 +6,7 @@ import { drawEditors } from "./editors.js";
 import { changedValues, moved } from "./fields.js";
 import { History } from "./history.js";
 import { controlsOfPhoto } from "./photos.js";
+import { BARE } from "./page.js";
 import { drawLayers, drawPresets, keepPreset, ownPresets, removePreset, sameLook } from "./presets.js";
 import { tabValue } from "./storage.js";
 import { errorWords, sentence } from "./words.js";
@@ -57,7 +58,7 @@ export class SettingsPanel {
     this.#handlers = handlers;
     const editing = byId("editing", HTMLInputElement);
     editing.addEventListener("change", () => this.change({ bypass: !editing.checked }));
-    byId("reset").addEventListener("click", () => this.change({ controls: {}, amount: 1, layers: {} }));
+    byId("reset").addEventListener("click", () => this.change(BARE));
     byId("undo").addEventListener("click", () => this.undo());
     byId("redo").addEventListener("click", () => this.redo());
     onRadio(byId("who"), (faces) => this.change({ faces, lock: null }));
@@ -119,7 +120,7 @@ export class SettingsPanel {
    */
   previewLook(look) {
     if (look === null) return this.preview(null);
-    if (look.editor === "") return this.preview({ controls: {}, amount: 1, layers: {} });
+    if (look.editor === "") return this.preview(BARE);
     const { [look.editor]: own, ...layers } = this.#page.stack;
     return this.preview({ editor: look.editor, controls: look.controls, amount: 1, layers });
   }
@@ -216,7 +217,7 @@ export class SettingsPanel {
    */
   toggle(look) {
     const { editor, controls } = look;
-    if (editor === "") return this.change({ controls: {}, amount: 1, layers: {} });
+    if (editor === "") return this.change(BARE);
     const off = this.shows(look);
     if (editor !== this.#page.wanted.editor) this.pick(editor);
     this.change({ controls: off ? {} : changedValues(this.#page.controls, controls), amount: 1 });
@@ -313,16 +314,8 @@ export class SettingsPanel {
     const looks = (/** @type {Preset[]} */ presets) =>
       presets.map((preset) => ({ ...preset, controls: changedValues(this.#page.controls, preset.controls) }));
     this.#markPreset = drawPresets(byId("presets"), looks(editor?.presets ?? []), looks(ownPresets(name)), {
-      onPick: ({ controls: look, amount = 1, layers = this.#page.wanted.layers }) => {
-        const { photo = "" } = this.#page.wanted.controls;
-        this.change({ controls: changedValues(this.#page.controls, { photo, ...look }), amount, layers });
-      },
-      onPreview: (preset) => {
-        if (preset === null) return this.preview(null);
-        const { photo = "" } = this.#page.wanted.controls;
-        const { controls: look, amount = 1, layers = this.#page.wanted.layers } = preset;
-        return this.preview({ controls: changedValues(this.#page.controls, { photo, ...look }), amount, layers });
-      },
+      onPick: (preset) => this.change(this.#patchOf(preset)),
+      onPreview: (preset) => this.preview(preset && this.#patchOf(preset)),
       onRemove: (title) => {
         removePreset(name, title);
         this.#drawPresets();
@@ -330,6 +323,15 @@ export class SettingsPanel {
       },
     });
     this.#markPreset(this.#page.wanted);
+  }
+
+  /**
+   * @param {Preset} preset
+   * @returns {Partial<Settings>} what it changes: a photo that is on stays, and so do layers where it has none.
+   */
+  #patchOf({ controls: look, amount = 1, layers = this.#page.wanted.layers }) {
+    const { photo = "" } = this.#page.wanted.controls;
+    return { controls: changedValues(this.#page.controls, { photo, ...look }), amount, layers };
   }
 
   #listenToPresetForm() {

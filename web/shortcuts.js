@@ -1,27 +1,30 @@
-// The keys that the page knows, in a dialog.
+// The keys that the page knows: their names, and the list of them in a dialog.
 
 import { button, make } from "./dom.js";
 
-/** @type {[key: string, does: string][]} */
-const KEYS = [
-  ["E", "Editing off and back on"],
-  ["B", "Before"],
-  ["C", "Compare: split view"],
-  ["M", "Mirror your own view"],
-  ["S", "Snapshot"],
-  ["R", "Record, and stop"],
-  ["P", "Small window on top"],
-  ["F", "Full screen"],
-  ["D", "Draw mesh, crop and masks"],
-  ["Ctrl + Z", "Undo"],
-  ["Ctrl + Shift + Z", "Redo"],
-  ["?", "This list"],
-];
+/**
+ * @typedef {[key: string, does: string, act: () => void]} Shortcut key: such as "E" or "Ctrl + Z"; does: in the user's words.
+ */
 
-/** @param {HTMLDialogElement} dialog emptied, filled and shown. */
-export function showShortcuts(dialog) {
+/**
+ * @param {Pick<KeyboardEvent, "key"|"ctrlKey"|"metaKey"|"altKey"|"shiftKey">} event
+ * @returns {string} the key as the list names it: the Command key counts as Ctrl; "" with Alt, which makes letters.
+ */
+export function keyOf({ key, ctrlKey, metaKey, altKey, shiftKey }) {
+  if (altKey) return "";
+  const name = key.toUpperCase();
+  if (!ctrlKey && !metaKey) return name;
+  if (name === "Y") return "Ctrl + Shift + Z"; // what it is on Windows
+  return shiftKey ? `Ctrl + Shift + ${name}` : `Ctrl + ${name}`;
+}
+
+/**
+ * @param {HTMLDialogElement} dialog emptied, filled and shown.
+ * @param {Shortcut[]} shortcuts
+ */
+export function showShortcuts(dialog, shortcuts) {
   const list = make("dl", { className: "keys" });
-  for (const [key, does] of KEYS) {
+  for (const [key, does] of shortcuts) {
     const term = make("dt");
     term.append(make("kbd", { textContent: key }));
     list.append(term, make("dd", { textContent: does }));

@@ -81,7 +81,8 @@ export function stateWords(name, { reason = "", seconds = 0, host = "" } = {}) {
     },
     "output-away": { title: "The server does not answer", text: "Start Latentcam on the machine that this address names. This source goes on by itself.", busy: true },
     "output-token": { title: "The token is missing", text: "Copy the whole address from the page, with #token= at its end." },
-    "output-refused": { title: "The server lets nobody else watch", text: "All its places for viewers are taken. This source goes on when one is free.", busy: true },
+    "output-full": { title: "The server lets nobody else watch", text: "All its places for viewers are taken. This source goes on when one is free.", busy: true },
+    "output-refused": { title: "The server does not let this be watched", text: sentence(reason), busy: true },
     closed: { title: "The server ended the session", text: sentence(reason), action: "Connect again" },
   };
   const note = name === "start" ? "Nothing is sent before you press the button." : "";

@@ -8,6 +8,8 @@ const CONNECT_MS = 15_000;
 const SILENCE_MS = 2_500;
 const LOST_MS = 10_000;
 const CHECK_MS = 250;
+/** @type {Record<number, string>} HTTP status of an attempt, 0 for no answer -> state of the page. */
+const STATES = { 0: "output-away", 401: "output-token", 404: "output-unknown", 503: "output-full" };
 
 /**
  * @import { Peer } from "./whip.js"
@@ -15,7 +17,8 @@ const CHECK_MS = 250;
  * @property {URL} url the WHEP endpoint with the stream's name.
  * @property {RTCIceServer[]} iceServers
  * @property {string|null} token
- * @property {(status: number) => void} onTrouble nothing can be watched now; an HTTP status, 0 where the server does not answer.
+ * @property {(state: string, reason: string) => void} onTrouble nothing can be watched now: state of the page that says so,
+ *   and the server's words.
  * @property {() => void} onPicture there is a picture.
  */
 
@@ -30,10 +33,20 @@ export async function watchStream(video, options) {
     try {
       await watchOnce(video, options);
     } catch (error) {
-      options.onTrouble(error instanceof Refused ? error.status : 0); // nobody sends it yet, or the server is away: both pass
+      const { state, reason } = troubleOf(error); // nobody sends it yet, or the server is away: both pass
+      options.onTrouble(state, reason);
     }
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
   }
+}
+
+/**
+ * @param {unknown} error of an attempt to watch.
+ * @returns {{state: string, reason: string}} state of the page; reason: in the server's words, "" where it does not answer.
+ */
+export function troubleOf(error) {
+  const { status, message } = error instanceof Refused ? error : { status: 0, message: "" };
+  return { state: STATES[status] ?? "output-refused", reason: message };
 }
 
 /**

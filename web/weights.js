@@ -1,6 +1,6 @@
 // Getting an editor's weights: what they are, their licence, the click, how far it is.
 
-import { button, make } from "./dom.js";
+import { button, externalLink, make } from "./dom.js";
 import { request } from "./http.js";
 import { errorWords, sentence, size } from "./words.js";
 
@@ -146,7 +146,7 @@ function texts(licences) {
   const line = make("p", { textContent: "Read before you accept: " });
   named.forEach(({ name, url }, place) => {
     if (place) line.append("; ");
-    line.append(make("a", { href: url, target: "_blank", rel: "noreferrer", textContent: name }));
+    line.append(externalLink(name, url));
   });
   return [line];
 }
@@ -156,7 +156,7 @@ function fileLine({ name, size: bytes, licence, origin, here }) {
   const line = make("li");
   const facts = [here ? "here" : bytes ? size(bytes) : "", licence].filter(Boolean).join(" · ");
   const home = HOSTS.some((host) => origin.startsWith(host))
-    ? make("a", { href: `https://${origin}`, target: "_blank", rel: "noreferrer", textContent: origin })
+    ? externalLink(origin, `https://${origin}`)
     : make("span", { textContent: origin });
   line.append(make("strong", { textContent: name }), make("small", { textContent: facts }), home);
   return line;

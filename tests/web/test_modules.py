@@ -991,3 +991,150 @@ def test_no_file_is_begun_of_a_stream_that_has_ended(blank: Page) -> None:
       return [first, begun, recording.running];
     """
     assert run(blank, "recording", code) == [1, 1, True]
+
+
+LOCK = """
+  const asked = [];
+  let answers = [];
+  window.fetch = async (path, init) => {
+    asked.push([init?.method ?? "GET", String(path)]);
+    return init?.method === "DELETE" ? new Response(null, { status: 204 }) : answers.shift()();
+  };
+  const told = (state, error = "") => () => Response.json({ id: "1", editor: "e4e", state, step: 0, steps: 0, error });
+  const busy = () => Response.json({ detail: "other snapshots are waiting" }, { status: 503 });
+  const canvas = Object.assign(document.createElement("canvas"), { width: 8, height: 8 });
+  canvas.getContext("2d");
+  const facts = { editor: "e4e", lockable: true, live: true, session: "s" };
+  const locked = [];
+  const onLock = (id) => locked.push(id);
+  const lock = new m.LatentLock({ facts: () => facts, camera: () => canvas, token: () => null, onLock });
+  const [start, stop] = lock.element.querySelectorAll("button");
+  const text = () => lock.element.querySelector("p").textContent;
+  const at = (change) => (Object.assign(facts, change), lock.show(), [start.hidden, start.disabled, stop.hidden]);
+  const until = async (condition) => {
+    for (let wait = 0; wait < 400 && !condition(); wait++) await new Promise((resolve) => setTimeout(resolve, 10));
+  };
+"""
+FREE = [False, False, True]  # Start is there and can be pressed, Stop is not there
+
+
+def test_a_snapshot_that_failed_keeps_no_editor_from_being_locked(blank: Page) -> None:
+    seen = run(
+        blank,
+        "lock",
+        LOCK
+        + """
+  answers = [told("failed", "No face is in this picture."), told("running"), told("cancelled")];
+  start.click();
+  await until(() => text().startsWith("No face"));
+  const failed = [at({}), text(), at({ editor: "psp" })];
+  at({ editor: "e4e" });
+  start.click();
+  await until(() => text() === "Reading your face…");
+  const running = [at({}), at({ editor: "psp" }), at({ editor: "e4e" })];
+  await until(() => !start.hidden);
+  return { failed, running, cancelled: at({}), left: answers.length, asked: asked.map(([method]) => method) };
+""",
+    )
+    assert seen["failed"] == [FREE, "No face is in this picture.", FREE]
+    assert seen["running"] == [[True, False, False], [False, True, True], [True, False, False]]
+    assert seen["cancelled"] == FREE
+    assert (seen["left"], seen["asked"]) == (0, ["POST", "DELETE", "POST", "GET"])
+
+
+def test_a_lock_stays_behind_where_the_session_moves(blank: Page) -> None:
+    seen = run(
+        blank,
+        "lock",
+        LOCK
+        + """
+  answers = [busy, told("done"), told("running")];
+  start.click();
+  await until(() => locked.length);
+  const done = [...at({}), text()];
+  const moved = [...at({ session: "t" }), text()];
+  start.click();
+  await until(() => text() === "Reading your face…");
+  facts.session = "u";
+  await until(() => !start.hidden); // as soon as it is to be asked for
+  return { done, moved, locked, asked };
+""",
+    )
+    assert seen["done"][:3] == [True, False, False]
+    assert seen["done"][3].startswith("Locked to you")
+    assert seen["moved"][:3] == FREE
+    assert seen["moved"][3].startswith("Draws you more closely")
+    assert seen["locked"] == ["1"], "a lock of before is not taken off the session that follows"
+    posts = [["POST", f"locks?editor=e4e&session={session}"] for session in "sst"]
+    assert seen["asked"] == posts, "a busy server is asked again, a session that is gone is not"
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        (0, "output-away"),
+        (401, "output-token"),
+        (404, "output-unknown"),
+        (503, "output-full"),
+        *((other, "output-refused") for other in (400, 403, 409, 429, 500)),
+    ],
+)
+def test_only_a_full_server_says_that_its_places_are_taken(blank: Page, status: int, state: str) -> None:
+    told = run(
+        blank,
+        "watch",
+        """
+  const { Refused } = await import("/whip.js");
+  const { stateWords } = await import("/states.js");
+  const error = a ? new Refused("refused", "too many requests", null, a) : new TypeError("fetch");
+  const { state, reason } = m.troubleOf(error);
+  return { state, ...stateWords(state, { reason }) };
+""",
+        status,
+    )
+    assert told["state"] == state
+    assert ("places for viewers are taken" in told["text"]) is (status == 503)
+    assert (told["text"] == "Too many requests.") is (state == "output-refused")
+    assert told["title"]
+
+
+@pytest.mark.parametrize(
+    ("change", "width", "may"),
+    [
+        ("", 1280, True),
+        ("", 640, False),
+        ("page.prefer({ slow: true })", 1280, False),
+        ("page.prefer({ resolution: '1280x720' })", 1280, False),
+        ("page.sample = new File([], 'clip.webm')", 1280, False),
+    ],
+)
+def test_the_picture_gets_smaller_only_where_the_page_chose_its_size(
+    blank: Page, change: str, width: int, may: bool
+) -> None:
+    code = f"localStorage.clear(); const page = new m.Page(); {change}; return page.maySlowDown(a)"
+    assert run(blank, "page", code, width) is may
+
+
+def test_ids_of_a_session_end_with_it(blank: Page) -> None:
+    code = "const page = new m.Page(); page.want({ bypass: true, lock: 3, latent_lock: 'a1' }); return page.lasting"
+    lasting = run(blank, "page", code)
+    assert (lasting["bypass"], lasting["lock"], lasting["latent_lock"]) == (True, None, "")
+
+
+@pytest.mark.parametrize(
+    ("event", "key"),
+    [
+        ({"key": "e"}, "E"),
+        ({"key": "E", "shiftKey": True}, "E"),
+        ({"key": "?", "shiftKey": True}, "?"),
+        ({"key": "e", "altKey": True}, ""),
+        ({"key": "r", "ctrlKey": True}, "Ctrl + R"),
+        ({"key": "z", "ctrlKey": True}, "Ctrl + Z"),
+        ({"key": "z", "metaKey": True}, "Ctrl + Z"),
+        ({"key": "Z", "metaKey": True, "shiftKey": True}, "Ctrl + Shift + Z"),
+        ({"key": "y", "ctrlKey": True}, "Ctrl + Shift + Z"),
+        ({"key": "z", "ctrlKey": True, "altKey": True}, ""),
+    ],
+)
+def test_keys_have_the_names_of_the_list(blank: Page, event: dict[str, Any], key: str) -> None:
+    assert run(blank, "shortcuts", "return m.keyOf(new KeyboardEvent('keydown', a))", event) == key
