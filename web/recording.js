@@ -32,6 +32,8 @@ export class Recording {
   /** @type {Recorder|null} null between two files as well. */
   #file = null;
   #release = () => {};
+  /** Of the pictures when the file was begun. */
+  #sizes = { camera: "", edited: "" };
   /** @type {Recorder[]} of this recording; what the browser has written of one may come after its end. */
   #files = [];
   #paused = false;
@@ -43,13 +45,15 @@ export class Recording {
   constructor(sources, handlers) {
     this.#sources = sources;
     this.#handlers = handlers;
-    // The camera changes its size before the edited video does.
+    // The camera changes its size before the edited video does. An element also tells of the first size of a new stream,
+    // and may do so after a file of that stream was begun.
     sources.camera.addEventListener("resize", () => {
+      if (sizeOf(sources.camera) === this.#sizes.camera) return;
       this.interrupt();
       setTimeout(() => this.goOn(), RESIZE_MS);
     });
     sources.edited.addEventListener("resize", () => {
-      this.interrupt();
+      if (sizeOf(sources.edited) !== this.#sizes.edited) this.interrupt();
       this.goOn();
     });
     addEventListener("beforeunload", (event) => this.running && event.preventDefault());
@@ -118,6 +122,7 @@ export class Recording {
     const { edited } = this.#sources;
     const stream = edited.srcObject; // not active: its session has ended, and the next one is to come
     if (this.#what === null || this.#file || !(stream instanceof MediaStream) || !stream.active || !edited.videoWidth) return;
+    this.#sizes = { camera: sizeOf(this.#sources.camera), edited: sizeOf(edited) };
     const shown = this.#what === "edited" ? direct(edited) : composed(this.#sources, this.#what);
     this.#release = shown.release;
     this.#file = new Recorder(shown.stream, shown.width, shown.height, this.#handlers.onFile);
@@ -126,6 +131,9 @@ export class Recording {
     this.#handlers.onChange();
   }
 }
+
+/** @param {HTMLVideoElement} video */
+const sizeOf = ({ videoWidth, videoHeight }) => `${videoWidth}x${videoHeight}`;
 
 /** @param {HTMLVideoElement} edited */
 function direct(edited) {

@@ -275,6 +275,7 @@ def test_divider_follows_the_pointer(page: Page, service: Service) -> None:
 
 def test_camera_changes_resolution_in_the_middle(playwright: Playwright, service: Service, clips: Clips) -> None:
     with chromium.launched(playwright, clips("astronaut", 1280, 720)) as browser, fresh_page(browser) as page:
+        page.add_init_script("localStorage.setItem('latentcam', JSON.stringify({ resolution: '640x480' }))")
         go_live(page, service.url)
         page.wait_for_function("() => document.getElementById('edited').videoHeight === 480")
         page.locator("#fold-camera summary").click()

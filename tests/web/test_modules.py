@@ -964,33 +964,54 @@ def test_a_lock_is_followed_to_its_end_and_forgotten(blank: Page) -> None:
     assert told["asked"] == [["POST", "locks"], ["GET", "locks/1"], ["GET", "locks/1"], ["DELETE", "locks/1"]]
 
 
+RECORDING = """
+  globalThis.begun = 0;
+  globalThis.MediaRecorder = class extends EventTarget {
+    static isTypeSupported() { return true; }
+    state = "inactive";
+    start() { begun += 1; this.state = "recording"; }
+    stop() { this.state = "inactive"; }
+  };
+  const canvas = Object.assign(document.createElement("canvas"), { width: 4, height: 4 });
+  canvas.getContext("2d");
+  const stream = canvas.captureStream();
+  const size = { camera: 8, edited: 4 };
+  const video = (name) => Object.defineProperties(document.createElement("video"), {
+    videoWidth: { get: () => size[name] },
+    videoHeight: { get: () => size[name] },
+  });
+  const [edited, camera] = [video("edited"), video("camera")];
+  edited.srcObject = stream;
+  const before = document.createElement("canvas");
+  const recording = new m.Recording({ camera, edited, before, split: () => 0.5 }, { onFile() {}, onChange() {} });
+  recording.start("edited");
+"""
+
+
 def test_no_file_is_begun_of_a_stream_that_has_ended(blank: Page) -> None:
     code = """
-      globalThis.begun = 0;
-      globalThis.MediaRecorder = class extends EventTarget {
-        static isTypeSupported() { return true; }
-        state = "inactive";
-        start() { begun += 1; this.state = "recording"; }
-        stop() { this.state = "inactive"; }
-      };
-      const canvas = Object.assign(document.createElement("canvas"), { width: 4, height: 4 });
-      canvas.getContext("2d");
-      const stream = canvas.captureStream();
-      const edited = document.createElement("video");
-      Object.defineProperty(edited, "videoWidth", { value: 4 });
-      Object.defineProperty(edited, "videoHeight", { value: 4 });
-      edited.srcObject = stream;
-      const camera = document.createElement("video");
-      const before = document.createElement("canvas");
-      const recording = new m.Recording({ camera, edited, before, split: () => 0.5 }, { onFile() {}, onChange() {} });
-      recording.start("edited");
       const first = begun;
       recording.interrupt();
       stream.getTracks().forEach((track) => track.stop());
       recording.goOn(); // the camera's size changed some seconds ago, and the session is a new one by now
       return [first, begun, recording.running];
     """
-    assert run(blank, "recording", code) == [1, 1, True]
+    assert run(blank, "recording", RECORDING + code) == [1, 1, True]
+
+
+def test_a_file_ends_only_where_a_size_is_another(blank: Page) -> None:
+    """An element tells of the size of a new stream too, perhaps after a file of it was begun."""
+    code = """
+      const files = [begun];
+      for (const element of [camera, edited]) {
+        element.dispatchEvent(new Event("resize"));
+        files.push(begun);
+      }
+      size.edited = 6;
+      edited.dispatchEvent(new Event("resize"));
+      return [...files, begun];
+    """
+    assert run(blank, "recording", RECORDING + code) == [1, 1, 1, 2]
 
 
 LOCK = """
