@@ -22,6 +22,7 @@ from models.embedded.bare_head import (
     own_hair,
     scalp_colour,
 )
+from models.embedded.finish import backdrop_texture, clean_rim, skin_grain
 from models.embedded.scalp import CENTER, COARSE, HeadMap, ScalpModel
 from models.face.imaging import LOG_OFFSET, LUMINANCE, enlarge, fill, smoothstep
 
@@ -221,6 +222,10 @@ def inpaint_without_hair(
     guess = (given[GUESS].transpose(1, 2, 0) + 2) * GREY_LEVELS
     unseen = hidden if beyond is None else np.maximum(hidden, beyond)
     colours += continuation(image, colours, guess, erased=erased, hidden=unseen, distance=head.distance)
+    colours = clean_rim(colours, erased=erased, head=head)
+    solid = np.maximum(1 - beside, enlarge(person, full) * (1 - hidden))
+    colours = backdrop_texture(colours, image, solid=solid, erased=erased, head=head, beyond=beyond)
+    colours = skin_grain(colours, image, hidden=hidden, erased=erased, head=head)
     if backdrop is not None:
         colours += (backdrop.known * beside)[..., None] * (backdrop.colour - colours)
     picture = np.clip(colours + 0.5, 0, 255).astype(np.uint8)

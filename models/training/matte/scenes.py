@@ -17,8 +17,8 @@ from models.arrays import Floats, Rows
 from models.face.imaging import smoothstep
 from models.training.data import SIZE, FaceSet
 from models.training.hair.mattes import Mattes
-from models.training.segmenter import occluders
 from models.training.matte.network import SIDE
+from models.training.segmenter import occluders
 from models.training.segmenter.train import CHANNELS, Labels, Sample, background, cover, eye_band, rarity, webcam
 
 

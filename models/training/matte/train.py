@@ -46,7 +46,9 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--steps", type=int, default=20000, help="length of the whole training")
     parser.add_argument("--batch", type=int, default=12)
     parser.add_argument("--rate", type=float, default=2e-3, help="peak learning rate")
-    parser.add_argument("--trunk-rate", type=float, default=0.15, help="the trunk's rate over the refiner's; 0: it stays")
+    parser.add_argument(
+        "--trunk-rate", type=float, default=0.15, help="the trunk's rate over the refiner's; 0: it stays"
+    )
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop after this long; run again to go on")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 leaves it to torch")

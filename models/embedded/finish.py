@@ -1,0 +1,268 @@
+"""The last touch on a head drawn without hair: a clean outline, the skin's own grain, the backdrop's own texture.
+
+A network draws what is broad rightly and what is fine too softly: the outline of its head is a soft rim with a halo,
+its scalp has no pores, its backdrop no texture. The skull's geometry tells the outline, the person's own forehead the
+grain, and the backdrop that is seen beside the hair the texture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+import cv2
+import numpy as np
+
+from models.arrays import Floats, Image
+from models.embedded.scalp import CENTER, COARSE, HeadMap
+from models.face.imaging import LUMINANCE, enlarge, fill, smoothstep
+from models.face.texture_space import SIZE
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """How a drawing is finished. Lengths are crop pixels unless said.
+
+    Attributes:
+        edge: half the width of the outline's edge.
+        rim: how far inside and outside of the outline a drawing is not trusted.
+        contrast: difference between skin and backdrop, 0..255, from which a drawn outline is told well.
+        rays: directions in which it is told.
+        farthest: largest correction of the statistical outline.
+        brows: distances below the brows over which the skull's outline ends, texture pixels.
+        fine: Gaussians that tell apart the bands of the skin's grain.
+        least: forehead that must be seen, pixels.
+        smoothest: percentile of the local variance that counts.
+        most: largest grain, relative to the light.
+        texture: Gaussian that tells the texture of the backdrop from its broad colours.
+        boldest: largest such texture, 0..255: objects are not to appear twice.
+    """
+
+    edge: float = 1.1
+    rim: tuple[float, float] = (6.0, 12.0)
+    contrast: float = 25.0
+    rays: int = 36
+    farthest: float = 5.0
+    brows: tuple[float, float] = (-4.0, 10.0)
+    fine: tuple[float, float, float] = (0.6, 1.3, 2.8)
+    least: int = 200
+    smoothest: float = 50.0
+    most: float = 0.03
+    texture: float = 6.0
+    boldest: float = 60.0
+
+
+FINISH = Finish()
+FINER = 2
+"""Pixels of the grain per texture pixel."""
+
+
+def clean_rim(colours: Floats, *, erased: Floats, head: HeadMap) -> Floats:
+    """Redraw the outline of the skull: skin up to it from inside, backdrop up to it from outside, and one thin edge.
+
+    Args:
+        colours: (S, S, 3) float32 RGB, 0..255, a drawing.
+        erased: (S, S) float32 in 0..1, where it is shown.
+        head: polar map.
+
+    Returns:
+        (S, S, 3) float32 RGB.
+    """
+    size = colours.shape[1::-1]
+    half = (size[0] // 2, size[1] // 2)
+    distance, angle, below = (enlarge(each, half) for each in (head.distance, head.angle, _below_brows(head)))
+    small, shown = (cv2.resize(each, half, interpolation=cv2.INTER_AREA) for each in (colours, erased))
+    above = smoothstep(shown, 0.5, 1) * (1 - smoothstep(below, *FINISH.brows))
+    skin, behind = _extended(small, distance)
+    distance += _drawn_beyond(small, skin, behind, distance=distance, angle=angle, shown=above)
+    distance, above = enlarge(distance, size), enlarge(above, size)
+    skin, behind = _extended(colours, distance)
+    layered = behind + smoothstep(distance, -FINISH.edge, FINISH.edge)[..., None] * (skin - behind)
+    return np.asarray(colours + above[..., None] * (layered - colours), np.float32)
+
+
+def _extended(colours: Floats, distance: Floats) -> tuple[Floats, Floats]:
+    """A drawing with its skin carried outwards from inside the rim, and with its backdrop carried inwards."""
+    inner, outer = FINISH.rim
+    across, down = (cv2.Sobel(distance, cv2.CV_32F, dx, 1 - dx, scale=1 / 8) for dx in (1, 0))
+    steep = np.maximum(across * across + down * down, np.float32(0.25))
+    rows, columns = np.indices(distance.shape, np.float32)
+    pictures = []
+    for away in (np.clip(inner - distance, 0, 3 * outer), np.clip(-outer - distance, -3 * outer, 0)):
+        reach = away / steep
+        moved = cv2.remap(
+            colours, columns + reach * across, rows + reach * down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        # what is carried along a ray is a streak; beside the other rays it is skin
+        streaks = smoothstep(np.abs(away), 0, 4)[..., None]
+        pictures.append(np.asarray(moved + streaks * (cv2.GaussianBlur(moved, (0, 0), 2.5) - moved), np.float32))
+    return pictures[0], pictures[1]
+
+
+def _drawn_beyond(
+    colours: Floats, skin: Floats, behind: Floats, *, distance: Floats, angle: Floats, shown: Floats
+) -> Floats:
+    """How far beyond the statistical outline the head was drawn, crop pixels; the same along each ray."""
+    inner, outer = FINISH.rim
+    band = ((distance > -outer) & (distance < inner)).astype(np.float32) * shown
+    between = skin - behind
+    contrast = np.einsum("hwc,hwc->hw", between, between)
+    is_skin = np.clip(np.einsum("hwc,hwc->hw", colours - behind, between) / (contrast + 1), 0, 1)
+    weight = band * contrast / (contrast + np.float32(FINISH.contrast**2))
+    bins = np.clip(angle / np.float32(np.pi) * FINISH.rays, 0, FINISH.rays - 1).astype(np.intp).ravel()
+    sums = [np.bincount(bins, each.ravel(), FINISH.rays) for each in (weight, weight * is_skin, band)]
+    total, found, there = (cv2.GaussianBlur(each.astype(np.float32)[None], (0, 0), 1.5)[0] for each in sums)
+    share = found / np.maximum(total, 1e-3)
+    trust = total / np.maximum(there, 1e-3)
+    away = trust * np.clip(share * (outer + inner) - inner, -FINISH.farthest, FINISH.farthest)
+    column = angle / np.float32(np.pi) * FINISH.rays - np.float32(0.5)
+    away = np.ascontiguousarray(away[None], np.float32)
+    row = np.zeros_like(column)
+    return np.asarray(cv2.remap(away, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+
+
+def _below_brows(head: HeadMap) -> Floats:
+    return np.asarray(head.texture[..., 1] - np.float32(CENTER[1]), np.float32)
+
+
+def skin_grain(colours: Floats, image: Image, *, hidden: Floats, erased: Floats, head: HeadMap) -> Floats:
+    """Give a drawn scalp the grain of the person's own forehead, band by band.
+
+    Args:
+        colours: (S, S, 3) float32 RGB, 0..255, a drawing.
+        image: (S, S, 3) uint8 RGB, the camera's crop.
+        hidden: (S, S) float32 in 0..1, where it shows hair.
+        erased: (S, S) float32 in 0..1, where the drawing is shown.
+        head: polar map; the grain moves with it.
+
+    Returns:
+        (S, S, 3) float32 RGB.
+    """
+    size = colours.shape[1::-1]
+    x, y = (enlarge(each, size) for each in cv2.split(head.texture))
+    distance = enlarge(head.distance, size)
+    across, up = np.abs(x - np.float32(CENTER[0])), np.float32(CENTER[1]) - y
+    forehead = (across < 34) & (up > 4) & (up < 40) & (distance > 8)
+    seen = forehead & (cv2.dilate(hidden, np.ones((7, 7), np.uint8)) < 0.05)
+    if np.count_nonzero(seen) < FINISH.least:
+        return colours
+    scalp = smoothstep(distance, 3, 7) * erased * smoothstep(up, -8, 4)
+    drawn = (erased > 0.95) & (distance > 8) & (up > 0)
+    own, have = (_bands(each) for each in (image.astype(np.float32), colours))
+    scale = float(np.sqrt(np.linalg.det(_texture_scale(head))))
+    added = np.zeros(size[::-1], np.float32)
+    for band, (wanted, there) in enumerate(zip(own, have, strict=True)):
+        lacking = _spread(wanted, seen) ** 2 - (_spread(there, drawn) ** 2 if drawn.any() else 0)
+        if lacking > 0:
+            added += np.float32(min(np.sqrt(lacking), FINISH.most)) * _noise(band, x, y, scale)
+    light = cv2.transform(colours, LUMINANCE[None])
+    return np.asarray(colours + (scalp * added * light)[..., None] * _flesh(image, seen), np.float32)
+
+
+def backdrop_texture(
+    colours: Floats, image: Image, *, solid: Floats, erased: Floats, head: HeadMap, beyond: Floats | None
+) -> Floats:
+    """Give a drawn backdrop the texture of what is seen of it: mirrored at the edge of what was covered.
+
+    Args:
+        colours: (S, S, 3) float32 RGB, 0..255, a drawing.
+        image: (S, S, 3) uint8 RGB, the camera's crop.
+        solid: (S, S) float32 in 0..1, the head that was drawn, and the body.
+        erased: (S, S) float32 in 0..1, where the drawing is shown.
+        head: polar map.
+        beyond: (S, S) float32 in 0..1, what lies beyond the camera's frame; None for nowhere.
+
+    Returns:
+        (S, S, 3) float32 RGB.
+    """
+    taken = (np.maximum(erased, solid) > 0.02).astype(np.uint8)
+    if beyond is not None:
+        taken |= (beyond > 0.02).astype(np.uint8)
+    taken = cv2.dilate(taken, np.ones((3, 3), np.uint8))
+    taken[0], taken[-1], taken[:, 0], taken[:, -1] = 1, 1, 1, 1
+    if taken.all():
+        return colours
+    _, labels = cv2.distanceTransformWithLabels(taken, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    rows, columns = np.nonzero(taken == 0)
+    place = np.zeros((int(labels.max()) + 1, 2), np.float32)
+    place[labels[rows, columns]] = np.column_stack([columns, rows])
+    edge = place[labels]
+    grid = np.stack(np.meshgrid(*(np.arange(n, dtype=np.float32) for n in taken.shape[::-1])), -1)
+    # the nearest places jump from pixel to pixel; their mean moves smoothly
+    edge = cv2.blur(edge, (9, 9))
+    source = edge + (edge - grid)
+    known = 1 - taken.astype(np.float32)
+    picture = image.astype(np.float32)
+    broad = _blur_within(picture, known, FINISH.texture)
+    fine = (picture - broad) * cv2.erode(known, np.ones((3, 3), np.uint8))[..., None]
+    fine = np.float32(FINISH.boldest) * np.tanh(fine / np.float32(FINISH.boldest))
+    lent = cv2.remap(fine, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    valid = cv2.remap(known, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    smooth = _blur_within(colours, np.asarray(1 - solid, np.float32), FINISH.texture)
+    # beside and below the ears a drawing may show ears, neck and shoulders: there it must look like the backdrop
+    behind = fill(cv2.resize(picture, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA), _coarse(known))
+    unlike = np.abs(smooth - enlarge(behind, taken.shape[::-1])).max(2)
+    below = enlarge(_below_brows(head), taken.shape[::-1])
+    body = smoothstep(below, *FINISH.brows) * smoothstep(cv2.GaussianBlur(unlike, (0, 0), 3.0), 8, 24)
+    share = smoothstep(valid, 0.3, 1) * erased * (1 - solid) * (1 - body)
+    return np.asarray(colours + share[..., None] * (smooth + lent - colours), np.float32)
+
+
+def _blur_within(picture: Floats, weight: Floats, sigma: float) -> Floats:
+    """Gaussian mean of (H, W, 3) by weight, at half the resolution, as it is smooth."""
+    half = (weight.shape[1] // 2, weight.shape[0] // 2)
+    stack = cv2.merge([*cv2.split(picture * weight[..., None]), weight + np.float32(1e-3)])
+    blurred = cv2.GaussianBlur(cv2.resize(stack, half, interpolation=cv2.INTER_AREA), (0, 0), sigma / 2)
+    return enlarge(np.asarray(blurred[..., :3] / blurred[..., 3:], np.float32), weight.shape[::-1])
+
+
+def _coarse(known: Floats) -> Floats:
+    small = cv2.resize(known, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    return smoothstep(small, 0.5, 1)
+
+
+def _bands(picture: Floats) -> list[Floats]:
+    """Fine detail of luminance over the light around, finest first."""
+    light = cv2.transform(picture, LUMINANCE[None])
+    blurred = [cv2.GaussianBlur(light, (0, 0), sigma) for sigma in FINISH.fine]
+    around = cv2.GaussianBlur(light, (0, 0), 2 * FINISH.fine[-1]) + np.float32(8)
+    levels = [light, *blurred]
+    return [np.asarray((a - b) / around, np.float32) for a, b in pairwise(levels)]
+
+
+def _spread(band: Floats, where: np.ndarray) -> float:
+    """Standard deviation where the skin is smoothest: wrinkles, spots and edges do not count."""
+    local = cv2.blur(band * band, (11, 11))[where]
+    return float(np.sqrt(max(np.percentile(local, FINISH.smoothest), 0.0)))
+
+
+def _noise(band: int, x: Floats, y: Floats, scale: float) -> Floats:
+    """Unit noise of a band over texture coordinates; always the same, so it moves with the head."""
+    field = _noise_field(band, round(4 * scale) / 4)
+    places = (np.float32(FINER) * (each + np.float32(SIZE / 2)) for each in (x, y))
+    return np.asarray(cv2.remap(field, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP), np.float32)
+
+
+@lru_cache(maxsize=32)
+def _noise_field(band: int, scale: float) -> Floats:
+    side = FINER * 2 * SIZE
+    noise = np.random.default_rng(band).standard_normal((side, side)).astype(np.float32)
+    sigmas = (0.35, *FINISH.fine)
+    low, high = (sigma * FINER / scale for sigma in sigmas[band : band + 2])
+    field = cv2.GaussianBlur(noise, (0, 0), low) - cv2.GaussianBlur(noise, (0, 0), high)
+    return np.asarray(field / field.std(), np.float32)
+
+
+def _texture_scale(head: HeadMap) -> Floats:
+    """(2, 2): crop pixels per texture pixel."""
+    t = head.texture
+    rows, columns = t.shape[0] // 2, t.shape[1] // 2
+    steps = np.stack([t[rows, columns + 1] - t[rows, columns], t[rows + 1, columns] - t[rows, columns]]) / COARSE
+    return np.asarray(np.linalg.inv(steps), np.float32)
+
+
+def _flesh(image: Image, seen: np.ndarray) -> Floats:
+    """(3,) colour of the light's changes on skin, over luminance."""
+    colour = np.median(image[seen], axis=0).astype(np.float32)
+    return np.asarray(colour / max(float(colour @ LUMINANCE), 1.0), np.float32)
