@@ -1,0 +1,120 @@
+"""The last touch on a drawn bald head: the outline, the grain, the texture of the backdrop."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from models.arrays import Floats, Image
+from models.embedded import EMBEDDED
+from models.embedded.attributes import read_tables
+from models.embedded.finish import backdrop_texture, clean_rim, skin_grain
+from models.embedded.scalp import HeadMap, ScalpModel, head_map, outline_features
+from models.face.texture_space import FaceSpace
+
+SIZE = 320
+SKIN, BACKDROP = (200.0, 150.0, 120.0), (40.0, 90.0, 200.0)
+
+
+@pytest.fixture(scope="module")
+def head() -> HeadMap:
+    tables = read_tables(EMBEDDED)
+    space = FaceSpace.from_tables(tables)
+    fit = space.fit(space.mean + np.array([64, 88], np.float32))
+    return head_map(fit, ScalpModel.from_tables(tables).radii(outline_features(fit)), SIZE)
+
+
+@pytest.fixture(scope="module")
+def distance(head: HeadMap) -> Floats:
+    return np.asarray(cv2.resize(head.distance, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def drawn(distance: Floats, grown: float = 0.0) -> Floats:
+    """A head of flat skin before a flat backdrop, `grown` pixels larger than the skull."""
+    return np.where((distance > -grown)[..., None], np.float32(SKIN), np.float32(BACKDROP)).astype(np.float32)
+
+
+def upper(distance: Floats) -> np.ndarray:
+    """Where the skull's outline is drawn anew: well above the brows."""
+    return (np.arange(SIZE)[:, None] < 110) & (np.abs(distance) < 30)
+
+
+def test_a_halo_around_the_skull_goes(head: HeadMap, distance: Floats) -> None:
+    clean = drawn(distance)
+    halo = clean + 60 * np.exp(-((distance / 3) ** 2))[..., None]
+    finished = clean_rim(halo, erased=np.ones_like(distance), head=head)
+    beside = upper(distance) & (np.abs(distance) > 2)
+    assert np.abs(finished - clean)[beside].mean() < 0.25 * np.abs(halo - clean)[beside].mean()
+
+
+def test_the_outline_stays_where_it_was_drawn(head: HeadMap, distance: Floats) -> None:
+    larger = drawn(distance, grown=4)
+    finished = clean_rim(larger, erased=np.ones_like(distance), head=head)
+    kept = (distance < 0) & (distance > -2.5) & upper(distance)
+    assert np.abs(finished - larger)[kept].mean() < 20
+    gone = (distance < -6) & upper(distance)
+    assert np.abs(finished - larger)[gone].mean() < 5
+
+
+def test_what_is_not_erased_stays(head: HeadMap, distance: Floats) -> None:
+    picture = drawn(distance)
+    nothing = np.zeros_like(distance)
+    image = picture.astype(np.uint8)
+    assert np.array_equal(clean_rim(picture, erased=nothing, head=head), picture)
+    assert np.array_equal(skin_grain(picture, image, hidden=nothing, erased=nothing, head=head), picture)
+    lent = backdrop_texture(picture, image, solid=nothing, erased=nothing, head=head, beyond=None)
+    assert np.array_equal(lent, picture)
+
+
+def grainy(distance: Floats, strength: float) -> Image:
+    noise = np.random.default_rng(1).normal(0, strength, distance.shape)[..., None]
+    return np.clip(drawn(distance) * (1 + cv2.GaussianBlur(noise, (0, 0), 0.8)[..., None]), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("strength", [0.03, 0.06])
+def test_a_smooth_scalp_gets_the_grain_of_the_forehead(head: HeadMap, distance: Floats, strength: float) -> None:
+    image, smooth = grainy(distance, strength), drawn(distance)
+    scalp = (distance > 12) & (np.arange(SIZE)[:, None] < 100)
+    erased = scalp.astype(np.float32)
+    finished = skin_grain(smooth, image, hidden=erased, erased=erased, head=head)
+
+    def fine(picture: Floats) -> float:
+        return float((picture - cv2.GaussianBlur(picture, (0, 0), 2.0))[cv2.erode(erased, np.ones((7, 7))) > 0].std())
+
+    assert 0.5 < fine(finished) / fine(image.astype(np.float32)) < 1.5
+
+
+def test_the_grain_is_always_the_same(head: HeadMap, distance: Floats) -> None:
+    """New noise in every picture would flicker on a still head."""
+    image, smooth = grainy(distance, 0.05), drawn(distance)
+    erased = ((distance > 0) & (np.arange(SIZE)[:, None] < 100)).astype(np.float32)
+    first, second = (skin_grain(smooth, image, hidden=erased, erased=erased, head=head) for _ in range(2))
+    assert np.array_equal(first, second)
+    assert np.abs(first - smooth).max() > 1
+
+
+def test_a_drawn_backdrop_gets_the_texture_beside_it(head: HeadMap, distance: Floats) -> None:
+    columns = np.arange(SIZE)
+    stripes = (20 * np.sign(np.sin(columns / 2.0))).astype(np.float32)[None, :, None]
+    image = np.clip(drawn(distance) + stripes * (distance < 0)[..., None], 0, 255).astype(np.uint8)
+    smooth = drawn(distance)
+    erased = ((distance < -2) & (distance > -25) & (np.arange(SIZE)[:, None] < 120)).astype(np.float32)
+    solid = (distance > -2).astype(np.float32)
+    finished = backdrop_texture(smooth, image, solid=solid, erased=erased, head=head, beyond=None)
+    inside = (cv2.erode(erased, np.ones((5, 5))) > 0) & (np.arange(SIZE)[:, None] > 30)
+    assert np.abs(finished - smooth)[inside].mean() > 5
+    np.testing.assert_array_equal(finished[solid == 1], smooth[solid == 1])
+
+
+def test_what_lies_beyond_the_frame_lends_no_texture(head: HeadMap, distance: Floats) -> None:
+    beyond = np.zeros_like(distance)
+    beyond[:, :60] = 1
+    erased = ((distance < -2) & (distance > -25)).astype(np.float32)
+    solid = (distance > -2).astype(np.float32)
+    answers = []
+    for value in (0, 255):
+        image = drawn(distance).astype(np.uint8)
+        image[:, :58:2] = value
+        answers.append(backdrop_texture(drawn(distance), image, solid=solid, erased=erased, head=head, beyond=beyond))
+    assert np.abs(answers[0] - answers[1]).max() < 1
