@@ -240,8 +240,8 @@ def _spread(band: Floats, where: np.ndarray) -> float:
 def _noise(band: int, x: Floats, y: Floats, scale: float) -> Floats:
     """Unit noise of a band over texture coordinates; always the same, so it moves with the head."""
     field = _noise_field(band, round(4 * scale) / 4)
-    places = (np.float32(FINER) * (each + np.float32(SIZE / 2)) for each in (x, y))
-    return np.asarray(cv2.remap(field, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP), np.float32)
+    across, down = (np.asarray(np.float32(FINER) * (each + np.float32(SIZE / 2)), np.float32) for each in (x, y))
+    return np.asarray(cv2.remap(field, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP), np.float32)
 
 
 @lru_cache(maxsize=32)

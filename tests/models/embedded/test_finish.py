@@ -32,7 +32,7 @@ def distance(head: HeadMap) -> Floats:
 
 def drawn(distance: Floats, grown: float = 0.0) -> Floats:
     """A head of flat skin before a flat backdrop, `grown` pixels larger than the skull."""
-    return np.where((distance > -grown)[..., None], np.float32(SKIN), np.float32(BACKDROP)).astype(np.float32)
+    return np.where((distance > -grown)[..., None], np.array(SKIN), np.array(BACKDROP)).astype(np.float32)
 
 
 def upper(distance: Floats) -> np.ndarray:
