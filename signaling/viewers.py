@@ -66,6 +66,7 @@ class Viewer:
         """Serve the peer until it leaves, is told to, or the session it watches ends. Call it once, after `answer`."""
         try:
             while self._track.readyState == "live" and self.peer.check(time.monotonic()) is None:
+                self._tick()
                 await asyncio.sleep(TICK_S)
         finally:
             await self.close()
@@ -87,6 +88,9 @@ class Viewer:
         if self._sound is not None:
             self._sound.stop()
         await self.peer.close()
+
+    def _tick(self) -> None:
+        """Done every `TICK_S`."""
 
     def _channel_opened(self, channel: RTCDataChannel) -> None:
         """A viewer may open one channel, which tells it when the video ends; what it says there is not heard."""
