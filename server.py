@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from urllib.parse import urlsplit
 
 import cv2
 from pydantic import ValidationError
 
+from signaling import lan
 from signaling.app import create_app, load_runtime
 from signaling.logs import start_logging
 from signaling.serving import Server, config_of, why_not_listen
@@ -21,6 +23,13 @@ def main(arguments: list[str]) -> int:
         print("\n".join(problems(error)), file=sys.stderr)
         return 2
     start_logging(settings.log_level, settings.log_format)
+    state, reached_at = lan.files(), lan.addresses() if settings.lan else []
+    if settings.lan:
+        try:
+            settings = lan.complete(settings, state, reached_at)
+        except lan.LanError as error:
+            print(error, file=sys.stderr)
+            return 1
     cv2.setNumThreads(1)  # a frame's pictures are small: threads would wait for each other, and take cores from others
     if settings.port and (why := why_not_listen(settings.host, settings.port)):
         print(why, file=sys.stderr)
@@ -30,8 +39,14 @@ def main(arguments: list[str]) -> int:
     except RuntimeError as error:
         print(error, file=sys.stderr)
         return 1
+
+    def say(url: str) -> None:
+        print(url)
+        if settings.lan:
+            print(lan.words(settings, state, reached_at, urlsplit(url).port or 443, code=lan.on_terminal()))
+
     with contextlib.suppress(KeyboardInterrupt):
-        Server(config_of(settings, create_app(settings, runtime)), open_page=settings.open).run()
+        Server(config_of(settings, create_app(settings, runtime)), open_page=settings.open, say=say).run()
     return 0
 
 

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models import catalog
 from models.weights.downloads import Downloads
-from signaling import health, locks, marks, photos, steer, weights, whep, whip
+from signaling import health, lan, locks, marks, photos, steer, weights, whep, whip
 from signaling.access import OriginGuard
 from signaling.capabilities import capabilities as capabilities_of
 from signaling.local_camera import LocalCamera
@@ -113,6 +113,8 @@ def create_app(
         app.include_router(routes, responses=problems(*statuses))
 
     app.include_router(health.router(VERSION))
+    if settings.lan:
+        app.include_router(lan.router())
 
     @app.get("/capabilities", responses=problems(401, 403))
     def capabilities(request: Request, grant: whip.Holder) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from signaling import control
 from signaling.peer import Peer
 from signaling.settings import ServerSettings
 from signaling.stats import Bitrate
-from signaling.video import VideoFilter
+from signaling.video import EditedTrack, VideoFilter
 from stream.frame import Output
 
 
@@ -39,12 +39,17 @@ class Figures:
         self._peer = peer
         self._bitrate_in, self._bitrate_out = Bitrate(), Bitrate()
 
-    def of(self, video: VideoFilter) -> control.Stats:
-        """The figures now."""
+    def of(self, video: VideoFilter, track: EditedTrack) -> control.Stats:
+        """The figures now.
+
+        Args:
+            video: what is edited.
+            track: on which the peer gets it.
+        """
         output = video.last_output
         return control.Stats(
             fps_in=video.received.value(),
-            fps_out=video.output.sent.value(),
+            fps_out=track.sent.value(),
             received=video.frames,
             dropped=video.dropped,
             edited=video.edited,

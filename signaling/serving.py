@@ -49,6 +49,7 @@ class Server(uvicorn.Server):
             self._say(url)
             sys.stdout.flush()
             if self._open_page:  # in a thread: some systems wait for the browser
+                url = url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
                 threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
             break
 

@@ -226,7 +226,7 @@ class Session:
         elif now - self._video.last_frame_at > self._settings.idle_timeout:
             self.end("idle")
         if self._channel is not None and self._channel.stats_due():
-            self._channel.send(self._figures.of(self._video))
+            self._channel.send(self._figures.of(self._video, self._video.output))
         self._send_claim(now)
         if self._overlay is None and self._channel is not None and self._channel.overlay_due():
             self._overlay = asyncio.create_task(self._send_overlay(self._channel, self._video))

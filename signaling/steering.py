@@ -56,7 +56,7 @@ class Steerer(Viewer):
             self._told = look
             self._control.send(control.SettingsNow(id=None, settings=look.settings.model_dump(), idle=look.idle))
         if self._control.stats_due():
-            self._control.send(self._figures.of(self._video))
+            self._control.send(self._figures.of(self._video, self._track))
         if self._overlay is None and self._control.overlay_due():
             self._overlay = asyncio.create_task(self._send_overlay(self._control))
 
@@ -67,11 +67,8 @@ class Steerer(Viewer):
         finally:
             self._overlay = None
 
-    def _channel_opened(self, channel: RTCDataChannel) -> None:
-        """One channel, as a session has it."""
-        super()._channel_opened(channel)
-        if self._channel is not channel or self._control is not None:
-            return
+    def _use(self, channel: RTCDataChannel) -> None:
+        """Hear what the peer says, as a session does."""
         self._told = self._video.look
         self._control = ControlChannel(
             channel,

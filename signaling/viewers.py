@@ -98,3 +98,7 @@ class Viewer:
             channel.close()
             return
         self._channel = channel
+        self._use(channel)
+
+    def _use(self, channel: RTCDataChannel) -> None:
+        """Begin to use the channel that the peer has opened."""

@@ -122,7 +122,9 @@ async def test_a_page_without_a_camera_steers_the_camera_and_sees_it() -> None:
         told = await other.message("settings")
         assert told["settings"]["controls"] == {"brightness": 180}, "other pages are told"
         page.send(type="stats", every=0.2)
-        assert (await page.message("stats"))["size"] == list(SIZE)
+        stats = await page.message("stats")
+        assert stats["size"] == list(SIZE)
+        await until(lambda: any(each["type"] == "stats" and each["fps_out"] > 0 for each in page.messages))
         assert (await running.http.delete(page.location)).status_code == 200
         running.lens.picture = np.full_like(running.lens.picture, 90)
         before = len(running.sink.frames)
