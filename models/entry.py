@@ -124,6 +124,12 @@ class Entry:
         return ", ".join(dict.fromkeys(weights.licence for weights in self.weights))
 
     @property
+    def still_to_fetch(self) -> tuple[int, int]:
+        """Bytes of the downloads that are missing, about, and how many of them have no known size."""
+        sizes = {weights.urls or weights.path: weights.size for weights in self.missing}
+        return sum(sizes.values()), sum(size == 0 for size in sizes.values())
+
+    @property
     def size(self) -> int:
         """Bytes of all its files, 0 if unknown; files of one archive count once, those the user brings when there."""
         sizes = {

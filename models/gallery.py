@@ -10,20 +10,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from models.entry import Entry
+from models.licences import LICENCES
 
 Group = Literal["ready", "own", "published"]
 
 OWN = ("your own", "that of where you got it")
 """Licences of weights that their user makes or brings."""
-
-TEXTS: Mapping[str, str] = {
-    "MIT": "https://opensource.org/license/mit",
-    "Apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0",
-    "CC BY-NC-SA 4.0": "https://creativecommons.org/licenses/by-nc-sa/4.0/",
-    "CC BY-NC 4.0": "https://creativecommons.org/licenses/by-nc/4.0/",
-    "NVIDIA Source Code License": "https://nvlabs.github.io/stylegan2/license.html",
-}
-"""Where a licence stands, by what its name begins with."""
 
 XEON = "two cores of an Intel Xeon with AMX"
 
@@ -75,7 +67,9 @@ def group_of(entry: Entry) -> Group:
 def licences_of(entry: Entry) -> list[tuple[str, str]]:
     """Licences of an editor's weights, each with the address of its text, "" where there is none to name."""
     names = dict.fromkeys(weights.licence for weights in entry.weights)
-    return [(name, next((url for start, url in TEXTS.items() if name.startswith(start)), "")) for name in names]
+    return [
+        (name, next((each.url for start, each in LICENCES.items() if name.startswith(start)), "")) for name in names
+    ]
 
 
 def hardware_of(entry: Entry) -> str:

@@ -59,6 +59,7 @@ class Figures:
             size=video.size,
             stages=video.stages.all(),
             layers=video.layers.all(),
+            beside=video.beside.means(),
             server_ms=video.output.delays.of("server"),
             bitrate_in=self._bitrate_in.since_last(self._peer.bytes_in),
             bitrate_out=self._bitrate_out.since_last(self._peer.bytes_out),

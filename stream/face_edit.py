@@ -9,6 +9,7 @@ from concurrent.futures import Executor, Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -62,6 +63,7 @@ class Smoothing:
 
 
 SMOOTHING = Smoothing()
+T = TypeVar("T")
 AGE_UNKNOWN = "the age of this face cannot be read: choose an age in place of a difference"
 
 
@@ -122,6 +124,31 @@ class RenderedEdit:
     obstacles: Mapping[str, str]
 
 
+class Beside:
+    """Counts the seconds of work that no frame waits for.
+
+    Args:
+        clock: seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._seconds = 0.0
+
+    def measured(self, work: Callable[..., T], *given: Any) -> T:
+        """Do some of it, in whatever thread."""
+        started = self._clock()
+        try:
+            return work(*given)
+        finally:
+            self._seconds += self._clock() - started
+
+    def taken(self) -> float:
+        """Seconds since the last call."""
+        seconds, self._seconds = self._seconds, 0.0
+        return seconds
+
+
 class FaceEdit:
     """Edits one face with one layer's editor, from frame to frame.
 
@@ -131,6 +158,7 @@ class FaceEdit:
     Attributes:
         seen_at: when the face was last there, seconds.
         seconds: that the newest edit took to render.
+        beside: what its work beside the stream takes.
     """
 
     def __init__(self, tools: Tools, layer: Layer, smoothing: float, face: Face) -> None:
@@ -159,6 +187,7 @@ class FaceEdit:
         self._render_job: Future[RenderedEdit] | None = None
         self._age = 0  # frames since an edit was last asked for
         self._own_age = OwnAge()
+        self.beside = Beside(tools.clock)
         self.seen_at = -math.inf
 
     @property
@@ -254,7 +283,7 @@ class FaceEdit:
         if level.background and last is not None and background is not None:
             # Its duration is no part of this frame's: the job gets a trace of its own.
             apart = replace(context, trace=Trace(clock=self._tools.clock))
-            self._render_job = background.submit(self._render, crop, placement, layer, apart)
+            self._render_job = background.submit(self.beside.measured, self._render, crop, placement, layer, apart)
             return last
         with context.trace.unless_busy():
             self._rendered = self._render(crop, placement, layer, context)
@@ -288,6 +317,7 @@ class FaceEdit:
                     every=editor.inpaint_seconds * context.level.encode_slowdown,
                     background=None if context.level.background else self._tools.background,
                     trace=trace,
+                    measured=self.beside.measured,
                 )
                 crop = replace(crop, inpainting=inpainting)
             else:
@@ -310,7 +340,7 @@ class FaceEdit:
             if self._latent is None or not every or background is None or context.level.background:
                 self._latent = layer.editor.encode(crop, layer.controls)
             else:
-                self._latent_job = background.submit(layer.editor.encode, crop, layer.controls)
+                self._latent_job = background.submit(self.beside.measured, layer.editor.encode, crop, layer.controls)
             self._latent_asked_at = context.time
         return self._latent
 

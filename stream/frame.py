@@ -93,6 +93,8 @@ class Trace:
     Attributes:
         ms: milliseconds per stage of `STAGES`; a stage that did not run is missing.
         layers: milliseconds per layer of the look, by the name of its editor.
+        beside: milliseconds of work beside the stream that ended since the last frame, by layer: readings, inpaintings
+            and edits that no frame waits for.
         detected: whether the face detector ran on this frame.
         edits_dropped: latents and edits that were not computed because the engines were busy with other sessions.
         spans: the work in the order in which it ended, for a profile.
@@ -101,6 +103,7 @@ class Trace:
 
     ms: dict[str, float] = field(default_factory=dict)
     layers: dict[str, float] = field(default_factory=dict)
+    beside: dict[str, float] = field(default_factory=dict)
     detected: bool = False
     edits_dropped: int = 0
     spans: list[Span] = field(default_factory=list)

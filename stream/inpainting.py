@@ -112,6 +112,7 @@ class CarriedInpainting:
         every: float,
         background: Executor | None,
         trace: Trace,
+        measured: Callable[[Callable[[], Inpainting | None]], Inpainting | None] = lambda draw: draw(),
     ) -> Inpainting | None:
         """Draw a new inpainting where one is due, and move the newest one to the crop of this frame.
 
@@ -123,6 +124,7 @@ class CarriedInpainting:
             background: draws them beside the stream. Then only the first one, and the first one after a cut, hold the
                 frame up. None draws every one within its frame.
             trace: of the frame.
+            measured: calls `draw` beside the stream, to count what it takes.
 
         Raises:
             engines.batching.Dropped: the first inpainting could not be drawn, as its engine is busy.
@@ -146,7 +148,7 @@ class CarriedInpainting:
             self._job = None
         if shown is not None and background is not None:
             self._asked, self._asked_at = now, time
-            self._job = background.submit(draw)
+            self._job = background.submit(measured, draw)
             return shown
         drawn = draw()
         self._asked, self._asked_at = now, time

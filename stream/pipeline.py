@@ -149,10 +149,12 @@ class Pipeline:
         obstacles: dict[str, Mapping[str, str]] = {}
         for layer in look.active:
             started, met = self._tools.clock(), list[Mapping[str, str]]()
+            beside = 0.0
             for face in faces:
                 state = self._state_of(face, layer, context.smoothing)
                 if state is None:
                     continue
+                beside += state.beside.taken()
                 source, out = out, out.copy()
                 result = state.draw(source, out, face, layer, context)
                 if result is None:
@@ -164,6 +166,7 @@ class Pipeline:
                     edited.setdefault(face.id, []).append(drawn)
             if shared := met_by_all(met):
                 obstacles[layer.name] = shared
+            context.trace.beside[layer.name] = 1e3 * beside
             context.trace.layers[layer.name] = 1e3 * (self._tools.clock() - started)
         self._faces = {
             key: state for key, state in self._faces.items() if context.time - state.seen_at <= FORGET_AFTER_S

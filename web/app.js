@@ -1,7 +1,8 @@
 // The page: camera -> server -> screen, and everything that can be set on the way. This module wires the others.
 //
 // Address parameters: ?autostart=1 starts the camera at once; ?view=output shows nothing but the edited video, of a
-// camera of its own, or with &stream=NAME of the session that is sent under this name.
+// camera of its own, or with &stream=NAME of the session that is sent under this name. &fit=fill crops it to the shape of
+// the window, &fit=bars puts black beside it; otherwise what lies behind shows there.
 // #token=... hands over the access token, which then leaves the address bar.
 
 import { Calls } from "./calls.js";
@@ -96,6 +97,7 @@ function main() {
   takeTokenFromAddress();
   if (output) {
     document.body.classList.add("output");
+    document.body.dataset.fit = query.get("fit") ?? "";
     page.preferences.mirror = false; // an audience is shown what others see
   }
   for (const line of document.querySelectorAll(".privacy")) line.textContent = privacyWords(location);

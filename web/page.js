@@ -53,6 +53,7 @@ import { remember, remembered } from "./storage.js";
  * @property {boolean} slow whether the machine did not keep up at `LARGE`.
  * @property {boolean} sound
  * @property {string} record what a recording shows: "edited", "split" or "both".
+ * @property {"whole"|"fill"|"bars"} fit how the output shows a picture that is not 16:9.
  * @property {string} output name under which this session can be watched, "" for none; only who knows it can.
  */
 
@@ -97,8 +98,8 @@ export class Page {
   #looks;
 
   constructor() {
-    const { mirror = true, device = "", resolution = "auto", slow = false, sound = false, output = "", record = "edited", controls } = remembered();
-    this.preferences = { mirror, device, resolution, slow, sound, record, output };
+    const { mirror = true, device = "", resolution = "auto", slow = false, sound = false, output = "", fit = "whole", record = "edited", controls } = remembered();
+    this.preferences = { mirror, device, resolution, slow, sound, record, output, fit };
     this.#looks = Object.fromEntries(Object.entries(controls ?? {}).map(([editor, look]) => [editor, withoutPhoto(look)]));
   }
 

@@ -146,6 +146,7 @@ export class View {
         caption: byId("delay-caption"),
         bar: byId("delay-bar"),
         stages,
+        layers: byId("layer-costs", HTMLTableElement),
         figures: byId("figures"),
       },
       { browser, server: this.#server, delay: measured, titleOf: (name) => this.#page.editorNamed(name)?.title ?? name },

@@ -47,6 +47,26 @@ def test_a_live_stream_without_an_edit_runs_no_network_unless_a_face_is_to_be_pi
     assert ("track" in output.trace.ms) is bool(found)
 
 
+def test_what_a_layer_takes_beside_the_stream_is_counted(world: World, tint: Settings) -> None:
+    """Readings of a live stream hold no frame up, and cost the machine something all the same."""
+    ticks = iter(range(10**6))
+
+    class Read(Tint):
+        encode_seconds = 0.01
+
+    pipeline = Pipeline(Tracker(world.detect, world.landmarks), live=True, clock=lambda: float(next(ticks)))
+    look = look_of(tint, Read())
+    try:
+        first = pipeline.process(Frame(world.picture(), 0), look)
+        assert first.trace.beside == {"tint": 0.0}, "the first reading is within its frame"
+        pipeline.process(Frame(world.picture(), 1), look)
+        assert pipeline._background is not None
+        pipeline._background.submit(lambda: None).result()
+        assert pipeline.process(Frame(world.picture(), 1.001), look).trace.beside["tint"] > 0
+    finally:
+        pipeline.close()
+
+
 class Hairless(Tint):
     """Finds nothing to tint on faces in the left half of the world."""
 
