@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from models import figures
 from models.entry import Entry
 
 Group = Literal["ready", "own", "published"]
@@ -25,8 +26,6 @@ TEXTS: Mapping[str, str] = {
 }
 """Where a licence stands, by what its name begins with."""
 
-XEON = "two cores of an Intel Xeon with AMX"
-
 
 @dataclass(frozen=True, slots=True)
 class Speed:
@@ -39,29 +38,6 @@ class Speed:
 
     where: str
     ms: float
-
-
-MEASURED: Mapping[str, tuple[Speed, ...]] = {
-    "e4e": (
-        Speed(f"OpenVINO bf16 on {XEON}, drawn at 256 px", 170),
-        Speed(f"PyTorch f32 on {XEON}, drawn at 256 px", 966),
-    ),
-}
-"""Of published editors at full size (`python -m engines.bench --published e4e stylegan2-256 --eager`)."""
-
-WORK: Mapping[str, float] = {
-    "e4e": 132,
-    "psp": 132,
-    "sam": 205,
-    "lats": 56,
-    "fran": 193,
-    "stargan-celeba": 20,
-    "stargan-rafd": 20,
-    "facestyle-hair": 20,
-    "stargan-celeba-256": 80,
-}
-"""Giga-multiplications of a frame, counted on the published networks: reading the face, and its drawings as the editor
-makes them (one for generators of StyleGAN's family)."""
 
 
 def group_of(entry: Entry) -> Group:
@@ -81,8 +57,8 @@ def licences_of(entry: Entry) -> list[tuple[str, str]]:
 def hardware_of(entry: Entry) -> str:
     """What an editor needs to keep up with a camera."""
     needs = "An NVIDIA GPU; a processor takes seconds a frame." if entry.needs_gpu else "A plain processor."
-    work = WORK.get(entry.name)
-    return f"{needs} {work:g} G multiplications a frame." if work else needs
+    work = figures.gflop_of(entry.frame)
+    return f"{needs} {work:.0f} GFLOP a frame." if work else needs
 
 
 def speeds_of(entry: Entry, here: Mapping[str, float], backends: str) -> list[Speed]:
@@ -96,4 +72,4 @@ def speeds_of(entry: Entry, here: Mapping[str, float], backends: str) -> list[Sp
     own = (
         [Speed(f"on this server{f', {backends}' if backends else ''}", here[entry.name])] if entry.name in here else []
     )
-    return [*own, *MEASURED.get(entry.name, ())]
+    return [*own, *(Speed(where, ms) for where, ms in figures.speeds_of(entry.frame).items())]
