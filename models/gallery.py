@@ -1,4 +1,4 @@
-"""What a gallery tells of an editor: its group, its licences with their texts, what it needs, how fast it is, a picture.
+"""What a gallery tells of an editor: its group, licences with their texts, what it needs, how fast it is, a picture.
 
 Speeds are measured ones, and say where. What was not measured is not told.
 """

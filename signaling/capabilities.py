@@ -82,7 +82,9 @@ class EditorInfo(BaseModel):
     illustration: bool
 
 
-def capabilities(runtime: Runtime, settings: ServerSettings, version: str, grant: Grant) -> dict[str, Any]:
+def capabilities(
+    runtime: Runtime, settings: ServerSettings, version: str, grant: Grant, steers: str = ""
+) -> dict[str, Any]:
     """The body of GET /capabilities.
 
     Args:
@@ -90,9 +92,11 @@ def capabilities(runtime: Runtime, settings: ServerSettings, version: str, grant
         settings: of the server.
         version: of the program.
         grant: of the client; editors that it may not use are left out.
+        steers: the camera of this machine that pages steer, in words; "" where they bring their own.
     """
     return {
         "version": version,
+        "steers": steers,
         "editors": [
             _editor(entry, runtime).model_dump()
             for entry in runtime.entries.values()

@@ -16,6 +16,7 @@ from models.arrays import Floats, Image
 from models.catalog import Entry
 from models.editor import AnyEditor, Controls
 from models.embedded import EMBEDDED, TRACKER
+from models.embedded.own_age import AgeReader
 from models.face.detector import Detection, Detector
 from models.face.landmarks import Landmarks
 from models.face.segmenter import Segmenter
@@ -85,6 +86,7 @@ class Runtime:
         self._stamps: dict[str, object] = {}
         self._detector = Detector(settings.pack, settings.detector_size)
         self._detect_lock = threading.Lock()
+        self._ages: AgeReader | None = None
         # Without landmarks a face would be lost: they wait for their turn, while late edits are dropped.
         self._landmarks = Landmarks(self.networks.load(LANDMARKS, late=math.inf))
         self.segmenter = Segmenter(self.networks.load(SEGMENTER))
@@ -160,6 +162,13 @@ class Runtime:
             model = self._controls[name] = self._entry(name).controls()
         return model
 
+    def age_reader(self) -> AgeReader:
+        """What reads the ages of faces, loaded on first use."""
+        if self._ages is None:
+            with self._loading:
+                self._ages = self._ages or AgeReader.load(self.networks.load, EMBEDDED)
+        return self._ages
+
     def photo_codes(self) -> list[tuple[str, str, Floats]]:
         """What the loaded editors have read of photos: the editor's name, the photo's id, the code."""
         kept = [(name, editor.references) for name, editor in list(self._editors.items()) if editor.references]
@@ -176,7 +185,8 @@ class Runtime:
     def pipeline(self, *, live: bool = False) -> Pipeline:
         """A pipeline for one stream; a live one keeps up with a camera, another does the same every time."""
         operator = 0 if self.identity is None else self.identity.operator
-        return Pipeline(Tracker(self._detect, self._landmarks), self.segmenter, live=live, operator=operator)
+        tracker = Tracker(self._detect, self._landmarks)
+        return Pipeline(tracker, self.segmenter, live=live, operator=operator, ages=self.age_reader)
 
     def video_pipeline(self) -> VideoPipeline:
         """A live pipeline for one stream of video frames."""

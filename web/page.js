@@ -5,6 +5,7 @@ import { remember, remembered } from "./storage.js";
 
 /**
  * @import { Field, Layers, Look, Schema, Value } from "./fields.js"
+ * @import { Obstacles } from "./stats.js"
  *
  * @typedef {{title: string, controls: Look, amount?: number, layers?: Layers}} Preset without layers, those that are on stay.
  *
@@ -32,6 +33,7 @@ import { remember, remembered } from "./storage.js";
  * @property {EditorInfo[]} editors
  * @property {Schema} settings of a stream.
  * @property {RTCIceServer[]} [iceServers]
+ * @property {string} [steers] the server's own camera, in words, which pages steer; "" where they bring theirs.
  *
  * @typedef {object} KnownSettings settings of a stream that have widgets of their own.
  * @property {string} editor
@@ -84,6 +86,8 @@ export class Page {
   live = false;
   /** Why nothing is edited, in the server's words; "" where something is. */
   idle = "";
+  /** @type {Obstacles} what keeps controls from changing any face now. */
+  obstacles = {};
   /** Name of the state that is shown over the video, "" for none. */
   state = "";
   /** Why it is in that state, in the server's words. */
@@ -114,6 +118,11 @@ export class Page {
   maySlowDown(width) {
     const { resolution, slow } = this.preferences;
     return resolution === "auto" && !slow && this.sample === null && width > SMALL[0];
+  }
+
+  /** The server's own camera, in words, where this page steers that; "" where it sends one of its own. */
+  get steers() {
+    return this.capabilities?.steers ?? "";
   }
 
   /** Settings that hold for the next session as well. */

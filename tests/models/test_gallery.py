@@ -81,7 +81,9 @@ def test_every_picture_is_there_and_shown() -> None:
 )
 def test_what_has_to_be_downloaded(sizes: tuple[int | None, ...], said: str, tmp_path: Path) -> None:
     weights = [
-        Weights(tmp_path / f"{n}.bin", "MIT", "a test", size or 0, urls=() if size is None else (f"https://a.test/{n}",))
+        Weights(
+            tmp_path / f"{n}.bin", "MIT", "a test", size or 0, urls=() if size is None else (f"https://a.test/{n}",)
+        )
         for n, size in enumerate(sizes)
     ]
     row: Entry = replace(catalog.ENTRIES["fran"], weights=tuple(weights), networks=())

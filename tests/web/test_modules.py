@@ -154,6 +154,27 @@ def test_moving_a_control_tells_its_value(blank: Page) -> None:
     assert changes == [["smile", -0.5], ["age", 50], ["age", 85], ["hair", "dark_red"], ["on", True], ["smile", 0]]
 
 
+def test_a_control_says_what_the_face_lacks(blank: Page) -> None:
+    said = run(
+        blank,
+        "controls",
+        DRAW
+        + """
+        const said = () => row("smile").querySelector(".obstacle").textContent;
+        drawn.show({ smile: 1 });
+        drawn.hinder({ smile: "no hair is seen", gone: "nobody" });
+        const all = [said(), row("smile").querySelector("input").disabled];
+        drawn.show({});
+        all.push(said());
+        drawn.show({ smile: 0.5 });
+        all.push(said());
+        drawn.hinder({});
+        return [...all, said()];""",
+        SCHEMA,
+    )
+    assert said == ["No hair is seen.", False, "", "No hair is seen.", ""]
+
+
 RELATED = {
     "properties": {
         "age": {
