@@ -259,6 +259,8 @@ class Editor(ABC, Generic[C]):
         references: what it read of photos, by their ids; None where it keeps nothing. With it, a photo follows its
             session to another process.
         inpaint_seconds: time between two inpaintings of a face; 0 where the editor makes none.
+        code_start: place in the latent where a generator's code begins, where the latent has one; it goes as far as the
+            encoder's output. An editor that is locked to a snapshot moves the code alone.
         reads_age: whether it takes differences of age itself; others are given ages (`Controls.at_age`).
     """
 
@@ -270,6 +272,7 @@ class Editor(ABC, Generic[C]):
     encode_seconds: float = 0.0
     references: References | None = None
     inpaint_seconds: float = 0.0
+    code_start: int = 0
     reads_age: bool = False
 
     def for_still(self) -> Editor[C]:

@@ -59,13 +59,12 @@ class LockedEditor(Editor[Any]):
         self.name, self.crop, self.Controls = editor.name, editor.crop, editor.Controls
         self.latent_seconds, self.encode_seconds = editor.latent_seconds, editor.encode_seconds
         self.inpaint_seconds, self.references = editor.inpaint_seconds, editor.references
-        self.reads_age = editor.reads_age
-        self._start: int = getattr(editor, "code_start", 0)
+        self.code_start, self.reads_age = editor.code_start, editor.reads_age
 
     def encode(self, crop: Crop, controls: Any) -> Latent:
         """The editor's latent, its code moved by the offset."""
         latent = np.array(self._editor.encode(crop, controls), np.float32)
-        latent[self._start : self._start + len(self._offset)] += self._offset
+        latent[self.code_start : self.code_start + len(self._offset)] += self._offset
         return latent
 
     def steer(self, latent: Latent, controls: Any) -> Latent:

@@ -16,7 +16,7 @@ import numpy as np
 
 from models.arrays import Floats, Image, Latent
 from models.crops import CropSpec, Edge, Placement, Quad, beyond_frame, cut_placed, points5_of, quad_of, to_crop
-from models.editor import Controls, Crop, Edit, Masks
+from models.editor import Controls, Crop, Edit, Inpainting, Masks
 from models.embedded.own_age import AgeReader
 from models.face.segmenter import Segmenter
 from stream.blending import blend_masked, visible_mask
@@ -180,6 +180,7 @@ class FaceEdit:
         self._steady_light = SteadyLight()
         self._last_frame: Image | None = None  # and where the mesh was in it
         self._last_mesh: Floats | None = None
+        self._inpainting_took = 0.0  # seconds
         self._latent: Latent | None = None
         self._latent_asked_at = -math.inf
         self._latent_job: Future[Latent] | None = None
@@ -310,12 +311,14 @@ class FaceEdit:
         with trace.timed("inpaint"):
             behind = partial(self._with_backdrop, crop, placement, layer, context)
             if editor.inpaint_seconds > 0:
+                level = context.level
                 inpainting = self._inpainting(
                     Keyframe.of(crop, placement, controls),
                     context.time,
-                    lambda: editor.inpaint(behind(), latent, steered, controls),
-                    every=editor.inpaint_seconds * context.level.encode_slowdown,
-                    background=None if context.level.background else self._tools.background,
+                    lambda: self._inpaint(layer, behind(), latent, steered),
+                    every=editor.inpaint_seconds * level.encode_slowdown,
+                    rest=self._inpainting_took * level.encode_slowdown if level.background else 0.0,
+                    background=None if level.background else self._tools.background,
                     trace=trace,
                     measured=self.beside.measured,
                 )
@@ -343,6 +346,12 @@ class FaceEdit:
                 self._latent_job = background.submit(self.beside.measured, layer.editor.encode, crop, layer.controls)
             self._latent_asked_at = context.time
         return self._latent
+
+    def _inpaint(self, layer: Layer, crop: Crop, latent: Latent, steered: Latent) -> Inpainting | None:
+        started = self._tools.clock()
+        inpainting = layer.editor.inpaint(crop, latent, steered, layer.controls)
+        self._inpainting_took = self._tools.clock() - started
+        return inpainting
 
     def _with_backdrop(self, crop: Crop, placement: Placement, layer: Layer, context: FrameContext) -> Crop:
         if not layer.editor.wants_backdrop(layer.controls):

@@ -22,7 +22,9 @@ import { remember, remembered } from "./storage.js";
  * @property {{name: string, url: string}[]} licences each with its text, "" where there is none to link to.
  * @property {string} hardware what it needs.
  * @property {{where: string, ms: number}[]} speeds milliseconds of a frame, and where they were measured.
+ * @property {string} download what has to be downloaded or brought before it runs, in words.
  * @property {string} picture address of what it does, "" for none.
+ * @property {boolean} illustration whether other editors have drawn that picture.
  * @property {Schema} controls
  * @property {Preset[]} presets
  *
