@@ -12,6 +12,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from playwright.sync_api import Browser, Page, Playwright, expect
 
 from tests.e2e import browser as chromium
@@ -268,6 +269,14 @@ def test_the_first_look_is_a_demo_and_the_keys_are_listed(page: Page, service: S
     expect(demo).to_be_hidden()
 
 
+def transparent_shot(page: Page) -> NDArray[np.uint8]:
+    """(H, W, 4) uint8 BGRA of the page, with the browser's own white left out."""
+    data = np.frombuffer(page.screenshot(omit_background=True), np.uint8)
+    shot = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    assert shot is not None
+    return np.asarray(shot if shot.shape[2] == 4 else cv2.cvtColor(shot, cv2.COLOR_BGR2BGRA), np.uint8)
+
+
 def test_an_output_fills_the_window_where_that_is_asked_for(browser: Browser, service: Service) -> None:
     """A 4:3 camera in the 16:9 source of OBS: whole over what lies behind, cropped, or with black beside it."""
     size = 1280, 720
@@ -285,10 +294,7 @@ def test_an_output_fills_the_window_where_that_is_asked_for(browser: Browser, se
                 audience.goto(address.input_value())
                 audience.wait_for_function("() => document.getElementById('edited').videoWidth > 0")
                 expect(audience.locator("#edited")).to_be_visible()
-                shot = cv2.imdecode(
-                    np.frombuffer(audience.screenshot(omit_background=True), np.uint8), cv2.IMREAD_UNCHANGED
-                )
-                assert shot is not None
+                shot = transparent_shot(audience)
                 assert (shot[300:400, 5:100, 3] == beside).all(), fit
                 assert (shot[300:400, 5:100, :3].max() > 40) is np.bool_(fit == "fill"), fit
                 if folder := os.environ.get("LATENTCAM_SCREENSHOTS"):
@@ -309,17 +315,34 @@ def test_the_default_resolution_is_said_before_the_camera_starts(page: Page, ser
     expect(help_line).to_contain_text("This camera gives 640 × 480.")
 
 
+MORE_STATS_JS = """() => {
+  const { addEventListener } = RTCDataChannel.prototype;
+  RTCDataChannel.prototype.addEventListener = function (type, listener, options) {
+    const more = ({ data }) => {
+      const message = JSON.parse(data);
+      listener({ data: JSON.stringify(message.type === "stats" ? { ...message, ...window.moreStats } : message) });
+    };
+    return addEventListener.call(this, type, type === "message" ? more : listener, options);
+  };
+}"""
+"""Lets the server's figures say what `window.moreStats` says."""
+
+
 def test_a_control_says_what_the_face_lacks(page: Page, service: Service) -> None:
-    """Dye over a bald head: no silent no-op."""
+    """No silent no-op: what the server says of a face without hair stands at the control, and goes with it."""
+    page.add_init_script(f"({MORE_STATS_JS})()")
     go_live(page, service.url)
     page.get_by_role("button", name="Bald", exact=True).click()
-    page.locator("#picker > summary").click()
-    page.locator(".editor", has_text="Hair colour").click()
-    page.get_by_role("button", name="Red", exact=True).click()
-    lack = page.locator('#controls .control[data-name="colour"] .obstacle')
+    page.evaluate("window.moreStats = { obstacles: { embedded: { bald: 'no hair is seen', smile: 'nobody asked' } } }")
+    lack = page.locator('#controls .control[data-name="bald"] .obstacle')
     expect(lack).to_have_text("No hair is seen.")
+    expect(page.locator('#controls .control[data-name="smile"] .obstacle')).to_be_empty()
     if folder := os.environ.get("LATENTCAM_SCREENSHOTS"):
         lack.scroll_into_view_if_needed()
         page.screenshot(path=Path(folder) / "obstacle.png")
+    page.locator("#picker > summary").click()
+    page.locator(".editor", has_text="Hair colour").click()
+    page.get_by_role("button", name="Red", exact=True).click()
+    expect(page.locator("#idle")).to_have_text("Age, hair loss, smile: no hair is seen.")
     page.get_by_role("button", name="Take off Age, hair loss, smile").click()
-    expect(lack).to_be_empty()
+    expect(page.locator("#idle")).to_be_empty()

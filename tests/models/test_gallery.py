@@ -34,7 +34,7 @@ def test_every_licence_that_is_named_has_its_text() -> None:
     for row in catalog.ENTRIES.values():
         for name, url in licences_of(row):
             assert url.startswith("https://") or name.startswith(("your own", "that of", "none stated")), name
-    assert licences_of(catalog.ENTRIES["lats"])[0][1].endswith("by-nc-sa/4.0/")
+    assert licences_of(catalog.ENTRIES["lats"])[0][1].endswith("by-nc-sa/4.0/legalcode.en")
     first, second, *_ = licences_of(catalog.ENTRIES["e4e"])
     assert first == ("MIT", "https://opensource.org/license/mit")
     assert second[0].startswith("the generator in it under the NVIDIA")

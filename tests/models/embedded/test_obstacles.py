@@ -35,8 +35,8 @@ def face(**attributes: float) -> EmbeddedLatent:
     values: Floats = np.zeros(len(ATTRIBUTES), np.float32)
     for name, value in attributes.items():
         values[ATTRIBUTES.index(name)] = value
-    rest = [np.zeros(size, np.float32) for size in SIZES[1:]]
-    return EmbeddedLatent(values, *rest, np.zeros(0, np.float32))
+    light, skin, lit, hair = (np.zeros(size, np.float32) for size in SIZES[1:])
+    return EmbeddedLatent(values, light, skin, lit, hair, np.zeros(0, np.float32))
 
 
 def met(control: Any, crop: Crop, own: EmbeddedLatent, **values: Any) -> dict[str, str]:
