@@ -144,6 +144,7 @@ class Stats(ToClient):
     what is left out to keep up with the camera, and is empty when nothing is. `edits_dropped` counts edits and readings
     that came to nothing because other sessions kept the engines busy, `left_out` packets of streams that are not shown
     (smaller layers of a simulcast). `badge` is where the visible mark stands: a mirrored view turns it back.
+    `obstacles` says which controls change no face now, and why: by the editor, then by the control.
     """
 
     type: Literal["stats"] = "stats"
@@ -163,6 +164,7 @@ class Stats(ToClient):
     bitrate_out: int
     reduced: str = ""
     badge: Box | None = None
+    obstacles: dict[str, dict[str, str]] = {}
 
 
 class OutlineDrawn(BaseModel):

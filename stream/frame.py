@@ -138,12 +138,14 @@ class Drawn:
         placement: of that crop in the frame.
         flow: (S, S, 2) float32, crop pixels, as in `models.editor.Edit`; None where nothing moved.
         masks: what the segmenter read of the crop; None without one.
+        obstacles: what keeps controls from changing this face, as of `models.editor.Editor.obstacles`.
     """
 
     mask: Floats
     placement: Placement
     flow: Floats | None = None
     masks: Masks | None = None
+    obstacles: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +155,15 @@ class Output:
     Attributes:
         image: (H, W, 3) uint8 BGR; the very array that came in when nothing was edited.
         faces: the faces of this frame, edited or not.
-        edited: ids of the faces that were edited.
+        edited: ids of the faces of which a pixel was edited.
         regions: outside of these every pixel is the input's, bit for bit; empty when nothing changed.
         trace: what it cost.
         reduced: a message for the user that names what was left out to keep up with the camera; empty when nothing was.
         badge: where the visible mark stands; None without one. A page that mirrors the picture turns it back.
         drawn: what the layers did to each edited face, by its id, from bottom to top.
         kinds: of edit that the picture shows, of `stream.mark.payload.KINDS`.
+        obstacles: what keeps controls from changing any face, in words for a user: by the layer's editor, then by the
+            control.
     """
 
     image: Image
@@ -171,3 +175,4 @@ class Output:
     badge: Region | None = None
     kinds: frozenset[str] = frozenset()
     drawn: Mapping[int, Sequence[Drawn]] = field(default_factory=dict)
+    obstacles: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

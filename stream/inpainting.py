@@ -110,6 +110,7 @@ class CarriedInpainting:
         draw: Callable[[], Inpainting | None],
         *,
         every: float,
+        rest: float = 0.0,
         background: Executor | None,
         trace: Trace,
     ) -> Inpainting | None:
@@ -120,6 +121,7 @@ class CarriedInpainting:
             time: of the frame, seconds.
             draw: makes an inpainting of this crop; None where there is nothing to remove.
             every: seconds between two inpaintings of a face that does not turn.
+            rest: seconds between two inpaintings of any face, but for a cut and other controls.
             background: draws them beside the stream. Then only the first one, and the first one after a cut, hold the
                 frame up. None draws every one within its frame.
             trace: of the frame.
@@ -136,9 +138,10 @@ class CarriedInpainting:
         if self._job is not None and shown is not None:
             return shown
         asked = self._asked
-        if asked is not None and asked.controls == now.controls and time - self._asked_at < every:
+        since = time - self._asked_at
+        if asked is not None and asked.controls == now.controls and since < max(every, rest):
             nothing_to_draw = self._drawn is None
-            if nothing_to_draw or (shown is not None and not _is_far(asked, now)):
+            if nothing_to_draw or (shown is not None and (since < rest or not _is_far(asked, now))):
                 return shown
         if self._job is not None:  # its result is of before a cut
             if not self._job.cancel():

@@ -17,6 +17,7 @@ from models.arrays import Floats, Image
 from models.catalog import Entry
 from models.editor import AnyEditor, Controls
 from models.embedded import EMBEDDED, TRACKER
+from models.embedded.own_age import AgeReader
 from models.face.detector import Detection, Detector
 from models.face.landmarks import Landmarks
 from models.face.segmenter import Segmenter
@@ -100,6 +101,7 @@ class Runtime:
         self._generations: dict[str, _Generation] = {}
         self._detector = Detector(settings.pack, settings.detector_size)
         self._detect_lock = threading.Lock()
+        self._ages: AgeReader | None = None
         # Without landmarks a face would be lost: they wait for their turn, while late edits are dropped.
         self._landmarks = Landmarks(self.networks.load(LANDMARKS, late=math.inf))
         self.segmenter = Segmenter(self.networks.load(SEGMENTER))
@@ -165,6 +167,13 @@ class Runtime:
         """
         return self._load_controls(name, self._generation(name))
 
+    def age_reader(self) -> AgeReader:
+        """What reads the ages of faces, loaded on first use."""
+        if self._ages is None:
+            with self._loading:
+                self._ages = self._ages or AgeReader.load(self.networks.load, EMBEDDED)
+        return self._ages
+
     def photo_codes(self) -> list[tuple[str, str, Floats]]:
         """What the loaded editors have read of photos: the editor's name, the photo's id, the code."""
         editors = [(name, made.editor) for name, made in list(self._generations.items()) if made.editor is not None]
@@ -182,7 +191,8 @@ class Runtime:
     def pipeline(self, *, live: bool = False) -> Pipeline:
         """A pipeline for one stream; a live one keeps up with a camera, another does the same every time."""
         operator = 0 if self.identity is None else self.identity.operator
-        return Pipeline(Tracker(self._detect, self._landmarks), self.segmenter, live=live, operator=operator)
+        tracker = Tracker(self._detect, self._landmarks)
+        return Pipeline(tracker, self.segmenter, live=live, operator=operator, ages=self.age_reader)
 
     def video_pipeline(self) -> VideoPipeline:
         """A live pipeline for one stream of video frames."""

@@ -6,6 +6,8 @@ import { make } from "./dom.js";
  * @import { Box, Face } from "./faces.js"
  *
  * @typedef {{p50: number, p95: number}} Percentiles in milliseconds.
+ * @typedef {Record<string, Record<string, string>>} Obstacles what keeps controls from changing any face, in words: by the
+ *   editor, then by the control.
  *
  * @typedef {object} ServerStats
  * @property {number} fps_in
@@ -18,6 +20,7 @@ import { make } from "./dom.js";
  * @property {string} [reduced] what is left out to keep up, "" for nothing.
  * @property {Face[]} [faces]
  * @property {Box|null} [badge] where the visible mark stands.
+ * @property {Obstacles} [obstacles]
  *
  * @typedef {ReturnType<typeof readStats>} BrowserStats
  *

@@ -118,7 +118,8 @@ export class View {
   #hint(now) {
     if (now - this.#faceSeenAt > NO_FACE_MS) return "No face in view. Turn to the camera, both eyes visible.";
     if (now - this.#fastAt > SLOW_MS) {
-      const lower = this.#page.captureSize[0] > SMALL[0] ? " A lower resolution helps." : "";
+      const smaller = this.#page.steers ? ` --width ${SMALL[0]} --height ${SMALL[1]} helps.` : " A lower resolution helps.";
+      const lower = this.#page.steers || this.#page.captureSize[0] > SMALL[0] ? smaller : "";
       return `The server manages fewer than ${SLOW_FPS} frames a second.${lower}`;
     }
     return "";
