@@ -160,7 +160,7 @@ async def test_scaling_down_and_up_moves_peers_with_their_photos(machines: Machi
 async def test_an_update_of_all_replicas_moves_everybody_once(machines: Machines, record_property: Record) -> None:
     async with visitors(machines, 6, settings={"controls": {"brightness": 150}}) as there:
         before = {figures["version"] for figures in await asyncio.to_thread(machines.figures)}
-        machines.deploy(idle_timeout=301)
+        machines.deploy(idle_timeout=301, surge=34)  # one after the other, as shipped
         await until(
             lambda: before.isdisjoint({one["version"] for one in machines.figures()}) and machines.settled(),
             "the update does not end",
