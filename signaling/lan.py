@@ -49,6 +49,8 @@ RENEW_DAYS = 30
 PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "fc00::/7", "::1/128")
 """What the authority may vouch for: RFC 1918, RFC 6598, RFC 4193 and this machine."""
 NAMES = ("local", "localhost")
+EVERYWHERE = {4: "0.0.0.0", 6: "::"}
+"""By the version of IP: a server listens on all addresses of one."""
 ELSEWHERE = "192.0.2.1"
 """An address of the documentation (RFC 5737): the system is asked which way it would go there; nothing is sent."""
 
@@ -105,7 +107,7 @@ def addresses() -> list[Address]:
         ip_address(ip.ip if isinstance(ip.ip, str) else ip.ip[0]) for each in ifaddr.get_adapters() for ip in each.ips
     ]
     usable, way_out = [one for one in found if vouched(one) and not one.is_loopback], _way_out()
-    return sorted(dict.fromkeys(usable), key=lambda one: (one != way_out, one.version, int(one)))
+    return sorted(dict.fromkeys(usable), key=lambda one: (one.version, one != way_out, int(one)))
 
 
 def vouched(address: Address) -> bool:
@@ -128,7 +130,9 @@ def complete(settings: ServerSettings, there: Files, found: Sequence[Address]) -
         raise LanError("this machine is in no private network that a phone could be in: connect it to one")
     try:
         there.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        update: dict[str, object] = {} if "host" in settings.model_fields_set else {"host": "0.0.0.0"}
+        update: dict[str, object] = (
+            {} if "host" in settings.model_fields_set else {"host": EVERYWHERE[found[0].version]}
+        )
         if settings.tls_cert is None:
             make_certificate(there, found)
             update |= {"tls_cert": there.cert, "tls_key": there.key}
@@ -180,7 +184,9 @@ def words(settings: ServerSettings, there: Files, found: Sequence[Address], port
     plain = url.partition("#")[0]
     lines = [qr_code(url).rstrip("\n")] if code else []
     lines += [f"On a phone in the same network, scan the code or open:\n{url}"]
-    lines += [f"(also at {page_address(settings, other, port)})" for other in found[1:]]
+    lines += [
+        f"(also at {page_address(settings, other, port)})" for other in found[1:] if other.version == found[0].version
+    ]
     if settings.tls_cert == there.cert:
         lines.append(
             f"""

@@ -12,10 +12,11 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def pytest_configure() -> None:
-    """Tests see no weights and no key of their user: the folder is read when the catalog is imported, after this."""
-    folder = os.environ["LATENTCAM_WEIGHTS"] = tempfile.mkdtemp(prefix="latentcam-weights-")
-    os.environ["LATENTCAM_KEY"] = str(Path(folder) / "mark-key.pem")
+# Tests see no weights, key or state of their user. The folder is read when the catalog is imported, by some conftest.py
+# below this one already: so it is set here, and not in pytest_configure.
+_folder = os.environ["LATENTCAM_WEIGHTS"] = tempfile.mkdtemp(prefix="latentcam-weights-")
+os.environ["LATENTCAM_KEY"] = str(Path(_folder) / "mark-key.pem")
+os.environ["LATENTCAM_STATE"] = str(Path(_folder) / "state")
 
 
 def pytest_unconfigure() -> None:

@@ -24,6 +24,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, VideoStreamTrack
 
 import server
+from signaling import serving
 from signaling.settings import ServerSettings
 from signaling.transport import gatherer
 
@@ -191,7 +192,7 @@ def test_a_port_in_use_is_noticed_before_networks_load(
     [("127.0.0.1", ""), ("192.0.2.1", "no address of this machine"), ("no such host", "there is no host")],
 )
 def test_where_nothing_can_listen_is_told(host: str, words: str) -> None:
-    why = server.why_not_listen(host, 0)
+    why = serving.why_not_listen(host, 0)
     assert words in why
     assert bool(why) == bool(words)
 
@@ -210,7 +211,7 @@ def test_the_page_is_opened_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> N
         pass
 
     async def start(open_page: bool) -> None:
-        running = server.Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None), open_page=open_page)
+        running = serving.Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None), open_page=open_page)
         running.config.load()
         running.lifespan = running.config.lifespan_class(running.config)
         await running.startup()

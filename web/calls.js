@@ -21,7 +21,7 @@ const [WIDTH, HEIGHT] = LARGE;
 /** @type {Record<Fit, string>} */
 const FITS = {
   whole: "All of the picture. Beside that of a 4:3 camera, OBS shows what lies behind; a virtual camera shows black.",
-  fill: "Cropped to the whole width, above and below. A camera that gives 16:9 loses nothing.",
+  fill: "Cropped above and below to fill the width. A camera that gives 16:9 loses nothing.",
   bars: "All of the picture, with black beside that of a 4:3 camera.",
 };
 

@@ -179,8 +179,10 @@ export class SettingsPanel {
   showObstacles() {
     const { editor, idle, obstacles, wanted } = this.#page;
     this.#controls.hinder(obstacles[editor?.name ?? ""] ?? {});
-    const others = Object.entries(obstacles).flatMap(([name, found]) =>
-      name in wanted.layers ? Object.values(found).map((why) => `${this.#page.editorNamed(name)?.title ?? name}: ${why}.`) : [],
+    const others = Object.entries(wanted.layers).flatMap(([name, { controls }]) =>
+      Object.entries(obstacles[name] ?? {})
+        .filter(([control]) => control in controls)
+        .map(([, why]) => `${this.#page.editorNamed(name)?.title ?? name}: ${why}.`),
     );
     const words = idle ? sentence(`nothing is edited: ${idle}`) : others.join(" ");
     if (byId("idle").textContent !== words) byId("idle").textContent = words;

@@ -154,7 +154,7 @@ export function drawStats(parts, { browser, server, delay, titleOf }) {
     label.textContent = title;
     value.textContent = `${ms.toFixed(1)} ms`;
   });
-  drawLayers(parts.layers, server, titleOf);
+  drawLayerCosts(parts.layers, server, titleOf);
   const figures = figuresOf(browser, server);
   const pairs = fit(parts.figures, figures.length, () => {
     const pair = make("div");
@@ -175,7 +175,7 @@ export function drawStats(parts, { browser, server, delay, titleOf }) {
  * @param {ServerStats|null} server
  * @param {(editor: string) => string} titleOf
  */
-function drawLayers(table, server, titleOf) {
+function drawLayerCosts(table, server, titleOf) {
   const layers = Object.entries(server?.layers ?? {});
   table.hidden = layers.length === 0;
   const rows = fit(table.tBodies[0], layers.length, () => {

@@ -111,6 +111,9 @@ def test_what_was_chosen_stays(there: Files) -> None:
     first = lan.complete(chosen, there, HERE)
     assert first.token == chosen.token
     assert first.host == "0.0.0.0"
+    assert lan.complete(chosen, there, HERE[1:]).host == "::", "a network of IPv6 alone"
+    named = ServerSettings(lan=True, host="127.0.0.1")
+    assert lan.complete(named, there, HERE).host == "127.0.0.1"
     again = lan.complete(ServerSettings(lan=True), there, HERE)
     assert again.token == lan.complete(ServerSettings(lan=True), there, HERE).token, "a phone's address stays good"
     with pytest.raises(LanError, match="no private network"):
@@ -159,6 +162,7 @@ def test_what_trust_means_is_said(there: Files) -> None:
     for part in ("192.168.7.20:8080/ca.crt", lan.fingerprint(there.ca), str(there.ca_key), "Android", "iPhone"):
         assert part in said
     assert "private networks" in said
+    assert "fd00::7" not in said, "it does not listen there"
     assert max(map(len, said.splitlines())) < 140
     own = ServerSettings(lan=True, token=SecretStr("my own long token"), tls_cert=there.cert, tls_key=there.key)
     other = own.model_copy(update={"tls_cert": there.folder / "own.pem"})

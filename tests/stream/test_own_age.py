@@ -105,9 +105,10 @@ def crop() -> Crop:
 def test_an_age_wavers_no_more_than_whole_years_that_it_leaves(crop: Crop) -> None:
     own = OwnAge()
     reader = Reader(40, 41, 40, 41, 40, 41, *[50] * 60)
-    seen = []
+    seen: list[float] = []
     for step in range(60):
         own.update(cast(AgeReader, reader), lambda: crop, step * EVERY_S)
+        assert own.years is not None
         seen.append(own.years)
     assert set(seen[:6]) == {40.0}
     assert seen[-1] == 50.0

@@ -25,7 +25,8 @@ def _fran() -> Entry:
     return Entry(
         name="fran",
         title="Re-aging",
-        description="Older or younger by a residual on the camera's own pixels; you say how old you are.",
+        description="Older or younger by a residual on the camera's own pixels; "
+        "you say how old you are, or ask for a difference.",
         controls=lambda: FranControls,
         load=load,
         weights=(file,),
