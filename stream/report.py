@@ -21,6 +21,7 @@ class Report:
         frames: frames or pictures read.
         with_face: of these, how many show a face.
         edited: of these, how many were edited.
+        earlier: frames that an earlier run did, which are not in these figures.
         seconds: wall time, reading and writing included.
         stages: milliseconds of every frame per stage.
         notes: what a user should know, one sentence each.
@@ -30,6 +31,7 @@ class Report:
     frames: int = 0
     with_face: int = 0
     edited: int = 0
+    earlier: int = 0
     seconds: float = 0.0
     stages: dict[str, list[float]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -51,6 +53,7 @@ class Report:
             "frames": self.frames,
             "frames_with_face": self.with_face,
             "frames_edited": self.edited,
+            "frames_of_an_earlier_run": self.earlier,
             "dropped": 0,
             "seconds": round(self.seconds, 3),
             "fps": round(self.frames / self.seconds, 2) if self.seconds > 0 else None,
