@@ -71,16 +71,17 @@ def _broken(name: str, fault: str) -> Entry:
 
 
 def _collect() -> dict[str, Entry]:
-    rows = {row.name: row for row in (*embedded.entries(), *published.entries(), *trained.entries())}
-    for row in plug_ins():
-        if row.name in rows:
-            log.warning("a plug-in's editor is left out: there is one called %s", row.name)
-        rows.setdefault(row.name, row)
+    rows = {row.name: row for row in (*embedded.entries(), *published.entries())}
+    for kind, found in (("an editor that was trained here", trained.entries()), ("a plug-in's editor", plug_ins())):
+        for row in found:
+            if row.name in rows:
+                log.warning("%s is left out: there is one called %s", kind, row.name)
+            rows.setdefault(row.name, row)
     return rows
 
 
 ENTRIES: dict[str, Entry] = _collect()
-"""Every editor by its name: those that ship, the published ones, plug-ins."""
+"""Every editor by its name: those that ship, the published ones, those trained here, plug-ins."""
 
 
 NOTE = """Published editors give their authors' numbers under weights by formula (`python -m models.parity`) and edit a

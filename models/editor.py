@@ -5,13 +5,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from functools import cache
+from typing import Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from models.ages import shifted
 from models.arrays import Floats, Image, Latent
 from models.crops import CropSpec
 from models.photo_codes import References
+
+LEAST_HAIR = 0.004
+"""Share of a crop below which there is no hair to change: a bald head must not flicker."""
+NO_HAIR = "no hair is seen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,11 @@ class Masks:
     face: Floats
     occluder: Floats
     person: Floats
+
+    @property
+    def shows_hair(self) -> bool:
+        """Whether there is hair to change."""
+        return float(self.hair.mean()) >= LEAST_HAIR
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +135,11 @@ class Controls(BaseModel):
 
     Supported field types: bounded `float`/`int` (`Field(ge=, le=)`), `float | None` (a slider with an off switch),
     `bool`, `Literal[...]`/`Enum` of strings, and colours (`#rrggbb` with `json_schema_extra={"format": "color"}`).
-    `title` is the label; `json_schema_extra` may give `unit` and `step`. The defaults must be the neutral position.
+    An age may be a `models.ages.Difference` too. `title` is the label; `json_schema_extra` may give `unit` and `step`.
+    The defaults must be the neutral position.
 
-    No control may silently do nothing. Where one depends on another, `json_schema_extra` says so:
+    No control may silently do nothing. What one lacks of the face, `Editor.obstacles` says. Where one depends on
+    another, `json_schema_extra` says so:
     `"needs": "colour"`: it acts only once `colour` is off its default; until then the page says that it is missing.
     `"sets": {"colour": "custom"}`: whoever moves it also means these values.
     `"wakes": {"amount": 1.0}`: whoever moves it also means these values where they are 0.
@@ -170,6 +183,25 @@ class Controls(BaseModel):
                     result.setdefault(other, value)
         return result
 
+    @property
+    def relative(self) -> bool:
+        """Whether an age is given as a difference from each face's own (`models.ages`)."""
+        return any(isinstance(getattr(self, name), str) for name in _ages(type(self)))
+
+    def at_age(self, own: float | None) -> Self:
+        """The same with ages in place of differences.
+
+        Args:
+            own: age of the face in years; None, where it is not known, leaves such controls at their defaults.
+        """
+        given = {name: value for name in _ages(type(self)) if isinstance(value := getattr(self, name), str)}
+        update: dict[str, Any] = {}
+        for name, difference in given.items():
+            low, high = _ages(type(self))[name]
+            wanted = None if own is None else min(max(shifted(own, difference, low, high), low), high)
+            update[name] = type(self).model_fields[name].default if wanted is None else wanted
+        return self.model_copy(update=update)
+
     @classmethod
     def takes_photo(cls) -> bool:
         """Whether the editor takes something from a reference photo: one of the fields has a button for it."""
@@ -184,6 +216,18 @@ def _extras(controls: type[Controls], name: str) -> dict[str, Any]:
     """What a field says beyond its JSON schema."""
     extra = controls.model_fields[name].json_schema_extra
     return extra if isinstance(extra, dict) else {}
+
+
+@cache
+def _ages(controls: type[Controls]) -> Mapping[str, tuple[float, float]]:
+    """The fields that take a difference of ages, with the youngest and the oldest age."""
+    fields = {}
+    for name, schema in controls.model_json_schema()["properties"].items():
+        shapes = schema.get("anyOf", ())
+        if any(shape.get("format") == "difference" for shape in shapes):
+            bounds = next(shape for shape in shapes if shape.get("type") == "number")
+            fields[name] = (float(bounds["minimum"]), float(bounds["maximum"]))
+    return fields
 
 
 def title_of(name: str) -> str:
@@ -215,6 +259,9 @@ class Editor(ABC, Generic[C]):
         references: what it read of photos, by their ids; None where it keeps nothing. With it, a photo follows its
             session to another process.
         inpaint_seconds: time between two inpaintings of a face; 0 where the editor makes none.
+        code_start: place in the latent where a generator's code begins, where the latent has one; it goes as far as the
+            encoder's output. An editor that is locked to a snapshot moves the code alone.
+        reads_age: whether it takes differences of age itself; others are given ages (`Controls.at_age`).
     """
 
     name: str
@@ -225,6 +272,8 @@ class Editor(ABC, Generic[C]):
     encode_seconds: float = 0.0
     references: References | None = None
     inpaint_seconds: float = 0.0
+    code_start: int = 0
+    reads_age: bool = False
 
     def for_still(self) -> Editor[C]:
         """The editor for single pictures, which may take their time: itself, unless it has a finer way for them.
@@ -284,6 +333,18 @@ class Editor(ABC, Generic[C]):
             controls: those that `steer` was given.
         """
         return None
+
+    def obstacles(self, crop: Crop, latent: Latent, controls: C) -> Mapping[str, str]:
+        """What keeps a control from changing this face, in words for a user, by the control's name.
+
+        No control may silently do nothing: one whose effect depends on the face says here what it lacks.
+
+        Args:
+            crop: the face as `self.crop` cuts it.
+            latent: from `encode`, smoothed or not.
+            controls: where the controls are.
+        """
+        return {}
 
     def wants_steady_light(self, controls: C) -> bool:
         """Whether `render` wants `Crop.steady_light` here: it brightens what is dark, and camera noise with it."""

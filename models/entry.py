@@ -72,6 +72,8 @@ class Entry:
             boundaries that were fitted; it is then loaded anew.
         place: where it is drawn among several: 0 changes who somebody is, 1 redraws a face, 2 changes it in parts, 3
             dyes what the others leave. Those of one place are drawn in the order of their names.
+        frame: what reading and drawing a face runs, by the names of `models.full_size`, each as often as it runs; empty
+            where nobody has counted them.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Entry:
     fault: str = ""
     stamp: Callable[[], object] = lambda: None
     place: int = 1
+    frame: tuple[str, ...] = ()
 
     @property
     def missing(self) -> tuple[Weights, ...]:
@@ -122,6 +125,12 @@ class Entry:
     @property
     def licence(self) -> str:
         return ", ".join(dict.fromkeys(weights.licence for weights in self.weights))
+
+    @property
+    def still_to_fetch(self) -> tuple[int, int]:
+        """Bytes of the downloads that are missing, about, and how many of them have no known size."""
+        sizes = {weights.urls or weights.path: weights.size for weights in self.missing}
+        return sum(sizes.values()), sum(size == 0 for size in sizes.values())
 
     @property
     def size(self) -> int:

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import torch
 
-from models import published
+from models import figures, published
 from models.weights.export import Sample, write_network
 
 SEED = 0
 NETWORKS: Mapping[str, Callable[[], Sample]] = {
     name: sample for module in published.parts("samples") for name, sample in module.SAMPLES.items()
 }
-LIGHT = tuple(name for module in published.parts("samples") for name in module.LIGHT)
+LIGHT = tuple(name for name in NETWORKS if figures.is_light(name))
 
 
 def main(argv: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""What a gallery tells of an editor: its group, its licences with their texts, what it needs, how fast it is.
+"""What a gallery tells of an editor: its group, licences with their texts, what it needs, how fast it is, a picture.
 
 Speeds are measured ones, and say where. What was not measured is not told.
 """
@@ -9,23 +9,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from models import figures
 from models.entry import Entry
+from models.licences import parts_of
 
 Group = Literal["ready", "own", "published"]
 
 OWN = ("your own", "that of where you got it")
 """Licences of weights that their user makes or brings."""
 
-TEXTS: Mapping[str, str] = {
-    "MIT": "https://opensource.org/license/mit",
-    "Apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0",
-    "CC BY-NC-SA 4.0": "https://creativecommons.org/licenses/by-nc-sa/4.0/",
-    "CC BY-NC 4.0": "https://creativecommons.org/licenses/by-nc/4.0/",
-    "NVIDIA Source Code License": "https://nvlabs.github.io/stylegan2/license.html",
+PICTURES: Mapping[str, str] = {
+    **{name: name for name in ("embedded", "hair", "child")},
+    **dict.fromkeys(("e4e", "psp", "restyle-e4e", "restyle-psp", "mobilestylegan", "stylegan2"), "older"),
+    **dict.fromkeys(("sam", "fran", "idinvert", "styleflow"), "older"),
+    **dict.fromkeys(("stylegan1", "hairmapper"), "bald"),
+    **dict.fromkeys(("stargan-celeba", "stargan-celeba-256", "stargan-both", "facestyle-hair"), "blond"),
+    **dict.fromkeys(("alae", "alae-celebahq", "stargan-rafd"), "smile"),
+    **dict.fromkeys(("babygan", "babygan-stylegan1"), "child"),
+    "lats": "younger",
 }
-"""Where a licence stands, by what its name begins with."""
-
-XEON = "two cores of an Intel Xeon with AMX"
+"""Picture of what an editor does, by its name: all are drawn by the editors that ship (`python -m tests.e2e.gallery`),
+so for the other editors they are illustrations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,29 +45,6 @@ class Speed:
     ms: float
 
 
-MEASURED: Mapping[str, tuple[Speed, ...]] = {
-    "e4e": (
-        Speed(f"OpenVINO bf16 on {XEON}, drawn at 256 px", 170),
-        Speed(f"PyTorch f32 on {XEON}, drawn at 256 px", 966),
-    ),
-}
-"""Of published editors at full size (`python -m engines.bench --published e4e stylegan2-256 --eager`)."""
-
-WORK: Mapping[str, float] = {
-    "e4e": 132,
-    "psp": 132,
-    "sam": 205,
-    "lats": 56,
-    "fran": 193,
-    "stargan-celeba": 20,
-    "stargan-rafd": 20,
-    "facestyle-hair": 20,
-    "stargan-celeba-256": 80,
-}
-"""Giga-multiplications of a frame, counted on the published networks: reading the face, and its drawings as the editor
-makes them (one for generators of StyleGAN's family)."""
-
-
 def group_of(entry: Entry) -> Group:
     """Which group an editor stands in."""
     if entry.state in ("ready", "needs a GPU"):
@@ -73,16 +54,47 @@ def group_of(entry: Entry) -> Group:
 
 
 def licences_of(entry: Entry) -> list[tuple[str, str]]:
-    """Licences of an editor's weights, each with the address of its text, "" where there is none to name."""
-    names = dict.fromkeys(weights.licence for weights in entry.weights)
-    return [(name, next((url for start, url in TEXTS.items() if name.startswith(start)), "")) for name in names]
+    """Licences of an editor's weights, each with the address of its text, "" where there is none to name.
+
+    A file under two of them ("MIT; the generator in it under the ...") has both.
+    """
+    names = dict.fromkeys(name for weights in entry.weights for name in weights.licence.split("; "))
+    return [(name, _text_of(name)) for name in names]
+
+
+def _text_of(licence: str) -> str:
+    found = [each.url for _, each in parts_of(licence)]
+    return found[0] if found and not licence.startswith("none") else ""
 
 
 def hardware_of(entry: Entry) -> str:
     """What an editor needs to keep up with a camera."""
-    needs = "An NVIDIA GPU; a processor takes seconds a frame." if entry.needs_gpu else "A plain processor."
-    work = WORK.get(entry.name)
-    return f"{needs} {work:g} G multiplications a frame." if work else needs
+    work = figures.gflop_of(entry.frame)
+    counted = f" ({work:.0f} GFLOP a frame)" if work else ""
+    if entry.needs_gpu:
+        return f"Needs an NVIDIA GPU: a processor takes seconds a frame{counted}."
+    return f"Runs on a plain processor{counted}."
+
+
+def download_of(entry: Entry) -> str:
+    """What has to be downloaded or brought before an editor runs, in words for a user. An archive counts once."""
+    missing = entry.missing
+    if not missing:
+        return "Nothing to download."
+    brought = ", ".join(weights.path.name for weights in missing if not weights.urls)
+    sizes = {weights.urls: weights.size for weights in missing if weights.urls}
+    unstated = ", ".join(weights.path.name for weights in missing if weights.urls and not weights.size)
+    known = _size(sum(sizes.values()))
+    parts = [f"You bring {brought}."] if brought else []
+    if unstated:
+        parts.append(f"Download: {known} and {unstated}, whose size is not stated.")
+    elif sizes:
+        parts.append(f"Download: {known}.")
+    return " ".join(parts)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(count / 1e6, 0.1):.{0 if count >= 1e7 else 1}f} MB"
 
 
 def speeds_of(entry: Entry, here: Mapping[str, float], backends: str) -> list[Speed]:
@@ -96,4 +108,4 @@ def speeds_of(entry: Entry, here: Mapping[str, float], backends: str) -> list[Sp
     own = (
         [Speed(f"on this server{f', {backends}' if backends else ''}", here[entry.name])] if entry.name in here else []
     )
-    return [*own, *MEASURED.get(entry.name, ())]
+    return [*own, *(Speed(where, ms) for where, ms in figures.speeds_of(entry.frame).items())]

@@ -7,7 +7,7 @@ inverted code plus that difference: a constant offset on whatever the encoder re
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,12 +59,12 @@ class LockedEditor(Editor[Any]):
         self.name, self.crop, self.Controls = editor.name, editor.crop, editor.Controls
         self.latent_seconds, self.encode_seconds = editor.latent_seconds, editor.encode_seconds
         self.inpaint_seconds, self.references = editor.inpaint_seconds, editor.references
-        self._start: int = getattr(editor, "code_start", 0)
+        self.code_start, self.reads_age = editor.code_start, editor.reads_age
 
     def encode(self, crop: Crop, controls: Any) -> Latent:
         """The editor's latent, its code moved by the offset."""
         latent = np.array(self._editor.encode(crop, controls), np.float32)
-        latent[self._start : self._start + len(self._offset)] += self._offset
+        latent[self.code_start : self.code_start + len(self._offset)] += self._offset
         return latent
 
     def steer(self, latent: Latent, controls: Any) -> Latent:
@@ -78,6 +78,10 @@ class LockedEditor(Editor[Any]):
     def inpaint(self, crop: Crop, latent: Latent, steered: Latent, controls: Any) -> Inpainting | None:
         """As the editor."""
         return self._editor.inpaint(crop, latent, steered, controls)
+
+    def obstacles(self, crop: Crop, latent: Latent, controls: Any) -> Mapping[str, str]:
+        """As the editor."""
+        return self._editor.obstacles(crop, latent, controls)
 
     def wants_steady_light(self, controls: Any) -> bool:
         """As the editor."""

@@ -28,7 +28,6 @@ class Facts(BaseModel):
     Attributes:
         kind: "pix2pix" or "stargan".
         title, description: for the page.
-        size: side of its crop in pixels.
         labels: of each set of a StarGAN.
         exclusive: groups of labels of which one holds at a time.
         shares: how often each label held in training, taken for the own label of a face that nothing reads.
@@ -39,7 +38,6 @@ class Facts(BaseModel):
     kind: Literal["pix2pix", "stargan"]
     title: str = Field(min_length=1, max_length=80)
     description: str = Field(max_length=300)
-    size: int = Field(ge=16, le=2048)
     labels: tuple[tuple[str, ...], ...] = ()
     exclusive: tuple[tuple[str, ...], ...] = ()
     shares: tuple[float, ...] = ()
@@ -66,7 +64,7 @@ def _translation(folder: Path, facts: Facts) -> Entry:
     network = folder / "AtoB.onnx"
 
     def load(load_engine: LoadEngine) -> AnyEditor:
-        return OtherHalf({"AtoB": load_engine(network)}, facts.size, folder.name)
+        return OtherHalf({"AtoB": load_engine(network)}, folder.name)
 
     return _entry(
         folder,
@@ -84,7 +82,7 @@ def _labels(folder: Path, facts: Facts) -> Entry:
 
     def load(load_engine: LoadEngine) -> AnyEditor:
         generator, reader = map(load_engine, networks)
-        return StarGan(generator, domains, reader, size=facts.size, name=folder.name)
+        return StarGan(generator, domains, reader, name=folder.name)
 
     presets = tuple(Preset(title_of(label), {label: 1.0}) for label in domains.fields[:6])
     return _entry(folder, facts, networks, controls=lambda: domains.Controls, load=load, presets=presets)

@@ -17,9 +17,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from models import catalog
 from models.weights.downloads import Downloads
-from signaling import health, locks, marks, photos, weights, whep, whip
+from signaling import health, lan, locks, marks, photos, steer, weights, whep, whip
 from signaling.access import OriginGuard
 from signaling.capabilities import capabilities as capabilities_of
+from signaling.local_camera import LocalCamera
 from signaling.metrics import CountRequests, Metrics
 from signaling.problems import problems
 from signaling.sessions import Sessions
@@ -64,6 +65,7 @@ def create_app(
     runtime: Runtime | None = None,
     downloads: Downloads | None = None,
     id_prefix: str = "",
+    camera: LocalCamera | None = None,
 ) -> FastAPI:
     """Make the app. It can be served as it is, or mounted into another (whose lifespan must then run this one's).
 
@@ -72,6 +74,7 @@ def create_app(
         runtime: loaded engines and editors; None loads them when the app starts, and frees them when it stops.
         downloads: fetches weights; None for those of the catalog.
         id_prefix: of the ids of sessions and viewers.
+        camera: of this machine, which the page steers in place of a camera of its own.
     """
 
     metrics = Metrics(VERSION)
@@ -79,7 +82,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.runtime = runtime or await asyncio.get_running_loop().run_in_executor(None, load_runtime, settings)
-        app.state.sessions = Sessions(app.state.runtime, settings, metrics, app.state.tokens, id_prefix)
+        video = None if camera is None else camera.video
+        app.state.sessions = Sessions(app.state.runtime, settings, metrics, app.state.tokens, id_prefix, camera=video)
         metrics.watch(health.Live(app.state.sessions, app.state.runtime), settings.max_sessions, settings.max_viewers)
         try:
             yield
@@ -98,9 +102,9 @@ def create_app(
     app.add_middleware(SecurityHeaders)
     app.add_middleware(CountRequests, metrics=metrics)
     intake = photos.Intake()
+    ways = [whip.router(), whep.router()] if camera is None else [steer.router()]
     for routes, statuses in (
-        (whip.router(), (400, 401, 403, 404, 408, 413, 415, 422, 429, 503)),
-        (whep.router(), (400, 401, 403, 404, 408, 413, 415, 422, 429, 503)),
+        *((way, (400, 401, 403, 404, 408, 413, 415, 422, 429, 503)) for way in ways),
         (weights.router(), (401, 403, 404, 408, 409, 413, 422)),
         (photos.router(intake), (400, 401, 403, 408, 413, 422, 429, 503)),
         (locks.router(intake), (400, 401, 403, 404, 408, 413, 422, 429, 503)),
@@ -109,11 +113,14 @@ def create_app(
         app.include_router(routes, responses=problems(*statuses))
 
     app.include_router(health.router(VERSION))
+    if settings.lan:
+        app.include_router(lan.router())
 
     @app.get("/capabilities", responses=problems(401, 403))
     def capabilities(request: Request, grant: whip.Holder) -> dict[str, Any]:
         """Editors, settings and controls with their schemas, engines, limits, and ICE servers for the peer."""
-        return capabilities_of(request.app.state.runtime, settings, VERSION, grant)
+        steers = "" if camera is None else camera.what
+        return capabilities_of(request.app.state.runtime, settings, VERSION, grant, steers)
 
     app.mount("/", Page(directory=WEB, html=True))
     return app

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
@@ -18,9 +17,6 @@ from stream.settings import settings_schema
 if TYPE_CHECKING:
     from models.entry import Entry
     from stream.runtime import Runtime
-
-
-WEB = Path(__file__).resolve().parent.parent / "web"
 
 
 class PresetInfo(BaseModel):
@@ -62,7 +58,9 @@ class EditorInfo(BaseModel):
         licences: of its weights, one by one.
         hardware: what it needs to keep up with a camera.
         speeds: what was measured.
+        download: what has to be downloaded or brought before it runs, in words.
         picture: address of a picture of what it does, "" where there is none.
+        illustration: whether other editors have drawn that picture.
     """
 
     name: str
@@ -79,10 +77,14 @@ class EditorInfo(BaseModel):
     licences: list[LicenceInfo]
     hardware: str
     speeds: list[SpeedInfo]
+    download: str
     picture: str
+    illustration: bool
 
 
-def capabilities(runtime: Runtime, settings: ServerSettings, version: str, grant: Grant) -> dict[str, Any]:
+def capabilities(
+    runtime: Runtime, settings: ServerSettings, version: str, grant: Grant, steers: str = ""
+) -> dict[str, Any]:
     """The body of GET /capabilities.
 
     Args:
@@ -90,9 +92,11 @@ def capabilities(runtime: Runtime, settings: ServerSettings, version: str, grant
         settings: of the server.
         version: of the program.
         grant: of the client; editors that it may not use are left out.
+        steers: the camera of this machine that pages steer, in words; "" where they bring their own.
     """
     return {
         "version": version,
+        "steers": steers,
         "editors": [
             _editor(entry, runtime).model_dump()
             for entry in runtime.entries.values()
@@ -116,7 +120,7 @@ def _editor(entry: Entry, runtime: Runtime) -> EditorInfo:
     names = {path.name for path in (*entry.networks, *(weights.path for weights in entry.weights))}
     used = {f"{engine.backend} {engine.precision}" for engine in runtime.engines() if engine.network in names}
     speeds = gallery.speeds_of(entry, runtime.speeds, ", ".join(sorted(used)))
-    picture = f"gallery/{entry.name}.webp"
+    picture = gallery.PICTURES.get(entry.name, "")
     return EditorInfo(
         name=entry.name,
         title=entry.title,
@@ -132,5 +136,7 @@ def _editor(entry: Entry, runtime: Runtime) -> EditorInfo:
         licences=[LicenceInfo(name=name, url=url) for name, url in gallery.licences_of(entry)],
         hardware=gallery.hardware_of(entry),
         speeds=[SpeedInfo(where=speed.where, ms=round(speed.ms, 1)) for speed in speeds],
-        picture=picture if (WEB / picture).is_file() else "",
+        download=gallery.download_of(entry),
+        picture=f"gallery/{picture}.webp" if picture else "",
+        illustration=picture not in ("", entry.name),
     )

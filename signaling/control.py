@@ -144,6 +144,8 @@ class Stats(ToClient):
     what is left out to keep up with the camera, and is empty when nothing is. `edits_dropped` counts edits and readings
     that came to nothing because other sessions kept the engines busy, `left_out` packets of streams that are not shown
     (smaller layers of a simulcast). `badge` is where the visible mark stands: a mirrored view turns it back.
+    `layers` is what each layer takes of a frame's time, `beside` the mean of what it takes for each beside the stream.
+    `obstacles` says which controls change no face now, and why: by the editor, then by the control.
     """
 
     type: Literal["stats"] = "stats"
@@ -158,11 +160,13 @@ class Stats(ToClient):
     size: tuple[int, int] | None
     stages: dict[str, Percentiles]
     layers: dict[str, Percentiles] = {}
+    beside: dict[str, float] = {}
     server_ms: Percentiles | None
     bitrate_in: int
     bitrate_out: int
     reduced: str = ""
     badge: Box | None = None
+    obstacles: dict[str, dict[str, str]] = {}
 
 
 class OutlineDrawn(BaseModel):

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from base64 import b64encode
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,16 +17,16 @@ from engines.base import DeviceLost
 from signaling import control
 from signaling.audio import JITTER_BUFFER_S, DelayedAudio
 from signaling.channel import ControlChannel
+from signaling.figures import Figures, hello_of
 from signaling.logs import about, limited
 from signaling.metrics import Metrics
 from signaling.overlay import overlay_message
 from signaling.peer import CLOSE_S, Peer
 from signaling.settings import ServerSettings
-from signaling.stats import Bitrate
+from signaling.steering import Steerer
 from signaling.tokens import ANYBODY, Grant, Tokens
 from signaling.video import EditedTrack, FrameTooLarge, VideoFilter
 from signaling.viewers import Viewer
-from stream.frame import Output
 from stream.settings import Settings
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Session:
         self._audio: DelayedAudio | None = None
         self._channel: ControlChannel | None = None
         self._overlay: asyncio.Task[None] | None = None
-        self._bitrate_in, self._bitrate_out = Bitrate(), Bitrate()
+        self._figures = Figures(self.peer)
         self._claimed_at = 0.0
 
     async def answer(self, offer: str, patch: Mapping[str, Any]) -> str:
@@ -226,7 +226,7 @@ class Session:
         elif now - self._video.last_frame_at > self._settings.idle_timeout:
             self.end("idle")
         if self._channel is not None and self._channel.stats_due():
-            self._channel.send(self._stats(self._video))
+            self._channel.send(self._figures.of(self._video, self._video.output))
         self._send_claim(now)
         if self._overlay is None and self._channel is not None and self._channel.overlay_due():
             self._overlay = asyncio.create_task(self._send_overlay(self._channel, self._video))
@@ -254,27 +254,6 @@ class Session:
         if self._channel is not None and claim and now - self._claimed_at >= CLAIM_EVERY_S:
             self._claimed_at = now
             self._channel.send(control.Claimed(claim=b64encode(claim).decode("ascii")))
-
-    def _stats(self, video: VideoFilter) -> control.Stats:
-        output = video.last_output
-        return control.Stats(
-            fps_in=video.received.value(),
-            fps_out=video.output.sent.value(),
-            received=video.frames,
-            dropped=video.dropped,
-            edited=video.edited,
-            edits_dropped=video.edits_dropped,
-            left_out=self.peer.left_out,
-            faces=_faces_of(output, video.size) if output and video.size else [],
-            size=video.size,
-            stages=video.stages.all(),
-            layers=video.layers.all(),
-            server_ms=video.output.delays.of("server"),
-            bitrate_in=self._bitrate_in.since_last(self.peer.bytes_in),
-            bitrate_out=self._bitrate_out.since_last(self.peer.bytes_out),
-            reduced=output.reduced if output else "",
-            badge=_badge_of(output, video.size) if output and video.size else None,
-        )
 
     def _video_delay(self) -> float:
         """Seconds by which the picture leaves later than sound that would not wait at all.
@@ -313,16 +292,7 @@ class Session:
             session=self.id,
             refused=lambda: self._metrics.reject("message"),
         )
-        self._channel.send(
-            control.Hello(
-                session=self.id,
-                settings=self._video.look.settings.model_dump(),
-                idle=self._video.look.idle,
-                limits=control.Limits(
-                    max_frame_pixels=self._settings.max_frame_pixels, idle_timeout=self._settings.idle_timeout
-                ),
-            )
-        )
+        self._channel.send(hello_of(self.id, self._video, self._settings))
 
     def _filter_ended(self, filtering: asyncio.Task[None]) -> None:
         error = None if filtering.cancelled() else filtering.exception()
@@ -350,6 +320,7 @@ class Sessions:
         metrics: of the server.
         tokens: of the server; sessions end when theirs does not hold any more.
         prefix: of the ids, by which a cluster knows whose they are.
+        camera: the filter of this machine's own camera, which peers may steer; None where there is none.
 
     Attributes:
         device_lost: whether the graphics processor has failed: the process has to be started anew.
@@ -362,8 +333,11 @@ class Sessions:
         metrics: Metrics | None = None,
         tokens: Tokens | None = None,
         prefix: str = "",
+        *,
+        camera: VideoFilter | None = None,
     ) -> None:
         self.device_lost = False
+        self._local = camera
         self._prefix = prefix
         self._runtime = runtime
         self._settings = settings
@@ -453,16 +427,22 @@ class Sessions:
             ServerFull: there is no place.
             BadOffer: the offer cannot be answered.
         """
-        if self._closing or len(self._viewers) >= self._settings.max_viewers:
-            raise ServerFull(f"{self._settings.max_viewers} viewers")
-        if grant.viewers is not None and _held_by(grant, self._viewers) >= grant.viewers:
-            raise ServerFull(f"{grant.viewers} viewers of this token")
+        self._require_place(grant)
         session = self._sender(stream)
         track = session.watch() if session is not None else None
         if session is None or track is None:
             raise NoSuchStream
         id = self._prefix + secrets.token_urlsafe(16)
         viewer = Viewer(id, track, session.listen(), self._settings, metrics=self._metrics, grant=grant)
+        return await self._admit(viewer, offer)
+
+    def _require_place(self, grant: Grant) -> None:
+        if self._closing or len(self._viewers) >= self._settings.max_viewers:
+            raise ServerFull(f"{self._settings.max_viewers} viewers")
+        if grant.viewers is not None and _held_by(grant, self._viewers) >= grant.viewers:
+            raise ServerFull(f"{grant.viewers} viewers of this token")
+
+    async def _admit(self, viewer: Viewer, offer: str) -> tuple[str, str]:
         self._viewers[viewer.id] = viewer
         try:
             answer = await viewer.answer(offer)
@@ -472,6 +452,28 @@ class Sessions:
             raise
         self._start(self._show(viewer))
         return viewer.id, answer
+
+    async def steer(self, offer: str, grant: Grant = ANYBODY) -> tuple[str, str]:
+        """Show this machine's own camera to a peer that steers it.
+
+        Args:
+            offer: from `offers.read_offer`, receiving only.
+            grant: of the token that the offer came with.
+
+        Returns:
+            The peer's id and the answer.
+
+        Raises:
+            NoSuchStream: this server has no camera of its own.
+            ServerFull: there is no place.
+            BadOffer: the offer cannot be answered.
+        """
+        if self._local is None:
+            raise NoSuchStream
+        self._require_place(grant)
+        id = self._prefix + secrets.token_urlsafe(16)
+        steerer = Steerer(id, self._local, self._runtime, self._settings, metrics=self._metrics, grant=grant)
+        return await self._admit(steerer, offer)
 
     def claim(self, stream: str) -> bytes:
         """What the newest frame of a session says of itself, signed; empty when it is not edited.
@@ -572,22 +574,3 @@ def _owns(grant: Grant, held: Session | Viewer) -> bool:
 
 def _held_by(grant: Grant, held: Mapping[str, Session] | Mapping[str, Viewer]) -> int:
     return sum(each.grant.name == grant.name for each in held.values())
-
-
-def _faces_of(output: Output, size: tuple[int, int]) -> list[control.FaceSeen]:
-    return [
-        control.FaceSeen(id=face.id, box=_in_picture(face.box, size), edited=face.id in output.edited)
-        for face in output.faces
-    ]
-
-
-def _badge_of(output: Output, size: tuple[int, int]) -> control.Box | None:
-    badge = output.badge
-    return None if badge is None else _in_picture((badge.x0, badge.y0, badge.x1, badge.y1), size)
-
-
-def _in_picture(box: Iterable[float], size: tuple[int, int]) -> control.Box:
-    """A box in pixels as parts of the picture."""
-    x0, y0, x1, y1 = (float(value) for value in box)
-    width, height = size
-    return x0 / width, y0 / height, x1 / width, y1 / height

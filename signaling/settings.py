@@ -89,6 +89,9 @@ class ServerSettings(BaseSettings):
     )
     tls_cert: FilePath | None = Field(None, description="certificate chain, PEM")
     tls_key: FilePath | None = Field(None, description="private key, PEM")
+    lan: bool = Field(
+        False, description="serve phones in this network: makes a certificate and a token, and shows a QR code"
+    )
     insecure: bool = Field(False, description="listen beyond this machine without token and TLS")
     allowed_origins: list[str] = Field(
         [], description="further web origins that may use this server, https://host[:port]"

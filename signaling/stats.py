@@ -64,6 +64,12 @@ class Durations:
         values = [ms for at, ms in self._stages.get(stage, ()) if at >= since]
         return percentiles(values) if values else None
 
+    def means(self) -> dict[str, float]:
+        """The mean of each stage, rounded to a hundredth."""
+        since = self._clock() - WINDOW_SECONDS
+        lately = {stage: [ms for at, ms in values if at >= since] for stage, values in self._stages.items()}
+        return {stage: round(sum(ms) / len(ms), 2) for stage, ms in lately.items() if ms}
+
     def all(self) -> dict[str, Percentiles]:
         found = ((stage, self.of(stage)) for stage in self._stages)
         return {stage: measured for stage, measured in found if measured is not None}

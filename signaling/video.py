@@ -141,6 +141,7 @@ class VideoFilter:
         self.received = Rate()
         self.stages = Durations(observe=None if metrics is None else metrics.stage)
         self.layers = Durations()
+        self.beside = Durations()
         self.size: tuple[int, int] | None = None
         self.last_output: Output | None = None
         self.edited = 0
@@ -255,6 +256,7 @@ class VideoFilter:
             self.stages.add(stage, ms)
         for name, ms in output.trace.layers.items():
             self.layers.add(name, ms)
+            self.beside.add(name, output.trace.beside.get(name, 0.0))
         now = time.monotonic()
         if output.trace.layers and now - self._speeds_at >= SPEEDS_EVERY_S:
             self._speeds_at = now

@@ -66,6 +66,7 @@ class Viewer:
         """Serve the peer until it leaves, is told to, or the session it watches ends. Call it once, after `answer`."""
         try:
             while self._track.readyState == "live" and self.peer.check(time.monotonic()) is None:
+                self._tick()
                 await asyncio.sleep(TICK_S)
         finally:
             await self.close()
@@ -88,9 +89,16 @@ class Viewer:
             self._sound.stop()
         await self.peer.close()
 
+    def _tick(self) -> None:
+        """Done every `TICK_S`."""
+
     def _channel_opened(self, channel: RTCDataChannel) -> None:
         """A viewer may open one channel, which tells it when the video ends; what it says there is not heard."""
         if channel.label != control.LABEL or self._channel is not None:
             channel.close()
             return
         self._channel = channel
+        self._use(channel)
+
+    def _use(self, channel: RTCDataChannel) -> None:
+        """Begin to use the channel that the peer has opened."""

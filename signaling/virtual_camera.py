@@ -1,6 +1,7 @@
-"""A virtual camera that shows what a running session shows: page, OBS and call see the same picture.
+"""What of `python -m stream.camera` takes the network: the page that steers it, or a session that runs elsewhere.
 
-    python -m stream.camera --from-session ADDRESS
+    python -m stream.camera                             # signaling/camera_page.py
+    python -m stream.camera --from-session ADDRESS      # page, OBS and call see the same picture
 
 The page shows the address under "Use in a call".
 """
@@ -11,72 +12,20 @@ import argparse
 import asyncio
 import ssl
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import av
-import cv2
 import httpx
-import numpy as np
 
-from models.arrays import Image
+from signaling.camera_page import steer
+from signaling.screen import Screen
 from signaling.watch import AddressError, NotThere, Refused, SessionAddress, Show, watch
 from stream import camera
-from stream.camera import Sink, letterbox
 from stream.command_line import CommandError
-from stream.slot import LatestSlot, SlotClosed
-from stream.yuv import VideoConverter
 
 RETRY_S = 2.0
-REPEAT_S = 1.0
-"""A program that opens the virtual camera while nothing new comes is given a picture within this time."""
 ANSWER_S = 10.0
-
-
-class Screen:
-    """Shows the newest frame on a virtual camera, from a thread of its own; black while there is none.
-
-    Args:
-        sink: takes (H, W, 3) uint8 RGB frames of one size.
-        size: width and height of that size, pixels.
-    """
-
-    def __init__(self, sink: Sink, size: tuple[int, int]) -> None:
-        self._sink = sink
-        self._size = size
-        self._slot: LatestSlot[tuple[av.VideoFrame | None]] = LatestSlot()
-        self._converter = VideoConverter()
-        self._thread = threading.Thread(target=self._run, name="virtual camera", daemon=True)
-        self._thread.start()
-
-    def show(self, frame: av.VideoFrame | None) -> None:
-        """Show a frame of any size from now on, or nothing."""
-        self._slot.put((frame,))
-
-    def close(self) -> None:
-        self._slot.close()
-        self._thread.join(REPEAT_S)
-
-    def _run(self) -> None:
-        picture = self._draw(None)
-        self._sink.send(picture)
-        while True:
-            try:
-                [frame] = self._slot.take(REPEAT_S)
-            except TimeoutError:
-                pass
-            except SlotClosed:
-                return
-            else:
-                picture = self._draw(frame)
-            self._sink.send(picture)
-
-    def _draw(self, frame: av.VideoFrame | None) -> Image:
-        if frame is None:
-            return np.zeros((self._size[1], self._size[0], 3), np.uint8)
-        picture = letterbox(self._converter.to_bgr(frame), self._size)
-        return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 async def follow(http: httpx.AsyncClient, address: SessionAddress, show: Show, say: Callable[[str], None]) -> None:
@@ -130,7 +79,7 @@ def feed(arguments: argparse.Namespace) -> None:
     size = arguments.width, arguments.height
     with camera.open_sink(*size, arguments.fps) as sink:
         print(f"{size[0]}x{size[1]} to {sink.device}; Ctrl-C ends", flush=True)
-        screen = Screen(sink, size)
+        screen = Screen(sink, size, arguments.fit)
         try:
             with suppress(KeyboardInterrupt):
                 asyncio.run(_follow_until_cancelled(address, screen))
@@ -152,7 +101,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Its exit status.
     """
-    return camera.main(argv, from_session=feed)
+    return camera.main(
+        argv, network=lambda arguments: steer(arguments) if arguments.from_session is None else feed(arguments)
+    )
 
 
 if __name__ == "__main__":

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from models.entry import Entry
+from models.entry import Entry, weights_folder
 from models.fetch import FetchError, LicenceNotAccepted
 from models.gallery import licences_of
+from models.licences import parts_of
 from models.weights.downloads import Downloads, Progress
 from signaling.bodies import read_body
 from signaling.settings import ServerSettings
@@ -104,6 +106,8 @@ def _told(entry: Entry, progress: Progress, allowed: bool) -> dict[str, Any]:
         }
         for weights in entry.weights
     ]
+    to_fetch, unknown = entry.still_to_fetch
+    folder = entry.weights[0].path if entry.weights else weights_folder() / "any"
     return {
         "name": entry.name,
         "title": entry.title,
@@ -111,7 +115,17 @@ def _told(entry: Entry, progress: Progress, allowed: bool) -> dict[str, Any]:
         "why": entry.why,
         "licence": entry.licence,
         "licences": [{"name": name, "url": url} for name, url in licences_of(entry)],
+        "terms": [
+            {"name": name, "brief": each.brief, "url": each.url, "text": each.text}
+            for name, each in {
+                name: each for weights in entry.weights for name, each in parts_of(weights.licence)
+            }.items()
+        ],
         "size": entry.size,
+        "to_fetch": to_fetch,
+        "unknown_sizes": unknown,
+        "converts": bool(entry.networks),
+        "free": shutil.disk_usage(next(each for each in folder.parents if each.is_dir())).free,
         "allowed": allowed,
         "files": files,
         "progress": {**asdict(progress), "running": progress.running},

@@ -1,6 +1,7 @@
 """The live pipeline from a local camera to a virtual camera, which any video call or OBS can pick.
 
-    python -m stream.camera --editor embedded --set age=75
+    python -m stream.camera --set age=+20               # and a page that steers it (signaling/camera_page.py)
+    python -m stream.camera --no-page --set age=+20     # without one
     python -m stream.camera --from-session ADDRESS      # what a page shows, steered there (signaling/virtual_camera.py)
 
 The virtual camera is pyvirtualcam's (OBS's on Windows and macOS, v4l2loopback on Linux). It is under the GPL and
@@ -18,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import cv2
 import numpy as np
@@ -36,6 +37,12 @@ REPORT_EVERY_S = 5.0
 CAMERA_SILENT_S = 5.0
 SESSION_COMMAND = "signaling.virtual_camera"
 """This layer knows nothing of the network: the same command line goes on there."""
+PAGE_PORT = 8081
+"""Of the page that steers the camera, beside the server's own port."""
+Fit = Literal["whole", "fill"]
+"""How a picture of another shape is shown: all of it with black beside it, or cropped to fill."""
+CROP_ABOVE = 0.35
+"""Share of what is cropped that goes at the top: heads are in the upper half."""
 MOST_CAMERAS = 8
 """Numbers of cameras that are tried where the system has no list."""
 
@@ -132,6 +139,29 @@ def letterbox(image: Image, size: tuple[int, int]) -> Image:
     return out
 
 
+def fit_picture(image: Image, size: tuple[int, int], fit: Fit) -> Image:
+    """A picture of one size from one of any size.
+
+    Args:
+        image: (H, W, 3) uint8.
+        size: width and height wanted.
+        fit: "whole" shows all of it (`letterbox`), "fill" crops it to the shape that is wanted.
+
+    Returns:
+        The very picture if it has that size.
+    """
+    if fit == "whole":
+        return letterbox(image, size)
+    height, width = image.shape[:2]
+    inner = min(width, round(height * size[0] / size[1])), min(height, round(width * size[1] / size[0]))
+    x, y = (width - inner[0]) // 2, round(CROP_ABOVE * (height - inner[1]))
+    part = image[y : y + inner[1], x : x + inner[0]]
+    if inner == size:
+        return np.ascontiguousarray(part)
+    interpolation = cv2.INTER_AREA if inner[0] > size[0] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(part, size, interpolation=interpolation), np.uint8)
+
+
 def _read(source: Source, slot: LatestSlot[tuple[Image, float]], clock: Callable[[], float]) -> None:
     while True:
         there, image = source.read()
@@ -141,21 +171,21 @@ def _read(source: Source, slot: LatestSlot[tuple[Image, float]], clock: Callable
         slot.put((image, clock()))
 
 
-def main(argv: Sequence[str] | None = None, from_session: Callable[[argparse.Namespace], None] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, network: Callable[[argparse.Namespace], None] | None = None) -> int:
     """Run the command line.
 
     Args:
         argv: without the program's name.
-        from_session: shows a session that is running elsewhere; None lets the command that can do so go on.
+        network: serves the page, or shows a session that runs elsewhere; None lets the command that can do so go on.
 
     Returns:
         0 after Ctrl-C or the camera's end, 1 when something was refused (the reason is on standard error).
     """
     arguments = _parser().parse_args(argv)
-    if arguments.from_session is None:
+    if arguments.list or (arguments.no_page and arguments.from_session is None):
         return command_line.run(lambda: _run(arguments))
-    if from_session is not None:
-        return command_line.run(lambda: from_session(arguments))
+    if network is not None:
+        return command_line.run(lambda: network(arguments))
     sys.argv[1:] = sys.argv[1:] if argv is None else argv
     runpy.run_module(SESSION_COMMAND, run_name="__main__")  # it ends with SystemExit
     return 0
@@ -169,8 +199,9 @@ def _run(arguments: argparse.Namespace) -> None:
     look = runtime.look(Settings(), command_line.patch_of(arguments))
     if look.idle:
         raise NothingEdited(f"nothing to edit: {look.idle}; `--set age=+20` is one way")
-    with suppress(KeyboardInterrupt):
-        _run_devices(arguments, runtime.pipeline(live=True), look)
+    with suppress(KeyboardInterrupt), open_devices(arguments) as (source, size, sink):
+        print(f"{size[0]}x{size[1]} to {sink.device}; Ctrl-C ends")
+        run(source, sink, runtime.pipeline(live=True), look, report=_print_rate)
 
 
 @contextmanager
@@ -199,20 +230,25 @@ def _virtual_camera_help() -> str:
     return "\ninstall OBS Studio, and press Start Virtual Camera in it once"
 
 
-def _run_devices(arguments: argparse.Namespace, pipeline: Pipeline, look: Look) -> None:
+@contextmanager
+def open_devices(arguments: argparse.Namespace) -> Iterator[tuple[Source, tuple[int, int], Any]]:
+    """The camera, the width and height of what it gives, and a virtual camera of that size, for the time of the block.
+
+    Raises:
+        CameraError: one of them cannot be used.
+    """
     capture = cv2.VideoCapture(arguments.device)
     try:
         if not capture.isOpened():
-            raise CameraError(f"camera {arguments.device} cannot be opened; is another program using it?")
+            raise CameraError(f"camera {arguments.device} cannot be opened; --list shows what there is")
         capture.set(cv2.CAP_PROP_FRAME_WIDTH, arguments.width)
         capture.set(cv2.CAP_PROP_FRAME_HEIGHT, arguments.height)
-        there, first = capture.read()
-        if not there:
+        there_is, first = capture.read()
+        if not there_is:
             raise CameraError(f"camera {arguments.device} gives no picture")
-        height, width = first.shape[:2]
-        with open_sink(width, height, arguments.fps) as sink:
-            print(f"{width}x{height} to {sink.device}; Ctrl-C ends")
-            run(capture, sink, pipeline, look, report=_print_rate)
+        size = first.shape[1], first.shape[0]
+        with open_sink(*size, arguments.fps) as sink:
+            yield capture, size, sink
     finally:
         capture.release()
 
@@ -258,6 +294,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--width", type=command_line.positive(int), default=1280)
     parser.add_argument("--height", type=command_line.positive(int), default=720)
     parser.add_argument("--fps", type=command_line.positive(float), default=30.0)
+    parser.add_argument(
+        "--fit",
+        choices=["whole", "fill"],
+        default="whole",
+        help="how a picture of another shape is shown: whole, with black beside it, or cropped (default: %(default)s)",
+    )
+    page = parser.add_argument_group("page", "the page that steers the camera while it runs")
+    page.add_argument("--no-page", action="store_true", help="serve none")
+    page.add_argument("--open", action="store_true", help="open it in a browser")
+    page.add_argument("--host", default="127.0.0.1", help="address that it listens on (default: this machine only)")
+    page.add_argument("--port", type=int, help=f"its port, 0 for a free one (default: {PAGE_PORT}, or a free one)")
+    page.add_argument("--token", help="bearer token that it asks for; needed beyond this machine")
+    page.add_argument("--tls-cert", type=Path, metavar="FILE", help="certificate chain, PEM")
+    page.add_argument("--tls-key", type=Path, metavar="FILE", help="private key, PEM")
+    page.add_argument("--insecure", action="store_true", help="listen beyond this machine without token and TLS")
     command_line.add_settings(parser, leave_out={"bypass"})
     command_line.add_runtime(parser)
     return parser

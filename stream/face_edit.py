@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 
 from models.arrays import Floats, Image, Latent
-from models.crops import Edge, Placement, Quad, beyond_frame, cut_placed, points5_of, quad_of, to_crop
-from models.editor import Controls, Crop, Edit, Masks
+from models.crops import CropSpec, Edge, Placement, Quad, beyond_frame, cut_placed, points5_of, quad_of, to_crop
+from models.editor import Controls, Crop, Edit, Inpainting, Masks
+from models.embedded.own_age import AgeReader
 from models.face.segmenter import Segmenter
 from stream.blending import blend_masked, visible_mask
 from stream.filters import ExponentialMean, OneEuro
@@ -23,6 +26,7 @@ from stream.frame import Drawn, Face, Region, Trace
 from stream.inpainting import CarriedInpainting, Keyframe
 from stream.load import Level
 from stream.look import Layer
+from stream.own_age import OwnAge
 from stream.plate import Plate
 
 
@@ -59,6 +63,8 @@ class Smoothing:
 
 
 SMOOTHING = Smoothing()
+T = TypeVar("T")
+AGE_UNKNOWN = "the age of this face cannot be read: choose an age in place of a difference"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +76,14 @@ class Tools:
         flow: measures how the points of a face move.
         background: runs work that no frame waits for; None runs everything in order.
         clock: seconds, for durations.
+        ages: gives what reads ages, loaded when first asked for; None where nothing does.
     """
 
     segmenter: Segmenter | None = None
     flow: PointFlow = field(default_factory=PointFlow)
     background: Executor | None = None
     clock: Callable[[], float] = time.perf_counter
+    ages: Callable[[], AgeReader] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +114,39 @@ class RenderedEdit:
         masks: what the segmenter read of the crop; None without one. Where the occluder is the camera's pixel stays.
         controls: that it was rendered for.
         seconds: that rendering took.
+        obstacles: what keeps controls from changing this face.
     """
 
     edit: Edit
     masks: Masks | None
     controls: Controls
     seconds: float
+    obstacles: Mapping[str, str]
+
+
+class Beside:
+    """Counts the seconds of work that no frame waits for.
+
+    Args:
+        clock: seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._seconds = 0.0
+
+    def measured(self, work: Callable[..., T], *given: Any) -> T:
+        """Do some of it, in whatever thread."""
+        started = self._clock()
+        try:
+            return work(*given)
+        finally:
+            self._seconds += self._clock() - started
+
+    def taken(self) -> float:
+        """Seconds since the last call."""
+        seconds, self._seconds = self._seconds, 0.0
+        return seconds
 
 
 class FaceEdit:
@@ -123,6 +158,7 @@ class FaceEdit:
     Attributes:
         seen_at: when the face was last there, seconds.
         seconds: that the newest edit took to render.
+        beside: what its work beside the stream takes.
     """
 
     def __init__(self, tools: Tools, layer: Layer, smoothing: float, face: Face) -> None:
@@ -144,12 +180,15 @@ class FaceEdit:
         self._steady_light = SteadyLight()
         self._last_frame: Image | None = None  # and where the mesh was in it
         self._last_mesh: Floats | None = None
+        self._inpainting_took = 0.0  # seconds
         self._latent: Latent | None = None
         self._latent_asked_at = -math.inf
         self._latent_job: Future[Latent] | None = None
         self._rendered: RenderedEdit | None = None
         self._render_job: Future[RenderedEdit] | None = None
         self._age = 0  # frames since an edit was last asked for
+        self._own_age = OwnAge()
+        self.beside = Beside(tools.clock)
         self.seen_at = -math.inf
 
     @property
@@ -184,14 +223,19 @@ class FaceEdit:
             except ValueError:
                 return None
             placement = Placement.of(quad, layer.editor.crop.size)
-        rendered = self._newest_edit(source, face, placement, layer, context)
+        at_age = self._at_own_age(face, layer, context)
+        rendered = self._newest_edit(source, face, placement, at_age, context)
         if rendered is None:
             return None
+        obstacles = rendered.obstacles
+        if at_age is not layer and self._own_age.years is None:
+            obstacles = {name: AGE_UNKNOWN for name, value in layer.controls if value != getattr(at_age.controls, name)}
         with context.trace.timed("blend"):
             edit = _faded(rendered.edit, layer.amount)
             masks = rendered.masks
             mask = visible_mask(edit, None if masks is None else masks.occluder)
-            return blend_masked(source, out, edit, placement, mask), Drawn(mask, placement, edit.flow, masks)
+            drawn = Drawn(mask, placement, edit.flow, masks, obstacles)
+            return blend_masked(source, out, edit, placement, mask), drawn
 
     def _with_steady_mesh(self, face: Face, context: FrameContext) -> Face:
         """The face with its mesh moved by optical flow since the last frame, and corrected by the landmarks."""
@@ -209,6 +253,16 @@ class FaceEdit:
         unit = np.float32(self._unit)
         values = self._quad_filter(np.stack([quad.centre, quad.axis]) / unit, time) * unit
         return Quad(values[0], values[1])
+
+    def _at_own_age(self, face: Face, layer: Layer, context: FrameContext) -> Layer:
+        """The layer with ages in place of differences from the face's own, which is read of the camera's picture."""
+        if layer.editor.reads_age or not layer.controls.relative:
+            return layer
+        if self._tools.ages is not None:
+            reader = self._tools.ages()
+            with context.trace.timed("encode"), context.trace.unless_busy(), suppress(ValueError):
+                self._own_age.update(reader, lambda: cut_out(context.camera, face, reader.crop), context.time)
+        return replace(layer, controls=layer.controls.at_age(self._own_age.years))
 
     def _newest_edit(
         self, source: Image, face: Face, placement: Placement, layer: Layer, context: FrameContext
@@ -230,7 +284,7 @@ class FaceEdit:
         if level.background and last is not None and background is not None:
             # Its duration is no part of this frame's: the job gets a trace of its own.
             apart = replace(context, trace=Trace(clock=self._tools.clock))
-            self._render_job = background.submit(self._render, crop, placement, layer, apart)
+            self._render_job = background.submit(self.beside.measured, self._render, crop, placement, layer, apart)
             return last
         with context.trace.unless_busy():
             self._rendered = self._render(crop, placement, layer, context)
@@ -257,20 +311,24 @@ class FaceEdit:
         with trace.timed("inpaint"):
             behind = partial(self._with_backdrop, crop, placement, layer, context)
             if editor.inpaint_seconds > 0:
+                level = context.level
                 inpainting = self._inpainting(
                     Keyframe.of(crop, placement, controls),
                     context.time,
-                    lambda: editor.inpaint(behind(), latent, steered, controls),
-                    every=editor.inpaint_seconds * context.level.encode_slowdown,
-                    background=None if context.level.background else self._tools.background,
+                    lambda: self._inpaint(layer, behind(), latent, steered),
+                    every=editor.inpaint_seconds * level.encode_slowdown,
+                    rest=self._inpainting_took * level.encode_slowdown if level.background else 0.0,
+                    background=None if level.background else self._tools.background,
                     trace=trace,
+                    measured=self.beside.measured,
                 )
                 crop = replace(crop, inpainting=inpainting)
             else:
                 crop = behind()
         with trace.timed("render"):
             edit = editor.render(crop, latent, steered, controls)
-        return RenderedEdit(edit, crop.masks, controls, self._tools.clock() - started)
+        obstacles = editor.obstacles(crop, latent, controls)
+        return RenderedEdit(edit, crop.masks, controls, self._tools.clock() - started, obstacles)
 
     def _newest_latent(self, crop: Crop, layer: Layer, context: FrameContext) -> Latent:
         """The newest latent of the face. In a live stream only the first one holds the frame up."""
@@ -285,9 +343,15 @@ class FaceEdit:
             if self._latent is None or not every or background is None or context.level.background:
                 self._latent = layer.editor.encode(crop, layer.controls)
             else:
-                self._latent_job = background.submit(layer.editor.encode, crop, layer.controls)
+                self._latent_job = background.submit(self.beside.measured, layer.editor.encode, crop, layer.controls)
             self._latent_asked_at = context.time
         return self._latent
+
+    def _inpaint(self, layer: Layer, crop: Crop, latent: Latent, steered: Latent) -> Inpainting | None:
+        started = self._tools.clock()
+        inpainting = layer.editor.inpaint(crop, latent, steered, layer.controls)
+        self._inpainting_took = self._tools.clock() - started
+        return inpainting
 
     def _with_backdrop(self, crop: Crop, placement: Placement, layer: Layer, context: FrameContext) -> Crop:
         if not layer.editor.wants_backdrop(layer.controls):
@@ -301,6 +365,15 @@ def crop_of(image: Image, face: Face, placement: Placement, edge: Edge) -> Crop:
     quad, size = placement.quad, placement.size
     mesh = None if face.mesh is None else to_crop(face.mesh, quad, size)
     return Crop(pixels, to_crop(face.points5, quad, size), mesh, beyond=beyond_frame(placement, image.shape[:2]))
+
+
+def cut_out(image: Image, face: Face, spec: CropSpec) -> Crop:
+    """A face of a frame (H, W, 3) uint8 BGR, without masks.
+
+    Raises:
+        ValueError: its landmarks have no extent.
+    """
+    return crop_of(image, face, Placement.of(quad_of(face, spec), spec.size), spec.edge)
 
 
 def _faded(edit: Edit, amount: float) -> Edit:

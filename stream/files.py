@@ -79,7 +79,7 @@ def _run(arguments: argparse.Namespace) -> None:
         report.notes += sign_outputs(arguments.input, arguments.output, look, runtime.identity)
     summary = report.summary()
     summary["engines"] = [asdict(engine) for engine in runtime.engines()]
-    for note in report.notes:
+    for note in [*report.notes, *(report.hindered() if report.edited else [])]:
         print(f"note: {note}", file=sys.stderr)
     if arguments.report:
         arguments.report.write_text(json.dumps(summary, indent=2) + "\n")
@@ -93,6 +93,8 @@ def _why_unedited(report: Report, target: Path) -> str:
     frames = "1 picture" if report.frames == 1 else f"{report.frames} pictures"
     if report.with_face == 0:
         why = f"nothing was edited: no face in {frames}; both eyes have to be visible"
+    elif report.obstacles:
+        why = f"nothing was edited: {'; '.join(report.hindered())}"
     else:
         why = f"nothing was edited: {report.with_face} of {frames} show a face, and the edit changes none of them"
     return f"{why}; {target} shows what came in" if target.is_file() else why

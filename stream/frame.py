@@ -93,6 +93,8 @@ class Trace:
     Attributes:
         ms: milliseconds per stage of `STAGES`; a stage that did not run is missing.
         layers: milliseconds per layer of the look, by the name of its editor.
+        beside: milliseconds of work beside the stream that ended since the last frame, by layer: readings, inpaintings
+            and edits that no frame waits for.
         detected: whether the face detector ran on this frame.
         edits_dropped: latents and edits that were not computed because the engines were busy with other sessions.
         spans: the work in the order in which it ended, for a profile.
@@ -101,6 +103,7 @@ class Trace:
 
     ms: dict[str, float] = field(default_factory=dict)
     layers: dict[str, float] = field(default_factory=dict)
+    beside: dict[str, float] = field(default_factory=dict)
     detected: bool = False
     edits_dropped: int = 0
     spans: list[Span] = field(default_factory=list)
@@ -138,12 +141,14 @@ class Drawn:
         placement: of that crop in the frame.
         flow: (S, S, 2) float32, crop pixels, as in `models.editor.Edit`; None where nothing moved.
         masks: what the segmenter read of the crop; None without one.
+        obstacles: what keeps controls from changing this face, as of `models.editor.Editor.obstacles`.
     """
 
     mask: Floats
     placement: Placement
     flow: Floats | None = None
     masks: Masks | None = None
+    obstacles: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +158,15 @@ class Output:
     Attributes:
         image: (H, W, 3) uint8 BGR; the very array that came in when nothing was edited.
         faces: the faces of this frame, edited or not.
-        edited: ids of the faces that were edited.
+        edited: ids of the faces of which a pixel was edited.
         regions: outside of these every pixel is the input's, bit for bit; empty when nothing changed.
         trace: what it cost.
         reduced: a message for the user that names what was left out to keep up with the camera; empty when nothing was.
         badge: where the visible mark stands; None without one. A page that mirrors the picture turns it back.
         drawn: what the layers did to each edited face, by its id, from bottom to top.
         kinds: of edit that the picture shows, of `stream.mark.payload.KINDS`.
+        obstacles: what keeps controls from changing any face, in words for a user: by the layer's editor, then by the
+            control.
     """
 
     image: Image
@@ -171,3 +178,4 @@ class Output:
     badge: Region | None = None
     kinds: frozenset[str] = frozenset()
     drawn: Mapping[int, Sequence[Drawn]] = field(default_factory=dict)
+    obstacles: Mapping[str, Mapping[str, str]] = field(default_factory=dict)

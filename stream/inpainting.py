@@ -110,8 +110,10 @@ class CarriedInpainting:
         draw: Callable[[], Inpainting | None],
         *,
         every: float,
+        rest: float = 0.0,
         background: Executor | None,
         trace: Trace,
+        measured: Callable[[Callable[[], Inpainting | None]], Inpainting | None] = lambda draw: draw(),
     ) -> Inpainting | None:
         """Draw a new inpainting where one is due, and move the newest one to the crop of this frame.
 
@@ -120,9 +122,11 @@ class CarriedInpainting:
             time: of the frame, seconds.
             draw: makes an inpainting of this crop; None where there is nothing to remove.
             every: seconds between two inpaintings of a face that does not turn.
+            rest: seconds between two inpaintings of any face, but for a cut and other controls.
             background: draws them beside the stream. Then only the first one, and the first one after a cut, hold the
                 frame up. None draws every one within its frame.
             trace: of the frame.
+            measured: calls `draw` beside the stream, to count what it takes.
 
         Raises:
             engines.batching.Dropped: the first inpainting could not be drawn, as its engine is busy.
@@ -136,9 +140,10 @@ class CarriedInpainting:
         if self._job is not None and shown is not None:
             return shown
         asked = self._asked
-        if asked is not None and asked.controls == now.controls and time - self._asked_at < every:
+        since = time - self._asked_at
+        if asked is not None and asked.controls == now.controls and since < max(every, rest):
             nothing_to_draw = self._drawn is None
-            if nothing_to_draw or (shown is not None and not _is_far(asked, now)):
+            if nothing_to_draw or (shown is not None and (since < rest or not _is_far(asked, now))):
                 return shown
         if self._job is not None:  # its result is of before a cut
             if not self._job.cancel():
@@ -146,7 +151,7 @@ class CarriedInpainting:
             self._job = None
         if shown is not None and background is not None:
             self._asked, self._asked_at = now, time
-            self._job = background.submit(draw)
+            self._job = background.submit(measured, draw)
             return shown
         drawn = draw()
         self._asked, self._asked_at = now, time

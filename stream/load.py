@@ -44,7 +44,8 @@ class Level:
     Attributes:
         edit_every: renders a new edit every `edit_every` frames; in between, the last edit follows the track. As many
             frames carry the mark: whoever reads it adds up over frames.
-        encode_slowdown: factor on the editor's time between two latents of a face.
+        encode_slowdown: factor on the editor's time between two latents of a face, and on that between two inpaintings.
+            With `background`, a face that turns rests between them for this many times what the last one took.
         background: renders edits in the background; every frame shows the newest finished one.
         message: for the user; empty when nothing is left out.
     """

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from engines.batching import belong_to, session
 from models.arrays import Image
+from models.embedded.own_age import AgeReader
 from models.face.segmenter import Segmenter
 from stream.face_edit import FaceEdit, FrameContext, Tools
 from stream.fallback import Fallback
@@ -41,6 +42,7 @@ class Pipeline:
         clock: Callable[[], float] = time.perf_counter,
         live: bool = False,
         operator: int = 0,
+        ages: Callable[[], AgeReader] | None = None,
     ) -> None:
         """Make a pipeline.
 
@@ -50,10 +52,11 @@ class Pipeline:
             clock: seconds, for traces and load. Pictures depend on frame times alone.
             live: whether to keep up with a camera rather than to do the same every time.
             operator: number of this installation, for the mark; 0 says nothing.
+            ages: gives what reads the ages of faces, for editors that do not read them themselves.
         """
         self._owner = object()  # whose turn it is at the shared engines
         self._background = ThreadPoolExecutor(1, "background", belong_to, (self._owner,)) if live else None
-        self._tools = Tools(segmenter, PointFlow(), self._background, clock)
+        self._tools = Tools(segmenter, PointFlow(), self._background, clock, ages)
         self._tracker = tracker
         self._select = Selection()
         self._fallback = Fallback()
@@ -93,7 +96,7 @@ class Pipeline:
                 return Output(frame.image, faces, frozenset(), (), trace)
             level = self._level(look)
             context = FrameContext(frame.image, frame.time, settings.smoothing, level, trace)
-            out, regions, drawn = self._edit(self._select(faces, settings, frame.time), look, context)
+            out, regions, drawn, obstacles = self._edit(self._select(faces, settings, frame.time), look, context)
             self._marked += 1
             if drawn and settings.mark and self._marked >= level.edit_every:
                 self._marked = 0
@@ -103,13 +106,14 @@ class Pipeline:
         if not edited:
             shown, whole = self._fallback(frame.image, settings, trace)
             held = kinds_of(look.active) if whole and settings.lost == "hold" else frozenset[str]()
-            return Output(shown, faces, frozenset(), whole, trace, kinds=held)
+            return Output(shown, faces, frozenset(), whole, trace, kinds=held, obstacles=obstacles)
         badge = self._label.draw(out, settings, frame.time)
         if badge is not None:
             regions.append(badge)
         self._fallback.keep(out, settings)
         changed = tuple(r for r in regions if not r.empty)
-        return Output(out, faces, edited, changed, trace, level.message, badge, kinds_of(look.active), drawn)
+        kinds = kinds_of(look.active)
+        return Output(out, faces, edited, changed, trace, level.message, badge, kinds, drawn, obstacles)
 
     def adapt(self, seconds: float, interval: float) -> None:
         """Choose what the next frames leave out, so that a live stream keeps up with its camera.
@@ -135,25 +139,39 @@ class Pipeline:
 
     def _edit(
         self, faces: tuple[Face, ...], look: Look, context: FrameContext
-    ) -> tuple[Image, list[Region], dict[int, list[Drawn]]]:
-        """Draw every active layer on every face: the picture, what changed, and what was drawn by the face's id."""
+    ) -> tuple[Image, list[Region], dict[int, list[Drawn]], dict[str, Mapping[str, str]]]:
+        """Draw every active layer on every face.
+
+        Returns:
+            The picture, what changed, what was drawn by the face's id, and `Output.obstacles`.
+        """
         out, regions, edited = context.camera, list[Region](), dict[int, list[Drawn]]()
+        obstacles: dict[str, Mapping[str, str]] = {}
         for layer in look.active:
-            started = self._tools.clock()
+            started, met = self._tools.clock(), list[Mapping[str, str]]()
+            beside = 0.0
             for face in faces:
                 state = self._state_of(face, layer, context.smoothing)
                 if state is None:
                     continue
+                beside += state.beside.taken()
                 source, out = out, out.copy()
                 result = state.draw(source, out, face, layer, context)
-                if result is not None:
-                    regions.append(result[0])
-                    edited.setdefault(face.id, []).append(result[1])
+                if result is None:
+                    continue
+                region, drawn = result
+                met.append(drawn.obstacles)
+                if not region.empty:
+                    regions.append(region)
+                    edited.setdefault(face.id, []).append(drawn)
+            if shared := met_by_all(met):
+                obstacles[layer.name] = shared
+            context.trace.beside[layer.name] = 1e3 * beside
             context.trace.layers[layer.name] = 1e3 * (self._tools.clock() - started)
         self._faces = {
             key: state for key, state in self._faces.items() if context.time - state.seen_at <= FORGET_AFTER_S
         }
-        return out, regions, edited
+        return out, regions, edited, obstacles
 
     def _draw_marks(
         self, out: Image, faces: tuple[Face, ...], drawn: dict[int, list[Drawn]], look: Look, frame: Frame
@@ -182,3 +200,9 @@ class Pipeline:
         if self._quality_of != look.names:
             self._quality, self._quality_of = Quality(), look.names
         return self._quality.level if self._background is not None and look.settings.quality == "auto" else LEVELS[0]
+
+
+def met_by_all(obstacles: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
+    """What keeps controls from changing any of some faces: a control that changes one of them acts."""
+    first, *others = obstacles or [{}]
+    return {name: why for name, why in first.items() if all(name in each for each in others)}

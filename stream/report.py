@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,7 @@ class Report:
         earlier: frames that an earlier run did, which are not in these figures.
         seconds: wall time, reading and writing included.
         stages: milliseconds of every frame per stage.
+        obstacles: frames in which a control changed no face, and why, by the editor, the control and the words.
         notes: what a user should know, one sentence each.
         profile: gets the stages of every frame.
     """
@@ -34,6 +36,7 @@ class Report:
     earlier: int = 0
     seconds: float = 0.0
     stages: dict[str, list[float]] = field(default_factory=dict)
+    obstacles: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
     profile: ChromeTrace | None = None
 
@@ -44,6 +47,9 @@ class Report:
         self.frames += 1
         self.with_face += bool(output.faces)
         self.edited += bool(output.edited)
+        self.obstacles.update(
+            (editor, control, why) for editor, found in output.obstacles.items() for control, why in found.items()
+        )
         for stage, ms in output.trace.ms.items():
             self.stages.setdefault(stage, []).append(ms)
 
@@ -66,8 +72,15 @@ class Report:
                 if stage in self.stages
             },
             "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
-            "notes": self.notes,
+            "notes": [*self.notes, *self.hindered()],
         }
+
+    def hindered(self) -> list[str]:
+        """Which controls changed no face, in how many frames, and why, most frequent first; one sentence each."""
+        return [
+            f"{control} of {editor} changed nothing in {count} of {self.frames}: {why}"
+            for (editor, control, why), count in self.obstacles.most_common()
+        ]
 
     def note(self, words: str) -> None:
         """Add a note, once."""

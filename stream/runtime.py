@@ -6,6 +6,7 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import Field
@@ -16,6 +17,7 @@ from models.arrays import Floats, Image
 from models.catalog import Entry
 from models.editor import AnyEditor, Controls
 from models.embedded import EMBEDDED, TRACKER
+from models.embedded.own_age import AgeReader
 from models.face.detector import Detection, Detector
 from models.face.landmarks import Landmarks
 from models.face.segmenter import Segmenter
@@ -52,6 +54,21 @@ class RuntimeSettings(EngineSettings):
     )
 
 
+@dataclass(eq=False, slots=True)
+class _Generation:
+    """What was made of an editor's files while they did not change.
+
+    Attributes:
+        stamp: `Entry.stamp` of the files.
+        controls: the model of the controls; None until it is asked for.
+        editor: loaded; None until it is used.
+    """
+
+    stamp: object
+    controls: type[Controls] | None = None
+    editor: AnyEditor | None = None
+
+
 class Runtime:
     """Shared by all sessions; every method may be called from any thread. Make one with `Runtime.load`.
 
@@ -80,11 +97,11 @@ class Runtime:
         self.locks = Locks()
         self.speeds: dict[str, float] = {}
         self._loading = threading.RLock()  # held for seconds
-        self._editors: dict[str, AnyEditor] = {}
-        self._controls: dict[str, type[Controls]] = {}
-        self._stamps: dict[str, object] = {}
+        self._comparing = threading.Lock()  # held for as long as a stamp takes
+        self._generations: dict[str, _Generation] = {}
         self._detector = Detector(settings.pack, settings.detector_size)
         self._detect_lock = threading.Lock()
+        self._ages: AgeReader | None = None
         # Without landmarks a face would be lost: they wait for their turn, while late edits are dropped.
         self._landmarks = Landmarks(self.networks.load(LANDMARKS, late=math.inf))
         self.segmenter = Segmenter(self.networks.load(SEGMENTER))
@@ -119,12 +136,13 @@ class Runtime:
         Raises:
             SettingsError: something is refused, or the editor cannot be loaded.
         """
-        settings, controls = self._check(current, patch, session)
+        made: dict[str, _Generation] = {}  # controls and editor are of the same files
+        settings, controls = self._check(current, patch, session, made)
         amounts = {name: layer.amount for name, layer in settings.layers.items()} | {settings.editor: settings.amount}
         layers = []
         for name in sorted(controls, key=lambda name: (self.entries[name].place, name)):
             try:
-                editor = self.editor(name)
+                editor = self._load_editor(name, made[name])
             except (RuntimeError, LookupError) as error:  # of engines and of checkpoints
                 raise SettingsError("editor" if name == settings.editor else f"layers.{name}", str(error)) from error
             layers.append(
@@ -139,14 +157,7 @@ class Runtime:
             models.catalog.UnknownEditor: there is none of that name.
             engines.base.EngineError: its networks cannot be loaded.
         """
-        self._forget_changed(name)
-        editor = self._editors.get(name)
-        if editor is None:
-            with self._loading:
-                if name not in self._editors:
-                    self._editors[name] = self._entry(name).load(self.networks.load)
-                editor = self._editors[name]
-        return editor
+        return self._load_editor(name, self._generation(name))
 
     def controls_model(self, name: str) -> type[Controls]:
         """The model of an editor's controls; loads no network.
@@ -154,15 +165,19 @@ class Runtime:
         Raises:
             models.catalog.UnknownEditor: there is none of that name.
         """
-        self._forget_changed(name)
-        model = self._controls.get(name)
-        if model is None:
-            model = self._controls[name] = self._entry(name).controls()
-        return model
+        return self._load_controls(name, self._generation(name))
+
+    def age_reader(self) -> AgeReader:
+        """What reads the ages of faces, loaded on first use."""
+        if self._ages is None:
+            with self._loading:
+                self._ages = self._ages or AgeReader.load(self.networks.load, EMBEDDED)
+        return self._ages
 
     def photo_codes(self) -> list[tuple[str, str, Floats]]:
         """What the loaded editors have read of photos: the editor's name, the photo's id, the code."""
-        kept = [(name, editor.references) for name, editor in list(self._editors.items()) if editor.references]
+        editors = [(name, made.editor) for name, made in list(self._generations.items()) if made.editor is not None]
+        kept = [(name, editor.references) for name, editor in editors if editor.references]
         return [(name, id, code) for name, references in kept for id, code in references.items()]
 
     def engines(self) -> list[EngineInfo]:
@@ -176,7 +191,8 @@ class Runtime:
     def pipeline(self, *, live: bool = False) -> Pipeline:
         """A pipeline for one stream; a live one keeps up with a camera, another does the same every time."""
         operator = 0 if self.identity is None else self.identity.operator
-        return Pipeline(Tracker(self._detect, self._landmarks), self.segmenter, live=live, operator=operator)
+        tracker = Tracker(self._detect, self._landmarks)
+        return Pipeline(tracker, self.segmenter, live=live, operator=operator, ages=self.age_reader)
 
     def video_pipeline(self) -> VideoPipeline:
         """A live pipeline for one stream of video frames."""
@@ -186,11 +202,18 @@ class Runtime:
         """Free the networks. No pipeline may run any more."""
         self.locks.close()
         with self._loading:
-            self._editors.clear()
+            self._generations.clear()
             self.networks.close()
 
-    def _check(self, current: Settings, patch: Mapping[str, Any], session: str) -> tuple[Settings, dict[str, Controls]]:
-        """The settings after a change, with all controls written out, and the controls by the name of their editor."""
+    def _check(
+        self, current: Settings, patch: Mapping[str, Any], session: str, made: dict[str, _Generation]
+    ) -> tuple[Settings, dict[str, Controls]]:
+        """The settings after a change, with all controls written out, and the controls by the name of their editor.
+
+        Args:
+            current, patch, session: as for `look`.
+            made: gets what the controls were checked by, by the name of the editor.
+        """
         merged: dict[str, Any] = {**current.model_dump(), **patch}
         if "controls" not in patch and merged["editor"] != current.editor:
             merged["controls"] = {}
@@ -198,20 +221,24 @@ class Runtime:
         merged["layers"] = _layers_of(merged["layers"], merged["editor"])
         new = self._labelled(checked(Settings, merged), asked="label" in patch)
         new = self._locked(new, session, asked="latent_lock" in patch)
-        controls = {new.editor: self._check_editor(new.editor, new.controls, "editor", "controls.")}
+        controls = {new.editor: self._check_editor(new.editor, new.controls, made, "editor", "controls.")}
         layers = {}
         for name, layer in new.layers.items():
-            controls[name] = self._check_editor(name, layer.controls, f"layers.{name}", f"layers.{name}.controls.")
+            field = f"layers.{name}"
+            controls[name] = self._check_editor(name, layer.controls, made, field, f"{field}.controls.")
             layers[name] = layer.model_copy(update={"controls": controls[name].model_dump(mode="json")})
         written = {"controls": controls[new.editor].model_dump(mode="json"), "layers": layers}
         return new.model_copy(update=written), controls
 
-    def _check_editor(self, name: str, values: Mapping[str, Any], field: str, prefix: str) -> Controls:
+    def _check_editor(
+        self, name: str, values: Mapping[str, Any], made: dict[str, _Generation], field: str, prefix: str
+    ) -> Controls:
         """The controls of an editor that can run here.
 
         Args:
             name: of the editor.
             values: its controls.
+            made: as for `_check`.
             field: what a refusal of the editor names.
             prefix: before the name of a control in a refusal.
         """
@@ -220,8 +247,9 @@ class Runtime:
         entry = self.entries[name]
         if entry.state == "needs weights":
             raise SettingsError(field, f"{entry.title} {entry.state}: {entry.why}")
-        controls = checked(self.controls_model(name), values, prefix)
-        self._check_photo(name, getattr(controls, "photo", ""), prefix)
+        made[name] = self._generation(name)
+        controls = checked(self._load_controls(name, made[name]), values, prefix)
+        self._check_photo(name, made[name], getattr(controls, "photo", ""), prefix)
         return controls
 
     def _locked(self, settings: Settings, session: str, *, asked: bool) -> Settings:
@@ -241,31 +269,42 @@ class Runtime:
             raise SettingsError("label", "edited pictures are labelled here", list(allowed))
         return settings.model_copy(update={"label": allowed[0]})
 
-    def _check_photo(self, name: str, photo: str, prefix: str) -> None:
+    def _check_photo(self, name: str, made: _Generation, photo: str, prefix: str) -> None:
         if not photo:
             return
-        editor = self._editors.get(name)  # one that is not loaded has not read a photo
-        if (editor is None or not editor.knows_photo(photo)) and not self._fetch_photo(name, photo):
+        editor = made.editor  # one that is not loaded has not read a photo
+        if (editor is None or not editor.knows_photo(photo)) and not self._fetch_photo(name, made, photo):
             raise SettingsError(f"{prefix}photo", "that photo is not here any more: choose it again")
 
-    def _fetch_photo(self, name: str, photo: str) -> bool:
+    def _fetch_photo(self, name: str, made: _Generation, photo: str) -> bool:
         """Get from elsewhere what an editor read of a photo. False if it is not known there either."""
         code = self.photo_source(name, photo)
         if code is None:
             return False
-        references = self.editor(name).references
+        references = self._load_editor(name, made).references
         return references is not None and references.keep(code) == photo
 
-    def _forget_changed(self, name: str) -> None:
-        """Load an editor anew whose files are no longer those it was made of (`Entry.stamp`)."""
-        stamp = self._entry(name).stamp()
-        if self._stamps.get(name) == stamp:
-            return
-        with self._loading:
-            if name in self._stamps:
-                self._editors.pop(name, None)
-                self._controls.pop(name, None)
-            self._stamps[name] = stamp
+    def _generation(self, name: str) -> _Generation:
+        """What is made of an editor's files as they are now; nothing yet, where they have changed (`Entry.stamp`)."""
+        entry = self._entry(name)
+        with self._comparing:  # else an older stamp, read before a newer one and compared after it, would replace it
+            stamp = entry.stamp()
+            made = self._generations.get(name)
+            if made is None or made.stamp != stamp:
+                made = self._generations[name] = _Generation(stamp)
+            return made
+
+    def _load_controls(self, name: str, made: _Generation) -> type[Controls]:
+        if made.controls is None:
+            made.controls = self._entry(name).controls()
+        return made.controls
+
+    def _load_editor(self, name: str, made: _Generation) -> AnyEditor:
+        if made.editor is None:
+            with self._loading:
+                if made.editor is None:
+                    made.editor = self._entry(name).load(self.networks.load)
+        return made.editor
 
     def _entry(self, name: str) -> Entry:
         try:

@@ -8,6 +8,8 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from models.ages import is_difference
+
 S = TypeVar("S", bound=BaseModel)
 
 WANTED_VALUE = "is not a finite number, text, true, false or null"
@@ -226,6 +228,7 @@ def checked(model: type[S], values: Mapping[str, Any], prefix: str = "") -> S:
     Raises:
         SettingsError: the first thing wrong, with the allowed range or choices taken from the model's JSON schema.
     """
+    _refuse_differences(model, values, prefix)
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
@@ -239,6 +242,18 @@ def checked(model: type[S], values: Mapping[str, Any], prefix: str = "") -> S:
             wanted = WANTED_LAYER if "$ref" in properties[name].get("additionalProperties", {}) else WANTED_VALUE
             raise SettingsError(f"{prefix}{name}.{first['loc'][1]}", wanted) from None
         raise SettingsError(prefix + name, requirement(properties[name]), allowed_of(properties[name])) from None
+
+
+def _refuse_differences(model: type[BaseModel], values: Mapping[str, Any], prefix: str) -> None:
+    """Refuse "+20" for years that take no difference: it would count as 20."""
+    given = [name for name, value in values.items() if is_difference(value)]
+    properties = model.model_json_schema().get("properties", {}) if given else {}
+    for name in given:
+        schema = properties.get(name, {})
+        takes = any(shape.get("format") == "difference" for shape in schema.get("anyOf", ()))
+        if schema.get("unit") == "years" and not takes:
+            reason = f"{requirement(schema)}: it takes no difference such as {values[name]}"
+            raise SettingsError(prefix + name, reason, allowed_of(schema))
 
 
 def requirement(schema: Mapping[str, Any]) -> str:

@@ -37,9 +37,11 @@ class VideoConverter:
                 pixels) are copied bit for bit.
 
         Returns:
-            A yuv420p frame with the time of `frame`.
+            A yuv420p frame with the time of `frame`; a bgr24 one, without loss, where that is what came.
         """
-        if frame.format.name == "yuv420p" and frame.width % 2 == 0 and frame.height % 2 == 0:
+        if frame.format.name == "bgr24":
+            edited = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")
+        elif frame.format.name == "yuv420p" and frame.width % 2 == 0 and frame.height % 2 == 0:
             edited = av.VideoFrame.from_ndarray(self._paste(frame, image, regions), format="yuv420p")
         else:
             whole = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="bgr24")

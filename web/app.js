@@ -1,7 +1,8 @@
 // The page: camera -> server -> screen, and everything that can be set on the way. This module wires the others.
 //
 // Address parameters: ?autostart=1 starts the camera at once; ?view=output shows nothing but the edited video, of a
-// camera of its own, or with &stream=NAME of the session that is sent under this name.
+// camera of its own, or with &stream=NAME of the session that is sent under this name. &fit=fill crops it to the shape of
+// the window, &fit=bars puts black beside it; otherwise what lies behind shows there.
 // #token=... hands over the access token, which then leaves the address bar.
 
 import { Calls } from "./calls.js";
@@ -58,7 +59,7 @@ const settings = new SettingsPanel(page, {
   toast,
 });
 const latentLock = new LatentLock({
-  facts: () => ({ editor: page.wanted.editor, lockable: page.editor?.lockable ?? false, live: page.live, session: page.session }),
+  facts: () => ({ editor: page.wanted.editor, lockable: (page.editor?.lockable ?? false) && !page.steers, live: page.live, session: page.session }),
   camera: () => picture.camera,
   token: () => tabValue("token"),
   onLock: (id) => settings.change({ latent_lock: id }),
@@ -77,8 +78,8 @@ const pace = new Pace();
 /** @type {import("./shortcuts.js").Shortcut[]} */
 const shortcuts = [
   ["E", "Editing off and back on", () => settings.change({ bypass: !page.wanted.bypass })],
-  ["B", "Before", () => picture.toggleView("before")],
-  ["C", "Compare: split view", () => picture.toggleView("split")],
+  ["B", "Before", () => toggleView("before")],
+  ["C", "Compare: split view", () => toggleView("split")],
   ["M", "Mirror your own view", () => picture.toggleMirror()],
   ["S", "Snapshot", () => picture.snapshot()],
   ["R", "Record, and stop", () => picture.toggleRecording()],
@@ -96,6 +97,7 @@ function main() {
   takeTokenFromAddress();
   if (output) {
     document.body.classList.add("output");
+    document.body.dataset.fit = query.get("fit") ?? "";
     page.preferences.mirror = false; // an audience is shown what others see
   }
   for (const line of document.querySelectorAll(".privacy")) line.textContent = privacyWords(location);
@@ -130,7 +132,7 @@ function listenToSession() {
     picture.goLive();
     wakeLock.hold();
     latentLock.show();
-    if (!output) looks.draw(picture.camera);
+    if (!output && !page.steers) looks.draw(picture.camera);
   });
   session.on("ended", () => {
     view.end();
@@ -142,6 +144,8 @@ function listenToSession() {
   session.on("refused", ({ field, text }) => settings.complain(field, text));
   session.on("stats", (stats) => {
     view.showServer(stats);
+    page.obstacles = stats.obstacles ?? {};
+    settings.showObstacles();
     picture.showFaces(stats);
     picture.showMark(stats);
     if (pace.isBehind(stats)) slowDown();
@@ -171,6 +175,11 @@ function slowDown() {
 function begin() {
   view.showVersion(page.capabilities?.version);
   settings.draw();
+  if (page.steers) {
+    document.body.classList.add("steers");
+    for (const line of document.querySelectorAll(".privacy")) line.textContent = `This page steers ${page.steers}.`;
+    return session.start();
+  }
   const stream = query.get("stream");
   if (output && stream !== null) watch(stream);
   else if (output || query.get("autostart") === "1" || tabValue("live") === "1") session.start();
@@ -244,6 +253,12 @@ function showLifespan() {
   const control = page.lifespanField?.name;
   const dialog = byId("lifespan", HTMLDialogElement);
   if (control) showStrip(dialog, picture.camera, { settings: { editor, controls, amount, layers }, control, token: tabValue("token") });
+}
+
+/** @param {"before"|"split"} what */
+function toggleView(what) {
+  if (page.steers) toast("This page steers a camera of the server, and has none of its own to compare with.");
+  else picture.toggleView(what);
 }
 
 function listShortcuts() {

@@ -1,11 +1,13 @@
 // Use in a call: the output that others can watch, its address, and the steps that bring it into OBS Studio or a call.
 
-import { button, byId, make, onRadio } from "./dom.js";
+import { button, byId, checkRadio, make, onRadio } from "./dom.js";
 import { LARGE } from "./page.js";
 import { tabValue } from "./storage.js";
 
 /**
  * @import { Page } from "./page.js"
+ *
+ * @typedef {"whole"|"fill"|"bars"} Fit
  *
  * @typedef {{text: string, code?: string}} Step code: what is copied to a terminal or a field.
  *
@@ -15,6 +17,13 @@ import { tabValue } from "./storage.js";
  */
 
 const [WIDTH, HEIGHT] = LARGE;
+
+/** @type {Record<Fit, string>} */
+const FITS = {
+  whole: "All of the picture. Beside that of a 4:3 camera, OBS shows what lies behind; a virtual camera shows black.",
+  fill: "Cropped to the whole width, above and below. A camera that gives 16:9 loses nothing.",
+  bars: "All of the picture, with black beside that of a 4:3 camera.",
+};
 
 export class Calls {
   #output = byId("output", HTMLInputElement);
@@ -41,23 +50,30 @@ export class Calls {
       this.#way = way;
       this.show();
     });
+    onRadio(byId("fit"), (fit) => {
+      page.prefer({ fit: /** @type {Fit} */ (fit) });
+      this.show();
+    });
     this.#address.addEventListener("focus", () => this.#address.select());
     byId("output-copy").addEventListener("click", () => this.#copy(this.#address.value));
   }
 
   /** Show whether there is an output, its address, and the steps. */
   show() {
-    const { output } = this.#page.preferences;
+    const { output, fit } = this.#page.preferences;
     const token = tabValue("token");
     this.#output.checked = output !== "";
     byId("output-row").hidden = output === "";
     byId("call-summary").textContent = output === "" ? "off" : "on";
-    const address = `${new URL(".", location.href)}?view=output&stream=${output}`;
+    byId("fit-field").hidden = output === "";
+    checkRadio(byId("fit"), fit);
+    byId("fit-help").textContent = FITS[fit];
+    const address = `${new URL(".", location.href)}?view=output&stream=${output}${fit === "whole" ? "" : `&fit=${fit}`}`;
     this.#address.value = token ? `${address}#token=${encodeURIComponent(token)}` : address;
     const warning = token ? " and use this server: your token is in it" : "";
     byId("output-help").textContent =
       output === "" ? "Gives the edited video an address of its own, for OBS Studio and virtual cameras." : `Whoever knows this address can watch${warning}.`;
-    byId("call-steps").replaceChildren(...callSteps(this.#way, this.#address.value).map((step) => this.#line(step)));
+    byId("call-steps").replaceChildren(...callSteps(this.#way, this.#address.value, fit).map((step) => this.#line(step)));
     byId("call-steps").hidden = output === "";
   }
 
@@ -87,13 +103,14 @@ export class Calls {
 /**
  * @param {string} way "obs", or the system on which a virtual camera is fed without OBS.
  * @param {string} address of the output.
+ * @param {Fit} fit how a picture that is not 16:9 is shown.
  * @returns {Step[]}
  */
-export function callSteps(way, address) {
+export function callSteps(way, address, fit = "whole") {
   const python = way === "windows" ? ".venv\\Scripts\\python" : ".venv/bin/python";
   const feed = [
     { text: "Once, in the folder of Latentcam:", code: `${python} -m pip install pyvirtualcam` },
-    { text: "Start the virtual camera, and leave it running:", code: `${python} -m stream.camera --from-session "${address}"` },
+    { text: "Start the virtual camera, and leave it running:", code: `${python} -m stream.camera --from-session "${address}"${fit === "fill" ? " --fit fill" : ""}` },
   ];
   /** @type {Record<string, Step[]>} */
   const ways = {

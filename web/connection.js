@@ -24,10 +24,12 @@ const LOWEST_UPLINK_BPS = 2_000_000;
  *
  * @typedef {object} Options
  * @property {URL} url the WHIP endpoint.
- * @property {MediaStream} stream one video track to edit, and an audio track if sound is to come back in step with it.
+ * @property {MediaStream|null} stream one video track to edit, and an audio track if sound is to come back in step with it;
+ *   null only receives.
  * @property {RTCIceServer[]} iceServers
  * @property {string|null} token
- * @property {() => Record<string, unknown>} settings gives those of the stream from its first frame on.
+ * @property {() => Record<string, unknown>|null} settings gives those of the stream from its first frame on; null leaves
+ *   those of the server.
  *
  * @typedef {object} StateDetail
  * @property {"connecting"|"connected"|"waiting"|"stopped"} state
@@ -256,9 +258,11 @@ async function connect({ url, stream, iceServers, token, settings }, onStream) {
   try {
     const channel = pc.createDataChannel("control");
     const early = gather(channel); // on a busy machine, the server's hello is here before its answer is applied
-    const transceiver = pc.addTransceiver(stream.getVideoTracks()[0], { direction: "sendrecv", streams: [stream] });
+    const transceiver = stream
+      ? pc.addTransceiver(stream.getVideoTracks()[0], { direction: "sendrecv", streams: [stream] })
+      : pc.addTransceiver("video", { direction: "recvonly" });
     prefer(transceiver);
-    for (const track of stream.getAudioTracks()) pc.addTransceiver(track, { direction: "sendrecv", streams: [stream] });
+    for (const track of stream?.getAudioTracks() ?? []) pc.addTransceiver(track, { direction: "sendrecv", streams: stream ? [stream] : [] });
     const returned = new MediaStream();
     pc.addEventListener("track", ({ track, receiver }) => {
       returned.addTrack(track);
@@ -268,8 +272,8 @@ async function connect({ url, stream, iceServers, token, settings }, onStream) {
       onStream(returned);
     });
     await pc.setLocalDescription();
-    await tune(transceiver.sender, stream);
-    return { pc, channel, early, resource: await negotiate(pc, url, token, settings()) };
+    if (stream) await tune(transceiver.sender, stream);
+    return { pc, channel, early, resource: await negotiate(pc, url, token, settings() ?? undefined) };
   } catch (error) {
     pc.close();
     throw error;

@@ -2,19 +2,22 @@
 
 import { button, icon, make } from "./dom.js";
 import { missing } from "./fields.js";
+import { sentence } from "./words.js";
 
 /**
  * @import { Field, Value } from "./fields.js"
  *
  * @typedef {(value: Value) => void} OnChange
  * @typedef {(file: File) => void} OnPhoto
- * @typedef {{element: HTMLElement, error: HTMLElement, lack: HTMLElement, help: string}} Frame lack: what is missing.
+ * @typedef {{element: HTMLElement, error: HTMLElement, lack: HTMLElement, obstacle: HTMLElement, help: string}} Frame lack: what
+ *   has to be set first; obstacle: what the face lacks.
  * @typedef {Frame & {show: (value: Value) => void}} Row
  *
  * @typedef {object} Drawn
  * @property {(values: Record<string, unknown>) => void} show set every control; missing values are standard.
  * @property {(name: string, text: string) => boolean} complain put an error under a control ("" clears it); false when there
  *   is no such control.
+ * @property {(obstacles: Record<string, string>) => void} hinder say at the controls what keeps them from changing the face.
  */
 
 const MOST_DIFFERENCE = 50;
@@ -64,8 +67,26 @@ export function drawControls(container, fields, onChange, onPhoto) {
     }),
   );
   container.replaceChildren(...[...rows.values()].map((row) => row.element));
+  /** @type {Record<string, unknown>} */
+  let shown = {};
+  /** @type {Record<string, string>} */
+  let known = {};
+  const showObstacles = () => {
+    for (const { name, standard } of fields) {
+      const moved = (shown[name] ?? standard) !== standard;
+      const words = moved ? sentence(known[name] ?? "") : "";
+      const row = rows.get(name);
+      if (row && row.obstacle.textContent !== words) row.obstacle.textContent = words;
+    }
+  };
   return {
+    hinder(obstacles) {
+      known = obstacles;
+      showObstacles();
+    },
     show(values) {
+      shown = values;
+      showObstacles();
       for (const field of fields) {
         const value = /** @type {Value} */ (values[field.name] === undefined ? field.standard : values[field.name]);
         const row = rows.get(field.name);
@@ -277,22 +298,24 @@ function frame(field, onChange, { labelFor, before, after }) {
   const error = make("p", { className: "error", role: "alert" });
   error.id = `error-${field.id}`;
   const lack = make("p", { className: "help", id: `lack-${field.id}` });
+  const obstacle = make("p", { className: "obstacle", id: `obstacle-${field.id}`, role: "status" });
   element.append(line);
-  return { element, error, lack, help: field.help };
+  return { element, error, lack, obstacle, help: field.help };
 }
 
 /**
  * @param {Frame} frame
  * @param {HTMLElement} input
  */
-function finish({ element, error, lack, help }, input) {
-  input.setAttribute("aria-describedby", `${lack.id} ${error.id}`);
+function finish({ element, error, lack, obstacle, help }, input) {
+  const described = `${lack.id} ${obstacle.id} ${error.id}`;
+  input.setAttribute("aria-describedby", described);
   if (help) {
     const line = make("p", { className: "help", textContent: help, id: `help-${error.id}` });
-    input.setAttribute("aria-describedby", `${line.id} ${lack.id} ${error.id}`);
+    input.setAttribute("aria-describedby", `${line.id} ${described}`);
     element.append(line);
   }
-  element.append(lack, error);
+  element.append(lack, obstacle, error);
 }
 
 /** @param {string} name */

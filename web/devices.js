@@ -43,6 +43,7 @@ export class Devices {
   /** Show what is chosen. */
   show() {
     this.#resolution.value = this.#page.preferences.resolution;
+    this.#showResolution();
     this.#sound.checked = this.#page.preferences.sound;
     checkRadio(byId("record-what"), this.#page.preferences.record);
   }
@@ -72,10 +73,11 @@ export class Devices {
   #showResolution(width, height) {
     const { captureSize: wanted, preferences } = this.#page;
     const automatic = preferences.resolution === "auto";
+    const now = width && height && width * height < wanted[0] * wanted[1] ? ` This camera gives ${width} × ${height}.` : "";
     if (automatic) {
       byId("resolution-help").textContent = preferences.slow
         ? `${wanted.join(" × ")}: this machine did not keep up at ${LARGE.join(" × ")}. Choose that to have it all the same.`
-        : `${LARGE.join(" × ")} where camera and machine keep up, else ${SMALL.join(" × ")}.`;
+        : `${LARGE.join(" × ")} where camera and machine keep up, else ${SMALL.join(" × ")}.${now}`;
       byId("resolution-help").classList.remove("error");
       return;
     }

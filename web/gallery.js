@@ -1,7 +1,6 @@
 // The gallery: every editor with what it does, its licence, what it needs and how fast it was measured to be.
 
 import { button, externalLink, make } from "./dom.js";
-import { size } from "./words.js";
 
 /**
  * @import { EditorInfo } from "./page.js"
@@ -33,15 +32,12 @@ export function setUpGallery(dialog, actions) {
       });
       search.addEventListener("input", () => {
         const wanted = search.value.toLowerCase().split(/\s+/);
-        for (const { element, cards } of sections) {
-          for (const { card, words } of cards) card.hidden = !wanted.every((word) => words.includes(word));
-          element.hidden = cards.every(({ card }) => card.hidden);
-        }
+        for (const { search } of sections) search(wanted);
         none.textContent = sections.every(({ element }) => element.hidden) ? "No editor has all of these words." : "";
       });
-      const close = make("div", { className: "actions" });
-      close.append(button("Close", "quiet", () => dialog.close()));
-      dialog.replaceChildren(make("h2", { textContent: "Gallery of editors" }), search, none, ...sections.map(({ element }) => element), close);
+      const head = make("div", { className: "gallery-head" });
+      head.append(make("h2", { textContent: "Gallery of editors" }), button("Close", "quiet", () => dialog.close()), search);
+      dialog.replaceChildren(head, none, ...sections.map(({ element }) => element));
       dialog.showModal();
     },
   };
@@ -53,11 +49,20 @@ export function setUpGallery(dialog, actions) {
  * @param {{card: HTMLElement, words: string}[]} cards
  */
 function drawGroup(title, help, cards) {
-  const element = make("section", { className: "gallery-group", hidden: cards.length === 0 });
+  const element = make("section", { className: "gallery-group" });
+  const head = make("h3");
   const list = make("div", { className: "gallery-cards" });
   list.append(...cards.map(({ card }) => card));
-  element.append(make("h3", { textContent: `${title} (${cards.length})` }), make("p", { className: "help", textContent: help }), list);
-  return { element, cards };
+  element.append(head, make("p", { className: "help", textContent: help }), list);
+  /** Show the cards that have all of these words. @param {string[]} wanted */
+  const search = (wanted) => {
+    for (const { card, words } of cards) card.hidden = !wanted.every((word) => words.includes(word));
+    const shown = cards.filter(({ card }) => !card.hidden).length;
+    element.hidden = shown === 0;
+    head.textContent = `${title} (${shown})`;
+  };
+  search([]);
+  return { element, search };
 }
 
 /**
@@ -69,7 +74,10 @@ function drawGroup(title, help, cards) {
 function drawCard(editor, current, dialog, { onPick, onFetch }) {
   const card = make("article", { className: "gallery-card" });
   if (editor.picture) {
-    card.append(make("img", { src: editor.picture, alt: `Before and after: ${editor.title}`, loading: "lazy", width: 256, height: 128 }));
+    const picture = make("figure");
+    picture.append(make("img", { src: editor.picture, alt: `Before and after: ${editor.title}`, loading: "lazy", width: 384, height: 192 }));
+    if (editor.illustration) picture.append(make("figcaption", { textContent: "Illustration, drawn by the editors that ship with Latentcam" }));
+    card.append(picture);
   }
   const facts = make("ul", { className: "gallery-facts" });
   const fact = (/** @type {(string|Node)[]} */ ...parts) => {
@@ -77,7 +85,7 @@ function drawCard(editor, current, dialog, { onPick, onFetch }) {
     item.append(...parts);
     facts.append(item);
   };
-  fact(editor.size_mb ? `Download: ${size(1e6 * editor.size_mb)}` : "Size unknown: its authors state none");
+  fact(editor.download);
   const licences = editor.licences.flatMap(({ name, url }, place) => [place ? "; " : "", url ? externalLink(name, url) : name]);
   fact("Licence: ", ...(licences.length > 0 ? licences : ["none stated"]));
   fact(editor.hardware);
@@ -86,7 +94,7 @@ function drawCard(editor, current, dialog, { onPick, onFetch }) {
     ? make("p", { className: "help", textContent: "In use" })
     : editor.state === "needs weights"
       ? button("Get it…", "get", () => leave(dialog, () => onFetch(editor.name)))
-      : button("Use it", "", () => leave(dialog, () => onPick(editor.name)));
+      : button("Use it", "get", () => leave(dialog, () => onPick(editor.name)));
   if (act instanceof HTMLButtonElement) act.setAttribute("aria-label", `${act.textContent} ${editor.title}`);
   card.append(make("h4", { textContent: editor.title }), make("p", { className: "what", textContent: editor.description }), facts, act);
   return { card, words: `${editor.title} ${editor.description} ${editor.name}`.toLowerCase() };

@@ -5,6 +5,7 @@ import { remember, remembered } from "./storage.js";
 
 /**
  * @import { Field, Layers, Look, Schema, Value } from "./fields.js"
+ * @import { Obstacles } from "./stats.js"
  *
  * @typedef {{title: string, controls: Look, amount?: number, layers?: Layers}} Preset without layers, those that are on stay.
  *
@@ -21,7 +22,9 @@ import { remember, remembered } from "./storage.js";
  * @property {{name: string, url: string}[]} licences each with its text, "" where there is none to link to.
  * @property {string} hardware what it needs.
  * @property {{where: string, ms: number}[]} speeds milliseconds of a frame, and where they were measured.
+ * @property {string} download what has to be downloaded or brought before it runs, in words.
  * @property {string} picture address of what it does, "" for none.
+ * @property {boolean} illustration whether other editors have drawn that picture.
  * @property {Schema} controls
  * @property {Preset[]} presets
  *
@@ -30,6 +33,7 @@ import { remember, remembered } from "./storage.js";
  * @property {EditorInfo[]} editors
  * @property {Schema} settings of a stream.
  * @property {RTCIceServer[]} [iceServers]
+ * @property {string} [steers] the server's own camera, in words, which pages steer; "" where they bring theirs.
  *
  * @typedef {object} KnownSettings settings of a stream that have widgets of their own.
  * @property {string} editor
@@ -51,6 +55,7 @@ import { remember, remembered } from "./storage.js";
  * @property {boolean} slow whether the machine did not keep up at `LARGE`.
  * @property {boolean} sound
  * @property {string} record what a recording shows: "edited", "split" or "both".
+ * @property {"whole"|"fill"|"bars"} fit how the output shows a picture that is not 16:9.
  * @property {string} output name under which this session can be watched, "" for none; only who knows it can.
  */
 
@@ -82,6 +87,8 @@ export class Page {
   live = false;
   /** Why nothing is edited, in the server's words; "" where something is. */
   idle = "";
+  /** @type {Obstacles} what keeps controls from changing any face now. */
+  obstacles = {};
   /** Name of the state that is shown over the video, "" for none. */
   state = "";
   /** Why it is in that state, in the server's words. */
@@ -93,8 +100,8 @@ export class Page {
   #looks;
 
   constructor() {
-    const { mirror = true, device = "", resolution = "auto", slow = false, sound = false, output = "", record = "edited", controls } = remembered();
-    this.preferences = { mirror, device, resolution, slow, sound, record, output };
+    const { mirror = true, device = "", resolution = "auto", slow = false, sound = false, output = "", fit = "whole", record = "edited", controls } = remembered();
+    this.preferences = { mirror, device, resolution, slow, sound, record, output, fit };
     this.#looks = Object.fromEntries(Object.entries(controls ?? {}).map(([editor, look]) => [editor, withoutPhoto(look)]));
   }
 
@@ -112,6 +119,11 @@ export class Page {
   maySlowDown(width) {
     const { resolution, slow } = this.preferences;
     return resolution === "auto" && !slow && this.sample === null && width > SMALL[0];
+  }
+
+  /** The server's own camera, in words, where this page steers that; "" where it sends one of its own. */
+  get steers() {
+    return this.capabilities?.steers ?? "";
   }
 
   /** Settings that hold for the next session as well. */

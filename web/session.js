@@ -140,6 +140,7 @@ export class Session extends Emitter {
   }
 
   async start() {
+    if (this.#page.steers) return this.#steer();
     if (!this.#page.sample) tabValue("live", "1");
     try {
       if (!this.#stream?.active) {
@@ -160,6 +161,18 @@ export class Session extends Emitter {
     });
   }
 
+  /** Show the server's own camera, and steer that. */
+  #steer() {
+    this.say("connecting");
+    this.#connection.start({
+      url: endpoint("steer", ""),
+      stream: null,
+      iceServers: this.#page.capabilities?.iceServers ?? [],
+      token: tabValue("token"),
+      settings: () => null,
+    });
+  }
+
   stop() {
     tabValue("live", null);
     this.#leave();
@@ -177,13 +190,13 @@ export class Session extends Emitter {
 
   /** The page is back from where browsers keep pages. */
   async reopen() {
-    if (this.#stream) await this.start();
+    if (this.#stream || this.#page.steers) await this.start();
   }
 
   /** Do what the button of the page's state says. */
   async goOn() {
     const { state } = this.#page;
-    if (["lost", "full", "unreachable"].includes(state) && this.#stream) return this.#connection.retryNow();
+    if (["lost", "full", "unreachable"].includes(state) && (this.#stream || this.#page.steers)) return this.#connection.retryNow();
     if (state === "unreachable") return this.begin();
     if (state === "no-match") this.#page.preferences.device = "";
     return this.start();
@@ -195,9 +208,9 @@ export class Session extends Emitter {
 
   /** A tab that slept may have lost its camera, its connection or its playing video. */
   wake() {
-    if (document.hidden || !this.#stream) return;
+    if (document.hidden || (!this.#stream && !this.#page.steers)) return;
     for (const video of [this.#camera, this.#edited]) video.play().catch(() => {});
-    if (this.#stream.getVideoTracks()[0].readyState === "ended") this.start();
+    if (this.#stream?.getVideoTracks()[0].readyState === "ended") this.start();
     else this.#connection.retryNow();
   }
 
@@ -300,10 +313,13 @@ export class Session extends Emitter {
     this.#control = control;
     control.on("hello", ({ session, settings, idle = "" }) => {
       this.#page.session = session;
-      this.#page.wanted = this.#page.lasting;
       this.#page.confirmed = settings;
       this.#page.idle = idle;
-      control.change(this.#page.wanted); // whatever was moved while the connection was made
+      if (this.#page.steers) this.emit("settled", undefined); // what is set there holds, not what this page remembers
+      else {
+        this.#page.wanted = this.#page.lasting;
+        control.change(this.#page.wanted); // whatever was moved while the connection was made
+      }
       this.#wantStats();
       if (this.#overlay) this.showOverlay(true);
     });
@@ -391,6 +407,7 @@ export class Session extends Emitter {
     this.#control = null;
     this.#page.confirmed = null;
     this.#page.idle = "";
+    this.#page.obstacles = {};
     this.#page.live = false;
     this.emit("ended", undefined);
   }

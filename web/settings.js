@@ -32,7 +32,7 @@ const STRENGTH = "amount";
 const OWN_WIDGETS = ["bypass", STRENGTH, FACES, LOST];
 
 /** @type {Drawn} */
-const NOTHING_DRAWN = { show: () => {}, complain: () => false };
+const NOTHING_DRAWN = { show: () => {}, complain: () => false, hinder: () => {} };
 
 export class SettingsPanel {
   /** @type {Page} */
@@ -165,7 +165,7 @@ export class SettingsPanel {
     byId("editing", HTMLInputElement).checked = !bypass;
     byId("panel").classList.toggle("bypassed", bypass);
     byId("reset", HTMLButtonElement).disabled = Object.keys({ ...controls, ...layers }).length === 0;
-    byId("idle").textContent = sentence(this.#page.idle && `nothing is edited: ${this.#page.idle}`);
+    this.showObstacles();
     checkRadio(byId("who"), faces);
     checkRadio(byId("lost"), lost);
     const [whom, then] = [chosen(this.#field(FACES), faces), chosen(this.#field(LOST), lost)];
@@ -173,6 +173,17 @@ export class SettingsPanel {
     byId("faces-summary").textContent = whom?.title ?? "";
     byId("lost-help").textContent = then?.help ?? "";
     byId("picture").classList.toggle("picking", faces === "locked");
+  }
+
+  /** Say what keeps controls from changing any face: at the control, and for editors that are not in use in one line. */
+  showObstacles() {
+    const { editor, idle, obstacles, wanted } = this.#page;
+    this.#controls.hinder(obstacles[editor?.name ?? ""] ?? {});
+    const others = Object.entries(obstacles).flatMap(([name, found]) =>
+      name in wanted.layers ? Object.values(found).map((why) => `${this.#page.editorNamed(name)?.title ?? name}: ${why}.`) : [],
+    );
+    const words = idle ? sentence(`nothing is edited: ${idle}`) : others.join(" ");
+    if (byId("idle").textContent !== words) byId("idle").textContent = words;
   }
 
   /**

@@ -6,18 +6,22 @@ import { make } from "./dom.js";
  * @import { Box, Face } from "./faces.js"
  *
  * @typedef {{p50: number, p95: number}} Percentiles in milliseconds.
+ * @typedef {Record<string, Record<string, string>>} Obstacles what keeps controls from changing any face, in words: by the
+ *   editor, then by the control.
  *
  * @typedef {object} ServerStats
  * @property {number} fps_in
  * @property {number} fps_out
  * @property {Percentiles|null} [server_ms]
  * @property {Record<string, Percentiles>} [stages]
- * @property {Record<string, Percentiles>} [layers] what each layer costs, by the name of its editor.
+ * @property {Record<string, Percentiles>} [layers] what each layer costs within a frame, by the name of its editor.
+ * @property {Record<string, number>} [beside] what it costs for each frame beside the stream, in the mean.
  * @property {number} [dropped]
  * @property {number} [edits_dropped]
  * @property {string} [reduced] what is left out to keep up, "" for nothing.
  * @property {Face[]} [faces]
  * @property {Box|null} [badge] where the visible mark stands.
+ * @property {Obstacles} [obstacles]
  *
  * @typedef {ReturnType<typeof readStats>} BrowserStats
  *
@@ -28,6 +32,7 @@ import { make } from "./dom.js";
  * @property {HTMLElement} caption
  * @property {HTMLElement} bar
  * @property {HTMLElement} stages body of the table.
+ * @property {HTMLTableElement} layers
  * @property {HTMLElement} figures
  */
 
@@ -149,10 +154,8 @@ export function drawStats(parts, { browser, server, delay, titleOf }) {
     label.textContent = title;
     value.textContent = `${ms.toFixed(1)} ms`;
   });
-  const layers = Object.entries(server?.layers ?? {});
-  /** @type {[string, string][]} */
-  const costs = layers.map(([name, { p50 }]) => [titleOf(name), `${p50.toFixed(1)} ms a frame`]);
-  const figures = [...costs, ...figuresOf(browser, server)];
+  drawLayers(parts.layers, server, titleOf);
+  const figures = figuresOf(browser, server);
   const pairs = fit(parts.figures, figures.length, () => {
     const pair = make("div");
     pair.append(make("dt"), make("dd"));
@@ -162,6 +165,29 @@ export function drawStats(parts, { browser, server, delay, titleOf }) {
     const [term, value] = pairs[index].children;
     term.textContent = title;
     value.textContent = text;
+  });
+}
+
+/**
+ * What each layer of the look costs.
+ *
+ * @param {HTMLTableElement} table
+ * @param {ServerStats|null} server
+ * @param {(editor: string) => string} titleOf
+ */
+function drawLayers(table, server, titleOf) {
+  const layers = Object.entries(server?.layers ?? {});
+  table.hidden = layers.length === 0;
+  const rows = fit(table.tBodies[0], layers.length, () => {
+    const row = make("tr");
+    row.append(make("th", { scope: "row" }), make("td"), make("td"));
+    return row;
+  });
+  layers.forEach(([name, { p50 }], index) => {
+    const [title, within, beside] = rows[index].children;
+    title.textContent = titleOf(name);
+    within.textContent = `${p50.toFixed(1)} ms`;
+    beside.textContent = `${(server?.beside?.[name] ?? 0).toFixed(1)} ms`;
   });
 }
 

@@ -118,7 +118,8 @@ export class View {
   #hint(now) {
     if (now - this.#faceSeenAt > NO_FACE_MS) return "No face in view. Turn to the camera, both eyes visible.";
     if (now - this.#fastAt > SLOW_MS) {
-      const lower = this.#page.captureSize[0] > SMALL[0] ? " A lower resolution helps." : "";
+      const smaller = this.#page.steers ? ` --width ${SMALL[0]} --height ${SMALL[1]} helps.` : " A lower resolution helps.";
+      const lower = this.#page.steers || this.#page.captureSize[0] > SMALL[0] ? smaller : "";
       return `The server manages fewer than ${SLOW_FPS} frames a second.${lower}`;
     }
     return "";
@@ -145,6 +146,7 @@ export class View {
         caption: byId("delay-caption"),
         bar: byId("delay-bar"),
         stages,
+        layers: byId("layer-costs", HTMLTableElement),
         figures: byId("figures"),
       },
       { browser, server: this.#server, delay: measured, titleOf: (name) => this.#page.editorNamed(name)?.title ?? name },

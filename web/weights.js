@@ -8,6 +8,8 @@ const POLL_MS = 700;
 const HOSTS = ["github.com/", "huggingface.co/"];
 
 /**
+ * @typedef {{name: string, brief: string, url: string, text: string}} Terms text: all of it, "" where only the address is known.
+ *
  * @typedef {object} WeightsFile
  * @property {string} name
  * @property {number} size in bytes, 0 when unknown.
@@ -33,7 +35,12 @@ const HOSTS = ["github.com/", "huggingface.co/"];
  * @property {string} why
  * @property {string} licence
  * @property {{name: string, url: string}[]} licences one by one; url: of the text, "" where there is none.
+ * @property {Terms[]} terms of the licences that are known.
  * @property {number} size in bytes.
+ * @property {number} to_fetch bytes of the files that are missing and whose size is known.
+ * @property {number} unknown_sizes how many files are missing whose size is not known.
+ * @property {boolean} converts whether networks are made of them, and kept as well.
+ * @property {number} free bytes of the disk they go to.
  * @property {boolean} allowed whether this server fetches for its visitors.
  * @property {WeightsFile[]} files
  * @property {Progress} progress
@@ -115,7 +122,7 @@ function contents(told, accepted, { start, cancel, close }) {
   const slow = told.state === "needs a GPU" ? ` Without a GPU: ${told.why}.` : "";
   if (told.state !== "needs weights") return [head, make("p", { textContent: `It is ready: pick it in the list of editors.${slow}` }), row(leave)];
   if (progress.running) return [head, ...bar(progress), error, row(button("Cancel", "", cancel), leave)];
-  const intro = make("p", { textContent: `This editor runs on weights of its authors${told.size ? `, ${size(told.size)} in all` : ""}. They are fetched from their home to the machine that runs Latentcam, and kept there.` });
+  const intro = make("p", { textContent: `This editor runs on weights of its authors. They are fetched from their home to the machine that runs Latentcam, and kept there. ${sizeWords(told)}` });
   const missing = told.files.filter((file) => !file.here && !file.downloadable);
   if (!told.allowed || missing.length) {
     const why = missing.length
@@ -126,29 +133,57 @@ function contents(told, accepted, { start, cancel, close }) {
   const box = make("input", { type: "checkbox", checked: accepted });
   const accept = make("label", { className: "accept" });
   accept.append(box, make("span", { textContent: `I have read the licence and accept it: ${told.licence}` }));
-  const words = progress.phase === "cancelled" ? "Go on" : progress.phase === "failed" ? "Try again" : `Get it${told.size ? ` (${size(told.size)})` : ""}`;
+  const words = progress.phase === "cancelled" ? "Go on" : progress.phase === "failed" ? "Try again" : `Get it${told.to_fetch ? ` (${told.unknown_sizes ? "at least " : ""}${size(told.to_fetch)})` : ""}`;
   const go = button(words, "primary", () => {
     go.disabled = true;
     start(told.licence).finally(() => (go.disabled = !box.checked));
   });
   go.disabled = !accepted;
   box.addEventListener("change", () => (go.disabled = !box.checked));
-  return [head, intro, list, ...texts(told.licences), accept, error, row(go, leave)];
+  return [head, intro, list, ...terms(told.terms), ...texts(told), accept, error, row(go, leave)];
 }
 
 /**
- * @param {{name: string, url: string}[]} licences
- * @returns {HTMLElement[]} where their texts can be read.
+ * @param {WeightsInfo} told
+ * @returns {string} what is fetched, what it takes on the disk, and what is free there.
  */
-function texts(licences) {
-  const named = licences.filter(({ url }) => url);
-  if (named.length === 0) return [];
-  const line = make("p", { textContent: "Read before you accept: " });
-  named.forEach(({ name, url }, place) => {
-    if (place) line.append("; ");
-    line.append(externalLink(name, url));
+function sizeWords({ to_fetch: bytes, unknown_sizes: unknown, converts, free }) {
+  const files = unknown === 1 ? "one file" : `${unknown} files`;
+  const known = bytes ? `About ${size(bytes)} are fetched` : "";
+  const more = unknown ? `${known ? ", and " : ""}${files} whose size the authors do not state` : "";
+  const fetched = known || more ? `${known}${more}${known ? "" : unknown === 1 ? " is fetched" : " are fetched"}. ` : "";
+  const made = converts ? "The networks that are made of them take about as much again. " : "";
+  return `${fetched}${made}${size(free)} are free there.`;
+}
+
+/**
+ * @param {Terms[]} licences
+ * @returns {HTMLElement[]} each in short, with its text folded, or where that stands.
+ */
+function terms(licences) {
+  return licences.map(({ name, brief, url, text }) => {
+    const fold = make("details", { className: "terms" });
+    const summary = make("summary");
+    summary.append(make("strong", { textContent: name }), make("span", { textContent: brief }));
+    fold.append(summary);
+    if (text) fold.append(make("pre", { textContent: text, tabIndex: 0 }));
+    else {
+      const where = make("p", { className: "help", textContent: "Its text is not here; it stands at " });
+      where.append(externalLink(url, url), ".");
+      fold.append(where);
+    }
+    return fold;
   });
-  return [line];
+}
+
+/**
+ * @param {WeightsInfo} told
+ * @returns {HTMLElement[]} the licences of which no terms are known, or where no text is.
+ */
+function texts({ licences, terms: known }) {
+  const others = licences.filter(({ name }) => !known.some((one) => name.includes(one.name)));
+  if (others.length === 0) return [];
+  return [make("p", { className: "help", textContent: `What ${others.map(({ name }) => `“${name}”`).join(" and ")} asks for, their authors say: see where the files come from.` })];
 }
 
 /** @param {WeightsFile} file */

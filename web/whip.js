@@ -1,4 +1,4 @@
-// Offers, answers and goodbyes over HTTP: WHIP (RFC 9725) to be edited, WHEP to watch.
+// Offers, answers and goodbyes over HTTP: WHIP (RFC 9725) to be edited, WHEP to watch, and as WHEP to steer.
 
 import { authorization, reasonOf, request } from "./http.js";
 
@@ -32,7 +32,7 @@ export class Refused extends Error {
 }
 
 /**
- * @param {"whip"|"whep"} path
+ * @param {"whip"|"whep"|"steer"} path
  * @param {string} stream name of the stream, "" for none.
  * @returns {URL}
  */

@@ -50,6 +50,17 @@ class Sampler:
         return np.asarray(self.latents(samples, (0, 2**31)).mean(0), np.float32)
 
 
+def checkpoint(editor: str, file: Path) -> Path:
+    """A checkpoint that is there.
+
+    Raises:
+        LatentError: it is not; the message says how to get it.
+    """
+    if not file.is_file():
+        raise LatentError(f"{file} is missing; get it with: python -m models.fetch {editor}")
+    return file
+
+
 def draw(engine: Engine, latent: str, w: Floats, average: Floats, psi: float = 1.0) -> Floats:
     """Pictures of latents.
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from engines.base import Engine
 from models.arrays import Floats, Image
-from models.editor import Crop, Inpainting
+from models.editor import NO_HAIR, Crop, Inpainting
 from models.embedded.attributes import HAT
 from models.embedded.latent import EmbeddedLatent
 from models.face.imaging import smoothstep
@@ -160,6 +160,10 @@ class Control(ABC):
         """Whether `inpaint` shows what lies behind the person; see `models.editor.Editor.wants_backdrop`."""
         return False
 
+    def obstacles(self, crop: Crop, own: EmbeddedLatent, controls: Any) -> Mapping[str, str]:
+        """What keeps a field from changing this face; see `models.editor.Editor.obstacles`."""
+        return {}
+
     def skin(self, way: Way, own: Floats) -> SkinChange | None:
         """What changes in the texture square; None for nothing.
 
@@ -187,3 +191,12 @@ def towards_one(value: np.float32, amount: float) -> np.float32:
 def bareness(attributes: Floats) -> float:
     """How sure it is that the face wears no hat, 0..1."""
     return 1 - float(smoothstep(attributes[HAT], *HAT_PROBABILITIES))
+
+
+def hair_obstacle(crop: Crop, own: EmbeddedLatent) -> str:
+    """Why hair cannot be changed, in words for a user; empty where it can."""
+    if crop.masks is None:
+        return "hair cannot be told from the rest here"
+    if bareness(own.attributes) < 0.5:
+        return "a hat seems to be worn: hair stays as it is"
+    return "" if crop.masks.shows_hair else NO_HAIR

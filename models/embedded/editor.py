@@ -7,7 +7,7 @@ a warp and a residual: the camera's own pixels stay underneath. Only lost hair i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,7 @@ class EmbeddedEditor(Editor[Any]):
     Controls = EmbeddedControls
     encode_seconds = 0.2
     inpaint_seconds = 0.2
+    reads_age = True
 
     def __init__(
         self, reader: Engine, *, space: FaceSpace, canvas: Canvas, scalp: ScalpModel, controls: Sequence[Control]
@@ -148,6 +149,11 @@ class EmbeddedEditor(Editor[Any]):
             if layer.image is not None and layer.opacity is not None:
                 image, opacity = _over(layer.image, layer.opacity, image, opacity)
         return Edit(mask=mask, image=image, opacity=opacity, delta=delta, flow=flow)
+
+    def obstacles(self, crop: Crop, latent: Latent, controls: Any) -> Mapping[str, str]:
+        """Those of all controls."""
+        own = EmbeddedLatent.unpack(latent)
+        return {name: why for each in self._controls for name, why in each.obstacles(crop, own, controls).items()}
 
     def wants_steady_light(self, controls: Any) -> bool:
         """Whether one of the controls does."""

@@ -6,6 +6,7 @@ darker where dark hair is bleached.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import cv2
@@ -14,7 +15,7 @@ from pydantic import Field
 
 from models.arrays import Floats, Latent
 from models.crops import CropSpec
-from models.editor import Controls, Crop, Edit, Editor, Masks
+from models.editor import LEAST_HAIR, NO_HAIR, Controls, Crop, Edit, Editor, Masks
 from models.embedded.strands import (
     FILTER,
     LIT_LENGTH,
@@ -54,8 +55,6 @@ SKIN_COLOUR = 0.14
 """Distance from the colour of skin, RGB over luminance, at which a pixel looks little like it."""
 SKIN_LIGHT = 0.45
 """The same for its log light."""
-LEAST_HAIR = 0.004
-"""Below this share of the crop there is nothing to dye: a bald head must not flicker."""
 BORDER = 0.09
 """Share of the crop over which the dye fades towards its border, where longer hair would otherwise be cut in a line."""
 USUAL_SKIN = (201.0, 149.0, 127.0)
@@ -163,6 +162,10 @@ class Hair(Editor[HairControls]):
     def wants_steady_light(self, controls: HairControls) -> bool:
         """Always: the hair that is dyed may be dark."""
         return True
+
+    def obstacles(self, crop: Crop, latent: Latent, controls: HairControls) -> Mapping[str, str]:
+        """No hair, or hair that is hidden."""
+        return {} if controls.neutral() or latent[FRACTION] >= LEAST_HAIR else {"colour": NO_HAIR}
 
     def render(self, crop: Crop, latent: Latent, steered: Latent, controls: HairControls) -> Edit:
         """Recolour the hair from the statistics `latent` to `steered`: a residual under a mask along the strands."""

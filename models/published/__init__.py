@@ -1,9 +1,9 @@
 """The published systems, one folder each. A folder that is removed takes its system along.
 
 A folder has `rows.py` (`entries()`, its rows of the catalog; light, without torch) and, where they apply,
-`conversion.py` (`CONVERTERS`, its checkpoints as networks), `parity.py` (`CHECKS`, its golden files) and `samples.py`
-(`SAMPLES`, its networks at full size, to measure their speed), `sampling.py` (`SAMPLERS`, its generators, to fit
-boundaries in). They are found by name.
+`conversion.py` (`CONVERTERS`, its checkpoints as networks), `parity.py` (`CHECKS`, its golden files), `samples.py`
+(`SAMPLES`, its networks at full size, to measure them; `Entry.frame` names those of a frame) and `sampling.py`
+(`SAMPLERS`, its generators, to fit boundaries in). They are found by name.
 """
 
 from __future__ import annotations

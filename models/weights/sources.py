@@ -84,4 +84,6 @@ E4E = Weights(
     urls=(drive("1cUv_reLE6k3604or78EranS7XzuVMWeO"),),
 )
 """Encoder into W+ of the FFHQ StyleGAN2 and that generator; several editors stand on it."""
+E4E_FRAME = ("e4e", "stylegan2", "stylegan2")
+"""`Entry.frame` of an editor that draws the face as it is and as it is wanted."""
 E4E_NETWORKS = tuple(E4E.path.parent / name for name in ("encoder.onnx", "generator.onnx"))

@@ -16,6 +16,7 @@ from signaling.settings import problems
 
 TREE = Path(__file__).resolve().parents[2]
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before Ray is imported: it would send figures to its makers
+os.environ.setdefault("RAY_worker_niceness", "0")  # a replica has to keep up with cameras: Ray would give it 15
 PATHS = [str(TREE), os.environ.get("PYTHONPATH", "")]  # of Ray's processes
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, PATHS))
 

@@ -54,6 +54,11 @@ class Capacity:
         self._mean: float | None = None
         self._last: tuple[float, float] | None = None
 
+    @staticmethod
+    def young(loads: Sequence[SessionLoad]) -> int:
+        """Sessions that are too young to be measured."""
+        return sum(load.age < EXPECTED.settle_s for load in loads)
+
     def measure(self, now: float, process_seconds: float) -> None:
         """Count what the process has spent. Call it every second or so.
 
@@ -84,6 +89,11 @@ class Capacity:
     def cost(self, loads: Sequence[SessionLoad]) -> float:
         """Share of the budget that one more session is expected to take."""
         return self._share(self._each([load for load in loads if load.age >= EXPECTED.settle_s]))
+
+    @property
+    def unit(self) -> float:
+        """Share of the budget that a session is expected to take where none was measured."""
+        return self._share(EXPECTED.cores)
 
     def _each(self, settled: Sequence[SessionLoad]) -> float:
         """Cores that a session takes: as measured, or as expected if that is less."""

@@ -31,6 +31,9 @@ class Figures:
         places: sessions that it still takes; 0 while it drains.
         free: share of its frame budget that is not spent; 1 when idle, 0 or less when work is left out already.
         cost: share that one more session is expected to take.
+        young: sessions of which nothing was measured yet; each has `cost` in `free`.
+        measured: whether `cost` is a measured one.
+        unit: share that a session takes where none was measured.
         version: of the code and configuration that it runs.
         started: seconds since the epoch.
     """
@@ -41,6 +44,9 @@ class Figures:
     places: int = 1
     free: float = 1.0
     cost: float = 0.1
+    young: int = 0
+    measured: bool = False
+    unit: float = 0.1
     version: str = ""
     started: float = 0.0
 
@@ -108,6 +114,7 @@ class Beliefs:
                 sessions=known.sessions + 1,
                 places=known.places - 1,
                 free=known.free - known.cost,
+                young=known.young + 1,
             )
             return known.opened
 
@@ -133,18 +140,46 @@ class Beliefs:
         """Replicas in the order in which they are to be tried for a new session.
 
         Those with places and an answer come first, then those of the newest version, so that nobody moves twice in an
-        update; then by free capacity in tenths, then by sessions, then by lot.
+        update; then those with room for a session; then by free capacity, where less than a session's share (`unit`)
+        is no difference; then by sessions, then by lot.
         """
-        figures = {replica: self.of(replica) for replica in replicas}
+        figures = _comparable({replica: self.of(replica) for replica in replicas})
         newest = max(figures.values(), key=lambda one: one.started, default=Figures()).version
         now = self._clock()
 
-        def rank(replica: str) -> tuple[bool, bool, bool, float, int, float]:
+        def last(replica: str) -> tuple[bool, bool, bool, bool]:
             one = figures[replica]
             shunned = self._shunned.get(replica, now) > now
-            return shunned, one.places <= 0, one.version != newest, -round(one.free, 1), one.sessions, self._draw()
+            return shunned, one.places <= 0, one.version != newest, one.free < one.cost
+
+        classes = {replica: last(replica) for replica in replicas}
+        first = min(classes.values(), default=None)
+        most = max((figures[replica].free for replica in replicas if classes[replica] == first), default=0.0)
+
+        def rank(replica: str) -> tuple[tuple[bool, bool, bool, bool], int, int, float]:
+            one = figures[replica]
+            behind = int((most - one.free) / one.unit + 1e-6)
+            return classes[replica], behind, one.sessions, self._draw()
 
         return sorted(replicas, key=rank)
+
+
+def _comparable(figures: Mapping[str, Figures]) -> dict[str, Figures]:
+    """Figures with every young session counted alike: as those that were measured on other replicas, where some were.
+
+    Else whoever has sessions that are old enough to be measured would seem to have more room than a replica whose
+    sessions have just begun, and would get all the next ones.
+    """
+    known = [one.cost / one.unit for one in figures.values() if one.measured]
+    if not known:
+        return dict(figures)
+    typical = sum(known) / len(known)
+    return {
+        replica: one
+        if one.measured
+        else replace(one, free=one.free + one.young * (one.cost - typical * one.unit), cost=typical * one.unit)
+        for replica, one in figures.items()
+    }
 
 
 BELIEFS = Beliefs()

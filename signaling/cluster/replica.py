@@ -112,6 +112,7 @@ class Replica:
         now = time.monotonic()
         loads = [SessionLoad(now - one.opened_at, one.load, one.reduced) for one in self._sessions]
         loads += [SessionLoad(0.0, 0.0)] * self._opening
+        young = self._capacity.young(loads)
         return Figures(
             at=now,
             opened=self._taken,
@@ -119,6 +120,9 @@ class Replica:
             places=self._sessions.places,
             free=self._capacity.free(loads),
             cost=self._capacity.cost(loads),
+            young=0 if any(load.reduced for load in loads) else young,
+            measured=young < len(loads),
+            unit=self._capacity.unit,
             version=self._version,
             started=self._started,
         )

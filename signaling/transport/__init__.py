@@ -18,7 +18,7 @@ from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 from signaling.logs import limited
 from signaling.settings import ServerSettings
 from signaling.transport.bitrate import bitrates
-from signaling.transport.clock import CaptureClock, audio_clock, video_clock
+from signaling.transport.clock import CaptureClock, audio_clock, steady_arrivals, video_clock
 from signaling.transport.codecs import choose_codecs, no_common_codec, sent_format, understandable
 from signaling.transport.colours import say_colours, take_colour_space
 from signaling.transport.decoders import DecoderStop, bound_decoder
@@ -121,6 +121,7 @@ def tune(connection: RTCPeerConnection, settings: ServerSettings, offer: str, in
     for transport, ssrc in telling.items():
         tell_arrivals(transport, ssrc)
     for transport in {transceiver.receiver.transport for transceiver in connection.getTransceivers()}:
+        steady_arrivals(transport)
         tuned.intake.guard_media(transport)
     if connection.sctp is not None:
         tuned.intake.guard_channels(connection.sctp)

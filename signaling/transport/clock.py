@@ -1,4 +1,4 @@
-"""When the peer captured a frame, on its own clock: RTCP sender reports (RFC 3550, section 6.4.1).
+"""When the peer captured a frame, by its own clock: RTCP sender reports (RFC 3550, section 6.4.1). When packets came.
 
 Sound and picture have timestamps of their own, from random starts; the reports say which moment of one clock each of
 them means. aiortc answers the reports and forgets what they say.
@@ -6,11 +6,12 @@ them means. aiortc answers the reports and forgets what they say.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 import av
-from aiortc import RTCRtpReceiver
+from aiortc import RTCDtlsTransport, RTCRtpReceiver
 from aiortc.rtp import AnyRtcpPacket, RtcpSrPacket
 
 from signaling.transport.sources import Sources, Timeline
@@ -73,3 +74,13 @@ def _listen(receiver: RTCRtpReceiver, clock: CaptureClock, shown: Callable[[int]
         await handle(packet)
 
     receiver._handle_rtcp_packet = handle_report
+
+
+def steady_arrivals(transport: RTCDtlsTransport) -> None:
+    """Time a transport's packets by a clock that nobody sets: aiortc takes the wall clock, which jumps."""
+    handle = transport._handle_rtp_data
+
+    async def handle_timed(data: bytes, arrival_time_ms: int) -> None:
+        await handle(data, arrival_time_ms=int(time.monotonic() * 1000))
+
+    transport._handle_rtp_data = handle_timed

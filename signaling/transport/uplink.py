@@ -9,18 +9,25 @@ from __future__ import annotations
 from aiortc import RTCRtpReceiver
 from aiortc.rate import RemoteBitrateEstimator
 
+WINDOW_MS = 1000
+"""Over which aiortc's estimator counts what comes in. It goes over a pause millisecond by millisecond."""
+
 
 class FlooredEstimator:
-    """An estimator that starts again from `floor` bit/s where aiortc's falls below it."""
+    """An estimator that starts again from `floor` bit/s where aiortc's falls below it. Passes over pauses at once."""
 
     def __init__(self, estimator: RemoteBitrateEstimator, floor: int) -> None:
         self._estimator = estimator
         self._floor = floor
+        self._arrived: int | None = None
 
     def add(
         self, arrival_time_ms: int, abs_send_time: int, payload_size: int, ssrc: int
     ) -> tuple[int, list[int]] | None:
         """Take a packet. Returns the bitrate to tell and its SSRCs, or None when there is nothing new to tell."""
+        if self._arrived is not None and abs(arrival_time_ms - self._arrived) > WINDOW_MS:
+            self._estimator.incoming_bitrate.reset()
+        self._arrived = arrival_time_ms
         estimate = self._estimator.add(
             arrival_time_ms=arrival_time_ms, abs_send_time=abs_send_time, payload_size=payload_size, ssrc=ssrc
         )

@@ -1,7 +1,7 @@
 """`python -m tests.e2e.gallery web/gallery`: the gallery's pictures of what an editor does, made with what ships.
 
-The face is NASA's public-domain portrait of Eileen Collins. Left the camera, right what the stream returns. Editors
-whose weights do not ship, or that need a second person's photo, have no picture.
+The face is NASA's public-domain portrait of Eileen Collins. Left the camera, right what the stream returns. The second
+parent of the child is she herself, mirrored. `models.gallery.PICTURES` says which editor shows which.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from models.arrays import Image
-from stream.photos import still
+from stream.photos import controls_of_photo, still
 from stream.runtime import Runtime
 from stream.settings import Settings
 from tests.e2e import fake_camera
@@ -26,11 +26,21 @@ HEAD = np.s_[55:355, 172:472]
 SHOWN = 192
 """Side of each half in pixels."""
 QUALITY = 82
-LOOKS: dict[str, dict[str, Any]] = {"embedded": {"age": 75, "bald": 0.6}, "hair": {"colour": "red", "amount": 1.0}}
+LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "embedded": ("embedded", {"age": 75, "bald": 0.6}),
+    "hair": ("hair", {"colour": "red", "amount": 1.0}),
+    "child": ("child", {"age": 10}),
+    "older": ("embedded", {"age": 75}),
+    "younger": ("embedded", {"age": 15}),
+    "bald": ("embedded", {"bald": 1.0}),
+    "blond": ("hair", {"colour": "blond", "amount": 1.0}),
+    "smile": ("embedded", {"smile": 1.0}),
+}
+"""Name of the picture -> editor and controls."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write NAME.webp for each editor of `LOOKS`.
+    """Write NAME.webp for each of `LOOKS`.
 
     Args:
         argv: the folder.
@@ -46,8 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     runtime = Runtime.load()
     camera = fake_camera.frame(WIDTH, HEIGHT, fake_camera.astronaut(), 0, 150)
-    for name, controls in LOOKS.items():
-        look = runtime.look(Settings(mark=False), {"editor": name, "controls": controls})
+    for name, (editor, chosen) in LOOKS.items():
+        controls = chosen
+        if editor == "child":
+            controls = controls_of_photo(runtime, editor, np.ascontiguousarray(camera[:, ::-1])) | chosen
+        look = runtime.look(Settings(mark=False), {"editor": editor, "controls": controls})
         edited = still(camera, runtime.pipeline(), look).image
         picture = np.hstack([_half(camera), _half(edited)])
         cv2.imwrite(str(folder / f"{name}.webp"), picture, [cv2.IMWRITE_WEBP_QUALITY, QUALITY])

@@ -8,17 +8,10 @@ itself through relays of the same kind, and comes back as the page's does.
 from __future__ import annotations
 
 import argparse
-import heapq
 import json
-import random
-import re
-import selectors
-import socket
 import sys
 import tempfile
 import threading
-import time
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -28,106 +21,13 @@ from playwright.sync_api import expect, sync_playwright
 from tests.e2e import browser as chromium
 from tests.e2e import fake_camera
 from tests.e2e.service import Service
-
-MOST_PACKET = 2048
-STEP_S = 0.002
-
-
-@dataclass(frozen=True)
-class Way:
-    """One direction of a network.
-
-    Attributes:
-        bitrate: bit/s; 0 for no bound.
-        delay: seconds that every packet takes.
-        queue: seconds that a packet waits at most; those that would wait longer are lost.
-        loss: share of packets that are lost besides.
-    """
-
-    name: str
-    bitrate: int = 0
-    delay: float = 0.02
-    queue: float = 0.3
-    loss: float = 0.0
-
+from tests.relay import Relay, Way, relayed
 
 WAYS = (
     Way("no bound"),
     Way("1 Mbit/s", bitrate=1_000_000),
     Way("5 % of packets lost", loss=0.05),
 )
-
-
-@dataclass
-class Line:
-    """What is on its way in one direction."""
-
-    way: Way
-    to: tuple[str, int] | None = None
-    free_at: float = 0.0
-    lost: int = 0
-    packets: list[tuple[float, int, bytes]] = field(default_factory=list)
-
-    def put(self, data: bytes, now: float, dice: random.Random, number: int) -> None:
-        starts = max(self.free_at, now)
-        if dice.random() < self.way.loss or starts - now > self.way.queue:
-            self.lost += 1
-            return
-        self.free_at = starts + (8 * len(data) / self.way.bitrate if self.way.bitrate else 0.0)
-        heapq.heappush(self.packets, (self.free_at + self.way.delay, number, data))
-
-
-class Relay:
-    """A port that stands for a server's: what comes is passed on to it, and what it sends to who came.
-
-    Args:
-        target: address of the server.
-        way: of both directions.
-    """
-
-    def __init__(self, target: tuple[str, int], way: Way) -> None:
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
-        self.socket.setblocking(False)
-        self.port: int = self.socket.getsockname()[1]
-        self._target = target
-        self._there, self._back = Line(way, target), Line(way)
-        self._dice = random.Random(7)
-        self._number = 0
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        self._thread.join()
-        self.socket.close()
-
-    def _run(self) -> None:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.socket, selectors.EVENT_READ)
-            while not self._stop.is_set():
-                selector.select(STEP_S)
-                self._take()
-                now = time.monotonic()
-                for line in (self._there, self._back):
-                    while line.packets and line.packets[0][0] <= now:
-                        data = heapq.heappop(line.packets)[2]
-                        if line.to is not None:
-                            self.socket.sendto(data, line.to)
-
-    def _take(self) -> None:
-        while True:
-            try:
-                data, source = self.socket.recvfrom(MOST_PACKET)
-            except (BlockingIOError, ConnectionError):
-                return
-            self._number += 1
-            if source == self._target:
-                line = self._back
-            else:
-                line, self._back.to = self._there, source
-            line.put(data, time.monotonic(), self._dice, self._number)
 
 
 class Relays:
@@ -157,21 +57,9 @@ class Relays:
 
     def through_relays(self, answer: str) -> str:
         """An answer whose one candidate is a relay to its first one on 127.0.0.1."""
-        found = re.search(r"(?m)^a=candidate:\S+ 1 udp \d+ 127\.0\.0\.1 (\d+) typ host", answer, re.IGNORECASE)
-        assert found is not None, "no candidate on 127.0.0.1"
-        relay = Relay(("127.0.0.1", int(found[1])), self.way)
+        relay, answer = relayed(answer, self.way)
         self._relays.append(relay)
-        kept = f"a=candidate:1 1 udp 2130706431 127.0.0.1 {relay.port} typ host"
-        first = True
-        lines = []
-        for line in answer.splitlines():
-            if line.startswith("a=candidate:"):
-                if first:
-                    lines.append(kept)
-                first = False
-            else:
-                lines.append(line)
-        return "\r\n".join([*lines, ""])
+        return answer
 
     def clear(self) -> None:
         for relay in self._relays:

@@ -6,6 +6,7 @@ import queue
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,9 +23,11 @@ class Service:
     Args:
         flags: for server.py. The port is a free one unless a flag names it.
         log: file that gets what it writes to stderr.
+        program: what runs, in place of server.py; one of its first lines ends with its address.
     """
 
-    def __init__(self, *flags: str, log: Path) -> None:
+    def __init__(self, *flags: str, log: Path, program: Sequence[str] = (str(SERVER),)) -> None:
+        self._program = program
         self._flags = flags if "--port" in flags else ("--port", "0", *flags)
         self._log = log
         self._process: subprocess.Popen[str] | None = None
@@ -45,13 +48,15 @@ class Service:
         Raises:
             RuntimeError: it ended instead, or took longer than `START_S`.
         """
-        command = [sys.executable, str(SERVER), *self._flags]
+        command = [sys.executable, *self._program, *self._flags]
         with self._log.open("a") as log:
             self._process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True)
         lines: queue.Queue[str] = queue.Queue()
         threading.Thread(target=_read, args=(self._process, lines), daemon=True).start()
         try:
-            self.url = lines.get(timeout=START_S)
+            while (line := lines.get(timeout=START_S)) and "://" not in line:
+                pass
+            self.url = line.rpartition(" ")[2]
         except queue.Empty:
             self.url = ""
         if not self.url:

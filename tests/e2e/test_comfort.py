@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import av
 import cv2
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from playwright.sync_api import Browser, Page, Playwright, expect
 
 from tests.e2e import browser as chromium
@@ -155,7 +158,9 @@ def test_looks_combine(page: Page, service: Service) -> None:
     page.get_by_role("button", name="Red", exact=True).click()
     together = page.locator("#layers-chips .chip")
     expect(together).to_have_text("Age, hair loss, smile")
-    expect(page.locator("#stats-body")).to_contain_text("Hair colour")
+    costs = page.locator("#layer-costs tbody tr")
+    expect(costs).to_have_count(2)
+    expect(costs.filter(has_text="Hair colour")).to_have_text(re.compile(r"^Hair colour\d+\.\d ms\d+\.\d ms$"))
     page.get_by_role("button", name="Save current").click()
     page.get_by_label("Name of the preset").fill("Red and older")
     page.keyboard.press("Enter")
@@ -204,7 +209,7 @@ def test_a_picture_does_in_place_of_a_camera(playwright: Playwright, service: Se
         assert page.evaluate("document.getElementById('edited').videoWidth") == 640
         expect(page.locator("#picture")).to_have_attribute("data-mirror", "false")
         page.get_by_role("button", name="Bald", exact=True).click()
-        expect(page.locator("#stats-body")).to_contain_text("Age, hair loss, smile")
+        expect(page.locator("#layer-costs")).to_contain_text("Age, hair loss, smile")
         page.get_by_role("button", name="Stop").click()
         expect(page.locator("body")).to_have_attribute("data-state", "start")
 
@@ -262,3 +267,82 @@ def test_the_first_look_is_a_demo_and_the_keys_are_listed(page: Page, service: S
     page.get_by_role("button", name="Start camera").click()
     expect(page.locator("body")).to_have_attribute("data-state", "live")
     expect(demo).to_be_hidden()
+
+
+def transparent_shot(page: Page) -> NDArray[np.uint8]:
+    """(H, W, 4) uint8 BGRA of the page, with the browser's own white left out."""
+    data = np.frombuffer(page.screenshot(omit_background=True), np.uint8)
+    shot = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    assert shot is not None
+    return np.asarray(shot if shot.shape[2] == 4 else cv2.cvtColor(shot, cv2.COLOR_BGR2BGRA), np.uint8)
+
+
+def test_an_output_fills_the_window_where_that_is_asked_for(browser: Browser, service: Service) -> None:
+    """A 4:3 camera in the 16:9 source of OBS: whole over what lies behind, cropped, or with black beside it."""
+    size = 1280, 720
+    with fresh_page(browser) as page:
+        page.goto(service.url)
+        page.evaluate("""localStorage.setItem("latentcam", JSON.stringify({ output: "shaped" }))""")
+        go_live(page, service.url)
+        page.locator("#fold-call").evaluate("(details) => { details.open = true; }")
+        address = page.locator("#output-address")
+        expect(address).to_have_value(re.compile("stream=shaped$"))
+        for fit, beside in (("fill", 255), ("bars", 255), ("whole", 0)):
+            page.locator(f"#fit input[value={fit}]").check(force=True)
+            expect(page.locator("#fit-help")).not_to_be_empty()
+            with fresh_page(browser, *size) as audience:
+                audience.goto(address.input_value())
+                audience.wait_for_function("() => document.getElementById('edited').videoWidth > 0")
+                expect(audience.locator("#edited")).to_be_visible()
+                shot = transparent_shot(audience)
+                assert (shot[300:400, 5:100, 3] == beside).all(), fit
+                assert (shot[300:400, 5:100, :3].max() > 40) is np.bool_(fit == "fill"), fit
+                if folder := os.environ.get("LATENTCAM_SCREENSHOTS"):
+                    audience.screenshot(path=Path(folder) / f"output-{fit}.png")
+        page.locator("#fit input[value=fill]").check(force=True)
+        page.locator("#call-way input[value=linux]").check(force=True)
+        expect(page.locator("#call-steps")).to_contain_text("--fit fill")
+        if folder := os.environ.get("LATENTCAM_SCREENSHOTS"):
+            page.screenshot(path=Path(folder) / "call-fit.png")
+
+
+def test_the_default_resolution_is_said_before_the_camera_starts(page: Page, service: Service) -> None:
+    page.goto(service.url)
+    help_line = page.locator("#resolution-help")
+    expect(help_line).to_have_text("1280 × 720 where camera and machine keep up, else 640 × 480.")
+    page.get_by_role("button", name="Start camera").click()
+    expect(page.locator("body")).to_have_attribute("data-state", "live")
+    expect(help_line).to_contain_text("This camera gives 640 × 480.")
+
+
+MORE_STATS_JS = """() => {
+  const { addEventListener } = RTCDataChannel.prototype;
+  RTCDataChannel.prototype.addEventListener = function (type, listener, options) {
+    const more = ({ data }) => {
+      const message = JSON.parse(data);
+      listener({ data: JSON.stringify(message.type === "stats" ? { ...message, ...window.moreStats } : message) });
+    };
+    return addEventListener.call(this, type, type === "message" ? more : listener, options);
+  };
+}"""
+"""Lets the server's figures say what `window.moreStats` says."""
+
+
+def test_a_control_says_what_the_face_lacks(page: Page, service: Service) -> None:
+    """No silent no-op: what the server says of a face without hair stands at the control, and goes with it."""
+    page.add_init_script(f"({MORE_STATS_JS})()")
+    go_live(page, service.url)
+    page.get_by_role("button", name="Bald", exact=True).click()
+    page.evaluate("window.moreStats = { obstacles: { embedded: { bald: 'no hair is seen', smile: 'nobody asked' } } }")
+    lack = page.locator('#controls .control[data-name="bald"] .obstacle')
+    expect(lack).to_have_text("No hair is seen.")
+    expect(page.locator('#controls .control[data-name="smile"] .obstacle')).to_be_empty()
+    if folder := os.environ.get("LATENTCAM_SCREENSHOTS"):
+        lack.scroll_into_view_if_needed()
+        page.screenshot(path=Path(folder) / "obstacle.png")
+    page.locator("#picker > summary").click()
+    page.locator(".editor", has_text="Hair colour").click()
+    page.get_by_role("button", name="Red", exact=True).click()
+    expect(page.locator("#idle")).to_have_text("Age, hair loss, smile: no hair is seen.")
+    page.get_by_role("button", name="Take off Age, hair loss, smile").click()
+    expect(page.locator("#idle")).to_be_empty()

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect
 
+from signaling.marks import WALL_S
 from stream.mark import __main__ as command
 from stream.mark.claims import verify
 from stream.mark.identity import VARIABLE, load_identity
@@ -107,8 +108,11 @@ def test_what_a_viewer_records_says_that_it_is_edited(
             assert [(one["kinds"], one["key"]) for one in found["claims"]] == [(["age"], identity.fingerprint)]
         assert found["refused_claims"] == {}
 
+        viewer.goto("about:blank")
+        sender.locator("#stop").click()  # the detector is a process that lets live streams go first
         drop(sender, "from a call.mkv", recorded.read_bytes())
-        expect(sender.locator("#marks-answer")).to_contain_text(f"Edited by AI: age; by installation {operator}")
+        answer = sender.locator("#marks-answer")
+        expect(answer).to_contain_text(f"Edited by AI: age; by installation {operator}", timeout=1.1e3 * WALL_S)
         take_screenshot(sender, "marks-found")
 
 

@@ -313,6 +313,18 @@ def test_snapshot_and_recording(page: Page, service: Service, tmp_path: Path) ->
     assert frames > 1
 
 
+def frames_pass(page: Page, count: int) -> None:
+    """Wait until as many further frames of the edited video were shown, however long they take."""
+    page.evaluate(
+        """(count) => new Promise((resolve) => {
+          const video = document.getElementById("edited");
+          const step = (left) => (left ? video.requestVideoFrameCallback(() => step(left - 1)) : resolve());
+          step(count);
+        })""",
+        count,
+    )
+
+
 def frames_of(path: Path) -> list[tuple[int, int]]:
     """The sizes of all pictures of a video."""
     with av.open(str(path)) as file:
@@ -332,16 +344,16 @@ def test_a_recording_goes_on_in_another_file(
         page.locator("#fold-camera").evaluate("(details) => { details.open = true; }")
         page.locator("#resolution").select_option("640x480")
         page.wait_for_function("() => document.getElementById('edited').videoHeight === 480")
-        page.wait_for_timeout(1000)
+        frames_pass(page, 5)
         page.keyboard.press("r")
         expect(page.locator("#recording-time")).not_to_have_text(re.compile("^0:0[01]$"))
         page.locator("#resolution").select_option("1280x720")
         page.wait_for_function("() => document.getElementById('edited').videoHeight === 720")
-        page.wait_for_timeout(2000)
-        page.locator("label[for=sound]").click()  # a new session, and a third file
-        expect(page.locator("body")).not_to_have_attribute("data-state", "live")
+        frames_pass(page, 20)
+        with page.expect_response(lambda response: response.request.method == "POST" and "/whip" in response.url):
+            page.locator("label[for=sound]").click()  # a new session, and a third file
         expect(page.locator("body")).to_have_attribute("data-state", "live")
-        page.wait_for_timeout(2000)
+        frames_pass(page, 20)
         page.get_by_role("button", name="Pause").click()
         expect(page.get_by_role("button", name="Go on")).to_be_visible()
         expect(page.locator("#recording-size")).to_contain_text("B")
@@ -349,8 +361,9 @@ def test_a_recording_goes_on_in_another_file(
         assert not page.evaluate(leave), "the browser asks before it is lost"
         page.locator("#record").click()
         expect(page.locator("#recording")).to_be_hidden()
-        page.wait_for_timeout(1000)
-        assert page.evaluate(leave)
+        page.wait_for_function(f"() => {leave}")
+        while len(downloads) < 3:
+            page.wait_for_timeout(100)
         for number, download in enumerate(downloads):
             files.append(tmp_path / f"{number}.mp4")
             download.save_as(files[-1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -23,7 +25,7 @@ from tests.e2e.conftest import fresh_page
 from tests.file_server import DATA, SHA256, Server, listening
 from tests.models.editing import no_editor
 
-LICENCE = "CC BY-NC 4.0 (not for commercial use)"
+LICENCE = "MIT; its pictures under CC BY-NC 4.0 (not for commercial use)"
 
 
 class NoEngines:
@@ -92,6 +94,16 @@ def test_licence_click_progress_cancel_and_ready(page: Page, url: str, files: Se
     page.get_by_role("button", name="Get A network").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text(LICENCE)
+    expect(dialog).to_contain_text("About 1.0 MB are fetched. ")
+    expect(dialog).to_contain_text("are free there.")
+    terms = dialog.locator(".terms")
+    expect(terms.locator("summary strong")).to_have_text(["MIT", "CC BY-NC 4.0"])
+    terms.first.locator("summary").click()
+    expect(terms.first.locator("pre")).to_contain_text("Permission is hereby granted")
+    terms.last.locator("summary").click()
+    expect(terms.last.get_by_role("link")).to_have_attribute("href", re.compile("^https://creativecommons.org/"))
+    if folder := os.environ.get("LATENTCAM_SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / "licence.png")
     source = dialog.get_by_role("link", name="github.com/a/test")
     expect(source).to_have_attribute("href", "https://github.com/a/test")
     get = dialog.get_by_role("button", name="Get it (1.0 MB)")

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from models import catalog
-from models.entry import Weights
-from models.gallery import MEASURED, WORK, Speed, group_of, hardware_of, licences_of, speeds_of
+from models import catalog, figures, full_size
+from models.entry import Entry, Weights
+from models.gallery import PICTURES, Speed, download_of, group_of, hardware_of, licences_of, speeds_of
+
+PICTURES_FOLDER = Path(__file__).resolve().parents[2] / "web" / "gallery"
 
 
 @pytest.mark.parametrize(
@@ -32,17 +34,65 @@ def test_every_licence_that_is_named_has_its_text() -> None:
     for row in catalog.ENTRIES.values():
         for name, url in licences_of(row):
             assert url.startswith("https://") or name.startswith(("your own", "that of", "none stated")), name
-    assert licences_of(catalog.ENTRIES["lats"])[0][1].endswith("by-nc-sa/4.0/")
+    assert licences_of(catalog.ENTRIES["lats"])[0][1].endswith("by-nc-sa/4.0/legalcode.en")
+    first, second, *_ = licences_of(catalog.ENTRIES["e4e"])
+    assert first == ("MIT", "https://opensource.org/license/mit")
+    assert second[0].startswith("the generator in it under the NVIDIA")
+    assert "nvlabs" in second[1]
 
 
-def test_speeds_are_of_this_server_first() -> None:
+def test_speeds_are_of_this_server_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = {
+        "e4e": figures.Figures(gflop=100, megabytes=1, ms={"A": 10, "B": 7}),
+        "stylegan2": figures.Figures(gflop=60, megabytes=1, ms={"A": 30}),
+    }
+    monkeypatch.setattr(figures, "known", lambda: table)
     row = catalog.ENTRIES["e4e"]
-    assert speeds_of(row, {}, "") == list(MEASURED["e4e"])
+    assert speeds_of(row, {}, "") == [Speed("A", 70)]  # a reading and two drawings; B has not measured both networks
     assert speeds_of(row, {"e4e": 81.5}, "openvino bf16")[0] == Speed("on this server, openvino bf16", 81.5)
     assert speeds_of(catalog.ENTRIES["hair"], {}, "") == []
+    assert hardware_of(row).endswith("a processor takes seconds a frame (220 GFLOP a frame).")
+    assert hardware_of(catalog.ENTRIES["embedded"]) == "Runs on a plain processor."
+    assert "GFLOP" not in hardware_of(catalog.ENTRIES["lats"])  # not counted here
 
 
-def test_hardware() -> None:
-    assert hardware_of(catalog.ENTRIES["embedded"]) == "A plain processor."
-    assert hardware_of(catalog.ENTRIES["fran"]).endswith("193 G multiplications a frame.")
-    assert WORK.keys() | MEASURED.keys() <= catalog.ENTRIES.keys()
+def test_what_an_editor_runs_is_counted() -> None:
+    named = {name for row in catalog.ENTRIES.values() for name in row.frame}
+    assert named <= full_size.NETWORKS.keys() == figures.known().keys()
+    for name in ("stargan-128", "mobilestylegan", "styleflow"):
+        counted = figures.count(name)
+        assert (counted.gflop, counted.megabytes) == (figures.known()[name].gflop, figures.known()[name].megabytes)
+
+
+def test_every_picture_is_there_and_shown() -> None:
+    assert PICTURES.keys() <= catalog.ENTRIES.keys()
+    assert {path.stem for path in PICTURES_FOLDER.glob("*.webp")} == set(PICTURES.values())
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        ((1_200_000_000, 4_000), "Download: 1.2 GB."),
+        ((324_000_000, 0), "Download: 324 MB and 1.bin, whose size is not stated."),
+        ((None, 1_200_000_000), "You bring 0.bin. Download: 1.2 GB."),
+        ((None,), "You bring 0.bin."),
+        ((4_000, 4_000), "Download: 0.1 MB."),
+    ],
+)
+def test_what_has_to_be_downloaded(sizes: tuple[int | None, ...], said: str, tmp_path: Path) -> None:
+    weights = [
+        Weights(
+            tmp_path / f"{n}.bin", "MIT", "a test", size or 0, urls=() if size is None else (f"https://a.test/{n}",)
+        )
+        for n, size in enumerate(sizes)
+    ]
+    row: Entry = replace(catalog.ENTRIES["fran"], weights=tuple(weights), networks=())
+    assert download_of(row) == said
+    for each in weights:
+        each.path.touch()
+    assert download_of(row) == "Nothing to download."
+
+
+def test_an_archive_is_downloaded_once(tmp_path: Path) -> None:
+    both = [Weights(tmp_path / name, "MIT", "a test", 50_000_000, urls=("https://a.test/z",)) for name in "ab"]
+    assert download_of(replace(catalog.ENTRIES["fran"], weights=tuple(both), networks=())) == "Download: 50 MB."

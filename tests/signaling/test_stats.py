@@ -43,3 +43,14 @@ def test_bitrates() -> None:
     assert bitrate.since_last(1000) == 0
     now[0] = 3
     assert bitrate.since_last(2000) == 8000
+
+
+def test_means_count_what_is_mostly_nothing() -> None:
+    now = 0.0
+    durations = Durations(lambda: now)
+    for _ in range(9):
+        durations.add("hair", 0.0)
+    durations.add("hair", 50.0)
+    assert durations.means() == {"hair": 5.0}
+    now = 100.0
+    assert durations.means() == {}

@@ -13,7 +13,8 @@ import pytest
 
 from models.arrays import Image
 from signaling import virtual_camera
-from signaling.virtual_camera import Screen, follow
+from signaling.screen import Screen
+from signaling.virtual_camera import follow
 from signaling.watch import AddressError, Refused, SessionAddress
 from stream import camera
 

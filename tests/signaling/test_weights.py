@@ -57,6 +57,9 @@ async def test_a_client_accepts_fetches_and_watches(serve: Any, row: Entry) -> N
             True,
         )
         assert told["licences"] == [{"name": LICENCE, "url": ""}]
+        assert told["terms"] == []
+        assert (told["to_fetch"], told["unknown_sizes"], told["converts"]) == (len(DATA), 0, False)
+        assert told["free"] > 0
         assert told["files"][0]["origin"] == "github.com/a/test"
         started = await server.http.post("/weights/net", json={"licence": LICENCE})
         assert started.status_code == 202

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.soak import abuse, api, churn, trouble
+from tests.soak import abuse, api, churn, clock, crowd, idle, link, trouble
 from tests.soak.results import Result
 
 FULL_MINUTES = 60.0
@@ -25,7 +25,7 @@ def loads(minutes: float, seed: int, real: bool, folder: Path) -> dict[str, Call
     Args:
         minutes: of the long one.
         seed: number of the random sequence.
-        real: whether the long one runs networks.
+        real: whether those that measure speed, idleness and memory run networks.
         folder: for logs.
     """
     part = min(1.0, minutes / FULL_MINUTES)
@@ -35,6 +35,9 @@ def loads(minutes: float, seed: int, real: bool, folder: Path) -> dict[str, Call
 
     def count(full: int) -> int:
         return max(8, round(full * part))
+
+    def seconds(full: float, least: float) -> float:
+        return max(least, full * part)
 
     return {
         "offers": lambda: asyncio.run(abuse.mutated_offers(log("offers"), count(5000), seed)),
@@ -47,6 +50,12 @@ def loads(minutes: float, seed: int, real: bool, folder: Path) -> dict[str, Call
         "stalled": lambda: asyncio.run(trouble.stalled_client(log("stalled"), max(4.0, 300 * part))),
         "stopped": lambda: asyncio.run(trouble.stopped_server(log("stopped"), max(4.0, 20 * part))),
         "disk": lambda: asyncio.run(trouble.full_disk(log("disk"), folder)),
+        "clock": lambda: asyncio.run(clock.clock_jumps(log("clock"), folder)),
+        "network": lambda: asyncio.run(link.bad_network(log("network"), seconds(120, 10), real=real)),
+        "idle": lambda: asyncio.run(idle.idle(log("idle"), seconds(60, 5), real=real)),
+        "quota": lambda: asyncio.run(idle.quota(log("quota"), seconds(60, 10), real=real)),
+        "four": lambda: asyncio.run(crowd.crowd(log("four"), crowd.FOUR, seconds(600, 20), real=real)),
+        "eight": lambda: asyncio.run(crowd.crowd(log("eight"), crowd.EIGHT, seconds(600, 20), real=real)),
         "churn": lambda: asyncio.run(churn.churn(log("churn"), minutes, seed, real=real)),
     }
 
@@ -62,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--minutes", type=float, default=10.0, help="of the long load (%(default)g); 60 is a full run")
     parser.add_argument("--only", nargs="+", choices=names, default=names, help="these loads")
     parser.add_argument("--seed", type=int, default=0, help="number of the random sequence (%(default)d)")
-    parser.add_argument("--stand-in", action="store_true", help="no networks in the long load either")
+    parser.add_argument("--stand-in", action="store_true", help="no networks in any load")
     parser.add_argument("--out", type=Path, help="JSON file for the results")
     options = parser.parse_args(arguments)
     results = []

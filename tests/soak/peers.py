@@ -14,6 +14,7 @@ from typing import Any
 import av
 import httpx
 import numpy as np
+from aiortc import RTCSessionDescription
 from numpy.typing import NDArray
 
 from tests.e2e import fake_camera
@@ -42,6 +43,22 @@ class FaceCamera(Camera):
         return frame
 
 
+class Watcher(Peer):
+    """A peer that can watch somebody else's stream."""
+
+    async def watch(self, stream: str) -> httpx.Response:
+        """Ask for a stream (WHEP)."""
+        for transceiver in self.connection.getTransceivers():
+            transceiver.direction = "recvonly"
+        response = await self.http.post(
+            "/whep", params={"stream": stream}, content=await self.offer(), headers={"content-type": "application/sdp"}
+        )
+        if response.status_code == 201:
+            self.location = response.headers["location"]
+            await self.connection.setRemoteDescription(RTCSessionDescription(response.text, "answer"))
+        return response
+
+
 def vanish(peer: Peer) -> None:
     """Send nothing any more, as a peer whose machine lost its power."""
 
@@ -52,13 +69,21 @@ def vanish(peer: Peer) -> None:
         transceiver.receiver.transport.transport._send = nowhere
 
 
-def client_in_a_process(url: str, ready: Connection, frames: int) -> None:
-    """Connect, say so once frames come back, and go on until somebody kills the process."""
+def client_in_a_process(url: str, ready: Connection, frames: int, watch: str) -> None:
+    """Connect, say so once frames come back, and go on until somebody kills the process.
+
+    Args:
+        url: of the server.
+        ready: gets "", or why there is no connection.
+        frames: that have to come before.
+        watch: a stream that is watched; "" begins a session.
+    """
 
     async def run() -> None:
         async with httpx.AsyncClient(base_url=url, timeout=60) as http:
-            peer = Peer(http)
-            response = await peer.call({"x-forwarded-for": f"10.{os.getpid() >> 8 & 255}.{os.getpid() & 255}.1"})
+            peer = Watcher(http)
+            headers = {"x-forwarded-for": f"10.{os.getpid() >> 8 & 255}.{os.getpid() & 255}.1"}
+            response = await peer.watch(watch) if watch else await peer.call(headers)
             if response.status_code != 201:
                 ready.send(f"status {response.status_code}: {response.text[:200]}")
                 return
@@ -77,14 +102,14 @@ class Clients:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["tests.soak.peers"])
 
-    def start(self, url: str, frames: int = 1, seconds: float = 120.0) -> Any:
-        """A client that is connected.
+    def start(self, url: str, frames: int = 1, seconds: float = 120.0, watch: str = "") -> Any:
+        """A client that is connected; it watches a stream, if it is given one.
 
         Raises:
             RuntimeError: it was refused, or did not connect in time.
         """
         here, there = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=client_in_a_process, args=(url, there, frames), daemon=True)
+        process = self._context.Process(target=client_in_a_process, args=(url, there, frames, watch), daemon=True)
         process.start()
         there.close()
         try:

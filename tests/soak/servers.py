@@ -43,6 +43,7 @@ class Server:
         real: with networks; otherwise with the stand-in of the tests, which costs nearly nothing.
         patch: Python that the stand-in's process runs first.
         environment: variables besides those of this process.
+        core: the only one that it may use; None for all of this process.
     """
 
     def __init__(
@@ -52,9 +53,11 @@ class Server:
         real: bool = False,
         patch: str = "",
         environment: dict[str, str] | None = None,
+        core: int | None = None,
     ) -> None:
+        only = [] if core is None else ["taskset", "-c", str(core)]
         start = ["server.py"] if real else ["-c", STAND_IN.format(patch=patch)]
-        self._command = [sys.executable, *start, "--port", "0", "--log-format", "json", *flags]
+        self._command = [*only, sys.executable, *start, "--port", "0", "--log-format", "json", *flags]
         self._environment = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
         self._log = log
         self._process: subprocess.Popen[str] | None = None

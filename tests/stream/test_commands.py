@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
+from models.arrays import Latent
+from models.editor import Crop, Edit
 from stream import command_line, files, strip
 from stream.animations import is_animation
 from stream.files import process
@@ -21,7 +23,7 @@ from stream.picture_files import FileError, read_stored, write_picture
 from stream.pipeline import Pipeline
 from stream.runtime import Runtime
 from stream.settings import Settings
-from tests.stream.conftest import World, look_of, noise
+from tests.stream.conftest import Tint, World, look_of, noise
 
 
 @pytest.fixture
@@ -139,6 +141,27 @@ def test_an_animation_stays_one(tmp_path: Path, runtime: Runtime, tint: Settings
     assert durations == [100, 200, 300, 50]
     with pytest.raises(FileError, match="is an animation"):
         process(source, tmp_path / "out.jpg", runtime, look_of(tint))
+
+
+class Bare(Tint):
+    """Finds no hair on anybody."""
+
+    def obstacles(self, crop: Crop, latent: Latent, controls: Any) -> dict[str, str]:
+        return {"amount": "no hair is seen"}
+
+    def render(self, crop: Crop, latent: Latent, steered: Latent, controls: Any) -> Edit:
+        return Edit(mask=np.zeros((64, 64), np.float32))
+
+
+def test_a_command_that_changes_no_face_says_why(folder: Path, runtime: Runtime, tint: Settings) -> None:
+    cv2.imwrite(str(folder / "in.png"), noise(1, (240, 320, 3)))
+    report = process(folder / "in.png", folder / "out.png", runtime, look_of(tint, Bare()))
+    said = files._why_unedited(report, folder / "out.png")
+    assert said == (
+        f"nothing was edited: amount of tint changed nothing in 1 of 1: no hair is seen; "
+        f"{folder / 'out.png'} shows what came in"
+    )
+    assert report.summary()["notes"] == ["amount of tint changed nothing in 1 of 1: no hair is seen"]
 
 
 def test_a_still_png_is_no_animation(folder: Path) -> None:

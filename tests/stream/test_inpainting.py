@@ -36,6 +36,7 @@ class Session:
     trace: Trace = field(default_factory=Trace)
     drawn: int = 0
     values: tuple[int, ...] = (100, 140)
+    rest: float = 0.0
     make: Callable[[], Inpainting | None] | None = None
 
     def show(self, k: int, scene: int = 90, **face: Any) -> Inpainting | None:
@@ -49,7 +50,9 @@ class Session:
         controls = face.pop("controls", Amount())
         image = np.full((SIZE, SIZE, 3), scene, np.uint8)
         now = keyframe(image, controls=controls, **face)
-        return self.carried(now, k / FPS, self.draw, every=0.2, background=self.background, trace=self.trace)
+        return self.carried(
+            now, k / FPS, self.draw, every=0.2, rest=self.rest, background=self.background, trace=self.trace
+        )
 
     def draw(self) -> Inpainting | None:
         self.drawn += 1
@@ -114,6 +117,15 @@ def test_a_head_that_turns_is_drawn_sooner() -> None:
     for k in range(30):
         session.show(k, turn=0.4 * k)
     assert session.drawn >= 8
+
+
+def test_a_machine_that_does_not_keep_up_rests_between_two_drawings() -> None:
+    turning = Session(rest=0.5)
+    for k in range(FPS):
+        turning.show(k, turn=2.0 * (k % 2))
+    assert turning.drawn == 2
+    turning.show(FPS, controls=Amount(amount=0.9))
+    assert turning.drawn == 3
 
 
 def test_a_crop_that_leaves_what_was_drawn_is_drawn_anew() -> None:

@@ -47,6 +47,62 @@ def test_a_live_stream_without_an_edit_runs_no_network_unless_a_face_is_to_be_pi
     assert ("track" in output.trace.ms) is bool(found)
 
 
+def test_what_a_layer_takes_beside_the_stream_is_counted(world: World, tint: Settings) -> None:
+    """Readings of a live stream hold no frame up, and cost the machine something all the same."""
+    ticks = iter(range(10**6))
+
+    class Read(Tint):
+        encode_seconds = 0.01
+
+    pipeline = Pipeline(Tracker(world.detect, world.landmarks), live=True, clock=lambda: float(next(ticks)))
+    look = look_of(tint, Read())
+    try:
+        first = pipeline.process(Frame(world.picture(), 0), look)
+        assert first.trace.beside == {"tint": 0.0}, "the first reading is within its frame"
+        pipeline.process(Frame(world.picture(), 1), look)
+        assert pipeline._background is not None
+        pipeline._background.submit(lambda: None).result()
+        assert pipeline.process(Frame(world.picture(), 1.001), look).trace.beside["tint"] > 0
+    finally:
+        pipeline.close()
+
+
+class Hairless(Tint):
+    """Finds nothing to tint on faces in the left half of the world."""
+
+    def obstacles(self, crop: Crop, latent: Latent, controls: Any) -> dict[str, str]:
+        return {} if self.finds(crop) else {"amount": "no hair is seen"}
+
+    def render(self, crop: Crop, latent: Latent, steered: Latent, controls: Any) -> Edit:
+        edit = super().render(crop, latent, steered, controls)
+        return edit if self.finds(crop) else Edit(mask=np.zeros_like(edit.mask))
+
+    def finds(self, crop: Crop) -> bool:
+        return bool(crop.image[32, 32, 0] > 100)
+
+
+def test_an_edit_that_finds_nothing_says_so_and_counts_as_none(
+    make_pipeline: Make, world: World, tint: Settings
+) -> None:
+    world.people = [Person((90, 120), colour=(200, 90, 40))]
+    pipeline, look = make_pipeline(world), look_of(tint, Hairless())
+    output = pipeline.process(Frame(world.picture(), 0), look)
+    assert output.obstacles == {"tint": {"amount": "no hair is seen"}}
+    assert not output.edited
+    assert not output.regions
+    blur = look_of(tint.model_copy(update={"lost": "blur"}), Hairless())
+    blurred_output = make_pipeline(world).process(Frame(world.picture(), 0), blur)
+    assert (blurred_output.image != world.picture()).any(), "nobody is shown unedited"
+
+
+def test_a_control_that_changes_one_of_several_faces_acts(make_pipeline: Make, world: World, tint: Settings) -> None:
+    world.people = [Person((90, 120), colour=(200, 90, 40)), Person((230, 120))]
+    output = make_pipeline(world).process(Frame(world.picture(), 0), look_of(tint, Hairless()))
+    assert len(output.faces) == 2
+    assert len(output.edited) == 1
+    assert output.obstacles == {}
+
+
 def test_an_edit_changes_the_face_and_nothing_else(make_pipeline: Make, world: World, tint: Settings) -> None:
     output, shown = run(make_pipeline(world), world, tint)
     changed = (output.image != shown.image).any(2)

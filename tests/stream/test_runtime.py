@@ -261,3 +261,49 @@ def test_a_refused_layer_is_named(runtime: Runtime, layers: object, field: str) 
     with pytest.raises(SettingsError) as refused:
         runtime.look(Settings(), {"layers": layers})
     assert refused.value.field == field
+
+
+def test_controls_and_editor_of_a_look_are_of_the_same_files(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that change all the time: whatever a look is made of, it is made of one reading of the stamp."""
+    readings = iter(range(100))
+    stamps: list[int] = []
+
+    def stamp() -> int:
+        stamps.append(next(readings))
+        return stamps[-1]
+
+    row = dataclasses.replace(catalog.ENTRIES["hair"], name="changing", load=lambda _: Hair(), stamp=stamp)
+    monkeypatch.setitem(catalog.ENTRIES, "changing", row)
+    first = runtime.look(Settings(), {"editor": "changing"})
+    assert stamps == [0]
+    second = runtime.look(first.settings, {"amount": 0.5})
+    assert stamps == [0, 1]
+    assert first.layers[0].editor is not second.layers[0].editor, "the files have changed"
+    monkeypatch.setitem(catalog.ENTRIES, "changing", dataclasses.replace(row, stamp=lambda: stamps[-1]))
+    assert runtime.look(first.settings, {}).layers[0].editor is second.layers[0].editor, "they have not"
+
+
+def test_an_older_stamp_does_not_replace_a_newer_one(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first reader of the stamp stands still until a second one has had the time to overtake it."""
+    stamps: list[int] = []
+    first_reads, second_came = threading.Event(), threading.Event()
+
+    def stamp() -> int:
+        mine = len(stamps)
+        stamps.append(mine)
+        if mine == 0:
+            first_reads.set()
+            second_came.wait(timeout=0.2)  # it never comes in here where stamps are compared one after the other
+        else:
+            second_came.set()
+        return mine
+
+    row = dataclasses.replace(catalog.ENTRIES["hair"], name="raced", load=lambda _: Hair(), stamp=stamp)
+    monkeypatch.setitem(catalog.ENTRIES, "raced", row)
+    reader = threading.Thread(target=runtime.editor, args=("raced",))
+    reader.start()
+    assert first_reads.wait(timeout=60)
+    newest = runtime.editor("raced")
+    reader.join(timeout=60)
+    monkeypatch.setitem(catalog.ENTRIES, "raced", dataclasses.replace(row, stamp=lambda: 1))
+    assert runtime.editor("raced") is newest

@@ -154,6 +154,27 @@ def test_moving_a_control_tells_its_value(blank: Page) -> None:
     assert changes == [["smile", -0.5], ["age", 50], ["age", 85], ["hair", "dark_red"], ["on", True], ["smile", 0]]
 
 
+def test_a_control_says_what_the_face_lacks(blank: Page) -> None:
+    said = run(
+        blank,
+        "controls",
+        DRAW
+        + """
+        const said = () => row("smile").querySelector(".obstacle").textContent;
+        drawn.show({ smile: 1 });
+        drawn.hinder({ smile: "no hair is seen", gone: "nobody" });
+        const all = [said(), row("smile").querySelector("input").disabled];
+        drawn.show({});
+        all.push(said());
+        drawn.show({ smile: 0.5 });
+        all.push(said());
+        drawn.hinder({});
+        return [...all, said()];""",
+        SCHEMA,
+    )
+    assert said == ["No hair is seen.", False, "", "No hair is seen.", ""]
+
+
 RELATED = {
     "properties": {
         "age": {
@@ -870,7 +891,9 @@ EDITORS = [
         "licences": [{"name": "MIT", "url": "https://opensource.org/license/mit"}, {"name": "your own", "url": ""}],
         "hardware": "A plain processor.",
         "speeds": [{"where": "on this server", "ms": 12.5}],
-        "picture": "",
+        "download": f"Download: {megabytes} MB.",
+        "picture": "gallery/older.webp" if name == "far" else "",
+        "illustration": name == "far",
         "lockable": False,
         "controls": {},
         "presets": [],
@@ -904,18 +927,20 @@ def test_the_gallery_groups_searches_and_acts(blank: Page) -> None:
   const shown = cards.map((card) => card.querySelector("h4").textContent);
   dialog.querySelector("article button.get").click();
   const open = dialog.open;
-  return { heads, facts: facts.slice(4, 8), link: links[0], shown, done, open };
+  const captions = [...dialog.querySelectorAll("figcaption")].map((caption) => caption.textContent);
+  return { heads, facts: facts.slice(4, 8), link: links[0], shown, done, open, captions };
 """,
         EDITORS,
     )
     assert told["heads"] == ["Ready (1)", "Your own (1)", "Published, need weights (1)"]
     assert told["facts"] == [
-        "Download: 3.0 MB",
+        "Download: 3 MB.",
         "Licence: MIT; your own",
         "A plain processor.",
         "12.5 ms a frame (on this server)",
     ]
     assert told["link"] == ["https://opensource.org/license/mit", "noopener noreferrer"]
+    assert told["captions"] == ["Illustration, drawn by the editors that ship with Latentcam"]
     assert told["shown"] == ["Far away"]
     assert told["done"] == [["fetch", "far"]]
     assert told["open"] is False

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field
 
 from engines.base import Engine
+from models.ages import Difference, shifted
 from models.arrays import Floats
+from models.editor import Crop
 from models.embedded.ageing import COMPRESSED, Ageing, compress_change, decompress_change, strength_of, youth_of
 from models.embedded.attributes import AGE, AGER, MALE, to_planes
 from models.embedded.control import Control, Pack, Reading, SkinChange, Way
+from models.embedded.latent import EmbeddedLatent
 from models.embedded.skin import Skin, visibility_gain
 
 YOUNGEST, OLDEST = 15.0, 85.0
 """Ages that can be asked for, years."""
 
 Years = Annotated[float, Field(ge=YOUNGEST, le=OLDEST)]
-Difference = Annotated[str, Field(pattern=r"^[+-][1-9][0-9]?$", json_schema_extra={"format": "difference"})]
-"""Years from the age that is read of each face, such as "+20"."""
 
 
 class Age(Control):
@@ -65,6 +67,14 @@ class Age(Control):
         if controls.age is not None:
             wanted[AGE] = target_age(controls.age, float(now[AGE]) * 100) / 100
 
+    def obstacles(self, crop: Crop, own: EmbeddedLatent, controls: Any) -> Mapping[str, str]:
+        """A difference from an age beyond which none is shown."""
+        read = float(own.attributes[AGE]) * 100
+        if not isinstance(controls.age, str) or target_age(controls.age, read) != read:
+            return {}
+        end = f"{OLDEST:g} is the oldest" if controls.age.startswith("+") else f"{YOUNGEST:g} is the youngest"
+        return {"age": f"this face is read as {read:.0f}, and {end} that is shown"}
+
     def skin(self, way: Way, own: Floats) -> SkinChange | None:
         """Scale half a lifetime by the difference of ages."""
         read = way.own.attributes
@@ -84,7 +94,4 @@ def target_age(wanted: float | str, own: float) -> float:
         wanted: the age, or a difference such as "-20", which ends at `YOUNGEST` and `OLDEST`.
         own: age that was read of the face; one beyond these bounds is where a difference ends.
     """
-    if not isinstance(wanted, str):
-        return wanted
-    years = int(wanted)
-    return min(own + years, max(own, OLDEST)) if years > 0 else max(own + years, min(own, YOUNGEST))
+    return shifted(own, wanted, YOUNGEST, OLDEST) if isinstance(wanted, str) else wanted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -9,9 +10,10 @@ from pydantic import Field
 
 from engines.base import Engine
 from models.arrays import Floats
-from models.editor import Inpainting
+from models.editor import Crop, Inpainting
 from models.embedded.attributes import BALD
-from models.embedded.control import Control, Layer, Pack, Way, bareness, towards_one
+from models.embedded.control import Control, Layer, Pack, Way, bareness, hair_obstacle, towards_one
+from models.embedded.latent import EmbeddedLatent
 from models.embedded.removal import REMOVAL, continued, inpaint_without_hair, lost_hair
 from models.embedded.scalp import HeadMap, ScalpModel, head_map, outline_features
 
@@ -37,6 +39,11 @@ class Bald(Control):
     def wants_backdrop(self, controls: Any) -> bool:
         """Where hair goes, the backdrop comes."""
         return bool(controls.bald > 0)
+
+    def obstacles(self, crop: Crop, own: EmbeddedLatent, controls: Any) -> Mapping[str, str]:
+        """A hat, or no hair to lose."""
+        why = hair_obstacle(crop, own) if controls.bald > 0 else ""
+        return {"bald": why} if why else {}
 
     def inpaint(self, way: Way) -> Inpainting | None:
         """The head without any hair, however much of it is lost."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -9,10 +10,22 @@ import numpy as np
 from pydantic import Field
 
 from models.arrays import Floats
+from models.editor import Crop
 from models.embedded.ageing import COMPRESSED, compress_change, decompress_change
 from models.embedded.attributes import AGE, BALD, GREY, MALE
-from models.embedded.control import Control, Layer, Pack, Reading, SkinChange, Way, bareness, towards_one
+from models.embedded.control import (
+    Control,
+    Layer,
+    Pack,
+    Reading,
+    SkinChange,
+    Way,
+    bareness,
+    hair_obstacle,
+    towards_one,
+)
 from models.embedded.controls.age import target_age
+from models.embedded.latent import EmbeddedLatent
 from models.embedded.pigment import grey_hair, restore_pigment
 from models.embedded.skin import Skin
 from models.embedded.strands import Lit, Look
@@ -73,6 +86,14 @@ class HairGrey(Control):
                 wanted[GREY] *= 1 - thick * (1 - due[1] / due[0])
         if grey > 0:
             wanted[GREY] = towards_one(now[GREY], grey * bareness(now))
+
+    def obstacles(self, crop: Crop, own: EmbeddedLatent, controls: Any) -> Mapping[str, str]:
+        """A hat, no hair, or hair that another control takes off."""
+        if controls.hair_grey == 0:
+            return {}
+        why = hair_obstacle(crop, own) or ("Bald takes all hair off" if controls.bald == 1 else "")
+        brows = bareness(own.attributes) >= 0.5 and controls.grey_brows
+        return {"hair_grey": f"{why}: brows and beard alone turn grey" if brows else why} if why else {}
 
     def wants_steady_light(self, controls: Any) -> bool:
         """Dark hair may turn white, by its own control or with age, as long as there is some."""

@@ -29,25 +29,25 @@ ALAE_DIRECTIONS = {
 }
 """Number of the direction behind each control; they belong to ffhq/model_157 and to nothing else."""
 
+MODEL = Weights(
+    weights_folder() / "alae" / "model_157.pth",
+    "Apache-2.0",
+    "github.com/podgorskiy/ALAE",
+    430_000_000,  # its networks and their averages; no source states the file's size
+    urls=(
+        "https://alaeweights.s3.us-east-2.amazonaws.com/ffhq/model_157.pth",
+        drive("18BzFYKS3icFd1DQKKTeje7CKbEKXPVug"),
+    ),
+)
+
 
 def _alae() -> Entry:
-    folder = weights_folder() / "alae"
-    origin = "github.com/podgorskiy/ALAE"
-    model = Weights(
-        folder / "model_157.pth",
-        "Apache-2.0",
-        origin,
-        430_000_000,  # its networks and their averages; no source states the file's size
-        urls=(
-            "https://alaeweights.s3.us-east-2.amazonaws.com/ffhq/model_157.pth",
-            drive("18BzFYKS3icFd1DQKKTeje7CKbEKXPVug"),
-        ),
-    )
+    folder = MODEL.path.parent
     directions = {
         name: Weights(
             folder / f"direction_{number}.npy",
-            "Apache-2.0",
-            origin,
+            MODEL.licence,
+            MODEL.origin,
             4224,
             sha256_of("alae", name),
             urls=(github("podgorskiy/ALAE", f"principal_directions/direction_{number}.npy"),),
@@ -74,15 +74,16 @@ def _alae() -> Entry:
         controls=_controls,
         stamp=lambda: boundaries_stamp("alae"),
         load=load,
-        weights=(model, *directions.values()),
+        weights=(MODEL, *directions.values()),
         presets=(
             Preset("Smile", {"smile": 20.0}),
             Preset("Younger", {"young": 20.0}),
             Preset("Glasses", {"glasses": 20.0}),
         ),
         networks=networks,
-        convert=conversion(("alae", model.path, folder)),
+        convert=conversion(("alae", MODEL.path, folder)),
         needs_gpu=True,
+        frame=("alae-encoder", "alae-decoder", "alae-decoder"),
     )
 
 

@@ -28,5 +28,3 @@ SAMPLES: Mapping[str, Callable[[], Sample]] = {
     "alae-encoder": partial(alae, "encoder"),
     "alae-decoder": partial(alae, "decoder"),
 }
-LIGHT: tuple[str, ...] = ()
-"""Those of at most 100 GFLOP a frame and 200 MB."""

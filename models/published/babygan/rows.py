@@ -16,7 +16,7 @@ from models.published.stylegan.editor import Slider
 from models.published.stylegan.rows import CONVERTED, DIRECTIONS, GENERATOR, convert_directions, reach_of
 from models.published.stylegan.rows1 import FOLDER, GENERATOR_FILE, NETWORK, encoder_file, encoder_weights
 from models.published.stylegan.rows1 import GENERATOR as STYLEGAN1
-from models.weights.sources import CC_BY_NC, E4E, E4E_NETWORKS, conversion, github
+from models.weights.sources import CC_BY_NC, E4E, E4E_FRAME, E4E_NETWORKS, conversion, github
 
 BABYGAN, PUZER = "tg-bomze/BabyGAN", "Puzer/stylegan-encoder"
 
@@ -79,6 +79,7 @@ def _on_stylegan2() -> Entry:
         networks=(*E4E_NETWORKS, *CONVERTED.values()),
         convert=conversion(("e4e", E4E.path, E4E.path.parent), after=convert_directions),
         needs_gpu=True,
+        frame=E4E_FRAME,
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, Self
 
 import numpy as np
 from pydantic import Field
 
 from engines.base import Engine
+from models.ages import Difference, years_of
 from models.arrays import Floats, Latent
 from models.crops import CropSpec
 from models.editor import Controls, Crop, Edit, Editor
@@ -30,19 +32,33 @@ class WindowFade:
 WINDOW_FADE = WindowFade()
 
 
+YOUNGEST, OLDEST = 10.0, 90.0
+"""Ages that the network was trained for, years."""
+
+
 class FranControls(Controls):
-    """Ages in years. Without a target age nothing is done."""
+    """Ages in years. Without a target age nothing is done; with a difference, the user's own is read of the face."""
 
     source_age: float = Field(
-        35.0, ge=10, le=90, title="Your age", json_schema_extra={"unit": "years", "step": 1, "needs": "target_age"}
+        35.0,
+        ge=YOUNGEST,
+        le=OLDEST,
+        title="Your age",
+        json_schema_extra={"unit": "years", "step": 1, "needs": "target_age"},
     )
-    target_age: float | None = Field(
-        None, ge=10, le=90, title="Shown age", json_schema_extra={"unit": "years", "step": 1, "lifespan": True}
+    target_age: Annotated[float, Field(ge=YOUNGEST, le=OLDEST)] | Difference | None = Field(
+        None, title="Shown age", json_schema_extra={"unit": "years", "step": 1, "lifespan": True}
     )
 
     def neutral(self) -> bool:
         """No target age, whatever the user's own is."""
         return self.target_age is None
+
+    def at_age(self, own: float | None) -> Self:
+        """The same from the age that is read of the face, where a difference from it is asked for."""
+        if own is None or not self.relative:
+            return super().at_age(own)
+        return super().at_age(own).model_copy(update={"source_age": min(max(own, YOUNGEST), OLDEST)})
 
 
 class Fran(Editor[FranControls]):
@@ -83,7 +99,7 @@ class Fran(Editor[FranControls]):
         if controls.target_age is None or controls.target_age == controls.source_age:
             return Edit(mask=np.zeros_like(mask))
         image = np.ascontiguousarray(crop.image.transpose(2, 0, 1), np.float32) / np.float32(255)
-        ages = np.array([[controls.source_age, controls.target_age]], np.float32)
+        ages = np.array([[controls.source_age, years_of(controls.target_age)]], np.float32)
         # As the authors clip the picture and not the residual.
         aged = np.clip(image + self._residual(image, ages), 0, 1)
         return Edit(mask=mask, delta=np.ascontiguousarray((aged - image).transpose(1, 2, 0)) * np.float32(255))

@@ -33,6 +33,7 @@ def _fran() -> Entry:
         networks=(network,),
         convert=conversion(("fran", file.path, folder)),
         needs_gpu=True,
+        frame=("fran",),
     )
 
 

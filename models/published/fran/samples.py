@@ -18,5 +18,3 @@ def fran() -> Sample:
 SAMPLES: Mapping[str, Callable[[], Sample]] = {
     "fran": fran,
 }
-LIGHT: tuple[str, ...] = ()
-"""Those of at most 100 GFLOP a frame and 200 MB."""

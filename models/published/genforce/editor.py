@@ -14,13 +14,11 @@ from models.crops import CropSpec
 from models.editor import Controls, Crop, Edit, Editor
 from models.latents import Direction
 from models.published.drawing import head_mask, to_image
-from models.published.stylegan.editor import Slider, Steering, latent_controls
+from models.published.stylegan.editor import INTERFACEGAN_REACH, Slider, Steering, latent_controls
 from models.published.stylegan.wplus import crop_side, draw, draw_edit, read_w_plus, unpack
 
 GENERATOR = "pggan-celebahq"
 """What directions call its Z."""
-REACH = 3.0
-"""Distance from the code's own place at a slider's ends, as InterFaceGAN's authors go."""
 
 
 class PgganControls(Controls):
@@ -66,7 +64,7 @@ class Pggan(Editor[Any]):
         self.crop = CropSpec("ffhq", crop_side(generator))
         self._generator, self._encoder = generator, encoder
         ways = {name: way.unit() for name, way in boundaries.items()}
-        sliders = {name: Slider(way, REACH) for name, way in ways.items()}
+        sliders = {name: Slider(way, INTERFACEGAN_REACH) for name, way in ways.items()}
         self._steering = Steering(GENERATOR, sliders, ways, "Z")
         if encoder is None:
             self.latent_seconds = 0.0  # another seed is another face at once

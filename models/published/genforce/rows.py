@@ -8,13 +8,11 @@ from models.entry import Entry, LoadEngine, Preset, Weights, weights_folder
 from models.published.controls import SEMANTICS, semantic_title
 from models.published.genforce.editor import Pggan, pggan_controls
 from models.published.stylegan.directions import sha256_of
-from models.published.stylegan.editor import LatentEditor, Slider, latent_controls
+from models.published.stylegan.editor import INTERFACEGAN_REACH, LatentEditor, Slider, latent_controls
 from models.weights.sources import CC_BY_NC, conversion, drive, github, own_weights
 
 IDINVERT, STYLES = "stylegan1-idinvert", "genforce-y"
 """Generators: of in-domain inversion, and a user's own with GenForce's encoder."""
-REACH = 3.0
-"""Distance at a slider's ends, as the authors go."""
 
 INTERFACEGAN, INVERSION = "genforce/interfacegan", "genforce/idinvert_pytorch"
 PGGAN_URL = (
@@ -102,7 +100,7 @@ def _idinvert() -> Entry:
     def load(load_engine: LoadEngine) -> AnyEditor:
         ways = {name: latents.load(path) for name, path in converted.items()}
         encoder, generator = map(load_engine, networks)
-        sliders = {name: Slider(way, REACH) for name, way in ways.items()}
+        sliders = {name: Slider(way, INTERFACEGAN_REACH) for name, way in ways.items()}
         return LatentEditor(encoder, generator, IDINVERT, sliders, ways, name="idinvert")
 
     return Entry(
@@ -131,7 +129,8 @@ def _styles() -> Entry:
 
     def load(load_engine: LoadEngine) -> AnyEditor:
         encoder, generator = map(load_engine, networks)
-        sliders = {name: Slider(latents.load(path), REACH, semantic_title(name)) for name, path in semantics.items()}
+        ways = {name: latents.load(path) for name, path in semantics.items()}
+        sliders = {name: Slider(way, INTERFACEGAN_REACH, semantic_title(name)) for name, way in ways.items()}
         return LatentEditor(encoder, generator, STYLES, sliders, name="genforce-y")
 
     return Entry(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -9,7 +10,7 @@ from pydantic import Field
 
 from engines.base import Engine
 from models.arrays import Floats, Latent
-from models.editor import Controls, Crop, Edit
+from models.editor import NO_HAIR, Controls, Crop, Edit
 from models.published.drawing import head_mask, to_image
 from models.published.hairmapper.blending import clone_face
 from models.published.stylegan.wplus import WPlusEditor, draw, unpack
@@ -51,6 +52,11 @@ class HairMapper(WPlusEditor[HairMapperControls]):
         """Go the way of the mapper, which is straight, by the amount."""
         bald = self._mapper.run({"w_plus": code[None]})["bald"][0]
         return np.asarray(code + np.float32(controls.amount) * (bald - code), np.float32)
+
+    def obstacles(self, crop: Crop, latent: Latent, controls: HairMapperControls) -> Mapping[str, str]:
+        """No hair to take off."""
+        seen = crop.masks is None or crop.masks.shows_hair
+        return {} if seen or controls.neutral() else {"amount": NO_HAIR}
 
     def render(self, crop: Crop, latent: Latent, steered: Latent, controls: HairMapperControls) -> Edit:
         """The drawing, what changes between the two, or the camera's face cloned into the drawing."""

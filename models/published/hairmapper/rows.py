@@ -31,6 +31,7 @@ def _hairmapper() -> Entry:
         networks=(network, *E4E_NETWORKS),
         convert=conversion(("hairmapper", file.path, folder), ("e4e", E4E.path, E4E.path.parent)),
         needs_gpu=True,
+        frame=("e4e", "hairmapper", "stylegan2"),
     )
 
 

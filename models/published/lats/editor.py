@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
 from pydantic import Field
 
 from engines.base import Engine
+from models.ages import Difference, years_of
 from models.arrays import Floats, Latent
 from models.crops import CropSpec
 from models.editor import Controls, Crop, Edit, Editor, Masks
@@ -24,8 +25,8 @@ MODELS = ("male", "female")
 class LatsControls(Controls):
     """Without an age nothing is done."""
 
-    age: float | None = Field(
-        None, ge=0, le=70, title="Age", json_schema_extra={"unit": "years", "step": 1, "lifespan": True}
+    age: Annotated[float, Field(ge=0, le=70)] | Difference | None = Field(
+        None, title="Age", json_schema_extra={"unit": "years", "step": 1, "lifespan": True}
     )
     model: Literal["male", "female"] = Field("female", title="Model", json_schema_extra={"needs": "age"})
 
@@ -72,7 +73,7 @@ class Lats(Editor[LatsControls]):
             return np.zeros(len(AGE_CLASSES), np.float32)
         if controls.model not in self._generators:
             raise ValueError(f"the {controls.model} model is not installed; there is {', '.join(self._generators)}")
-        return class_weights(controls.age)
+        return class_weights(years_of(controls.age))
 
     def render(self, crop: Crop, latent: Latent, steered: Latent, controls: LatsControls) -> Edit:
         """The face at the wanted age in place of the camera's."""

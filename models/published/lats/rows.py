@@ -46,6 +46,7 @@ def _lats() -> Entry:
             Preset("Old man", {"age": 65, "model": "male"}),
         ),
         networks=tuple(networks.values()),
+        frame=("lats",),
         convert=conversion(*(("lats", file.path, file.path.parent) for file in files)),
     )
 

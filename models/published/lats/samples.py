@@ -20,5 +20,3 @@ def lats() -> Sample:
 SAMPLES: Mapping[str, Callable[[], Sample]] = {
     "lats": lats,
 }
-LIGHT: tuple[str, ...] = ()
-"""Those of at most 100 GFLOP a frame and 200 MB."""

@@ -47,20 +47,19 @@ class OtherHalf(Editor[OtherHalfControls]):
     Args:
         generators: engines of `UNet` by direction, inputs "image" and one "keep_<side>" per dropout, output
             "translated".
-        size: side of the crop; by default that of the network's pictures.
         name: its name in the catalog.
     """
 
     latent_seconds = 0.0
     encode_seconds = 0.0
 
-    def __init__(self, generators: Mapping[str, Engine], size: int | None = None, name: str = "pix2pix") -> None:
+    def __init__(self, generators: Mapping[str, Engine], name: str = "pix2pix") -> None:
         self.name = name
         self.Controls = other_half_controls(generators)
         self._generators = dict(generators)
         first = next(iter(self._generators.values()))
         shapes = {spec.name: tuple(n or 1 for n in spec.shape) for spec in first.inputs}
-        self.crop = CropSpec("ffhq", size or shapes["image"][-1])
+        self.crop = CropSpec("ffhq", shapes["image"][-1])
         self._keep = {name: shape for name, shape in shapes.items() if name.startswith(KEEP)}
         self._units = sum(int(np.prod(shape)) for shape in self._keep.values())
 

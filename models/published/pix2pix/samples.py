@@ -18,5 +18,3 @@ def pix2pix() -> Sample:
 SAMPLES: Mapping[str, Callable[[], Sample]] = {
     "pix2pix": pix2pix,
 }
-LIGHT: tuple[str, ...] = ("pix2pix",)
-"""Those of at most 100 GFLOP a frame and 200 MB."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from engines.base import Engine
+from models.ages import Difference, years_of
 from models.arrays import Floats, Latent
 from models.editor import Controls, Crop, Edit
 from models.published.drawing import to_network
@@ -17,8 +18,8 @@ from models.published.stylegan.wplus import WPlusEditor, read_w_plus, resize_pic
 class SamControls(Controls):
     """A target age in years; without one nothing is done. The face's own age need not be known."""
 
-    age: float | None = Field(
-        None, ge=0, le=100, title="Age", json_schema_extra={"unit": "years", "step": 1, "lifespan": True}
+    age: Annotated[float, Field(ge=0, le=100)] | Difference | None = Field(
+        None, title="Age", json_schema_extra={"unit": "years", "step": 1, "lifespan": True}
     )
     detail: Literal["delta", "full"] = Field("delta", title="Detail", json_schema_extra={"needs": "age"})
 
@@ -55,7 +56,7 @@ class Sam(WPlusEditor[SamControls]):
             side = self._ageing.inputs[0].shape[-1] or len(crop.image)
             inputs = {
                 "image": resize_pictures(to_network(crop.image), side),
-                "age": np.array([controls.age], np.float32),
+                "age": np.array([years_of(controls.age)], np.float32),
             }
             offsets = self._ageing.run(inputs)["offsets"][0].ravel()
         return np.concatenate([code, offsets]).astype(np.float32)

@@ -30,6 +30,7 @@ def _sam() -> Entry:
         networks=networks,
         convert=conversion(("sam", file.path, folder)),
         needs_gpu=True,
+        frame=("e4e", "e4e", "stylegan2", "stylegan2"),
     )
 
 

@@ -13,6 +13,9 @@ from models.crops import CropSpec
 from models.editor import Controls, Crop, Edit, Editor
 from models.published.drawing import head_mask, to_delta, to_network
 
+SIDE = 128
+"""Side of the crop in pixels for a network that leaves it open."""
+
 
 class CelebaControls(Controls):
     """Target of each domain; what is not set keeps the face's own label. Hair colours share the hair among them."""
@@ -119,7 +122,6 @@ class StarGan(Editor[Controls]):
         generator: engine of `Generator`, inputs "image" and "label" with a batch of any size, output "translated".
         domains: what its label means.
         reader: engine of `LabelReader`, input "image", output "label"; None takes every face for the average one.
-        size: side of the pictures it was trained on.
         name: its name in the catalog.
     """
 
@@ -132,11 +134,11 @@ class StarGan(Editor[Controls]):
         domains: Domains,
         reader: Engine | None = None,
         *,
-        size: int = 128,
         name: str = "stargan",
     ) -> None:
         self.name = name
-        self.crop = CropSpec("celeba", size)
+        sides = {spec.name: spec.shape[-1] for spec in generator.inputs}
+        self.crop = CropSpec("celeba", sides["image"] or SIDE)
         self.Controls = domains.Controls
         self.domains = domains
         self._generator = generator

@@ -35,7 +35,7 @@ def _stargan(
 
     def load(load_engine: LoadEngine) -> AnyEditor:
         generator, *reader = map(load_engine, networks)
-        return StarGan(generator, domains, reader[0] if reader else None, size=size, name=name)
+        return StarGan(generator, domains, reader[0] if reader else None, name=name)
 
     systems = (f"stargan-{size}", "stargan-labels")
     convert = conversion(*((system, file.path, folder) for system, file in zip(systems, weights, strict=False)))
@@ -49,6 +49,7 @@ def _stargan(
         presets=presets,
         networks=networks,
         convert=convert,
+        frame=(f"stargan-{size}", f"stargan-{size}"),
     )
 
 

@@ -20,8 +20,3 @@ SAMPLES: Mapping[str, Callable[[], Sample]] = {
     "stargan-128": partial(stargan, 128),
     "stargan-256": partial(stargan, 256),
 }
-LIGHT: tuple[str, ...] = (
-    "stargan-128",
-    "stargan-256",
-)
-"""Those of at most 100 GFLOP a frame and 200 MB."""

@@ -32,6 +32,7 @@ def _starganv2() -> Entry:
         weights=(file,),
         presets=(Preset("A woman", {"domain": "female", "seed": 1}), Preset("A man", {"domain": "male", "seed": 1})),
         networks=networks,
+        frame=("starganv2",),
         convert=conversion(("starganv2", file.path, folder)),
     )
 

@@ -19,5 +19,3 @@ def starganv2() -> Sample:
 SAMPLES: Mapping[str, Callable[[], Sample]] = {
     "starganv2": starganv2,
 }
-LIGHT: tuple[str, ...] = ("starganv2",)
-"""Those of at most 100 GFLOP a frame and 200 MB."""

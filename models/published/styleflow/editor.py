@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
 from engines.base import Engine
+from models.ages import Difference
 from models.arrays import Floats, Latent
 from models.editor import Controls, Crop, Edit
 from models.published.stylegan.wplus import WPlusEditor, read_w_plus
@@ -77,7 +78,9 @@ class StyleFlowControls(Controls):
     pitch: float | None = Field(None, ge=-20, le=20, title="Pitch", json_schema_extra={"unit": "degrees"})
     baldness: float | None = Field(None, ge=0, le=1, title="Baldness")
     beard: float | None = Field(None, ge=0, le=1, title="Beard")
-    age: float | None = Field(None, ge=0, le=65, title="Age", json_schema_extra={"unit": "years", "lifespan": True})
+    age: Annotated[float, Field(ge=0, le=65)] | Difference | None = Field(
+        None, title="Age", json_schema_extra={"unit": "years", "lifespan": True}
+    )
     expression: float | None = Field(None, ge=0, le=1, title="Expression")
     light_left: float = Field(0.0, ge=0, le=1, title="Light from the left")
     light_right: float = Field(0.0, ge=0, le=1, title="Light from the right")

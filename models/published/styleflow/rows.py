@@ -56,6 +56,7 @@ def _styleflow() -> Entry:
         networks=(network, lights.path, *E4E_NETWORKS),
         convert=conversion(("styleflow", flow.path, folder), ("e4e", E4E.path, E4E.path.parent)),
         needs_gpu=True,
+        frame=("e4e", "styleflow", "stylegan2", "stylegan2"),
     )
 
 

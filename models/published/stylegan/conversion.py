@@ -21,8 +21,7 @@ from models.published.stylegan import (
     stylegan2,
 )
 from models.published.stylegan.rows import GENERATOR
-from models.weights import pickles
-from models.weights.checkpoints import UnsafeCheckpoint, load_state, report_rest, tensors_in
+from models.weights.checkpoints import report_rest
 from models.weights.export import random_picture, write_network
 
 LARGEST_PICTURE = 512
@@ -77,10 +76,7 @@ def encoder1(file: Path, to: Path) -> None:
 
 def mobile(file: Path, to: Path) -> None:
     """MobileStyleGAN: generator.onnx, StyleGAN2's w_plus -> image."""
-    try:
-        state = load_state(file, "state_dict")
-    except UnsafeCheckpoint:  # PyTorch Lightning keeps its hyperparameters beside the tensors
-        state = tensors_in(pickles.read_torch(file), "state_dict", origin=str(file))
+    state = dialects.read_mobilestylegan(file)
     report_rest(state, mobilestylegan.PARTS, str(file))
     student = mobilestylegan.load_student(state)
     example = {"w_plus": torch.randn(1, 18, mobilestylegan.STYLE_DIM)}

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from models.published.stylegan import stylegan1, stylegan2
 from models.published.stylegan.stylegan1 import FUSED_FROM
-from models.weights.checkpoints import CheckpointError, UnsafeCheckpoint, read, tensors_in
-from models.weights.pickles import read_ada, read_tensorflow
+from models.weights.checkpoints import CheckpointError, UnsafeCheckpoint, load_state, read, tensors_in
+from models.weights.pickles import read_ada, read_tensorflow, read_torch
 
 State = dict[str, Tensor]
 Stylegan = stylegan1.Generator | stylegan2.Generator
@@ -62,6 +62,18 @@ def read_stylegan1(path: str | Path) -> State:
     except UnsafeCheckpoint:
         return _renamed(from_tensorflow1, read_tensorflow(path))
     return stylegan1_state(state)
+
+
+def read_mobilestylegan(path: str | Path) -> State:
+    """All networks of a MobileStyleGAN checkpoint, as PyTorch Lightning writes it.
+
+    Raises:
+        CheckpointError: the file is damaged or of another kind.
+    """
+    try:
+        return load_state(path, "state_dict")
+    except UnsafeCheckpoint:  # its hyperparameters lie beside the tensors
+        return tensors_in(read_torch(path), "state_dict", origin=str(path))
 
 
 def stylegan2_state(state: Mapping[str, Tensor]) -> tuple[State, Tensor | None]:

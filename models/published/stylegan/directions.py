@@ -66,19 +66,20 @@ def known() -> Mapping[str, Published]:
     return {row.sha256: row for row in rows}
 
 
-def sha256_of(collection: str, name: str, generator: str = "") -> str:
+def sha256_of(collection: str, name: str, generator: str = "", space: str = "") -> str:
     """SHA-256 of a file of the table, for the catalog's rows.
 
     Args:
         collection: whose.
         name: what it changes.
         generator: whose direction it is, where a collection has one of that name for several.
+        space: in which one it was found, where there is one for several.
 
     Raises:
         LookupError: the table has none, or several, of that collection and name.
     """
     rows = [row for row in known().values() if (row.collection, row.name) == (collection, name)]
-    found = [row.sha256 for row in rows if not generator or row.generator == generator]
+    found = [row.sha256 for row in rows if generator in ("", row.generator) and space in ("", row.space)]
     if len(found) != 1:
         raise LookupError(f"{TABLE.name} has {len(found)} files {collection}/{name}, not one")
     return found[0]

@@ -23,6 +23,9 @@ from models.published.stylegan.wplus import WPlusEditor
 BANDS: Mapping[str, tuple[int, int]] = {"coarse": (0, 4), "middle": (4, 8), "fine": (8, 18)}
 """Rows by what they draw: head and hair shape, features, colours and texture (Karras et al. 2019)."""
 
+INTERFACEGAN_REACH = 3.0
+"""Distance from the face's own place at the ends of a hyperplane's slider, as its authors go, and idinvert's."""
+
 Rows = Literal["published", "all", "coarse", "middle", "fine"]
 
 

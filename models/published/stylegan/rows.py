@@ -19,6 +19,7 @@ from models.published.stylegan.directions import GANSPACE_FFHQ
 from models.published.stylegan.editor import CoordinateSlider, LatentEditor, Slider, latent_controls
 from models.weights.sources import (
     E4E,
+    E4E_FRAME,
     E4E_NETWORKS,
     NVIDIA,
     NVIDIA_SOURCE,
@@ -176,6 +177,7 @@ def _latent(inverter: Inverter) -> Entry:
         networks=(*networks, *semantics.values(), *CONVERTED.values()),
         convert=conversion((inverter.system, inverter.file.path, folder), after=convert_directions),
         needs_gpu=True,
+        frame=E4E_FRAME if inverter.system in ("e4e", "psp") else (),
     )
 
 
@@ -208,6 +210,7 @@ def _mobile() -> Entry:
             ("mobilestylegan", file.path, folder), ("e4e", E4E.path, E4E.path.parent), after=convert_directions
         ),
         needs_gpu=True,
+        frame=("e4e", "mobilestylegan", "mobilestylegan"),
     )
 
 
@@ -239,6 +242,7 @@ def _own_generator() -> Entry:
             ("stylegan2", file.path, folder), ("e4e", E4E.path, E4E.path.parent), after=convert_directions
         ),
         needs_gpu=True,
+        frame=E4E_FRAME,
     )
 
 

@@ -10,12 +10,11 @@ from models.boundaries.sliders import REACH as FITTED_REACH
 from models.boundaries.sliders import WITHOUT, boundaries_stamp, fitted_boundaries, slider_title
 from models.editor import AnyEditor, Controls
 from models.entry import Entry, LoadEngine, Preset, Weights, weights_folder
-from models.published.stylegan.editor import LatentEditor, Slider, latent_controls
+from models.published.stylegan.directions import sha256_of
+from models.published.stylegan.editor import INTERFACEGAN_REACH, LatentEditor, Slider, latent_controls
 from models.weights.sources import CC_BY_NC, conversion, drive, github
 
 GENERATOR = "stylegan1-ffhq"
-REACH = 3.0
-"""Distance from the face's own place at a slider's ends, as InterFaceGAN's authors go."""
 
 FOLDER = weights_folder() / "stylegan1"
 NETWORK = Weights(
@@ -42,16 +41,10 @@ BOUNDARIES = {
         "MIT",
         "github.com/genforce/interfacegan",
         4_224,
-        sha256,
+        sha256_of("interfacegan", name, GENERATOR, "W"),
         urls=(github("genforce/interfacegan", f"boundaries/stylegan_ffhq_{name}_w_boundary.npy"),),
     )
-    for name, sha256 in (
-        ("age", "f92c72c6621fd9630a2100168462a15a531bee410099847fdcdf844159eb7e30"),
-        ("eyeglasses", "ac826235cc7347eb1f57ba9e6e2904e52f34a6052a4db03dc693648a4f231cc5"),
-        ("gender", "077953b129bbb52605b3391d4824938c9ded35337f60d282478c72dcc3c5c28f"),
-        ("pose", "688585cf4d2bc3eead7bc18b4cf6e0985a0beb8a5ed46f25a08b2925d33efc1a"),
-        ("smile", "5a729c200c2c933806116cb77624ccedbd6fce21aa98fca8be49aeaa35caa1c7"),
-    )
+    for name in ("age", "eyeglasses", "gender", "pose", "smile")
 }
 """InterFaceGAN's boundaries in W of the FFHQ StyleGAN."""
 CONVERTED = {name: file.path.with_suffix(".npz") for name, file in BOUNDARIES.items()}
@@ -77,7 +70,7 @@ def _hyperplanes() -> Entry:
         fitted = fitted_boundaries("stylegan1")
         boundaries = {name: latents.load(path) for name, path in (CONVERTED | fitted).items()}
         sliders = {
-            name: Slider(boundary, FITTED_REACH if name in fitted else REACH, slider_title(name))
+            name: Slider(boundary, FITTED_REACH if name in fitted else INTERFACEGAN_REACH, slider_title(name))
             for name, boundary in boundaries.items()
         }
         held = {name: boundary for name, boundary in boundaries.items() if WITHOUT not in name}

@@ -6,26 +6,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from models.boundaries.sampler import Sampler
+from models.boundaries.sampler import Sampler, checkpoint
 from models.entry import Entry
-from models.latents import LatentError
 from models.published.stylegan import dialects, encoders, mobilestylegan, rows, rows1, stylegan1, stylegan2
-from models.weights import pickles
-from models.weights.checkpoints import UnsafeCheckpoint, load_state, tensors_in
 from models.weights.sources import conversion
 
 LATENT = "w_plus"
-
-
-def checkpoint(name: str, file: Path) -> Path:
-    """A checkpoint that is there.
-
-    Raises:
-        LatentError: it is not; the message says how to get it.
-    """
-    if not file.is_file():
-        raise LatentError(f"{file} is missing; get it with: python -m models.fetch {name}")
-    return file
 
 
 def _first() -> Sampler:
@@ -51,11 +37,7 @@ def _own() -> Sampler:
 def _mobile() -> Sampler:
     file = checkpoint("mobilestylegan", _file("mobilestylegan"))
     conversion(("mobilestylegan", file, file.parent))()
-    try:
-        state = load_state(file, "state_dict")
-    except UnsafeCheckpoint:
-        state = tensors_in(pickles.read_torch(file), "state_dict", origin=str(file))
-    mapping = mobilestylegan.load_mapping(state)
+    mapping = mobilestylegan.load_mapping(dialects.read_mobilestylegan(file))
     return Sampler(rows.GENERATOR, mobilestylegan.STYLE_DIM, mapping, file.parent / "generator.onnx", LATENT, file)
 
 

@@ -35,9 +35,6 @@ class WPlusEditor(Editor[C]):
         size: side of the crop in pixels; by default that of the generator, at most `LARGEST_CROP`.
     """
 
-    code_start = 0
-    """Place in the latent where the code begins."""
-
     latent_seconds = LATENT_SECONDS
     encode_seconds = ENCODE_SECONDS
 

@@ -41,7 +41,6 @@ PANEL_CELLS = 30
 """Cells of each kind on a panel."""
 MALE_LABEL = "M"
 """The label of men in `sex`."""
-"""Mirrored pixels around a portrait that make its crop as wide as the editor's (margin 1.25)."""
 DETAIL_SIGMA = 3.0
 """What is finer than this Gaussian, pixels, is fine detail."""
 

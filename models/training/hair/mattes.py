@@ -45,6 +45,11 @@ class Mattes:
     alpha: NDArray[np.uint8]
     foreground: NDArray[np.uint8]
 
+    def only(self, rows: Rows) -> Mattes:
+        """Those of some portraits."""
+        chosen = np.isin(self.rows, rows)
+        return Mattes(self.rows[chosen], self.alpha[chosen], self.foreground[chosen])
+
 
 class Matting:
     """Makes mattes.

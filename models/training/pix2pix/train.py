@@ -8,24 +8,20 @@ when it is started again; at its end the network is exported and the catalog has
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.arrays import Image
 from models.perceptual.vgg16 import Vgg16, load_vgg16
 from models.published.pix2pix.conversion import write_unet
 from models.published.pix2pix.network import UNet
-from models.trained import FACTS, NAME, Facts, trained_folder
-from models.training.data import WORK
 from models.training.pix2pix.losses import (
     RECIPES,
     Patches,
@@ -34,17 +30,26 @@ from models.training.pix2pix.losses import (
     clip_weights,
     generator_loss,
 )
-from models.training.translation.loop import Clock, Plan, Run, initialise, pick_device, set_rate, to_picture, to_tensor
-from models.training.translation.pictures import (
-    LEAST,
-    DataError,
-    Faults,
-    Pair,
-    check_pairs,
-    find_pairs,
-    read_pair,
+from models.training.translation.command import (
+    add_run_options,
+    install,
+    plan_of,
+    refuse_faults,
+    run_command,
+    start_run,
 )
-from models.weights.checkpoints import CheckpointError
+from models.training.translation.loop import (
+    Adversaries,
+    Clock,
+    Run,
+    Work,
+    frozen,
+    initialise,
+    pick_device,
+    to_picture,
+    to_tensor,
+)
+from models.training.translation.pictures import LEAST, DataError, Faults, Pair, check_pairs, find_pairs, read_pair
 
 SHOWN = 4
 """Pairs on a sheet."""
@@ -52,17 +57,7 @@ HELD_SHARE = 0.1
 """Share of the pairs that training never sees, at most 20; of fewer than 10 pairs none."""
 MOST_HELD = 20
 
-
-@dataclass(frozen=True, slots=True)
-class Models:
-    """What a run trains, and what it trains by."""
-
-    recipe: Recipe
-    generator: UNet
-    critic: Patches
-    of_generator: torch.optim.Optimizer
-    of_critic: torch.optim.Optimizer
-    vgg: Vgg16 | None
+Networks = Adversaries[UNet, Patches]
 
 
 def main(argv: Sequence[str]) -> int:
@@ -71,31 +66,20 @@ def main(argv: Sequence[str]) -> int:
     Returns:
         0; 1 where the data or the folder is refused, the message says what is wrong.
     """
-    options = parse(argv)
-    try:
-        if not re.fullmatch(NAME, options.name):
-            raise DataError(f"a name is small letters, digits and -, not {options.name!r}")
-        pairs = _pairs(options.pairs, skip=options.skip_bad)
-        error = train(options, pairs)
-    except (DataError, CheckpointError) as fault:
-        print(f"error: {fault}", file=sys.stderr)
-        return 1
-    print(
-        f"{options.name}: mean absolute difference {error:.4f} of 2; choose it in the page, or --editor {options.name}"
-    )
-    return 0
+    return run_command(train, parse(argv))
 
 
-def train(options: argparse.Namespace, pairs: Sequence[Pair]) -> float:
-    """Train on pairs and install the result.
+def train(options: argparse.Namespace) -> str:
+    """Train on the pairs of a folder and install the result.
 
     Returns:
-        Mean absolute difference, see `learn`.
+        How far it is from the pairs, in words.
     """
+    pairs = _pairs(options.pairs, skip=options.skip_bad)
     run, generator, error = learn(options, pairs)
     description = f"Trained on {len(pairs)} pairs, {run.done} steps."
-    install(generator.cpu().eval(), options, RECIPES[options.preset].size, description)
-    return error
+    install(options, partial(write_unet, generator.cpu().eval()), kind="pix2pix", description=description)
+    return f"mean absolute difference {error:.4f} of 2"
 
 
 def learn(options: argparse.Namespace, pairs: Sequence[Pair], clock: Clock = time.monotonic) -> tuple[Run, UNet, float]:
@@ -117,36 +101,23 @@ def learn(options: argparse.Namespace, pairs: Sequence[Pair], clock: Clock = tim
     initialise(generator)
     initialise(critic)
     rate = options.rate or recipe.rate
-    optimisers = recipe.optimiser(generator, rate), recipe.optimiser(critic, rate)
-    plan = Plan(options.steps, 60 * options.minutes, options.save_every, options.seed)
-    parts = {"generator": generator, "critic": critic, "of_generator": optimisers[0], "of_critic": optimisers[1]}
-    facts = {
-        "preset": options.preset,
-        "width": options.width,
-        "rate": rate,
-        "batch": options.batch,
-        "pairs": len(pairs),
-        "steps": options.steps,
-    }
-    work = options.work or WORK / "pix2pix" / options.name
-    run = Run(work, facts, parts, device, options.precision)
+    networks = Adversaries(generator, critic, recipe.optimiser(generator, rate), recipe.optimiser(critic, rate))
+    facts = {name: getattr(options, name) for name in ("preset", "width", "batch", "steps")}
+    facts |= {"rate": rate, "pairs": len(pairs)}
+    run = start_run(options, "pix2pix", facts, networks.parts, device)
     vgg = load_vgg16(options.vgg).to(device) if options.vgg else None
     if recipe.features and vgg is None:
         print("without --vgg the feature loss of this preset is left out", file=sys.stderr)
-
-    models = Models(recipe, generator, critic, optimisers[0], optimisers[1], vgg)
-    for step, (source, target) in run.batches(plan, partial(_batch, shown, recipe, options.batch), clock):
-        set_rate(optimisers, rate, step / plan.steps)
-        pixels = _step(run, models, source, target)
-        if (step + 1) % plan.save_every == 0:
-            run.done = step + 1
-            run.save()
-            sheet = run.sheet(_sheet(generator, held or shown, recipe, device))
-            print(f"step {step + 1}/{plan.steps}: mean absolute difference {pixels:.4f}; {sheet}", flush=True)
-    run.save()
-    run.sheet(_sheet(generator, held or shown, recipe, device))
-    error = measure(generator, held or shown, recipe, device)
-    return run, generator, error
+    work = Work(
+        load=partial(_batch, shown, recipe, options.batch),
+        step=partial(_step, run, networks, (recipe, vgg)),
+        measure="mean absolute difference",
+        sheet=partial(_sheet, generator, held or shown, recipe, device),
+        optimisers=(networks.of_generator, networks.of_critic),
+        rate=rate,
+    )
+    run.train(plan_of(options), work, clock)
+    return run, generator, measure(generator, held or shown, recipe, device)
 
 
 def split(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
@@ -168,30 +139,22 @@ def measure(generator: UNet, pairs: Sequence[Pair], recipe: Recipe, device: torc
     return float(np.mean(errors))
 
 
-def install(generator: UNet, options: argparse.Namespace, size: int, description: str) -> None:
-    """Export the network, and write what makes it an editor of the catalog."""
-    folder = trained_folder(options.name)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_unet(generator, folder)
-    title = options.title or options.name.replace("-", " ").capitalize()
-    facts = Facts(kind="pix2pix", title=title, description=description, size=size)
-    (folder / FACTS).write_text(facts.model_dump_json(indent=1), encoding="utf-8")
-
-
-def _step(run: Run, models: Models, source: Tensor, target: Tensor) -> float:
-    recipe, generator, critic = models.recipe, models.generator, models.critic
+def _step(
+    run: Run, networks: Networks, losses: tuple[Recipe, Vgg16 | None], step: int, batch: tuple[Tensor, ...]
+) -> float:
+    recipe, vgg = losses
+    generator, critic, (source, target) = networks.generator, networks.critic, batch
     with run.autocast():
         drawn = generator(source, *_dropout(generator, source))
         loss = adversary_loss(recipe, critic(source, target), critic(source, drawn.detach()))
-    run.descend(loss, models.of_critic)
+    run.descend(loss, networks.of_critic)
     if recipe.adversary == "wasserstein":
         clip_weights(critic)
-    _freeze(critic, frozen=True)
-    with run.autocast():
-        judged = critic(source, drawn)
-    loss, pixels = generator_loss(recipe, judged, drawn, target, models.vgg)
-    run.descend(loss, models.of_generator)
-    _freeze(critic, frozen=False)
+    with frozen(critic):
+        with run.autocast():
+            judged = critic(source, drawn)
+        loss, pixels = generator_loss(recipe, judged, drawn, target, vgg)
+        run.descend(loss, networks.of_generator)
     return float(pixels)
 
 
@@ -200,11 +163,6 @@ def _dropout(generator: UNet, source: Tensor) -> list[Tensor]:
     sides = [side * source.shape[-1] // generator.size for side in generator.dropouts]
     shapes = [(len(source), generator.channels, side, side) for side in sides]
     return [2.0 * torch.randint(0, 2, shape, device=source.device) for shape in shapes]
-
-
-def _freeze(network: nn.Module, *, frozen: bool) -> None:
-    for parameter in network.parameters():
-        parameter.requires_grad_(not frozen)
 
 
 def _batch(pairs: Sequence[Pair], recipe: Recipe, count: int, random: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -239,10 +197,7 @@ def _sheet(generator: UNet, pairs: Sequence[Pair], recipe: Recipe, device: torch
 def _pairs(folder: Path, *, skip: bool) -> list[Pair]:
     faults = Faults()
     pairs = check_pairs(find_pairs(folder, faults), faults)
-    if faults and not skip:
-        raise DataError(f"{faults} (--skip-bad trains on the rest)")
-    if faults:
-        print(f"left out: {faults}", file=sys.stderr)
+    refuse_faults(faults, skip=skip)
     if len(pairs) < LEAST:
         raise DataError(f"{folder} has {len(pairs)} usable pairs; at least {LEAST} are needed")
     return pairs
@@ -252,21 +207,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The options of the command."""
     parser = argparse.ArgumentParser(prog="python -m models.training pix2pix", description=__doc__.splitlines()[0])
     parser.add_argument("pairs", type=Path, help="folders A and B, or pictures with both halves side by side")
-    parser.add_argument("--name", required=True, help="what the editor is called in settings")
-    parser.add_argument("--title", help="what the page calls it")
     parser.add_argument("--preset", choices=RECIPES, default="pix2pix", help="losses and size of the pictures")
     parser.add_argument("--vgg", type=Path, help="torchvision's vgg16-397923af.pth, for the preset couple")
-    parser.add_argument("--steps", type=int, default=200_000, help="batches in all")
-    parser.add_argument("--minutes", type=float, default=0, help="stop after so many; a later run goes on")
-    parser.add_argument("--batch", type=int, default=1, help="pairs in a batch")
-    parser.add_argument(
-        "--width", type=int, default=64, help="channels of the first layer; 64 is the published network"
-    )
-    parser.add_argument("--rate", type=float, help="of the optimisers; by default the preset's")
-    parser.add_argument("--precision", choices=("f32", "bf16", "f16"), default="f32")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda")
-    parser.add_argument("--work", type=Path, help="folder of checkpoints and sheets; by default .work/pix2pix/NAME")
-    parser.add_argument("--save-every", type=int, default=500, help="steps between checkpoints and sheets")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--skip-bad", action="store_true", help="leave bad pairs out instead of refusing them all")
+    add_run_options(parser, "pix2pix", batch=1, rate=None, save_every=500)
     return parser.parse_args(argv)

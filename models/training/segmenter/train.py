@@ -115,14 +115,18 @@ class SegmenterNet(nn.Module):
         self.head = nn.Conv2d(a, 4 * len(CHANNELS), 3, 1, 1)
 
     def forward(self, image: Tensor) -> Tensor:
+        return self.read(image)[0]
+
+    def read(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The logits, and the last features at a half (16 channels) and a quarter (32 channels) of the resolution."""
         x2 = self.encode2(functional.pixel_unshuffle(image * 2 - 1, 2))
         x4 = self.encode4(x2)
         x8 = self.encode8(x4)
         x16 = self.encode16(x8)
         y = self.decode8(x8 + _double(self.up8(x16)))
-        y = self.decode4(x4 + _double(self.up4(y)))
-        y = self.decode2(x2 + _double(self.up2(y)))
-        return functional.pixel_shuffle(self.head(y), 2)
+        y4 = self.decode4(x4 + _double(self.up4(y)))
+        y2 = self.decode2(x2 + _double(self.up2(y4)))
+        return functional.pixel_shuffle(self.head(y2), 2), y2, y4
 
 
 def _double(x: Tensor) -> Tensor:
@@ -265,7 +269,7 @@ class Composer:
         weight[..., 2] = 1
         if self.glasses[row]:
             # real spectacles carry no label: neither wanted nor forbidden
-            weight[..., 2] -= _eye_band(mesh)
+            weight[..., 2] -= eye_band(mesh)
         if rng.random() < 0.62:
             for _ in range(1 + int(rng.random() < 0.15)):
                 fabrics = [self.faces.images[self.rows[rng.integers(len(self.rows))]] for _ in range(2)]
@@ -273,7 +277,7 @@ class Composer:
                 draw = occluders.draw_fine if kind in occluders.THIN else occluders.draw
                 cutout = draw(rng, image, mesh, fabrics, kind)
                 image, alpha = occluders.paste(rng, image, cutout)
-                _cover(target, weight, alpha, cutout.kind)
+                cover(target, weight, alpha, cutout.kind)
         return Sample(webcam(rng, image), target, weight)
 
     def _moved(self, rng: np.random.Generator, row: int) -> tuple[Floats, Floats, Floats, Floats]:
@@ -328,21 +332,21 @@ def rarity(labels: dict[str, NDArray[Any]]) -> NDArray[np.int64]:
     return times
 
 
-def background(rng: np.random.Generator, pictures: list[NDArray[np.uint8]]) -> Floats:
-    """A cluttered room without faces: (INPUT, INPUT, 3) float32 RGB of other portraits' edges, boxes and gradients."""
-    base = rng.uniform(20, 235, 3) + rng.normal(0, 40, 3) * occluder_drawing.smooth_noise(rng, INPUT, 3)[..., None]
+def background(rng: np.random.Generator, pictures: list[NDArray[np.uint8]], side: int = INPUT) -> Floats:
+    """A cluttered room without faces: (side, side, 3) float32 RGB of other portraits' edges, boxes and gradients."""
+    base = rng.uniform(20, 235, 3) + rng.normal(0, 40, 3) * occluder_drawing.smooth_noise(rng, side, 3)[..., None]
     canvas = np.asarray(np.clip(base, 0, 255), np.float32)
     for picture in pictures:
         part = int(rng.uniform(0.1, 0.22) * SIZE)
         top, left = int(rng.integers(0, SIZE - part)), int(rng.choice((0, SIZE - part)))
         piece = np.ascontiguousarray(picture[top : top + part, left : left + part])
-        width, height = (int(v) for v in rng.integers(INPUT // 4, INPUT, 2))
-        x, y = int(rng.integers(-20, INPUT - 20)), int(rng.integers(-20, INPUT - 20))
+        width, height = (int(v) for v in rng.integers(side // 4, side, 2))
+        x, y = int(rng.integers(-20, side - 20)), int(rng.integers(-20, side - 20))
         patch = cv2.resize(piece, (width, height)).astype(np.float32)
-        x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + width, INPUT), min(y + height, INPUT)
+        x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + width, side), min(y + height, side)
         canvas[y0:y1, x0:x1] = patch[y0 - y : y1 - y, x0 - x : x1 - x]
     for _ in range(int(rng.integers(0, 9))):
-        corner = rng.integers(-20, INPUT, 2)
+        corner = rng.integers(-20, side, 2)
         far = corner + rng.integers(3, 90, 2)
         colour = tuple(float(v) for v in rng.uniform(0, 255, 3))
         cv2.rectangle(canvas, tuple(map(int, corner)), tuple(map(int, far)), colour, -1 if rng.random() < 0.6 else 2)
@@ -351,8 +355,9 @@ def background(rng: np.random.Generator, pictures: list[NDArray[np.uint8]]) -> F
     return canvas
 
 
-def _eye_band(mesh: Floats) -> Floats:
-    band = np.zeros((INPUT, INPUT), np.float32)
+def eye_band(mesh: Floats, side: int = INPUT) -> Floats:
+    """(side, side) float32: 1 around the eyes, where spectacles sit."""
+    band = np.zeros((side, side), np.float32)
     left, right = mesh[234], mesh[454]
     down = (mesh[152] - mesh[10]) * 0.16
     middle = mesh[[33, 263]].mean(axis=0) - (left + right) / 2
@@ -361,7 +366,7 @@ def _eye_band(mesh: Floats) -> Floats:
     return band
 
 
-def _cover(target: Floats, weight: Floats, alpha: Floats, kind: occluder_drawing.Kind) -> None:
+def cover(target: Floats, weight: Floats, alpha: Floats, kind: occluder_drawing.Kind) -> None:
     """Write an occluder into the labels, in place."""
     thin = kind in occluders.THIN
     if thin:

@@ -8,8 +8,6 @@ stopped goes on when it is started again; at its end the catalog has a row of th
 from __future__ import annotations
 
 import argparse
-import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,10 +21,16 @@ from models.arrays import Image
 from models.editor import Controls
 from models.face.pictures import read_file
 from models.published.stargan.network import Discriminator, Generator, LabelReader
-from models.trained import FACTS, NAME, Facts, trained_folder
-from models.training.data import WORK
 from models.training.stargan.losses import CRITIC_STEPS, PENALTY, critic_loss, generator_loss, gradient_penalty
-from models.training.translation.loop import Plan, Run, pick_device, set_rate, to_picture, to_tensor
+from models.training.translation.command import (
+    add_run_options,
+    install,
+    plan_of,
+    refuse_faults,
+    run_command,
+    start_run,
+)
+from models.training.translation.loop import Adversaries, Run, Work, frozen, pick_device, to_picture, to_tensor
 from models.training.translation.pictures import (
     DataError,
     Faults,
@@ -35,12 +39,13 @@ from models.training.translation.pictures import (
     require_classes,
     sized,
 )
-from models.weights.checkpoints import CheckpointError
 from models.weights.export import random_picture, write_network
 
 MIRROR = 0.5
 SHOWN = 4
 """Faces on a sheet."""
+
+Networks = Adversaries[Generator, Discriminator]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,90 +85,63 @@ class Sets:
         return code
 
 
-@dataclass(frozen=True, slots=True)
-class Models:
-    """What a run trains."""
-
-    generator: Generator
-    critic: Discriminator
-    of_generator: torch.optim.Optimizer
-    of_critic: torch.optim.Optimizer
-
-
 def main(argv: Sequence[str]) -> int:
     """Train, export, put into the catalog.
 
     Returns:
         0; 1 where the data or the folder is refused, the message says what is wrong.
     """
-    options = _parser().parse_args(argv)
-    try:
-        if not re.fullmatch(NAME, options.name):
-            raise DataError(f"a name is small letters, digits and -, not {options.name!r}")
-        if options.size % 4 or options.size >> options.halvings < 1:
-            raise DataError(f"--size is a multiple of 4 and at least {1 << options.halvings}, not {options.size}")
-        train(options, _sets(options))
-    except (DataError, CheckpointError) as fault:
-        print(f"error: {fault}", file=sys.stderr)
-        return 1
-    print(f"choose {options.name} in the page, or --editor {options.name}")
-    return 0
+    return run_command(train, _parser().parse_args(argv))
 
 
-def train(options: argparse.Namespace, sets: Sets) -> Generator:
+def train(options: argparse.Namespace) -> str:
     """Train on labelled sets and install the result.
 
     Returns:
-        The generator, on the CPU.
+        How long it was trained, in words.
     """
-    device = pick_device(options.device)
+    if options.size % 4 or options.size >> options.halvings < 1:
+        raise DataError(f"--size is a multiple of 4 and at least {1 << options.halvings}, not {options.size}")
+    sets, device = _sets(options), pick_device(options.device)
     torch.manual_seed(options.seed)
     generator = Generator(sets.size, options.width, options.blocks).to(device)
     critic = Discriminator(options.size, sets.labels, options.width, options.halvings).to(device)
-    optimisers = tuple(
+    optimisers = [
         torch.optim.Adam(network.parameters(), options.rate, betas=(0.5, 0.999)) for network in (generator, critic)
-    )
-    plan = Plan(options.steps, 60 * options.minutes, options.save_every, options.seed)
-    parts = {"generator": generator, "critic": critic, "of_generator": optimisers[0], "of_critic": optimisers[1]}
+    ]
+    networks = Adversaries(generator, critic, *optimisers)
     facts = {name: getattr(options, name) for name in ("size", "width", "blocks", "halvings", "rate", "batch", "steps")}
     facts |= {"labels": [list(part.names) for part in sets.data], "pictures": [len(part.files) for part in sets.data]}
-    run = Run(options.work or WORK / "stargan" / options.name, facts, parts, device, options.precision)
-    load = partial(_batch, sets, options.size, options.batch)
-    models = Models(generator, critic, *optimisers)
-    for step, (which, image, own, wanted) in run.batches(plan, load):
-        set_rate(optimisers, options.rate, step / plan.steps)
-        back = _step(run, sets, models, (int(which), image, own, wanted))
-        if (step + 1) % plan.save_every == 0:
-            run.done = step + 1
-            run.save()
-            sheet = run.sheet(_sheet(generator, sets, options.size, device))
-            print(f"step {step + 1}/{plan.steps}: there and back {back:.4f}; {sheet}", flush=True)
-    run.save()
-    run.sheet(_sheet(generator, sets, options.size, device))
-    install(generator.cpu().eval(), critic.cpu().eval(), options, sets)
-    return generator
-
-
-def install(generator: Generator, critic: Discriminator, options: argparse.Namespace, sets: Sets) -> None:
-    """Export both networks, and write what makes them an editor of the catalog."""
-    folder = trained_folder(options.name)
-    folder.mkdir(parents=True, exist_ok=True)
-    picture = random_picture(options.size)
-    write_network(
-        generator, {"image": picture, "label": torch.rand(1, sets.size)}, ["translated"], folder / "generator.onnx"
+    run = start_run(options, "stargan", facts, networks.parts, device)
+    work = Work(
+        load=partial(_batch, sets, options.size, options.batch),
+        step=partial(_step, run, sets, networks),
+        measure="there and back",
+        sheet=partial(_sheet, generator, sets, options.size, device),
+        optimisers=(networks.of_generator, networks.of_critic),
+        rate=options.rate,
     )
-    write_network(LabelReader(critic), {"image": picture}, ["label"], folder / "labels.onnx")
-    names = [tuple(control_name(name) for name in part.names) for part in sets.data]
-    facts = Facts(
+    run.train(plan_of(options), work)
+    generator.cpu().eval()
+    critic.cpu().eval()
+    install(
+        options,
+        partial(_write, networks, sets, options.size),
         kind="stargan",
-        title=options.title or options.name.replace("-", " ").capitalize(),
-        description=f"Trained on {sum(len(part.files) for part in sets.data)} pictures.",
-        size=options.size,
-        labels=tuple(names),
+        description=f"Trained on {sum(len(part.files) for part in sets.data)} pictures, {run.done} steps.",
+        labels=tuple(tuple(control_name(name) for name in part.names) for part in sets.data),
         exclusive=tuple(tuple(map(control_name, group)) for group in sets.exclusive),
         shares=tuple(float(share) for part in sets.data for share in part.labels.mean(0)),
     )
-    (folder / FACTS).write_text(facts.model_dump_json(indent=1), encoding="utf-8")
+    return f"{run.done} steps"
+
+
+def _write(networks: Networks, sets: Sets, size: int, folder: Path) -> None:
+    """Export both networks."""
+    picture = random_picture(size)
+    example = {"image": picture, "label": torch.rand(1, sets.size)}
+    write_network(networks.generator, example, ["translated"], folder / "generator.onnx")
+    write_network(LabelReader(networks.critic), {"image": picture}, ["label"], folder / "labels.onnx")
 
 
 def control_name(label: str) -> str:
@@ -171,9 +149,10 @@ def control_name(label: str) -> str:
     return f"{label}_face" if hasattr(Controls, label) else label
 
 
-def _step(run: Run, sets: Sets, models: Models, batch: tuple[int, Tensor, Tensor, Tensor]) -> float:
-    """One step of the critic, and of the generator every `CRITIC_STEPS` steps."""
-    generator, critic, (which, image, own, wanted) = models.generator, models.critic, batch
+def _step(run: Run, sets: Sets, networks: Networks, step: int, batch: tuple[Tensor, ...]) -> float | None:
+    """One step of the critic, and of the generator every `CRITIC_STEPS` steps; its way there and back."""
+    generator, critic, (place, image, own, wanted) = networks.generator, networks.critic, batch
+    which = int(place)
     exclusive, (first, end) = sets.data[which].exclusive, sets.span(which)
     with run.autocast():
         with torch.no_grad():
@@ -182,17 +161,14 @@ def _step(run: Run, sets: Sets, models: Models, batch: tuple[int, Tensor, Tensor
         of_drawn, _ = critic(drawn)
     share = torch.rand(len(image), 1, 1, 1, device=image.device)
     loss = critic_loss((judged, logits[:, first:end]), of_drawn, own, exclusive=exclusive)
-    run.descend(loss + PENALTY * gradient_penalty(critic, image, drawn, share), models.of_critic)
-    if (run.done + 1) % CRITIC_STEPS:
-        return float("nan")
-    for parameter in critic.parameters():
-        parameter.requires_grad_(False)
+    run.descend(loss + PENALTY * gradient_penalty(critic, image, drawn, share), networks.of_critic)
+    if (step + 1) % CRITIC_STEPS:
+        return None
     codes = sets.code(which, own), sets.code(which, wanted)
-    with run.autocast():
-        loss, back = generator_loss((generator, critic), image, codes, (wanted, (first, end)), exclusive=exclusive)
-    run.descend(loss, models.of_generator)
-    for parameter in critic.parameters():
-        parameter.requires_grad_(True)
+    with frozen(critic):
+        with run.autocast():
+            loss, back = generator_loss((generator, critic), image, codes, (wanted, (first, end)), exclusive=exclusive)
+        run.descend(loss, networks.of_generator)
     return float(back)
 
 
@@ -235,10 +211,7 @@ def _sets(options: argparse.Namespace) -> Sets:
     chosen = [part.split(",") for part in (options.chosen, options.chosen_second) if part] or [[]]
     for number, (folder, table) in enumerate(sources):
         data.append(read_labelled(folder, table, faults, chosen[number] if number < len(chosen) else []))
-    if faults and not options.skip_bad:
-        raise DataError(f"{faults} (--skip-bad trains on the rest)")
-    if faults:
-        print(f"left out: {faults}", file=sys.stderr)
+    refuse_faults(faults, skip=options.skip_bad)
     for part in data:
         require_classes(part)
     names = [name for part in data for name in part.names]
@@ -265,20 +238,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--exclusive", action="append", default=[], metavar="A,B,C", help="labels of which one holds at a time"
     )
-    parser.add_argument("--name", required=True, help="what the editor is called in settings")
-    parser.add_argument("--title", help="what the page calls it")
     parser.add_argument("--size", type=int, default=128, help="side of the pictures")
-    parser.add_argument("--steps", type=int, default=200_000, help="steps of the critic in all")
-    parser.add_argument("--minutes", type=float, default=0, help="stop after so many; a later run goes on")
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--width", type=int, default=64, help="channels of the first layers")
     parser.add_argument("--blocks", type=int, default=6, help="residual blocks of the generator")
     parser.add_argument("--halvings", type=int, default=6, help="of the critic")
-    parser.add_argument("--rate", type=float, default=1e-4)
-    parser.add_argument("--precision", choices=("f32", "bf16", "f16"), default="f32")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda")
-    parser.add_argument("--work", type=Path, help="folder of checkpoints and sheets; by default .work/stargan/NAME")
-    parser.add_argument("--save-every", type=int, default=1000, help="steps between checkpoints and sheets")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--skip-bad", action="store_true", help="leave bad pictures and rows out")
+    add_run_options(parser, "stargan", batch=16, rate=1e-4, save_every=1000)
     return parser

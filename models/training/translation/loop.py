@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import cv2
 import numpy as np
@@ -45,6 +46,52 @@ class Plan:
     seconds: float = 0.0
     save_every: int = 500
     seed: int = 0
+
+
+G = TypeVar("G", bound=nn.Module)
+C = TypeVar("C", bound=nn.Module)
+
+
+@dataclass(frozen=True, slots=True)
+class Adversaries(Generic[G, C]):
+    """A generator and its critic, each with its optimiser."""
+
+    generator: G
+    critic: C
+    of_generator: torch.optim.Optimizer
+    of_critic: torch.optim.Optimizer
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """What a checkpoint holds of them, by name."""
+        return {
+            "generator": self.generator,
+            "critic": self.critic,
+            "of_generator": self.of_generator,
+            "of_critic": self.of_critic,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a run does.
+
+    Attributes:
+        load: draws a batch.
+        step: trains on the number of a step and its batch, from 0; returns what is worth telling, None where nothing
+            is.
+        measure: what that is, in words.
+        sheet: draws the rows of a sheet of samples, each some pictures.
+        optimisers: whose rate falls in the second half.
+        rate: their rate in the first half.
+    """
+
+    load: Load
+    step: Callable[[int, tuple[Tensor, ...]], float | None]
+    measure: str
+    sheet: Callable[[], list[list[Image]]]
+    optimisers: tuple[torch.optim.Optimizer, ...]
+    rate: float
 
 
 class Run:
@@ -89,17 +136,31 @@ class Run:
         self.scaler.step(optimiser)
         self.scaler.update()
 
-    def batches(
-        self, plan: Plan, load: Load, clock: Clock = time.monotonic
-    ) -> Iterator[tuple[int, tuple[Tensor, ...]]]:
-        """Number and batch of every step that is left, until the plan's end or its time is up.
-
-        The batch of a step depends on its number and the seed alone, so a run that was stopped sees the same ones.
+    def train(self, plan: Plan, work: Work, clock: Clock = time.monotonic) -> None:
+        """Take every step that is left, until the plan's end or its time is up; keep checkpoints and sheets.
 
         Args:
             plan: how long.
-            load: draws a batch.
+            work: what to do.
             clock: seconds, of which the plan has so many.
+        """
+        said = float("nan")
+        for step, batch in self._batches(plan, work.load, clock):
+            set_rate(work.optimisers, work.rate, step / plan.steps)
+            found = work.step(step, batch)
+            said = said if found is None else found
+            self.done = step + 1
+            if self.done % plan.save_every == 0:
+                self.save()
+                sheet = self.sheet(work.sheet())
+                print(f"step {self.done}/{plan.steps}: {work.measure} {said:.4f}; {sheet}", flush=True)
+        self.save()
+        self.sheet(work.sheet())
+
+    def _batches(self, plan: Plan, load: Load, clock: Clock) -> Iterator[tuple[int, tuple[Tensor, ...]]]:
+        """Number and batch of every step that is left.
+
+        The batch of a step depends on its number and the seed alone, so a run that was stopped sees the same ones.
         """
         begun = clock()
 
@@ -115,7 +176,6 @@ class Run:
                 if step + AHEAD < plan.steps:
                     ahead[step + AHEAD] = reader.submit(batch, step + AHEAD)
                 yield step, tuple(part.to(self.device, non_blocking=True) for part in now)
-                self.done = step + 1
             for waiting in ahead.values():
                 waiting.cancel()
 
@@ -147,6 +207,16 @@ class Run:
         for name, part in self._parts.items():
             part.load_state_dict(state[name])
         self.done = int(state["done"])
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """A network that what is descended meanwhile leaves as it is."""
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        network.requires_grad_(True)
 
 
 def set_rate(optimisers: Iterable[torch.optim.Optimizer], rate: float, done: float) -> None:

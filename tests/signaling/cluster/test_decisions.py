@@ -35,9 +35,30 @@ def test_a_session_goes_where_most_is_free() -> None:
     assert known.order(["a", "b", "c"]) == ["b", "a", "c"]
 
 
-def test_what_differs_by_less_than_a_tenth_goes_by_the_count_of_sessions() -> None:
+def test_what_differs_by_less_than_a_session_goes_by_the_count_of_sessions() -> None:
     known = beliefs(a=Figures(free=0.82, sessions=4), b=Figures(free=0.78, sessions=3))
     assert known.order(["a", "b"])[0] == "b"
+    known = beliefs(a=Figures(free=0.9, sessions=4, unit=0.05), b=Figures(free=0.78, sessions=3, unit=0.05))
+    assert known.order(["a", "b"])[0] == "a"
+
+
+def test_a_replica_with_room_comes_before_one_with_fewer_sessions_and_none() -> None:
+    known = beliefs(a=Figures(free=0.15, sessions=4), b=Figures(free=0.08, sessions=3))
+    assert known.order(["a", "b"])[0] == "a"
+
+
+def test_sessions_that_have_just_begun_count_as_those_that_were_measured_elsewhere() -> None:
+    """A replica whose sessions are old enough to be measured, and cheap, does not get all the next ones."""
+    known = beliefs(
+        old=Figures(free=0.9, sessions=4, cost=0.03, measured=True, unit=0.5),
+        young=Figures(free=-0.5, sessions=3, cost=0.5, young=3, unit=0.5),
+    )
+    places = []
+    for _ in range(5):
+        places.append(known.order(["old", "young"])[0])
+        known.expect(places[-1])
+    assert places[0] == "young"
+    assert {places.count("old"), places.count("young")} == {2, 3}
 
 
 def test_a_replica_without_a_place_comes_last_and_an_unknown_one_counts_as_idle() -> None:
@@ -72,7 +93,8 @@ def test_older_figures_change_nothing() -> None:
 def test_sessions_on_their_way_count_until_the_replica_says_otherwise() -> None:
     known = beliefs(a=Figures(at=1, opened=5, sessions=2, places=2, free=0.6, cost=0.2))
     assert [known.expect("a"), known.expect("a")] == [5, 6]
-    assert known.of("a") == Figures(at=1, opened=7, sessions=4, places=0, free=pytest.approx(0.2), cost=0.2)  # type: ignore[arg-type]
+    free: float = pytest.approx(0.2)  # type: ignore[assignment]
+    assert known.of("a") == Figures(at=1, opened=7, sessions=4, places=0, free=free, cost=0.2, young=2)
     known.learn("a", Figures(at=2, opened=6, sessions=3))
     assert known.of("a").opened == 6
 

@@ -123,7 +123,7 @@ async def test_an_ingress_that_dies_costs_no_session(machines: Machines) -> None
         for ingress in before:
             machines.kill("Ingress", ingress)
         await until(
-            lambda: machines.settled() and before.keys().isdisjoint(machines.processes("Ingress")),
+            lambda: before.keys().isdisjoint(machines.processes("Ingress")) and machines.settled(),
             "the ingresses are not replaced",
         )
         seen = [one.seen_at for one in there]
@@ -143,7 +143,7 @@ async def test_scaling_down_and_up_moves_peers_with_their_photos(machines: Machi
         assert all(one.brightness > 130 for one in there)
         before = [one.replica for one in there]
         machines.deploy(replicas=1)
-        await until(lambda: machines.settled() and len(machines.figures()) == 1, "it does not scale down")
+        await until(lambda: len(machines.figures()) == 1 and machines.settled(), "it does not scale down")
         moved = [one for one, replica in zip(there, before, strict=True) if one.replica != replica]
         assert len({one.replica for one in there}) == 1
         assert all(one.moves == 1 for one in moved), [one.told() for one in moved]
@@ -152,7 +152,7 @@ async def test_scaling_down_and_up_moves_peers_with_their_photos(machines: Machi
         record_property("gaps", [round(one.gaps[0], 2) for one in moved])
         assert max(one.gaps[0] for one in moved) <= MOVED_S, [one.told() for one in moved]
         machines.deploy(replicas=3)
-        await until(lambda: machines.settled() and len(machines.figures()) == 3, "it does not scale up")
+        await until(lambda: len(machines.figures()) == 3 and machines.settled(), "it does not scale up")
         async with visitors(machines, 2) as later:
             assert {one.replica for one in later}.isdisjoint({one.replica for one in there})
 
@@ -160,9 +160,9 @@ async def test_scaling_down_and_up_moves_peers_with_their_photos(machines: Machi
 async def test_an_update_of_all_replicas_moves_everybody_once(machines: Machines, record_property: Record) -> None:
     async with visitors(machines, 6, settings={"controls": {"brightness": 150}}) as there:
         before = {figures["version"] for figures in await asyncio.to_thread(machines.figures)}
-        machines.deploy(idle_timeout=301)
+        machines.deploy(idle_timeout=301, surge=34)  # one after the other, as shipped
         await until(
-            lambda: machines.settled() and before.isdisjoint({one["version"] for one in machines.figures()}),
+            lambda: before.isdisjoint({one["version"] for one in machines.figures()}) and machines.settled(),
             "the update does not end",
         )
         await asyncio.sleep(1)

@@ -42,7 +42,7 @@ def small_editor(domains: Domains, read: bool = False) -> StarGan:
         {"image": (3, size, size), "label": (domains.size,)},
         ("translated",),
     )
-    return StarGan(generator, domains, reader if read else None, size=size)
+    return StarGan(generator, domains, reader if read else None)
 
 
 @pytest.mark.parametrize("name", ALL_DOMAINS)

@@ -140,6 +140,6 @@ def test_labels_are_summed_or_one_of_a_kind() -> None:
 def test_a_damaged_entry_leaves_the_catalog_whole(caplog: pytest.LogCaptureFixture) -> None:
     folder = trained.trained_folder("odd")
     folder.mkdir(parents=True)
-    (folder / trained.FACTS).write_text('{"kind": "stargan", "title": "x", "description": "", "size": 64}')
+    (folder / trained.FACTS).write_text('{"kind": "stargan", "title": "x", "description": ""}')
     assert trained.entries() == ()
     assert "odd" in caplog.text
