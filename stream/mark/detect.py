@@ -45,7 +45,6 @@ NICENESS = 5
 MEMORY_BYTES = 8 << 30
 """Of address space for a stranger's file; the engines reserve several gigabytes."""
 DAMAGED = "Parts of the video are damaged and were left out."
-CUT_OFF = "The file ends in the middle of its data; what comes before that was looked at."
 MOST_CLAIMS = 16
 """Different statements of one stream that are told."""
 FAULTS = {
@@ -221,7 +220,6 @@ def _is_picture(start: bytes) -> bool:
 def _frames(path: Path, name: str, seconds: float, report: Report) -> Iterator[Frame]:
     """The upright frames of a video from its start; what else it says goes into the report."""
     notes = report.notes
-    first: float | None = None
     limits = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
     try:
         with av.open(f"file:{path}", options=limits) as container:
@@ -229,6 +227,7 @@ def _frames(path: Path, name: str, seconds: float, report: Report) -> Iterator[F
                 raise UnreadableError(f"{name} has no picture stream")
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
+            first: float | None = None
             last = -1.0
             for packet in container.demux(stream):
                 try:
@@ -251,9 +250,6 @@ def _frames(path: Path, name: str, seconds: float, report: Report) -> Iterator[F
                     turns = round(frame.rotation / 90) % 4
                     yield Frame(np.ascontiguousarray(np.rot90(image, turns)) if turns else image, last)
     except (av.FFmpegError, OSError, ValueError) as error:
-        if first is not None:  # a recording that was broken off
-            notes.append(CUT_OFF)
-            return
         raise UnreadableError(f"{name} is neither a picture nor a video that can be read: {error}") from error
 
 
