@@ -64,7 +64,7 @@ class Earlier:
             unpack = None if filter is None else BitStreamFilterContext(filter, stream)
             for (shown, decoded), packet in zip(times, _pictures(container), strict=False):
                 for one in [packet] if unpack is None else unpack.filter(packet):
-                    one.pts, one.dts, one.time_base = shown, decoded, base
+                    one.pts, one.dts, one.time_base = shown, decoded, base or own
                     yield one
 
 
