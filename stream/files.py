@@ -31,7 +31,7 @@ from stream.profile import ChromeTrace
 from stream.report import Report
 from stream.runtime import Runtime
 from stream.settings import Settings
-from stream.video_files import process_video
+from stream.video_files import check_unfinished, process_video
 from stream.video_pipeline import VideoPipeline
 
 
@@ -42,11 +42,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         0, 1 when a file or setting was refused, or 3 when nothing was edited (the reason is on standard error).
     """
     arguments = _parser().parse_args(argv)
-    return command_line.run(lambda: _run(arguments))
+    with command_line.stopping_by_signals():
+        return command_line.run(lambda: _run(arguments))
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    check_paths(arguments.input, arguments.output, overwrite=arguments.overwrite)
+    check_paths(arguments.input, arguments.output, overwrite=arguments.overwrite or arguments.resume)
+    if not (arguments.overwrite or arguments.resume or arguments.input.is_dir()):
+        check_unfinished(arguments.output)
     if arguments.photo is not None:
         check_input(arguments.photo)
     for extra in (arguments.report, arguments.trace):
@@ -70,6 +73,7 @@ def _run(arguments: argparse.Namespace) -> None:
             progress=not arguments.quiet,
             keep_hdr=arguments.keep_hdr,
             overwrite=arguments.overwrite,
+            resume=arguments.resume,
         )
     if report.edited and look.settings.mark and runtime.identity is not None:
         report.notes += sign_outputs(arguments.input, arguments.output, look, runtime.identity)
@@ -79,7 +83,7 @@ def _run(arguments: argparse.Namespace) -> None:
         print(f"note: {note}", file=sys.stderr)
     if arguments.report:
         arguments.report.write_text(json.dumps(summary, indent=2) + "\n")
-    if report.edited == 0:
+    if report.edited == 0 and report.earlier == 0:
         raise NothingEdited(_why_unedited(report, arguments.output))
     pictures = f"{report.edited} of {report.frames} {'picture' if report.frames == 1 else 'pictures'} edited"
     print(f"{arguments.output}: {pictures}, {summary['fps']} per second")
@@ -122,6 +126,7 @@ def process(
     progress: bool = False,
     keep_hdr: bool = False,
     overwrite: bool = True,
+    resume: bool = False,
 ) -> Report:
     """Edit a video, a picture, or every picture of a folder.
 
@@ -134,6 +139,8 @@ def process(
         progress: show a progress bar on standard error.
         keep_hdr: write HDR video as HDR; it is tone-mapped otherwise.
         overwrite: whether pictures that are in the target folder may be replaced.
+        resume: go on where an earlier run was stopped: a video behind its last frame, a folder without the pictures
+            that were written.
 
     Returns:
         What was done.
@@ -146,7 +153,7 @@ def process(
     started = time.perf_counter()
     report = Report(profile=profile)
     if source.is_dir():
-        _process_folder(source, target, runtime, look, report, progress=progress, overwrite=overwrite)
+        _process_folder(source, target, runtime, look, report, progress=progress, overwrite=overwrite, resume=resume)
     elif is_animation(source):
         process_animation(source, target, runtime.pipeline(), look, report)
     elif source.suffix.lower() in READ:
@@ -154,7 +161,7 @@ def process(
             raise NothingEdited(f"no face in {source}: choose a picture where both eyes are visible")
     else:
         pipeline = VideoPipeline(runtime.pipeline())
-        process_video(source, target, pipeline, look, report, progress=progress, keep_hdr=keep_hdr)
+        process_video(source, target, pipeline, look, report, progress=progress, keep_hdr=keep_hdr, resume=resume)
     report.seconds = time.perf_counter() - started
     return report
 
@@ -176,6 +183,8 @@ def sign_outputs(source: Path, target: Path, look: Look, identity: Identity) -> 
     for original, edited in pairs:
         signed = edited.with_name(f".{edited.stem}.signed{edited.suffix}")
         try:
+            if source.is_dir() and manifests.read_manifest(edited) is not None:
+                continue  # from the run before this one
             manifests.write_manifest(edited, signed, kinds_of(look.active), signer, original)
             signed.replace(edited)
         except (manifests.ManifestError, OSError) as error:
@@ -203,14 +212,26 @@ def process_picture(source: Path, target: Path, pipeline: Pipeline, look: Look, 
 
 
 def _process_folder(
-    source: Path, target: Path, runtime: Runtime, look: Look, report: Report, *, progress: bool, overwrite: bool
+    source: Path,
+    target: Path,
+    runtime: Runtime,
+    look: Look,
+    report: Report,
+    *,
+    progress: bool,
+    overwrite: bool,
+    resume: bool,
 ) -> None:
     pictures = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)
     if not pictures:
         raise FileError(f"{source} holds no pictures ({', '.join(sorted(SUFFIXES))})")
     there = [picture.name for picture in pictures if (target / picture.name).exists()]
-    if there and not overwrite:
-        raise FileError(f"{target / there[0]} exists; name another folder, or add --overwrite")
+    if there and not (overwrite or resume):
+        raise FileError(f"{target / there[0]} exists; name another folder, or add --overwrite or --resume")
+    if there and resume:
+        report.earlier = len(there)
+        report.notes.append(f"{len(there)} pictures were there already")
+        pictures = [picture for picture in pictures if picture.name not in there]
     target.mkdir(parents=True, exist_ok=True)
     for picture in tqdm(pictures, unit="picture", disable=not progress):
         try:
@@ -230,6 +251,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--report", type=Path, metavar="FILE", help="write figures as JSON")
     parser.add_argument("--trace", type=Path, metavar="FILE", help="write a profile that ui.perfetto.dev opens")
     parser.add_argument("--keep-hdr", action="store_true", help="write HDR video as HDR (HEVC, 10 bits)")
+    parser.add_argument("--resume", action="store_true", help="go on where an earlier run was stopped")
     parser.add_argument("--overwrite", action="store_true", help="replace what is there")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     command_line.add_settings(parser, leave_out={"bypass"})

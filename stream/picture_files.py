@@ -115,13 +115,24 @@ def stored_like(stored: Image, shown: Image, edited: Image) -> Image:
 
 
 def write_picture(path: Path, picture: Image) -> None:
-    """Write a picture; 16 bits are rounded to 8 where the format has no more.
+    """Write a picture; 16 bits are rounded to 8 where the format has no more. It appears when it is complete.
 
     Raises:
         FileError: it cannot be written there, or in that format.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise FileError(f"{path}: unknown picture format; use one of {', '.join(sorted(SUFFIXES))}")
+    part = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        _write(part, picture)
+        part.replace(path)
+    except OSError as error:
+        raise FileError(f"{path}: {plain(error)}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _write(path: Path, picture: Image) -> None:
     if path.suffix.lower() in BY_PILLOW:
         _write_by_pillow(path, picture)
         return
@@ -130,7 +141,4 @@ def write_picture(path: Path, picture: Image) -> None:
     done, data = cv2.imencode(path.suffix.lower(), picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     if not done:
         raise FileError(f"{path}: this picture cannot be written in that format")
-    try:
-        path.write_bytes(data.tobytes())
-    except OSError as error:
-        raise FileError(f"{path}: {plain(error)}") from error
+    path.write_bytes(data.tobytes())

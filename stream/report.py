@@ -22,6 +22,7 @@ class Report:
         frames: frames or pictures read.
         with_face: of these, how many show a face.
         edited: of these, how many were edited.
+        earlier: frames that an earlier run did, which are not in these figures.
         seconds: wall time, reading and writing included.
         stages: milliseconds of every frame per stage.
         obstacles: frames in which a control changed no face, and why, by the editor, the control and the words.
@@ -32,6 +33,7 @@ class Report:
     frames: int = 0
     with_face: int = 0
     edited: int = 0
+    earlier: int = 0
     seconds: float = 0.0
     stages: dict[str, list[float]] = field(default_factory=dict)
     obstacles: Counter[tuple[str, str, str]] = field(default_factory=Counter)
@@ -57,6 +59,7 @@ class Report:
             "frames": self.frames,
             "frames_with_face": self.with_face,
             "frames_edited": self.edited,
+            "frames_of_an_earlier_run": self.earlier,
             "dropped": 0,
             "seconds": round(self.seconds, 3),
             "fps": round(self.frames / self.seconds, 2) if self.seconds > 0 else None,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from fractions import Fraction
+from math import ceil
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -18,6 +20,7 @@ from stream.look import Look
 from stream.picture_files import FileError, plain
 from stream.prepare import EDITED_FORMAT, Prepare
 from stream.report import Report
+from stream.resume import WARM_UP, Earlier, describe_job, earlier_of, job_of, keep_earlier
 from stream.tracks import Tracks
 from stream.video_pipeline import VideoPipeline
 
@@ -26,8 +29,12 @@ CRF = "17"
 HDR_CRF = "18"
 """The same of HEVC."""
 DEFAULT_RATE = Fraction(30)
-RECOVERABLE = {"mp4": "hybrid_fragmented+delay_moov", "mov": "hybrid_fragmented+delay_moov"}
-"""Flags of a muxer that make its file readable when writing stops in the middle."""
+FRAGMENT_US = "1000000"
+"""Microseconds of a fragment: what a file may lack when the power fails, besides what the encoder holds back."""
+FRAGMENTED = {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": FRAGMENT_US}
+RECOVERABLE = {"mp4": FRAGMENTED, "mov": FRAGMENTED, "matroska": {"cluster_time_limit": "1000"}}
+"""Options of a muxer that make its file readable when writing stops in the middle."""
+APPLES = ("mp4", "mov")
 
 
 def process_video(
@@ -39,6 +46,7 @@ def process_video(
     *,
     progress: bool = False,
     keep_hdr: bool = False,
+    resume: bool = False,
 ) -> None:
     """Edit a video. Its other tracks, times, chapters and metadata are kept; it is written upright.
 
@@ -53,31 +61,44 @@ def process_video(
         report: gets what was done.
         progress: show a progress bar on standard error.
         keep_hdr: write HDR as HDR.
+        resume: go on where an earlier run was stopped.
 
     Raises:
-        FileError: it has no picture stream, cannot be decoded, or the output format is unknown.
+        FileError: it has no picture stream, cannot be decoded, the output format is unknown, or the earlier run had
+            another source or other settings.
     """
-    part = part_of(target)
+    part, job = part_of(target), describe_job(source, look, keep_hdr=keep_hdr)
     if source.resolve() == part.resolve():
         raise FileError(f"{source} is where the output is written until it is complete; rename it")
+    earlier = keep_earlier(target, part, job) if resume else None
+    if earlier is None:
+        earlier_of(target).unlink(missing_ok=True)
+    else:
+        report.earlier = earlier.count
+        report.note(f"the first {earlier.count} frames were taken over from the run that was stopped")
+    job_of(target).write_text(json.dumps(job))
     try:
         with _opened(source, "rb") as file, av.open(file, "r") as reader:
             if not any(_is_video(stream) for stream in reader.streams):
                 raise FileError(f"{source} has no picture stream")
             format = av.format.ContainerFormat(format_of(target), "w")
-            options = {"movflags": RECOVERABLE[format.name]} if format.name in RECOVERABLE else {}
+            options = {**RECOVERABLE.get(format.name, {}), "flush_packets": "1"}
             with _opened(part, "wb") as out, av.open(out, "w", format=format.name, options=options) as writer:
-                Transcoder(reader, writer, pipeline, look, report, keep_hdr=keep_hdr).run(progress=progress)
-        if report.frames == 0:
+                Transcoder(reader, writer, pipeline, look, report, keep_hdr=keep_hdr, earlier=earlier).run(
+                    progress=progress
+                )
+        if report.frames == 0 and report.earlier == 0:
             raise FileError(f"{source} has no picture that can be decoded")
         part.replace(target)
+        for left in (earlier_of(target), job_of(target)):
+            left.unlink(missing_ok=True)
     except KeyboardInterrupt:
-        raise FileError(f"stopped after {report.frames} frames{_kept(part, report)}") from None
+        raise FileError(f"stopped after {report.frames} frames{_kept(part, target, report)}") from None
     except FileError:
-        part.unlink(missing_ok=True)
+        _discard(part, target)
         raise
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise FileError(f"{source} -> {target}: {plain(error)}{_kept(part, report)}") from error
+        raise FileError(f"{source} -> {target}: {plain(error)}{_kept(part, target, report)}") from error
 
 
 def part_of(target: Path) -> Path:
@@ -85,12 +106,30 @@ def part_of(target: Path) -> Path:
     return target.with_name(f"{target.stem}.part{target.suffix}")
 
 
-def _kept(part: Path, report: Report) -> str:
-    """What to say about an incomplete file; one without a picture is removed."""
+def check_unfinished(target: Path) -> None:
+    """Check that no earlier run left something of this file.
+
+    Raises:
+        FileError: one did, and nobody said what to do with it.
+    """
+    for left in (part_of(target), earlier_of(target)):
+        if left.exists() and job_of(target).exists():
+            raise FileError(f"{left} is of a run that was stopped: go on with --resume, or begin anew with --overwrite")
+
+
+def _kept(part: Path, target: Path, report: Report) -> str:
+    """What to say about an incomplete file; one without a new picture is removed."""
     if report.frames == 0 or not part.exists():
-        part.unlink(missing_ok=True)
+        _discard(part, target)
         return ""
-    return f"; {part} keeps the {report.frames} frames that were done"
+    return f"; {part} keeps the {report.earlier + report.frames} frames that were done, --resume goes on from there"
+
+
+def _discard(part: Path, target: Path) -> None:
+    """Remove an incomplete file; what an earlier run wrote stays, and what it was told."""
+    part.unlink(missing_ok=True)
+    if not earlier_of(target).exists():
+        job_of(target).unlink(missing_ok=True)
 
 
 def _opened(path: Path, mode: str) -> AbstractContextManager[str | BinaryIO]:
@@ -129,6 +168,7 @@ class Transcoder:
         look: from `Runtime.look`.
         report: gets what was done.
         keep_hdr: write HDR as HDR.
+        earlier: pictures that were written before, of the same source and settings.
     """
 
     def __init__(
@@ -140,6 +180,7 @@ class Transcoder:
         report: Report,
         *,
         keep_hdr: bool,
+        earlier: Earlier | None = None,
     ) -> None:
         self._reader, self._writer = reader, writer
         self._pipeline, self._look, self._report = pipeline, look, report
@@ -148,6 +189,11 @@ class Transcoder:
         self._merge: HdrMerge | None = None
         self._encoder: av.VideoStream | None = None
         self._tracks = Tracks(reader, writer, self._video, report.note)
+        self._earlier = earlier
+        self._kept = 0 if earlier is None else earlier.count  # pictures that are not edited again
+        self._packets: Iterator[av.Packet[Any]] = iter(())
+        self._written: Fraction | None = None  # time of decoding of the last packet, seconds
+        self._decoded_count = 0
 
     def run(self, *, progress: bool) -> None:
         """Read to the end."""
@@ -157,7 +203,11 @@ class Transcoder:
             for packet in self._reader.demux([self._video, *self._tracks.sources]):
                 if packet.stream is self._video:
                     for frame in self._decoded(packet):
-                        self._edit(frame)
+                        self._decoded_count += 1
+                        if self._decoded_count <= self._kept:
+                            self._take_over(frame)
+                        else:
+                            self._edit(frame)
                         bar.update()
                 else:
                     self._tracks.mux(packet, ready=self._encoder is not None)
@@ -166,8 +216,35 @@ class Transcoder:
             for note in self._prepare.notes:
                 self._report.note(note)
             if self._encoder is not None:  # an incomplete file keeps the last pictures too
-                self._writer.mux(self._encoder.encode(None))
+                self._write(self._encoder.encode(None))
                 self._tracks.flush()
+
+    def _take_over(self, frame: av.VideoFrame) -> None:
+        """Copy the next packet of the earlier run in place of editing a frame."""
+        if self._encoder is None or self._decoded_count > self._kept - WARM_UP:
+            prepared = self._prepare(frame)
+            shown = prepared.frame if prepared.kept is None else prepared.kept
+            if self._encoder is None and self._earlier is not None:
+                self._begin(shown, hdr=prepared.kept is not None)
+                self._packets = self._earlier.packets(frame.pts or 0, frame.time_base or self._video.time_base)
+            self._pipeline.process(prepared.frame, self._look)
+        self._write([next(self._packets)])
+
+    def _begin(self, first: av.VideoFrame, *, hdr: bool) -> av.VideoStream:
+        self._encoder = self._open(first, hdr=hdr)
+        self._tracks.begin()
+        return self._encoder
+
+    def _write(self, packets: Iterable[av.Packet[Any]]) -> None:
+        """Write pictures, their times of decoding increasing."""
+        for packet in packets:
+            packet.stream = self._encoder
+            if packet.dts is not None:
+                tick = max(packet.time_base, packet.stream.time_base or packet.time_base)
+                if self._written is not None and packet.dts * packet.time_base < self._written + tick:
+                    packet.dts = ceil((self._written + tick) / packet.time_base)
+                self._written = packet.dts * packet.time_base
+            self._writer.mux(packet)
 
     def _edit(self, frame: av.VideoFrame) -> None:
         prepared = self._prepare(frame)
@@ -179,13 +256,10 @@ class Transcoder:
             changed = bool(output.regions) and even
             edited = self._merge(prepared.kept, before, output.image, output.regions) if changed else prepared.kept
         self._report.add(output)
-        if self._encoder is None:
-            self._encoder = self._open(edited, hdr=prepared.kept is not None)
-            self._tracks.begin()
-        encoder = self._encoder
+        encoder = self._encoder or self._begin(edited, hdr=prepared.kept is not None)
         if (edited.width, edited.height) != (encoder.width, encoder.height):
             edited = edited.reformat(width=encoder.width, height=encoder.height)
-        self._writer.mux(encoder.encode(edited))
+        self._write(encoder.encode(edited))
 
     def _decoded(self, packet: av.Packet[Any]) -> Iterator[av.VideoFrame]:
         """The frames of a packet; a damaged one is left out and noted once."""
@@ -205,7 +279,7 @@ class Transcoder:
             context.time_base = self._video.time_base
         context.colorspace, context.color_range = first.colorspace, first.color_range
         context.color_primaries, context.color_trc = first.color_primaries, first.color_trc
-        if codec == "libx265" and self._writer.format.name in RECOVERABLE:
+        if codec == "libx265" and self._writer.format.name in APPLES:
             context.codec_tag = "hvc1"  # Apple's players take no other
         stream.metadata.update(self._tracks.metadata_of(self._video))
         return stream

@@ -25,9 +25,18 @@ export function setUpMarks(token) {
     if (own === newest) say(answer, words);
   };
   input.addEventListener("change", () => look(input.files?.[0]));
-  place.addEventListener("dragover", (event) => event.preventDefault());
+  const over = (/** @type {boolean} */ is) => place.classList.toggle("over", is);
+  place.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    over(true);
+  });
+  place.addEventListener("dragleave", (event) => {
+    if (!(event.relatedTarget instanceof Node && place.contains(event.relatedTarget))) over(false);
+  });
   place.addEventListener("drop", (event) => {
     event.preventDefault();
+    over(false);
+    input.value = ""; // its name would be that of another file
     look(event.dataTransfer?.files[0]);
   });
 }

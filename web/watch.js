@@ -62,11 +62,13 @@ async function watchOnce(video, { url, iceServers, token, onPicture }) {
   const peer = { pc, resource: null };
   try {
     const { receiver } = pc.addTransceiver("video", { direction: "recvonly" });
-    const { receiver: sound } = pc.addTransceiver("audio", { direction: "recvonly" });
+    const sound = pc.addTransceiver("audio", { direction: "recvonly" });
     if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
     await pc.setLocalDescription();
     peer.resource = await negotiate(pc, url, token);
-    video.srcObject = new MediaStream([receiver.track, sound.track]);
+    // a track on which nothing ever comes would keep a recording of this stream empty
+    const tracks = sound.currentDirection === "recvonly" ? [receiver.track, sound.receiver.track] : [receiver.track];
+    video.srcObject = new MediaStream(tracks);
     play(video);
     video.requestVideoFrameCallback(onPicture);
     await ended(pc, channel, receiver, (silent) => video.classList.toggle("silent", silent));

@@ -45,6 +45,8 @@ LINES = 480
 HD = (1280, 720)
 OPERATORS = (0x1234ABCD, 0x0BADCAFE)
 EDITS = ({"age": 75}, {"smile": 0.7})
+DYE = {"colour": "red", "amount": 1.0}
+"""Of another editor, in unmarked videos."""
 SNAPSHOT_EVERY = 15
 """Frames between two snapshots of a clip."""
 SNAPSHOT_FACE = 160
@@ -164,12 +166,13 @@ class Bench:
         print(f"| PSNR of the mark in the edited pixels | {np.nanmean(errors):.1f} dB |")
 
     def false_alarms(self, clips: Sequence[Path]) -> None:
-        """Look for marks in all of every clip, as it is and edited without a mark, undamaged and damaged."""
+        """Look for marks in all of every clip, as it is and edited without a mark by two editors, and damaged."""
         alarms = windows = decoded = 0
         for path in clips:
             frames, fps = read_clip(path, seconds=float("inf"))
-            plain, _ = self._edited(frames, fps, 0, mark=False)
-            for video in (frames, plain):
+            aged, _ = self._edited(frames, fps, 0, mark=False)
+            dyed = self._dyed(frames, fps)
+            for video in (frames, aged, dyed):
                 for damage in (attack.damage for attack in ATTACKS if attack.unmarked):
                     shown = damage(video, fps)
                     for start in range(0, len(shown), FALSE_ALARM_WINDOW):
@@ -233,6 +236,13 @@ class Bench:
         outputs = [pipeline.process(Frame(image, index / fps), look) for index, image in enumerate(frames)]
         sizes = [max((float(np.ptp(face.box[1::2])) for face in output.faces), default=0.0) for output in outputs]
         return [output.image for output in outputs], sizes
+
+    def _dyed(self, frames: Frames, fps: float) -> Frames:
+        """The frames as the editor of hair colour shows them, without a mark."""
+        editor: AnyEditor = catalog.entry("hair").load(_engine)
+        pipeline = Pipeline(self._reader.tracker(), self._segmenter)
+        look = Look(Settings(mark=False), (Layer(editor.name, editor, editor.Controls(**DYE)),))
+        return [pipeline.process(Frame(image, index / fps), look).image for index, image in enumerate(frames)]
 
     def _read(self, frames: Frames, fps: float) -> Reading:
         return self._reader.video(Frame(image, index / fps) for index, image in enumerate(frames))

@@ -20,7 +20,8 @@ from models.face.detector import MAX_FACES
 from stream import files
 from stream.look import Look
 from stream.mark import __main__ as command
-from stream.mark.detect import FOUND, NOT_FOUND, UNREADABLE
+from stream.mark.detect import FOUND, NOT_FOUND, UNREADABLE, Report, _frames
+from stream.mark.reader import Reading
 from stream.runtime import Runtime, RuntimeSettings
 from stream.settings import Settings
 
@@ -99,6 +100,18 @@ def test_what_is_not_marked_says_nothing(
     assert detect(off, capsys)[0] == NOT_FOUND
 
 
+@pytest.mark.parametrize(
+    ("suffix", "flags"), [(".mkv", ""), (".mp4", "frag_keyframe+empty_moov"), (".mp4", "faststart")]
+)
+def test_a_recording_that_is_broken_off_is_read_up_to_there(tmp_path: Path, suffix: str, flags: str) -> None:
+    path = tmp_path / f"cut{suffix}"
+    noise = np.random.default_rng(0).integers(0, 255, (20, 120, 160, 3), np.uint8)
+    write_video(path, list(noise), {"movflags": flags} if flags else {})
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    report = Report(path.name, "video", Reading())
+    assert 8 <= sum(1 for _ in _frames(path, path.name, 100, report)) < 20
+
+
 def test_no_face_is_said_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((240, 320, 3), 127, np.uint8))
     assert command.main(["detect", str(tmp_path / "grey.png")]) == NOT_FOUND
@@ -167,8 +180,8 @@ def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> No
     assert "usage" in capsys.readouterr().err
 
 
-def write_video(path: Path, frames: list[Image]) -> None:
-    with av.open(str(path), "w") as writer:
+def write_video(path: Path, frames: list[Image], options: dict[str, str] | None = None) -> None:
+    with av.open(str(path), "w", options=options or {}) as writer:
         stream = writer.add_stream("libx264", rate=25, options={"crf": "16", "preset": "ultrafast"})
         assert isinstance(stream, av.VideoStream)
         stream.height, stream.width = (side // 2 * 2 for side in frames[0].shape[:2])
