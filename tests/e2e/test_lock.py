@@ -65,8 +65,9 @@ def test_a_snapshot_moves_the_editor_until_the_session_ends(page: Page, service:
 
     # A snapshot that is cancelled is forgotten by the server too. Its progress is held back: it is not over yet.
     page.route(re.compile("/locks/[0-9a-f]+"), hold_progress)
-    with page.expect_response(lambda response: response.request.method == "POST" and "/locks" in response.url):
+    with page.expect_response(lambda response: response.request.method == "POST" and "/locks" in response.url) as sent:
         lock.click()
+    assert sent.value.status == 202, sent.value.text()
     expect(progress).to_be_visible()
     with page.expect_response(lambda response: response.request.method == "DELETE") as deleted:
         panel.get_by_role("button", name="Cancel").click()
