@@ -21,6 +21,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from importlib.util import find_spec
 from pathlib import Path
 
 import httpx
@@ -31,6 +32,7 @@ from engines.base import EngineError
 from models.catalog import UnknownEditor, entry
 from models.entry import Entry, Weights
 from models.latents import LatentError
+from models.weights.sources import CONVERTING
 
 log = logging.getLogger(__name__)
 
@@ -434,13 +436,11 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _convert(editor: Entry, convert: Callable[[], None]) -> int:
-    try:
-        from models.weights.checkpoints import CheckpointError  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        print("To make networks of the weights, PyTorch is needed: pip install torch, then run this again.")
+    if absent := [package for package in CONVERTING if find_spec(package) is None]:
+        print(f"To make networks of the weights: pip install {' '.join(absent)}, then run this again.")
         return 1
+    from models.weights.checkpoints import CheckpointError  # needs torch  # noqa: PLC0415
+
     try:
         convert()
     except (CheckpointError, EngineError, LatentError) as error:

@@ -116,7 +116,7 @@ def invert_snapshot(entry: Entry, image: Image, step: Step, steps: int = STEPS) 
         (n,) float32.
 
     Raises:
-        LockError: the editor has no latent, or PyTorch is not installed.
+        LockError: the editor has no latent, or PyTorch or onnx is not installed.
         InversionError: the descent failed.
         EngineError: a network cannot be read.
     """
@@ -129,7 +129,7 @@ def invert_snapshot(entry: Entry, image: Image, step: Step, steps: int = STEPS) 
         from engines.graph.onnx_module import load_module  # noqa: PLC0415
         from models.inversion import invert  # noqa: PLC0415
     except ImportError as error:
-        raise LockError("locking takes PyTorch, which is not installed on this server") from error
+        raise LockError(f"locking takes {error.name or 'PyTorch'}, which is not installed on this server") from error
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     encoder, generator = (load_module(open_network(path), "f32") for path in networks)
     side = encoder.inputs[0].shape[-1] or len(image)

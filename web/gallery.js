@@ -94,7 +94,7 @@ function drawCard(editor, current, dialog, { onPick, onFetch }) {
     ? make("p", { className: "help", textContent: "In use" })
     : editor.state === "needs weights"
       ? button("Get it…", "get", () => leave(dialog, () => onFetch(editor.name)))
-      : button("Use it", "get", () => leave(dialog, () => onPick(editor.name)));
+      : button("Use it", "", () => leave(dialog, () => onPick(editor.name)));
   if (act instanceof HTMLButtonElement) act.setAttribute("aria-label", `${act.textContent} ${editor.title}`);
   card.append(make("h4", { textContent: editor.title }), make("p", { className: "what", textContent: editor.description }), facts, act);
   return { card, words: `${editor.title} ${editor.description} ${editor.name}`.toLowerCase() };

@@ -14,8 +14,9 @@ from models.arrays import Floats, Image
 from models.editor import Masks
 from models.embedded import EMBEDDED, TRACKER
 from models.embedded.attributes import AGE, BALD, GLASSES, GREY, HAT, MALE, READER, SMILE, read_attributes, read_tables
+from models.face.beard import beard_signs
 from models.face.detector import Detector
-from models.face.imaging import LUMINANCE
+from models.face.imaging import LUMINANCE, log_colour
 from models.face.landmarks import Landmarks, region_of_box, region_of_mesh
 from models.face.segmenter import Segmenter
 from models.face.texture_space import FaceSpace, Fit
@@ -27,14 +28,8 @@ FOREHEAD = (105, 104, 103, 67, 109, 10, 338, 297, 332, 333, 334, 296, 336, 9, 10
 """Mesh points around the forehead between the brows and its upper edge (MediaPipe's numbering)."""
 TEMPLES = ((68, 103), (298, 332))
 """Inner and outer mesh point of the corners of the hairline, left and right in the picture."""
-BEARD = (199, 200, 140, 369, 164, 165, 391)
-"""Mesh points where a beard grows: chin, jaw and upper lip."""
-BARE = (205, 425, 151)
-"""Mesh points where next to none grows and no glasses sit: cheeks and forehead."""
-PATCH_PX = 5
-"""Half the side of the patches around them, texture pixels."""
 ROUGHNESS = 2.0
-"""Weight of a patch's own spread in log luminance against its darkness: a beard is dark and rough."""
+"""Weight of a beard's roughness against its darkness."""
 ABOVE = (0.35, 0.5, 0.65)
 """Heights over the temples at which the hairline is looked for, in distances from brows to mouth."""
 
@@ -127,13 +122,9 @@ def receding(face: DrawnFace) -> float:
 
 
 def beard(face: DrawnFace) -> float:
-    """How much darker and rougher chin, jaw and upper lip are than cheeks and forehead, in log luminance.
-
-    An estimate from pixels, as no network of the project was taught beards; shadow under the chin counts as well.
-    """
-    light = np.log(face.texture.astype(np.float32) @ LUMINANCE + 8)
-    (grown, rough), (bare, smooth) = (_patches(light, face.space.mean[list(which)]) for which in (BEARD, BARE))
-    return float(bare - grown + ROUGHNESS * (rough - smooth))
+    """How much darker and rougher chin and jaw are than the cheeks, in log luminance; see `models.face.beard`."""
+    signs = beard_signs(log_colour(face.texture) @ LUMINANCE, face.space.mean)
+    return signs.darker + ROUGHNESS * signs.rougher
 
 
 def hair_amount(face: DrawnFace) -> float:
@@ -171,11 +162,3 @@ def score(face: DrawnFace | None, names: Sequence[str]) -> Floats:
     if face is None:
         return np.full(len(names), np.nan, np.float32)
     return np.array([ATTRIBUTES[name](face) for name in names], np.float32)
-
-
-def _patches(light: Floats, centres: Floats) -> tuple[float, float]:
-    """Mean and mean spread of the patches around points of the texture square."""
-    patches = []
-    for x, y in np.rint(centres).astype(int):
-        patches.append(light[max(y - PATCH_PX, 0) : y + PATCH_PX + 1, max(x - PATCH_PX, 0) : x + PATCH_PX + 1])
-    return float(np.mean([patch.mean() for patch in patches])), float(np.mean([patch.std() for patch in patches]))

@@ -15,6 +15,7 @@ from typing import Literal
 from engines import apart
 from models.entry import Entry, Weights
 from models.fetch import Cancelled, FetchError, LicenceNotAccepted, Report, fetch_entry, require_addresses
+from models.weights.sources import CONVERTING
 
 log = logging.getLogger(__name__)
 
@@ -202,5 +203,7 @@ def convert_apart(entry: Entry, cancelled: threading.Event) -> None:
 def _require_possible(entry: Entry, own_converter: bool) -> None:
     """Raise if something is missing that no download gives, before gigabytes are spent on the rest."""
     require_addresses(entry)
-    if entry.convert is not None and entry.unconverted and not own_converter and find_spec("torch") is None:
-        raise FetchError("making networks of these weights takes PyTorch on the server: pip install torch, then again")
+    absent = [package for package in CONVERTING if find_spec(package) is None]
+    if entry.convert is not None and entry.unconverted and not own_converter and absent:
+        packages = " ".join(absent)
+        raise FetchError(f"making networks of these weights takes {packages} on the server: pip install {packages}")

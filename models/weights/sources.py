@@ -16,6 +16,10 @@ NVIDIA = "MIT; the generator in it under the NVIDIA Source Code License (not for
 NO_STATEMENT = "none stated for the weights (code: MIT)"
 
 
+CONVERTING = ("torch", "onnx")
+"""Packages that make networks of weights; a server runs without them."""
+
+
 def dropbox(key: str, name: str) -> str:
     return f"https://www.dropbox.com/s/{key}/{name}?dl=1"
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from models import catalog
+from models import catalog, trained
 from models.editor import Controls
 from models.entry import Entry, State, Weights, has_gpu, weights_folder
 from models.weights.sources import Conversion
@@ -179,6 +180,16 @@ def test_files_of_one_archive_count_once(tmp_path: Path) -> None:
     assert row.size == 600
     own.path.write_bytes(b"1234")
     assert row.size == 604
+
+
+def test_an_editor_that_was_trained_here_takes_no_others_place(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(trained, "entries", lambda: (replace(make(tmp_path), name="embedded"), make(tmp_path)))
+    rows = catalog._collect()
+    assert rows["embedded"].title == catalog.ENTRIES["embedded"].title
+    assert rows["test"].title == "Test"
+    assert "there is one called embedded" in caplog.text
 
 
 def test_the_folder_of_weights_can_be_moved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -340,3 +340,13 @@ def test_a_file_that_cannot_be_converted_is_said_in_a_line(
     monkeypatch.setitem(catalog.ENTRIES, "test", row)
     assert fetch.main(["test", "--accept-licence"]) == 1
     assert "error: weights.bin is damaged" in capsys.readouterr().err
+
+
+def test_the_packages_that_make_networks_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(fetch, "find_spec", lambda name: None if name == "onnx" else object())
+    done: list[int] = []
+    assert fetch._convert(catalog.ENTRIES["fran"], lambda: done.append(1)) == 1
+    assert "pip install onnx, then" in capsys.readouterr().out
+    assert not done

@@ -878,7 +878,7 @@ def test_a_look_is_shown_while_its_button_is_hovered_or_held(
     assert run(blank, "preview", code, events) == expected
 
 
-EDITORS = [
+EDITORS: list[dict[str, Any]] = [
     {
         "name": name,
         "title": title,

@@ -15,6 +15,7 @@ from models.arrays import Floats, Points
 from models.editor import Crop
 from models.embedded.attributes import AGE, BALD, GLASSES, MALE, SMILE, read_attributes
 from models.embedded.scalp import LIGHT_ESTIMATE, ScalpModel
+from models.face.beard import beard_signs
 from models.face.canvas import covered
 from models.face.imaging import LUMINANCE, log_colour
 from models.face.texture_space import FaceSpace
@@ -32,16 +33,11 @@ class PoseModel:
 
 
 @dataclass(frozen=True, slots=True)
-class BeardMeasure:
-    """How a beard is told from its darkness. A grey one on light skin is missed."""
+class BeardScale:
+    """What the darkness of chin and jaw says of a beard, log luminance below the cheeks (`models.face.beard`)."""
 
-    chin: tuple[int, ...] = (199, 200, 175, 211, 431, 202, 422)
-    """Points of the mesh on chin and lower jaw."""
-    cheeks: tuple[int, ...] = (50, 280, 117, 346)
-    patch: int = 4
-    """Half the side of what is averaged around a point, texture pixels."""
     bare: float = 0.25
-    """Log luminance that cheeks are above a bare chin at most."""
+    """At most this at a bare chin."""
     full: float = 1.0
     """The same at a dense beard."""
 
@@ -58,7 +54,7 @@ class LightModel:
     """Of a measured shade, which light does not explain."""
 
 
-POSE, BEARD, LIGHT = PoseModel(), BeardMeasure(), LightModel()
+POSE, BEARD, LIGHT = PoseModel(), BeardScale(), LightModel()
 
 
 class AttributeReader:
@@ -147,15 +143,7 @@ def beard_of(luminance: Floats, mean: Floats) -> float:
         luminance: (192, 192) float32, log luminance of the texture square.
         mean: (468, 2) float32, the mesh in it.
     """
-
-    def shade(points: tuple[int, ...]) -> float:
-        half = BEARD.patch
-        patches = []
-        for column, row in np.round(mean[list(points)]).astype(int):
-            patches.append(luminance[max(row - half, 0) : row + half + 1, max(column - half, 0) : column + half + 1])
-        return float(np.median([patch.mean() for patch in patches if patch.size]))
-
-    darker = shade(BEARD.cheeks) - shade(BEARD.chin)
+    darker = beard_signs(luminance, mean).darker
     return float(np.clip((darker - BEARD.bare) / (BEARD.full - BEARD.bare), 0, 1))
 
 

@@ -132,3 +132,8 @@ def test_measure_is_the_mean_difference(tmp_path: Path) -> None:
     _, target = read_pair(pairs[0], 256)
     want = (target.astype(float) / 127.5).mean()
     assert measure(black, pairs, PIX2PIX, torch.device("cpu")) == pytest.approx(want, rel=1e-4)  # type: ignore[arg-type]
+
+
+def test_the_name_of_another_editor_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path), "--name", "embedded"]) == 1
+    assert "there is an editor called embedded already" in capsys.readouterr().err
