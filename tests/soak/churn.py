@@ -75,7 +75,7 @@ async def churn(log: Path, minutes: float, seed: int, *, real: bool) -> Result:
     rng = random.Random(seed)
     counts = Counts()
     flags = ("--silence-timeout", f"{SILENCE_S:g}", "--max-sessions", str(TOGETHER))
-    with Server(*flags, log=log, real=real) as server, Watch(server.url) as watch:
+    with Server(*flags, log=log, real=real) as server, Watch(server) as watch:
         async with httpx.AsyncClient(base_url=server.url, timeout=60) as http:
             visits: set[asyncio.Task[None]] = set()
             began, warm = time.monotonic(), 0.0

@@ -57,7 +57,7 @@ async def clock_jumps(log: Path, folder: Path) -> Result:
     """A session runs while the clock jumps; after each jump another one comes and goes."""
     result = Result("a wall clock that jumps")
     clock = WallClock(folder)
-    with Server(log=log, environment=clock.environment) as server, Watch(server.url) as watch:
+    with Server(log=log, environment=clock.environment) as server, Watch(server) as watch:
         async with httpx.AsyncClient(base_url=server.url, timeout=60) as http:
             peer = Peer(http)
             await peer.call()

@@ -58,7 +58,7 @@ async def crowd(log: Path, goal: Goal, seconds: float, *, real: bool) -> Result:
     """
     result = Result(f"{goal.sessions} sessions of {SIZE[0]}x{SIZE[1]}")
     frames = clip(*SIZE)
-    with Server("--max-sessions", str(goal.sessions), log=log, real=real) as server, Watch(server.url) as watch:
+    with Server("--max-sessions", str(goal.sessions), log=log, real=real) as server, Watch(server) as watch:
         async with httpx.AsyncClient(base_url=server.url, timeout=120) as http:
             peers = [LightPeer(http, frames, phase=number) for number in range(goal.sessions)]
             try:

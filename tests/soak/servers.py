@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -106,9 +107,12 @@ class Server:
         return int(found[1]) / 1024
 
     def processor(self) -> float:
-        """Seconds of processor time so far."""
-        tasks = Path(f"/proc/{self.pid}/task")
-        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()) / 1e9
+        """Seconds of processor time of the threads that there are."""
+        spent = 0
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+                spent += int((task / "schedstat").read_text().split()[0])
+        return spent / 1e9
 
     def children(self) -> list[int]:
         """Processes that it started and that have not ended, or that it has not waited for."""
@@ -147,15 +151,18 @@ class Watch:
 
     Attributes:
         longest: seconds that the slowest answer took.
+        busiest: most seconds that the server itself worked during one answer: a machine that does other things makes
+            answers slow, but not these.
         answers: how many there were.
         failures: what was said instead of an answer.
     """
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, server: Server) -> None:
+        self._server = server
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._ask, daemon=True)
         self.longest = 0.0
+        self.busiest = 0.0
         self.answers = 0
         self.failures: list[str] = []
 
@@ -170,15 +177,17 @@ class Watch:
         self._thread.join()
 
     def _ask(self) -> None:
-        with httpx.Client(base_url=self._url, timeout=60) as http:
+        with httpx.Client(base_url=self._server.url, timeout=60) as http:
             while not self._stop.wait(POLL_S):
-                began = time.monotonic()
                 try:
+                    began, worked = time.monotonic(), self._server.processor()
                     status = http.get("/livez").status_code
-                except httpx.HTTPError as error:
+                    took, worked = time.monotonic() - began, self._server.processor() - worked
+                except (httpx.HTTPError, OSError) as error:  # OSError: the process is gone
                     self.failures.append(repr(error))
                     continue
-                self.longest = max(self.longest, time.monotonic() - began)
+                self.longest = max(self.longest, took)
+                self.busiest = max(self.busiest, min(took, worked))
                 self.answers += 1
                 if status != 200:
                     self.failures.append(f"status {status}")

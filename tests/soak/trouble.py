@@ -135,7 +135,7 @@ async def full_disk(log: Path, folder: Path) -> Result:
     limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, {resource.RLIM_INFINITY}))"
     environment = {"LATENTCAM_KEY": str(folder / "key.pem"), "LATENTCAM_CACHE": str(folder / "cache")}
     with Server("--log-level", "debug", log=Path("/dev/full"), patch=limit, environment=environment) as server:
-        with Watch(server.url) as watch:
+        with Watch(server) as watch:
             async with httpx.AsyncClient(base_url=server.url, timeout=60) as http:
                 peer = Peer(http)
                 response = await peer.call()

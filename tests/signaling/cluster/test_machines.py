@@ -38,6 +38,8 @@ MOVED_S = 2.0
 """A peer that is told to move is back within this time."""
 KILLED_S = 6.0
 """A peer of a replica that was killed is back within this time."""
+CONNECTED_S = 2.0
+"""A machine at rest connects a peer within this time; one that takes longer is busy, and is given so much more."""
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +114,8 @@ async def test_a_killed_replica_costs_its_peers_seconds(machines: Machines, reco
         await until(lambda: all(one.gaps for one in hit), "the peers do not come back")
         assert all(one.replica != killed and one.brightness > 130 for one in hit)
         record_property("gaps", [round(one.gaps[0], 2) for one in hit])
-        assert max(one.gaps[0] for one in hit) <= KILLED_S, [one.told() for one in hit]
+        busy = max(0.0, max(one.came_in for one in there) - CONNECTED_S)
+        assert max(one.gaps[0] for one in hit) <= KILLED_S + busy, [one.told() for one in hit]
         assert all(not one.gaps for one in there if one not in hit)
     await until(machines.settled, "the replica is not replaced")
 

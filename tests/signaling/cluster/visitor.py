@@ -30,6 +30,7 @@ class Visitor:
         replica: where the session is.
         gaps: seconds without a picture before each time it came back.
         moves: how often it was told to move.
+        came_in: seconds that the first connection took.
         asking, offering, connecting: seconds that these took; connecting includes offering.
         refusals: status codes of offers that led to nothing.
     """
@@ -40,6 +41,7 @@ class Visitor:
         self.stream = stream
         self.gaps: list[float] = []
         self.moves = 0
+        self.came_in = 0.0
         self.refusals: list[int] = []
         self.asking: list[float] = []
         self.offering: list[float] = []
@@ -68,12 +70,14 @@ class Visitor:
     def told(self) -> str:
         """What it has gone through, for messages."""
         spent = f"asking {self.asking}, offering {self.offering}, connecting {self.connecting}, refused {self.refusals}"
-        return f"gaps {self.gaps}, moves {self.moves}, {spent}"
+        return f"came in {self.came_in:.1f}, gaps {self.gaps}, moves {self.moves}, {spent}"
 
     async def come(self) -> None:
         """Open a session, and see to it from then on."""
+        began = time.monotonic()
         self.peer = await self._connect()
         self.seen_at = time.monotonic()
+        self.came_in = self.seen_at - began
         self._task = asyncio.create_task(self._stay())
 
     async def leave(self) -> None:
