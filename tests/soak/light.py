@@ -53,7 +53,7 @@ class Seen:
 
 
 @cache
-def clip(width: int, height: int) -> tuple[av.Packet, ...]:
+def clip(width: int, height: int) -> tuple[av.Packet[Any], ...]:
     """A moving face with a counter, as H.264 packets that loop."""
     codec = av.CodecContext.create("libx264", "w")
     codec.width, codec.height, codec.pix_fmt = width, height, "yuv420p"
@@ -61,7 +61,7 @@ def clip(width: int, height: int) -> tuple[av.Packet, ...]:
     codec.bit_rate, codec.profile = BITRATE, "Baseline"
     codec.options = {"preset": "veryfast", "tune": "zerolatency", "sc_threshold": "0", "forced-idr": "1"}
     scene = fake_camera.astronaut()
-    packets: list[av.Packet] = []
+    packets: list[av.Packet[Any]] = []
     for index in range(LOOP):
         picture = fake_camera.frame(width, height, scene, index, LOOP)
         fake_camera.draw_counter(picture, index)
@@ -96,14 +96,14 @@ class LoopTrack(MediaStreamTrack):  # type: ignore[misc]
 
     kind = "video"
 
-    def __init__(self, packets: tuple[av.Packet, ...], phase: int = 0) -> None:
+    def __init__(self, packets: tuple[av.Packet[Any], ...], phase: int = 0) -> None:
         super().__init__()
         self._packets = packets
         self.first = phase * GROUP % len(packets)
         self.sent: list[float] = []
         self._began = 0.0
 
-    async def recv(self) -> av.Packet:
+    async def recv(self) -> av.Packet[Any]:
         number = len(self.sent)
         self._began = self._began or time.monotonic()
         await asyncio.sleep(self._began + number / FPS - time.monotonic())
@@ -148,7 +148,7 @@ class LightPeer(Peer):
     """
 
     def __init__(
-        self, http: httpx.AsyncClient, packets: tuple[av.Packet, ...], phase: int = 0, *, watched: bool = True
+        self, http: httpx.AsyncClient, packets: tuple[av.Packet[Any], ...], phase: int = 0, *, watched: bool = True
     ) -> None:
         rtcrtpreceiver.get_decoder = Glance
         self.track = LoopTrack(packets, phase)

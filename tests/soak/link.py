@@ -45,7 +45,7 @@ class CountedCamera(FaceCamera):
 
     async def recv(self) -> av.VideoFrame:
         frame = await super().recv()
-        picture = frame.to_ndarray(format="bgr24")
+        picture = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
         fake_camera.draw_counter(picture, len(self.handed) % NUMBERS)
         drawn = av.VideoFrame.from_ndarray(picture, format="bgr24")
         drawn.pts, drawn.time_base = frame.pts, frame.time_base

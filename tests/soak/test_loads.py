@@ -10,6 +10,7 @@ import pytest
 
 from tests.soak import __main__ as command
 from tests.soak import abuse, churn, clock, crowd, idle, trouble
+from tests.soak.light import Seen
 from tests.soak.results import Result
 from tests.soak.servers import Server, wait_until_empty
 
@@ -63,12 +64,12 @@ def test_idle_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     held(asyncio.run(idle.idle(tmp_path / "log", 0.5, real=False)))
 
 
-def seen(fps: float, delay: float, edits: float, seconds: int = 40) -> crowd.Seen:
+def seen(fps: float, delay: float, edits: float, seconds: int = 40) -> Seen:
     times = [number / fps for number in range(int(fps * seconds))]
-    return crowd.Seen(times, [delay] * len(times), edits)
+    return Seen(times, [delay] * len(times), edits)
 
 
-def faults_of(*sessions: crowd.Seen) -> list[str]:
+def faults_of(*sessions: Seen) -> list[str]:
     result = Result("a crowd")
     crowd.judge(result, crowd.Goal(len(sessions), 15.0), sessions, 0.0, 40.0)
     return result.faults

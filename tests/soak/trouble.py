@@ -72,7 +72,7 @@ async def stalled_client(log: Path, seconds: float) -> Result:
             most, slowest, ends = 0.0, 0.0, time.monotonic() + seconds
             while time.monotonic() < ends:
                 frames, since = len(other.frames), time.monotonic()
-                moving = await _whether(lambda frames=frames: len(other.frames) > frames, 10)  # type: ignore[misc]
+                moving = await _whether(lambda frames=frames: len(other.frames) > frames, 10)
                 slowest = max(slowest, time.monotonic() - since)
                 result.require(moving, "the other session stood still as well")
                 most = max(most, server.memory() - before)
