@@ -213,6 +213,7 @@ def test_nobody_in_view(playwright: Playwright, service: Service, clips: Clips) 
 
 def test_one_person_of_a_group(playwright: Playwright, service: Service, clips: Clips) -> None:
     with chromium.launched(playwright, clips("group")) as browser, fresh_page(browser) as page:
+        page.add_init_script("localStorage.setItem('latentcam', JSON.stringify({ resolution: '640x480' }))")
         go_live(page, service.url)
         page.locator("#fold-faces summary").click()
         page.get_by_role("radio", name="One person").check()
