@@ -22,6 +22,8 @@ KILLED = 0.02
 TOGETHER = 4
 CHANGE_S = 1.0
 SILENCE_S = 5.0
+FIRST_FRAME_S = 30.0
+"""Only tells a session that gets nothing from a busy machine."""
 GROWTH = 1.05
 WARM = 1 / 12
 """Part of the time after which memory is compared: minute 5 of 60."""
@@ -115,6 +117,14 @@ async def churn(log: Path, minutes: float, seed: int, *, real: bool) -> Result:
     return result
 
 
+async def _sees(peer: Peer) -> bool:
+    """Whether frames come back."""
+    ends = time.monotonic() + FIRST_FRAME_S
+    while not peer.frames and time.monotonic() < ends:
+        await asyncio.sleep(0.02)
+    return bool(peer.frames)
+
+
 async def _visit(http: httpx.AsyncClient, rng: random.Random, counts: Counts, real: bool) -> None:
     """One peer: connects, changes things, and leaves in one of several ways."""
     camera = FaceCamera(rng.choice(SIZES))
@@ -128,6 +138,7 @@ async def _visit(http: httpx.AsyncClient, rng: random.Random, counts: Counts, re
         assert response.status_code == 201, response.text
         counts.opened += 1
         await peer.message("hello")
+        counts.mute += not await _sees(peer)
         ends = time.monotonic() + rng.uniform(*STAYS_S)
         while time.monotonic() < ends:
             await asyncio.sleep(CHANGE_S)
@@ -137,7 +148,6 @@ async def _visit(http: httpx.AsyncClient, rng: random.Random, counts: Counts, re
             if rng.random() < 0.1:
                 camera.size = rng.choice(SIZES)
                 counts.switches += 1
-        counts.mute += not peer.frames
         if rng.random() < KILLED:
             counts.killed += 1
             vanish(peer)
