@@ -22,8 +22,8 @@ FORGET_S = 2.0
 """Seconds after which the points of a face that is gone are dropped."""
 INSET = 2.5
 """Pixels of the window by which the mark stays away from the edge of the mask: interpolation reaches that far."""
-READ_EVERY_S = 0.3
-"""Seconds from one reading of an edited face in a stream to the next: the camera's mesh brings the reading along."""
+READ_EVERY = 8
+"""Marks of a face in a stream from one reading of it to the next: the camera's mesh brings the reading along."""
 TRUST = 0.5
 """Weight of a reading against those before it."""
 NEAR = 0.15
@@ -61,7 +61,7 @@ class _Held:
         points: lattice points of its projections.
         bits: that they are for.
         seen_at: seconds.
-        read_at: seconds, of the last reading of the edited face.
+        marks: since the last reading of the edited face.
         offset: (478, 2) float32, from the moved mesh to where the landmark network sees the edited face, in the
             face's own directions and sizes; None before the first reading.
     """
@@ -69,7 +69,7 @@ class _Held:
     points: Floats | None
     bits: Bits
     seen_at: float
-    read_at: float = 0.0
+    marks: int = 0
     offset: Floats | None = None
 
 
@@ -108,7 +108,7 @@ class MarkPainter:
         held = self._held.get(face.id)
         if held is None:
             held = self._held[face.id] = _Held(None, self._bits, time)
-        mesh = self._seen_mesh(out, face, held, time)
+        mesh = self._seen_mesh(out, face, held)
         window = window_of(mesh, out.shape)
         if window is None:
             return False
@@ -124,10 +124,10 @@ class MarkPainter:
         """Drop what is known of all faces."""
         self._held.clear()
 
-    def _seen_mesh(self, out: Image, face: EditedFace, held: _Held, time: float) -> Floats:
+    def _seen_mesh(self, out: Image, face: EditedFace, held: _Held) -> Floats:
         """Where the landmark network sees the edited face, (478, 2) float32.
 
-        In a stream it is asked a few times a second, as every call of a network may wait for others.
+        In a stream it is asked for every eighth mark, as every call of a network may wait for others.
         """
         mesh = face.mesh
         for layer in face.drawn:
@@ -137,10 +137,11 @@ class MarkPainter:
         if face.alone:
             return mean_reading(out, mesh, self._landmarks)
         axes = _axes_of(region_of_mesh(mesh))
-        if held.offset is None or not 0 <= time - held.read_at < READ_EVERY_S:
+        held.marks += 1
+        if held.offset is None or held.marks >= READ_EVERY:
             around = mesh if held.offset is None else mesh + held.offset @ axes
             seen, _ = self._landmarks(out, region_of_mesh(around))
-            held.read_at = time
+            held.marks = 0
             if np.abs(seen - mesh).mean() <= NEAR * np.ptp(mesh, axis=0).max():
                 new = np.asarray((seen - mesh) @ np.linalg.inv(axes), np.float32)
                 last = new if held.offset is None else held.offset
