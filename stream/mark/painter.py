@@ -22,12 +22,8 @@ FORGET_S = 2.0
 """Seconds after which the points of a face that is gone are dropped."""
 INSET = 2.5
 """Pixels of the window by which the mark stays away from the edge of the mask: interpolation reaches that far."""
-READ_EVERY = 8
-"""Marks of a face in a stream from one reading of it to the next: the camera's mesh brings the reading along."""
-TRUST = 0.5
-"""Weight of a reading against those before it."""
 NEAR = 0.15
-"""Mean distance from the moved mesh, shares of the face's size, from which a reading is of something else."""
+"""Mean distance, shares of the face's size, up to which a face is looked for where the last edited frame showed it."""
 SETTLE = 8
 """Readings of a single picture, each in the region of the last one."""
 READINGS = 16
@@ -61,16 +57,13 @@ class _Held:
         points: lattice points of its projections.
         bits: that they are for.
         seen_at: seconds.
-        marks: since the last reading of the edited face.
-        offset: (478, 2) float32, from the moved mesh to where the landmark network sees the edited face, in the
-            face's own directions and sizes; None before the first reading.
+        seen: (478, 2) float32, where the landmark network saw the edited face in the last frame; None before the first.
     """
 
     points: Floats | None
     bits: Bits
     seen_at: float
-    marks: int = 0
-    offset: Floats | None = None
+    seen: Floats | None = None
 
 
 class MarkPainter:
@@ -108,7 +101,7 @@ class MarkPainter:
         held = self._held.get(face.id)
         if held is None:
             held = self._held[face.id] = _Held(None, self._bits, time)
-        mesh = self._seen_mesh(out, face, held)
+        mesh = self._seen_mesh(out, face, held, time)
         window = window_of(mesh, out.shape)
         if window is None:
             return False
@@ -124,11 +117,8 @@ class MarkPainter:
         """Drop what is known of all faces."""
         self._held.clear()
 
-    def _seen_mesh(self, out: Image, face: EditedFace, held: _Held) -> Floats:
-        """Where the landmark network sees the edited face, (478, 2) float32.
-
-        In a stream it is asked for every eighth mark, as every call of a network may wait for others.
-        """
+    def _seen_mesh(self, out: Image, face: EditedFace, held: _Held, time: float) -> Floats:
+        """Where the landmark network sees the edited face, (478, 2) float32."""
         mesh = face.mesh
         for layer in face.drawn:
             mesh = moved_mesh(mesh, layer)
@@ -136,23 +126,11 @@ class MarkPainter:
             return mesh
         if face.alone:
             return mean_reading(out, mesh, self._landmarks)
-        axes = _axes_of(region_of_mesh(mesh))
-        held.marks += 1
-        if held.offset is None or held.marks >= READ_EVERY:
-            around = mesh if held.offset is None else mesh + held.offset @ axes
-            seen, _ = self._landmarks(out, region_of_mesh(around))
-            held.marks = 0
-            if np.abs(seen - mesh).mean() <= NEAR * np.ptp(mesh, axis=0).max():
-                new = np.asarray((seen - mesh) @ np.linalg.inv(axes), np.float32)
-                last = new if held.offset is None else held.offset
-                held.offset = last + np.float32(TRUST) * (new - last)
-        return mesh if held.offset is None else np.asarray(mesh + held.offset @ axes, np.float32)
-
-
-def _axes_of(quad: Quad) -> Floats:
-    """A quad's sides as the rows of a (2, 2) float32 matrix: right, and down."""
-    x, y = quad.axis
-    return np.array([[x, y], [-y, x]], np.float32)
+        last = held.seen
+        if last is None or np.abs(last - mesh).mean() > NEAR * np.ptp(mesh, axis=0).max():
+            last = mesh
+        held.seen, _ = self._landmarks(out, region_of_mesh(last))
+        return held.seen
 
 
 def coverage(drawn: Sequence[Drawn], window: Window) -> Floats:

@@ -108,25 +108,6 @@ def test_a_still_face_is_marked_the_same_way_in_every_frame() -> None:
     np.testing.assert_array_equal(marks[0], marks[2])
 
 
-def test_what_the_network_sees_beside_the_mesh_follows_the_face_between_two_readings() -> None:
-    """The network is asked in the first frame and in every eighth after it; by then the face has grown and turned."""
-    asked, offset = list[Quad](), np.array([3, 0], np.float32)
-
-    def landmarks(image: Image, region: Quad) -> tuple[Floats, float]:
-        asked.append(region)
-        return mesh_at(160) + offset, 1.0
-
-    painter, whole = MarkPainter(landmarks), layer(np.ones((CROP, CROP), np.float32), side=470)
-    for number in range(7):
-        painter.paint(picture(), EditedFace(0, mesh_at(160), [whole]), STATEMENT, number / 30)
-    later = picture()
-    painter.paint(later, EditedFace(0, mesh_at(320, degrees=90), [whole]), STATEMENT, 7 / 30)
-    assert len(asked) == 1
-    assert read(later, mesh_at(320, degrees=90) + np.array([0, 6], np.float32)) == STATEMENT
-    painter.paint(picture(), EditedFace(0, mesh_at(160), [whole]), STATEMENT, 8 / 30)
-    assert len(asked) == 2
-
-
 @pytest.mark.parametrize("mesh", [mesh_at(8), mesh_at(200) * 0, mesh_at(200) + 5000, mesh_at(200) * np.float32(np.nan)])
 def test_a_face_that_cannot_be_marked_is_left(mesh: Floats) -> None:
     image = picture()
