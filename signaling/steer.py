@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
 from signaling import offers
-from signaling.sessions import NoSuchStream, ServerFull, Sessions
+from signaling.sessions import NoSuchStream, Sessions
 from signaling.whip import (
     SDP_BODY,
     Holder,
@@ -14,8 +14,8 @@ from signaling.whip import (
     answered,
     options_of,
     read_sdp,
+    refusals,
     require_token,
-    server_full,
 )
 
 
@@ -30,13 +30,10 @@ def router() -> APIRouter:
         sessions: Sessions = request.app.state.sessions
         sdp = await read_sdp(request, limit)
         try:
-            id, answer = await sessions.steer(offers.read_offer(sdp, ("recvonly",)), grant)
-        except offers.BadOffer as error:
-            raise HTTPException(400, str(error)) from error
+            with refusals():
+                id, answer = await sessions.steer(offers.read_offer(sdp, ("recvonly",)), grant)
         except NoSuchStream as error:
             raise HTTPException(404, "this server has no camera of its own") from error
-        except ServerFull as error:
-            raise server_full(str(error)) from error
         return answered(request, id, answer)
 
     @routes.options("", status_code=204, response_class=Response)

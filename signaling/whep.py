@@ -7,7 +7,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
 from signaling import offers
-from signaling.sessions import NoSuchStream, ServerFull, Sessions
+from signaling.sessions import NoSuchStream, Sessions
 from signaling.whip import (
     SDP_BODY,
     Holder,
@@ -17,8 +17,8 @@ from signaling.whip import (
     answered,
     options_of,
     read_sdp,
+    refusals,
     require_token,
-    server_full,
 )
 
 
@@ -36,13 +36,10 @@ def router() -> APIRouter:
         sessions: Sessions = request.app.state.sessions
         sdp = await read_sdp(request, limit)
         try:
-            id, answer = await sessions.watch(stream, offers.read_offer(sdp, ("recvonly",)), grant)
-        except offers.BadOffer as error:
-            raise HTTPException(400, str(error)) from error
+            with refusals():
+                id, answer = await sessions.watch(stream, offers.read_offer(sdp, ("recvonly",)), grant)
         except NoSuchStream as error:
             raise HTTPException(404, f"nobody sends a stream {stream!r}", {"Retry-After": "2"}) from error
-        except ServerFull as error:
-            raise server_full(str(error)) from error
         response = answered(request, id, answer)
         # the statement is no C2PA manifest: the relation says no more than that it describes the stream
         claim = f"{request.url.path.rstrip('/')}/claim?stream={quote(stream)}"

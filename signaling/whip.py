@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
@@ -102,16 +104,12 @@ def router() -> APIRouter:
         sessions: Sessions = request.app.state.sessions
         sdp = await read_sdp(request, limit)
         try:
-            id, answer = await sessions.open(offers.read_offer(sdp), stream, first_settings(settings), grant)
+            with refusals():
+                id, answer = await sessions.open(offers.read_offer(sdp), stream, first_settings(settings), grant)
         except SettingsError as error:
-            raise HTTPException(400, str(error)) from error
-        except offers.BadOffer as error:
-            logger.info("refused an offer: %s", error)
             raise HTTPException(400, str(error)) from error
         except NameTaken as error:
             raise HTTPException(409, f"a stream {stream!r} is being sent already") from error
-        except ServerFull as error:
-            raise server_full(str(error)) from error
         return answered(request, id, answer)
 
     @routes.options("", status_code=204, response_class=Response)
@@ -256,6 +254,22 @@ def answered(request: Request, id: str, answer: str) -> Response:
 def options_of(request: Request) -> Response:
     """What may be posted, and the ICE servers."""
     return _with_links(Response(status_code=204, headers={"Accept-Post": SDP, "Allow": "POST, OPTIONS"}), request)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turn what is wrong with any offer into its status.
+
+    Raises:
+        HTTPException: 400 for an offer that cannot be taken, 503 where all places are.
+    """
+    try:
+        yield
+    except offers.BadOffer as error:
+        logger.info("refused an offer: %s", error)
+        raise HTTPException(400, str(error)) from error
+    except ServerFull as error:
+        raise server_full(str(error)) from error
 
 
 def server_full(places: str) -> HTTPException:
