@@ -39,7 +39,7 @@ types-web:
 	else node $(TSC) --project web/jsconfig.json && echo "types-web: no errors"; fi
 
 test: check browser
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --durations=30 $(ARGS)
 
 # Counting lines and branches makes the tests a third slower, so it has a command of its own, for continuous integration.
 coverage: check browser

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Download, Page, Playwright, expect
 
 from tests.e2e import browser as chromium
 from tests.e2e import fake_camera
-from tests.e2e.conftest import Clips, fresh_page
+from tests.e2e.conftest import WAIT_MS, Clips, fresh_page
 from tests.e2e.driver import difference, go_live, remember_frames, set_value, value_of, wait_until_edited, watch
 from tests.e2e.service import Service
 
@@ -326,6 +326,19 @@ def frames_pass(page: Page, count: int) -> None:
     )
 
 
+def seconds_pass(page: Page, count: int) -> None:
+    """Wait until the recording is as many seconds longer."""
+    page.evaluate(
+        """(count) => new Promise((resolve) => {
+          const shown = document.getElementById("recording-time");
+          const seconds = () => shown.textContent.split(":").reduce((sum, part) => 60 * sum + Number(part), 0);
+          const ends = seconds() + count;
+          const timer = setInterval(() => { if (seconds() >= ends) { clearInterval(timer); resolve(); } }, 50);
+        })""",
+        count,
+    )
+
+
 def frames_of(path: Path) -> list[tuple[int, int]]:
     """The sizes of all pictures of a video."""
     with av.open(str(path)) as file:
@@ -355,6 +368,7 @@ def test_a_recording_goes_on_in_another_file(
             page.locator("label[for=sound]").click()  # a new session, and a third file
         expect(page.locator("body")).to_have_attribute("data-state", "live")
         frames_pass(page, 20)
+        seconds_pass(page, 2)  # a browser writes nothing of a stream whose sound has not begun
         page.get_by_role("button", name="Pause").click()
         expect(page.get_by_role("button", name="Go on")).to_be_visible()
         expect(page.locator("#recording-size")).to_contain_text("B")
@@ -363,8 +377,11 @@ def test_a_recording_goes_on_in_another_file(
         page.locator("#record").click()
         expect(page.locator("#recording")).to_be_hidden()
         page.wait_for_function(f"() => {leave}")
-        while len(downloads) < 3:
+        for _ in range(WAIT_MS // 100):
+            if len(downloads) >= 3:
+                break
             page.wait_for_timeout(100)
+        assert len(downloads) == 3, f"{len(downloads)} files; the page says: {page.locator('#toasts').text_content()}"
         for number, download in enumerate(downloads):
             files.append(tmp_path / f"{number}.mp4")
             download.save_as(files[-1])
