@@ -45,8 +45,8 @@ class OwnAge:
         """
         if time - self._read_at < EVERY_S:
             return
+        self._read_at = time  # a face that cannot be read is not asked again on every frame
         read = np.array([reader.read(crop())], np.float32)
-        self._read_at = time
         mean = float(self._mean(read, time)[0])
         if self.years is None or abs(mean - self.years) > STICKS:
             self.years = float(round(mean))

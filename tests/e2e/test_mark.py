@@ -26,9 +26,9 @@ from tests.e2e.service import Service
 
 STREAM = "marked"
 FRAMES = 40
-"""Edited frames that the viewer records at the least: enough for a face of 200 pixels, however few a second there are."""
+"""Edited frames that the viewer records at least: enough for a face of 200 pixels, however few a second there are."""
 RECORDED_S = 6
-"""Seconds that it records at the least: a fast machine's first frames get few bits each, as a connection begins slowly."""
+"""Seconds that it records at least: a fast machine's first frames get few bits each, as a connection begins slowly."""
 
 # Records the stream as a viewer would: as it comes, with the tracks that it has.
 RECORD_JS = """
@@ -45,7 +45,8 @@ async ([frames, seconds, patience]) => {
   const first = video.getVideoPlaybackQuality().totalVideoFrames;
   const seen = () => video.getVideoPlaybackQuality().totalVideoFrames - first;
   const enough = performance.now() + 1000 * seconds;
-  while ((seen() < frames || performance.now() < enough) && performance.now() < ends) await new Promise((resolve) => setTimeout(resolve, 100));
+  const more = () => seen() < frames || performance.now() < enough;
+  while (more() && performance.now() < ends) await new Promise((resolve) => setTimeout(resolve, 100));
   recorder.stop();
   await stopped;
   const reader = new FileReader();

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from typing import Annotated, Any, cast
 
 import numpy as np
@@ -113,6 +115,19 @@ def test_an_age_wavers_no_more_than_whole_years_that_it_leaves(crop: Crop) -> No
     assert set(seen[:6]) == {40.0}
     assert seen[-1] == 50.0
     assert seen == sorted(seen), "it does not go back and forth"
+
+
+def test_a_face_that_cannot_be_read_is_asked_twice_a_second_as_well() -> None:
+    own, asked = OwnAge(), list[float]()
+
+    def crop_at(time: float) -> Crop:
+        asked.append(time)
+        raise ValueError("no mesh")
+
+    for frame in range(60):
+        with suppress(ValueError):
+            own.update(cast(AgeReader, Reader()), partial(crop_at, frame / 30), frame / 30)
+    assert len(asked) == round(2 / EVERY_S)
 
 
 @pytest.mark.parametrize("model", [SamControls, LatsControls, StyleFlowControls, EmbeddedControls])
