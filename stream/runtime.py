@@ -148,6 +148,11 @@ class Runtime:
             layers.append(
                 Layer(name, self.locks.locked(settings.latent_lock, name, editor), controls[name], amounts[name])
             )
+        if any(layer.controls.relative and not layer.editor.reads_age for layer in layers):
+            try:
+                self.age_reader()  # here, and not on a frame, which would wait for an editor that somebody loads
+            except RuntimeError as error:
+                raise SettingsError("editor", str(error)) from error
         return Look(settings, tuple(layers))
 
     def editor(self, name: str) -> AnyEditor:

@@ -20,12 +20,14 @@ from models import catalog
 from models.arrays import Image
 from models.editor import AnyEditor
 from models.embedded.hair import Hair
+from models.embedded.own_age import AgeReader
 from models.face.detector import Detector, PackError
 from models.locking import LockedEditor
 from stream.frame import Frame
 from stream.runtime import Runtime, RuntimeSettings
 from stream.settings import Settings, SettingsError
 from tests.stream.conftest import noise
+from tests.stream.test_own_age import Aged, AgedControls
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +113,24 @@ def test_an_editor_that_cannot_be_loaded_is_a_refused_setting(
     monkeypatch.setitem(catalog.ENTRIES, "broken", row)
     with pytest.raises(SettingsError, match="cut short") as refused:
         runtime.look(Settings(), {"editor": "broken"})
+    assert refused.value.field == "editor"
+
+
+def test_what_reads_ages_is_loaded_with_the_look_and_not_on_a_frame(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> AgeReader:
+        raise EngineError("ager.onnx is cut short")
+
+    row = dataclasses.replace(
+        catalog.ENTRIES["hair"], name="aged", controls=lambda: AgedControls, load=lambda _: Aged()
+    )
+    monkeypatch.setitem(catalog.ENTRIES, "aged", row)
+    monkeypatch.setattr(runtime, "_ages", None)
+    monkeypatch.setattr(AgeReader, "load", broken)
+    runtime.look(Settings(), {"editor": "aged", "controls": {"age": 60}})
+    with pytest.raises(SettingsError, match="cut short") as refused:
+        runtime.look(Settings(), {"editor": "aged", "controls": {"age": "+20"}})
     assert refused.value.field == "editor"
 
 
