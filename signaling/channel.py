@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stream.runtime import Runtime
 
 MAX_BUFFERED = 64 * 1024  # bytes; a peer that reads this slowly gets no stats
+MOST_CHANGES = 32  # that wait for the one at work, which may load an editor: a second of a moving slider
 
 
 class Every:
@@ -77,7 +78,6 @@ class ControlChannel:
         self._complaints = TokenBucket(1, 1, clock)
         self._stats = Every(clock)
         self._overlay = Every(clock)
-        self._turn = asyncio.Lock()
         self._changes: set[asyncio.Task[None]] = set()
         channel.on("message", self.receive)
 
@@ -97,6 +97,10 @@ class ControlChannel:
             self.send(control.Refused(id=error.id, code=error.code, reason=str(error)))
             return
         match message:
+            case control.ChangeSettings() if len(self._changes) >= MOST_CHANGES:
+                self._refused()
+                reason = "earlier changes are not done yet"
+                self.send(control.Refused(id=message.id, code="too_many", reason=reason))
             case control.ChangeSettings():
                 change = asyncio.create_task(self._change(message.id, message.settings))
                 self._changes.add(change)
@@ -113,6 +117,11 @@ class ControlChannel:
         if self._channel.readyState == "open" and self._channel.bufferedAmount < MAX_BUFFERED:
             self._channel.send(message.model_dump_json())
 
+    def close(self) -> None:
+        """Drop the changes that wait for their turn."""
+        for change in self._changes:
+            change.cancel()
+
     def stats_due(self) -> bool:
         """Whether the peer wants stats now."""
         return self._stats.due()
@@ -123,7 +132,7 @@ class ControlChannel:
 
     async def _change(self, id: int | None, patch: dict[str, Any]) -> None:
         """Check a change, load what it needs, and apply it, in turn. The stream goes on meanwhile."""
-        async with self._turn:
+        async with self._video.turn:
             try:
                 self._grant.check(patch)
                 look = await run_in_threadpool(self._runtime.look, self._video.look.settings, patch, self._session)

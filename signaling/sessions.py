@@ -8,6 +8,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from aiortc import MediaStreamTrack, RTCDataChannel
@@ -167,8 +168,8 @@ class Session:
                 hearing.cancel()
 
     def watch(self) -> EditedTrack | None:
-        """The edited video for a viewer; None before the session is answered."""
-        return self._video.watch() if self._video is not None else None
+        """The edited video for a viewer; None before the session is answered, and once it has ended."""
+        return None if self._video is None or self._ended.done() else self._video.watch()
 
     @property
     def claim(self) -> bytes:
@@ -205,6 +206,8 @@ class Session:
         """Say goodbye, and free the connection, its decoders and the pipeline."""
         if self._ended.done():
             self._say_bye(self._ended.result())
+        if self._channel is not None:
+            self._channel.close()
         if self._video is not None:
             self._video.close()
         await self.peer.close()
@@ -399,7 +402,7 @@ class Sessions:
             raise ServerFull(f"{grant.sessions} sessions of this token")
         if stream is not None and self._sender(stream) is not None:
             raise NameTaken
-        access = Access(self._metrics, grant, lambda: self._tokens.holds(grant))
+        access = Access(self._metrics, grant, partial(self._tokens.holds, grant))
         session = Session(self._prefix + secrets.token_urlsafe(16), self._runtime, self._settings, stream, access)
         self._sessions[session.id] = session
         try:
@@ -433,7 +436,8 @@ class Sessions:
         if session is None or track is None:
             raise NoSuchStream
         id = self._prefix + secrets.token_urlsafe(16)
-        viewer = Viewer(id, track, session.listen(), self._settings, metrics=self._metrics, grant=grant)
+        holds = partial(self._tokens.holds, grant)
+        viewer = Viewer(id, track, session.listen(), self._settings, metrics=self._metrics, grant=grant, holds=holds)
         return await self._admit(viewer, offer)
 
     def _require_place(self, grant: Grant) -> None:
@@ -472,7 +476,10 @@ class Sessions:
             raise NoSuchStream
         self._require_place(grant)
         id = self._prefix + secrets.token_urlsafe(16)
-        steerer = Steerer(id, self._local, self._runtime, self._settings, metrics=self._metrics, grant=grant)
+        holds = partial(self._tokens.holds, grant)
+        steerer = Steerer(
+            id, self._local, self._runtime, self._settings, metrics=self._metrics, grant=grant, holds=holds
+        )
         return await self._admit(steerer, offer)
 
     def claim(self, stream: str) -> bytes:

@@ -19,6 +19,8 @@ from signaling.video import VideoFilter
 from signaling.viewers import Viewer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from stream.look import Look
     from stream.runtime import Runtime
 
@@ -33,12 +35,21 @@ class Steerer(Viewer):
         settings: the server's.
         metrics: the server's.
         grant: of the token that it came with.
+        holds: whether the token still holds.
     """
 
     def __init__(
-        self, id: str, video: VideoFilter, runtime: Runtime, settings: ServerSettings, *, metrics: Metrics, grant: Grant
+        self,
+        id: str,
+        video: VideoFilter,
+        runtime: Runtime,
+        settings: ServerSettings,
+        *,
+        metrics: Metrics,
+        grant: Grant,
+        holds: Callable[[], bool] = lambda: True,
     ) -> None:
-        super().__init__(id, video.watch(), None, settings, metrics=metrics, grant=grant)
+        super().__init__(id, video.watch(), None, settings, metrics=metrics, grant=grant, holds=holds)
         self._video = video
         self._runtime = runtime
         self._settings = settings
@@ -47,6 +58,11 @@ class Steerer(Viewer):
         self._control: ControlChannel | None = None
         self._told: Look | None = None
         self._overlay: asyncio.Task[None] | None = None
+
+    async def close(self) -> None:
+        if self._control is not None:
+            self._control.close()
+        await super().close()
 
     def _tick(self) -> None:
         if self._control is None:

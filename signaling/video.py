@@ -117,6 +117,7 @@ class VideoFilter:
         speeds: gets the median milliseconds of each layer, by its editor's name, every `SPEEDS_EVERY_S`.
 
     Attributes:
+        turn: of those who change `look`: what they change is the one in force when their turn comes.
         claim: what the newest frame says of itself, signed (`stream.mark.claims`); empty when it is not edited.
     """
 
@@ -149,6 +150,7 @@ class VideoFilter:
         self.last_frame_at = time.monotonic()
         self._pipeline = pipeline
         self._max_pixels = max_pixels
+        self.turn = asyncio.Lock()
         self._closed = False
         self._watchers: set[EditedTrack] = set()
         self._slot: LatestSlot[tuple[av.VideoFrame, float]] = LatestSlot()
@@ -203,6 +205,8 @@ class VideoFilter:
         track = EditedTrack(self._captured_at, self.output.delays)
         self._watchers.add(track)
         track.on("ended", lambda: self._watchers.discard(track))
+        if self._closed:
+            track.stop()
         return track
 
     def close(self) -> None:

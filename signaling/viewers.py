@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from aiortc import RTCDataChannel
 
@@ -28,6 +29,7 @@ class Viewer:
         settings: the server's.
         metrics: the server's.
         grant: of the token that it came with.
+        holds: whether the token still holds.
 
     Attributes:
         peer: its connection.
@@ -42,9 +44,11 @@ class Viewer:
         *,
         metrics: Metrics | None = None,
         grant: Grant = ANYBODY,
+        holds: Callable[[], bool] = lambda: True,
     ) -> None:
         self.id = id
         self.grant = grant
+        self._holds = holds
         self._track = track
         self._sound = sound
         self.peer = Peer(settings, metrics)
@@ -63,9 +67,12 @@ class Viewer:
         return await self.peer.answer(offer, self._track, lambda: self._sound)
 
     async def run(self) -> None:
-        """Serve the peer until it leaves, is told to, or the session it watches ends. Call it once, after `answer`."""
+        """Serve the peer until it leaves, is told to, its token is withdrawn, or the session it watches ends.
+
+        Call it once, after `answer`.
+        """
         try:
-            while self._track.readyState == "live" and self.peer.check(time.monotonic()) is None:
+            while self._track.readyState == "live" and self._holds() and self.peer.check(time.monotonic()) is None:
                 self._tick()
                 await asyncio.sleep(TICK_S)
         finally:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from typing import Any
 
 import pytest
 
 from signaling import control
-from signaling.channel import ControlChannel
+from signaling.channel import MOST_CHANGES, ControlChannel
 from stream.look import Look
 from stream.settings import Settings
 
@@ -94,7 +96,9 @@ class Channel:
 
 
 class Video:
-    look = Look(Settings(), ())
+    def __init__(self) -> None:
+        self.look = Look(Settings(), ())
+        self.turn = asyncio.Lock()
 
 
 class Runtime:
@@ -140,3 +144,56 @@ def test_stats_come_as_often_as_wanted() -> None:
     channel.receive('{"v":1,"type":"stats","every":0}')
     now[0] = 10
     assert not control_channel.stats_due()
+
+
+class Slow(Runtime):
+    """Takes long for changes of `smoothing`, as for an editor that has to be loaded."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def look(self, settings: Settings, patch: dict[str, Any], session: str = "") -> Look:
+        self.asked += 1
+        if "smoothing" in patch:
+            self.begun.set()
+            assert self.go.wait(60)
+        return super().look(settings, patch, session)
+
+
+@pytest.mark.anyio
+async def test_two_who_change_one_filter_lose_nothing() -> None:
+    video, runtime, near, far = Video(), Slow(), Channel(), Channel()
+    first, second = (ControlChannel(channel, runtime, video) for channel in (near, far))  # type: ignore[arg-type]
+    near.receive('{"v":1,"type":"settings","id":1,"settings":{"smoothing":0.1}}')
+    assert await asyncio.to_thread(runtime.begun.wait, 60)
+    far.receive('{"v":1,"type":"settings","id":2,"settings":{"bypass":true}}')
+    for _ in range(10):
+        await asyncio.sleep(0.01)
+    runtime.go.set()
+    await asyncio.gather(*first._changes, *second._changes)
+    assert (video.look.settings.smoothing, video.look.settings.bypass) == (0.1, True)
+
+
+@pytest.mark.anyio
+async def test_changes_that_wait_are_bounded_and_end_with_the_channel() -> None:
+    now, channel, runtime, refused = [0.0], Channel(), Slow(), list[int]()
+    control_channel = ControlChannel(
+        channel,
+        runtime,  # type: ignore[arg-type]
+        Video(),  # type: ignore[arg-type]
+        clock=lambda: now[0],
+        refused=lambda: refused.append(1),
+    )
+    for number in range(100):
+        now[0] += 1.0
+        channel.receive(f'{{"v":1,"type":"settings","id":{number},"settings":{{"smoothing":0.1}}}}')
+    assert len(control_channel._changes) == MOST_CHANGES
+    assert len(refused) == 100 - MOST_CHANGES
+    assert (channel.sent[-1]["id"], channel.sent[-1]["code"]) == (99, "too_many")
+    assert await asyncio.to_thread(runtime.begun.wait, 60)
+    changes = list(control_channel._changes)
+    control_channel.close()
+    runtime.go.set()
+    await asyncio.gather(*changes, return_exceptions=True)
+    assert runtime.asked == 1, "the one at work; nobody waits for the others"

@@ -14,6 +14,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection
 from signaling import tokens
 from signaling.tokens import Grant, Refused, Tokens, digest_of, read_tokens
 from stream.settings import SettingsError
+from tests.signaling.test_whep import Player
 
 STUDIO, GUEST = "the studio's own token", "a token for guests"
 FRAGMENT = {"content-type": "application/trickle-ice-sdpfrag", "if-match": "*"}
@@ -240,6 +241,20 @@ async def test_a_withdrawn_token_ends_its_sessions(
         assert (bye["reason"], "withdrawn" in bye["detail"]) == ("error", True)
         await until(lambda: server.sessions == 1)
         assert (await server.peer().call(bearer(GUEST))).status_code == 401
+
+
+async def test_a_withdrawn_token_ends_its_viewings(
+    serve: Any, until: Any, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "READ_AGAIN_S", 0.0)
+    async with serve(tokens=file) as server:
+        studio, player = server.peer(), Player(server)
+        await studio.call(bearer(STUDIO), stream="a")
+        assert (await player.call("a", bearer("one who only watches"))).status_code == 201
+        await until(lambda: server.viewers == 1)
+        file.write_text(f'[studio]\nsha256 = "{digest_of(STUDIO)}"\nsessions = 2\nviewers = 1\n')
+        await until(lambda: server.viewers == 0)
+        assert server.sessions == 1
 
 
 async def test_an_expired_token_is_refused(serve: Any, file: Path) -> None:

@@ -52,6 +52,15 @@ async def test_stopping_wakes_who_waits() -> None:
         await track.recv()
 
 
+async def test_a_filter_that_is_closed_shows_nobody_anything() -> None:
+    pipeline: Any = SimpleNamespace(close=lambda: None)
+    look: Any = None
+    video = VideoFilter(pipeline, look, 10**6)
+    video.close()
+    assert video.watch().readyState == "ended"
+    assert not video.received_by_somebody
+
+
 async def test_what_layers_take_is_noted_without_anybody_asking_for_stats() -> None:
     speeds: dict[str, float] = {"hair": 9.0}
     pipeline: Any = SimpleNamespace(close=lambda: None)

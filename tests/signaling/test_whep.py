@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import b64decode
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -49,12 +50,12 @@ class Player:
     async def close(self) -> None:
         await self.connection.close()
 
-    async def call(self, stream: str) -> Any:
+    async def call(self, stream: str, headers: Mapping[str, str] = SDP) -> Any:
         gatherer.offer_addresses(self.connection, ServerSettings())
         leave_quietly(self.connection)
         await self.connection.setLocalDescription(await self.connection.createOffer())
         response = await self.http.post(
-            f"/whep?stream={stream}", content=self.connection.localDescription.sdp, headers=SDP
+            f"/whep?stream={stream}", content=self.connection.localDescription.sdp, headers={**SDP, **headers}
         )
         if response.status_code == 201:
             self.location = response.headers["location"]
