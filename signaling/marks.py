@@ -16,7 +16,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from signaling.access import RateLimit, client_name
 from signaling.bodies import read_body
 from signaling.logs import limited
-from signaling.photos import RETRY_AFTER_S, in_time
+from signaling.photos import RETRY_AFTER_S, Uploads, in_time
 from signaling.whip import require_token
 
 logger = limited(__name__)
@@ -25,6 +25,8 @@ MAX_BYTES = 64 << 20
 FILES_PER_SECOND, FILE_BURST = 0.1, 4.0
 AT_ONCE = 1
 """Files that are read at the same time: it takes the processor from live streams."""
+UPLOADS = 4
+"""Files that come in at the same time, one of an address: 256 MiB of memory at most."""
 VIDEO_S = 20
 """Seconds of a video that are looked at."""
 CPU_S = 120
@@ -49,7 +51,7 @@ def router() -> APIRouter:
     """The route of the detector."""
     routes = APIRouter(tags=["marks"], dependencies=[Depends(require_token)])
     rate = RateLimit(FILES_PER_SECOND, FILE_BURST)
-    turns = asyncio.Semaphore(AT_ONCE)
+    uploads, turns = Uploads(UPLOADS), asyncio.Semaphore(AT_ONCE)
 
     @routes.post("/marks", openapi_extra=FILE)
     async def marks(request: Request) -> dict[str, Any]:
@@ -57,17 +59,18 @@ def router() -> APIRouter:
         wait = rate.take(client_name(request.client))
         if wait:
             raise HTTPException(429, "too many files", {"Retry-After": str(math.ceil(wait))})
-        async with in_time(turns):
-            data = await read_body(request, MAX_BYTES, "a file")
-            try:
-                with tempfile.TemporaryDirectory(prefix="latentcam-") as folder:
-                    path = Path(folder) / "file"
+        try:
+            with tempfile.TemporaryDirectory(prefix="latentcam-") as folder:
+                path = Path(folder) / "file"
+                async with uploads.turn(request):  # a body that comes slowly keeps nobody from the detector
+                    data = await read_body(request, MAX_BYTES, "a file")
                     await asyncio.get_running_loop().run_in_executor(None, path.write_bytes, data)
                     del data
+                async with in_time(turns):
                     return await examine(path)
-            except OSError as error:
-                logger.error("a file to examine could not be written: %s", error.strerror)
-                raise HTTPException(503, "the server's disk is full or cannot be written") from error
+        except OSError as error:
+            logger.error("a file to examine could not be written: %s", error.strerror)
+            raise HTTPException(503, "the server's disk is full or cannot be written") from error
 
     return routes
 

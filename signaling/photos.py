@@ -75,6 +75,31 @@ async def in_time(turn: asyncio.Semaphore | asyncio.Lock) -> AsyncIterator[None]
         turn.release()
 
 
+class Uploads:
+    """Turns to send a large body: so many at the same time, and so few of one client, whose bodies may come slowly.
+
+    Args:
+        most: of all clients.
+        each: of one.
+    """
+
+    def __init__(self, most: int, each: int = 1) -> None:
+        self._all = asyncio.Semaphore(most)
+        self._each = each
+        self._clients: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def turn(self, request: Request) -> AsyncIterator[None]:
+        """Wait for a turn, and give it back after the block.
+
+        Raises:
+            HTTPException: 503 if it does not come within `WAIT_S`.
+        """
+        own = self._clients.setdefault(client_name(request.client), asyncio.Semaphore(self._each))
+        async with in_time(own), in_time(self._all):
+            yield
+
+
 class Intake:
     """Photos of strangers on their way in, and jobs on them, in bounded number. One for all routes of a server."""
 

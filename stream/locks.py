@@ -22,6 +22,8 @@ Invert = Callable[[Step], Floats]
 """Inverts a snapshot and tells each step."""
 MOST_WAITING = 4
 """Snapshots that wait for or are in the one inversion at a time."""
+MOST_KEPT = 8
+"""Locks of one session that are done."""
 
 
 class LocksBusy(RuntimeError):
@@ -68,9 +70,14 @@ class Locks:
         """Invert a snapshot in the background.
 
         Raises:
-            LocksBusy: `MOST_WAITING` are waiting, or one of this session is.
+            LocksBusy: `MOST_WAITING` are waiting, or one of this session is, or it has `MOST_KEPT`.
         """
         with self._mutex:
+            own = [lock for lock in self._locks.values() if lock.session == session]
+            for failed in [lock for lock in own if lock.state == "failed"]:
+                del self._locks[failed.id]
+            if sum(lock.state == "done" for lock in own) >= MOST_KEPT:
+                raise LocksBusy
             busy = [lock for lock in self._locks.values() if lock.state in ("waiting", "running")]
             if len(busy) >= MOST_WAITING or any(lock.session == session for lock in busy):
                 raise LocksBusy

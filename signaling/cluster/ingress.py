@@ -5,7 +5,6 @@ Every replica has the app of one server (`signaling.app`), which answers; what i
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -29,6 +28,8 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 STREAM = re.compile(r"[A-Za-z0-9_-]{1,64}")
 UPLOADS = 16
 """Photos and files that one ingress has in memory at the same time."""
+UPLOADS_EACH = 4
+"""Of these, those of one address: people behind one router share it."""
 RETRY_AFTER_S = 1
 
 T = TypeVar("T")
@@ -61,13 +62,13 @@ def create_ingress(settings: ServerSettings, gateway: Gateway, find: Find) -> Fa
 def _routes(gateway: Gateway, find: Find) -> APIRouter:
     public = APIRouter(include_in_schema=False)
     routes = APIRouter(include_in_schema=False, dependencies=[Depends(require_token)])
-    uploads = asyncio.Semaphore(UPLOADS)
+    uploads = photos.Uploads(UPLOADS, UPLOADS_EACH)
 
     async def read(request: Request) -> Forwarded:
         kind = request.url.path.strip("/").partition("/")[0]
-        if kind not in LARGE:
+        if kind not in LARGE or request.method != "POST":
             return Forwarded.of(request, await read_body(request, offers.MAX_BYTES, "a body"))
-        async with photos.in_time(uploads):
+        async with uploads.turn(request):
             return Forwarded.of(request, await read_body(request, LARGE[kind], "a file"))
 
     async def anywhere(request: Request) -> Response:

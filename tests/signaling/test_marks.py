@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import cv2
+import httpx
 import numpy as np
 import pytest
 
-from signaling import marks
+from signaling import marks, photos
 
 pytestmark = pytest.mark.anyio
 
@@ -46,3 +49,22 @@ async def test_a_file_that_takes_too_long_is_given_up(serve: Any, monkeypatch: p
     async with serve() as server:
         answer = await server.http.post("/marks", content=GREY)
         assert (answer.status_code, "too long" in answer.text) == (503, True)
+
+
+async def test_a_file_that_comes_slowly_keeps_nobody_else_waiting(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photos, "WAIT_S", 0.3)
+    async with serve() as server:
+        far = httpx.ASGITransport(server.app, client=("10.0.0.1", 1))
+        async with httpx.AsyncClient(transport=far, base_url="http://127.0.0.1:8080") as slow:
+            held = asyncio.create_task(slow.post("/marks", content=trickle()))
+            await asyncio.sleep(0.1)
+            assert (await slow.post("/marks", content=GREY)).status_code == 503, "one of an address at a time"
+            assert (await server.http.post("/marks", content=GREY, timeout=120)).status_code == 200
+            held.cancel()
+            await asyncio.gather(held, return_exceptions=True)
+
+
+async def trickle() -> AsyncIterator[bytes]:
+    """A body that never ends."""
+    yield b"x"
+    await asyncio.Event().wait()

@@ -13,7 +13,7 @@ from models.arrays import Floats
 from models.embedded.hair import Hair
 from models.inversion_base import InversionError
 from models.locking import LockedEditor, Step
-from stream.locks import Lock, Locks, LocksBusy
+from stream.locks import MOST_KEPT, Lock, Locks, LocksBusy
 
 OFFSET = np.ones(4, np.float32)
 
@@ -87,6 +87,22 @@ def test_few_wait_at_a_time(locks: Locks) -> None:
     with pytest.raises(LocksBusy):
         locks.start("e", "e4e", slow)
     slow.go.set()
+
+
+def test_a_session_keeps_few_locks(locks: Locks) -> None:
+    def fail(step: Step) -> Floats:
+        raise InversionError("the descent diverged at step 3")
+
+    for _ in range(MOST_KEPT):
+        failed = locks.start("a", "e4e", fail)
+        wait(failed, "failed")
+        wait(locks.start("a", "e4e", lambda step: OFFSET), "done")
+        assert locks.get(failed.id) is None
+    with pytest.raises(LocksBusy):
+        locks.start("a", "e4e", lambda step: OFFSET)
+    wait(locks.start("b", "e4e", lambda step: OFFSET), "done")
+    locks.forget_session("a")
+    wait(locks.start("a", "e4e", lambda step: OFFSET), "done")
 
 
 def test_a_failure_is_told_in_words(locks: Locks) -> None:

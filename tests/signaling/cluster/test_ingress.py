@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 
 from signaling.cluster.directory import Directory
 from signaling.cluster.forwarding import Forwarded
+from signaling.cluster.ingress import UPLOADS
 from signaling.cluster.placement import Figures
 from signaling.cluster.replica import NoDirectory, Replica
 from tests.signaling.cluster.standins import Service, service
@@ -213,6 +215,28 @@ async def test_uploads_and_offers_have_more_time_than_other_requests(monkeypatch
         assert (await http.post("/whep", params={"stream": "talk"}, content="v=0", headers=SDP)).status_code == 400
         assert (await http.get(f"/locks/{lock}", params={"session": "r0-abc"})).status_code == 503
         assert (await http.get("/whep/claim", params={"stream": "talk"})).status_code == 503
+
+
+async def test_one_client_does_not_take_all_uploads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("signaling.photos.WAIT_S", 0.3)
+
+    async def trickle() -> AsyncIterator[bytes]:
+        yield b"x"
+        await asyncio.Event().wait()
+
+    async with service(1) as cluster:
+        far = httpx.ASGITransport(cluster.apps[0], client=("10.0.0.1", 1))
+        async with httpx.AsyncClient(transport=far, base_url="http://127.0.0.1:8080") as slow:
+            held = [
+                asyncio.create_task(slow.post("/photos?editor=embedded", content=trickle())) for _ in range(UPLOADS)
+            ]
+            await asyncio.sleep(0.1)
+            assert (await cluster.http[0].post("/photos?editor=embedded", content=b"x")).status_code != 503
+            polled = await slow.get("/locks/" + "0" * 32, params={"session": "r0-abc"})
+            assert polled.status_code == 404, "what sends no body waits for no upload"
+            for task in held:
+                task.cancel()
+            await asyncio.gather(*held, return_exceptions=True)
 
 
 async def test_figures_say_what_a_replica_has() -> None:
