@@ -43,13 +43,15 @@ def router(intake: Intake) -> APIRouter:
         if sessions.peer(session, grant) is None:
             raise HTTPException(404, "there is no such session")
         from stream import snapshots  # noqa: PLC0415  heavy
-        from stream.locks import LocksBusy  # noqa: PLC0415
+        from stream.locks import MOST_KEPT, LocksBusy, LocksKept  # noqa: PLC0415
 
         photo = await intake.receive(request, rate, "snapshot")
         try:
             lock = await intake.job(photo, partial(snapshots.start, runtime, session, editor))
         except LocksBusy as error:
             raise HTTPException(503, "other snapshots are waiting", {"Retry-After": str(RETRY_AFTER_S)}) from error
+        except LocksKept as error:
+            raise HTTPException(409, f"a session keeps {MOST_KEPT} locks: delete one first") from error
         if sessions.peer(session, grant) is None:  # it ended meanwhile
             runtime.locks.forget(lock.id)
             raise HTTPException(404, "there is no such session")

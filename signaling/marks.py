@@ -25,8 +25,8 @@ MAX_BYTES = 64 << 20
 FILES_PER_SECOND, FILE_BURST = 0.1, 4.0
 AT_ONCE = 1
 """Files that are read at the same time: it takes the processor from live streams."""
-UPLOADS = 4
-"""Files that come in at the same time, one of an address: 256 MiB of memory at most."""
+UPLOADS = 3
+"""Files that come in or wait for the detector, one of an address: 192 MiB, in memory or in the temporary folder."""
 VIDEO_S = 20
 """Seconds of a video that are looked at."""
 CPU_S = 120
@@ -62,12 +62,12 @@ def router() -> APIRouter:
         try:
             with tempfile.TemporaryDirectory(prefix="latentcam-") as folder:
                 path = Path(folder) / "file"
-                async with uploads.turn(request):  # a body that comes slowly keeps nobody from the detector
+                async with uploads.turn(request):
                     data = await read_body(request, MAX_BYTES, "a file")
                     await asyncio.get_running_loop().run_in_executor(None, path.write_bytes, data)
                     del data
-                async with in_time(turns):
-                    return await examine(path)
+                    async with in_time(turns):  # not before: a body that comes slowly keeps nobody from the detector
+                        return await examine(path)
         except OSError as error:
             logger.error("a file to examine could not be written: %s", error.strerror)
             raise HTTPException(503, "the server's disk is full or cannot be written") from error

@@ -30,6 +30,10 @@ class LocksBusy(RuntimeError):
     """Enough snapshots are waiting."""
 
 
+class LocksKept(RuntimeError):
+    """The session has as many locks as it may keep."""
+
+
 class _Cancelled(Exception):
     """A job is not wanted any more."""
 
@@ -70,14 +74,15 @@ class Locks:
         """Invert a snapshot in the background.
 
         Raises:
-            LocksBusy: `MOST_WAITING` are waiting, or one of this session is, or it has `MOST_KEPT`.
+            LocksBusy: `MOST_WAITING` are waiting, or one of this session is.
+            LocksKept: this session has `MOST_KEPT`.
         """
         with self._mutex:
             own = [lock for lock in self._locks.values() if lock.session == session]
             for failed in [lock for lock in own if lock.state == "failed"]:
                 del self._locks[failed.id]
             if sum(lock.state == "done" for lock in own) >= MOST_KEPT:
-                raise LocksBusy
+                raise LocksKept
             busy = [lock for lock in self._locks.values() if lock.state in ("waiting", "running")]
             if len(busy) >= MOST_WAITING or any(lock.session == session for lock in busy):
                 raise LocksBusy

@@ -27,7 +27,7 @@ from signaling.whip import require_token, server_full
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 STREAM = re.compile(r"[A-Za-z0-9_-]{1,64}")
 UPLOADS = 16
-"""Photos and files that one ingress has in memory at the same time."""
+"""Photos and files that come in to one ingress at the same time."""
 UPLOADS_EACH = 4
 """Of these, those of one address: people behind one router share it."""
 RETRY_AFTER_S = 1

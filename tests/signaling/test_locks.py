@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stream.locks import Lock, Locks, LocksBusy
+from stream.locks import Lock, Locks, LocksBusy, LocksKept
 from stream.photos import PhotoError
 from stream.settings import Settings, SettingsError
 from tests.signaling.conftest import FakeRuntime
@@ -58,6 +58,7 @@ async def test_a_snapshot_becomes_a_lock(serve: Any, known: None, monkeypatch: p
         (SettingsError("editor", "hair moves no latent"), 400),
         (PhotoError("no face in this photo"), 422),
         (LocksBusy(), 503),
+        (LocksKept(), 409),
     ],
 )
 async def test_what_is_refused(

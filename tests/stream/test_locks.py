@@ -13,7 +13,7 @@ from models.arrays import Floats
 from models.embedded.hair import Hair
 from models.inversion_base import InversionError
 from models.locking import LockedEditor, Step
-from stream.locks import MOST_KEPT, Lock, Locks, LocksBusy
+from stream.locks import MOST_KEPT, Lock, Locks, LocksBusy, LocksKept
 
 OFFSET = np.ones(4, np.float32)
 
@@ -98,7 +98,7 @@ def test_a_session_keeps_few_locks(locks: Locks) -> None:
         wait(failed, "failed")
         wait(locks.start("a", "e4e", lambda step: OFFSET), "done")
         assert locks.get(failed.id) is None
-    with pytest.raises(LocksBusy):
+    with pytest.raises(LocksKept):
         locks.start("a", "e4e", lambda step: OFFSET)
     wait(locks.start("b", "e4e", lambda step: OFFSET), "done")
     locks.forget_session("a")
