@@ -16,7 +16,7 @@ from tests.e2e.test_page import BACKGROUND, HEAD, part
 from tests.models import tiny
 
 EDITORS = ("starganv2", "e4e")
-"""One that looks at the picture and one of latents; `tests.stream` drives every editor."""
+"""One that looks at the picture and one of latents; `tests.models.test_published_live` drives the others."""
 TRIES = 20
 """Looks at a dozen frames each, while an editor is loaded."""
 
