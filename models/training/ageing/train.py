@@ -37,6 +37,7 @@ from models.training.ageing.prepare import prepare
 from models.training.ageing.samples import RELIEF, WHOLE, Sample, Samples
 from models.training.data import SIZE, WORK, FaceSet, shared_folder
 from models.training.editor.networks import READER_SIZE
+from models.training.precision import autocast
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +239,7 @@ class Trainer:
         adversarial = bool(journeys)
         batch = _batch([*paired, *journeys], self._device)
         cut = len(paired)
-        with self._autocast():
+        with autocast(self._device):
             change = self.network(batch["planes"], conditions_of(batch["male"], batch["source"], batch["target"]))
         drawn = batch["planes"][:, :3] + change.float()
         weight = 1 + 2 * torch.maximum(batch["planes"][:, 3:4], batch["planes"][:, 4:5])
@@ -311,7 +312,7 @@ class Trainer:
 
     def _teach_critics(self, real: dict[str, Tensor], batch: dict[str, Tensor], drawn: Tensor) -> float:
         plan, generator = self._plan, self._generator
-        with self._autocast():
+        with autocast(self._device):
             loss = torch.zeros((), device=self._device)
             # A pair's photograph is as real as any; a journey's is real under its own age.
             true_label = label_of(real["male"], real["own"])
@@ -340,7 +341,7 @@ class Trainer:
         plan = self._plan
         label = label_of(batch["male"], batch["target"])
         fooled_pair = fooled = likeness = torch.zeros((), device=self._device)
-        with self._autocast():
+        with autocast(self._device):
             for real, fake, name in self._views(batch, batch["photograph"], batch, drawn):
                 critic, weight = self.critics[name], plan.skin if name == "skin" else 1.0
                 features, said = critic(fake, label)
@@ -408,9 +409,6 @@ class Trainer:
         noise = torch.from_numpy(generator.normal(0, 4, tuple(view.shape)).astype(np.float32)).to(view)
         shown = ((view + 2) * 64 * gain + noise).clamp(0, 255)
         return self._reader(shown)[0][:, 0]
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self._device.type, torch.bfloat16)
 
 
 def export_state(checkpoint: Path, out: Path) -> None:

@@ -20,6 +20,7 @@ from models.face.canvas import visible
 from models.face.texture_space import SIZE
 from models.training.editor.networks import Ager, Critic
 from models.training.editor.pairs import PairFactory, Pairs, smooth_hidden
+from models.training.precision import autocast
 from models.training.scenes.degrade import jpeg, reduce, relight
 
 BATCH = 8
@@ -200,7 +201,7 @@ def _step(
     adversarial: bool,
 ) -> dict[str, float]:
     texture, covered, weights = batch["texture"], batch["covered"], batch["weights"]
-    with torch.autocast(texture.device.type, torch.bfloat16):
+    with autocast(texture.device):
         folds = network(texture, covered, batch["male"])
     drawn, wanted = folds.float() * weights, batch["folds"] * weights
     error = drawn - wanted
@@ -209,14 +210,14 @@ def _step(
     loss = BROAD_WEIGHT * broad + (FINE_WEIGHT_LATE if adversarial else FINE_WEIGHT) * fine
     measured = {"broad": float(broad.detach()), "fine": float(fine.detach())}
     if adversarial:
-        with torch.autocast(texture.device.type, torch.bfloat16):
+        with autocast(texture.device):
             real, fake = critic(texture, wanted, covered)[-1], critic(texture, drawn.detach(), covered)[-1]
         verdict = functional.relu(1 - real.float()).mean() + functional.relu(1 + fake.float()).mean()
         critic_optimiser.zero_grad(set_to_none=True)
         verdict.backward()  # type: ignore[no-untyped-call]
         critic_optimiser.step()
         critic.requires_grad_(False)
-        with torch.autocast(texture.device.type, torch.bfloat16):
+        with autocast(texture.device):
             judged = critic(texture, drawn, covered)
             with torch.no_grad():
                 liked = critic(texture, wanted, covered)

@@ -18,6 +18,7 @@ from models.face.head_space import HEAD_SIZE, head_picture
 from models.face.texture_space import FaceSpace
 from models.training.data import FaceSet
 from models.training.editor.networks import Reader
+from models.training.precision import autocast
 from models.training.scenes.degrade import degrade
 
 LOGITS = (1, 4, 5)
@@ -93,7 +94,7 @@ def train_reader(
         chosen = generator.choice(rows, BATCH, p=balance)
         pictures = np.stack([_view(faces, space, int(row), generator, poor=late) for row in chosen])
         network.train()
-        with torch.autocast(device.type, torch.bfloat16):
+        with autocast(device):
             read = network(_planes(pictures, device))
         loss = reader_loss(read.float(), torch.from_numpy(wanted[chosen]).to(device))
         optimiser.zero_grad(set_to_none=True)

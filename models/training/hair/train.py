@@ -31,6 +31,7 @@ from models.training.editor.export import export_network
 from models.training.hair.mattes import MATTES, make_mattes
 from models.training.hair.networks import Critic, Removal
 from models.training.hair.scenes import Sample, Scenes, choose_people
+from models.training.precision import autocast
 
 CHECKPOINT = WORK / "hair" / "removal.pt"
 START = Path(__file__).with_name("removal.pt")
@@ -115,8 +116,6 @@ class Trainer:
 
     def __init__(self, device: torch.device, checkpoint: Path, start: Path | None) -> None:
         self.device, self.checkpoint = device, checkpoint
-        # without instructions for it bfloat16 is many times slower than float32
-        self.half = device.type == "cuda" or torch.backends.cpu.get_cpu_capability().startswith("AVX512")
         self.removal, self.critic = Removal().to(device), Critic().to(device)
         for network in (self.removal, self.critic):
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -170,8 +169,7 @@ class Trainer:
 
     def step(self, given: Tensor, truth: Tensor, judged: Tensor) -> dict[str, float]:
         """One step of both networks; the losses by name."""
-        kind = self.device.type
-        with torch.autocast(kind, torch.bfloat16, enabled=self.half):
+        with autocast(self.device):
             drawn = self.removal(given)
         drawn = drawn.float()
         # where nothing is judged both are the same, so that the critic sees no difference there
@@ -187,7 +185,7 @@ class Trainer:
         beside = torch.cat([given[:, ERASED : ERASED + 1], judged], 1)
         weight = functional.avg_pool2d(judged, 16) + 0.02
         weight = weight / weight.mean()
-        with torch.autocast(kind, torch.bfloat16, enabled=self.half):
+        with autocast(self.device):
             _, real = self.critic(torch.cat([truth, beside], 1))
             _, fake = self.critic(torch.cat([mixed.detach(), beside], 1))
         hinge = (functional.relu(1 - real.float()) * weight).mean() + (
@@ -198,7 +196,7 @@ class Trainer:
         self.critic_optimizer.step()
 
         self.critic.requires_grad_(False)
-        with torch.autocast(kind, torch.bfloat16, enabled=self.half):
+        with autocast(self.device):
             features, fake = self.critic(torch.cat([mixed, beside], 1))
             with torch.no_grad():
                 wanted, _ = self.critic(torch.cat([truth, beside], 1))

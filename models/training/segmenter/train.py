@@ -29,6 +29,7 @@ from models.arrays import Floats
 from models.embedded import EMBEDDED
 from models.face.imaging import guided_filter
 from models.training.data import SIZE, WORK, FaceSet, shared_folder
+from models.training.precision import autocast
 from models.training.segmenter import occluder_drawing, occluders
 
 log = logging.getLogger(__name__)
@@ -484,7 +485,7 @@ def _loss(network: nn.Module, batch: list[Sample], device: torch.device, seed: i
     y, x = (int(v) for v in torch.randint(-MOST_SHIFT, MOST_SHIFT + 1, (2,), generator=generator))
     again = (image[:pairs].roll((y, x), (2, 3)) + noise).clamp(0, 1)
     inputs = torch.cat([image, again]).contiguous(memory_format=torch.channels_last)
-    with torch.autocast(device.type, torch.bfloat16):
+    with autocast(device):
         logits = network(inputs)
     logits = logits.float()
     logits, second = logits[: len(batch)], logits[len(batch) :]

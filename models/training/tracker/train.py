@@ -27,6 +27,7 @@ from engines.onnx_file import PRECISE
 from models.arrays import Image
 from models.embedded import TRACKER
 from models.training.data import WORK, FaceSet, shared_folder
+from models.training.precision import autocast
 from models.training.scenes import backgrounds
 from models.training.scenes.portraits import Portraits
 from models.training.scenes.views import with_views
@@ -127,7 +128,7 @@ def fit(
         network: changed in place.
         step: makes a batch and returns the losses; `total` is minimised.
         path: the checkpoint, read if it exists and written every few minutes.
-        device: where to train; bfloat16 autocast on both CPU and CUDA.
+        device: where to train; in bfloat16 where it is fast.
         minutes: time budget, counting the time of earlier runs of the same checkpoint.
         renew: called every now and then between steps.
         peak_rate: the highest learning rate.
@@ -155,7 +156,7 @@ def fit(
             rate = peak_rate * _schedule(done_s / budget_s, steps)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            with torch.autocast(device.type, torch.bfloat16):
+            with autocast(device):
                 losses = step(network)
             optimizer.zero_grad(set_to_none=True)
             losses["total"].backward()  # type: ignore[no-untyped-call]
