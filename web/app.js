@@ -134,6 +134,7 @@ function listenToSession() {
     latentLock.show();
     if (!output && !page.steers) looks.draw(picture.camera);
   });
+  session.on("leaving", () => picture.changeOver());
   session.on("ended", () => {
     view.end();
     picture.end();

@@ -42,6 +42,7 @@ const LOWEST_UPLINK_BPS = 2_000_000;
  * @property {{channel: RTCDataChannel, early: string[]}} channel the open data channel "control" of a fresh session, and
  *   the messages that came before this event.
  * @property {{stream: MediaStream}} stream what the server sends back.
+ * @property {undefined} leaving the stream of the session is about to end, and that of the next one takes its place.
  */
 
 /**
@@ -121,6 +122,7 @@ export class Connection extends Emitter {
         close(peer, options.token);
         throw new Refused("lost", "");
       }
+      this.emit("leaving", undefined);
       this.#drop();
       this.#peer = peer;
       if (returned) this.emit("stream", { stream: returned });

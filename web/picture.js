@@ -81,6 +81,11 @@ export class Picture {
     this.#recording.stop();
   }
 
+  /** Another stream takes the place of this one: the recording goes on in another file. */
+  changeOver() {
+    this.#recording.interrupt();
+  }
+
   /** The session is gone, for now. */
   end() {
     this.#recording.interrupt();

@@ -34,6 +34,7 @@ const ASK_MS = 1_500;
  * @property {undefined} known the server has told what it can do.
  * @property {undefined} live the first edited frame is on screen.
  * @property {undefined} ended there is no session any more.
+ * @property {undefined} leaving the stream is about to end, and that of another session takes its place.
  * @property {undefined} settled the server has answered every change.
  * @property {{field: string, text: string}} refused a setting; "" where it belongs to none.
  * @property {ServerStats} stats
@@ -72,6 +73,7 @@ export class Session extends Emitter {
     this.#connection.on("channel", ({ channel, early }) => this.#open(channel, early));
     this.#connection.on("stream", ({ stream }) => this.#show(stream));
     this.#connection.on("state", (detail) => this.#follow(detail));
+    this.#connection.on("leaving", () => this.emit("leaving", undefined));
     setInterval(() => this.#checkQuiet(), CHECK_QUIET_MS);
   }
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Download, Page, expect
 
 from tests.e2e.driver import go_live
 from tests.signaling.cluster.standins import Service, service
 
 MOST_MS = 2000
 """Between two frames of the edited video."""
+WAIT_MS = 20_000
 WATCH_JS = """() => {
   const seen = { longest: 0, states: [], last: performance.now() };
   const video = document.getElementById("edited");
@@ -112,4 +114,24 @@ def test_the_page_goes_on_at_another_replica_with_its_settings(page: Page) -> No
         watched = seen.json_value()
         assert watched["longest"] < MOST_MS, watched
         assert set(watched["states"]) <= {"live"}, watched
+        page.get_by_role("button", name="Stop").click()
+
+
+def test_a_recording_goes_on_at_another_replica(page: Page) -> None:
+    downloads: list[Download] = []
+    page.on("download", lambda download: downloads.append(download))  # noqa: PLW0108  a function of Python
+    with in_background() as cluster:
+        go_live(page, cluster.url)
+        page.keyboard.press("r")
+        expect(page.locator("#recording-time")).not_to_have_text(re.compile("^0:0[01]$"))
+        [first] = cluster.holders()
+        cluster.drain(first)
+        expect(page.locator("#toasts")).to_contain_text("goes on in another file", timeout=WAIT_MS)
+        page.wait_for_timeout(3000)
+        page.locator("#record").click()
+        for _ in range(WAIT_MS // 100):
+            if len(downloads) >= 2:
+                break
+            page.wait_for_timeout(100)
+        assert len(downloads) == 2, page.locator("#toasts").text_content()
         page.get_by_role("button", name="Stop").click()
