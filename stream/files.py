@@ -74,9 +74,8 @@ def _run(arguments: argparse.Namespace) -> None:
             keep_hdr=arguments.keep_hdr,
             overwrite=arguments.overwrite,
             resume=arguments.resume,
+            sign=look.settings.mark,
         )
-    if report.edited and look.settings.mark and runtime.identity is not None:
-        report.notes += sign_outputs(arguments.input, arguments.output, look, runtime.identity)
     summary = report.summary()
     summary["engines"] = [asdict(engine) for engine in runtime.engines()]
     for note in [*report.notes, *(report.hindered() if report.edited else [])]:
@@ -127,6 +126,7 @@ def process(
     keep_hdr: bool = False,
     overwrite: bool = True,
     resume: bool = False,
+    sign: bool = False,
 ) -> Report:
     """Edit a video, a picture, or every picture of a folder.
 
@@ -141,6 +141,8 @@ def process(
         overwrite: whether pictures that are in the target folder may be replaced.
         resume: go on where an earlier run was stopped: a video behind its last frame, a folder without the pictures
             that were written.
+        sign: write C2PA manifests into what was edited, each picture's as soon as it is written, with the runtime's
+            identity; the report notes what was left without one, and why.
 
     Returns:
         What was done.
@@ -152,8 +154,19 @@ def process(
     check_paths(source, target, overwrite=True)
     started = time.perf_counter()
     report = Report(profile=profile)
+    identity = runtime.identity if sign else None
     if source.is_dir():
-        _process_folder(source, target, runtime, look, report, progress=progress, overwrite=overwrite, resume=resume)
+        _process_folder(
+            source,
+            target,
+            runtime,
+            look,
+            report,
+            identity=identity,
+            progress=progress,
+            overwrite=overwrite,
+            resume=resume,
+        )
     elif is_animation(source):
         process_animation(source, target, runtime.pipeline(), look, report)
     elif source.suffix.lower() in READ:
@@ -162,34 +175,23 @@ def process(
     else:
         pipeline = VideoPipeline(runtime.pipeline())
         process_video(source, target, pipeline, look, report, progress=progress, keep_hdr=keep_hdr, resume=resume)
+    if identity is not None and not source.is_dir() and (report.edited or report.earlier):
+        _sign(source, target, look, identity, report)
     report.seconds = time.perf_counter() - started
     return report
 
 
-def sign_outputs(source: Path, target: Path, look: Look, identity: Identity) -> list[str]:
-    """Write C2PA manifests into what was edited; a manifest of the source stays as an ingredient.
-
-    Returns:
-        Why files were left without one, one sentence each.
-    """
-    notes = []
+def _sign(source: Path, target: Path, look: Look, identity: Identity, report: Report) -> None:
+    """Write a C2PA manifest into an edited file; a manifest of the source stays as an ingredient."""
+    signed = target.with_name(f".{target.stem}.signed{target.suffix}")
     try:
+        if not report.edited and manifests.read_manifest(target) is not None:
+            return  # an earlier run has done it all
         signer = manifests.signer_of(identity, key_path().with_suffix(".chain.pem"))
-    except manifests.ManifestError as error:
-        return [f"no C2PA manifest was written: {error}"]
-    pairs = [(source, target)]
-    if source.is_dir():
-        pairs = [(source / path.name, path) for path in sorted(target.iterdir()) if (source / path.name).is_file()]
-    for original, edited in pairs:
-        signed = edited.with_name(f".{edited.stem}.signed{edited.suffix}")
-        try:
-            if source.is_dir() and manifests.read_manifest(edited) is not None:
-                continue  # from the run before this one
-            manifests.write_manifest(edited, signed, kinds_of(look.active), signer, original)
-            signed.replace(edited)
-        except (manifests.ManifestError, OSError) as error:
-            notes.append(f"{edited.name} has no C2PA manifest: {error}")
-    return notes
+        manifests.write_manifest(target, signed, kinds_of(look.active), signer, source)
+        signed.replace(target)
+    except (manifests.ManifestError, OSError) as error:
+        report.notes.append(f"{target.name} has no C2PA manifest: {error}")
 
 
 def process_picture(source: Path, target: Path, pipeline: Pipeline, look: Look, report: Report) -> bool:
@@ -218,6 +220,7 @@ def _process_folder(
     look: Look,
     report: Report,
     *,
+    identity: Identity | None,
     progress: bool,
     overwrite: bool,
     resume: bool,
@@ -234,9 +237,12 @@ def _process_folder(
         pictures = [picture for picture in pictures if picture.name not in there]
     target.mkdir(parents=True, exist_ok=True)
     for picture in tqdm(pictures, unit="picture", disable=not progress):
+        before = report.edited
         try:
             if not process_picture(picture, target / picture.name, runtime.pipeline(), look, report):
                 report.notes.append(f"no face in {picture.name}: nothing written")
+            elif identity is not None and report.edited > before:
+                _sign(picture, target / picture.name, look, identity, report)
         except FileError as error:
             report.notes.append(str(error))
 

@@ -11,8 +11,12 @@ import pytest
 from numpy.typing import NDArray
 
 from models.arrays import Image
+from stream import files
 from stream.command_line import NothingEdited
 from stream.files import process
+from stream.look import Look
+from stream.mark.identity import VARIABLE, make_identity
+from stream.mark.manifests import read_manifest
 from stream.picture_files import FileError
 from stream.pipeline import Pipeline
 from stream.profile import ChromeTrace
@@ -223,6 +227,34 @@ def test_a_folder_goes_on_after_a_bad_picture(tmp_path: Path, runtime: Runtime, 
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.png", "b.jpg"]
     assert report.edited == 2
     assert any("broken.png" in note for note in report.notes)
+
+
+def test_only_what_was_edited_gets_a_manifest(
+    tmp_path: Path, runtime: Runtime, tint: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A picture that shows a face but is as it was says nothing; nor does a file that this run did not write."""
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "key.pem"))
+    cast(Any, runtime).identity = make_identity(tmp_path / "key.pem")
+    folder, target = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    target.mkdir()
+    for name in ("edited.png", "kept.png", "earlier.png"):
+        cv2.imwrite(str(folder / name), noise(4, (64, 64, 3)))
+    (target / "earlier.png").write_bytes((folder / "earlier.png").read_bytes())
+
+    def edit(source: Path, into: Path, pipeline: Pipeline, look: Look, report: Report) -> bool:
+        into.write_bytes(source.read_bytes())
+        report.edited += source.name == "edited.png"
+        return True
+
+    monkeypatch.setattr(files, "process_picture", edit)
+    report = process(folder, target, runtime, look_of(tint), resume=True, sign=True)
+    assert report.notes == ["1 pictures were there already"]
+    assert {path.name: read_manifest(path) is not None for path in target.iterdir()} == {
+        "edited.png": True,
+        "kept.png": False,
+        "earlier.png": False,
+    }
 
 
 def test_an_empty_report_has_no_rate() -> None:
