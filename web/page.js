@@ -1,6 +1,7 @@
 // What the page knows and what the user wants. No element, no connection.
 
 import { changedValues, fieldsOf, fitting } from "./fields.js";
+import { withoutPhoto, withoutPhotos } from "./photo-ids.js";
 import { remember, remembered } from "./storage.js";
 
 /**
@@ -124,6 +125,17 @@ export class Page {
   /** The server's own camera, in words, where this page steers that; "" where it sends one of its own. */
   get steers() {
     return this.capabilities?.steers ?? "";
+  }
+
+  /**
+   * The server does not know a photo any more: go on without any.
+   *
+   * @returns {boolean} whether one was wanted.
+   */
+  forgetPhotos() {
+    const wanted = withoutPhotos(this.wanted);
+    if (wanted) this.wanted = wanted;
+    return wanted !== null;
   }
 
   /** Settings that hold for the next session as well. */
@@ -260,15 +272,4 @@ export function startingSettings(schema, last) {
 function startingLayers(last) {
   const layers = Object.entries(last ?? {}).filter(([, layer]) => typeof layer?.controls === "object" && layer.controls);
   return Object.fromEntries(layers.map(([name, layer]) => [name, { controls: withoutPhoto(layer.controls), amount: layer.amount }]));
-}
-
-/**
- * The server keeps what it read of a photo only while it runs.
- *
- * @param {Look} [look]
- * @returns {Look}
- */
-function withoutPhoto(look) {
-  const { photo, ...rest } = look ?? {};
-  return rest;
 }

@@ -20,6 +20,8 @@ const QUIET_MS = 2_500;
 const CHECK_QUIET_MS = 250;
 // When nothing comes for this long, and again after as long, the server is asked whether it still has the session.
 const ASK_MS = 1_500;
+/** The field of a refusal: a photo of the editor, or of a layer. */
+const PHOTO = /(^|\.)photo$/;
 
 /**
  * @import { StateDetail } from "./connection.js"
@@ -331,6 +333,8 @@ export class Session extends Emitter {
       if (control.settled) this.emit("settled", undefined);
     });
     control.on("error", ({ field = "", reason, allowed }) => {
+      // all of them were refused for it: after a restart the server has no photos
+      if (PHOTO.test(field) && this.#page.forgetPhotos()) control.change(this.#page.wanted);
       if (control.settled) this.emit("settled", undefined);
       const words = allowedWords(allowed);
       this.emit("refused", { field, text: words ? `${reason} (allowed: ${words})` : reason });

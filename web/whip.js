@@ -1,6 +1,7 @@
 // Offers, answers and goodbyes over HTTP: WHIP (RFC 9725) to be edited, WHEP to watch, and as WHEP to steer.
 
 import { authorization, reasonOf, request } from "./http.js";
+import { withoutPhotos } from "./photo-ids.js";
 
 const REQUEST_TIMEOUT_MS = 15_000;
 const GATHERING_TIMEOUT_MS = 2_000;
@@ -175,7 +176,10 @@ async function offer(url, sdp, token, settings) {
     return await post(withSettings, sdp, token);
   } catch (error) {
     // Kept settings that this server does not know must not keep anybody out, unless they are there to hide a face.
-    if (!(error instanceof Refused) || error.problem !== "refused" || settings.lost === "blur") throw error;
+    if (!(error instanceof Refused) || error.problem !== "refused") throw error;
+    const known = withoutPhotos(settings);
+    if (known) return offer(url, sdp, token, known);
+    if (settings.lost === "blur") throw error;
     return post(url, sdp, token);
   }
 }

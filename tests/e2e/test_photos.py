@@ -65,6 +65,29 @@ def test_a_second_parent_from_a_photo(page: Page, service: Service, tmp_path: Pa
     wait_until_edited(page)
 
 
+def test_settings_outlive_a_server_that_forgets_a_photo(browser: Browser, tmp_path: Path) -> None:
+    """The new server does not know the photo: without it, all else is as it was, and nobody is kept out."""
+    cv2.imwrite(str(tmp_path / "photo.png"), data.astronaut()[..., ::-1] // 2)  # type: ignore[no-untyped-call]
+    settings = "JSON.parse(localStorage.latentcam).settings"
+    with Service(log=tmp_path / "first.txt") as first, fresh_page(browser) as page:
+        page.add_init_script(
+            "localStorage.latentcam ??= JSON.stringify({ settings: { lost: 'blur', smoothing: 0.25, label: 'badge' } })"
+        )
+        go_live(page, first.url)
+        page.locator("#picker > summary").click()
+        page.get_by_role("radio", name="Child of two").click()
+        choose(page, tmp_path / "photo.png", "Second parent: Choose a photo…")
+        wait_until_edited(page)
+        first.kill()
+        expect(page.locator("#state-title")).to_have_text("Connection lost")
+        with Service("--port", str(first.port), log=tmp_path / "second.txt"):
+            expect(page.locator("body")).to_have_attribute("data-state", "live")
+            expect(page.locator(".control[data-name=photo] .error")).not_to_be_empty()
+            kept = page.evaluate(f"() => {settings}")
+            assert (kept["lost"], kept["smoothing"], kept["label"]) == ("blur", 0.25, "badge")
+            page.close()
+
+
 def test_obs_shows_the_running_session(page: Page, service: Service, browser: Browser) -> None:
     go_live(page, service.url)
     for fold in ("#fold-camera", "#fold-call"):
