@@ -31,7 +31,7 @@ from stream.profile import ChromeTrace
 from stream.report import Report
 from stream.runtime import Runtime
 from stream.settings import Settings
-from stream.video_files import check_unfinished, process_video
+from stream.video_files import check_unfinished, is_unfinished, process_video
 from stream.video_pipeline import VideoPipeline
 
 
@@ -47,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    check_paths(arguments.input, arguments.output, overwrite=arguments.overwrite or arguments.resume)
+    goes_on = arguments.resume and is_unfinished(arguments.output)
+    check_paths(arguments.input, arguments.output, overwrite=arguments.overwrite or goes_on)
     if not (arguments.overwrite or arguments.resume or arguments.input.is_dir()):
         check_unfinished(arguments.output)
     if arguments.photo is not None:
