@@ -212,6 +212,21 @@ def process_picture(source: Path, target: Path, pipeline: Pipeline, look: Look, 
     return True
 
 
+def _process_animation(source: Path, target: Path, pipeline: Pipeline, look: Look, report: Report) -> bool:
+    """`process_picture` of an animation."""
+    part, before = target.with_name(f".{target.stem}.part{target.suffix}"), report.with_face
+    try:
+        process_animation(source, part, pipeline, look, report)
+        if report.with_face == before:
+            return False
+        part.replace(target)
+    except OSError as error:
+        raise FileError(f"{target}: {error.strerror}") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return True
+
+
 def _process_folder(
     source: Path,
     target: Path,
@@ -226,6 +241,11 @@ def _process_folder(
     pictures = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)
     if not pictures:
         raise FileError(f"{source} holds no pictures ({', '.join(sorted(SUFFIXES))})")
+    left_out = sorted(path.name for path in source.iterdir() if path.suffix.lower() in READ - SUFFIXES)
+    if left_out:
+        report.notes.append(
+            f"left out, for HEIC cannot be written: {', '.join(left_out)}; edit each alone, with an output in .jpg"
+        )
     there = [picture.name for picture in pictures if (target / picture.name).exists()]
     if there and not (overwrite or resume):
         raise FileError(f"{target / there[0]} exists; name another folder, or add --overwrite or --resume")
@@ -236,7 +256,8 @@ def _process_folder(
     target.mkdir(parents=True, exist_ok=True)
     for picture in tqdm(pictures, unit="picture", disable=not progress):
         try:
-            if not process_picture(picture, target / picture.name, runtime.pipeline(), look, report):
+            process_one = _process_animation if is_animation(picture) else process_picture
+            if not process_one(picture, target / picture.name, runtime.pipeline(), look, report):
                 report.notes.append(f"no face in {picture.name}: nothing written")
         except FileError as error:
             report.notes.append(str(error))
