@@ -186,6 +186,8 @@ def test_it_goes_on_where_it_was_stopped(
 
     assert latents.main([*arguments("stylegan1", classifiers), "--seed", "1"]) == 1
     assert "samples of other seed" in capsys.readouterr().err
+    assert latents.main([*arguments("stylegan1", classifiers), "--classifier-range", "0..1"]) == 1
+    assert "samples of other scores" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
