@@ -377,17 +377,21 @@ def main(argv: Sequence[str]) -> int:
     fit.add_argument("--hold", type=Path, nargs="*", default=[], help="boundaries that the result must not move along")
     fit.add_argument("--output", type=Path, required=True, help="the boundary, .npz")
     options = parser.parse_args(argv)
+    output = options.output if options.output.suffix == ".npz" else Path(f"{options.output}.npz")  # as NumPy names it
+    if not output.parent.is_dir():
+        print(f"error: the folder {output.parent} does not exist; make it first", file=sys.stderr)
+        return 1
     template = Direction(options.name, np.zeros(1, np.float32), options.generator, options.space)
     try:
         result = fit_boundary(_samples(options.latents), _samples(options.scores).ravel(), template, options.extremes)
         boundary = conditioned(result.boundary, *map(load, options.hold)) if options.hold else result.boundary
+        save(output, boundary)
     except (LatentError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    save(options.output, boundary)
     kept = float(boundary.vector @ result.boundary.vector)
     held = f"; held off {len(options.hold)} others, cosine {kept:.2f} with what was fitted" if options.hold else ""
-    print(f"{options.output}: {result.samples} samples, {result.accuracy:.1%} of the held-out ones on their side{held}")
+    print(f"{output}: {result.samples} samples, {result.accuracy:.1%} of the held-out ones on their side{held}")
     return 0
 
 

@@ -35,6 +35,8 @@ from stream.slot import LatestSlot, SlotClosed
 
 REPORT_EVERY_S = 5.0
 CAMERA_SILENT_S = 5.0
+READER_ENDS_S = 1.0
+"""How long the end waits for a camera that is being read."""
 SESSION_COMMAND = "signaling.virtual_camera"
 """This layer knows nothing of the network: the same command line goes on there."""
 PAGE_PORT = 8081
@@ -92,7 +94,8 @@ def run(
         CameraError: the camera gives no frame for five seconds.
     """
     slot: LatestSlot[tuple[Image, float]] = LatestSlot()
-    reader = threading.Thread(target=_read, args=(source, slot, clock), name="camera", daemon=True)
+    stopped = threading.Event()
+    reader = threading.Thread(target=_read, args=(source, slot, clock, stopped), name="camera", daemon=True)
     reader.start()
     size: tuple[int, int] | None = None
     sent, reported_at, reported = 0, clock(), 0
@@ -114,7 +117,9 @@ def run(
     except TimeoutError:
         raise CameraError(f"the camera gave no picture for {CAMERA_SILENT_S:g} seconds") from None
     finally:
+        stopped.set()
         slot.close()
+        reader.join(READER_ENDS_S)  # who called releases the camera next
 
 
 def letterbox(image: Image, size: tuple[int, int]) -> Image:
@@ -162,8 +167,10 @@ def fit_picture(image: Image, size: tuple[int, int], fit: Fit) -> Image:
     return np.asarray(cv2.resize(part, size, interpolation=interpolation), np.uint8)
 
 
-def _read(source: Source, slot: LatestSlot[tuple[Image, float]], clock: Callable[[], float]) -> None:
-    while True:
+def _read(
+    source: Source, slot: LatestSlot[tuple[Image, float]], clock: Callable[[], float], stopped: threading.Event
+) -> None:
+    while not stopped.is_set():
         there, image = source.read()
         if not there:
             slot.close()

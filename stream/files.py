@@ -31,7 +31,7 @@ from stream.profile import ChromeTrace
 from stream.report import Report
 from stream.runtime import Runtime
 from stream.settings import Settings
-from stream.video_files import check_unfinished, process_video
+from stream.video_files import check_unfinished, is_unfinished, process_video
 from stream.video_pipeline import VideoPipeline
 
 
@@ -47,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    check_paths(arguments.input, arguments.output, overwrite=arguments.overwrite or arguments.resume)
+    goes_on = arguments.resume and is_unfinished(arguments.output)
+    check_paths(arguments.input, arguments.output, overwrite=arguments.overwrite or goes_on)
     if not (arguments.overwrite or arguments.resume or arguments.input.is_dir()):
         check_unfinished(arguments.output)
     if arguments.photo is not None:
@@ -213,6 +214,21 @@ def process_picture(source: Path, target: Path, pipeline: Pipeline, look: Look, 
     return True
 
 
+def _process_animation(source: Path, target: Path, pipeline: Pipeline, look: Look, report: Report) -> bool:
+    """`process_picture` of an animation."""
+    part, before = target.with_name(f".{target.stem}.part{target.suffix}"), report.with_face
+    try:
+        process_animation(source, part, pipeline, look, report)
+        if report.with_face == before:
+            return False
+        part.replace(target)
+    except OSError as error:
+        raise FileError(f"{target}: {error.strerror}") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return True
+
+
 def _process_folder(
     source: Path,
     target: Path,
@@ -228,6 +244,11 @@ def _process_folder(
     pictures = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)
     if not pictures:
         raise FileError(f"{source} holds no pictures ({', '.join(sorted(SUFFIXES))})")
+    left_out = sorted(path.name for path in source.iterdir() if path.suffix.lower() in READ - SUFFIXES)
+    if left_out:
+        report.notes.append(
+            f"left out, for HEIC cannot be written: {', '.join(left_out)}; edit each alone, with an output in .jpg"
+        )
     there = [picture.name for picture in pictures if (target / picture.name).exists()]
     if there and not (overwrite or resume):
         raise FileError(f"{target / there[0]} exists; name another folder, or add --overwrite or --resume")
@@ -239,7 +260,8 @@ def _process_folder(
     for picture in tqdm(pictures, unit="picture", disable=not progress):
         before = report.edited
         try:
-            if not process_picture(picture, target / picture.name, runtime.pipeline(), look, report):
+            process_one = _process_animation if is_animation(picture) else process_picture
+            if not process_one(picture, target / picture.name, runtime.pipeline(), look, report):
                 report.notes.append(f"no face in {picture.name}: nothing written")
             elif identity is not None and report.edited > before:
                 _sign(picture, target / picture.name, look, identity, report)

@@ -117,6 +117,11 @@ def check_unfinished(target: Path) -> None:
             raise FileError(f"{left} is of a run that was stopped: go on with --resume, or begin anew with --overwrite")
 
 
+def is_unfinished(target: Path) -> bool:
+    """Whether a run that was stopped left something of this file to go on with."""
+    return bool(target.name) and job_of(target).exists() and (part_of(target).exists() or earlier_of(target).exists())
+
+
 def _kept(part: Path, target: Path, report: Report) -> str:
     """What to say about an incomplete file; one without a new picture is removed."""
     if report.frames == 0 or not part.exists():

@@ -110,7 +110,10 @@ def _make(
         scored = [scorer(drawn(w[at : at + options.batch])) for at in range(0, count, options.batch)]
         return w, {name: np.concatenate([part[name] for part in scored]) for name in names}
 
-    origin = {each.name: f"{each.name}={fingerprint(each.path)}#{each.place}" for each in classifiers}
+    origin = {
+        each.name: f"{each.name}={fingerprint(each.path)}#{each.place} {options.classifier_range}"
+        for each in classifiers
+    }
     facts = Facts(
         sampler.generator,
         fingerprint(sampler.source),

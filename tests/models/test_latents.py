@@ -168,6 +168,22 @@ def test_fit_command_holds_other_boundaries(tmp_path: Path, capsys: pytest.Captu
     assert latents.load(tmp_path / "age.npz").positive == "older"
 
 
+def test_fit_command_names_the_file_that_it_writes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    w, scores, _ = labelled()
+    np.save(tmp_path / "w.npy", w)
+    np.save(tmp_path / "s.npy", scores)
+    arguments = ["fit", "--latents", str(tmp_path / "w.npy"), "--scores", str(tmp_path / "s.npy"), "--name", "bald"]
+    arguments += ["--generator", "toy", "--output"]
+    assert latents.main([*arguments, str(tmp_path / "bald")]) == 0
+    assert capsys.readouterr().out.startswith(f"{tmp_path / 'bald.npz'}: ")
+    assert latents.load(tmp_path / "bald.npz").name == "bald"
+    monkeypatch.delattr(latents, "fit_boundary")  # it is refused before
+    assert latents.main([*arguments, str(tmp_path / "gone" / "bald.npz")]) == 1
+    assert f"the folder {tmp_path / 'gone'} does not exist" in capsys.readouterr().err
+
+
 def test_directions_of_other_generators_are_not_held(tmp_path: Path) -> None:
     w, scores, _ = labelled()
     np.save(tmp_path / "w.npy", w)

@@ -81,6 +81,28 @@ def test_a_silent_camera_is_an_error(
     never.set()
 
 
+def test_the_camera_is_not_read_after_the_end(
+    world: World, make_pipeline: Callable[[World], Pipeline], tint: Settings
+) -> None:
+    class Endless:
+        ended = threading.Event()
+
+        def read(self) -> tuple[bool, Image | None]:
+            self.ended.wait(timeout=0.002)
+            return (False, None) if self.ended.is_set() else (True, world.picture())
+
+        def send(self, frame: Image) -> None:
+            raise KeyboardInterrupt
+
+    endless, before = Endless(), set(threading.enumerate())
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(endless, endless, make_pipeline(world), look_of(tint))
+        assert not [thread for thread in set(threading.enumerate()) - before if thread.name == "camera"]
+    finally:
+        endless.ended.set()
+
+
 def test_cameras_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert camera.main(["--list"]) == 0
     assert re.search(r"^(no camera|--device \d+: )", capsys.readouterr().out)

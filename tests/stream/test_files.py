@@ -9,9 +9,11 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image as PillowImage
 
 from models.arrays import Image
 from stream import files
+from stream.animations import is_animation
 from stream.command_line import NothingEdited
 from stream.files import process
 from stream.look import Look
@@ -255,6 +257,23 @@ def test_only_what_was_edited_gets_a_manifest(
         "kept.png": False,
         "earlier.png": False,
     }
+
+
+def test_a_folder_keeps_animations_and_names_what_it_leaves_out(
+    tmp_path: Path, runtime: Runtime, tint: Settings, world: World
+) -> None:
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    first, *others = [PillowImage.fromarray(np.roll(world.picture(), k, axis=2)) for k in range(3)]
+    first.save(folder / "a.gif", save_all=True, append_images=others, duration=40)
+    (folder / "b.HEIC").write_bytes(b"1")
+    report = process(folder, out, runtime, look_of(tint))
+    assert (report.edited, report.frames) == (3, 3)
+    assert is_animation(out / "a.gif")
+    assert any("b.HEIC" in note for note in report.notes)
+    world.people.clear()
+    assert process(folder, tmp_path / "none", runtime, look_of(tint)).edited == 0
+    assert not list((tmp_path / "none").iterdir())
 
 
 def test_an_empty_report_has_no_rate() -> None:

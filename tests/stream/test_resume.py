@@ -24,7 +24,7 @@ from stream.report import Report
 from stream.resume import Earlier, decoding_times, describe_job, earlier_of, job_of, whole_pictures
 from stream.runtime import Runtime
 from stream.settings import Settings
-from stream.video_files import part_of
+from stream.video_files import is_unfinished, part_of
 from tests.stream.conftest import Person, World, look_of
 from tests.stream.test_files import StandIn, audio_packets, pictures_of, write_video
 
@@ -147,6 +147,27 @@ def test_without_an_earlier_run_it_begins_at_the_beginning(tmp_path: Path, runti
     job_of(target).write_text(json.dumps(describe_job(source, look_of(tint), keep_hdr=False)))
     assert process(source, target, runtime, look_of(tint), resume=True).earlier == 0
     assert not earlier_of(target).exists()
+
+
+@pytest.mark.parametrize(("own", "other"), [("a.jpg", "b.jpg"), ("in.mp4", "out.mp4")])
+def test_finished_files_are_not_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], own: str, other: str
+) -> None:
+    source, target = tmp_path / own, tmp_path / other
+    source.write_bytes(b"1")
+    target.write_bytes(b"2")
+    assert main([str(source), str(target), "--resume", "--set", "age=75"]) == 1
+    assert f"{target} exists; name another output, or add --overwrite" in capsys.readouterr().err
+    assert target.read_bytes() == b"2"
+
+
+def test_a_stopped_run_may_go_on_over_an_older_file(tmp_path: Path) -> None:
+    target = tmp_path / "out.mp4"
+    target.touch()
+    part_of(target).touch()
+    assert not is_unfinished(target), "nothing tells what it was made of"
+    job_of(target).touch()
+    assert is_unfinished(target)
 
 
 def test_a_folder_goes_on_behind_the_pictures_that_are_there(

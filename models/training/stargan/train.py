@@ -208,16 +208,15 @@ def _sheet(generator: Generator, sets: Sets, size: int, device: torch.device) ->
 def _sets(options: argparse.Namespace) -> Sets:
     sources = [(options.images, options.labels)] + ([tuple(options.second)] if options.second else [])
     data, faults = [], Faults()
-    chosen = [part.split(",") for part in (options.chosen, options.chosen_second) if part] or [[]]
-    for number, (folder, table) in enumerate(sources):
-        data.append(read_labelled(folder, table, faults, chosen[number] if number < len(chosen) else []))
+    for (folder, table), chosen in zip(sources, (options.chosen, options.chosen_second), strict=False):
+        data.append(read_labelled(folder, table, faults, chosen.split(",") if chosen else []))
     refuse_faults(faults, skip=options.skip_bad)
     for part in data:
         require_classes(part)
     names = [name for part in data for name in part.names]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DataError(f"both sets have labels called {', '.join(twice)}: rename those of one")
-    groups = [tuple(group.split(",")) for group in options.exclusive]
+    groups = [tuple(name.strip().lower() for name in group.split(",")) for group in options.exclusive]
     groups += [part.names for part in data if part.exclusive and not any(set(g) & set(part.names) for g in groups)]
     for group in groups:
         places = [names.index(name) for name in group if name in names]

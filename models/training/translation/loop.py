@@ -205,7 +205,8 @@ class Run:
                 f"{path} is of a run of other {differ}: name another folder with --work, or remove it"
             )
         for name, part in self._parts.items():
-            part.load_state_dict(state[name])
+            if part is not self.scaler or state[name]:  # a scaler that was off has no state
+                part.load_state_dict(state[name])
         self.done = int(state["done"])
 
 

@@ -40,8 +40,9 @@ class Brighter(nn.Module):
 @pytest.fixture(scope="module")
 def classifiers(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("classifiers")
+    coloured = torch.rand(1, 3, 64, 64) * torch.tensor([1.0, 0.2, 0.0]).view(1, 3, 1, 1)  # a grey one has a score of 0
     for channel, name in enumerate(("red", "green")):
-        export(Brighter(channel), {"image": torch.rand(1, 3, 64, 64)}, ["score"], folder / f"{name}.onnx")
+        export(Brighter(channel), {"image": coloured}, ["score"], folder / f"{name}.onnx")
     return folder
 
 
@@ -186,6 +187,8 @@ def test_it_goes_on_where_it_was_stopped(
 
     assert latents.main([*arguments("stylegan1", classifiers), "--seed", "1"]) == 1
     assert "samples of other seed" in capsys.readouterr().err
+    assert latents.main([*arguments("stylegan1", classifiers), "--classifier-range", "0..1"]) == 1
+    assert "samples of other scores" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from models.entry import weights_folder
 from models.published.pix2pix.network import couple_generator
 from models.training.pix2pix.losses import COUPLE, PIX2PIX, Patches, generator_loss
 from models.training.pix2pix.train import _pairs, main, measure
-from models.training.translation.loop import to_tensor
+from models.training.translation.loop import Run, to_tensor
 from models.training.translation.pictures import DataError, Faults, find_pairs, read_pair
 from tests.models.training import translators_data as data
 
@@ -137,3 +137,15 @@ def test_measure_is_the_mean_difference(tmp_path: Path) -> None:
 def test_the_name_of_another_editor_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path), "--name", "embedded"]) == 1
     assert "there is an editor called embedded already" in capsys.readouterr().err
+
+
+def test_a_run_goes_on_at_another_precision(tmp_path: Path) -> None:
+    device = torch.device("cpu")
+    begun = Run(tmp_path, {}, {"network": torch.nn.Linear(1, 1)}, device, "f32")
+    begun.done = 3
+    begun.save()
+    scaled = Run(tmp_path, {}, {"network": torch.nn.Linear(1, 1)}, device, "f16")
+    assert scaled.done == 3
+    assert scaled.scaler.is_enabled()
+    scaled.save()
+    assert Run(tmp_path, {}, {"network": torch.nn.Linear(1, 1)}, device, "f32").done == 3

@@ -84,6 +84,22 @@ def test_two_sets_are_told_apart_by_a_mask(tmp_path: Path) -> None:
     assert np.abs(edit.delta).max() > 0
 
 
+def test_columns_are_chosen_of_the_second_table_alone(tmp_path: Path) -> None:
+    first = labelled(tmp_path / "a", ["reddish", "greenish"])
+    second = labelled(tmp_path / "b", ["happy", "neutral", "sad"])
+    arguments = [*first, "--second", *second, "--name", "x", "--chosen-second", "happy,sad"]
+    assert [part.names for part in _sets(_parser().parse_args(arguments)).data] == [
+        ("reddish", "greenish"),
+        ("happy", "sad"),
+    ]
+
+
+def test_groups_are_named_as_columns_are(tmp_path: Path) -> None:
+    arguments = [*labelled(tmp_path, ["Black_Hair", "Blond_Hair"]), "--name", "x"]
+    sets = _sets(_parser().parse_args([*arguments, "--exclusive", "Black_Hair, Blond_Hair"]))
+    assert sets.exclusive == (("black_hair", "blond_hair"),)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
