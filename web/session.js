@@ -61,6 +61,8 @@ export class Session extends Emitter {
   #retryTimer = 0;
   #frameAt = 0;
   #askedAt = -Infinity;
+  /** Counts what was asked of the camera: what comes for an earlier request is not wanted any more. */
+  #turn = 0;
   #overlay = false;
 
   /**
@@ -147,9 +149,9 @@ export class Session extends Emitter {
     if (this.#page.steers) return this.#steer();
     if (!this.#page.sample) tabValue("live", "1");
     try {
-      if (!this.#stream?.active) {
+      if (this.#stream?.getVideoTracks()[0].readyState !== "live") {
         this.say("asking");
-        await this.#useCamera();
+        if (!(await this.#useCamera())) return;
       }
     } catch (error) {
       return this.#sayWhyNoCamera(error);
@@ -180,6 +182,7 @@ export class Session extends Emitter {
   stop() {
     tabValue("live", null);
     this.#leave();
+    this.#turn += 1;
     stopStream(this.#stream);
     this.#stream = null;
     this.#page.sample = null;
@@ -231,9 +234,9 @@ export class Session extends Emitter {
   /** Use the camera and resolution that are chosen now. */
   async changeCamera() {
     if (!this.#stream) return;
+    if (this.#page.state === "asking") return this.start(); // in place of the opening that is under way
     try {
-      await this.#useCamera();
-      await this.#connection.replaceStream(this.#stream);
+      if (await this.#useCamera()) await this.#connection.replaceStream(this.#stream);
     } catch (error) {
       if (error instanceof CameraError) this.#leave();
       this.#sayWhyNoCamera(error);
@@ -251,23 +254,40 @@ export class Session extends Emitter {
     else if (this.#stream) this.emit("camera", this.#stream.getVideoTracks()[0]);
   }
 
-  /** Open the camera that is chosen; some cameras cannot be opened twice, so the old one goes first. */
+  /**
+   * Open the camera that is chosen; some cameras cannot be opened twice, so the old one goes first.
+   *
+   * @returns {Promise<boolean>} false: meanwhile it was stopped, or another one was asked for, and nothing stays open.
+   */
   async #useCamera() {
+    const turn = ++this.#turn;
     stopStream(this.#stream);
     const { device: deviceId, sound } = this.#page.preferences;
     const [width, height] = this.#page.captureSize;
     const { sample } = this.#page;
-    const stream = sample ? await this.#openSample(sample) : await openCamera({ deviceId, width, height, sound });
+    let stream;
+    try {
+      stream = sample ? await this.#openSample(sample) : await openCamera({ deviceId, width, height, sound });
+    } catch (error) {
+      if (turn !== this.#turn) return false;
+      throw error;
+    }
+    if (turn !== this.#turn) {
+      stopStream(stream);
+      return false;
+    }
     this.#stream = stream;
     if (sound && !sample && stream.getAudioTracks().length === 0) this.emit("silent", undefined);
     const [track] = stream.getVideoTracks();
     track.addEventListener("ended", () => {
       if (track !== this.#stream?.getVideoTracks()[0]) return;
       this.#leave();
+      stopStream(stream); // its microphone
       this.say("ended");
     });
     this.#camera.srcObject = stream;
     this.emit("camera", track);
+    return true;
   }
 
   /** @param {File} file */

@@ -128,6 +128,38 @@ def test_other_editor(page: Page, service: Service) -> None:
     assert value_of(page, "amount") == "1.00"
 
 
+def test_a_camera_that_comes_late_is_closed(page: Page, service: Service) -> None:
+    """Who presses Stop, or chooses again, while the browser opens a camera has no camera on that nobody shows."""
+    page.add_init_script(
+        """window.opened = [];
+        const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        navigator.mediaDevices.getUserMedia = async (wanted) => {
+          const stream = await open(wanted);
+          window.opened.push(stream);
+          await window.gate;
+          return stream;
+        };"""
+    )
+    close_gate = "() => { window.gate = new Promise((open) => { window.openGate = open; }); }"
+    on = "window.opened.flatMap((stream) => stream.getTracks()).filter((track) => track.readyState === 'live').length"
+    go_live(page, service.url)
+    page.locator("#fold-camera").evaluate("(details) => { details.open = true; }")
+    page.evaluate(close_gate)
+    for count, resolution in enumerate(("640x480", "1280x720"), start=2):
+        page.locator("#resolution").select_option(resolution)
+        page.wait_for_function(f"() => window.opened.length === {count}")
+    page.evaluate("() => window.openGate()")
+    page.wait_for_function(f"() => {on} === 1")
+    expect(page.locator("body")).to_have_attribute("data-state", "live")
+    page.evaluate(close_gate)
+    page.locator("#resolution").select_option("640x480")
+    page.wait_for_function("() => window.opened.length === 4")
+    page.get_by_role("button", name="Stop").click()
+    page.evaluate("() => window.openGate()")
+    page.wait_for_function(f"() => {on} === 0")
+    assert page.locator("body").get_attribute("data-state") == "start"
+
+
 def test_reconnects_after_the_server_restarts(browser: Browser, tmp_path: Path) -> None:
     with Service(log=tmp_path / "first.txt") as first, fresh_page(browser) as page:
         go_live(page, first.url)
