@@ -102,6 +102,8 @@ export class DelayMeter {
   #edited;
   #context;
   #timer = 0;
+  /** Ends of the burst's frame loops. @type {(() => void)[]} */
+  #stops = [];
   /** @type {number|null} */
   delay = null;
 
@@ -126,6 +128,7 @@ export class DelayMeter {
 
   stop() {
     clearTimeout(this.#timer);
+    for (const stop of this.#stops.splice(0)) stop();
   }
 
   /**
@@ -141,12 +144,12 @@ export class DelayMeter {
       const local = [];
       /** @type {Thumb[]} */
       const returned = [];
-      const stops = [
+      this.#stops = [
         everyFrame(this.#camera, (time) => local.push({ time, grey: this.#grey(this.#camera) })),
         everyFrame(this.#edited, (time) => returned.push({ time, grey: this.#grey(this.#edited) })),
       ];
       this.#timer = setTimeout(() => {
-        for (const stop of stops) stop();
+        this.stop();
         const lag = bestLag(local, returned);
         if (lag !== null) this.delay = this.delay === null ? lag : (this.delay + lag) / 2;
         if (lag === null) this.#measure(this.delay === null ? 0 : REST_MS, Math.min(2 * burst, LONGEST_BURST_MS));

@@ -138,6 +138,11 @@ export class Page {
     return wanted !== null;
   }
 
+  /** Whether one's own picture is shown as in a mirror. A sample is no mirror. */
+  get mirrored() {
+    return this.preferences.mirror && this.sample === null;
+  }
+
   /** Settings that hold for the next session as well. */
   get lasting() {
     return { ...this.wanted, ...OF_SESSION };

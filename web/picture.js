@@ -105,7 +105,7 @@ export class Picture {
    * @param {Pick<ServerStats, "badge">} stats
    */
   showMark({ badge = null }) {
-    const shown = badge !== null && this.#page.preferences.mirror;
+    const shown = badge !== null && this.#page.mirrored;
     this.#mark.hidden = !shown;
     if (!shown) {
       this.#mark.srcObject = null;
@@ -123,8 +123,8 @@ export class Picture {
    * @param {ServerStats} stats
    */
   showFaces({ faces = [] }) {
-    const { wanted, preferences } = this.#page;
-    this.faces.show(wanted.faces === "locked" ? faces : [], { mirror: preferences.mirror, locked: wanted.lock });
+    const { wanted, mirrored: mirror } = this.#page;
+    this.faces.show(wanted.faces === "locked" ? faces : [], { mirror, locked: wanted.lock });
   }
 
   /** @param {boolean} on whether what lies behind the edit is drawn over it. */
@@ -134,11 +134,11 @@ export class Picture {
 
   /** @param {OverlayMessage} message */
   showOverlay(message) {
-    this.#overlay.draw(message, { mirror: this.#page.preferences.mirror });
+    this.#overlay.draw(message, { mirror: this.#page.mirrored });
   }
 
   showMirror() {
-    const mirror = String(this.#page.preferences.mirror && !this.#page.sample); // a picture is not one's mirror
+    const mirror = String(this.#page.mirrored);
     this.#picture.dataset.mirror = mirror;
     byId("mirror").setAttribute("aria-pressed", mirror);
     this.#mark.hidden = true; // until the next figures say where it is

@@ -511,6 +511,35 @@ def test_delay_is_found_in_the_pictures(blank: Page, delay: float) -> None:
     assert run(blank, "before", LAG, {"delay": delay, "speed": 1}) == pytest.approx(delay, abs=20)
 
 
+def test_a_meter_that_is_stopped_looks_at_no_frame(blank: Page) -> None:
+    """It is stopped within a burst, whenever a session ends; its frame loops went on for as long as the page."""
+    asked = blank.evaluate("""async () => {
+      const { DelayMeter } = await import("/before.js");
+      let asked = 0, shown = [];
+      const video = () => ({ requestVideoFrameCallback: (see) => { asked += 1; shown.push(see); return asked; } });
+      const meter = new DelayMeter(video(), video());
+      meter.start();
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      const before = asked;
+      meter.stop();
+      for (const see of shown) see(0, {});
+      return [before, asked];
+    }""")
+    assert asked == [2, 2]
+
+
+def test_a_sample_is_no_mirror(blank: Page) -> None:
+    shown = blank.evaluate("""async () => {
+      const { Page } = await import("/page.js");
+      const page = new Page();
+      page.preferences.mirror = true;
+      const own = page.mirrored;
+      page.sample = new File([], "picture.jpg");
+      return [own, page.mirrored];
+    }""")
+    assert shown == [True, False]
+
+
 def test_delay_of_a_still_picture_is_unknown(blank: Page) -> None:
     assert run(blank, "before", LAG, {"delay": 100, "speed": 0}) is None
     assert run(blank, "before", "return m.bestLag([], [])") is None
