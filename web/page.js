@@ -1,7 +1,7 @@
 // What the page knows and what the user wants. No element, no connection.
 
 import { changedValues, fieldsOf, fitting } from "./fields.js";
-import { withoutPhoto, withoutPhotos } from "./photo-ids.js";
+import { withoutPhoto, withoutPhotos } from "./lasting.js";
 import { remember, remembered } from "./storage.js";
 
 /**

@@ -1,7 +1,7 @@
 // Offers, answers and goodbyes over HTTP: WHIP (RFC 9725) to be edited, WHEP to watch, and as WHEP to steer.
 
 import { authorization, reasonOf, request } from "./http.js";
-import { withoutPhotos } from "./photo-ids.js";
+import { withoutPhotos } from "./lasting.js";
 
 const REQUEST_TIMEOUT_MS = 15_000;
 const GATHERING_TIMEOUT_MS = 2_000;

@@ -7,7 +7,19 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 WEB = Path(__file__).resolve().parent.parent.parent / "web"
-WITHOUT_ELEMENTS = ("page", "fields", "words", "states", "storage", "control", "connection", "whip", "http", "emitter")
+WITHOUT_ELEMENTS = (
+    "page",
+    "fields",
+    "lasting",
+    "words",
+    "states",
+    "storage",
+    "control",
+    "connection",
+    "whip",
+    "http",
+    "emitter",
+)
 IMPORT = re.compile(r'^(?:import .*|\} )from "\./(\w+)\.js";$', re.MULTILINE)
 
 
