@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from c2pa import Signer
 from tqdm import tqdm
 
 from stream import command_line, photos
@@ -155,7 +156,7 @@ def process(
     check_paths(source, target, overwrite=True)
     started = time.perf_counter()
     report = Report(profile=profile)
-    identity = runtime.identity if sign else None
+    signer = _signer_of(runtime.identity, report) if sign and runtime.identity is not None else None
     if source.is_dir():
         _process_folder(
             source,
@@ -163,7 +164,7 @@ def process(
             runtime,
             look,
             report,
-            identity=identity,
+            signer=signer,
             progress=progress,
             overwrite=overwrite,
             resume=resume,
@@ -176,19 +177,26 @@ def process(
     else:
         pipeline = VideoPipeline(runtime.pipeline())
         process_video(source, target, pipeline, look, report, progress=progress, keep_hdr=keep_hdr, resume=resume)
-    if identity is not None and not source.is_dir() and (report.edited or report.earlier):
-        _sign(source, target, look, identity, report)
+    if signer is not None and not source.is_dir() and (report.edited or report.earlier):
+        _sign(source, target, look, signer, report)
     report.seconds = time.perf_counter() - started
     return report
 
 
-def _sign(source: Path, target: Path, look: Look, identity: Identity, report: Report) -> None:
+def _signer_of(identity: Identity, report: Report) -> Signer | None:
+    try:
+        return manifests.signer_of(identity, key_path().with_suffix(".chain.pem"))
+    except manifests.ManifestError as error:
+        report.notes.append(f"no C2PA manifest is written: {error}")
+        return None
+
+
+def _sign(source: Path, target: Path, look: Look, signer: Signer, report: Report) -> None:
     """Write a C2PA manifest into an edited file; a manifest of the source stays as an ingredient."""
     signed = target.with_name(f".{target.stem}.signed{target.suffix}")
     try:
         if not report.edited and manifests.read_manifest(target) is not None:
             return  # an earlier run has done it all
-        signer = manifests.signer_of(identity, key_path().with_suffix(".chain.pem"))
         manifests.write_manifest(target, signed, kinds_of(look.active), signer, source)
         signed.replace(target)
     except (manifests.ManifestError, OSError) as error:
@@ -236,7 +244,7 @@ def _process_folder(
     look: Look,
     report: Report,
     *,
-    identity: Identity | None,
+    signer: Signer | None,
     progress: bool,
     overwrite: bool,
     resume: bool,
@@ -263,8 +271,8 @@ def _process_folder(
             process_one = _process_animation if is_animation(picture) else process_picture
             if not process_one(picture, target / picture.name, runtime.pipeline(), look, report):
                 report.notes.append(f"no face in {picture.name}: nothing written")
-            elif identity is not None and report.edited > before:
-                _sign(picture, target / picture.name, look, identity, report)
+            elif signer is not None and report.edited > before:
+                _sign(picture, target / picture.name, look, signer, report)
         except FileError as error:
             report.notes.append(str(error))
 

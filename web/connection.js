@@ -115,7 +115,8 @@ export class Connection extends Emitter {
       if (round !== this.#round) return;
       /** @type {MediaStream|null} */
       let returned = null;
-      const peer = await connect(options, (stream) => (returned = stream));
+      const { stream } = options;
+      const peer = await connect(options, (edited) => (returned = edited));
       const open = await opens(peer.channel, MOVE_TIMEOUT_MS);
       if (round !== this.#round) return close(peer, options.token);
       if (!open) {
@@ -124,9 +125,8 @@ export class Connection extends Emitter {
       }
       this.emit("leaving", undefined);
       this.#drop();
-      this.#peer = peer;
       if (returned) this.emit("stream", { stream: returned });
-      this.#watch(peer, round);
+      await this.#take(peer, round, stream);
     } catch {
       if (round === this.#round) this.#connect(options);
     }
@@ -153,15 +153,29 @@ export class Connection extends Emitter {
     this.#drop();
     this.#say("connecting", null);
     try {
-      const peer = await connect(options, (stream) => {
-        if (round === this.#round) this.emit("stream", { stream });
+      const { stream } = options;
+      const peer = await connect(options, (returned) => {
+        if (round === this.#round) this.emit("stream", { stream: returned });
       });
       if (round !== this.#round) return close(peer, options.token);
-      this.#peer = peer;
-      this.#watch(peer, round);
+      await this.#take(peer, round, stream);
     } catch (error) {
       if (round === this.#round) this.#lose(error);
     }
+  }
+
+  /**
+   * Use a session that was set up.
+   *
+   * @param {SteeredPeer} peer
+   * @param {number} round
+   * @param {MediaStream|null} offered what was sent when it was offered; another one may have taken its place.
+   */
+  async #take(peer, round, offered) {
+    this.#peer = peer;
+    this.#watch(peer, round);
+    const stream = this.#options?.stream;
+    if (stream && stream !== offered) await this.replaceStream(stream);
   }
 
   /**

@@ -44,6 +44,16 @@ export class History {
     this.#changedAt = now;
   }
 
+  /**
+   * Something else is in force than was recorded last: the server refused that, or somebody else changed it. No step is
+   * added.
+   *
+   * @param {T} state
+   */
+  rebase(state) {
+    this.#now = state;
+  }
+
   /** @returns {T|null} the state before the last step; null where there is none. */
   undo() {
     const before = this.#past.pop();

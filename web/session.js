@@ -223,7 +223,7 @@ export class Session extends Emitter {
 
   /** Sound and the name of a stream are agreed on when a connection is made: a change needs a new one. */
   async restart({ newCamera = false } = {}) {
-    if (!this.#stream) return;
+    if (!this.#stream && this.#page.state !== "asking") return;
     this.#end();
     if (newCamera) stopStream(this.#stream);
     await this.start();
@@ -233,8 +233,8 @@ export class Session extends Emitter {
 
   /** Use the camera and resolution that are chosen now. */
   async changeCamera() {
-    if (!this.#stream) return;
     if (this.#page.state === "asking") return this.start(); // in place of the opening that is under way
+    if (!this.#stream) return;
     try {
       if (await this.#useCamera()) await this.#connection.replaceStream(this.#stream);
     } catch (error) {

@@ -148,6 +148,7 @@ export class SettingsPanel {
     if (!confirmed || this.#previewing) return;
     if (confirmed.editor !== this.#page.editor?.name) this.#use(this.#page.editorNamed(confirmed.editor));
     this.#page.follow();
+    this.#history?.rebase(this.#shown);
     this.show();
   }
 

@@ -8,8 +8,8 @@ import torch
 def has_bfloat16(device: torch.device) -> bool:
     """Whether products in bfloat16 are faster than in float32.
 
-    PyTorch takes bfloat16 everywhere. On a processor without AVX-512 it converts value by value: a convolution of 48
-    channels, forwards and backwards, took 28 to 57 times as long as in float32 on an AMD EPYC with AVX2.
+    PyTorch takes bfloat16 everywhere. On an AMD EPYC without AVX-512 a convolution of 48 channels, forwards and
+    backwards, took 28 to 57 times as long in it as in float32.
 
     Args:
         device: that a training runs on.

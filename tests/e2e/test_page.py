@@ -12,7 +12,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Download, Page, Playwright, expect
+from playwright.sync_api import Browser, Download, Page, Playwright, Route, expect
 
 from tests.e2e import browser as chromium
 from tests.e2e import fake_camera
@@ -158,6 +158,61 @@ def test_a_camera_that_comes_late_is_closed(page: Page, service: Service) -> Non
     page.evaluate("() => window.openGate()")
     page.wait_for_function(f"() => {on} === 0")
     assert page.locator("body").get_attribute("data-state") == "start"
+
+
+def test_a_microphone_that_comes_late_is_not_sent(page: Page, service: Service) -> None:
+    """Sound is switched off while the browser asks for the first time; who then presses Allow is not heard."""
+    page.add_init_script(
+        """window.opened = [];
+        localStorage.latentcam ??= JSON.stringify({ sound: true });
+        const gate = new Promise((open) => { window.openGate = open; });
+        const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        navigator.mediaDevices.getUserMedia = async (wanted) => {
+          const stream = await open({ video: wanted.video });
+          const sound = new AudioContext().createMediaStreamDestination().stream;
+          if (wanted.audio) stream.addTrack(sound.getAudioTracks()[0]);
+          window.opened.push(stream);
+          if (wanted.audio) await gate;
+          return stream;
+        };"""
+    )
+    page.goto(service.url)
+    page.get_by_role("button", name="Start camera").click()
+    page.wait_for_function("() => window.opened.length === 1")
+    page.locator("#fold-camera").evaluate("(details) => { details.open = true; }")
+    page.locator("label[for=sound]").click()
+    page.wait_for_function("() => window.opened.length === 2")
+    page.evaluate("() => window.openGate()")
+    expect(page.locator("body")).to_have_attribute("data-state", "live")
+    live = "(stream) => stream.getTracks().filter((track) => track.readyState === 'live').map((track) => track.kind)"
+    assert page.evaluate(f"() => window.opened.map({live})") == [[], ["video"]]
+
+
+def test_a_camera_that_is_changed_while_connecting_is_the_one_that_is_sent(page: Page, service: Service) -> None:
+    go_live(page, service.url)
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        if route.request.method == "POST" and not held:
+            held.append(route)
+        else:
+            route.fallback()
+
+    page.route(re.compile("/whip"), hold)
+    for fold in ("#fold-camera", "#fold-call"):
+        page.locator(fold).evaluate("(details) => { details.open = true; }")
+    page.locator("label[for=output]").click()  # a new session
+    expect(page.locator("body")).to_have_attribute("data-state", "connecting")
+    for _ in range(WAIT_MS // 100):
+        if held:
+            break
+        page.wait_for_timeout(100)
+    page.evaluate("() => { window.before = document.getElementById('camera').srcObject; }")
+    page.locator("#resolution").select_option("640x480")
+    page.wait_for_function("() => document.getElementById('camera').srcObject !== window.before")
+    held[0].continue_()
+    expect(page.locator("body")).to_have_attribute("data-state", "live")
+    frames_pass(page, 5)
 
 
 def test_reconnects_after_the_server_restarts(browser: Browser, tmp_path: Path) -> None:

@@ -816,6 +816,20 @@ def test_undo_and_redo_go_by_steps(blank: Page) -> None:
     assert seen == [3, 0, None, 3, True, None, 3, True]
 
 
+def test_undo_goes_back_to_what_was_in_force(blank: Page) -> None:
+    """Not to what was wanted before the server told what it uses, nor to what it refused."""
+    states = blank.evaluate("""async () => {
+      const { History } = await import("/history.js");
+      const history = new History("remembered");
+      history.rebase("of the server");
+      const first = history.canUndo;
+      history.record("one's own", 0);
+      history.rebase("as it was taken");
+      return [first, history.undo(), history.redo(), history.canRedo];
+    }""")
+    assert states == [False, "of the server", "as it was taken", False]
+
+
 def test_editors_that_run_come_first_and_many_others_are_folded(blank: Page) -> None:
     def editor(name: str, state: str) -> dict[str, Any]:
         facts = {"description": f"what {name} does", "why": "", "licence": "MIT", "size_mb": 0}
