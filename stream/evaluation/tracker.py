@@ -28,8 +28,8 @@ from models.training.data import SIZE, WORK, FaceSet, shared_folder
 from models.training.scenes import backgrounds, pasting
 from models.training.scenes.geometry import eye_distance, face_box
 from models.training.scenes.portraits import Portraits
-from models.training.tracker.detector import Scene, SceneSamples
 from models.training.tracker.landmarks import POINTS
+from models.training.tracker.scenes import Scene, SceneSamples
 from stream.filters import OneEuro
 from stream.tracking import Tracker
 from stream.tracking.association import iou

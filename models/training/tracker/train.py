@@ -31,8 +31,9 @@ from models.training.precision import autocast
 from models.training.scenes import backgrounds
 from models.training.scenes.portraits import Portraits
 from models.training.scenes.views import with_views
-from models.training.tracker.detector import STRIDES, Detector, DetectorSamples, SceneSamples, detector_loss
+from models.training.tracker.detector import STRIDES, Detector, DetectorSamples, detector_loss
 from models.training.tracker.landmarks import CROP, LandmarkNet, LandmarkSamples, landmark_loss, linear_spread
+from models.training.tracker.scenes import SceneSamples
 
 CHECKPOINTS = WORK / "tracker"
 STOCK = 700

@@ -11,7 +11,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from models.training.data import FaceSet  # noqa: E402
+from models.training.segmenter import samples  # noqa: E402
 from models.training.segmenter import train as trainer  # noqa: E402
+from models.training.segmenter.network import INPUT, SegmenterNet  # noqa: E402
 from models.training.segmenter.occluders import FACE_OVAL  # noqa: E402
 
 ROWS = 6
@@ -49,11 +51,11 @@ def faces() -> FaceSet:
 
 
 @pytest.fixture(scope="module")
-def labels(faces: FaceSet, tmp_path_factory: pytest.TempPathFactory) -> trainer.Labels:
-    return trainer.Labels.load(faces, tmp_path_factory.mktemp("labels"))
+def labels(faces: FaceSet, tmp_path_factory: pytest.TempPathFactory) -> samples.Labels:
+    return samples.Labels.load(faces, tmp_path_factory.mktemp("labels"))
 
 
-def test_labels_follow_hair_face_and_person(labels: trainer.Labels) -> None:
+def test_labels_follow_hair_face_and_person(labels: samples.Labels) -> None:
     hair, face, person = np.moveaxis(labels.values[0].astype(np.float32) / 255, -1, 0)
     forehead, crown, corner = (80, 80), (25, 80), (5, 5)
     assert face[forehead] > 0.9
@@ -64,26 +66,26 @@ def test_labels_follow_hair_face_and_person(labels: trainer.Labels) -> None:
     assert max(hair[corner], face[corner], person[corner]) < 0.1
 
 
-def test_samples_are_in_range_and_consistent(faces: FaceSet, labels: trainer.Labels) -> None:
-    composer = trainer.Composer(faces, labels, np.arange(ROWS))
+def test_samples_are_in_range_and_consistent(faces: FaceSet, labels: samples.Labels) -> None:
+    composer = samples.Composer(faces, labels, np.arange(ROWS))
     covered = 0
     for seed in range(30):
         sample = composer.draw(np.random.default_rng(seed))
-        assert sample.image.shape == (trainer.INPUT, trainer.INPUT, 3)
+        assert sample.image.shape == (INPUT, INPUT, 3)
         assert sample.image.dtype == np.uint8
-        assert sample.target.shape == sample.weight.shape == (trainer.INPUT, trainer.INPUT, 4)
+        assert sample.target.shape == sample.weight.shape == (INPUT, INPUT, 4)
         assert sample.target.min() >= 0
         assert sample.target.max() <= 1 + 1e-6
         assert sample.weight.min() >= 0
-        assert sample.weight.max() <= (1 + trainer.HAND_WEIGHT) ** 2
+        assert sample.weight.max() <= (1 + samples.HAND_WEIGHT) ** 2
         occluder = sample.target[..., 2] > 0.9
         covered += bool(occluder.any())
         assert sample.target[..., 1][occluder].max(initial=0) < 0.15
     assert 8 < covered < 28
 
 
-def test_the_same_seed_draws_the_same_sample(faces: FaceSet, labels: trainer.Labels) -> None:
-    composer = trainer.Composer(faces, labels, np.arange(ROWS))
+def test_the_same_seed_draws_the_same_sample(faces: FaceSet, labels: samples.Labels) -> None:
+    composer = samples.Composer(faces, labels, np.arange(ROWS))
     first, second = (composer.draw(np.random.default_rng(9)) for _ in range(2))
     np.testing.assert_array_equal(first.image, second.image)
     np.testing.assert_array_equal(first.target, second.target)
@@ -115,11 +117,11 @@ def test_learning_rate_warms_up_and_fades() -> None:
     assert all(a >= b for a, b in pairwise(rates[100:]))
 
 
-def test_unknown_labels_do_not_count(faces: FaceSet, labels: trainer.Labels) -> None:
-    network = trainer.SegmenterNet().eval()
-    sample = trainer.Composer(faces, labels, np.arange(ROWS)).draw(np.random.default_rng(1))
-    unknown = trainer.Sample(sample.image, sample.target, np.zeros_like(sample.weight))
-    wrong = trainer.Sample(sample.image, 1 - sample.target, np.zeros_like(sample.weight))
+def test_unknown_labels_do_not_count(faces: FaceSet, labels: samples.Labels) -> None:
+    network = SegmenterNet().eval()
+    sample = samples.Composer(faces, labels, np.arange(ROWS)).draw(np.random.default_rng(1))
+    unknown = samples.Sample(sample.image, sample.target, np.zeros_like(sample.weight))
+    wrong = samples.Sample(sample.image, 1 - sample.target, np.zeros_like(sample.weight))
     with torch.no_grad():
         losses = [float(trainer._loss(network, [s], torch.device("cpu"), 0)) for s in (unknown, wrong)]
     assert losses[0] == pytest.approx(losses[1], abs=1e-6)
@@ -135,4 +137,4 @@ def test_rare_portraits_are_drawn_more_often() -> None:
     }
     names = ("skin_L", "yaw", "hat", "age", "baldness")
     columns = np.array(list(rows.values()), np.float32).T
-    assert trainer.rarity(dict(zip(names, columns, strict=True))).tolist() == [1, 3, 3, 1, 4]
+    assert samples.rarity(dict(zip(names, columns, strict=True))).tolist() == [1, 3, 3, 1, 4]

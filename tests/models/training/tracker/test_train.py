@@ -16,14 +16,12 @@ from models.training.tracker.detector import (
     STRIDES,
     Detector,
     DetectorSamples,
-    Pasted,
-    Scene,
-    SceneSamples,
     anchor_grid,
     assign,
     detector_loss,
 )
 from models.training.tracker.landmarks import CROP, POINTS, LandmarkNet, LandmarkSamples, landmark_loss, to_target
+from models.training.tracker.scenes import Pasted, Scene, SceneSamples
 from models.training.tracker.train import fit
 
 
