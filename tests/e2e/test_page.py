@@ -402,28 +402,30 @@ def test_snapshot_and_recording(page: Page, service: Service, tmp_path: Path) ->
 
 
 def frames_pass(page: Page, count: int) -> None:
-    """Wait until as many further frames of the edited video were shown, however long they take."""
+    """Wait until as many further frames of the edited video were shown, within the time that a page may take."""
     page.evaluate(
-        """(count) => new Promise((resolve) => {
+        """(count) => {
           const video = document.getElementById("edited");
-          const step = (left) => (left ? video.requestVideoFrameCallback(() => step(left - 1)) : resolve());
-          step(count);
-        })""",
+          video.dataset.left = count;
+          const step = () => {
+            video.dataset.left -= 1;
+            if (video.dataset.left > 0) video.requestVideoFrameCallback(step);
+          };
+          video.requestVideoFrameCallback(step);
+        }""",
         count,
     )
+    page.wait_for_function("() => Number(document.getElementById('edited').dataset.left) <= 0")
 
 
 def seconds_pass(page: Page, count: int) -> None:
     """Wait until the recording is as many seconds longer."""
-    page.evaluate(
-        """(count) => new Promise((resolve) => {
-          const shown = document.getElementById("recording-time");
-          const seconds = () => shown.textContent.split(":").reduce((sum, part) => 60 * sum + Number(part), 0);
-          const ends = seconds() + count;
-          const timer = setInterval(() => { if (seconds() >= ends) { clearInterval(timer); resolve(); } }, 50);
-        })""",
-        count,
+    seconds = (
+        "document.getElementById('recording-time').textContent"
+        ".split(':').reduce((sum, part) => 60 * sum + Number(part), 0)"
     )
+    ends = page.evaluate(seconds) + count
+    page.wait_for_function(f"() => {seconds} >= {ends}")
 
 
 def frames_of(path: Path) -> list[tuple[int, int]]:
