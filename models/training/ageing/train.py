@@ -13,7 +13,7 @@ import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +21,6 @@ import cv2
 import numpy as np
 import onnx
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -29,72 +28,16 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from engines.graph.onnx_module import OnnxModule
 from models.embedded import EMBEDDED
 from models.embedded.attributes import READER, read_tables
-from models.face.texture_space import SIZE as TEXTURE
 from models.face.texture_space import FaceSpace
 from models.training.ageing.guides import Guides
 from models.training.ageing.networks import AgeCritic, HeadAger, conditions_of, label_of
+from models.training.ageing.plan import Plan
 from models.training.ageing.prepare import prepare
 from models.training.ageing.samples import RELIEF, WHOLE, Sample, Samples
+from models.training.ageing.views import batch_of, edges, fine, unwrap, vary, wrong_age
 from models.training.data import SIZE, WORK, FaceSet, shared_folder
 from models.training.editor.networks import READER_SIZE
 from models.training.precision import autocast
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Sizes of a step and weights of the losses. Differences are of RGB / 64.
-
-    Attributes:
-        pairs: paired examples of a step.
-        journeys: examples of a step that go where no pair leads.
-        rate: learning rate.
-        critic_rate: learning rate of the critics.
-        average: decay of the weights' moving average.
-        alone: steps before the critics join.
-        critics_every: steps from one that the critics take part in to the next.
-        critics_alone: the critics' first steps, in which they only learn.
-        rounds_from: step from which the network's own outputs become inputs.
-        own_inputs: share of the pairs that are made of them.
-        remembered: outputs that are kept for it.
-        gradient: weight of the difference of gradients.
-        features: weight of the critics' feature difference of pairs.
-        fooled_pair: weight of the critics' verdict on pairs.
-        fooled: weight of the critics' verdict on journeys.
-        skin: weight of the texture square's critic over the portrait's.
-        fake: weight of the drawn as a fake.
-        wrong_age: weight of a photograph under a wrong age, as a fake; with `fake` it makes up 1, or the critics call
-            everything a fake.
-        age: weight of the reader's error of age on journeys, of a century.
-        calm: weight of the change of broad light and colour beside the hair, on journeys.
-        still: weight of the change of what is neither face nor hair, on journeys.
-        relief: weight of a hint of relief, on journeys.
-        whole: weight of a hint of the whole picture, on journeys.
-    """
-
-    pairs: int = 4
-    journeys: int = 3
-    rate: float = 4e-4
-    critic_rate: float = 1e-3
-    average: float = 0.998
-    alone: int = 150
-    critics_every: int = 1
-    critics_alone: int = 80
-    rounds_from: int = 600
-    own_inputs: float = 0.4
-    remembered: int = 192
-    gradient: float = 0.8
-    features: float = 0.8
-    fooled_pair: float = 0.06
-    fooled: float = 0.25
-    skin: float = 0.8
-    fake: float = 0.6
-    wrong_age: float = 0.4
-    age: float = 0.08
-    calm: float = 1.0
-    still: float = 0.15
-    relief: float = 0.7
-    whole: float = 1.2
-
 
 CHECKPOINT = "head_ager.pt"
 START = Path(__file__).with_name(CHECKPOINT)
@@ -103,9 +46,6 @@ SAVE_SECONDS = 180
 REPORT_STEPS = 20
 CURVE = 0.97
 """Decay of the reported losses."""
-WRONG_BY = 18.0
-"""Years by which a wrong label is wrong at least."""
-
 State = dict[str, Any]
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -237,23 +177,23 @@ class Trainer:
         plan = self._plan
         paired, journeys, real = self._draw()
         adversarial = bool(journeys)
-        batch = _batch([*paired, *journeys], self._device)
+        batch = batch_of([*paired, *journeys], self._device)
         cut = len(paired)
         with autocast(self._device):
             change = self.network(batch["planes"], conditions_of(batch["male"], batch["source"], batch["target"]))
         drawn = batch["planes"][:, :3] + change.float()
         weight = 1 + 2 * torch.maximum(batch["planes"][:, 3:4], batch["planes"][:, 4:5])
         error = ((drawn - batch["photograph"]) * weight)[:cut]
-        near, edges = error.abs().mean(), _edges(error)
-        loss = near + plan.gradient * edges
-        measured = {"near": float(near.detach()), "edges": float(edges.detach())}
+        near, uneven = error.abs().mean(), edges(error)
+        loss = near + plan.gradient * uneven
+        measured = {"near": float(near.detach()), "edges": float(uneven.detach())}
         if adversarial:
             hinted, said = self._hint(batch, drawn, cut)
             loss = loss + hinted
             measured |= said
         if adversarial and self.step % plan.critics_every == 0:
             self.critics.requires_grad_(True)
-            measured["critics"] = self._teach_critics(_batch(real, self._device), batch, drawn.detach())
+            measured["critics"] = self._teach_critics(batch_of(real, self._device), batch, drawn.detach())
             self.taught += 1
             if self.taught > plan.critics_alone:
                 self.critics.requires_grad_(False)
@@ -316,7 +256,7 @@ class Trainer:
             loss = torch.zeros((), device=self._device)
             # A pair's photograph is as real as any; a journey's is real under its own age.
             true_label = label_of(real["male"], real["own"])
-            wrong_label = label_of(real["male"], _wrong_age(real["own"], generator))
+            wrong_label = label_of(real["male"], wrong_age(real["own"], generator))
             asked = label_of(batch["male"], batch["target"])
             for views_real, views_fake, name in self._views(real, real["photograph"], batch, drawn):
                 critic = self.critics[name]
@@ -367,7 +307,7 @@ class Trainer:
         still = beside.abs().mean()
         away = result - journey["photograph"]
         skin = seen[:, 4:5] * (1 - seen[:, 3:4])
-        found = (_fine(away).abs() * skin).sum((1, 2, 3)) / (1 + skin.sum((1, 2, 3)))
+        found = (fine(away).abs() * skin).sum((1, 2, 3)) / (1 + skin.sum((1, 2, 3)))
         relief = found @ (journey["hint"] == RELIEF).float() / len(away)
         whole = away.abs().mean((1, 2, 3)) @ (journey["hint"] == WHOLE).float() / len(away)
         loss = plan.age * years + plan.calm * shift + plan.still * still + plan.relief * relief + plan.whole * whole
@@ -387,7 +327,7 @@ class Trainer:
                     view = torch.cat([pictures, batch["planes"][:, 3:5]], 1)
                 else:
                     view = unwrap(pictures, batch["nodes"])
-                pair.append(_vary(view, generator))
+                pair.append(vary(view, generator))
             views.append((pair[0], pair[1], name))
         return views
 
@@ -426,75 +366,6 @@ def export_state(checkpoint: Path, out: Path) -> None:
     part = out.with_suffix(".part")
     torch.save({**small, "step": state["step"], "taught": state["taught"], "seconds": state["seconds"]}, part)
     part.replace(out)
-
-
-def unwrap(pictures: Tensor, nodes: Tensor) -> Tensor:
-    """Portraits sampled into the texture square, (B, C, 192, 192).
-
-    Args:
-        pictures: (B, C, 256, 256).
-        nodes: (B, 64, 64, 2), pixels of the lattice.
-    """
-    grid = functional.interpolate(nodes.permute(0, 3, 1, 2), (TEXTURE, TEXTURE), mode="bilinear", align_corners=False)
-    grid = grid.permute(0, 2, 3, 1) * (2 / (SIZE - 1)) - 1
-    return functional.grid_sample(pictures, grid, mode="bilinear", padding_mode="border", align_corners=True)
-
-
-def _vary(view: Tensor, generator: np.random.Generator) -> Tensor:
-    """Shift, brightness, colour and a hole, another for each picture; the same operations on gradients."""
-    count, channels, height, width = view.shape
-    rgb, rest = view[:, :3], view[:, 3:]
-    light, colour = torch.from_numpy(generator.normal(0, (0.12, 0.15), (count, 2)).astype(np.float32)).to(view).T
-    rgb = rgb + light[:, None, None, None]
-    middle = rgb.mean(1, keepdim=True)
-    rgb = middle + (rgb - middle) * (1 + colour[:, None, None, None])
-    view = torch.cat([rgb, rest], 1) if channels > 3 else rgb
-    moved = []
-    for place in range(count):
-        right, down = (int(generator.integers(-height // 12, height // 12 + 1)) for _ in range(2))
-        picture = torch.roll(view[place], (down, right), (1, 2))
-        hole = torch.ones_like(picture[:1])
-        if generator.random() < 0.4:
-            top, left = (int(generator.integers(0, side)) for side in (height, width))
-            hole[:, top : top + height // 4, left : left + width // 4] = 0
-        moved.append(picture * hole)
-    return torch.stack(moved)
-
-
-def _wrong_age(own: Tensor, generator: np.random.Generator) -> Tensor:
-    """Another age for each, at least `WRONG_BY` years off."""
-    years = []
-    for age in own.tolist():
-        low, high = max(0.0, age - WRONG_BY - 16), max(0.0, 88 - (age + WRONG_BY))
-        place = generator.uniform(0, low + high)
-        years.append(16 + place if place < low else age + WRONG_BY + (place - low))
-    return torch.tensor(years, dtype=own.dtype, device=own.device)
-
-
-def _fine(x: Tensor) -> Tensor:
-    """What is finer than 16 pixels of the mean of the channels."""
-    grey = x.mean(1, keepdim=True)
-    broad = functional.interpolate(functional.avg_pool2d(grey, 8), scale_factor=8.0, mode="bilinear")
-    return grey - broad
-
-
-def _edges(x: Tensor) -> Tensor:
-    return (x[..., 1:] - x[..., :-1]).abs().mean() + (x[..., 1:, :] - x[..., :-1, :]).abs().mean()
-
-
-def _batch(samples: list[Sample], device: torch.device) -> dict[str, Tensor]:
-    def stacked(name: str) -> NDArray[Any]:
-        return np.stack([np.asarray(getattr(sample, name), np.float32) for sample in samples])
-
-    pictures = {
-        name: torch.from_numpy(stacked(name)).to(device, memory_format=torch.channels_last)
-        for name in ("planes", "photograph")
-    }
-    others = {
-        name: torch.from_numpy(stacked(name)).to(device)
-        for name in ("nodes", "head", "male", "source", "target", "own", "hint")
-    }
-    return pictures | others
 
 
 def _placed(module: Module, device: torch.device) -> Module:

@@ -30,6 +30,7 @@ from models.training.editor.export import export_ager, export_reader, write_tabl
 from models.training.editor.networks import Reader
 from models.training.editor.pairs import PairFactory, Pairs, make_pairs, usable
 from models.training.editor.reader import train_reader
+from models.training.editor.scalp import scalp_tables
 from models.training.editor.statistics import (
     ageing_shape,
     brow_field,
@@ -37,7 +38,6 @@ from models.training.editor.statistics import (
     face_taper,
     fleeting_modes,
     lip_field,
-    scalp_tables,
     skin_field,
     skin_trends,
     smile_trends,

@@ -10,9 +10,11 @@ import torch
 from models.training.ageing.evaluate import FeatureDistance, load_network
 from models.training.ageing.guides import draw_guide
 from models.training.ageing.networks import GUIDE_SCALE, AgeCritic, HeadAger, conditions_of, label_of
+from models.training.ageing.plan import Plan
 from models.training.ageing.prepare import edge_fade
 from models.training.ageing.samples import Sample, Samples, _spoil
-from models.training.ageing.train import START, WRONG_BY, Plan, Trainer, _vary, _wrong_age, export_state, unwrap
+from models.training.ageing.train import START, Trainer, export_state
+from models.training.ageing.views import WRONG_BY, unwrap, vary, wrong_age
 
 UNGUIDED = torch.tensor([1.0] * 8 + [0.0])[:, None, None]
 PLAN = Plan(pairs=1, journeys=1, alone=0, critics_every=1, critics_alone=1, rounds_from=0, own_inputs=1.0)
@@ -126,7 +128,7 @@ def test_a_critic_that_learns_tells_a_wrong_age_from_a_right_one() -> None:
 @pytest.mark.parametrize("age", [16.0, 30.0, 52.0, 85.0])
 def test_a_wrong_age_is_far_from_the_right_one(age: float) -> None:
     generator = np.random.default_rng(0)
-    wrong = _wrong_age(torch.full((200,), age), generator)
+    wrong = wrong_age(torch.full((200,), age), generator)
     assert (wrong - age).abs().min() >= WRONG_BY - 1e-3
     assert wrong.min() >= 16
     assert wrong.max() <= 88
@@ -143,7 +145,7 @@ def test_spoiling_keeps_the_difference_of_a_pair_in_place() -> None:
 
 def test_varied_views_differ_and_keep_their_shape() -> None:
     view = torch.rand(3, 5, 48, 48)
-    varied = _vary(view, np.random.default_rng(0))
+    varied = vary(view, np.random.default_rng(0))
     assert varied.shape == view.shape
     assert (varied - view).abs().mean() > 1e-2
 
