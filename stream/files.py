@@ -30,6 +30,7 @@ from stream.picture_files import READ, SUFFIXES, FileError, as_bgr8, read_stored
 from stream.pipeline import Pipeline
 from stream.profile import ChromeTrace
 from stream.report import Report
+from stream.resume import check_leftovers
 from stream.runtime import Runtime
 from stream.settings import Settings
 from stream.video_files import check_unfinished, is_unfinished, process_video
@@ -52,6 +53,8 @@ def _run(arguments: argparse.Namespace) -> None:
     check_paths(arguments.input, arguments.output, overwrite=arguments.overwrite or goes_on)
     if not (arguments.overwrite or arguments.resume or arguments.input.is_dir()):
         check_unfinished(arguments.output)
+    if not arguments.input.is_dir() and arguments.output.suffix.lower() not in SUFFIXES:
+        check_leftovers(arguments.output)
     if arguments.photo is not None:
         check_input(arguments.photo)
     for extra in (arguments.report, arguments.trace):
