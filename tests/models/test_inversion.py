@@ -131,8 +131,8 @@ def test_command(tmp_path: Path, generator: Generator, capsys: pytest.CaptureFix
         assert f"{tmp_path / 'guess.npy'}: loss" in said, "as NumPy names it"
     assert (tmp_path / "guess.npy").exists()
     assert inversion.main([*arguments, "--to", str(tmp_path / "none" / "code.npy")]) == 1
-    said = capsys.readouterr()
-    assert (said.out, "none does not exist; make it first" in said.err) == ("", True)
+    refused = capsys.readouterr()
+    assert (refused.out, "none does not exist; make it first" in refused.err) == ("", True)
     with pytest.raises(SystemExit):
         inversion.main([*bare, "--steps", "-1", "--to", str(tmp_path / "code.npy")])
     other = stylegan1.Generator(16, style_dim=8, max_channels=8, base_channels=64)
