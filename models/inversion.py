@@ -34,6 +34,7 @@ from models.weights.checkpoints import CheckpointError
 
 HALVINGS = (1, 2, 4)
 """Of the face's side, at which pixels are compared."""
+STEPS = 150
 RISE, FALL = 0.05, 0.25
 """Shares of the steps over which the step size rises at the start and falls at the end."""
 
@@ -61,7 +62,7 @@ def invert(
     guess: Tensor,
     features: Features,
     *,
-    steps: int = 150,
+    steps: int = STEPS,
     rate: float = 0.05,
     weights: Weights | None = None,
     progress: Progress | None = None,
@@ -185,9 +186,18 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--vgg", type=Path, help="VGG16 of torchvision (.pth) or Keras (.h5), for the other presets")
     parser.add_argument("--lpips", type=Path, help="LPIPS' weights/v0.1/vgg.pth; needs torchvision's VGG16")
-    parser.add_argument("--steps", type=int, help="steps of descent after the guess; by default 150, or the preset's")
+    parser.add_argument(
+        "--steps", type=_steps, help="steps of descent after the guess, 0 for none; by default 150, or the preset's"
+    )
     parser.add_argument("--to", type=Path, required=True, help="the code, .npy, (rows, D)")
     options = parser.parse_args(argv)
+    output = options.to if options.to.suffix == ".npy" else Path(f"{options.to}.npy")  # as NumPy names it
+    if not output.parent.is_dir():
+        print(f"error: the folder {output.parent} does not exist; make it first", file=sys.stderr)
+        return 1
+    if output.is_dir():
+        print(f"error: {output} is a folder; name the file to write", file=sys.stderr)
+        return 1
     try:
         inverter = load_inverter(options.checkpoint)
         image = read_face(options.face)
@@ -200,10 +210,11 @@ def main(argv: Sequence[str]) -> int:
                 guess = average.expand(1, generator.rows, -1)
         features = trunk_features(inverter.encoder)
         if options.preset == "own":
-            found = invert(image, generator, guess, features, steps=options.steps or 150, progress=_print_progress)
+            steps = STEPS if options.steps is None else options.steps
+            found = invert(image, generator, guess, features, steps=steps, progress=_print_progress)
         else:
             recipe = RECIPES[options.preset]
-            recipe = replace(recipe, steps=options.steps or recipe.steps)
+            recipe = recipe if options.steps is None else replace(recipe, steps=options.steps)
             perception = _perception(options, features)
             found = invert_pbaylies(
                 image, generator, guess, average, perception, recipe=recipe, progress=_print_progress
@@ -211,8 +222,12 @@ def main(argv: Sequence[str]) -> int:
     except (CheckpointError, InversionError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    np.save(options.to, found.codes[0].numpy())
-    print(f"\n{options.to}: loss {found.first:.4f} -> {found.best:.4f}")
+    try:
+        np.save(output, found.codes[0].numpy())
+    except OSError as error:
+        print(f"\nerror: {output}: {error.strerror}", file=sys.stderr)
+        return 1
+    print(f"\n{output}: loss {found.first:.4f} -> {found.best:.4f}")
     return 0
 
 
@@ -225,6 +240,13 @@ def _perception(options: argparse.Namespace, features: Features) -> Perception:
         if given is None:
             print(f"without the weights of {what} the encoder's feature maps stand in for it", file=sys.stderr)
     return Perception(features, vgg, lpips)
+
+
+def _steps(text: str) -> int:
+    steps = int(text)
+    if steps < 0:
+        raise argparse.ArgumentTypeError(f"{steps} is below 0")
+    return steps
 
 
 def _print_progress(step: int, steps: int, loss: float) -> None:

@@ -20,16 +20,29 @@ from tqdm import tqdm
 
 from stream import command_line, photos
 from stream.animations import is_animation, process_animation
+from stream.colour_profiles import KEEPING
 from stream.command_line import NothingEdited
 from stream.look import Look
 from stream.mark import manifests
 from stream.mark.identity import Identity, key_path
 from stream.mark.kinds import kinds_of
 from stream.paths import check_input, check_output, check_paths
-from stream.picture_files import READ, SUFFIXES, FileError, as_bgr8, read_stored, stored_like, write_picture
+from stream.picture_files import (
+    HEIC_REMEDY,
+    READ,
+    SUFFIXES,
+    FileError,
+    in_srgb,
+    is_unreadable_heic,
+    plain,
+    read_stored,
+    stored_like,
+    write_picture,
+)
 from stream.pipeline import Pipeline
 from stream.profile import ChromeTrace
 from stream.report import Report
+from stream.resume import check_leftovers
 from stream.runtime import Runtime
 from stream.settings import Settings
 from stream.video_files import check_unfinished, is_unfinished, process_video
@@ -52,6 +65,8 @@ def _run(arguments: argparse.Namespace) -> None:
     check_paths(arguments.input, arguments.output, overwrite=arguments.overwrite or goes_on)
     if not (arguments.overwrite or arguments.resume or arguments.input.is_dir()):
         check_unfinished(arguments.output)
+    if not arguments.input.is_dir() and arguments.output.suffix.lower() not in SUFFIXES:
+        check_leftovers(arguments.output)
     if arguments.photo is not None:
         check_input(arguments.photo)
     for extra in (arguments.report, arguments.trace):
@@ -83,11 +98,17 @@ def _run(arguments: argparse.Namespace) -> None:
     for note in [*report.notes, *(report.hindered() if report.edited else [])]:
         print(f"note: {note}", file=sys.stderr)
     if arguments.report:
-        arguments.report.write_text(json.dumps(summary, indent=2) + "\n")
-    if report.edited == 0 and report.earlier == 0:
+        try:
+            arguments.report.write_text(json.dumps(summary, indent=2) + "\n")
+        except OSError as error:
+            raise FileError(f"{arguments.report}: {plain(error)}") from error
+    if report.edited == 0 and report.earlier == 0 and not report.failed:
         raise NothingEdited(_why_unedited(report, arguments.output))
     pictures = f"{report.edited} of {report.frames} {'picture' if report.frames == 1 else 'pictures'} edited"
     print(f"{arguments.output}: {pictures}, {summary['fps']} per second")
+    if report.failed:
+        what = "1 picture" if report.failed == 1 else f"{report.failed} pictures"
+        raise FileError(f"{what} could not be read or written: the notes say which, and why")
 
 
 def _why_unedited(report: Report, target: Path) -> str:
@@ -204,7 +225,7 @@ def _sign(source: Path, target: Path, look: Look, signer: Signer, report: Report
 
 
 def process_picture(source: Path, target: Path, pipeline: Pipeline, look: Look, report: Report) -> bool:
-    """Edit one picture. Alpha and 16 bits are kept; a grey picture becomes a colour one.
+    """Edit one picture. Alpha, 16 bits and colour profiles are kept; a grey picture becomes a colour one.
 
     Returns:
         Whether it shows a face; without one nothing is written.
@@ -213,13 +234,19 @@ def process_picture(source: Path, target: Path, pipeline: Pipeline, look: Look, 
         FileError: it cannot be read or written.
     """
     stored = read_stored(source)
-    shown = as_bgr8(stored)
+    for words in stored.notes:
+        report.note(words)
+    shown = stored.shown()
     output = photos.still(shown, pipeline, look, look.for_still())
+    if output.faces:
+        picture, profile = stored_like(stored, shown, output.image), stored.profile
+        if profile is not None and target.suffix.lower() not in KEEPING:
+            if not profile.is_srgb:
+                report.note(f"{target.name} is converted to sRGB: {target.suffix} keeps no colour profile")
+            picture, profile = in_srgb(picture, profile), None
+        write_picture(target, picture, profile)
     report.add(output)
-    if not output.faces:
-        return False
-    write_picture(target, stored_like(stored, shown, output.image))
-    return True
+    return bool(output.faces)
 
 
 def _process_animation(source: Path, target: Path, pipeline: Pipeline, look: Look, report: Report) -> bool:
@@ -250,13 +277,14 @@ def _process_folder(
     resume: bool,
 ) -> None:
     pictures = sorted(path for path in source.iterdir() if path.suffix.lower() in SUFFIXES)
+    heic = sorted(path for path in source.iterdir() if path.suffix.lower() in READ - SUFFIXES)
     if not pictures:
-        raise FileError(f"{source} holds no pictures ({', '.join(sorted(SUFFIXES))})")
-    left_out = sorted(path.name for path in source.iterdir() if path.suffix.lower() in READ - SUFFIXES)
-    if left_out:
-        report.notes.append(
-            f"left out, for HEIC cannot be written: {', '.join(left_out)}; edit each alone, with an output in .jpg"
-        )
+        if not heic:
+            raise FileError(f"{source} holds no pictures ({', '.join(sorted(SUFFIXES))})")
+        raise FileError(f"{source} holds only HEIC pictures, which cannot be written: {_heic_remedy(heic[0])}")
+    if heic:
+        names = ", ".join(path.name for path in heic)
+        report.notes.append(f"left out, for HEIC cannot be written: {names}; {_heic_remedy(heic[0])}")
     there = [picture.name for picture in pictures if (target / picture.name).exists()]
     if there and not (overwrite or resume):
         raise FileError(f"{target / there[0]} exists; name another folder, or add --overwrite or --resume")
@@ -266,15 +294,22 @@ def _process_folder(
         pictures = [picture for picture in pictures if picture.name not in there]
     target.mkdir(parents=True, exist_ok=True)
     for picture in tqdm(pictures, unit="picture", disable=not progress):
-        before = report.edited
+        own = Report(profile=report.profile)
         try:
             process_one = _process_animation if is_animation(picture) else process_picture
-            if not process_one(picture, target / picture.name, runtime.pipeline(), look, report):
-                report.notes.append(f"no face in {picture.name}: nothing written")
-            elif signer is not None and report.edited > before:
-                _sign(picture, target / picture.name, look, signer, report)
+            if not process_one(picture, target / picture.name, runtime.pipeline(), look, own):
+                own.note(f"no face in {picture.name}: nothing written")
+            elif signer is not None and own.edited:
+                _sign(picture, target / picture.name, look, signer, own)
+            report.merge(own)
         except FileError as error:
-            report.notes.append(str(error))
+            report.failed += 1
+            report.note(str(error))
+
+
+def _heic_remedy(path: Path) -> str:
+    alone = "edit each alone, with an output in .jpg"
+    return f"HEIC cannot be read here either ({HEIC_REMEDY}); then {alone}" if is_unreadable_heic(path) else alone
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -20,6 +20,7 @@ from stream.frame import Region
 
 PQ, HLG = 16, 18  # transfer characteristics: ITU-T H.273
 BT2020 = 9  # matrix coefficients
+LIMITED = 1  # range of samples
 NAMES = {PQ: "PQ", HLG: "HLG"}
 KEPT_FORMAT = "yuv420p10le"
 
@@ -168,7 +169,7 @@ class HdrMerge:
             frame: yuv420p10le, even size.
             before: (H, W, 3) uint8 BGR, its tone-mapped picture.
             after: the same, edited.
-            regions: where they differ; outside, the frame's samples stay bit for bit.
+            regions: where they differ. Samples of pixels that are alike in both stay bit for bit.
 
         Returns:
             A new yuv420p10le frame.
@@ -176,7 +177,10 @@ class HdrMerge:
         height, width = frame.height, frame.width
         planes = np.array(frame.to_ndarray(), np.uint16)
         chroma = planes[height:].reshape(2, height // 2, width // 2)
-        codes = self._reformatter.reformat(frame, format="rgb48le", src_colorspace=BT2020, threads=1).to_ndarray()
+        span = frame.color_range or LIMITED
+        codes = self._reformatter.reformat(
+            frame, format="rgb48le", src_colorspace=BT2020, src_color_range=span, threads=1
+        ).to_ndarray()
         for region in regions:
             x0, y0 = region.x0 & ~1, region.y0 & ~1
             x1, y1 = min(region.x1 + 1 & ~1, width), min(region.y1 + 1 & ~1, height)
@@ -184,10 +188,15 @@ class HdrMerge:
             changed = self._relit(codes[place] / 65535, before[place], after[place])
             samples = np.ascontiguousarray(np.round(65535 * changed).astype(np.uint16))
             part = av.VideoFrame.from_ndarray(samples, "rgb48le")
-            yuv = self._reformatter.reformat(part, format=KEPT_FORMAT, dst_colorspace=BT2020, threads=1).to_ndarray()
-            rows = y1 - y0
-            planes[place] = yuv[:rows]
-            chroma[:, y0 // 2 : y1 // 2, x0 // 2 : x1 // 2] = yuv[rows:].reshape(2, rows // 2, (x1 - x0) // 2)
+            yuv = self._reformatter.reformat(
+                part, format=KEPT_FORMAT, dst_colorspace=BT2020, dst_color_range=span, threads=1
+            ).to_ndarray()
+            rows, columns = y1 - y0, x1 - x0
+            differs = (before[place] != after[place]).any(-1)
+            planes[place] = np.where(differs, yuv[:rows], planes[place])
+            quads = np.s_[:, y0 // 2 : y1 // 2, x0 // 2 : x1 // 2]
+            coarse = differs.reshape(rows // 2, 2, columns // 2, 2).any((1, 3))
+            chroma[quads] = np.where(coarse, yuv[rows:].reshape(2, rows // 2, columns // 2), chroma[quads])
         merged = av.VideoFrame.from_ndarray(planes, KEPT_FORMAT)
         merged.pts, merged.time_base = frame.pts, frame.time_base
         merged.colorspace, merged.color_range = frame.colorspace, frame.color_range

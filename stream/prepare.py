@@ -18,6 +18,8 @@ from av.sidedata.sidedata import Type
 from stream import hdr
 
 Turn = tuple[int, int, int, int]
+Filter = tuple[str, str | dict[str, str]]
+"""Name of a filter and its options, as FFmpeg's text or one by one."""
 UPRIGHT = (1, 0, 0, 1)
 UNIT = 65536  # of the display matrix, 16.16 fixed point
 TURNS: dict[Turn, tuple[tuple[str, str], ...]] = {
@@ -112,8 +114,8 @@ class Prepare:
 
     def _build(self, shape: Shape, frame: av.VideoFrame) -> None:
         is_hdr = shape.transfer in hdr.NAMES
-        upright = [*TURNS[shape.turn]]
-        edited: list[tuple[str, str]] = []
+        upright: list[Filter] = [*TURNS[shape.turn]]
+        edited: list[Filter] = []
         span = "pc" if shape.range == FULL_RANGE else "tv"
         if is_hdr:
             name = hdr.NAMES[shape.transfer]
@@ -125,7 +127,7 @@ class Prepare:
             cube = Path(tempfile.mkdtemp(prefix="latentcam-")) / "tone.cube"
             hdr.write_cube(cube, shape.transfer)
             edited += [("scale", f"in_range={span}:in_color_matrix=bt2020"), ("format", "gbrp16le")]
-            edited += [("lut3d", f"file={cube}:interp=tetrahedral")]
+            edited += [("lut3d", {"file": str(cube), "interp": "tetrahedral"})]  # a path needs no escapes this way
             edited += [("scale", "out_range=tv:out_color_matrix=bt709"), ("format", EDITED_FORMAT)]
         elif shape.format != EDITED_FORMAT:
             matrix = ":out_color_matrix=bt709" if frame.format.is_rgb else ""
@@ -153,7 +155,7 @@ class Prepare:
             self.notes.append(words)
 
 
-def _graph(frame: av.VideoFrame, filters: list[tuple[str, str]], shape: Shape | None = None) -> Graph | None:
+def _graph(frame: av.VideoFrame, filters: list[Filter], shape: Shape | None = None) -> Graph | None:
     """A chain of filters for frames like one; None for no filters."""
     if not filters:
         return None
@@ -170,7 +172,11 @@ def _graph(frame: av.VideoFrame, filters: list[tuple[str, str]], shape: Shape | 
             f":colorspace={int(frame.colorspace)}:range={int(frame.color_range)}",
         )
     ]
-    ends += [graph.add(name, arguments) if arguments else graph.add(name) for name, arguments in filters]
+    for name, options in filters:
+        if isinstance(options, str):
+            ends.append(graph.add(name, options) if options else graph.add(name))
+        else:
+            ends.append(graph.add(name, **options))
     ends.append(graph.add("buffersink"))
     for before, after in itertools.pairwise(ends):
         before.link_to(after)

@@ -23,6 +23,7 @@ class Report:
         with_face: of these, how many show a face.
         edited: of these, how many were edited.
         earlier: frames that an earlier run did, which are not in these figures.
+        failed: pictures that could not be read or written, which are not in these figures either.
         seconds: wall time, reading and writing included.
         stages: milliseconds of every frame per stage.
         obstacles: frames in which a control changed no face, and why, by the editor, the control and the words.
@@ -34,6 +35,7 @@ class Report:
     with_face: int = 0
     edited: int = 0
     earlier: int = 0
+    failed: int = 0
     seconds: float = 0.0
     stages: dict[str, list[float]] = field(default_factory=dict)
     obstacles: Counter[tuple[str, str, str]] = field(default_factory=Counter)
@@ -53,6 +55,17 @@ class Report:
         for stage, ms in output.trace.ms.items():
             self.stages.setdefault(stage, []).append(ms)
 
+    def merge(self, other: Report) -> None:
+        """Add what was done to one of several files."""
+        self.frames += other.frames
+        self.with_face += other.with_face
+        self.edited += other.edited
+        self.obstacles.update(other.obstacles)
+        for stage, ms in other.stages.items():
+            self.stages.setdefault(stage, []).extend(ms)
+        for words in other.notes:
+            self.note(words)
+
     def summary(self) -> dict[str, Any]:
         """The report as JSON-ready data; times are in milliseconds."""
         return {
@@ -61,6 +74,7 @@ class Report:
             "frames_edited": self.edited,
             "frames_of_an_earlier_run": self.earlier,
             "dropped": 0,
+            "failed": self.failed,
             "seconds": round(self.seconds, 3),
             "fps": round(self.frames / self.seconds, 2) if self.seconds > 0 else None,
             "stages_ms": {

@@ -21,6 +21,7 @@ from stream.picture_files import FileError
 UNPACKED = {"h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb"}
 """Filters that bring packets of a file to the form in which encoders give them to a muxer."""
 UNKNOWN_BASE = Fraction(1, 1000)
+JOB_START = b'{"source": '
 WARM_UP = 15
 """Pictures before the first new one that are tracked and edited again, so that filters over time have settled."""
 
@@ -96,14 +97,45 @@ def decoding_times(shown: Sequence[int]) -> list[int]:
     return [*before, *ordered][: len(ordered)]
 
 
+def part_of(target: Path) -> Path:
+    """Where a file is written until it is complete."""
+    return target.with_name(f"{target.stem}.part{target.suffix}")
+
+
 def earlier_of(target: Path) -> Path:
     """Where the incomplete file of an earlier run is kept while another one goes on with it."""
     return target.with_name(f"{target.stem}.earlier{target.suffix}")
 
 
 def job_of(target: Path) -> Path:
-    """The file that says what the incomplete file is made of."""
-    return target.with_name(f"{target.stem}.part.json")
+    """The file that says what the incomplete file is made of; every format of one name has its own."""
+    return target.with_name(f"{part_of(target).name}.json")
+
+
+def check_leftovers(target: Path) -> None:
+    """Check that a run made what stands where the next one writes.
+
+    Raises:
+        FileError: a file there is the user's own; nothing replaces it, not even `--overwrite`.
+    """
+    job = job_of(target)
+    if job.exists() and _is_job(job):
+        return
+    for left in (part_of(target), earlier_of(target), job):
+        if left.exists():
+            raise FileError(
+                f"{left} is no file of a run that was stopped, and {target.name} is written there until it is "
+                "complete: rename it, or name another output"
+            )
+
+
+def _is_job(path: Path) -> bool:
+    """Whether a file begins as `describe_job` does; one that a power failure cut off counts too."""
+    try:
+        with path.open("rb") as file:
+            return JOB_START.startswith(file.read(len(JOB_START)))
+    except OSError:
+        return False
 
 
 def describe_job(source: Path, look: Look, *, keep_hdr: bool) -> dict[str, Any]:

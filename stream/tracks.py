@@ -7,6 +7,8 @@ from typing import Any
 
 import av
 
+from stream.sound import Encoding, can_copy, encoding_of, is_named
+
 MEDIA_TYPES = ("audio", "subtitle")
 LEFT_TO_THE_WRITER = {
     "major_brand",
@@ -24,8 +26,6 @@ LEFT_TO_THE_WRITER = {
     "_statistics_writing_date_utc",
 }
 """Metadata about the source's own file, which do not hold for the new one; lower case, languages cut off."""
-AUDIO_CODECS = {"webm": "libopus"}
-"""Encoder for sound that a container does not take; "aac" for others."""
 QUICKTIME_LANGUAGES = {
     "bod": "tib",
     "ces": "cze",
@@ -73,6 +73,7 @@ class Tracks:
     ) -> None:
         self._reader, self._writer, self._note = reader, writer, note
         self._copied: dict[int, Any] = {}
+        self._encodings: dict[int, Encoding] = {}
         self._encoded: dict[int, Any] = {}
         self._early: list[av.Packet[Any]] = []
         self._others = [stream for stream in reader.streams if stream is not picture]
@@ -88,9 +89,8 @@ class Tracks:
                 made.disposition = source.disposition
                 self._copied[source.index] = made
             else:
-                codec = AUDIO_CODECS.get(self._writer.format.name, "aac")
-                rate = 48_000 if codec == "libopus" else source.rate
-                made = self._writer.add_stream(codec, rate=rate, layout=source.layout.name)
+                encoding = self._encodings[source.index]
+                made = self._writer.add_stream(encoding.codec, rate=encoding.rate, layout=encoding.layout)
                 self._encoded[source.index] = made
             made.metadata.update(self.metadata_of(source))
         chapters = self._reader.chapters()
@@ -115,8 +115,7 @@ class Tracks:
     def flush(self) -> None:
         """Write what encoders hold."""
         for made in self._encoded.values():
-            if made is not None:
-                self._writer.mux(made.encode(None))
+            self._writer.mux(made.encode(None))
 
     def metadata_of(self, stream: Any) -> dict[str, str]:
         """What to say about a track: its language and title, not how its file was written."""
@@ -131,25 +130,39 @@ class Tracks:
         if stream.type == "attachment" and self._writer.format.name == "matroska":
             self._writer.add_attachment(stream.name or "attachment", stream.mimetype or "", stream.data or b"")
             return False
+        name, is_sound = self._writer.format.name, stream.type == "audio" and codec is not None
         if stream.type in MEDIA_TYPES and codec is not None and _canonical(stream) in takes:
-            self._copied[stream.index] = None
-            return True
-        if stream.type == "audio" and codec is not None:
-            self._encoded[stream.index] = None
-            self._note(f"{_name(stream)} is encoded anew: {self._writer.format.name} does not take {codec}")
+            if can_copy(stream, name):
+                self._copied[stream.index] = None
+                return True
+            codec += "" if not is_sound or is_named(stream.layout) else " whose channels have no places"
+        if is_sound and (encoding := encoding_of(stream, name)) is not None:
+            self._encodings[stream.index] = encoding
+            self._note(f"{_name(stream)} is encoded anew: {name} does not take {codec}")
+            if encoding.layout != stream.layout.name and is_named(stream.layout):
+                self._note(
+                    f"{_name(stream)} has its channels as {encoding.layout}: {stream.layout.name} cannot be encoded"
+                )
             return True
         hint = "; .mkv takes it" if stream.type in ("subtitle", "attachment") else ""
-        self._note(f"{_name(stream)} is left out: {self._writer.format.name} does not take it from here{hint}")
+        self._note(f"{_name(stream)} is left out: {name} does not take it from here{hint}")
         return False
 
     def _write(self, packet: av.Packet[Any]) -> None:
         index = packet.stream.index
         if (made := self._encoded.get(index)) is not None:
-            for frame in packet.decode():
+            for frame in self._decoded(packet):
                 self._writer.mux(made.encode(frame))
         elif packet.dts is not None and packet.size:
             packet.stream = self._copied[index]
             self._writer.mux(packet)
+
+    def _decoded(self, packet: av.Packet[Any]) -> list[Any]:
+        try:
+            return packet.decode()
+        except av.error.InvalidDataError:
+            self._note(f"parts of {_name(packet.stream)} are damaged and were left out")
+            return []
 
 
 def _taken_by(writer: av.container.OutputContainer) -> frozenset[str]:

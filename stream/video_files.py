@@ -20,7 +20,17 @@ from stream.look import Look
 from stream.picture_files import FileError, plain
 from stream.prepare import EDITED_FORMAT, Prepare
 from stream.report import Report
-from stream.resume import WARM_UP, Earlier, describe_job, earlier_of, job_of, keep_earlier
+from stream.resume import (
+    WARM_UP,
+    Earlier,
+    check_leftovers,
+    describe_job,
+    earlier_of,
+    job_of,
+    keep_earlier,
+    part_of,
+)
+from stream.times import FrameTimes
 from stream.tracks import Tracks
 from stream.video_pipeline import VideoPipeline
 
@@ -64,12 +74,13 @@ def process_video(
         resume: go on where an earlier run was stopped.
 
     Raises:
-        FileError: it has no picture stream, cannot be decoded, the output format is unknown, or the earlier run had
-            another source or other settings.
+        FileError: it has no picture stream, cannot be decoded, the output format is unknown, the earlier run had
+            another source or other settings, or a file that no run made stands where this one writes.
     """
     part, job = part_of(target), describe_job(source, look, keep_hdr=keep_hdr)
-    if source.resolve() == part.resolve():
+    if source.resolve() in (part.resolve(), earlier_of(target).resolve()):
         raise FileError(f"{source} is where the output is written until it is complete; rename it")
+    check_leftovers(target)
     earlier = keep_earlier(target, part, job) if resume else None
     if earlier is None:
         earlier_of(target).unlink(missing_ok=True)
@@ -101,11 +112,6 @@ def process_video(
         raise FileError(f"{source} -> {target}: {plain(error)}{_kept(part, target, report)}") from error
 
 
-def part_of(target: Path) -> Path:
-    """Where a file is written until it is complete."""
-    return target.with_name(f"{target.stem}.part{target.suffix}")
-
-
 def check_unfinished(target: Path) -> None:
     """Check that no earlier run left something of this file.
 
@@ -123,11 +129,15 @@ def is_unfinished(target: Path) -> bool:
 
 
 def _kept(part: Path, target: Path, report: Report) -> str:
-    """What to say about an incomplete file; one without a new picture is removed."""
-    if report.frames == 0 or not part.exists():
-        _discard(part, target)
-        return ""
-    return f"; {part} keeps the {report.earlier + report.frames} frames that were done, --resume goes on from there"
+    """What to say about an incomplete file; one that nothing can be taken over from is removed."""
+    if report.frames and part.exists() and Earlier(part).count:
+        return f"; {part} keeps the {report.earlier + report.frames} frames that were done, --resume goes on from there"
+    _discard(part, target)
+    if earlier_of(target).exists():
+        return (
+            f"; {earlier_of(target)} keeps the {report.earlier} frames of the run before, --resume goes on from there"
+        )
+    return "; what was written cannot be read, and was removed" if report.frames else ""
 
 
 def _discard(part: Path, target: Path) -> None:
@@ -199,6 +209,7 @@ class Transcoder:
         self._packets: Iterator[av.Packet[Any]] = iter(())
         self._written: Fraction | None = None  # time of decoding of the last packet, seconds
         self._decoded_count = 0
+        self._times = FrameTimes(reader.format.name, self._video.average_rate or DEFAULT_RATE)
 
     def run(self, *, progress: bool) -> None:
         """Read to the end."""
@@ -268,9 +279,13 @@ class Transcoder:
 
     def _decoded(self, packet: av.Packet[Any]) -> Iterator[av.VideoFrame]:
         """The frames of a packet; a damaged one is left out and noted once."""
+        self._times.take(packet)
         try:
-            yield from cast(Iterator[av.VideoFrame], packet.decode())
+            for frame in packet.decode():
+                self._times.stamp(frame)
+                yield frame
         except av.error.InvalidDataError:
+            self._times.leave_out(packet)
             self._report.note("parts of the video are damaged and were left out")
 
     def _open(self, first: av.VideoFrame, *, hdr: bool) -> av.VideoStream:

@@ -123,6 +123,18 @@ def test_command(tmp_path: Path, generator: Generator, capsys: pytest.CaptureFix
     assert inversion.main([*arguments, "--to", str(tmp_path / "code.npy")]) == 0
     assert "3/3" in capsys.readouterr().out
     assert np.load(tmp_path / "code.npy").shape == (ROWS, WIDTH)
+    bare = arguments[:-2]
+    for preset in ([], ["--preset", "pbaylies"]):
+        assert inversion.main([*bare, *preset, "--steps", "0", "--to", str(tmp_path / "guess")]) == 0
+        said = capsys.readouterr().out
+        assert "0/0" in said
+        assert f"{tmp_path / 'guess.npy'}: loss" in said, "as NumPy names it"
+    assert (tmp_path / "guess.npy").exists()
+    assert inversion.main([*arguments, "--to", str(tmp_path / "none" / "code.npy")]) == 1
+    refused = capsys.readouterr()
+    assert (refused.out, "none does not exist; make it first" in refused.err) == ("", True)
+    with pytest.raises(SystemExit):
+        inversion.main([*bare, "--steps", "-1", "--to", str(tmp_path / "code.npy")])
     other = stylegan1.Generator(16, style_dim=8, max_channels=8, base_channels=64)
     torch.save(other.state_dict(), tmp_path / "one.pth")
     more = ["--generator", str(tmp_path / "one.pth"), "--to", str(tmp_path / "one.npy")]

@@ -21,10 +21,10 @@ from stream import video_files
 from stream.files import main, process
 from stream.picture_files import FileError, write_picture
 from stream.report import Report
-from stream.resume import Earlier, decoding_times, describe_job, earlier_of, job_of, whole_pictures
+from stream.resume import Earlier, decoding_times, describe_job, earlier_of, job_of, part_of, whole_pictures
 from stream.runtime import Runtime
 from stream.settings import Settings
-from stream.video_files import is_unfinished, part_of
+from stream.video_files import is_unfinished
 from tests.stream.conftest import Person, World, look_of
 from tests.stream.test_files import StandIn, audio_packets, pictures_of, write_video
 
@@ -147,6 +147,66 @@ def test_without_an_earlier_run_it_begins_at_the_beginning(tmp_path: Path, runti
     job_of(target).write_text(json.dumps(describe_job(source, look_of(tint), keep_hdr=False)))
     assert process(source, target, runtime, look_of(tint), resume=True).earlier == 0
     assert not earlier_of(target).exists()
+
+
+@pytest.mark.parametrize("name", ["out.part.mp4", "out.earlier.mp4", "out.part.mp4.json"])
+def test_files_of_the_users_own_are_not_touched(
+    tmp_path: Path, runtime: Runtime, tint: Settings, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    source, target, own = write_video(tmp_path / "in.mp4"), tmp_path / "out.mp4", tmp_path / name
+    own.write_bytes(b"precious")
+    for resume in (False, True):
+        with pytest.raises(FileError, match=f"{name} is no file of a run that was stopped"):
+            process(source, target, runtime, look_of(tint), resume=resume)
+    assert main([str(source), str(target), "--overwrite", "--set", "age=75"]) == 1
+    assert "rename it, or name another output" in capsys.readouterr().err
+    assert {path.name for path in tmp_path.iterdir()} == {"in.mp4", name}
+    assert own.read_bytes() == b"precious"
+
+
+def test_formats_of_one_name_do_not_share_a_job(
+    tmp_path: Path, runtime: Runtime, tint: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = write_video(tmp_path / "in.mp4"), tmp_path / "clip.mp4"
+    with monkeypatch.context() as patch:
+        stop_after(patch, 7)
+        with pytest.raises(FileError, match="stopped after 7"):
+            process(source, target, runtime, look_of(tint))
+    process(source, tmp_path / "clip.mkv", runtime, look_of(tint))
+    assert is_unfinished(target)
+    assert process(source, target, runtime, look_of(tint), resume=True).earlier >= 4
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_nothing_is_promised_of_a_file_that_cannot_be_read(
+    tmp_path: Path, runtime: Runtime, tint: Settings, monkeypatch: pytest.MonkeyPatch, earlier: bool
+) -> None:
+    """A muxer may refuse its header behind the last picture, or the disk be full before there is one."""
+    source, target = write_video(tmp_path / "in.mp4"), tmp_path / "out.mp4"
+    if earlier:
+        with monkeypatch.context() as patch:
+            stop_after(patch, 7)
+            with pytest.raises(FileError, match="--resume goes on"):
+                process(source, target, runtime, look_of(tint))
+    run = video_files.Transcoder.run
+
+    def lose_the_header(self: Any, *, progress: bool) -> None:
+        run(self, progress=progress)
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(video_files.Transcoder, "run", lose_the_header)
+        patch.setattr(video_files, "RECOVERABLE", {})
+        patch.setattr(av.container.OutputContainer, "close", lambda self: None)
+        with pytest.raises(FileError, match="no space left") as refused:
+            process(source, target, runtime, look_of(tint), resume=earlier)
+    assert not part_of(target).exists()
+    if earlier:
+        assert f"{earlier_of(target)} keeps the" in str(refused.value)
+        assert process(source, target, runtime, look_of(tint), resume=True).earlier >= 4
+    else:
+        assert str(refused.value).endswith("what was written cannot be read, and was removed")
+        assert {path.name for path in tmp_path.iterdir()} == {"in.mp4"}
 
 
 @pytest.mark.parametrize(("own", "other"), [("a.jpg", "b.jpg"), ("in.mp4", "out.mp4")])

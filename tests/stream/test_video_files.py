@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import tempfile
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -17,11 +18,12 @@ from av.stream import AttachmentStream
 from models.arrays import Image
 from stream import hdr, video_files
 from stream.files import main, process
+from stream.frame import Region
 from stream.picture_files import FileError
-from stream.prepare import TURNS
+from stream.prepare import TURNS, Prepare
+from stream.resume import part_of
 from stream.runtime import Runtime
 from stream.settings import Settings
-from stream.video_files import part_of
 from tests.stream.conftest import Person, World, look_of
 from tests.stream.test_files import StandIn, pictures_of, write_video
 
@@ -196,6 +198,38 @@ def test_hdr_is_kept_where_it_is_wanted(tmp_path: Path, runtime: Runtime, tint: 
     assert np.abs(mapped - edited)[face].mean() < 4
     with pytest.raises(FileError, match=r"choose \.mp4"):
         process(source, tmp_path / "out.webm", runtime, look_of(tint), keep_hdr=True)
+
+
+@pytest.mark.parametrize("span", [LIMITED, FULL])
+def test_an_edit_of_hdr_keeps_the_range(span: int) -> None:
+    before = np.full((*SIZE[::-1], 3), 100, np.uint8)
+    after = before.copy()
+    after[20, 20] += 1
+    for value in (100, 250, 450):
+        planes = np.full((SIZE[1] * 3 // 2, SIZE[0]), 512, np.uint16)
+        planes[: SIZE[1]] = value
+        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p10le")
+        frame.colorspace, frame.color_range = BT2020, span
+        frame.pts, frame.time_base = 0, Fraction(1, 25)
+        merged = hdr.HdrMerge(hdr.PQ)(frame, before, after, [Region(8, 8, 40, 40)])
+        assert int(merged.color_range) == span
+        change = np.abs(merged.to_ndarray()[: SIZE[1]].astype(int) - value)
+        assert change[20, 20] <= 8, "a level of 255 brighter, in the same range"
+        change[20, 20] = 0
+        assert change.max() == 0
+
+
+@pytest.mark.parametrize("folder", ["a:b", "it's, [one]; two", "back\\slash"])
+def test_hdr_works_whatever_the_temporary_folder_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    """Paths of Windows have a colon and backslashes."""
+    (tmp_path / folder).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / folder))
+    frame = hdr_frame(hdr.PQ)
+    frame.pts, frame.time_base = 0, Fraction(1, 25)
+    assert Prepare()(frame).frame.format.name == "yuv420p"
+    assert not list((tmp_path / folder).iterdir())
 
 
 def test_the_curves_are_those_of_the_standard() -> None:
