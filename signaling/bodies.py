@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from fastapi import HTTPException, Request
+from starlette.requests import ClientDisconnect
 
 PATIENCE_S = 30.0  # for a body to come in
 
 
-async def read_body(request: Request, limit: int, what: str) -> bytes:
+async def read_body(request: Request, limit: int, what: str) -> bytearray:
     """Read a body.
 
     Args:
@@ -17,8 +18,11 @@ async def read_body(request: Request, limit: int, what: str) -> bytes:
         limit: bytes it may have.
         what: what it is, for the message: "a photo".
 
+    Returns:
+        The body, which is in memory once: a copy of it would be a second one.
+
     Raises:
-        HTTPException: 413, or 408 if it does not come within `PATIENCE_S`.
+        HTTPException: 413, 408 if it does not come within `PATIENCE_S`, or 400, for nobody, if the client has gone.
     """
     declared = request.headers.get("content-length", "")
     body = bytearray()
@@ -30,7 +34,9 @@ async def read_body(request: Request, limit: int, what: str) -> bytes:
                     if len(body) > limit:
                         break
                 else:
-                    return bytes(body)
+                    return body
         except TimeoutError as error:
             raise HTTPException(408, f"{what} did not come within {PATIENCE_S:g} s") from error
+        except ClientDisconnect as error:
+            raise HTTPException(400, f"{what} did not come whole") from error
     raise HTTPException(413, f"{what} has at most {limit} bytes")

@@ -38,7 +38,19 @@ LIMITS = Limits()
 
 
 class BadOffer(ValueError):
-    """An offer cannot be answered; the message says why, for whoever wrote the client."""
+    """An offer cannot be answered; the message says why, for whoever wrote the client.
+
+    Args:
+        message: may quote the offer.
+        logged: what a log may say of it, where the message has an address, a password or other words of the peer.
+
+    Attributes:
+        logged: as given, or the message.
+    """
+
+    def __init__(self, message: str, logged: str = "") -> None:
+        super().__init__(message)
+        self.logged = logged or message
 
 
 def read_offer(sdp: str, directions: Collection[str] = ("sendrecv", "sendonly")) -> str:
@@ -71,7 +83,8 @@ def read_offer(sdp: str, directions: Collection[str] = ("sendrecv", "sendonly"))
         try:
             session.read(line)
         except _Malformed as error:
-            raise BadOffer(f"malformed SDP: line {number}, {line[:60]!r}{error}") from None
+            where = f"malformed SDP: line {number}, "
+            raise BadOffer(f"{where}{line[:60]!r}{error}", where + _name_of(line)) from None
     _check_media(session, directions)
     return session.written()
 
@@ -124,7 +137,8 @@ def read_fragment(text: str) -> Fragment:
                 if said.setdefault(name, value) != value:
                     raise _Malformed(f": a={name} is said twice: media must be bundled")
         except _Malformed as error:
-            raise BadOffer(f"malformed fragment: line {number}, {line[:60]!r}{error}") from None
+            where = f"malformed fragment: line {number}, "
+            raise BadOffer(f"{where}{line[:60]!r}{error}", where + _name_of(line)) from None
     return Fragment(said.get("ice-ufrag", ""), said.get("ice-pwd", ""), tuple(media.candidates))
 
 
@@ -165,7 +179,17 @@ ONCE = {
     "max-message-size": re.compile("[0-9]{1,19}"),
 }
 DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
+OTHERS = (*DIRECTIONS, "fingerprint", "group", "msid-semantic")
+"""Attributes that are read as well."""
 FINGERPRINT = re.compile(f"({TOKEN}) ([0-9A-Fa-f:]+)")
+
+
+def _name_of(line: str) -> str:
+    """The attribute of a line, "a=candidate", or its type, "c="; nothing that a peer may choose."""
+    found = ATTRIBUTE.fullmatch(line.rstrip())
+    if found is not None and (found[1] in READERS or found[1] in ONCE or found[1] in OTHERS):
+        return f"a={found[1]}"
+    return line[:2] if line[:2] in ("a=", "c=", "m=") else "of no known type"
 
 
 def _match(pattern: re.Pattern[str], value: str) -> re.Match[str]:
@@ -448,7 +472,10 @@ def _read_media(line: str, before: int) -> _Media:
     found = _match(MEDIA, line.rstrip())
     kind, formats = found[1], found[4].split()
     if kind not in MEDIA_KINDS:
-        raise BadOffer(f"media of kind {kind[:60]!r} is not supported: offer one video, at most one audio")
+        raise BadOffer(
+            f"media of kind {kind[:60]!r} is not supported: offer one video, at most one audio",
+            "media of an unknown kind",
+        )
     if before >= len(MEDIA_KINDS):
         raise BadOffer(f"more than {len(MEDIA_KINDS)} media: offer one video, at most one audio and one data channel")
     if kind == "application":

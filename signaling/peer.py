@@ -77,10 +77,10 @@ class Peer:
         try:
             await transport.apply_offer(connection, offer)
         except (OperationError, InvalidAccessError) as error:
-            raise offers.BadOffer(str(error)) from error
+            raise offers.BadOffer(str(error), type(error).__name__) from error
         except (ValueError, AssertionError, LookupError, TypeError, AttributeError, StopIteration) as error:
             raise offers.BadOffer(
-                f"malformed SDP: {error}"
+                f"malformed SDP: {error}", f"malformed SDP: {type(error).__name__}"
             ) from error  # only where our grammar allows what aiortc does not
         sound = audio()
         if sound is not None and any(one.kind == "audio" for one in connection.getTransceivers()):

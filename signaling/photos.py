@@ -228,7 +228,6 @@ def permitted(grant: Grant, patch: Mapping[str, Any]) -> dict[str, Any]:
 def _looks(runtime: Runtime, photo: Image, grant: Grant) -> dict[str, Any]:
     from stream import strip, thumbnails  # noqa: PLC0415  heavy
 
-    drawn, picture = thumbnails.draw_thumbnails(runtime, photo)
+    drawn, picture = thumbnails.draw_thumbnails(runtime, photo, grant.editors)
     image = base64.b64encode(strip.jpeg(picture)).decode()
-    shown = [asdict(look) for look in drawn if not look.editor or grant.editors is None or look.editor in grant.editors]
-    return {"looks": shown, "image": f"data:image/jpeg;base64,{image}"}
+    return {"looks": [asdict(look) for look in drawn], "image": f"data:image/jpeg;base64,{image}"}

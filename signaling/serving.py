@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
+import ssl
 import sys
 import threading
 import webbrowser
 from collections.abc import Callable
-from functools import partial
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
-from signaling.connections import MOST_HEADERS, PatientProtocol
+from signaling.connections import MOST_HEADERS, Handshake, PatientProtocol
 from signaling.metrics import Metrics
 from signaling.settings import ServerSettings
 
@@ -54,10 +56,34 @@ class Server(uvicorn.Server):
             break
 
 
+class Config(uvicorn.Config):
+    """uvicorn's, but TLS begins in `signaling.connections`, where those who never finish its handshake are counted.
+
+    Args:
+        app: to serve.
+        refused: as for `PatientProtocol`.
+        named: uvicorn's.
+    """
+
+    def __init__(self, app: Any, *, refused: Callable[[], None], **named: Any) -> None:
+        super().__init__(app, http="h11", **named)
+        self._refused = refused
+        self._tls: ssl.SSLContext | None = None
+
+    def load(self) -> None:
+        super().load()
+        self._tls, self.ssl = self.ssl, None
+        self.http_protocol_class = self._connection  # type: ignore[assignment]  # a factory
+
+    def _connection(self, **named: Any) -> asyncio.Protocol:
+        protocol = PatientProtocol(**named, refused=self._refused)
+        return protocol if self._tls is None else Handshake(protocol, self._tls, self._refused)
+
+
 def config_of(settings: ServerSettings, app: FastAPI) -> uvicorn.Config:
     """How uvicorn serves an app of `signaling.app.create_app`."""
     metrics: Metrics = app.state.metrics
-    return uvicorn.Config(
+    return Config(
         app,
         host=settings.host,
         port=settings.port,
@@ -66,7 +92,8 @@ def config_of(settings: ServerSettings, app: FastAPI) -> uvicorn.Config:
         ssl_keyfile=settings.tls_key,
         log_level="warning",
         log_config=None,  # through the root logger, whose lines are limited
-        http=partial(PatientProtocol, refused=lambda: metrics.reject("connection")),  # type: ignore[arg-type]
+        refused=lambda: metrics.reject("connection"),
+        ws="none",  # a connection that becomes a WebSocket is not counted any more
         h11_max_incomplete_event_size=MOST_HEADERS,
         timeout_graceful_shutdown=SHUTDOWN_S,
         server_header=False,

@@ -121,6 +121,7 @@ class Session:
         self._overlay: asyncio.Task[None] | None = None
         self._figures = Figures(self.peer)
         self._claimed_at = 0.0
+        self._moving = False
 
     async def answer(self, offer: str, patch: Mapping[str, Any]) -> str:
         """Apply an offer and make the answer, ICE candidates included.
@@ -188,7 +189,8 @@ class Session:
         return output is not None and bool(output.reduced)
 
     def announce_move(self) -> None:
-        """Tell the peer to set up its next session; this one goes on until the peer leaves, or is ended."""
+        """Tell the peer, once it has a channel, to set up its next session; this one goes on until it leaves."""
+        self._moving = True
         if self._channel is not None:
             self._channel.send(control.Bye(reason="moving"))
 
@@ -296,6 +298,8 @@ class Session:
             refused=lambda: self._metrics.reject("message"),
         )
         self._channel.send(hello_of(self.id, self._video, self._settings))
+        if self._moving:
+            self.announce_move()
 
     def _filter_ended(self, filtering: asyncio.Task[None]) -> None:
         error = None if filtering.cancelled() else filtering.exception()
@@ -350,6 +354,7 @@ class Sessions:
         self._viewers: dict[str, Viewer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
+        self._answering = 0
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -358,6 +363,11 @@ class Sessions:
     def viewers(self) -> int:
         """Those who watch."""
         return len(self._viewers)
+
+    @property
+    def answering(self) -> int:
+        """Sessions that have a place while their offer is answered."""
+        return self._answering
 
     @property
     def accepting(self) -> bool:
@@ -405,12 +415,15 @@ class Sessions:
         access = Access(self._metrics, grant, partial(self._tokens.holds, grant))
         session = Session(self._prefix + secrets.token_urlsafe(16), self._runtime, self._settings, stream, access)
         self._sessions[session.id] = session
+        self._answering += 1
         try:
             answer = await session.answer(offer, patch or {})
         except BaseException:
             del self._sessions[session.id]
             await session.close()
             raise
+        finally:
+            self._answering -= 1
         self._start(self._serve(session))
         return session.id, answer
 
@@ -514,13 +527,19 @@ class Sessions:
         viewer.end()
         return True
 
+    def refuse(self) -> None:
+        """Let no session begin from now on; those that are there, or are being answered, go on."""
+        self._closing = True
+
     async def drain(self, seconds: float) -> None:
         """Let no session begin, tell all peers and viewers to move, and wait until they have left.
+
+        Those who connect still are told once they can hear it.
 
         Args:
             seconds: most time to wait; `close` ends those that are left.
         """
-        self._closing = True
+        self.refuse()
         for session in self._sessions.values():
             session.announce_move()
         for viewer in self._viewers.values():

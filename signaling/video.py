@@ -247,6 +247,7 @@ class VideoFilter:
         """Nobody receives: the frame is neither edited nor kept."""
         self.size = (frame.width, frame.height)
         self.last_output = None
+        self.claim = b""
 
     def _hand_over(self, frame: av.VideoFrame, output: Output, since: float) -> None:
         self.size = (frame.width, frame.height)

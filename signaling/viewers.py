@@ -53,6 +53,7 @@ class Viewer:
         self._sound = sound
         self.peer = Peer(settings, metrics)
         self._channel: RTCDataChannel | None = None
+        self._moving = False
         self.peer.connection.on("datachannel", self._channel_opened)
 
     async def answer(self, offer: str) -> str:
@@ -83,7 +84,8 @@ class Viewer:
         self._track.stop()
 
     def announce_move(self) -> None:
-        """Tell the peer that what it watches goes on elsewhere."""
+        """Tell the peer, once it has a channel, that what it watches goes on elsewhere."""
+        self._moving = True
         if self._channel is not None and self._channel.readyState == "open":
             self._channel.send(control.Bye(reason="moving").model_dump_json())
 
@@ -106,6 +108,8 @@ class Viewer:
             return
         self._channel = channel
         self._use(channel)
+        if self._moving:
+            self.announce_move()
 
     def _use(self, channel: RTCDataChannel) -> None:
         """Begin to use the channel that the peer has opened."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
+from pydantic_core import from_json
 
 from signaling import ice, offers
 from signaling.access import RateLimit, client_name
@@ -216,8 +216,8 @@ def first_settings(text: str | None) -> dict[str, Any]:
     if text is None:
         return {}
     try:
-        patch = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+        patch = from_json(text, allow_inf_nan=False)  # no halves of surrogate pairs, which no answer can quote
+    except ValueError as error:
         raise SettingsError("settings", "is not JSON") from error
     if not isinstance(patch, dict):
         raise SettingsError("settings", "is not a JSON object")
@@ -266,7 +266,7 @@ def refusals() -> Iterator[None]:
     try:
         yield
     except offers.BadOffer as error:
-        logger.info("refused an offer: %s", error)
+        logger.info("refused an offer: %s", error.logged)
         raise HTTPException(400, str(error)) from error
     except ServerFull as error:
         raise server_full(str(error)) from error

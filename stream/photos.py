@@ -49,7 +49,7 @@ def read_photo(path: Path) -> Image:
     return pictures.read_file(path)
 
 
-def decode(data: bytes) -> Image:
+def decode(data: bytes | bytearray) -> Image:
     """A photo that a stranger sent, decoded in a process of its own (`models.face.pictures`).
 
     Args:

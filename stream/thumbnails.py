@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,19 +36,28 @@ class Thumbnail:
     controls: dict[str, Any]
 
 
-def looks_of(runtime: Runtime) -> list[Thumbnail]:
-    """The photo as it is, then every preset of the editors that ship and are ready."""
-    rows = [entry for entry in runtime.entries.values() if entry.state == "ready" and not entry.networks]
+def looks_of(runtime: Runtime, editors: Collection[str] | None = None) -> list[Thumbnail]:
+    """The photo as it is, then every preset of the editors that ship and are ready.
+
+    Args:
+        runtime: whose editors they are.
+        editors: names of those that may be used; None for all.
+    """
+    allowed = [entry for entry in runtime.entries.values() if editors is None or entry.name in editors]
+    rows = [entry for entry in allowed if entry.state == "ready" and not entry.networks]
     presets = [Thumbnail(row.name, each.title, dict(each.controls)) for row in rows for each in row.presets]
     return [Thumbnail("", "Original", {}), *presets]
 
 
-def draw_thumbnails(runtime: Runtime, photo: Image) -> tuple[list[Thumbnail], Image]:
+def draw_thumbnails(
+    runtime: Runtime, photo: Image, editors: Collection[str] | None = None
+) -> tuple[list[Thumbnail], Image]:
     """The largest face of a photo in every look.
 
     Args:
         runtime: the loaded networks.
         photo: (H, W, 3) uint8 BGR.
+        editors: as for `looks_of`.
 
     Returns:
         The looks, and (HEIGHT, WIDTH * looks, 3) uint8 BGR, from left to right.
@@ -59,7 +69,7 @@ def draw_thumbnails(runtime: Runtime, photo: Image) -> tuple[list[Thumbnail], Im
     head = head_of(photo, face_of(runtime, photo))
     scale = DRAWN / head.shape[0]
     head = cv2.resize(head, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    looks, pictures = looks_of(runtime), list[Image]()
+    looks, pictures = looks_of(runtime, editors), list[Image]()
     for look in looks:
         shown = head
         if look.editor:

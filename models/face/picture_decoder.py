@@ -129,7 +129,7 @@ def _eight_bits(picture: PIL.Image.Image) -> PIL.Image.Image:
     return picture
 
 
-def check_length(data: bytes, limits: Limits) -> None:
+def check_length(data: bytes | bytearray, limits: Limits) -> None:
     """Refuse a file that is too long.
 
     Raises:
@@ -139,7 +139,7 @@ def check_length(data: bytes, limits: Limits) -> None:
         raise PictureError(f"this picture has more than {limits.bytes >> 20} MB: choose a smaller one")
 
 
-def check_kind(data: bytes, limits: Limits) -> None:
+def check_kind(data: bytes | bytearray, limits: Limits) -> None:
     """Refuse what begins like none of the formats, without a decoder.
 
     Raises:

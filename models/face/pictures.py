@@ -68,7 +68,7 @@ def read(data: bytes, limits: Limits = OWN) -> Image:
     return _array(width, height, pixels)
 
 
-def read_apart(data: bytes, limits: Limits = STRANGERS) -> Image:
+def read_apart(data: bytes | bytearray, limits: Limits = STRANGERS) -> Image:
     """A stranger's picture as `read` gives it, decoded in a process of its own; takes 0.1 s more.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,9 @@ from starlette.responses import Response
 
 HOP_BY_HOP = frozenset({"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "content-length"})
 """RFC 9110, section 7.6.1, and the length, which the next hop counts itself."""
+
+PART = 1 << 16
+"""Bytes of a body that its app is given at a time."""
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -31,11 +35,11 @@ class Forwarded:
     path: str
     query: str
     headers: Headers
-    body: bytes = b""
+    body: bytes | bytearray = b""
     client: tuple[str, int] = ("", 0)
 
     @classmethod
-    def of(cls, request: Request, body: bytes) -> Forwarded:
+    def of(cls, request: Request, body: bytes | bytearray) -> Forwarded:
         """A request that an ingress got, with its body."""
         client = ("", 0) if request.client is None else (request.client.host, request.client.port)
         url, headers = request.url, _kept(request.headers.items())
@@ -71,10 +75,22 @@ async def call(app: Any, request: Forwarded) -> Answer:
         scheme=request.scheme, host="localhost", raw_path=_raw_path(request)
     )  # the app reads the name from the Host header
     headers = [*((name, value) for name, value in request.headers if name != "host"), ("host", host)]
-    sent = httpx.Request(request.method, url, headers=headers, content=request.body)
+    length = ("content-length", str(len(request.body)))
+    sent = httpx.Request(request.method, url, headers=[*headers, length], stream=_Parts(request.body))
     response = await transport.handle_async_request(sent)
     body = await response.aread()
     return Answer(response.status_code, _kept(response.headers.multi_items()), body)
+
+
+class _Parts(httpx.AsyncByteStream):
+    """A body in parts, each a view of it."""
+
+    def __init__(self, body: bytes | bytearray) -> None:
+        self._body = memoryview(body)
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        for start in range(0, len(self._body), PART):
+            yield self._body[start : start + PART]
 
 
 def _raw_path(request: Forwarded) -> bytes:

@@ -24,6 +24,9 @@ JOB_S = 200.0
 CAREFUL_TRIES = 4
 """Placements that a replica may refuse because others placed sessions there meanwhile."""
 TRIES = 12
+"""Replicas that are asked where some do not say that they are there, or have no place."""
+LOSSES = 2
+"""Replicas that may be lost over one request: what kills one may kill the next."""
 
 
 class NoReplica(Exception):
@@ -113,12 +116,17 @@ class Gateway:
             NoReplica: none answers.
         """
         avoid: set[str] = set()
-        silent = False
+        silent, lost = False, 0
         for attempt in range(TRIES):
             try:
                 tried = await self._try(request, OFFER_S, avoid, place=True, careful=attempt < CAREFUL_TRIES)
             except _NoOther:
                 break
+            except ReplicaLost as error:
+                silent, lost = True, lost + 1
+                if lost == LOSSES:
+                    raise NoReplica from error
+                continue
             if tried is None:
                 silent = True
                 continue
@@ -153,15 +161,26 @@ class Gateway:
         self._learn(replica, reply)
         return reply.answer
 
-    async def ask_any(self, request: Forwarded) -> Answer:
+    async def ask_any(self, request: Forwarded, *, losses: int = LOSSES) -> Answer:
         """Have the replica with most room answer.
+
+        Args:
+            request: for its app.
+            losses: replicas that may be lost over it; 1 never sends it again.
 
         Raises:
             NoReplica: none answers.
         """
         avoid: set[str] = set()
+        lost = 0
         for _ in range(TRIES):
-            tried = await self._try(request, JOB_S, avoid)
+            try:
+                tried = await self._try(request, JOB_S, avoid)
+            except ReplicaLost as error:
+                lost += 1
+                if lost == losses:
+                    raise NoReplica from error
+                continue
             if tried is not None and tried.reply.answer is not None:
                 return tried.reply.answer
         raise NoReplica
@@ -169,7 +188,7 @@ class Gateway:
     async def _try(
         self, request: Forwarded, seconds: float, avoid: set[str], *, place: bool = False, careful: bool = False
     ) -> _Tried | None:
-        """Have the replica with most room answer. None if it does not: it is in `avoid` from then on.
+        """Have the replica with most room answer. None if it is silent: it is in `avoid` from then on.
 
         Args:
             request: for its app.
@@ -180,6 +199,7 @@ class Gateway:
 
         Raises:
             _NoOther: only those to avoid are left for a session.
+            ReplicaLost: it died over the request; it is in `avoid` as well.
             NoReplica: there is none, or it does not answer in time.
         """
         try:
@@ -194,7 +214,7 @@ class Gateway:
         except ReplicaLost:
             avoid.add(chosen.replica)
             self._beliefs.shun(chosen.replica)
-            return None
+            raise
         except TimeoutError as error:
             raise NoReplica from error
         self._learn(chosen.replica, reply)

@@ -111,7 +111,9 @@ class Replica:
         """What routers and the autoscaler learn."""
         now = time.monotonic()
         loads = [SessionLoad(now - one.opened_at, one.load, one.reduced) for one in self._sessions]
-        loads += [SessionLoad(0.0, 0.0)] * self._opening
+        loads += [SessionLoad(0.0, 0.0)] * max(
+            0, self._opening - self._sessions.answering
+        )  # those have a place already
         young = self._capacity.young(loads)
         return Figures(
             at=now,
@@ -146,6 +148,7 @@ class Replica:
             seconds: most time to wait.
         """
         self._reporting.cancel()
+        self._sessions.refuse()  # first: the directory may take its time
         with contextlib.suppress(NoDirectory):
             await self._shared.release(self.id, sorted(self._names() | self._claimed))
         await self._sessions.drain(seconds)

@@ -14,7 +14,10 @@ import PIL.Image
 import pytest
 
 from signaling import photos
+from signaling.tokens import Grant
+from signaling.whip import require_token
 from stream.photos import PhotoError
+from stream.thumbnails import Thumbnail
 
 pytestmark = pytest.mark.anyio
 
@@ -42,6 +45,22 @@ async def test_a_strip_is_a_jpeg_that_nobody_keeps(serve: Any, monkeypatch: pyte
         assert answer.headers["cache-control"] == "no-store"
         assert answer.content[:2] == b"\xff\xd8"
     assert asked == [({"editor": "lats"}, "")]
+
+
+async def test_looks_are_those_of_the_editors_that_a_token_may_use(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def draw(runtime: Any, photo: Any, editors: Any) -> Any:
+        asked.append(editors)
+        return [Thumbnail("", "Original", {}), Thumbnail("hair", "Red", {})], photo
+
+    monkeypatch.setattr("stream.thumbnails.draw_thumbnails", draw)
+    granted = Grant(name="eve", editors=frozenset({"hair"}))
+    async with serve() as server:
+        assert len((await server.http.post("/looks", content=JPEG)).json()["looks"]) == 2
+        server.app.dependency_overrides[require_token] = lambda: granted
+        assert len((await server.http.post("/looks", content=JPEG)).json()["looks"]) == 2
+    assert asked == [None, granted.editors]
 
 
 async def test_what_is_refused(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:

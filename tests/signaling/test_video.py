@@ -76,3 +76,13 @@ async def test_what_layers_take_is_noted_without_anybody_asking_for_stats() -> N
     video._hand_over(av.VideoFrame(16, 16, "yuv420p"), output, time.perf_counter())
     assert speeds == {"hair": 9.0, "embedded": 2.5}
     video.close()
+
+
+async def test_a_frame_that_nobody_receives_says_nothing_of_edits() -> None:
+    pipeline: Any = SimpleNamespace(close=lambda: None)
+    look: Any = None
+    video = VideoFilter(pipeline, look, 10**6)
+    video.claim = b"of an edited frame"
+    video._skip(av.VideoFrame(16, 16, "yuv420p"))
+    assert video.claim == b""
+    video.close()

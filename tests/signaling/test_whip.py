@@ -203,3 +203,36 @@ async def test_too_many_offers_are_turned_away(serve: Any) -> None:
         codes = [(await server.http.post("/whip", content="x", headers=SDP)).status_code for _ in range(12)]
         assert codes[:10] == [400] * 10
         assert codes[-1] == 429
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("a=candidate:1 1 udp 1 192.0.2.77 99999 typ host", "a=candidate"),
+        ("a=ice-pwd:not a secret\t", "a=ice-pwd"),
+        ("c=IN IP4 host.example", "c="),
+        ("m=192.0.2.77 9 RTP/SAVPF 96", "media of an unknown kind"),
+        ("a=rtcp:9 IN IP4 host.example", "a=rtcp"),
+    ],
+)
+async def test_refused_offers_are_logged_without_what_they_say(
+    serve: Any, caplog: pytest.LogCaptureFixture, line: str, name: str
+) -> None:
+    caplog.set_level("INFO", "signaling.whip")
+    sdp = f"v=0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\n{line}\r\n"
+    async with serve() as server:
+        answer = await server.http.post("/whip", content=sdp, headers=SDP)
+    assert answer.status_code == 400
+    assert line[2:].partition(" ")[0] in answer.text, "the client is told"
+    logged = caplog.messages[-1]
+    assert logged.endswith(name)
+    assert not any(word in logged for word in ("192.0.2.77", "secret", "host.example"))
+
+
+@pytest.mark.parametrize("path", ["/whip", "/strip"])
+async def test_settings_that_are_no_text_are_refused(serve: Any, path: str) -> None:
+    async with serve() as server:
+        body = await server.peer().offer()
+        for settings in ('{"layers":{"\\ud800":{}}}', '{"editor":"\\udfff"}', '{"size":NaN}'):
+            answer = await server.http.post(path, params={"settings": settings}, content=body, headers=SDP)
+            assert (answer.status_code, answer.json()["detail"]) == (400, "settings: is not JSON")

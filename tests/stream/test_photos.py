@@ -21,7 +21,7 @@ from stream.files import main
 from stream.photos import PhotoError, still
 from stream.runtime import Runtime, RuntimeSettings
 from stream.settings import Settings, SettingsError
-from stream.thumbnails import draw_thumbnails
+from stream.thumbnails import draw_thumbnails, looks_of
 
 
 @pytest.fixture(scope="module")
@@ -187,5 +187,8 @@ def test_looks_are_drawn_on_ones_own_face(runtime: Runtime, portrait: Image) -> 
     assert faces[0].shape == (120, 96, 3)
     changes = [np.abs(face.astype(int) - faces[0]).mean() for face in faces[1:]]
     assert min(changes) > 0.3, "every look is to be seen"
+    assert {look.editor for look in looks_of(runtime, {"hair"})} == {"", "hair"}
+    only, picture = draw_thumbnails(runtime, portrait, frozenset())
+    assert (len(only), picture.shape) == (1, (120, 96, 3))
     with pytest.raises(photos.PhotoError):
         draw_thumbnails(runtime, np.full((240, 320, 3), 128, np.uint8))

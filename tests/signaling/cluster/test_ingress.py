@@ -11,11 +11,13 @@ import httpx
 import pytest
 
 from signaling.cluster.directory import Directory
-from signaling.cluster.forwarding import Forwarded
-from signaling.cluster.ingress import UPLOADS
+from signaling.cluster.forwarding import Answer, Forwarded
+from signaling.cluster.gateway import ReplicaLost, Reply
+from signaling.cluster.ingress import FILES_EACH, UPLOADS
 from signaling.cluster.placement import Figures
 from signaling.cluster.replica import NoDirectory, Replica
-from tests.signaling.cluster.standins import Service, service
+from signaling.sessions import Session
+from tests.signaling.cluster.standins import Chosen, Service, service
 from tests.signaling.cluster.visitor import Visitor
 from tests.signaling.conftest import SDP, Peer, until
 
@@ -237,6 +239,138 @@ async def test_one_client_does_not_take_all_uploads(monkeypatch: pytest.MonkeyPa
             for task in held:
                 task.cancel()
             await asyncio.gather(*held, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "sent"),
+    [("POST", "/whip", 2), ("GET", "/capabilities", 2), ("POST", "/photos", 1), ("POST", "/marks", 1)],
+)
+async def test_a_request_that_kills_its_replica_is_not_sent_to_all(
+    monkeypatch: pytest.MonkeyPatch, method: str, path: str, sent: int
+) -> None:
+    killed: list[str] = []
+
+    async def die(self: Chosen, request: Forwarded, believed: int | None) -> Any:
+        killed.append(self.replica)
+        raise ReplicaLost
+
+    monkeypatch.setattr(Chosen, "send", die)
+    async with service(4) as cluster:
+        answer = await cluster.http[0].request(method, path, content=b"x", headers=SDP)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert len(set(killed)) == len(killed) == sent
+
+
+async def test_a_viewer_that_kills_its_replica_is_sent_to_one_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed: list[str] = []
+
+    async def die(self: Chosen, request: Forwarded, believed: int | None) -> Any:
+        killed.append(self.replica)
+        raise ReplicaLost
+
+    monkeypatch.setattr(Chosen, "send", die)
+    async with service(4) as cluster:
+        await cluster.directory.claim("talk", "r0")
+        answer = await cluster.http[0].post("/whep", params={"stream": "talk"}, content="v=0", headers=SDP)
+        assert (answer.status_code, len(killed)) == (503, 2)
+
+
+async def test_an_upload_holds_its_turn_until_it_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("signaling.photos.WAIT_S", 0.1)
+    let, held = asyncio.Event(), 0
+
+    async def wait(self: Replica, request: Forwarded, believed: int | None = None) -> Reply:
+        nonlocal held
+        held += 1
+        await let.wait()
+        return Reply(Answer(200, (), b""), {})
+
+    monkeypatch.setattr(Replica, "answer", wait)
+    async with service(1) as cluster:
+        post = cluster.http[0].post
+        first = [asyncio.create_task(post("/marks", content=b"x")) for _ in range(FILES_EACH)]
+        await until(lambda: held == FILES_EACH)
+        assert (await post("/marks", content=b"x")).status_code == 503
+        photo = asyncio.create_task(post("/photos", params={"editor": "embedded"}, content=b"x"))
+        await until(lambda: held == FILES_EACH + 1)  # long work on files keeps no photo out
+        let.set()
+        assert [(await one).status_code for one in (*first, photo)] == [200] * (FILES_EACH + 1)
+        assert (await post("/marks", content=b"x")).status_code == 200
+        assert (await post("/marks", content=_unread())).status_code == 429
+
+
+async def _unread() -> AsyncIterator[bytes]:
+    for part in (b"never", b"read"):
+        await asyncio.Event().wait()
+        yield part
+
+
+async def test_who_connects_while_a_replica_drains_is_told_to_move() -> None:
+    async with service(1) as cluster:
+        peer, viewer = Peer(cluster.http[0]), Peer(cluster.http[0])
+        opened = await cluster.http[0].post("/whip", params={"stream": "talk"}, content=await peer.offer(), headers=SDP)
+        for transceiver in viewer.connection.getTransceivers():
+            transceiver.direction = "recvonly"
+        body = await viewer.offer()
+        watching = await cluster.http[0].post("/whep", params={"stream": "talk"}, content=body, headers=SDP)
+        replica = cluster.running.pop("r0")
+        assert replica is not None
+        draining = asyncio.create_task(replica.drain())
+        await until(lambda: replica.figures().places == 0)
+        await asyncio.sleep(0)  # it has told those who are connected
+        for each, answer in ((peer, opened), (viewer, watching)):
+            await each.connection.setRemoteDescription(_answer(answer))
+        await peer.message("bye", reason="moving")
+        await viewer.message("bye", reason="moving")
+        for each in (peer, viewer):
+            await each.close()
+        await draining
+
+
+async def test_a_replica_that_drains_takes_nobody_while_the_directory_takes_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = asyncio.Event()
+
+    async def slowly(*_: Any) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    async with service(1) as cluster:
+        replica = cluster.running.pop("r0")
+        assert replica is not None
+        with monkeypatch.context() as patch:
+            patch.setattr(Directory, "release", slowly)
+            draining = asyncio.create_task(replica.drain(0))
+            await asked.wait()
+            assert replica.figures().places == 0
+            draining.cancel()
+            await asyncio.gather(draining, return_exceptions=True)
+        await replica.drain(0)
+
+
+async def test_a_session_that_is_being_opened_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    let = asyncio.Event()
+    answer = Session.answer
+
+    async def wait(self: Session, offer: str, patch: Any) -> str:
+        await let.wait()
+        return await answer(self, offer, patch)
+
+    monkeypatch.setattr(Session, "answer", wait)
+    peers: list[Peer] = []
+    async with service(1) as cluster:
+        replica = cluster.running["r0"]
+        assert replica is not None
+        opening = asyncio.create_task(offer(cluster.http[0], peers))
+        await until(lambda: replica.figures().sessions)
+        await until(lambda: len(list(replica._sessions)))
+        assert replica.figures().sessions == 1
+        let.set()
+        assert (await opening).status_code == 201
+        assert replica.figures().sessions == 1
+    for peer in peers:
+        await peer.close()
 
 
 async def test_figures_say_what_a_replica_has() -> None:
