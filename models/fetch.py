@@ -165,9 +165,7 @@ def _present(weights: Weights) -> Fetched:
     digest = _sha256(weights.path)
     known = (weights.sha256 if not weights.member else "") or _recorded(weights.path)
     if known and digest != known:
-        raise FetchError(
-            f"{weights.path} is not the published file, or has changed since: delete it, then run this again"
-        )
+        raise FetchError(f"{weights.path} is not the published file, or has changed since: delete it, then fetch again")
     if not known:
         _record(weights.path, digest)
     return Fetched(weights.path, digest, not known)

@@ -40,6 +40,8 @@ COUNT = 20_000
 BATCH = 4
 LEAST_SEEN = 0.5
 """Share of the pictures in which a face is found, below which the command warns."""
+MEASURED_ANEW = {"beard": "beard=lip and chin"}
+"""What is measured otherwise than once: samples with older scores are not mixed with new ones."""
 STOPPED = 130
 """Exit status of a command that Ctrl+C ended."""
 
@@ -72,7 +74,8 @@ def main(argv: Sequence[str]) -> int:
     """Sample, score, fit, install, report.
 
     Returns:
-        0; 1 where the generator is missing or nothing could be fitted, the message says why; 130 where Ctrl+C stopped it.
+        0; 1 where the generator is missing or nothing could be fitted, the message says why;
+        130 where Ctrl+C stopped it.
     """
     options = _parser().parse_args(argv)
     try:
@@ -88,8 +91,8 @@ def main(argv: Sequence[str]) -> int:
         least = ceil(LEAST_EXTREMES / options.extremes) if options.extremes > 0 else 0
         if options.samples < least:
             raise LatentError(
-                f"{options.samples} samples have fewer than {LEAST_EXTREMES} at each end: take --samples {least} or more, "
-                "or a larger share of them by --extremes"
+                f"{options.samples} samples have fewer than {LEAST_EXTREMES} at each end: take --samples {least} "
+                "or more, or a larger share of them by --extremes"
             )
         return _make(options, names, classifiers, conditions)
     except KeyboardInterrupt:
@@ -133,7 +136,7 @@ def _make(
             )
         return w, scores
 
-    origin = {
+    origin = dict(MEASURED_ANEW) | {
         each.name: f"{each.name}={fingerprint(each.path)}#{each.place} {options.classifier_range}"
         for each in classifiers
     }

@@ -197,7 +197,7 @@ def test_it_goes_on_where_it_was_stopped(
         (["--attributes", "moustache"], "nothing scores moustache; there are age,"),
         (["--classifier", "red"], "a classifier is NAME=FILE.onnx"),
         (["--classifier", "red=nowhere.onnx"], "there is no classifier nowhere.onnx"),
-        (["--samples", "200"], "200 samples have fewer than 10 at each end: take --samples 500 or more"),
+        (["--samples", "200"], "200 samples have fewer than 10 at each end: take --samples 500"),
         (["--conditional", "bald"], "a conditional boundary is NAME:HELD"),
         ([], "is missing; get it with: python -m models.fetch stylegan1"),
     ],
