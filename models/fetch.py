@@ -165,7 +165,7 @@ def _present(weights: Weights) -> Fetched:
     digest = _sha256(weights.path)
     known = (weights.sha256 if not weights.member else "") or _recorded(weights.path)
     if known and digest != known:
-        raise FetchError(f"{weights.path} has changed since it was fetched; delete it and fetch it again")
+        raise FetchError(f"{weights.path} is not the published file, or has changed since: delete it, then fetch again")
     if not known:
         _record(weights.path, digest)
     return Fetched(weights.path, digest, not known)
@@ -403,7 +403,9 @@ def main(argv: Sequence[str]) -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m models.fetch", description=__doc__.splitlines()[0])
     parser.add_argument("name", help="an editor's name; `python -m models.catalog` lists them")
-    parser.add_argument("--accept-licence", action="store_true", help="you have read and accept the weights' licence")
+    parser.add_argument(
+        "--accept-licence", action="store_true", help="you have read and accept the weights' licences; else it asks"
+    )
     parser.add_argument("--no-convert", action="store_true", help="only download; convert on a machine with PyTorch")
     options = parser.parse_args(argv)
     try:
@@ -412,15 +414,14 @@ def main(argv: Sequence[str]) -> int:
         print(error, file=sys.stderr)
         return 2
     for weights in editor.weights:
-        state = (
-            "there" if weights.path.is_file() else f"{weights.size / 1e6:.0f} MB" if weights.size else "size unknown"
-        )
+        state = "there" if weights.path.is_file() else _size_in_words(weights.size) if weights.size else "size unknown"
         print(f"{weights.path.name}: {state}; licence: {weights.licence}; from: {weights.origin}")
-    if editor.missing and not options.accept_licence:
+    accepted = options.accept_licence or not editor.missing or _asked()
+    if not accepted:
         print("Nothing fetched. If you accept the licence, run this again with --accept-licence.", file=sys.stderr)
         return 2
     try:
-        for fetched in fetch_entry(editor, accept_licence=options.accept_licence, report=_bar):
+        for fetched in fetch_entry(editor, accept_licence=accepted, report=_bar):
             note = "no official hash is published: this one is recorded and kept to" if fetched.first_use else "checked"
             print(f"{fetched.path}: sha256 {fetched.sha256} ({note})")
     except FetchError as error:
@@ -448,6 +449,21 @@ def _convert(editor: Entry, convert: Callable[[], None]) -> int:
         return 1
     print(f"{editor.name} is ready: " + ", ".join(network.name for network in editor.networks))
     return 0
+
+
+def _asked() -> bool:
+    """Whether the person at the terminal accepts; never where nobody sits at one."""
+    if not sys.stdin.isatty():
+        return False
+    try:
+        return input("Do you accept these licences, and fetch what is missing? [y/N] ").strip().lower() in ("y", "yes")
+    except (EOFError, KeyboardInterrupt):
+        print()
+        return False
+
+
+def _size_in_words(size: int) -> str:
+    return f"{size / 1e6:.0f} MB" if size >= 1e6 else f"{-(-size // 1000)} kB"
 
 
 def _bar(weights: Weights) -> Report:

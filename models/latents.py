@@ -28,6 +28,9 @@ Space = Literal["Z", "W", "W+"]
 EXTREMES = 0.02
 """Share of the samples at each end of the scores that a boundary is fitted to (InterFaceGAN)."""
 
+LEAST_EXTREMES = 10
+"""Samples at each end that a fit needs."""
+
 TRAINING_SHARE = 0.7
 """Share of those that the hyperplane sees; the rest measures it."""
 
@@ -248,8 +251,8 @@ def fit_boundary(
     if not 0 < extremes <= 0.5:
         raise LatentError(f"{extremes} of the samples at each end: at most half can lie there")
     count = int(len(scores) * extremes)
-    if count < 10:
-        raise LatentError(f"{len(scores)} samples give {count} at each end; at least 10 are needed")
+    if count < LEAST_EXTREMES:
+        raise LatentError(f"{len(scores)} samples give {count} at each end; at least {LEAST_EXTREMES} are needed")
     order = np.argsort(scores, kind="stable")
     if scores[order[count - 1]] >= scores[order[-count]]:
         raise LatentError(f"the {count} highest scores are the lowest as well: nothing tells these samples apart")

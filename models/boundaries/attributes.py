@@ -14,7 +14,7 @@ from models.arrays import Floats, Image
 from models.editor import Masks
 from models.embedded import EMBEDDED, TRACKER
 from models.embedded.attributes import AGE, BALD, GLASSES, GREY, HAT, MALE, READER, SMILE, read_attributes, read_tables
-from models.face.beard import beard_signs
+from models.face.beard import beard_darkness
 from models.face.detector import Detector
 from models.face.imaging import LUMINANCE, log_colour
 from models.face.landmarks import Landmarks, region_of_box, region_of_mesh
@@ -28,8 +28,6 @@ FOREHEAD = (105, 104, 103, 67, 109, 10, 338, 297, 332, 333, 334, 296, 336, 9, 10
 """Mesh points around the forehead between the brows and its upper edge (MediaPipe's numbering)."""
 TEMPLES = ((68, 103), (298, 332))
 """Inner and outer mesh point of the corners of the hairline, left and right in the picture."""
-ROUGHNESS = 2.0
-"""Weight of a beard's roughness against its darkness."""
 ABOVE = (0.35, 0.5, 0.65)
 """Heights over the temples at which the hairline is looked for, in distances from brows to mouth."""
 
@@ -122,9 +120,8 @@ def receding(face: DrawnFace) -> float:
 
 
 def beard(face: DrawnFace) -> float:
-    """How much darker and rougher chin and jaw are than the cheeks, in log luminance; see `models.face.beard`."""
-    signs = beard_signs(log_colour(face.texture) @ LUMINANCE, face.space.mean)
-    return signs.darker + ROUGHNESS * signs.rougher
+    """How much darker upper lip and chin are than the cheeks, in log luminance; see `models.face.beard`."""
+    return beard_darkness(log_colour(face.texture) @ LUMINANCE, face.space.mean)
 
 
 def hair_amount(face: DrawnFace) -> float:

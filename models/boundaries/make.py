@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +27,10 @@ from models.boundaries.classifiers import RANGES, Classifier, Classify, parse_cl
 from models.boundaries.fitting import Fitted, default_conditions, fit_all, parse_held
 from models.boundaries.report import write_report
 from models.boundaries.sampler import SAMPLERS, draw
-from models.boundaries.samples import Facts, collect, fingerprint
+from models.boundaries.samples import CHUNK, Facts, collect, fingerprint
 from models.boundaries.sliders import boundaries_folder
 from models.entry import weights_folder
-from models.latents import EXTREMES, LatentError
+from models.latents import EXTREMES, LEAST_EXTREMES, LatentError
 from models.published.drawing import to_image
 from models.published.stylegan.wplus import resize_pictures
 from models.weights.checkpoints import CheckpointError
@@ -39,6 +40,10 @@ COUNT = 20_000
 BATCH = 4
 LEAST_SEEN = 0.5
 """Share of the pictures in which a face is found, below which the command warns."""
+MEASURED_ANEW = {"beard": "beard=lip and chin"}
+"""What is measured otherwise than once: samples with older scores are not mixed with new ones."""
+STOPPED = 130
+"""Exit status of a command that Ctrl+C ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,8 @@ def main(argv: Sequence[str]) -> int:
     """Sample, score, fit, install, report.
 
     Returns:
-        0; 1 where the generator is missing or nothing could be fitted, the message says why.
+        0; 1 where the generator is missing or nothing could be fitted, the message says why;
+        130 where Ctrl+C stopped it.
     """
     options = _parser().parse_args(argv)
     try:
@@ -82,7 +88,16 @@ def main(argv: Sequence[str]) -> int:
                 f"nothing scores {', '.join(unknown)}; there are {', '.join(ATTRIBUTES)}, or --classifier"
             )
         conditions = [parse_held(text) for text in options.conditional] or default_conditions(names)
+        least = ceil(LEAST_EXTREMES / options.extremes) if options.extremes > 0 else 0
+        if options.samples < least:
+            raise LatentError(
+                f"{options.samples} samples have fewer than {LEAST_EXTREMES} at each end: take --samples {least} "
+                "or more, or a larger share of them by --extremes"
+            )
         return _make(options, names, classifiers, conditions)
+    except KeyboardInterrupt:
+        print(f"\nstopped: the same command goes on, at most {CHUNK} samples back", file=sys.stderr)
+        return STOPPED
     except (LatentError, CheckpointError, EngineError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -105,12 +120,23 @@ def _make(
         parts = (w[at : at + options.batch] for at in range(0, len(w), options.batch))
         return np.concatenate([draw(engine, sampler.latent, part, average, options.truncation) for part in parts])
 
+    bar: tqdm[None] = tqdm(total=options.samples, desc="samples", disable=options.quiet)
+
     def make(count: int, seed: tuple[int, int]) -> tuple[Floats, dict[str, Floats]]:
         w = sampler.latents(count, seed)
-        scored = [scorer(drawn(w[at : at + options.batch])) for at in range(0, count, options.batch)]
-        return w, {name: np.concatenate([part[name] for part in scored]) for name in names}
+        scored = []
+        for at in range(0, count, options.batch):
+            scored.append(scorer(drawn(w[at : at + options.batch])))
+            _advance(bar, min(bar.n + options.batch, options.samples, (seed[1] + 1) * count))
+        scores = {name: np.concatenate([part[name] for part in scored]) for name in names}
+        if not classify and not any(np.isfinite(scores[name]).any() for name in measured):
+            raise LatentError(
+                f"no face was found in {count} pictures of {options.generator}: are its weights trained, and on faces? "
+                "A --classifier of yours scores other pictures"
+            )
+        return w, scores
 
-    origin = {
+    origin = dict(MEASURED_ANEW) | {
         each.name: f"{each.name}={fingerprint(each.path)}#{each.place} {options.classifier_range}"
         for each in classifiers
     }
@@ -122,7 +148,7 @@ def _make(
         tuple(origin.get(name, name) for name in names),
     )
     work = options.work or weights_folder() / options.generator / "samples"
-    with tqdm(total=options.samples, desc="samples", disable=options.quiet) as bar:
+    with bar:
         samples = collect(work, facts, (options.samples, sampler.width), make, lambda done: _advance(bar, done))
     seen = min((float(np.isfinite(samples.scores[name]).mean()) for name in measured), default=1.0)
     if seen < LEAST_SEEN:
@@ -137,6 +163,7 @@ def _make(
         print(f"{name}: no boundary: {reason}", file=sys.stderr)
     if not fitted:
         return 1
+    print("draws the report", flush=True)
     report = write_report(to.parent / "report", samples.latents, (fitted, refused), drawn, scorer)
     print(f"{len(fitted)} sliders of {options.generator}, in the page when it is loaded again; see {report}")
     return 0

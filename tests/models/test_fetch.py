@@ -143,7 +143,7 @@ def test_the_first_hash_is_recorded_and_kept_to(tmp_path: Path, server: Server) 
     assert len(server.ranges) == 1
 
     wanted.path.write_bytes(b"tampered")
-    with pytest.raises(FetchError, match="changed since it was fetched"):
+    with pytest.raises(FetchError, match="not the published file, or has changed since"):
         get(wanted)
     wanted.path.unlink()
     server.body = b"moved on"
@@ -307,6 +307,22 @@ def test_command_line(
     server.status = [404]
     (tmp_path / "net" / "weights.bin").unlink()
     assert fetch.main(["test", "--accept-licence"]) == 1
+
+
+@pytest.mark.parametrize(("answer", "status"), [("y", 0), ("", 2), ("no", 2), (None, 2)])
+def test_who_sits_at_a_terminal_is_asked(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, answer: str | None, status: int
+) -> None:
+    def input_(_: str) -> str:
+        if answer is None:
+            raise EOFError
+        return answer
+
+    monkeypatch.setitem(catalog.ENTRIES, "test", entry(weights(tmp_path, server)))
+    monkeypatch.setattr("builtins.input", input_)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    assert fetch.main(["test"]) == status
+    assert (tmp_path / "net" / "weights.bin").is_file() == (status == 0)
 
 
 def test_files_that_nobody_sends_are_asked_for_before_the_others_come(tmp_path: Path, server: Server) -> None:

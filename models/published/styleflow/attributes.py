@@ -1,7 +1,7 @@
 """What StyleFlow's flow is conditioned on, read of a face: eight attributes, and the light as spherical harmonics.
 
 Age, gender, glasses, baldness and smile come from the attribute encoder of the embedded editors, the pose from the face
-mesh, the beard from how much darker the chin is than the cheeks, the light from the shading of the face.
+mesh, the beard from how much darker lip and chin are than the cheeks, the light from the shading of the face.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from models.arrays import Floats, Points
 from models.editor import Crop
 from models.embedded.attributes import AGE, BALD, GLASSES, MALE, SMILE, read_attributes
 from models.embedded.scalp import LIGHT_ESTIMATE, ScalpModel
-from models.face.beard import beard_signs
+from models.face.beard import beard_darkness
 from models.face.canvas import covered
 from models.face.imaging import LUMINANCE, log_colour
 from models.face.texture_space import FaceSpace
@@ -34,7 +34,7 @@ class PoseModel:
 
 @dataclass(frozen=True, slots=True)
 class BeardScale:
-    """What the darkness of chin and jaw says of a beard, log luminance below the cheeks (`models.face.beard`)."""
+    """What the darkness of upper lip and chin says of a beard, log luminance below the cheeks (`models.face.beard`)."""
 
     bare: float = 0.25
     """At most this at a bare chin."""
@@ -143,7 +143,7 @@ def beard_of(luminance: Floats, mean: Floats) -> float:
         luminance: (192, 192) float32, log luminance of the texture square.
         mean: (468, 2) float32, the mesh in it.
     """
-    darker = beard_signs(luminance, mean).darker
+    darker = beard_darkness(luminance, mean)
     return float(np.clip((darker - BEARD.bare) / (BEARD.full - BEARD.bare), 0, 1))
 
 

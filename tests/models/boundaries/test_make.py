@@ -172,8 +172,8 @@ def test_it_goes_on_where_it_was_stopped(
         return draw(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(make, "draw", stopping)
-    with pytest.raises(KeyboardInterrupt):
-        latents.main(arguments("stylegan1", classifiers, 200))
+    assert latents.main(arguments("stylegan1", classifiers, 200)) == make.STOPPED
+    assert "stopped: the same command goes on" in capsys.readouterr().err
     chunks = weights_folder() / "stylegan1" / "samples"
     first = {path.name: path.stat().st_mtime_ns for path in chunks.glob("*.npz")}
     assert len(first) == 1  # of two, 5 batches each
@@ -197,6 +197,7 @@ def test_it_goes_on_where_it_was_stopped(
         (["--attributes", "moustache"], "nothing scores moustache; there are age,"),
         (["--classifier", "red"], "a classifier is NAME=FILE.onnx"),
         (["--classifier", "red=nowhere.onnx"], "there is no classifier nowhere.onnx"),
+        (["--samples", "200"], "200 samples have fewer than 10 at each end: take --samples 500"),
         (["--conditional", "bald"], "a conditional boundary is NAME:HELD"),
         ([], "is missing; get it with: python -m models.fetch stylegan1"),
     ],
@@ -206,13 +207,21 @@ def test_it_says_what_is_wrong(flags: list[str], said: str, capsys: pytest.Captu
     assert said in capsys.readouterr().err
 
 
-def test_pictures_without_faces_make_no_boundary(small: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pictures_without_faces_end_it_after_the_first_of_them(small: None, capsys: pytest.CaptureFixture[str]) -> None:
     tiny.write("stylegan1")
-    flags = ["--attributes", "smile", "--samples", "100", "--backend", "onnxruntime", "--threads", "1", "--quiet"]
+    flags = ["--attributes", "smile", "--samples", "20000", "--backend", "onnxruntime", "--threads", "1", "--quiet"]
     assert latents.main(["make", "--generator", "stylegan1", *flags]) == 1
-    said = capsys.readouterr().err
-    assert "a face was found and read in 0% of the pictures" in said
-    assert "smile: no boundary: no sample could be scored" in said
+    assert "no face was found in 100 pictures of stylegan1" in capsys.readouterr().err
+
+
+def test_every_batch_advances_the_progress(
+    small: None, classifiers: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny.write("stylegan1")
+    told: list[int] = []
+    monkeypatch.setattr(make, "_advance", lambda bar, done: (told.append(done), bar.update(done - bar.n)))
+    assert latents.main([each for each in arguments("stylegan1", classifiers) if each != "--quiet"]) == 0
+    assert sorted(set(told)) == [20, 40, 60, 80, 100]
 
 
 def test_names() -> None:
