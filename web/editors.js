@@ -21,9 +21,11 @@ export function drawEditors(container, editors, current, onPick, onFetch) {
   let stepping = false; // a browser clicks the radio button to which an arrow key goes
   const draw = (/** @type {EditorInfo} */ editor) => {
     const { element, input } = choice(editor, editor.name === current, () => onFetch(editor.name));
-    input.addEventListener("keydown", ({ key }) => {
-      stepping = key.startsWith("Arrow");
-      if (key === "Enter") onPick(editor.name);
+    input.addEventListener("keydown", (event) => {
+      stepping = event.key.startsWith("Arrow");
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault(); // Enter would press what has the focus next; Space leaves a button alone to which an arrow key went
+      onPick(editor.name);
     });
     element.addEventListener("pointerdown", () => (stepping = false));
     input.addEventListener("click", () => stepping || onPick(editor.name));
