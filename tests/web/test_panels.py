@@ -250,7 +250,8 @@ def test_a_clip_ends_with_its_stream(fresh: Page) -> None:
 
 def test_a_clip_that_cannot_be_shown_is_let_go(fresh: Page) -> None:
     code = """
-      const error = await m.openSample(new File(["no video"], "clip.mp4", { type: "video/mp4" })).catch((error) => error);
+      const file = new File(["no video"], "clip.mp4", { type: "video/mp4" });
+      const error = await m.openSample(file).catch((error) => error);
       return [error instanceof Error || error instanceof DOMException, urls.size];
     """
     assert run(fresh, "sample", CLIP + code) == [True, 0]
