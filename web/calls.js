@@ -42,7 +42,7 @@ export class Calls {
     this.#page = page;
     this.#toast = toast;
     this.#output.addEventListener("change", () => {
-      page.prefer({ output: this.#output.checked ? crypto.randomUUID() : "" });
+      page.prefer({ output: this.#output.checked ? randomId() : "" });
       this.show();
       onOutput();
     });
@@ -98,6 +98,11 @@ export class Calls {
       this.#address.focus(); // which selects it
     }
   }
+}
+
+/** @returns {string} that nobody guesses; pages of plain HTTP have no crypto.randomUUID. */
+export function randomId() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /**

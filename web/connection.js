@@ -34,7 +34,7 @@ const LOWEST_UPLINK_BPS = 2_000_000;
  * @typedef {object} StateDetail
  * @property {"connecting"|"connected"|"waiting"|"stopped"} state
  * @property {Problem|null} problem
- * @property {string} reason in the server's words.
+ * @property {string} reason in the server's words, "" where it said nothing.
  * @property {number|null} retryAt performance.now() time of the next try.
  *
  * @typedef {object} Events
@@ -214,6 +214,7 @@ export class Connection extends Emitter {
       if (pc.connectionState === "failed") lose();
       if (pc.connectionState === "disconnected") {
         pause = setTimeout(restart, RESTART_AFTER_MS);
+        clearTimeout(grace);
         grace = setTimeout(lose, DISCONNECTED_GRACE_MS);
       }
       if (pc.connectionState === "connected" && channel.readyState === "open") clearTimeout(grace);
@@ -226,7 +227,7 @@ export class Connection extends Emitter {
 
   /** @param {unknown} error */
   #lose(error) {
-    const { problem, message, retryMs } = error instanceof Refused ? error : new Refused("unreachable", errorMessage(error));
+    const { problem, message, retryMs } = error instanceof Refused ? error : new Refused("unreachable", "");
     const options = this.#options;
     this.#drop();
     this.#round += 1;
@@ -257,11 +258,6 @@ export class Connection extends Emitter {
   #say(state, problem, reason = "", retryAt = null) {
     this.emit("state", { state, problem, reason, retryAt });
   }
-}
-
-/** @param {unknown} error */
-function errorMessage(error) {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /**

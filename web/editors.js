@@ -1,6 +1,6 @@
 // The list of editors: what each does, and what one that cannot run here needs.
 
-import { button, icon, make } from "./dom.js";
+import { button, checkRadio, icon, make } from "./dom.js";
 import { capital, size } from "./words.js";
 
 /** @import { EditorInfo } from "./page.js" */
@@ -8,17 +8,33 @@ import { capital, size } from "./words.js";
 const MOST_UNFOLDED = 4;
 
 /**
- * Those that run come first; many others are folded away, with a field to search them.
+ * Those that run come first; many others are folded away, with a field to search them. As in a list to choose from, arrow
+ * keys go from one to the next, and Enter, Space or a press chooses.
  *
  * @param {HTMLElement} container emptied and filled.
  * @param {EditorInfo[]} editors
  * @param {string|undefined} current name of the editor in use
- * @param {(name: string) => void} onPick
+ * @param {(name: string) => void} onPick may be the one in use.
  * @param {(name: string) => void} onFetch asked for one that needs weights
  */
 export function drawEditors(container, editors, current, onPick, onFetch) {
-  const draw = (/** @type {EditorInfo} */ editor) =>
-    choice(editor, editor.name === current, () => onPick(editor.name), () => onFetch(editor.name));
+  let stepping = false; // a browser clicks the radio button to which an arrow key goes
+  const draw = (/** @type {EditorInfo} */ editor) => {
+    const { element, input } = choice(editor, editor.name === current, () => onFetch(editor.name));
+    input.addEventListener("keydown", (event) => {
+      stepping = event.key.startsWith("Arrow");
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault(); // Enter would press what has the focus next; Space leaves a button alone to which an arrow key went
+      onPick(editor.name);
+    });
+    element.addEventListener("pointerdown", () => (stepping = false));
+    input.addEventListener("click", () => stepping || onPick(editor.name));
+    input.addEventListener("blur", ({ relatedTarget }) => {
+      const goesOn = relatedTarget instanceof HTMLInputElement && relatedTarget.type === "radio";
+      if (!goesOn) checkRadio(container, current); // none was chosen
+    });
+    return element;
+  };
   const others = editors.filter(({ state }) => state !== "ready");
   if (others.length <= MOST_UNFOLDED) return container.replaceChildren(...[...editors].sort(readyFirst).map(draw));
   const wasOpen = container.querySelector("details")?.open ?? false;
@@ -57,14 +73,12 @@ function fold(editors, draw, open) {
 /**
  * @param {EditorInfo} editor
  * @param {boolean} checked
- * @param {() => void} onPick
  * @param {() => void} onFetch
  */
-function choice(editor, checked, onPick, onFetch) {
+function choice(editor, checked, onFetch) {
   const runs = editor.state !== "needs weights"; // without a GPU some run slowly: the badge says so
   const element = make("label", { className: "editor" });
   const input = make("input", { type: "radio", name: "editor", value: editor.name, disabled: !runs, checked });
-  input.addEventListener("change", onPick);
   const badge = make("span", { className: "badge", textContent: capital(editor.state) });
   badge.dataset.state = editor.state;
   const head = make("span", { className: "editor-head" });
@@ -83,5 +97,5 @@ function choice(editor, checked, onPick, onFetch) {
     text.append(get);
   }
   element.append(input, text);
-  return element;
+  return { element, input };
 }

@@ -70,7 +70,7 @@ export class Picture {
   }
 
   goLive() {
-    for (const tool of this.#capture) tool.disabled = false;
+    this.#enable();
     this.#meter.start();
     this.#runBefore();
     this.#recording.goOn();
@@ -94,7 +94,7 @@ export class Picture {
     this.faces.show([], { mirror: false, locked: null });
     this.showMark({});
     this.#overlay.clear();
-    for (const tool of this.#capture) tool.disabled = true;
+    this.#enable();
     if (document.pictureInPictureElement) document.exitPictureInPicture().catch(() => {});
   }
 
@@ -175,8 +175,14 @@ export class Picture {
     if (this.#recording.running) this.#recording.togglePause();
   }
 
+  /** There is something to capture while it is live; a recording that waits for the next session can be stopped. */
+  #enable() {
+    for (const tool of this.#capture) tool.disabled = !this.#page.live && !(tool.id === "record" && this.#recording.running);
+  }
+
   showRecording() {
     const { running, paused } = this.#recording;
+    this.#enable();
     const seconds = Math.floor(this.#recording.seconds);
     byId("record").setAttribute("aria-pressed", String(running));
     byId("record-label").textContent = running ? "Stop" : "Record";

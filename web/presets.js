@@ -109,15 +109,21 @@ export function drawPresets(container, given, own, { onPick, onPreview, onRemove
 }
 
 /**
- * The editors that are on besides the chosen one.
+ * The editors that are on besides the chosen one. The keyboard stays where it is: at its chip, or at the next one where
+ * that was taken off.
  *
- * @param {HTMLElement} container emptied and filled.
+ * @param {HTMLElement} container emptied and filled, where others are on than it shows.
  * @param {{name: string, title: string}[]} layers
  * @param {{onPick: (name: string) => void, onRemove: (name: string) => void}} handlers
  */
 export function drawLayers(container, layers, { onPick, onRemove }) {
+  const shown = /** @type {HTMLElement[]} */ ([...container.children]);
+  const same = layers.every(({ name, title }, at) => name === shown[at]?.dataset.name && title === shown[at].textContent);
+  if (same && layers.length === shown.length) return;
+  const held = shown.findIndex((pair) => pair.contains(document.activeElement));
   const pairs = layers.map(({ name, title }) => {
     const pair = make("span", { className: "own" });
+    pair.dataset.name = name;
     const chip = make("button", { type: "button", className: "chip", textContent: title, title: "Change it" });
     chip.addEventListener("click", () => onPick(name));
     const remove = make("button", { type: "button", className: "remove", title: "Take it off" });
@@ -128,4 +134,5 @@ export function drawLayers(container, layers, { onPick, onRemove }) {
     return pair;
   });
   container.replaceChildren(...pairs);
+  if (held >= 0) pairs[Math.min(held, pairs.length - 1)]?.querySelector("button")?.focus();
 }

@@ -26,7 +26,7 @@ export async function openSample(file) {
   const timer = setInterval(() => {
     if (track.readyState === "live") return draw();
     clearInterval(timer);
-    if (source instanceof HTMLVideoElement) URL.revokeObjectURL(source.src);
+    if (source instanceof HTMLVideoElement) closeClip(source);
     else source.close();
   }, FRAME_MS);
   return stream;
@@ -39,7 +39,24 @@ export async function openSample(file) {
 async function openClip(file) {
   const video = document.createElement("video");
   Object.assign(video, { muted: true, loop: true, playsInline: true, src: URL.createObjectURL(file) });
-  await video.play();
-  if (!video.videoWidth) throw new Error("no picture");
+  try {
+    await video.play();
+    if (!video.videoWidth) throw new Error("no picture");
+  } catch (error) {
+    closeClip(video);
+    throw error;
+  }
   return video;
+}
+
+/**
+ * An element that nobody holds plays on, and keeps its file.
+ *
+ * @param {HTMLVideoElement} video
+ */
+function closeClip(video) {
+  video.pause();
+  URL.revokeObjectURL(video.src);
+  video.removeAttribute("src");
+  video.load();
 }

@@ -20,6 +20,13 @@ const QUIET_MS = 2_500;
 const CHECK_QUIET_MS = 250;
 // When nothing comes for this long, and again after as long, the server is asked whether it still has the session.
 const ASK_MS = 1_500;
+// A picture that stands still for this long is no busy machine's any more; and for this long, its session is no good.
+const FROZEN_MS = 5_000;
+const DEAD_PICTURE_MS = 10_000;
+const RENEW_EVERY_MS = 30_000;
+const SLEPT_MS = 3_000; // between two checks: nothing was looked at meanwhile
+/** States in which a camera that is plugged in, or chosen, is what was missing. */
+const WITHOUT_CAMERA = ["no-camera", "no-match", "ended"];
 /** The field of a refusal: a photo of the editor, or of a layer. */
 const PHOTO = /(^|\.)photo$/;
 
@@ -29,7 +36,8 @@ const PHOTO = /(^|\.)photo$/;
  * @import { Capabilities, Page, Settings } from "./page.js"
  * @import { ServerStats } from "./stats.js"
  *
- * @typedef {{reason?: string, retryAt?: number|null, host?: string}} StateFacts retryAt: performance.now() time.
+ * @typedef {{reason?: string, retryAt?: number|null, host?: string, camera?: boolean}} StateFacts retryAt: performance.now()
+ *   time; camera: whether it is on.
  *
  * @typedef {object} Events
  * @property {{name: string, facts: StateFacts}} state the page is in another state, "" for live.
@@ -61,8 +69,14 @@ export class Session extends Emitter {
   #retryTimer = 0;
   #frameAt = 0;
   #askedAt = -Infinity;
+  /** When a picture was last seen, or none was to be expected. */
+  #pictureAt = 0;
+  #pictures = 0; // shown so far, by the browser's count
+  #checkedAt = 0;
+  #renewedAt = -Infinity;
   /** Counts what was asked of the camera: what comes for an earlier request is not wanted any more. */
   #turn = 0;
+  #opening = false; // the old camera is off already
   #overlay = false;
 
   /**
@@ -78,6 +92,7 @@ export class Session extends Emitter {
     this.#connection.on("stream", ({ stream }) => this.#show(stream));
     this.#connection.on("state", (detail) => this.#follow(detail));
     this.#connection.on("leaving", () => this.emit("leaving", undefined));
+    edited.addEventListener("pause", () => !document.hidden && this.#control && this.#play(edited)); // full screen on a phone ends so
     setInterval(() => this.#checkQuiet(), CHECK_QUIET_MS);
   }
 
@@ -95,7 +110,7 @@ export class Session extends Emitter {
   say(name, facts = {}) {
     this.#page.state = name;
     this.#page.reason = facts.reason ?? "";
-    this.emit("state", { name, facts });
+    this.emit("state", { name, facts: { ...facts, camera: this.#track?.readyState === "live" } });
   }
 
   // What the server can do
@@ -108,7 +123,7 @@ export class Session extends Emitter {
       await this.refresh();
     } catch (error) {
       if (error instanceof Refusal && error.status === 401) return this.say(token ? "wrong-token" : "token");
-      const reason = error instanceof TypeError || !(error instanceof Error) ? "" : error.message;
+      const reason = error instanceof Refusal ? error.message : "";
       this.say("unreachable", { reason, retryAt: performance.now() + RETRY_CAPABILITIES_MS });
       clearTimeout(this.#retryTimer);
       this.#retryTimer = setTimeout(() => this.#page.state === "unreachable" && this.begin(), RETRY_CAPABILITIES_MS);
@@ -149,7 +164,7 @@ export class Session extends Emitter {
     if (this.#page.steers) return this.#steer();
     if (!this.#page.sample) tabValue("live", "1");
     try {
-      if (this.#stream?.getVideoTracks()[0].readyState !== "live") {
+      if (this.#track?.readyState !== "live") {
         this.say("asking");
         if (!(await this.#useCamera())) return;
       }
@@ -157,6 +172,7 @@ export class Session extends Emitter {
       return this.#sayWhyNoCamera(error);
     }
     if (!this.#stream) return;
+    this.#end();
     this.say("connecting");
     this.#connection.start({
       url: endpoint("whip", this.#page.preferences.output),
@@ -169,6 +185,7 @@ export class Session extends Emitter {
 
   /** Show the server's own camera, and steer that. */
   #steer() {
+    this.#end();
     this.say("connecting");
     this.#connection.start({
       url: endpoint("steer", ""),
@@ -183,6 +200,7 @@ export class Session extends Emitter {
     tabValue("live", null);
     this.#leave();
     this.#turn += 1;
+    this.#opening = false;
     stopStream(this.#stream);
     this.#stream = null;
     this.#page.sample = null;
@@ -192,7 +210,7 @@ export class Session extends Emitter {
 
   /** The page is going: free the place on the server. */
   close() {
-    this.#connection.stop();
+    this.#leave();
   }
 
   /** The page is back from where browsers keep pages. */
@@ -216,8 +234,9 @@ export class Session extends Emitter {
   /** A tab that slept may have lost its camera, its connection or its playing video. */
   wake() {
     if (document.hidden || (!this.#stream && !this.#page.steers)) return;
-    for (const video of [this.#camera, this.#edited]) video.play().catch(() => {});
-    if (this.#stream?.getVideoTracks()[0].readyState === "ended") this.start();
+    this.#frameAt = this.#pictureAt = performance.now();
+    for (const video of [this.#camera, this.#edited]) this.#play(video);
+    if (this.#track?.readyState === "ended" && !this.#opening) this.start();
     else this.#connection.retryNow();
   }
 
@@ -231,9 +250,15 @@ export class Session extends Emitter {
 
   // The camera
 
+  /** @returns {MediaStreamTrack|undefined} of the camera that was opened last. */
+  get #track() {
+    return this.#stream?.getVideoTracks()[0];
+  }
+
   /** Use the camera and resolution that are chosen now. */
   async changeCamera() {
-    if (this.#page.state === "asking") return this.start(); // in place of the opening that is under way
+    // in place of the opening that is under way, or of the one that failed
+    if (["asking", "denied", "busy", ...WITHOUT_CAMERA].includes(this.#page.state)) return this.start();
     if (!this.#stream) return;
     try {
       if (await this.#useCamera()) await this.#connection.replaceStream(this.#stream);
@@ -250,7 +275,7 @@ export class Session extends Emitter {
 
   /** Cameras were plugged in or out. */
   async changeDevices() {
-    if (["no-camera", "no-match", "ended"].includes(this.#page.state)) await this.start();
+    if (WITHOUT_CAMERA.includes(this.#page.state)) await this.start();
     else if (this.#stream) this.emit("camera", this.#stream.getVideoTracks()[0]);
   }
 
@@ -261,6 +286,7 @@ export class Session extends Emitter {
    */
   async #useCamera() {
     const turn = ++this.#turn;
+    this.#opening = true;
     stopStream(this.#stream);
     const { device: deviceId, sound } = this.#page.preferences;
     const [width, height] = this.#page.captureSize;
@@ -270,17 +296,19 @@ export class Session extends Emitter {
       stream = sample ? await this.#openSample(sample) : await openCamera({ deviceId, width, height, sound });
     } catch (error) {
       if (turn !== this.#turn) return false;
+      this.#opening = false;
       throw error;
     }
     if (turn !== this.#turn) {
       stopStream(stream);
       return false;
     }
+    this.#opening = false;
     this.#stream = stream;
     if (sound && !sample && stream.getAudioTracks().length === 0) this.emit("silent", undefined);
     const [track] = stream.getVideoTracks();
     track.addEventListener("ended", () => {
-      if (track !== this.#stream?.getVideoTracks()[0]) return;
+      if (track !== this.#track) return;
       this.#leave();
       stopStream(stream); // its microphone
       this.say("ended");
@@ -333,6 +361,7 @@ export class Session extends Emitter {
    * @param {string[]} early
    */
   #open(channel, early) {
+    this.#control?.stop();
     const control = new Control(channel, early);
     this.#control = control;
     control.on("hello", ({ session, settings, idle = "" }) => {
@@ -388,15 +417,44 @@ export class Session extends Emitter {
   /** Say that the server is silent, and that it is back. A page that sleeps hears nothing. */
   #checkQuiet() {
     const now = performance.now();
-    if (document.hidden || !this.#control) this.#frameAt = now;
+    const asleep = document.hidden || now - this.#checkedAt > SLEPT_MS;
+    this.#checkedAt = now;
+    if (asleep || !this.#control) this.#frameAt = now;
     const silence = this.#control === null ? 0 : now - Math.max(this.#frameAt, this.#control.heardAt);
-    const quiet = silence > QUIET_MS;
+    const frozen = this.#checkPicture(now, asleep);
+    const quiet = silence > QUIET_MS || frozen;
     if (silence > ASK_MS && now - this.#askedAt > ASK_MS) {
       this.#askedAt = now;
       this.#connection.check();
     }
     if (quiet && this.#page.state === "") this.say("silent");
     else if (!quiet && this.#page.state === "silent") this.say("");
+  }
+
+  /**
+   * Messages may come while the picture stands still: play it, and if that does not help, set up a new session.
+   *
+   * @param {number} now
+   * @param {boolean} asleep whether this page could not have seen any.
+   * @returns {boolean} whether it stands still although the camera gives pictures.
+   */
+  #checkPicture(now, asleep) {
+    const { totalVideoFrames = 0 } = this.#edited.getVideoPlaybackQuality?.() ?? {};
+    const sends = this.#track?.readyState === "live" && !this.#track.muted;
+    if (asleep || !sends || !this.#page.live || (totalVideoFrames !== this.#pictures && !this.#edited.paused)) this.#pictureAt = now;
+    this.#pictures = totalVideoFrames;
+    const still = now - Math.max(this.#pictureAt, this.#frameAt);
+    if (still > FROZEN_MS) this.#play(this.#edited);
+    if (still > DEAD_PICTURE_MS && now - this.#renewedAt > RENEW_EVERY_MS) {
+      this.#renewedAt = now;
+      this.#connection.renew();
+    }
+    return still > FROZEN_MS;
+  }
+
+  /** @param {HTMLVideoElement} video */
+  #play(video) {
+    video.play().catch(() => {});
   }
 
   #goLive() {
@@ -410,6 +468,7 @@ export class Session extends Emitter {
   #follow({ state, problem, reason, retryAt }) {
     const page = this.#page;
     if (state === "connecting") {
+      if (this.#control) this.#end(); // it was left for another one, which could not be had
       const again = ["lost", "full", "unreachable"].includes(page.state);
       if (again) this.say(page.state, { reason: page.reason });
       else this.say("connecting");

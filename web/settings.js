@@ -211,7 +211,19 @@ export class SettingsPanel {
     byId("preset-add", HTMLButtonElement).disabled = !editor;
     byId("editor-title").textContent = editor?.title ?? "No editor is ready";
     byId("editor-summary").textContent = editor?.description ?? "";
-    drawEditors(byId("editors"), capabilities?.editors ?? [], editor?.name, (name) => this.pick(name), this.#handlers.onFetch);
+    drawEditors(byId("editors"), capabilities?.editors ?? [], editor?.name, (name) => this.#pickFromList(name), this.#handlers.onFetch);
+  }
+
+  /** @param {string} name of the editor that is chosen in the list, which may be the one in use. */
+  #pickFromList(name) {
+    if (name === this.#page.editor?.name) this.#closePicker();
+    else this.pick(name);
+  }
+
+  #closePicker() {
+    const picker = byId("picker", HTMLDetailsElement);
+    picker.open = false;
+    picker.querySelector("summary")?.focus();
   }
 
   /**
@@ -239,13 +251,11 @@ export class SettingsPanel {
 
   /** @param {string} name of the editor to choose; what was set of the last one stays on. */
   pick(name) {
+    this.#closePicker();
     this.#page.wanted.layers = this.#page.stack;
     this.#use(this.#page.editorNamed(name));
     const { controls, amount, layers } = this.#page.wanted;
     this.change({ editor: name, controls, amount, layers });
-    const picker = byId("picker", HTMLDetailsElement);
-    picker.open = false;
-    picker.querySelector("summary")?.focus();
   }
 
   /** The other editors that are on, each to be chosen or taken off. */
@@ -260,6 +270,7 @@ export class SettingsPanel {
         onRemove: (name) => {
           const { [name]: gone, ...rest } = this.#page.wanted.layers;
           this.change({ layers: rest });
+          if (Object.keys(rest).length === 0) byId("picker").querySelector("summary")?.focus();
         },
       },
     );

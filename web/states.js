@@ -46,6 +46,7 @@ export function stateWords(name, { reason = "", seconds = 0, host = "" } = {}) {
     "bad-file": {
       title: "This file cannot be shown",
       text: "Choose a picture, or a clip that this browser can play.",
+      action: "Start camera",
     },
     busy: {
       title: "The camera is in use",
@@ -68,7 +69,7 @@ export function stateWords(name, { reason = "", seconds = 0, host = "" } = {}) {
       action: "Try now",
     },
     lost: { title: "Connection lost", text: `Your settings are kept. ${again}`, action: "Try now" },
-    silent: { title: "Connection lost", text: "Nothing comes from the server. Waiting for it…", busy: true },
+    silent: { title: "Connection lost", text: "No picture comes from the server. Waiting for it…", busy: true },
     unreachable: { title: "The server does not answer", text: `${sentence(reason)} ${again}`.trim(), action: "Try now" },
     refused: { title: "The server said no", text: sentence(reason), action: "Try again" },
     token: { title: "This server asks for a token", text: "Whoever runs it can tell you. It is kept for this tab only." },

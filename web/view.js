@@ -47,14 +47,14 @@ export class View {
    * @param {string} name
    * @param {StateFacts} facts
    */
-  showState(name, { reason = "", retryAt = null, host = "" } = {}) {
+  showState(name, { reason = "", retryAt = null, host = "", camera = false } = {}) {
     clearInterval(this.#countdown);
     const [status, action] = [byId("status"), byId("state-action", HTMLButtonElement)];
     document.body.dataset.state = name || "live";
     byId("state").hidden = name === "";
     this.#demo.show(name === "start" && !document.body.classList.contains("output"));
     status.dataset.tone = TONES[name] ?? "bad";
-    byId("stop").hidden = !["", "connecting", "lost", "silent", "full"].includes(name);
+    byId("stop").hidden = !camera && !["", "connecting", "lost", "silent", "full"].includes(name);
     if (name === "") {
       status.textContent = "Live";
       return;

@@ -1,5 +1,6 @@
 // Watching a running session (WHEP): what OBS shows when the page itself holds the camera.
 
+import { everyFrame } from "./before.js";
 import { Refused, close, negotiate } from "./whip.js";
 
 const RETRY_MS = 2_000;
@@ -60,6 +61,7 @@ async function watchOnce(video, { url, iceServers, token, onPicture }) {
   const channel = pc.createDataChannel("control"); // over which the server says that the video has ended
   /** @type {Peer} */
   const peer = { pc, resource: null };
+  let stopWaiting = () => {};
   try {
     const { receiver } = pc.addTransceiver("video", { direction: "recvonly" });
     const sound = pc.addTransceiver("audio", { direction: "recvonly" });
@@ -70,9 +72,14 @@ async function watchOnce(video, { url, iceServers, token, onPicture }) {
     const tracks = sound.currentDirection === "recvonly" ? [receiver.track, sound.receiver.track] : [receiver.track];
     video.srcObject = new MediaStream(tracks);
     play(video);
-    video.requestVideoFrameCallback(onPicture);
+    stopWaiting = everyFrame(video, () => {
+      if (!video.videoWidth) return;
+      stopWaiting();
+      onPicture();
+    });
     await ended(pc, channel, receiver, (silent) => video.classList.toggle("silent", silent));
   } finally {
+    stopWaiting();
     video.classList.remove("silent");
     close(peer, token);
     video.srcObject = null;

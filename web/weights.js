@@ -88,9 +88,16 @@ export function setUpWeights(dialog, { token, onReady }) {
       }
     }, POLL_MS);
   };
-  const show = (/** @type {WeightsInfo} */ told) => {
+  const draw = (/** @type {WeightsInfo} */ told) => {
     const accepted = dialog.querySelector("input")?.checked ?? false;
     dialog.replaceChildren(...contents(told, accepted, { start: (licence) => act("POST", { licence }), cancel: () => act("DELETE"), close: () => dialog.close() }));
+    // The button that was pressed is gone: the keyboard goes on at the one in its place.
+    if (!dialog.contains(document.activeElement)) dialog.querySelector(".actions")?.querySelector("button")?.focus();
+  };
+  const show = (/** @type {WeightsInfo} */ told) => {
+    const [meter, line] = [dialog.querySelector("progress"), dialog.querySelector("[role=status]")];
+    if (told.progress.running && meter && line) showProgress(meter, line, told.progress);
+    else draw(told);
     if (told.progress.running) poll();
     else if (told.progress.phase === "done") onReady(told.name);
   };
@@ -198,9 +205,20 @@ function fileLine({ name, size: bytes, licence, origin, here }) {
 }
 
 /** @param {Progress} progress */
-function bar({ phase, file, number, files, done, total }) {
+function bar(progress) {
   const meter = make("progress", { max: 1 });
   meter.setAttribute("aria-label", "Progress");
+  const line = make("p", { className: "help", role: "status" });
+  showProgress(meter, line, progress);
+  return [meter, line];
+}
+
+/**
+ * @param {HTMLProgressElement} meter
+ * @param {Element} line of text.
+ * @param {Progress} progress
+ */
+function showProgress(meter, line, { phase, file, number, files, done, total }) {
   /** @type {Record<string, string>} */
   const words = {
     waiting: "Waiting for another download to end.",
@@ -208,7 +226,8 @@ function bar({ phase, file, number, files, done, total }) {
     fetching: `${file || "Connecting"}${files > 1 && number ? `, file ${number} of ${files}` : ""}${file ? `: ${size(done)}${total ? ` of ${size(total)}` : ""}` : ""}`,
   };
   if (phase === "fetching" && total) meter.value = Math.min(1, done / total);
-  return [meter, make("p", { className: "help", textContent: words[phase], role: "status" })];
+  else meter.removeAttribute("value");
+  if (line.textContent !== words[phase]) line.textContent = words[phase];
 }
 
 /** @param {HTMLElement[]} buttons */

@@ -4,68 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
-from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from signaling.overlay import pack_points
 from stream.settings import Settings
-from tests.e2e import browser as chromium
-
-WEB = Path(__file__).resolve().parent.parent.parent / "web"
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    """Serves the page's files; every other path is an empty page to import them into."""
-
-    def do_GET(self) -> None:
-        if self.path == "/":
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-            self.wfile.write(b"<!doctype html><title>modules</title><main></main>")
-        else:
-            super().do_GET()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def blank() -> Iterator[Page]:
-    """An empty page from which the modules can be imported."""
-    if chromium.find() is None:
-        pytest.skip(chromium.INSTALL_HINT)
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=WEB)) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            with sync_playwright() as playwright, chromium.launched(playwright, None) as browser:
-                page = browser.new_page()
-                page.set_default_timeout(60_000)
-                page.goto(f"http://127.0.0.1:{server.server_address[1]}/")
-                yield page
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def run(page: Page, module: str, code: str, argument: Any = None) -> Any:
-    """Run `code`, a function body with the module as `m` and `argument` as `a`."""
-    page.evaluate("document.querySelector('main').replaceChildren()")
-    return page.evaluate(
-        "async ([module, code, a]) => new (async () => {}).constructor('m', 'a', code)(await import(module), a)",
-        [f"/{module}.js", code, argument],
-    )
-
+from tests.web.modules import run
 
 SCHEMA = {
     "$defs": {"Hair": {"enum": ["own", "dark_red"], "type": "string"}},

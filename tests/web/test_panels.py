@@ -1,0 +1,257 @@
+"""The page's panels and dialogs on the elements of index.html, without a server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from stream.settings import Settings
+from tests.web.modules import run
+
+ELEMENTS = """
+  const parsed = new DOMParser().parseFromString(await (await fetch("/index.html")).text(), "text/html");
+  document.body.replaceChildren(...parsed.body.children);
+  const { Page } = await import("/page.js");
+  const page = new Page();
+  const id = (name) => document.getElementById(name);
+  const until = async (condition) => {
+    for (let wait = 0; wait < 300; wait += 1) {
+      if (condition()) return;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    throw new Error(`never: ${condition}`);
+  };
+"""
+SMILE = {"properties": {"smile": {"type": "number", "minimum": -1, "maximum": 1, "default": 0.0, "title": "Smile"}}}
+PANEL = (
+    ELEMENTS
+    + """
+  const ready = { description: "", state: "ready", presets: [], licence: "", controls: a.controls };
+  const editor = (name) => ({ ...ready, name, title: name });
+  page.learn({ editors: ["one", "two", "three"].map(editor), settings: a.settings });
+  window.changes = [];
+  const onChange = (patch) => changes.push(patch);
+  const panel = new m.SettingsPanel(page, { onChange, onShow() {}, onFetch() {}, toast() {} });
+  panel.draw();
+"""
+)
+SCHEMAS: dict[str, Any] = {"controls": SMILE, "settings": Settings.model_json_schema()}
+
+
+def test_arrow_keys_look_through_the_editors_and_enter_or_space_chooses(fresh: Page) -> None:
+    """Each press of an arrow key chose one, and closed the list."""
+    run(fresh, "settings", PANEL + "id('picker').open = true; id('editors').querySelector('input').focus();", SCHEMAS)
+    seen = """() => [document.getElementById("picker").open,
+        document.activeElement.value ?? document.activeElement.localName,
+        document.querySelector("#editors input:checked").value, changes.map(({ editor }) => editor)]"""
+    keyboard = fresh.keyboard
+    keyboard.press("ArrowDown")
+    keyboard.press("ArrowDown")
+    assert fresh.evaluate(seen) == [True, "three", "three", []]
+    keyboard.press("Shift+Tab")
+    assert fresh.evaluate(seen) == [True, "summary", "one", []], "none was chosen"
+    keyboard.press("Tab")
+    keyboard.press("ArrowDown")
+    keyboard.press("Enter")
+    assert fresh.evaluate(seen) == [False, "summary", "two", ["two"]]
+    keyboard.press("Enter")
+    keyboard.press("Tab")
+    keyboard.press("Space")
+    assert fresh.evaluate(seen) == [False, "summary", "two", ["two"]], "the one in use is kept"
+    keyboard.press("Enter")
+    keyboard.press("Tab")
+    keyboard.press("ArrowUp")
+    keyboard.press("Space")
+    assert fresh.evaluate(seen) == [False, "summary", "one", ["two", "one"]]
+    keyboard.press("Enter")
+    keyboard.press("Tab")
+    keyboard.press("ArrowDown")
+    fresh.locator(".editor", has_text="three").click()
+    assert fresh.evaluate(seen) == [False, "summary", "three", ["two", "one", "three"]]
+
+
+def test_the_keyboard_stays_at_the_layers(fresh: Page) -> None:
+    """All were drawn anew whenever anything changed."""
+    seen = run(
+        fresh,
+        "settings",
+        PANEL
+        + """
+        const layer = { controls: { smile: 1 }, amount: 1 };
+        panel.change({ layers: { two: layer, three: layer } });
+        const focus = () => document.activeElement.getAttribute("aria-label") ?? document.activeElement.localName;
+        const [, second] = document.querySelectorAll("#layers-chips .remove");
+        second.focus();
+        panel.show();
+        const kept = document.activeElement === second;
+        document.querySelector("#layers-chips .remove").focus();
+        document.activeElement.click();
+        const next = document.activeElement;
+        const where = [kept, next.textContent, next.isConnected];
+        document.querySelector("#layers-chips .remove").click();
+        return [...where, focus()];""",
+        SCHEMAS,
+    )
+    assert seen == [True, "three", True, "summary"]
+
+
+def test_a_download_leaves_the_keyboard_where_it_is(fresh: Page) -> None:
+    seen = run(
+        fresh,
+        "weights",
+        """
+        const progress = { running: false, phase: "", error: "" };
+        Object.assign(progress, { file: "a.bin", number: 1, files: 1, done: 1e6, total: 0 });
+        const told = { name: "far", title: "Far", state: "needs weights", why: "",
+          licence: "MIT", licences: [], terms: [],
+          size: 9e6, to_fetch: 9e6, unknown_sizes: 0, converts: false, free: 9e9, allowed: true, files: [], progress };
+        let asked = 0;
+        window.fetch = async (url, { method = "GET" } = {}) => {
+          if (method === "POST") Object.assign(progress, { running: true, phase: "fetching" });
+          if (progress.running && method === "GET") {
+            asked += 1;
+            Object.assign(progress, { total: asked > 1 ? 0 : 4e6, done: 2e6 * asked });
+          }
+          if (asked > 2) Object.assign(progress, { running: false, phase: "done" });
+          return Response.json(asked > 2 ? { ...told, state: "ready" } : told);
+        };
+        const until = async (condition) => {
+          for (let wait = 0; wait < 500 && !condition(); wait += 1) {
+            await new Promise((resolve) => setTimeout(resolve, 20));
+          }
+        };
+        const dialog = document.createElement("dialog");
+        document.querySelector("main").append(dialog);
+        const seen = [];
+        const meter = () => dialog.querySelector("progress");
+        const line = () => dialog.querySelector("[role=status]")?.textContent;
+        const note = () => seen.push([document.activeElement.textContent, meter()?.position, line()]);
+        await m.setUpWeights(dialog, { token: () => null, onReady: () => seen.push("ready") }).open("far");
+        dialog.querySelector("input").click();
+        const go = dialog.querySelector("button.primary");
+        go.focus();
+        go.click();
+        await until(meter);
+        const [first, cancel] = [meter(), document.activeElement];
+        note();
+        await until(() => asked === 1 && first.position > 0);
+        note();
+        await until(() => asked === 2 && first.position < 0);
+        seen.push(meter() === first && document.activeElement === cancel);
+        await until(() => !meter());
+        note();
+        return seen;""",
+    )
+    assert seen == [
+        ["Cancel", -1, "a.bin: 1.0 MB"],
+        ["Cancel", 0.5, "a.bin: 2.0 MB of 4.0 MB"],
+        True,
+        "ready",
+        ["Done", None, None],
+    ]
+
+
+def test_an_output_has_a_name_on_plain_http(fresh: Page) -> None:
+    names = run(
+        fresh,
+        "calls",
+        ELEMENTS
+        + """
+        Object.defineProperty(Crypto.prototype, "randomUUID", { value: undefined });
+        new m.Calls(page, { onOutput() {}, toast() {} });
+        const names = [];
+        for (let press = 0; press < 3; press += 1) {
+          id("output").click();
+          names.push(page.preferences.output);
+        }
+        return names;""",
+    )
+    assert names[1] == ""
+    assert len(names[0]) == len(names[2]) == 32
+    assert names[0] != names[2]
+    assert set(names[0]) <= set("0123456789abcdef")
+
+
+def test_a_recording_can_be_stopped_while_the_page_reconnects(fresh: Page) -> None:
+    seen = run(
+        fresh,
+        "picture",
+        ELEMENTS
+        + """
+        const picture = new m.Picture(page, { toast() {}, onFace() {} });
+        const off = () => ["record", "snapshot"].map((name) => id(name).disabled);
+        page.live = true;
+        picture.goLive();
+        picture.toggleRecording();
+        page.live = false;
+        picture.end();
+        const seen = off();
+        picture.toggleRecording();
+        return [seen, off()];""",
+    )
+    assert seen == [[False, True], [True, True]]
+
+
+@pytest.mark.parametrize("state", ["refused", "idle", "closed", "wrong-token", "unreachable"])
+def test_a_camera_that_is_on_can_be_stopped(fresh: Page, state: str) -> None:
+    code = (
+        ELEMENTS + "const view = new m.View(page); view.showState(a[0], { camera: a[1] }); return !id('stop').hidden;"
+    )
+    assert [run(fresh, "view", code, [state, on]) for on in (True, False)] == [True, False]
+
+
+def test_no_state_of_a_failed_start_is_a_dead_end(fresh: Page) -> None:
+    states = ["denied", "no-camera", "no-match", "bad-file", "busy", "ended", "refused", "idle", "closed"]
+    assert all(run(fresh, "states", "return a.map((name) => m.stateWords(name).action)", states))
+
+
+CLIP = """
+  const made = [];
+  const make = document.createElement.bind(document);
+  document.createElement = (name) => {
+    const element = make(name);
+    made.push(element);
+    return element;
+  };
+  const urls = new Set();
+  const [create, revoke] = [URL.createObjectURL, URL.revokeObjectURL];
+  URL.createObjectURL = (file) => {
+    const url = create(file);
+    urls.add(url);
+    return url;
+  };
+  URL.revokeObjectURL = (url) => {
+    urls.delete(url);
+    revoke(url);
+  };
+"""
+
+
+def test_a_clip_ends_with_its_stream(fresh: Page) -> None:
+    seen = run(
+        fresh,
+        "sample",
+        CLIP
+        + """
+        const file = new File([await (await fetch("/demo.mp4")).blob()], "demo.mp4", { type: "video/mp4" });
+        const stream = await m.openSample(file);
+        const [video] = made;
+        const before = [video.paused, urls.size];
+        stream.getTracks().forEach((track) => track.stop());
+        for (let wait = 0; wait < 200 && urls.size; wait += 1) {
+          await new Promise((resolve) => setTimeout(resolve, 20));
+        }
+        return [...before, video.paused, urls.size, video.getAttribute("src")];""",
+    )
+    assert seen == [False, 1, True, 0, None]
+
+
+def test_a_clip_that_cannot_be_shown_is_let_go(fresh: Page) -> None:
+    code = """
+      const file = new File(["no video"], "clip.mp4", { type: "video/mp4" });
+      const error = await m.openSample(file).catch((error) => error);
+      return [error instanceof Error || error instanceof DOMException, urls.size];
+    """
+    assert run(fresh, "sample", CLIP + code) == [True, 0]
