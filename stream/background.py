@@ -15,6 +15,7 @@ from collections.abc import Callable
 from concurrent import futures
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from statistics import median_low
 from typing import Any, ParamSpec, TypeVar
 
 from engines.batching import session
@@ -49,12 +50,14 @@ class Account:
         running: the job that runs; a stream has one thread at most.
         had: seconds of work that it has had, or was lifted to when it came.
         asked_at: time of its newest job, in seconds of the clock.
+        level: of `stream.load.LEVELS`, at which its frames are.
     """
 
     waiting: deque[Job] = field(default_factory=deque)
     running: Job | None = None
     had: float = 0.0
     asked_at: float = -math.inf
+    level: int = 0
 
 
 class Background:
@@ -83,10 +86,13 @@ class Background:
     @property
     def crowding(self) -> float:
         """Streams per thread that asked for work in the last `RECENT_S` seconds; at least 1."""
+        return max(1.0, len(self.asking()) / self.workers)
+
+    def asking(self) -> list[Account]:
+        """The streams that asked for work in the last `RECENT_S` seconds."""
         with self._lock:
             since = self._clock() - RECENT_S
-            asking = sum(bool(each.running or each.waiting) or each.asked_at >= since for each in self._accounts)
-        return max(1.0, asking / self.workers)
+            return [each for each in self._accounts if each.running or each.waiting or each.asked_at >= since]
 
     def close(self) -> None:
         """End the threads after the jobs that run. Later jobs are refused (`RuntimeError`)."""
@@ -150,6 +156,21 @@ class StreamBackground(Executor):
     def crowding(self) -> float:
         """As of `Background`: so many times as long as alone does this stream wait for its work."""
         return self._background.crowding
+
+    @property
+    def level(self) -> int:
+        """Number of the level of `stream.load.LEVELS` at which this stream is. Set by its pipeline."""
+        return self._account.level
+
+    @level.setter
+    def level(self, number: int) -> None:
+        self._account.level = number
+
+    @property
+    def typical_level(self) -> int:
+        """The median of the levels of the other streams that ask for work, at which one that comes begins; 0 alone."""
+        others = [each.level for each in self._background.asking() if each is not self._account]
+        return median_low(others) if others else 0
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Queue a call.

@@ -21,6 +21,7 @@ from models.embedded.own_age import AgeReader
 from models.face.detector import Detection, Detector
 from models.face.landmarks import Landmarks
 from models.face.segmenter import Segmenter
+from stream.background import Background
 from stream.locks import Locks
 from stream.look import Layer, Look
 from stream.mark.identity import Identity
@@ -96,6 +97,7 @@ class Runtime:
         self.networks = Networks(settings)
         self.locks = Locks()
         self.speeds: dict[str, float] = {}
+        self._background = Background()
         self._loading = threading.RLock()  # held for seconds
         self._comparing = threading.Lock()  # held for as long as a stamp takes
         self._generations: dict[str, _Generation] = {}
@@ -197,7 +199,14 @@ class Runtime:
         """A pipeline for one stream; a live one keeps up with a camera, another does the same every time."""
         operator = 0 if self.identity is None else self.identity.operator
         tracker = Tracker(self._detect, self._landmarks)
-        return Pipeline(tracker, self.segmenter, live=live, operator=operator, ages=self.age_reader)
+        return Pipeline(
+            tracker,
+            self.segmenter,
+            live=live,
+            operator=operator,
+            ages=self.age_reader,
+            background=self._background if live else None,
+        )
 
     def video_pipeline(self) -> VideoPipeline:
         """A live pipeline for one stream of video frames."""
@@ -206,6 +215,7 @@ class Runtime:
     def close(self) -> None:
         """Free the networks. No pipeline may run any more."""
         self.locks.close()
+        self._background.close()
         with self._loading:
             self._generations.clear()
             self.networks.close()
