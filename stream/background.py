@@ -25,7 +25,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 RECENT_S = 5.0
-"""Time for which a stream that asked for work counts among those that share the threads."""
+"""Time for which a stream that edits counts among those that share the threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +49,14 @@ class Account:
         waiting: its jobs, the oldest first.
         running: the job that runs; a stream has one thread at most.
         had: seconds of work that it has had, or was lifted to when it came.
-        asked_at: time of its newest job, in seconds of the clock.
+        active_at: time of its newest edited frame, or of its beginning, in seconds of the clock.
         level: of `stream.load.LEVELS`, at which its frames are.
     """
 
     waiting: deque[Job] = field(default_factory=deque)
     running: Job | None = None
     had: float = 0.0
-    asked_at: float = -math.inf
+    active_at: float = -math.inf
     level: int = 0
 
 
@@ -78,21 +78,21 @@ class Background:
 
     def stream(self, owner: object) -> StreamBackground:
         """The part of one stream; `owner` names it at the shared engines."""
-        account = Account()
+        account = Account(active_at=self._clock())
         with self._lock:
             self._accounts.append(account)
         return StreamBackground(self, account, owner)
 
     @property
     def crowding(self) -> float:
-        """Streams per thread that asked for work in the last `RECENT_S` seconds; at least 1."""
-        return max(1.0, len(self.asking()) / self.workers)
+        """Streams per thread that edited in the last `RECENT_S` seconds; at least 1."""
+        return max(1.0, len(self.active()) / self.workers)
 
-    def asking(self) -> list[Account]:
-        """The streams that asked for work in the last `RECENT_S` seconds."""
+    def active(self) -> list[Account]:
+        """The streams that edited a frame, or began, in the last `RECENT_S` seconds."""
         with self._lock:
             since = self._clock() - RECENT_S
-            return [each for each in self._accounts if each.running or each.waiting or each.asked_at >= since]
+            return [each for each in self._accounts if each.active_at >= since]
 
     def close(self) -> None:
         """End the threads after the jobs that run. Later jobs are refused (`RuntimeError`)."""
@@ -107,8 +107,12 @@ class Background:
             if not account.waiting and account.running is None:
                 account.had = max(account.had, self._served)
             account.waiting.append(job)
-            account.asked_at = self._clock()
         self._threads.submit(self._work)
+
+    def note(self, account: Account) -> None:
+        """Count a stream among those that edit."""
+        with self._lock:
+            account.active_at = self._clock()
 
     def leave(self, account: Account) -> None:
         """Drop the jobs of a stream that wait; it gets no thread any more."""
@@ -157,20 +161,21 @@ class StreamBackground(Executor):
         """As of `Background`: so many times as long as alone does this stream wait for its work."""
         return self._background.crowding
 
-    @property
-    def level(self) -> int:
-        """Number of the level of `stream.load.LEVELS` at which this stream is. Set by its pipeline."""
-        return self._account.level
-
-    @level.setter
-    def level(self, number: int) -> None:
-        self._account.level = number
+    def note(self, level: int) -> None:
+        """Tell of an edited frame: the number of its level, of `stream.load.LEVELS`."""
+        self._account.level = level
+        self._background.note(self._account)
 
     @property
-    def typical_level(self) -> int:
-        """The median of the levels of the other streams that ask for work, at which one that comes begins; 0 alone."""
-        others = [each.level for each in self._background.asking() if each is not self._account]
-        return median_low(others) if others else 0
+    def first_level(self) -> int:
+        """The level at which this stream begins.
+
+        The median of the others that edit; where they leave no thread free, the first edit is not made within
+        its frame.
+        """
+        others = [each.level for each in self._background.active() if each is not self._account]
+        crowd = len(others) >= self._background.workers
+        return max(median_low(others), int(crowd)) if others else 0
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Queue a call.

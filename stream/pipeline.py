@@ -147,7 +147,7 @@ class Pipeline:
         """Choose what the next frames leave out, so that a live stream keeps up with its camera.
 
         Args:
-            seconds: that the last frame's work took, conversion included.
+            seconds: that the last frame's work took, conversion and the wait for its turn included.
             interval: seconds between two frames of the camera; 0 if not known.
         """
         longest = sum(face.seconds for face in self._faces.values())
@@ -238,11 +238,14 @@ class Pipeline:
         """What this frame leaves out. Other editors cost something else, and start anew."""
         background = self._background
         if self._quality_of != look.names:
-            first = 0 if background is None else background.typical_level
+            first = 0 if background is None else background.first_level
             self._quality, self._quality_of = Quality(first), look.names
-        if background is None or look.settings.quality != "auto":
+        if background is None:
             return LEVELS[0]
-        background.level = self._quality.number
+        if look.settings.quality != "auto":
+            background.note(0)
+            return LEVELS[0]
+        background.note(self._quality.number)
         return crowded(self._quality.level, background.crowding)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from engines.batching import Load
+from engines.cores import usable_cores
 from models import catalog
 from models.arrays import Floats, Image
 from models.catalog import Entry
@@ -29,6 +30,7 @@ from stream.networks import EngineInfo, EngineSettings, Networks, unusable_backe
 from stream.pipeline import Pipeline
 from stream.settings import Settings, SettingsError, allowed_labels, checked
 from stream.tracking import Tracker
+from stream.turns import Turns
 from stream.video_pipeline import VideoPipeline
 
 log = logging.getLogger(__name__)
@@ -81,6 +83,7 @@ class Runtime:
         networks: the engines.
         speeds: median milliseconds of a frame by editor, of streams that ran here.
         segmenter: reads the masks of crops.
+        turns: of the streams, at the cores, for those that edit.
         photo_source: finds what an editor read of a photo elsewhere, by the editor's name and the photo's id; None for
             what is not known there either. Called from any thread; it may take a moment.
     """
@@ -98,6 +101,7 @@ class Runtime:
         self.locks = Locks()
         self.speeds: dict[str, float] = {}
         self._background = Background()
+        self.turns = Turns(usable_cores())
         self._loading = threading.RLock()  # held for seconds
         self._comparing = threading.Lock()  # held for as long as a stamp takes
         self._generations: dict[str, _Generation] = {}

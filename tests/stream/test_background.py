@@ -117,17 +117,17 @@ def test_a_stream_that_comes_late_has_saved_no_time_up(background: Background, c
     assert abs(got["old again"] - got["new"]) <= 2
 
 
-def test_crowding_is_of_the_streams_that_ask(clock: Clock) -> None:
+def test_crowding_is_of_the_streams_that_edit(clock: Clock) -> None:
     with closing(Background(2, clock)) as background:
         streams = [background.stream(number) for number in range(6)]
-        assert background.crowding == 1
-        for stream in streams:
-            stream.submit(int).result(10)
         assert streams[0].crowding == 3
         streams[0].shutdown()
         assert background.crowding == 2.5
         clock.now = RECENT_S + 1
         assert background.crowding == 1
+        for stream in streams[1:4]:
+            stream.note(0)
+        assert background.crowding == 1.5
 
 
 def test_a_stream_that_ends_leaves_no_job_behind(background: Background) -> None:
