@@ -20,7 +20,7 @@ from models.editor import Controls, Crop, Edit, Inpainting, Masks
 from models.embedded.own_age import AgeReader
 from models.face.segmenter import Segmenter
 from stream.background import StreamBackground
-from stream.blending import blend_masked, visible_mask
+from stream.blending import Paint, blend_paint, visible_mask
 from stream.filters import ExponentialMean, OneEuro
 from stream.flow import FlowCompensatedMean, PointFlow, SteadyLight
 from stream.frame import Drawn, Face, Region, Trace
@@ -225,6 +225,9 @@ class FaceEdit:
         self._latent_job: Future[Latent] | None = None
         self._rendered: RenderedEdit | None = None
         self._render_job: Future[RenderedEdit] | None = None
+        self._paint: Paint | None = None  # of the edit and the amount that follow
+        self._painted: RenderedEdit | None = None
+        self._amount = 1.0
         self._view: View | None = None  # the newest one, where edits are rendered in the background
         self._quad: Quad | None = None  # where the face was last
         self._age = math.inf  # frames since an edit was last asked for
@@ -292,11 +295,17 @@ class FaceEdit:
         if at_age is not layer and self._own_age.years is None:
             obstacles = {name: AGE_UNKNOWN for name, value in layer.controls if value != getattr(at_age.controls, name)}
         with context.trace.timed("blend"):
-            edit = _faded(rendered.edit, layer.amount)
-            masks = rendered.masks
+            paint = self._paint_of(rendered, layer.amount)
+            drawn = Drawn(paint.mask, placement, rendered.edit.flow, rendered.masks, obstacles)
+            return blend_paint(source, out, paint, placement), drawn
+
+    def _paint_of(self, rendered: RenderedEdit, amount: float) -> Paint:
+        """What is pasted of an edit; made once for all frames that show it."""
+        if self._paint is None or self._painted is not rendered or self._amount != amount:
+            edit, masks = _faded(rendered.edit, amount), rendered.masks
             mask = visible_mask(edit, None if masks is None else masks.occluder)
-            drawn = Drawn(mask, placement, edit.flow, masks, obstacles)
-            return blend_masked(source, out, edit, placement, mask), drawn
+            self._paint, self._painted, self._amount = Paint.of(edit, mask), rendered, amount
+        return self._paint
 
     def _with_steady_mesh(self, face: Face, context: FrameContext) -> Face:
         """The face with its mesh moved by optical flow since the last frame, and corrected by the landmarks."""

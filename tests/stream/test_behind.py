@@ -13,6 +13,7 @@ import pytest
 from models.arrays import Image, Latent
 from models.crops import points5_of
 from models.editor import Crop
+from stream import face_edit
 from stream.background import Background
 from stream.fallback import blurred
 from stream.frame import Face, Frame, Output
@@ -175,6 +176,28 @@ def test_blur_hides_all_while_one_of_two_faces_waits(behind: Behind) -> None:
     assert np.array_equal(output.image, blurred(picture))
     behind.catch_up()
     assert behind.show(1, 2)[0].edited == {1, 2}
+
+
+def test_what_does_not_change_between_two_edits_is_made_once(behind: Behind, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Image] = []
+    paint_of = face_edit.Paint.of
+    monkeypatch.setattr(
+        face_edit.Paint, "of", staticmethod(lambda edit, mask: made.append(mask) or paint_of(edit, mask))
+    )
+    behind.show(1)
+    behind.catch_up()
+    shown = []
+    for step in range(4):
+        behind.world.people[0].centre = (160 + 3 * step, 120)
+        shown.append(behind.show(1)[0])
+    assert len(made) == 1
+    assert len({output.image.tobytes() for output in shown}) == 4, "it follows the face all the same"
+    look = look_of(behind.settings, behind.editor)
+    half = replace(look, layers=(replace(look.layers[0], amount=0.5),))
+    behind.time += 0.1
+    behind.pipeline.process(Frame(behind.world.picture(), behind.time), half)
+    assert len(made) == 2
+    assert np.allclose(made[1], made[0] / 2)
 
 
 def test_background_work_is_asked_for_as_seldom_as_the_streams_are_many() -> None:
