@@ -252,7 +252,7 @@ class FaceEdit:
     def is_lost_at(self, quad: Quad, time: float) -> bool:
         """Whether this face was there a moment ago, at about the place of a crop in the frame at `time`."""
         last, moment = self._quad, time - self.seen_at
-        if last is None or self._rendered is None or not 0 < moment <= SAME_PLACE.within_s:
+        if last is None or not 0 < moment <= SAME_PLACE.within_s:
             return False
         large, small = max(last.side, quad.side), min(last.side, quad.side)
         away = float(np.hypot(*(last.centre - quad.centre)))
@@ -261,6 +261,12 @@ class FaceEdit:
     def carry_on(self, other: FaceEdit) -> None:
         """Show the last edit of another face, or of this one under other settings, until this one's own is there."""
         self._rendered = other._rendered
+
+    def drop(self) -> None:
+        """Ask for nothing more: no thread is to work for a face that is gone."""
+        for job in (self._render_job, self._latent_job):
+            if job is not None:
+                job.cancel()
 
     def draw(
         self, source: Image, out: Image, face: Face, layer: Layer, context: FrameContext

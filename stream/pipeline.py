@@ -105,18 +105,18 @@ class Pipeline:
         trace, settings = Trace(clock=self._tools.clock), look.settings
         if settings.bypass:
             self._fallback.forget()
-            self._faces.clear()
+            self._forget_faces()
             self._mark.forget()
             return Output(frame.image, (), frozenset(), (), trace)
         if self._background is not None and not look.active and settings.faces != "locked":
-            self._faces.clear()  # live, and nobody asks where the faces are: no network runs
+            self._forget_faces()  # live, and nobody asks where the faces are: no network runs
             self._mark.forget()
             return Output(frame.image, (), frozenset(), (), trace)
         with session(self._owner):
             with trace.timed("track"):
                 faces, trace.detected = self._tracker(frame.image, frame.time)
             if not look.active:
-                self._faces.clear()
+                self._forget_faces()
                 self._mark.forget()
                 return Output(frame.image, faces, frozenset(), (), trace)
             level = self._level(look)
@@ -164,7 +164,7 @@ class Pipeline:
             self._background.shutdown()
         if self._own_background is not None:
             self._own_background.close()
-        self._faces.clear()
+        self._forget_faces()
         self._fallback.forget()
 
     def _edit(self, faces: tuple[Face, ...], look: Look, context: FrameContext) -> EditedFrame:
@@ -192,9 +192,8 @@ class Pipeline:
                 result.obstacles[layer.name] = shared
             context.trace.beside[layer.name] = 1e3 * beside
             context.trace.layers[layer.name] = 1e3 * (self._tools.clock() - started)
-        self._faces = {
-            key: state for key, state in self._faces.items() if context.time - state.seen_at <= FORGET_AFTER_S
-        }
+        for key in [key for key, state in self._faces.items() if context.time - state.seen_at > FORGET_AFTER_S]:
+            self._faces.pop(key).drop()
         return result
 
     def _draw_marks(
@@ -211,28 +210,41 @@ class Pipeline:
 
     def _state_of(self, face: Face, faces: tuple[Face, ...], layer: Layer, context: FrameContext) -> FaceEdit | None:
         """What is kept of a face under a layer, new if editor or smoothing changed; None if it cannot be cut out."""
-        before = self._faces.get((face.id, layer.name))
+        key = face.id, layer.name
+        before = self._faces.get(key)
         if before is not None and before.fits(layer, context.smoothing):
             return before
+        lost = self._lost_at(face, faces, layer, context.time) if context.level.background and before is None else None
+        if lost is not None and self._faces[lost].waits and self._faces[lost].fits(layer, context.smoothing):
+            state = self._faces[key] = self._faces.pop(lost)  # its first edit is asked for: it will be of this face
+            return state
         try:
             state = FaceEdit(self._tools, layer, context.smoothing, face)
         except ValueError:
             return None
-        if context.level.background:
-            before = before or self._lost_at(face, faces, layer, context.time)
-            if before is not None:
-                state.carry_on(before)
-        self._faces[face.id, layer.name] = state
+        source = before if lost is None else self._faces[lost]
+        if source is not None and context.level.background:
+            state.carry_on(source)
+        if before is not None:
+            before.drop()
+        self._faces[key] = state
         return state
 
-    def _lost_at(self, face: Face, faces: tuple[Face, ...], layer: Layer, time: float) -> FaceEdit | None:
-        """The edit of a face that was lost a moment ago where this one is found; the newest of several."""
+    def _forget_faces(self) -> None:
+        for state in self._faces.values():
+            state.drop()
+        self._faces.clear()
+
+    def _lost_at(self, face: Face, faces: tuple[Face, ...], layer: Layer, time: float) -> tuple[int, str] | None:
+        """The key of a face that was lost a moment ago where this one is found; the newest of several."""
         here = {other.id for other in faces}
         quad = quad_of(face, layer.editor.crop)
-        lost = (state for (id, name), state in self._faces.items() if name == layer.name and id not in here)
-        return max(
-            (state for state in lost if state.is_lost_at(quad, time)), key=lambda each: each.seen_at, default=None
-        )
+        lost = [
+            key
+            for key, state in self._faces.items()
+            if key[1] == layer.name and key[0] not in here and state.is_lost_at(quad, time)
+        ]
+        return max(lost, key=lambda key: self._faces[key].seen_at, default=None)
 
     def _level(self, look: Look) -> Level:
         """What this frame leaves out. Other editors cost something else, and start anew."""

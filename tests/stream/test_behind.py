@@ -135,6 +135,28 @@ def test_a_face_that_is_found_again_under_another_id_keeps_the_edit_of_its_place
     assert behind.editor.reads >= max(reads, 2), "the new face is read all the same"
 
 
+def test_faces_that_come_and_go_leave_no_work_behind(behind: Behind) -> None:
+    """Of a face that gets a new id with every frame, and of faces that are gone, no thread renders each."""
+    background = behind.pipeline._background
+    assert background is not None
+    gate = threading.Event()
+    background.submit(gate.wait, 10)  # the thread is another stream's for a while
+    for id in range(6):
+        assert not behind.show(id)[0].edited
+    behind.world.people[0].centre = (40, 40)
+    behind.show(7)
+    behind.time += 3
+    behind.show()
+    gate.set()
+    behind.catch_up()
+    assert behind.editor.reads == 0, "all are gone"
+    for id in range(10, 16):
+        assert not behind.show(id)[0].edited
+    behind.catch_up()
+    assert behind.editor.reads == 1, "at one place is one face"
+    assert behind.show(16)[0].edited == {16}
+
+
 @pytest.mark.parametrize("case", ["far", "long ago", "both there", "other size"])
 def test_the_edit_of_another_face_is_not_carried_to(behind: Behind, case: str) -> None:
     behind.show(1)
