@@ -113,13 +113,13 @@ class Pipeline:
             self._mark.forget()
             return Output(frame.image, (), frozenset(), (), trace)
         with session(self._owner):
+            level = self._level(look) if look.active else LEVELS[0]
             with trace.timed("track"):
-                faces, trace.detected = self._tracker(frame.image, frame.time)
+                faces, trace.detected = self._tracker(frame.image, frame.time, hurried=level.background)
             if not look.active:
                 self._forget_faces()
                 self._mark.forget()
                 return Output(frame.image, faces, frozenset(), (), trace)
-            level = self._level(look)
             context = FrameContext(frame.image, frame.time, settings.smoothing, level, trace)
             result = self._edit(self._select(faces, settings, frame.time), look, context)
             out, regions, drawn, obstacles = result.image, result.regions, result.drawn, result.obstacles

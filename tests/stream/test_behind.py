@@ -47,7 +47,7 @@ class Ids(Tracker):
         self.world = world
         self.ids: list[int] = list(range(len(world.people)))
 
-    def __call__(self, image: Image, time: float) -> tuple[tuple[Face, ...], bool]:
+    def __call__(self, image: Image, time: float, *, hurried: bool = False) -> tuple[tuple[Face, ...], bool]:
         return tuple(
             Face(id, person.box, points5_of(person.mesh), person.mesh, 0.99)
             for id, person in zip(self.ids, self.world.people, strict=False)
