@@ -70,6 +70,7 @@ class Background:
 
     def __init__(self, workers: int | None = None, clock: Callable[[], float] = time.perf_counter) -> None:
         self.workers = workers or max(1, usable_cores() - 1)
+        self._apart = usable_cores() > self.workers  # one stream's background work has a core that its frames leave
         self._clock = clock
         self._threads = ThreadPoolExecutor(self.workers, "background")
         self._lock = threading.Lock()  # guards everything below
@@ -87,6 +88,11 @@ class Background:
     def crowding(self) -> float:
         """Streams per thread that edited in the last `RECENT_S` seconds; at least 1."""
         return max(1.0, len(self.active()) / self.workers)
+
+    @property
+    def pressure(self) -> float:
+        """Streams per thread that this work takes time from, as frames or as other work; 0 where it takes none."""
+        return max(0.0, len(self.active()) / self.workers - self._apart)
 
     def active(self) -> list[Account]:
         """The streams that edited a frame, or began, in the last `RECENT_S` seconds."""
@@ -160,6 +166,11 @@ class StreamBackground(Executor):
     def crowding(self) -> float:
         """As of `Background`: so many times as long as alone does this stream wait for its work."""
         return self._background.crowding
+
+    @property
+    def pressure(self) -> float:
+        """As of `Background`."""
+        return self._background.pressure
 
     def note(self, level: int) -> None:
         """Tell of an edited frame: the number of its level, of `stream.load.LEVELS`."""

@@ -46,7 +46,8 @@ class Level:
             frames carry the mark: whoever reads it adds up over frames.
         encode_slowdown: factor on the editor's time between two latents of a face, and on that between two inpaintings.
             With `background`, a face that turns rests between them for this many times what the last one took.
-        rest: seconds between two edits of a face over those that the last one took.
+        rest: seconds between two edits of a face over those that the last one took, times the streams that the
+            background work takes time from (`stream.background.Background.pressure`).
         background: renders edits in the background; every frame shows the newest finished one.
         message: for the user; empty when nothing is left out.
     """
@@ -61,15 +62,21 @@ class Level:
 LEVELS = (
     Level(),
     Level(edit_every=2, encode_slowdown=2.0, background=True, message="edited anew on every 2nd frame"),
-    Level(edit_every=3, encode_slowdown=3.0, rest=1.5, background=True, message="edited anew on every 3rd frame"),
-    Level(edit_every=6, encode_slowdown=6.0, rest=3.0, background=True, message="edited anew on every 6th frame"),
+    Level(edit_every=3, encode_slowdown=3.0, rest=2.0, background=True, message="edited anew on every 3rd frame"),
+    Level(edit_every=6, encode_slowdown=6.0, rest=5.0, background=True, message="edited anew on every 6th frame"),
 )
 """From full quality to least work."""
 
 
-def crowded(level: Level, crowding: float) -> Level:
-    """A level whose background work shares its threads with that of `crowding` - 1 other streams for each thread."""
-    return replace(level, encode_slowdown=level.encode_slowdown * crowding, rest=level.rest * crowding)
+def crowded(level: Level, crowding: float, pressure: float) -> Level:
+    """A level for one of several streams.
+
+    Args:
+        level: of the stream.
+        crowding: streams for each thread of background work, at least 1.
+        pressure: streams that each of these threads takes time from.
+    """
+    return replace(level, encode_slowdown=level.encode_slowdown * crowding, rest=level.rest * pressure)
 
 
 class Quality:

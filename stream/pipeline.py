@@ -258,7 +258,7 @@ class Pipeline:
             background.note(0)
             return LEVELS[0]
         background.note(self._quality.number)
-        return crowded(self._quality.level, background.crowding)
+        return crowded(self._quality.level, background.crowding, background.pressure)
 
 
 def met_by_all(obstacles: Sequence[Mapping[str, str]]) -> Mapping[str, str]:

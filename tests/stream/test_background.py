@@ -10,6 +10,7 @@ from contextlib import closing
 import pytest
 
 from engines.batching import _caller
+from stream import background as background_module
 from stream.background import RECENT_S, Background
 
 
@@ -128,6 +129,17 @@ def test_crowding_is_of_the_streams_that_edit(clock: Clock) -> None:
         for stream in streams[1:4]:
             stream.note(0)
         assert background.crowding == 1.5
+
+
+@pytest.mark.parametrize(("cores", "streams", "pressure"), [(1, 1, 1), (2, 1, 0), (2, 4, 3), (1, 4, 4), (16, 8, 0)])
+def test_pressure_counts_the_frames_of_a_machine_without_a_core_to_spare(
+    monkeypatch: pytest.MonkeyPatch, cores: int, streams: int, pressure: int
+) -> None:
+    monkeypatch.setattr(background_module, "usable_cores", lambda: cores)
+    with closing(Background()) as background:
+        for number in range(streams):
+            background.stream(number)
+        assert background.pressure == pressure
 
 
 def test_a_stream_that_ends_leaves_no_job_behind(background: Background) -> None:

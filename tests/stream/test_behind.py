@@ -10,11 +10,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.arrays import Image, Latent
+from models.arrays import Floats, Image, Latent
 from models.crops import points5_of
-from models.editor import Crop
-from stream import face_edit
+from models.editor import Crop, Edit
 from stream.background import Background
+from stream.blending import Paint
 from stream.fallback import blurred
 from stream.frame import Face, Frame, Output
 from stream.load import LEVELS, Level, Quality, crowded
@@ -201,11 +201,14 @@ def test_blur_hides_all_while_one_of_two_faces_waits(behind: Behind) -> None:
 
 
 def test_what_does_not_change_between_two_edits_is_made_once(behind: Behind, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[Image] = []
-    paint_of = face_edit.Paint.of
-    monkeypatch.setattr(
-        face_edit.Paint, "of", staticmethod(lambda edit, mask: made.append(mask) or paint_of(edit, mask))
-    )
+    made: list[Floats] = []
+    paint_of = Paint.of
+
+    def noted(edit: Edit, mask: Floats) -> Paint:
+        made.append(mask)
+        return paint_of(edit, mask)
+
+    monkeypatch.setattr(Paint, "of", staticmethod(noted))
     behind.show(1)
     behind.catch_up()
     shown = []
@@ -224,8 +227,9 @@ def test_what_does_not_change_between_two_edits_is_made_once(behind: Behind, mon
 
 def test_background_work_is_asked_for_as_seldom_as_the_streams_are_many() -> None:
     level = replace(LEVELS[-1], rest=3.0, encode_slowdown=6.0)
-    assert crowded(level, 4.0) == replace(level, rest=12.0, encode_slowdown=24.0)
-    assert crowded(LEVELS[0], 4.0) == replace(LEVELS[0], encode_slowdown=4.0)
+    assert crowded(level, 4.0, 3.0) == replace(level, rest=9.0, encode_slowdown=24.0)
+    assert crowded(level, 1.0, 0.0) == replace(level, rest=0.0)
+    assert crowded(LEVELS[0], 4.0, 3.0) == replace(LEVELS[0], encode_slowdown=4.0)
     rests = [level.rest for level in LEVELS]
     assert rests == sorted(rests)
 
