@@ -154,7 +154,7 @@ class SamePlace:
         ratio: of the sides of their crops, at most.
     """
 
-    within_s: float = 1.0
+    within_s: float = 2.0
     moved: float = 0.5
     ratio: float = 1.5
 

@@ -172,7 +172,7 @@ def test_the_edit_of_another_face_is_not_carried_to(behind: Behind, case: str) -
     elif case == "other size":
         behind.world.people[0].size *= 2
     else:
-        behind.time += 1.1
+        behind.time += 2.1
     output, _ = behind.show(2)
     assert not output.edited
 
