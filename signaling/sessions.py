@@ -145,6 +145,7 @@ class Session:
             self.peer.captured_at,
             metrics=self._metrics,
             speeds=self._runtime.speeds,
+            turns=self._runtime.turns,
         )
         return await self.peer.answer(offer, self._video.output, lambda: self._audio)
 

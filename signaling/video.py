@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import av
@@ -19,6 +20,7 @@ from stream.frame import Output
 from stream.mark.claims import Claimant
 from stream.mark.identity import Identity
 from stream.slot import LatestSlot, SlotClosed
+from stream.turns import Turns
 
 if TYPE_CHECKING:
     from stream.look import Look
@@ -114,6 +116,7 @@ class VideoFilter:
         identity: signs what is said of edited frames; None says nothing.
         captured_at: as for `EditedTrack`.
         metrics: of the server, for stage times and delays.
+        turns: of all streams; a frame that is to be edited is taken when its turn comes. None waits for nobody.
         speeds: gets the median milliseconds of each layer, by its editor's name, every `SPEEDS_EVERY_S`.
 
     Attributes:
@@ -131,10 +134,12 @@ class VideoFilter:
         *,
         metrics: Metrics | None = None,
         speeds: dict[str, float] | None = None,
+        turns: Turns | None = None,
     ) -> None:
         self.look = look
         self._speeds: dict[str, float] = {} if speeds is None else speeds
         self._speeds_at = -math.inf
+        self._turns = Turns(1) if turns is None else turns
         self._captured_at = captured_at
         self._claimant = None if identity is None else Claimant(identity)
         self.claim = b""
@@ -234,11 +239,16 @@ class VideoFilter:
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
             while True:
-                frame, since = self._slot.take()
-                if not self.received_by_somebody:
-                    loop.call_soon_threadsafe(self._skip, frame)
-                    continue
-                edited, output = self._pipeline.process(frame, self.look, self._slot.interval)
+                self._slot.wait()
+                came = time.perf_counter()
+                edits = self.received_by_somebody and not self.look.idle
+                with self._turns if edits else nullcontext():
+                    waited = time.perf_counter() - came
+                    frame, since = self._slot.take()  # the newest one by now
+                    if not self.received_by_somebody:
+                        loop.call_soon_threadsafe(self._skip, frame)
+                        continue
+                    edited, output = self._pipeline.process(frame, self.look, self._slot.interval, waited)
                 loop.call_soon_threadsafe(self._hand_over, edited, output, since)
         except SlotClosed:
             pass

@@ -7,6 +7,7 @@ The edit is premultiplied at the crop's size and warped to the frame's resolutio
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
@@ -28,6 +29,40 @@ STILL = 1 / 32
 """Least displacement that is warped, frame pixels: `cv2.remap` rounds coordinates to this fraction."""
 
 
+@dataclass(frozen=True, slots=True)
+class Paint:
+    """An edit under its visible mask, as far as it does not depend on the place of its crop.
+
+    Made once for an edit that is pasted into many frames.
+
+    Attributes:
+        mask: (S, S) float32 in [0, 1], of `visible_mask`.
+        colour: (S, S, 4) float32, P in BGR and k.
+        painted: (S, S) bool, where the mask is not 0.
+        replaced: (S, S) bool, where k is not 0; None without a picture.
+        flow: of the edit times the mask, two (S, S) float32 planes in crop pixels; None without one.
+    """
+
+    mask: Floats
+    colour: Floats
+    painted: NDArray[np.bool_]
+    replaced: NDArray[np.bool_] | None
+    flow: tuple[Floats, Floats] | None
+
+    @staticmethod
+    def of(edit: Edit, mask: Floats) -> Paint:
+        """Prepare an edit.
+
+        Args:
+            edit: of a crop.
+            mask: from `visible_mask`.
+        """
+        colour = _premultiply(edit, mask)
+        replaced = None if edit.image is None else colour[..., 3] > 0
+        flow = None if edit.flow is None else (edit.flow[..., 0] * mask, edit.flow[..., 1] * mask)
+        return Paint(mask, colour, mask > 0, replaced, flow)
+
+
 def blend(image: Image, out: Image, edit: Edit, placement: Placement, keep: Floats | None = None) -> Region:
     """Blend one edit into a picture.
 
@@ -45,7 +80,7 @@ def blend(image: Image, out: Image, edit: Edit, placement: Placement, keep: Floa
     Raises:
         ValueError: the edit and the placement are of crops of different sizes.
     """
-    return blend_masked(image, out, edit, placement, visible_mask(edit, keep))
+    return blend_paint(image, out, Paint.of(edit, visible_mask(edit, keep)), placement)
 
 
 def visible_mask(edit: Edit, keep: Floats | None = None) -> Floats:
@@ -61,20 +96,23 @@ def visible_mask(edit: Edit, keep: Floats | None = None) -> Floats:
     return mask
 
 
-def blend_masked(image: Image, out: Image, edit: Edit, placement: Placement, mask: Floats) -> Region:
-    """As `blend`, with the mask from `visible_mask` in place of the edit's own."""
-    if edit.mask.shape[0] != placement.size:
-        raise ValueError(f"an edit of {edit.mask.shape[0]} pixels cannot be pasted as a crop of {placement.size}")
-    region = touched(mask, placement, image.shape)
+def blend_paint(image: Image, out: Image, paint: Paint, placement: Placement) -> Region:
+    """As `blend`, with an edit that is prepared.
+
+    Raises:
+        ValueError: the edit and the placement are of crops of different sizes.
+    """
+    if paint.mask.shape[0] != placement.size:
+        raise ValueError(f"an edit of {paint.mask.shape[0]} pixels cannot be pasted as a crop of {placement.size}")
+    region = touched(paint.mask, placement, image.shape)
     if region.empty:
         return region
-    paint = _premultiply(edit, mask)
-    painted = _spans(mask > 0, placement, region)
+    painted = _spans(paint.painted, placement, region)
     shift: tuple[Floats, Floats] | None = None
     moved: list[tuple[int, int] | None] = [None] * len(painted)
-    replaced = [None] * len(painted) if edit.image is None else _spans(paint[..., 3] > 0, placement, region)
-    if edit.flow is not None:
-        shift = _frame_shift(edit.flow, mask, placement)
+    replaced = [None] * len(painted) if paint.replaced is None else _spans(paint.replaced, placement, region)
+    if paint.flow is not None:
+        shift = _frame_shift(paint.flow, placement)
         moved = _spans((np.abs(shift[0]) > STILL) | (np.abs(shift[1]) > STILL), placement, region)
     for index, (span, move, replace) in enumerate(zip(painted, moved, replaced, strict=True)):
         if span is None:
@@ -87,7 +125,7 @@ def blend_masked(image: Image, out: Image, edit: Edit, placement: Placement, mas
             part = Region(max(region.x0 + move[0], strip.x0), y0, min(region.x0 + move[1], strip.x1), strip.y1)
             if not part.empty:
                 base[:, part.x0 - strip.x0 : part.x1 - strip.x0] = _moved(image, part, shift, _at(placement, part))
-        above = _warp_to_frame(paint, _at(placement, strip), strip)
+        above = _warp_to_frame(paint.colour, _at(placement, strip), strip)
         change = cv2.cvtColor(above, cv2.COLOR_BGRA2BGR)
         if replace is not None:
             weight = cv2.cvtColor(cv2.extractChannel(above, 3), cv2.COLOR_GRAY2BGR)
@@ -184,9 +222,9 @@ def _premultiply(edit: Edit, mask: Floats) -> Floats:
     return np.asarray(cv2.insertChannel(replace, paint, 3), np.float32)
 
 
-def _frame_shift(flow: Floats, mask: Floats, placement: Placement) -> tuple[Floats, Floats]:
-    """The flow in frame pixels, multiplied by the mask: two (S, S) float32 planes."""
-    u, v = flow[..., 0] * mask, flow[..., 1] * mask
+def _frame_shift(flow: tuple[Floats, Floats], placement: Placement) -> tuple[Floats, Floats]:
+    """A flow of crop pixels in frame pixels: two (S, S) float32 planes."""
+    u, v = flow
     a = placement.to_frame
     return a[0, 0] * u + a[0, 1] * v, a[1, 0] * u + a[1, 1] * v
 

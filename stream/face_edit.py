@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -19,7 +19,8 @@ from models.crops import CropSpec, Edge, Placement, Quad, beyond_frame, cut_plac
 from models.editor import Controls, Crop, Edit, Inpainting, Masks
 from models.embedded.own_age import AgeReader
 from models.face.segmenter import Segmenter
-from stream.blending import blend_masked, visible_mask
+from stream.background import StreamBackground
+from stream.blending import Paint, blend_paint, visible_mask
 from stream.filters import ExponentialMean, OneEuro
 from stream.flow import FlowCompensatedMean, PointFlow, SteadyLight
 from stream.frame import Drawn, Face, Region, Trace
@@ -81,7 +82,7 @@ class Tools:
 
     segmenter: Segmenter | None = None
     flow: PointFlow = field(default_factory=PointFlow)
-    background: Executor | None = None
+    background: StreamBackground | None = None
     clock: Callable[[], float] = time.perf_counter
     ages: Callable[[], AgeReader] | None = None
 
@@ -113,7 +114,7 @@ class RenderedEdit:
         edit: of the crop.
         masks: what the segmenter read of the crop; None without one. Where the occluder is the camera's pixel stays.
         controls: that it was rendered for.
-        seconds: that rendering took.
+        seconds: that rendering took, without what it waited for an inpainting.
         obstacles: what keeps controls from changing this face.
     """
 
@@ -122,6 +123,43 @@ class RenderedEdit:
     controls: Controls
     seconds: float
     obstacles: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One face in one frame, from which a job makes an edit when its turn comes.
+
+    Attributes:
+        source: (H, W, 3) uint8 BGR, the frame under the layers below.
+        face: in this frame.
+        placement: of its crop.
+        layer: to edit it with.
+        context: of the frame.
+    """
+
+    source: Image
+    face: Face
+    placement: Placement
+    layer: Layer
+    context: FrameContext
+
+
+@dataclass(frozen=True, slots=True)
+class SamePlace:
+    """When a face that is found takes the last edit of one that was lost, until it has its own.
+
+    Attributes:
+        within_s: seconds since the other was lost, at most.
+        moved: distance between the two, in sides of the crop, at most.
+        ratio: of the sides of their crops, at most.
+    """
+
+    within_s: float = 2.0
+    moved: float = 0.5
+    ratio: float = 1.5
+
+
+SAME_PLACE = SamePlace()
 
 
 class Beside:
@@ -153,7 +191,8 @@ class FaceEdit:
     """Edits one face with one layer's editor, from frame to frame.
 
     The quad, the mesh, the masks and the latent are filtered over time. The latent is computed as often as the editor
-    asks; in a live stream that happens in the background, and so does rendering where the machine is slow.
+    asks; in a live stream that happens in the background, and so does rendering where the machine is slow: there a face
+    has no edit before its first one is finished, or shows that of a face that was lost at its place (`carry_on`).
 
     Attributes:
         seen_at: when the face was last there, seconds.
@@ -186,7 +225,13 @@ class FaceEdit:
         self._latent_job: Future[Latent] | None = None
         self._rendered: RenderedEdit | None = None
         self._render_job: Future[RenderedEdit] | None = None
-        self._age = 0  # frames since an edit was last asked for
+        self._paint: Paint | None = None  # of the edit and the amount that follow
+        self._painted: RenderedEdit | None = None
+        self._amount = 1.0
+        self._view: View | None = None  # the newest one, where edits are rendered in the background
+        self._quad: Quad | None = None  # where the face was last
+        self._age = math.inf  # frames since an edit was last asked for
+        self._asked_at = -math.inf  # seconds
         self._own_age = OwnAge()
         self.beside = Beside(tools.clock)
         self.seen_at = -math.inf
@@ -198,6 +243,30 @@ class FaceEdit:
     def fits(self, layer: Layer, smoothing: float) -> bool:
         """Whether the filters are for this editor and this smoothing."""
         return self._key == (layer.name, smoothing)
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is no edit of this face yet."""
+        return self._rendered is None
+
+    def is_lost_at(self, quad: Quad, time: float) -> bool:
+        """Whether this face was there a moment ago, at about the place of a crop in the frame at `time`."""
+        last, moment = self._quad, time - self.seen_at
+        if last is None or not 0 < moment <= SAME_PLACE.within_s:
+            return False
+        large, small = max(last.side, quad.side), min(last.side, quad.side)
+        away = float(np.hypot(*(last.centre - quad.centre)))
+        return bool(away <= SAME_PLACE.moved * small and large <= SAME_PLACE.ratio * small)
+
+    def carry_on(self, other: FaceEdit) -> None:
+        """Show the last edit of another face, or of this one under other settings, until this one's own is there."""
+        self._rendered = other._rendered
+
+    def drop(self) -> None:
+        """Ask for nothing more: no thread is to work for a face that is gone."""
+        for job in (self._render_job, self._latent_job):
+            if job is not None:
+                job.cancel()
 
     def draw(
         self, source: Image, out: Image, face: Face, layer: Layer, context: FrameContext
@@ -223,6 +292,7 @@ class FaceEdit:
             except ValueError:
                 return None
             placement = Placement.of(quad, layer.editor.crop.size)
+            self._quad = quad
         at_age = self._at_own_age(face, layer, context)
         rendered = self._newest_edit(source, face, placement, at_age, context)
         if rendered is None:
@@ -231,11 +301,17 @@ class FaceEdit:
         if at_age is not layer and self._own_age.years is None:
             obstacles = {name: AGE_UNKNOWN for name, value in layer.controls if value != getattr(at_age.controls, name)}
         with context.trace.timed("blend"):
-            edit = _faded(rendered.edit, layer.amount)
-            masks = rendered.masks
+            paint = self._paint_of(rendered, layer.amount)
+            drawn = Drawn(paint.mask, placement, rendered.edit.flow, rendered.masks, obstacles)
+            return blend_paint(source, out, paint, placement), drawn
+
+    def _paint_of(self, rendered: RenderedEdit, amount: float) -> Paint:
+        """What is pasted of an edit; made once for all frames that show it."""
+        if self._paint is None or self._painted is not rendered or self._amount != amount:
+            edit, masks = _faded(rendered.edit, amount), rendered.masks
             mask = visible_mask(edit, None if masks is None else masks.occluder)
-            drawn = Drawn(mask, placement, edit.flow, masks, obstacles)
-            return blend_masked(source, out, edit, placement, mask), drawn
+            self._paint, self._painted, self._amount = Paint.of(edit, mask), rendered, amount
+        return self._paint
 
     def _with_steady_mesh(self, face: Face, context: FrameContext) -> Face:
         """The face with its mesh moved by optical flow since the last frame, and corrected by the landmarks."""
@@ -269,26 +345,49 @@ class FaceEdit:
     ) -> RenderedEdit | None:
         """A new edit, or the last one where none is due or the engines are busy; None before the first."""
         level, background = context.level, self._tools.background
-        if self._render_job is not None and (self._render_job.done() or not level.background):
-            job, self._render_job = self._render_job, None
-            with context.trace.unless_busy():
-                self._rendered = job.result()
+        self._take_edit(context)
+        in_background = level.background and background is not None
+        self._view = View(source, face, placement, layer, context) if in_background else None
         self._age += 1
-        last = self._rendered
-        is_fresh = last is not None and self._age < level.edit_every and last.controls == layer.controls
-        if self._render_job is not None or is_fresh:
-            return last
+        if self._render_job is not None or self._is_fresh(layer, context):
+            return self._rendered
+        self._age, self._asked_at = 0, context.time
+        if level.background and background is not None:
+            self._render_job = background.submit(self.beside.measured, self._render_view)
+            return self._rendered
         with context.trace.timed("align"):
             crop = crop_of(source, face, placement, layer.editor.crop.edge)
-        self._age = 0
-        if level.background and last is not None and background is not None:
-            # Its duration is no part of this frame's: the job gets a trace of its own.
-            apart = replace(context, trace=Trace(clock=self._tools.clock))
-            self._render_job = background.submit(self.beside.measured, self._render, crop, placement, layer, apart)
-            return last
         with context.trace.unless_busy():
             self._rendered = self._render(crop, placement, layer, context)
         return self._rendered
+
+    def _is_fresh(self, layer: Layer, context: FrameContext) -> bool:
+        """Whether the last edit is to be shown a while longer."""
+        level, last = context.level, self._rendered
+        if last is None or last.controls != layer.controls:
+            return False
+        return self._age < level.edit_every or context.time - self._asked_at < level.rest * last.seconds
+
+    def _take_edit(self, context: FrameContext) -> None:
+        """Take the edit that was rendered in the background, if it is finished or has to be awaited."""
+        job = self._render_job
+        if job is None or (context.level.background and not job.done()):
+            return
+        self._render_job = None
+        if not context.level.background and not job.cancel():
+            wait([job])  # what it changes is changed within the frame from now on
+        if not job.cancelled():
+            with context.trace.unless_busy():
+                self._rendered = job.result()
+
+    def _render_view(self) -> RenderedEdit:
+        """Render the newest view, which may be newer than the one that the job was made for."""
+        view = self._view
+        assert view is not None
+        crop = crop_of(view.source, view.face, view.placement, view.layer.editor.crop.edge)
+        # Its duration is no part of that frame's: the job gets a trace of its own.
+        apart = replace(view.context, trace=Trace(clock=self._tools.clock))
+        return self._render(crop, view.placement, view.layer, apart)
 
     def _render(self, crop: Crop, placement: Placement, layer: Layer, context: FrameContext) -> RenderedEdit:
         """Segment, encode, steer and render a crop.
@@ -328,7 +427,8 @@ class FaceEdit:
         with trace.timed("render"):
             edit = editor.render(crop, latent, steered, controls)
         obstacles = editor.obstacles(crop, latent, controls)
-        return RenderedEdit(edit, crop.masks, controls, self._tools.clock() - started, obstacles)
+        seconds = self._tools.clock() - started - trace.ms["inpaint"] / 1e3
+        return RenderedEdit(edit, crop.masks, controls, seconds, obstacles)
 
     def _newest_latent(self, crop: Crop, layer: Layer, context: FrameContext) -> Latent:
         """The newest latent of the face. In a live stream only the first one holds the frame up."""

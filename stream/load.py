@@ -6,7 +6,7 @@ The controller gets durations only and has no clock; `stream.face_edit` does wha
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,15 @@ class Level:
             frames carry the mark: whoever reads it adds up over frames.
         encode_slowdown: factor on the editor's time between two latents of a face, and on that between two inpaintings.
             With `background`, a face that turns rests between them for this many times what the last one took.
+        rest: seconds between two edits of a face over those that the last one took, times the streams that the
+            background work takes time from (`stream.background.Background.pressure`).
         background: renders edits in the background; every frame shows the newest finished one.
         message: for the user; empty when nothing is left out.
     """
 
     edit_every: int = 1
     encode_slowdown: float = 1.0
+    rest: float = 0.0
     background: bool = False
     message: str = ""
 
@@ -59,17 +62,32 @@ class Level:
 LEVELS = (
     Level(),
     Level(edit_every=2, encode_slowdown=2.0, background=True, message="edited anew on every 2nd frame"),
-    Level(edit_every=3, encode_slowdown=3.0, background=True, message="edited anew on every 3rd frame"),
-    Level(edit_every=6, encode_slowdown=6.0, background=True, message="edited anew on every 6th frame"),
+    Level(edit_every=3, encode_slowdown=3.0, rest=2.0, background=True, message="edited anew on every 3rd frame"),
+    Level(edit_every=6, encode_slowdown=6.0, rest=5.0, background=True, message="edited anew on every 6th frame"),
 )
 """From full quality to least work."""
 
 
-class Quality:
-    """Chooses the level of one stream."""
+def crowded(level: Level, crowding: float, pressure: float) -> Level:
+    """A level for one of several streams.
 
-    def __init__(self) -> None:
-        self._level = 0
+    Args:
+        level: of the stream.
+        crowding: streams for each thread of background work, at least 1.
+        pressure: streams that each of these threads takes time from.
+    """
+    return replace(level, encode_slowdown=level.encode_slowdown * crowding, rest=level.rest * pressure)
+
+
+class Quality:
+    """Chooses the level of one stream.
+
+    Args:
+        level: number of the first one, of `LEVELS`.
+    """
+
+    def __init__(self, level: int = 0) -> None:
+        self._level = level
         self._mean = 0.0
         self._interval = 0.0
         self._frames = 0
@@ -82,6 +100,11 @@ class Quality:
     def level(self) -> Level:
         """What the next frame leaves out."""
         return LEVELS[self._level]
+
+    @property
+    def number(self) -> int:
+        """Of the level."""
+        return self._level
 
     @property
     def share(self) -> float:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from engines.batching import Load
+from engines.cores import usable_cores
 from models import catalog
 from models.arrays import Floats, Image
 from models.catalog import Entry
@@ -21,6 +22,7 @@ from models.embedded.own_age import AgeReader
 from models.face.detector import Detection, Detector
 from models.face.landmarks import Landmarks
 from models.face.segmenter import Segmenter
+from stream.background import Background
 from stream.locks import Locks
 from stream.look import Layer, Look
 from stream.mark.identity import Identity
@@ -28,6 +30,7 @@ from stream.networks import EngineInfo, EngineSettings, Networks, unusable_backe
 from stream.pipeline import Pipeline
 from stream.settings import Settings, SettingsError, allowed_labels, checked
 from stream.tracking import Tracker
+from stream.turns import Turns
 from stream.video_pipeline import VideoPipeline
 
 log = logging.getLogger(__name__)
@@ -80,6 +83,7 @@ class Runtime:
         networks: the engines.
         speeds: median milliseconds of a frame by editor, of streams that ran here.
         segmenter: reads the masks of crops.
+        turns: of the streams, at the cores, for those that edit.
         photo_source: finds what an editor read of a photo elsewhere, by the editor's name and the photo's id; None for
             what is not known there either. Called from any thread; it may take a moment.
     """
@@ -96,6 +100,8 @@ class Runtime:
         self.networks = Networks(settings)
         self.locks = Locks()
         self.speeds: dict[str, float] = {}
+        self._background = Background()
+        self.turns = Turns(usable_cores())
         self._loading = threading.RLock()  # held for seconds
         self._comparing = threading.Lock()  # held for as long as a stamp takes
         self._generations: dict[str, _Generation] = {}
@@ -197,7 +203,14 @@ class Runtime:
         """A pipeline for one stream; a live one keeps up with a camera, another does the same every time."""
         operator = 0 if self.identity is None else self.identity.operator
         tracker = Tracker(self._detect, self._landmarks)
-        return Pipeline(tracker, self.segmenter, live=live, operator=operator, ages=self.age_reader)
+        return Pipeline(
+            tracker,
+            self.segmenter,
+            live=live,
+            operator=operator,
+            ages=self.age_reader,
+            background=self._background if live else None,
+        )
 
     def video_pipeline(self) -> VideoPipeline:
         """A live pipeline for one stream of video frames."""
@@ -206,6 +219,7 @@ class Runtime:
     def close(self) -> None:
         """Free the networks. No pipeline may run any more."""
         self.locks.close()
+        self._background.close()
         with self._loading:
             self._generations.clear()
             self.networks.close()

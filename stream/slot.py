@@ -48,6 +48,17 @@ class LatestSlot(Generic[T]):
             self._item = item
             self._condition.notify()
 
+    def wait(self) -> None:
+        """Wait until there is an item to take.
+
+        Raises:
+            SlotClosed: the slot was closed.
+        """
+        with self._condition:
+            self._condition.wait_for(lambda: self._item is not None or self._closed)
+            if self._closed:
+                raise SlotClosed
+
     def take(self, timeout: float | None = None) -> T:
         """Wait for the newest item and take it.
 

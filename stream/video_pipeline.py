@@ -32,7 +32,9 @@ class VideoPipeline:
         self._converter = VideoConverter()
         self._time = 0.0
 
-    def process(self, video: av.VideoFrame, look: Look, interval: float = 0.0) -> tuple[av.VideoFrame, Output]:
+    def process(
+        self, video: av.VideoFrame, look: Look, interval: float = 0.0, waited: float = 0.0
+    ) -> tuple[av.VideoFrame, Output]:
         """Edit a video frame of any pixel format.
 
         Args:
@@ -40,6 +42,7 @@ class VideoPipeline:
             look: as for `Pipeline.process`.
             interval: seconds between two frames of the camera, as far as known: a live pipeline leaves out work that
                 does not fit in.
+            waited: seconds for which the stream waited for its turn among others.
 
         Returns:
             The very frame that came in when nothing was edited, else a yuv420p frame with its time; and what was done.
@@ -54,7 +57,7 @@ class VideoPipeline:
         ended = self._clock()
         output.trace.add("convert", started, converted)
         output.trace.add("convert", processed, ended)
-        self._pipeline.adapt(ended - started, interval)
+        self._pipeline.adapt(waited + ended - started, interval)
         return edited, output
 
     @property

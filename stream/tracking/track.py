@@ -112,6 +112,7 @@ class Track:
         occlusion_risk: whether another face is near enough to be in front of this one.
         missed_detections: searches in a row that did not find this face.
         contested_since: when a face of another appearance was first found where this lost one is expected, seconds.
+        moved: whether `last` was moved by optical flow in place of being read.
     """
 
     id: int
@@ -126,6 +127,7 @@ class Track:
     occlusion_risk: bool = False
     missed_detections: int = 0
     contested_since: float | None = None
+    moved: bool = False
 
     @staticmethod
     def start(number: int, candidate: Candidate, time: float) -> Track:

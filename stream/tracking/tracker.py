@@ -7,7 +7,7 @@ there is no track, when one is lost, and twice a second to find new faces.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -16,6 +16,7 @@ from models.arrays import Floats, Image
 from models.crops import Quad, points5_of
 from models.face.detector import MAX_FACES, Detection
 from models.face.landmarks import region_of_box, region_of_mesh
+from stream.flow import PointFlow
 from stream.frame import Face
 from stream.tracking.association import (
     ASSOCIATION,
@@ -41,12 +42,17 @@ class DetectionSchedule:
     Attributes:
         every_s: seconds between two searches while every track has its face.
         retry_s: seconds between two searches while a face is lost.
+        hurried_frames: frames between two searches while every track has its face, at least, where time is short.
+        hurried_step_s: longest time between two frames over which optical flow stands in for the landmarks, where time
+            is short.
         id_delay_s: a face of another appearance where a lost one is expected may be that one, half hidden: a new id is
             assigned after this delay.
     """
 
     every_s: float = 0.5
     retry_s: float = 0.1
+    hurried_frames: int = 8
+    hurried_step_s: float = 0.25
     id_delay_s: float = 0.35
 
 
@@ -121,13 +127,19 @@ class Tracker:
         self._detected_at = -np.inf
         self._scene: Floats | None = None
         self._shape: tuple[int, ...] = ()
+        self._flow = PointFlow()
+        self._before: Image | None = None  # the last frame, and its time
+        self._before_at = -np.inf
+        self._frames_since_search = 0
 
-    def __call__(self, image: Image, time: float) -> tuple[tuple[Face, ...], bool]:
+    def __call__(self, image: Image, time: float, *, hurried: bool = False) -> tuple[tuple[Face, ...], bool]:
         """Follow the faces into the next frame.
 
         Args:
             image: (H, W, 3) uint8 BGR.
             time: seconds, increasing.
+            hurried: saves time: on every second frame, optical flow moves the landmarks of faces that are followed
+                without doubt, and searches for new ones are rarer where frames are.
 
         Returns:
             The faces of this frame, the largest first, and whether the detector ran.
@@ -136,30 +148,37 @@ class Tracker:
             self._shape = image.shape
             self._live, self._lost = [], []
             self._detected_at = -np.inf
-        self._follow(image, time)
+            self._before = None
+        self._frames_since_search += 1
+        self._follow(image, time, hurried)
+        self._before, self._before_at = image, time
         self._lost = [track for track in self._lost if not track.expired(time)]
-        detected = self._is_detection_due(time)
+        detected = self._is_detection_due(time, hurried)
         if detected:
-            self._detected_at = time
+            self._detected_at, self._frames_since_search = time, 0
             self._search(image, time)
         faces = [_face_of(track) for track in self._live]
         return tuple(sorted(faces, key=lambda face: -area(face.box))), detected
 
-    def _is_detection_due(self, time: float) -> bool:
+    def _is_detection_due(self, time: float, hurried: bool) -> bool:
         if not self._live and not self._lost:
             every = 0.0
         elif self._lost:
             every = SCHEDULE.retry_s
         else:
             every = SCHEDULE.every_s
+            if hurried and self._frames_since_search < SCHEDULE.hurried_frames:
+                return False
         return time - self._detected_at >= every
 
-    def _follow(self, image: Image, time: float) -> None:
+    def _follow(self, image: Image, time: float, hurried: bool) -> None:
         """Read every live track in this frame; those without their face become lost."""
         observed: list[tuple[Track, Observation]] = []
         for track in self._live:
             track.occlusion_risk = self._is_at_risk(track, time)
-            observation = self._observe_track(image, track, time)
+            observation = self._moved(image, track, time) if hurried else None
+            track.moved = observation is not None
+            observation = observation or self._observe_track(image, track, time)
             if observation is None:
                 self._lost.append(track)
             elif self._confirm_landmarks(image, track, observation):
@@ -174,9 +193,21 @@ class Tracker:
                 track.update(observation, time)
                 self._live.append(track)
 
+    def _moved(self, image: Image, track: Track, time: float) -> Observation | None:
+        """The last reading of a face, moved by optical flow; None where the face has to be read."""
+        before = self._before
+        if before is None or track.moved or time - self._before_at > SCHEDULE.hurried_step_s:
+            return None
+        if track.occlusion_risk or track.confirmations <= CHECKS.confirmations:
+            return None
+        if track.last.presence < CHECKS.certain_presence:
+            return None
+        mesh = track.last.mesh + self._flow(before, image, track.last.mesh)
+        return replace(track.last, mesh=mesh) if _is_plausible(mesh, track.last, image) else None
+
     def _confirm_landmarks(self, image: Image, track: Track, observation: Observation) -> bool:
         """Whether the landmarks of a young track stay in place when they are read again, as those of a face do."""
-        if track.confirmations > CHECKS.confirmations:
+        if track.moved or track.confirmations > CHECKS.confirmations:
             return True
         again, _ = self._landmarks(image, region_of_mesh(observation.mesh))
         track.confirmations += 1

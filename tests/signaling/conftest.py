@@ -33,6 +33,7 @@ from stream.look import Look
 from stream.mark.identity import Identity
 from stream.networks import EngineInfo
 from stream.settings import Settings, SettingsError, checked
+from stream.turns import Turns
 
 SDP = {"content-type": "application/sdp"}
 TIMEOUT = 60  # only tells a hang from a busy machine
@@ -103,7 +104,9 @@ class FakePipeline:
         self.threads: set[int] = set()
         self.load = 0.0
 
-    def process(self, frame: av.VideoFrame, look: Look, interval: float = 0.0) -> tuple[av.VideoFrame, Output]:
+    def process(
+        self, frame: av.VideoFrame, look: Look, interval: float = 0.0, waited: float = 0.0
+    ) -> tuple[av.VideoFrame, Output]:
         assert not self.closed
         self.threads.add(threading.get_ident())
         if self.runtime.fails is not None:
@@ -140,6 +143,7 @@ class FakeRuntime:
         self.identity: Identity | None = None
         self.locks = Locks()
         self.speeds: dict[str, float] = {}
+        self.turns = Turns(64)
         self.work_s = 0.0
         self.fails: Exception | None = None  # what the pipelines raise
         self.pipelines: list[FakePipeline] = []

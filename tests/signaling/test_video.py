@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,7 @@ from aiortc.mediastreams import MediaStreamError
 
 from signaling.video import EditedTrack, VideoFilter
 from stream.frame import Output, Trace
+from stream.turns import Turns
 
 pytestmark = pytest.mark.anyio
 
@@ -86,3 +88,65 @@ async def test_a_frame_that_nobody_receives_says_nothing_of_edits() -> None:
     video._skip(av.VideoFrame(16, 16, "yuv420p"))
     assert video.claim == b""
     video.close()
+
+
+class Recorder:
+    """A pipeline that notes what it is given; it never ends a frame before it may."""
+
+    def __init__(self) -> None:
+        self.given: list[tuple[int, float]] = []
+        self.load = 0.0
+
+    def process(self, frame: Any, look: Any, interval: float, waited: float) -> tuple[Any, Output]:
+        self.given.append((frame.pts, waited))
+        picture = np.zeros((16, 16, 3), np.uint8)
+        return frame, Output(image=picture, faces=(), edited=frozenset(), regions=(), trace=Trace())
+
+    def close(self) -> None: ...
+
+
+def frame(number: int) -> av.VideoFrame:
+    made = av.VideoFrame(16, 16, "yuv420p")
+    made.pts = number
+    return made
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+async def test_a_frame_is_taken_when_its_turn_comes_and_is_the_newest_then() -> None:
+    turns, pipeline = Turns(1), Recorder()
+    look: Any = SimpleNamespace(idle="")
+    video = VideoFilter(pipeline, look, 10**6, turns=turns)  # type: ignore[arg-type]
+    video.output.wanted = True
+    loop = asyncio.get_running_loop()
+    with turns:  # another stream's
+        work = loop.run_in_executor(video._worker, video._work, loop)
+        for number in range(4):
+            video._slot.put((frame(number), 0.0))
+            await until(lambda: len(turns._waiting) == 1)
+        assert pipeline.given == []
+    await until(lambda: bool(pipeline.given))
+    [(number, waited)] = pipeline.given
+    assert number == 3
+    assert waited > 0
+    assert video.dropped == 3
+    video.close()
+    await work
+
+
+async def test_a_stream_that_edits_nothing_waits_for_no_turn() -> None:
+    turns, pipeline = Turns(1), Recorder()
+    look: Any = SimpleNamespace(idle="no control is moved")
+    video = VideoFilter(pipeline, look, 10**6, turns=turns)  # type: ignore[arg-type]
+    video.output.wanted = True
+    loop = asyncio.get_running_loop()
+    work = loop.run_in_executor(video._worker, video._work, loop)
+    with turns:
+        video._slot.put((frame(0), 0.0))
+        await until(lambda: bool(pipeline.given))
+    video.close()
+    await work
