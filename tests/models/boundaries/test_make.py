@@ -219,7 +219,12 @@ def test_every_batch_advances_the_progress(
 ) -> None:
     tiny.write("stylegan1")
     told: list[int] = []
-    monkeypatch.setattr(make, "_advance", lambda bar, done: (told.append(done), bar.update(done - bar.n)))
+
+    def advance(bar: Any, done: int) -> None:
+        told.append(done)
+        bar.update(done - bar.n)
+
+    monkeypatch.setattr(make, "_advance", advance)
     assert latents.main([each for each in arguments("stylegan1", classifiers) if each != "--quiet"]) == 0
     assert sorted(set(told)) == [20, 40, 60, 80, 100]
 
