@@ -27,6 +27,7 @@ LIVE = ("e2e", "signaling", "soak", "web")
 """Folders whose tests move media in real time or drive a browser: one after the other, in one of the processes."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Tell which tests share a process where several run: all that are live, else those of one file."""
     if not config.pluginmanager.hasplugin("xdist"):
