@@ -13,8 +13,8 @@ from models.arrays import Floats, Image
 from models.face.head_space import head_picture
 from models.face.texture_space import Fit
 
-READER, AGER, TABLES = "editor_reader.onnx", "editor_ager.onnx", "editor_tables.npz"
-"""Files of the embedded pack: the attribute encoder, the ageing generator, the tables of statistics."""
+READER, TABLES, CREASES = "editor_reader.onnx", "editor_tables.npz", "editor_creases.npz"
+"""Files of the embedded pack: the attribute encoder, the tables of statistics, the creases that are lent."""
 
 ATTRIBUTES = ("age", "male", "bald", "grey", "glasses", "hat", "smile", "skin")
 """In the order of the encoder's output: age in centuries, the others 0..1; skin is the lightness L* / 100."""
@@ -45,8 +45,11 @@ def read_tables(folder: Path) -> dict[str, NDArray[Any]]:
     Raises:
         FileNotFoundError: the file is missing.
     """
-    with np.load(folder / TABLES, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+    tables: dict[str, NDArray[Any]] = {}
+    for name in (TABLES, CREASES):
+        with np.load(folder / name, allow_pickle=False) as file:
+            tables |= {key: file[key] for key in file.files}
+    return tables
 
 
 def to_planes(picture: Image) -> Floats:

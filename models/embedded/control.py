@@ -49,12 +49,14 @@ class Reading:
         texture: (192, 192, 3) uint8 RGB, the face in its texture square.
         covered: (192, 192) float32 in 0..1, where hair or an occluder hides the skin.
         skin: (3,) float32, median log colour of the face.
+        fit: where the face is in the crop.
     """
 
     attributes: Floats
     texture: Image
     covered: Floats
     skin: Floats
+    fit: Fit
 
 
 @dataclass(frozen=True, slots=True)

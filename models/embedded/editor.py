@@ -88,7 +88,7 @@ class EmbeddedEditor(Editor[Any]):
         attributes = read_attributes(self._reader, crop.image, fit)
         texture = self._space.unwrap(crop.image, fit)
         hidden = covered(crop, fit)
-        reading = Reading(attributes, texture, hidden, skin_tone(texture, hidden))
+        reading = Reading(attributes, texture, hidden, skin_tone(texture, hidden), fit)
         hair = None if crop.masks is None else hair_look(crop.image, crop.masks.hair)
         return EmbeddedLatent(
             attributes=attributes,

@@ -11,10 +11,10 @@ import numpy as np
 from models.arrays import Floats, Image
 from models.editor import Crop
 from models.embedded.hair import SURE, strand_mask
-from models.embedded.strands import FILTER, HALF_FILTER, Lit, Look, look_of, measure_look, repaint
+from models.embedded.strands import FILTER, HALF_FILTER, Lit, Look, grey, look_of, measure_look, repaint
 from models.face.imaging import LUMINANCE, smoothstep
 
-GREY = look_of(np.array([139, 135, 127], np.float32))
+GREY = look_of(np.array([138, 135, 130], np.float32))
 """Grey and white hair in white room light, the median over portraits of people who have it."""
 GREY_STRANDS = 0.26
 """Standard deviation of its strands, log units: white ones lie between dark ones."""
@@ -58,10 +58,15 @@ def grey_hair(crop: Crop, hair: Floats, *, skin: Floats, now: Look, light: Lit, 
     Returns:
         (S, S, 3) float32 RGB, the residual, 0 without hair; and (S, S) float32, 1 where it may differ from 0.
     """
-    wanted = light.on(GREY)
-    # hair that is lighter than grey hair, white or blond, keeps its light
-    wanted = Look(max(wanted.level, now.level), wanted.broad, GREY_STRANDS, wanted.colour)
-    return _repainted(crop, hair, skin, now=now, wanted=wanted, amount=MOST_GREY * amount, spared=None)
+    size = len(crop.image)
+    if amount <= 0:
+        return np.zeros((size, size, 3), np.float32), np.zeros((size, size), np.float32)
+    picture = crop.image.astype(np.float32)
+    weight = smoothstep(strand_mask(picture / np.float32(255), _sized(hair, size), skin / np.float32(255)), *SURE)
+    lit = float(skin @ LUMINANCE)
+    colour = light.on(GREY).colour
+    change = grey(picture, weight, skin=lit, colour=colour, amount=amount, steady=crop.steady_light)
+    return change, (weight > 0).astype(np.float32)
 
 
 def restore_pigment(

@@ -25,7 +25,7 @@ def entries() -> tuple[Entry, ...]:
             controls=lambda: editor.EmbeddedControls,
             load=lambda load_engine: editor.load(load_engine, EMBEDDED),
             weights=_files(
-                "editor_reader.onnx", "editor_ager.onnx", "hair_removal.onnx", "editor_tables.npz", "segmenter.onnx"
+                "editor_reader.onnx", "hair_removal.onnx", "editor_tables.npz", "editor_creases.npz", "segmenter.onnx"
             ),
             presets=(
                 Preset("20 years older", {"age": "+20"}),

@@ -79,8 +79,8 @@ class GreyFacialHair:
     most: float = 1.4
     brow_sigma: float = 12.0
     brow_darker: Range = (0.06, 0.35)
-    below_skin: float = 0.32
-    brow_amount: float = 0.75
+    below_skin: float = 0.24
+    brow_amount: float = 0.9
     tint: float = 0.7
 
 

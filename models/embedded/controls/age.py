@@ -1,4 +1,4 @@
-"""Age: the face's own skin and shape over half a lifetime, from statistics and a network that draws folds."""
+"""Age: the face's own skin and shape over half a lifetime, from statistics and creases that others lend."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from typing import Annotated, Any, ClassVar, Self
 import numpy as np
 from pydantic import Field
 
-from engines.base import Engine
 from models.ages import Difference, shifted
 from models.arrays import Floats
 from models.editor import Crop
 from models.embedded.ageing import COMPRESSED, Ageing, compress_change, decompress_change, strength_of, youth_of
-from models.embedded.attributes import AGE, AGER, MALE, to_planes
+from models.embedded.attributes import AGE, MALE
 from models.embedded.control import Control, Pack, Reading, SkinChange, Way
+from models.embedded.creases import Creases
 from models.embedded.latent import EmbeddedLatent
 from models.embedded.skin import Skin, visibility_gain
 
 YOUNGEST, OLDEST = 15.0, 85.0
 """Ages that can be asked for, years."""
+
+TREND = 0.6
+"""Share of the mean change of colour, and of the deepening of own creases, that is drawn beside lent ones."""
 
 Years = Annotated[float, Field(ge=YOUNGEST, le=OLDEST)]
 
@@ -36,15 +39,15 @@ class Age(Control):
     length = 2 * COMPRESSED
     """The change of skin in `AGEING_YEARS` and the one towards youth. They stick to the skin: drawing them is slow."""
 
-    def __init__(self, ager: Engine, ageing: Ageing, skin: Skin) -> None:
-        self._ager = ager
+    def __init__(self, creases: Creases, ageing: Ageing, skin: Skin) -> None:
+        self._creases = creases
         self._ageing = ageing
         self._skin = skin
 
     @classmethod
     def load(cls, pack: Pack) -> Self:
-        """Load the network of folds, the statistics of shape and those of skin."""
-        return cls(pack.network(AGER), Ageing.from_tables(pack.tables), Skin.from_tables(pack.tables))
+        """Load who lends creases, the statistics of shape and those of skin."""
+        return cls(Creases.from_tables(pack.tables), Ageing.from_tables(pack.tables), Skin.from_tables(pack.tables))
 
     def reach(self) -> tuple[Floats, ...]:
         """The shapes of ageing and of growth."""
@@ -53,13 +56,8 @@ class Age(Control):
     def read(self, reading: Reading) -> Floats:
         """How the skin would change, older and younger."""
         male = float(reading.attributes[MALE])
-        inputs = {
-            "texture": to_planes(reading.texture),
-            "covered": reading.covered[None, None],
-            "male": np.full((1, 1), male, np.float32),
-        }
-        folds = self._ager.run(inputs)["folds"][0, 0]
-        older = np.float32(visibility_gain(reading.skin)) * (self._skin.older(reading.texture, male) + folds[..., None])
+        older = np.float32(TREND * visibility_gain(reading.skin)) * self._skin.older(reading.texture, male)
+        older += self._creases.lend(reading)[..., None]
         return np.concatenate([compress_change(older), compress_change(self._skin.younger(reading.texture, male))])
 
     def steer(self, now: Floats, wanted: Floats, controls: Any) -> None:

@@ -18,17 +18,14 @@ from models.arrays import Floats, Image, Rows
 from models.editor import Crop, Masks
 from models.embedded import EMBEDDED
 from models.embedded.attributes import read_tables
-from models.face.canvas import covered, visible
+from models.embedded.creases import CREASED, MOST_CREASED, MOST_RELIEF, OTHER_SMILE, contrast_of
+from models.embedded.creases import relief_of as fine_relief
+from models.embedded.creases import seen_skin as shown
+from models.face.canvas import covered
 from models.face.imaging import LUMINANCE, log_colour, smoothstep
 from models.face.texture_space import SIZE, FaceSpace, Fit
 from models.training.data import FaceSet
 
-BROAD_SIGMA = 5.5
-"""Light broader than this is no relief, texture pixels."""
-MOST_RELIEF = 0.6
-"""Relief is clipped to this change of log luminance, and stored as int8 of it."""
-EDGE_FADE = 10
-"""Over so many texture pixels a guide fades at the edge of the square."""
 MACHINE_MADE = ("fakerjs", "sfhq_t2i")
 """Sources that show nobody (CC0-1.0, MIT): their relief may be shipped with attribution."""
 BANK = frozenset(
@@ -47,7 +44,6 @@ BANK = frozenset(
         "fk_f81",
         "fk_f93",
         "t2i_s1_age_female_6_5",
-        "t2i_s2_Age_x_Ethnicity_x_Sex_1_5_0",
         "t2i_s2_Ethnicity_x_Age_1_0_1",
         "t2i_s2_Ethnicity_x_Age_1_0_3",
         "t2i_s2_Ethnicity_x_Age_1_0_8",
@@ -74,7 +70,6 @@ BANK = frozenset(
         "fk_m56",
         "fk_m85",
         "fk_m99",
-        "t2i_s2_Background_Color_0_6",
     }
 )
 """Machine-made portraits, frontal, evenly lit, without hats, glasses and beards, whose creases are lent in use."""
@@ -85,14 +80,6 @@ YOUNG = 32.0
 """Lenders below this age show the relief that all faces have, years."""
 MOUTH_CORNERS, MOUTH_SIGMA = (61, 291), 17.0
 """Mesh points; reach of the creases around them that a smile moves, texture pixels."""
-OTHER_SMILE = 1.6
-"""Share of them that is left out at a difference of smiles of 1."""
-QUANTILE, RMS_OF_QUANTILE = 0.5, 2.1
-"""The quantile, and the root mean square over it in portraits without glasses."""
-CREASED = 0.75
-"""Contrast of lent creases over that of a portrait's own relief."""
-MOST_CREASED = (0.035, 0.085)
-"""Bounds of the contrast of lent creases; photographs of people above 70 have 0.10 in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +116,10 @@ BENDING = Bending()
 class Guides:
     """The relief of every portrait, and who lends it to whom.
 
+    Attributes:
+        bank: rows of the lenders whose relief may be shipped.
+        mouth_corners: (192, 192) float32 in 0..1, what a smile creases.
+
     Args:
         faces: the portraits.
         space: the texture square.
@@ -153,7 +144,7 @@ class Guides:
         across, down = np.meshgrid(*2 * [np.arange(SIZE, dtype=np.float32)])
         corners = (space.mean[place] for place in MOUTH_CORNERS)
         near = [np.exp(-((across - x) ** 2 + (down - y) ** 2) / (2 * MOUTH_SIGMA**2)) for x, y in corners]
-        self._mouth_corners = np.maximum(*near)
+        self.mouth_corners = np.maximum(*near)
         lends = (
             (labels["split"] == "train")
             & (labels["glasses"] != 1)
@@ -163,7 +154,7 @@ class Guides:
             & (labels["outside_fraction"] < 0.15)
         )
         self._lenders = np.flatnonzero(lends)
-        self._bank = np.flatnonzero(np.isin(labels["id"], list(BANK)) & np.isin(labels["source"], MACHINE_MADE))
+        self.bank = np.flatnonzero(np.isin(labels["id"], list(BANK)) & np.isin(labels["source"], MACHINE_MADE))
         shapes = np.stack([space.fit(mesh).modes[:8] for mesh in faces.mesh])
         others = [labels["smile"] * 2.5, np.nan_to_num(labels["skin_L"], nan=60.0) / 12]
         self._likeness = np.column_stack([0.6 * shapes, *others, 3.5 * (labels["sex"] == "M")]).astype(np.float32)
@@ -179,7 +170,7 @@ class Guides:
 
     def contrast(self, relief: Floats) -> float:
         """Strength of the relief of skin, by its median: lids, nostrils and glasses are rare and strong."""
-        return RMS_OF_QUANTILE * float(np.quantile(np.abs(relief[self._skin > 0.5]), QUANTILE))
+        return contrast_of(relief, self._skin)
 
     def creases(self, row: int) -> Floats:
         """A portrait's relief without what all young faces have, the shading of nose, lids and lips."""
@@ -230,13 +221,13 @@ class Guides:
 
     def nearest(self, row: int, age: float) -> int:
         """The portrait of the bank that looks most like another portrait and has about the age."""
-        ages = self._faces.labels["age"][self._bank]
-        return int(self._bank[(self._distance(row, self._bank) + np.abs(ages - age) * AGE_DISTANCE).argmin()])
+        ages = self._faces.labels["age"][self.bank]
+        return int(self.bank[(self._distance(row, self.bank) + np.abs(ages - age) * AGE_DISTANCE).argmin()])
 
     def lent_by(self, lender: int, row: int) -> Floats:
         """The creases of a lender as strong as a portrait would show them, (192, 192) float32."""
         smile = self._faces.labels["smile"]
-        other = 1 - float(np.clip(OTHER_SMILE * abs(smile[lender] - smile[row]), 0, 1)) * self._mouth_corners
+        other = 1 - float(np.clip(OTHER_SMILE * abs(smile[lender] - smile[row]), 0, 1)) * self.mouth_corners
         return np.asarray(
             self.creases(lender) * np.float32(self.fit_of(lender, self._contrast[row])) * other, np.float32
         )
@@ -255,9 +246,7 @@ def relief_of(
     fit = space.fit(faces.mesh[row])
     light = log_colour(space.unwrap(faces.images[row] if image is None else image, fit)) @ LUMINANCE
     seen = seen_skin(faces, fit, masks, row)
-    # What hides the skin is no light on it: the mean is of seen skin alone.
-    broad = cv2.GaussianBlur(light * seen, (0, 0), BROAD_SIGMA) / (cv2.GaussianBlur(seen, (0, 0), BROAD_SIGMA) + 1e-3)
-    return np.asarray((light - broad) * seen, np.float32)
+    return fine_relief(light, seen)
 
 
 def seen_skin(faces: FaceSet, fit: Fit, masks: NDArray[np.uint8], row: int) -> Floats:
@@ -276,8 +265,7 @@ def seen_skin(faces: FaceSet, fit: Fit, masks: NDArray[np.uint8], row: int) -> F
 
 def shown_skin(crop: Crop, fit: Fit) -> Floats:
     """Where a crop shows skin in the texture square, faded at its edge: (192, 192) float32 in 0..1."""
-    axis = smoothstep(np.minimum(np.arange(SIZE), np.arange(SIZE)[::-1]), 0, EDGE_FADE)
-    return np.asarray(visible(fit) * (1 - smoothstep(covered(crop, fit), 0.2, 0.5)) * axis[:, None] * axis, np.float32)
+    return shown(fit, covered(crop, fit))
 
 
 def skin_field() -> Floats:

@@ -27,6 +27,12 @@ STRAND_GAIN, STRAND_SHARE = (0.4, 2.5), 0.6
 WELL_LIT = 2.6
 """Mean of a well-lit face, RGB / 64 with the offset of log colour."""
 LIGHT_BOUNDS = (0.15, 1.2)
+LEAST_LIT = 0.1
+"""Keeps the logarithm of black finite, RGB / 64."""
+SKIN_COLOUR = 0.22
+"""Distance of log colour, without light, from that of the face at which what lies beside it counts as skin by 1 / e."""
+CAST, CAST_REST = 16, 0.02
+"""Window of what counts as broad colour, pixels; keeps its mean finite where there is no skin."""
 LEAST_COLOUR = 0.01
 """Keeps the loss of colour of nearly grey hair finite, squared RGB / 64."""
 LABELS = len(LABEL_AGES) + 3
@@ -89,7 +95,9 @@ class HeadAger(nn.Module):
         drawn = functional.pixel_shuffle(self.leave(x), 2) * _light_of_face(lit, planes[:, 4:5])
         older = (conditions[:, 3:4, None, None] > 0).to(drawn.dtype)
         hair = older * _pale(drawn, lit) + (1 - older) * _browned(drawn)
-        return (composed + drawn + planes[:, 3:4] * (hair - drawn)) * inside
+        skin = _skin(lit, planes[:, 4:5])
+        beside = (composed + _without_cast(drawn, skin * (1 - planes[:, 3:4]))) * skin
+        return (beside + planes[:, 3:4] * (composed + hair - beside)) * inside
 
 
 def conditions_of(male: Tensor, source: Tensor, target: Tensor) -> Tensor:
@@ -158,6 +166,33 @@ def _light_of_face(lit: Tensor, face: Tensor) -> Tensor:
     seen = face.clamp(0, 1)
     mean = (lit.mean(1, keepdim=True) * seen).sum((2, 3), keepdim=True) / (seen.sum((2, 3), keepdim=True) + 1)
     return (mean / WELL_LIT).clamp(*LIGHT_BOUNDS)
+
+
+def _skin(lit: Tensor, face: Tensor) -> Tensor:
+    """(B, 1, H, W), 1 on the face and on what has its colour, as neck and ears: clothes do not age.
+
+    Args:
+        lit: (B, 3, H, W), the picture.
+        face: (B, 1, H, W) in 0..1.
+    """
+    logs = torch.log(lit.clamp(min=LEAST_LIT))
+    colour = logs - logs.mean(1, keepdim=True)
+    seen = face.clamp(0, 1)
+    own = (colour * seen).sum((2, 3), keepdim=True) / (seen.sum((2, 3), keepdim=True) + 1)
+    far = (colour - own).square().sum(1, keepdim=True) / SKIN_COLOUR**2
+    return torch.maximum(seen, torch.exp(-far.square()))
+
+
+def _without_cast(drawn: Tensor, where: Tensor) -> Tensor:
+    """A change without its broad colour: skin keeps the tint that the light gives it.
+
+    Args:
+        drawn: (B, 3, H, W).
+        where: (B, 1, H, W), the weight of each pixel in its neighbourhood.
+    """
+    colour = (drawn - drawn.mean(1, keepdim=True)) * where
+    broad = functional.avg_pool2d(colour, CAST) / (functional.avg_pool2d(where, CAST) + CAST_REST)
+    return drawn - functional.interpolate(broad, scale_factor=float(CAST), mode="bilinear", align_corners=False)
 
 
 def _pale(drawn: Tensor, lit: Tensor) -> Tensor:

@@ -54,7 +54,7 @@ class Plan:
     skin: float = 0.8
     fake: float = 0.6
     wrong_age: float = 0.4
-    age: float = 0.08
+    age: float = 0.15
     calm: float = 1.0
     still: float = 0.15
     relief: float = 0.7

@@ -20,10 +20,11 @@ from models.arrays import Floats, Image, Rows
 from models.editor import Crop, Edit
 from models.embedded import EMBEDDED
 from models.embedded.ageing import Ageing
-from models.embedded.attributes import AGE, AGER, MALE, READER, read_attributes, read_tables
+from models.embedded.attributes import AGE, MALE, READER, read_attributes, read_tables
 from models.embedded.controls.age import Age
 from models.embedded.controls.hair_grey import HairGrey
 from models.embedded.controls.smile import SmileControl
+from models.embedded.creases import Creases
 from models.embedded.editor import EmbeddedControls, EmbeddedEditor
 from models.embedded.scalp import ScalpModel, skin_tone
 from models.embedded.skin import Skin
@@ -152,7 +153,7 @@ class _Maker:
             space=self.space,
             canvas=Canvas.from_tables(tables, shaped.shape, shaped.youth, smile.shape),
             scalp=ScalpModel.from_tables(tables),
-            controls=(Age(_engine(EMBEDDED / AGER), still, skin), HairGrey(skin), SmileControl(smile)),
+            controls=(Age(Creases.from_tables(tables), still, skin), HairGrey(skin), SmileControl(smile)),
         )
 
     def crop(self, row: int) -> Crop:

@@ -1,4 +1,4 @@
-"""Write the embedded editor's files: two ONNX networks, checked against torch, and the tables of statistics."""
+"""Write the embedded editor's files: an ONNX network, checked against torch, and the tables of statistics."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from models.embedded.attributes import AGER, READER, TABLES
-from models.face.texture_space import SIZE
-from models.training.editor.networks import READER_SIZE, Ager, Deepened, Reader
+from models.embedded.attributes import READER, TABLES
+from models.training.editor.networks import READER_SIZE, Reader
 
 OPSET = 18
 SMALL = 64
@@ -28,16 +27,6 @@ def export_reader(network: Reader, folder: Path) -> None:
     """Write `editor_reader.onnx`: head (N, 3, 112, 112) -> attributes (N, 8)."""
     head = torch.rand(1, 3, READER_SIZE, READER_SIZE) * 255
     export_network(network, {"head": head}, ["attributes"], folder / READER)
-
-
-def export_ager(network: Ager, folder: Path) -> None:
-    """Write `editor_ager.onnx`: texture, covered and male -> folds (N, 1, 192, 192)."""
-    example = {
-        "texture": torch.rand(1, 3, SIZE, SIZE) * 255,
-        "covered": torch.rand(1, 1, SIZE, SIZE),
-        "male": torch.rand(1, 1),
-    }
-    export_network(Deepened(network), example, ["folds"], folder / AGER)
 
 
 def write_tables(tables: dict[str, NDArray[Any]], folder: Path) -> None:

@@ -228,59 +228,6 @@ def fleeting_modes(faces: FaceSet, space: FaceSpace, rows: Rows) -> Floats:
     return np.asarray(np.linalg.qr(weights.T)[0].T.reshape(-1, VERTICES, 2), np.float32)
 
 
-def folds(texture: NDArray[np.uint8]) -> Floats:
-    """The wrinkles and folds of a face: fine log luminance, (192, 192) float32."""
-    luminance = log_colour(texture) @ LUMINANCE
-    return np.asarray(np.clip(luminance - cv2.GaussianBlur(luminance, (0, 0), FOLD_SIGMA), -0.5, 0.35))
-
-
-def common_folds(faces: FaceSet, textures: NDArray[np.uint8], rows: Rows, rounds: int = 8) -> Floats:
-    """The folds that old faces share, sharp: each face's are moved onto the mean's, again and again.
-
-    Congealing (Learned-Miller 2006) with optical flow.
-
-    Returns:
-        (2, 192, 192) float32 for women and men, symmetrical, log luminance with the strength they have in one face.
-    """
-    labels = faces.labels
-    found = []
-    for sex in SEXES:
-        chosen = people(faces, rows, sex, OLD)
-        chosen = chosen[(labels["crop_px"][chosen] > 230) & (labels["mouth_open"][chosen] < 0.25)]
-        each = [folds(picture) for row in chosen for picture in (textures[row], textures[row][:, ::-1])]
-        strength = np.array([fold[30:170, 35:157].std() for fold in each])
-        stack = np.stack(each)[strength > np.median(strength)]
-        found.append(_congeal(stack, rounds))
-    return np.asarray(found, np.float32)
-
-
-def _congeal(stack: Floats, rounds: int) -> Floats:
-    optical_flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    grid = np.stack(np.meshgrid(*[np.arange(SIZE, dtype=np.float32)] * 2), axis=-1)
-    common = stack.mean(0)
-    moved = stack
-    for turn in range(rounds):
-        wanted = _to_bytes(common * (2.2 if turn < 3 else 1.6))
-        moved = np.stack([_moved(fold, optical_flow.calc(wanted, _to_bytes(fold), None), grid, turn) for fold in stack])
-        likeness = (moved * common)[:, 30:170, 35:157].mean((1, 2)) / moved[:, 30:170, 35:157].std((1, 2))
-        moved = moved[likeness >= np.quantile(likeness, 0.2 if turn < 3 else 0.4)]
-        common = moved.mean(0)
-        common = (common + common[:, ::-1]) / 2
-    usual, left = (np.sqrt(cv2.GaussianBlur(x, (0, 0), 8)) for x in ((moved**2).mean(0), common**2))
-    return np.asarray(common * (1 + 0.6 * (np.clip(usual / left, 1, 3) - 1)), np.float32)
-
-
-def _moved(fold: Floats, flow: Floats, grid: Floats, turn: int) -> Floats:
-    flow = cv2.GaussianBlur(flow, (0, 0), 7 if turn < 4 else 4)
-    length = np.maximum(np.linalg.norm(flow, axis=2, keepdims=True), 1e-3)
-    where = grid + flow * np.minimum(1, 4 / length)
-    return np.asarray(cv2.remap(fold, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
-
-
-def _to_bytes(fold: Floats) -> NDArray[np.uint8]:
-    return np.clip(128 + 260 * cv2.GaussianBlur(fold, (0, 0), 0.8), 0, 255).astype(np.uint8)
-
-
 def ridge(inputs: NDArray[Any], outputs: NDArray[Any], strength: float) -> Floats:
     """Weights of a ridge regression (Hoerl and Kennard 1970) whose first input, the constant, is not held back."""
     penalty = np.eye(inputs.shape[1]) * strength

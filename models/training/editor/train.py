@@ -1,4 +1,4 @@
-"""`python -m models.training editor`: measure the statistics, train reader and ager, export the embedded editor.
+"""`python -m models.training editor`: measure the statistics, train the reader, export the embedded editor.
 
 Everything is kept under `.work/editor` and resumed from there; a stage that is done is not done again, and given more
 time a stage goes on. The defaults are what the shipped files were trained with; longer is better.
@@ -18,23 +18,17 @@ from numpy.typing import NDArray
 
 from models.arrays import Floats
 from models.embedded import EMBEDDED
-from models.embedded.ageing import Ageing
 from models.embedded.attributes import ATTRIBUTES
-from models.embedded.skin import Skin
-from models.face.canvas import Canvas
 from models.face.head_space import head_picture
 from models.face.texture_space import FaceSpace
 from models.training.data import WORK, FaceSet, shared_folder
-from models.training.editor.ager import new_ager, train_ager
-from models.training.editor.export import export_ager, export_reader, write_tables
+from models.training.editor.export import export_reader, write_tables
 from models.training.editor.networks import Reader
-from models.training.editor.pairs import PairFactory, Pairs, make_pairs, usable
 from models.training.editor.reader import train_reader
 from models.training.editor.scalp import scalp_tables
 from models.training.editor.statistics import (
     ageing_shape,
     brow_field,
-    common_folds,
     face_taper,
     fleeting_modes,
     lip_field,
@@ -43,7 +37,6 @@ from models.training.editor.statistics import (
     smile_trends,
     textures_of,
 )
-from models.training.editor.teachers import Teachers
 from models.training.editor.texture_space import measure_geometry
 
 Tables = dict[str, NDArray[Any]]
@@ -62,10 +55,6 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1, help="processor threads torch may use")
     parser.add_argument("--reader-epochs", type=int, nargs=2, default=(30, 22), help="of mild views, of poor ones")
-    parser.add_argument(
-        "--pair-seconds", type=float, default=800, help="time for measuring more pairs; 0 to train on those at hand"
-    )
-    parser.add_argument("--minutes", type=float, default=40, help="time for training the ager")
     options = parser.parse_args(argv)
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)
@@ -86,18 +75,6 @@ def main(argv: list[str]) -> int:
     tables |= _once(options.work / "smile.npz", lambda: smile_tables(faces, space, textures, adults))
     write_tables(tables, options.out)
 
-    skin = Skin.from_tables(tables)
-    ageing = Ageing.from_tables(tables)
-    canvas = Canvas.from_tables(tables, ageing.shape)
-    factory = PairFactory(faces, space, canvas, ageing, skin, textures=textures, rows=rows, glasses=glasses)
-    path = options.work / "pairs.npz"
-    if options.pair_seconds > 0:
-        teachers = Teachers(shared_folder() / "teachers")
-        make_pairs(factory, teachers, usable(faces, rows), path, seconds=options.pair_seconds)
-    common = _once(options.work / "folds.npz", lambda: {"folds": common_folds(faces, textures, adults)})["folds"]
-    network = new_ager(common, skin.brows)
-    trained = train_ager(factory, Pairs.load(path), network, options.work, device, minutes=options.minutes)
-    export_ager(trained, options.out)
     return 0
 
 

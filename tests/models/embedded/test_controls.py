@@ -9,18 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engines.base import Engine
 from models.arrays import Floats
 from models.editor import Crop, Masks
 from models.embedded import EMBEDDED, controls
-from models.embedded.attributes import READER, TABLES, read_tables
+from models.embedded.attributes import TABLES, read_tables
 from models.embedded.control import Control, Pack
 from models.embedded.controls import find_controls
 from models.embedded.editor import EmbeddedEditor, _over, controls_model, load
 from models.face.canvas import NECK_NODES
 from models.face.texture_space import FaceSpace
 from tests.models.editing import delta_of, flow_of, image_of, opacity_of, rendered
-from tests.models.embedded.test_editor import Ager, Reader
+from tests.models.embedded.test_editor import stub
 
 BLUSH = """
 import numpy as np
@@ -76,10 +75,6 @@ def with_blush(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     vars(controls).pop("blush", None)
 
 
-def load_engine(path: Path) -> Engine:
-    return Reader() if path.name == READER else Ager()
-
-
 def face() -> Crop:
     mesh = np.zeros((478, 2), np.float32)
     mesh[:468] = FaceSpace.load(EMBEDDED / TABLES).mean + np.array([64, 88])
@@ -96,7 +91,7 @@ def test_a_module_more_is_a_control_more(with_blush: None) -> None:
     found = find_controls()
     model = controls_model(found)
     assert list(model.model_fields) == ["age", "bald", "blush", "hair_grey", "grey_brows", "smile"]
-    editor: EmbeddedEditor = load(load_engine, EMBEDDED)
+    editor: EmbeddedEditor = load(stub, EMBEDDED)
     crop, at_rest = face(), model()
     latent = editor.encode(crop, at_rest)
     assert not rendered(editor, crop, latent, at_rest).mask.any()
@@ -116,12 +111,12 @@ def test_the_canvas_reaches_as_far_as_the_controls_ask(with_blush: None) -> None
     assert not any(np.abs(moves[..., -1, 5, :]).max() > 1 for control in without for moves in _reach(control))
     [moves] = _reach(blush)
     assert moves.shape == (64 + NECK_NODES, 64, 2)
-    editor = load(load_engine, EMBEDDED)
+    editor = load(stub, EMBEDDED)
     assert editor._canvas.reach[:, 1].max() == (64 + NECK_NODES) * 3
 
 
 def _reach(control: type[Control]) -> tuple[Floats, ...]:
-    return control.load(Pack(read_tables(EMBEDDED), lambda name: load_engine(EMBEDDED / name))).reach()
+    return control.load(Pack(read_tables(EMBEDDED), lambda name: stub(EMBEDDED / name))).reach()
 
 
 def test_replacements_lie_over_each_other() -> None:

@@ -16,7 +16,7 @@ from engines.select import load as load_engine
 from models.editor import Crop, Edit, Editor, Masks
 from models.embedded import EMBEDDED
 from models.embedded.ageing import COMPRESSED, compress_change, decompress_change, youth_of
-from models.embedded.attributes import AGE, AGER, BALD, GREY, HAT, READER, SMILE, TABLES
+from models.embedded.attributes import AGE, BALD, GREY, HAT, READER, SMILE, TABLES
 from models.embedded.controls.age import target_age
 from models.embedded.editor import EmbeddedControls, EmbeddedEditor, load
 from models.embedded.latent import COMMON_LENGTH, EmbeddedLatent
@@ -39,21 +39,6 @@ class Reader(Engine):
         return {"attributes": np.array([[0.3, 4, 0.5, 0.0, -4, -4, 0, 0.6]], np.float32)}
 
 
-class Ager(Engine):
-    """An ager that darkens towards age."""
-
-    backend, precision = "stub", "f32"
-    inputs = (
-        TensorSpec("texture", (None, 3, 192, 192), np.dtype(np.float32)),
-        TensorSpec("covered", (None, 1, 192, 192), np.dtype(np.float32)),
-        TensorSpec("male", (None, 1), np.dtype(np.float32)),
-    )
-    outputs = (TensorSpec("folds", (None, 1, 192, 192), np.dtype(np.float32)),)
-
-    def _run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        return {"folds": np.full((1, 1, 192, 192), -0.3, np.float32)}
-
-
 class Remover(Engine):
     """Draws grey where hair was."""
 
@@ -66,7 +51,7 @@ class Remover(Engine):
 
 
 def stub(path: Path) -> Engine:
-    engines: dict[str, Callable[[], Engine]] = {READER: Reader, AGER: Ager, REMOVAL: Remover}
+    engines: dict[str, Callable[[], Engine]] = {READER: Reader, REMOVAL: Remover}
     return engines[path.name]()
 
 
@@ -105,7 +90,8 @@ def test_the_latent_holds_both_ways_of_the_skin(editor: EmbeddedEditor, crop: Cr
     parts = EmbeddedLatent.unpack(latent)
     older, younger = (decompress_change(half) for half in np.split(parts.details, 3)[:2])
     assert older.shape == younger.shape == (192, 192, 3)
-    assert -0.2 > np.median(older) > -0.5
+    assert -0.1 < np.median(older) < 0.1
+    assert 0.03 < older.std() < 0.5, "creases"
     assert -0.1 < np.median(younger) < 0.1
 
 
@@ -117,20 +103,21 @@ def test_a_change_of_skin_is_remembered_with_fine_light_and_broad_colour() -> No
     np.testing.assert_allclose(decompress_change(compress_change(change)), change, atol=5e-3)
 
 
-def test_rendering_runs_no_network(crop: Crop) -> None:
-    class Counted(Ager):
+def test_rendering_reads_nothing_anew(crop: Crop) -> None:
+    class Counted(Reader):
         calls = 0
 
         def _run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
             self.calls += 1
             return super()._run(inputs)
 
-    ager = Counted()
-    editor = load(lambda path: ager if path.name == AGER else stub(path), EMBEDDED)
+    reader = Counted()
+    editor = load(lambda path: reader if path.name == READER else stub(path), EMBEDDED)
     latent = editor.encode(crop, editor.Controls())
-    assert ager.calls == 1
+    calls = reader.calls
+    assert calls
     rendered(editor, crop, latent, EmbeddedControls(age=75, bald=1))
-    assert ager.calls == 1
+    assert reader.calls == calls
 
 
 def test_removed_hair_is_drawn_by_what_was_inpainted(editor: EmbeddedEditor, crop: Crop) -> None:
@@ -185,7 +172,7 @@ def test_age_moves_and_colours_the_face_only(editor: EmbeddedEditor, crop: Crop)
     done = edit(editor, crop, age=38)
     face = np.zeros((SIZE, SIZE), bool)
     face[180:230, 130:190] = True
-    assert delta_of(done)[face].mean() < -3
+    assert np.abs(delta_of(done)[face]).mean() > 0.5
     assert np.abs(flow_of(done)).max() > 0.3
     assert done.mask[:40].max() == 0
     assert done.image is None
@@ -193,7 +180,7 @@ def test_age_moves_and_colours_the_face_only(editor: EmbeddedEditor, crop: Crop)
 
 def test_younger_is_the_other_way(editor: EmbeddedEditor, crop: Crop) -> None:
     older, younger = edit(editor, crop, age=60), edit(editor, crop, age=15)
-    assert delta_of(older).sum() < 0
+    assert np.abs(delta_of(older)).max() > 0
     assert np.abs(delta_of(younger)).max() > 0
     grown = edit(editor, crop, age=25)
     assert (flow_of(older) * flow_of(grown)).sum() < 0
@@ -348,9 +335,8 @@ def test_many_threads_render_alike(editor: EmbeddedEditor, crop: Crop) -> None:
             np.testing.assert_array_equal(image_of(done), image_of(expected))
 
 
-@pytest.mark.parametrize("name", [READER, AGER])
-def test_the_shipped_networks_run(name: str) -> None:
-    engine = load_engine(EMBEDDED / name, backend="onnxruntime", precision="f32", threads=1)
+def test_the_shipped_network_runs() -> None:
+    engine = load_engine(EMBEDDED / READER, backend="onnxruntime", precision="f32", threads=1)
     generator = np.random.default_rng(0)
     given = {
         spec.name: generator.random([size or 2 for size in spec.shape]).astype(np.float32) for spec in engine.inputs

@@ -13,8 +13,6 @@ from models.embedded.attributes import TABLES
 from models.face.texture_space import SIZE, FaceSpace
 from models.training.apply import apply_edit
 from models.training.data import FaceSet
-from models.training.editor.ager import PRIOR_FOLDS, new_ager
-from models.training.editor.pairs import Pairs
 from models.training.editor.reader import reader_loss, train_reader
 from models.training.editor.statistics import smile_trends, trend
 from models.training.editor.texture_space import measure_geometry
@@ -39,24 +37,6 @@ def test_degrading_repeats_with_its_seed_and_keeps_the_shape() -> None:
     np.testing.assert_array_equal(once, again)
     assert once.shape == picture.shape
     assert once.dtype == np.uint8
-
-
-def test_pairs_survive_the_disk(tmp_path: Path) -> None:
-    pairs = Pairs.of([(3, 9, 20.0, 0.6), (4, 7, 15.0, 0.7)], tried=5)
-    pairs.save(tmp_path / "pairs.npz")
-    read = Pairs.load(tmp_path / "pairs.npz")
-    np.testing.assert_array_equal(read.donor, [9, 7])
-    assert read.tried == 5
-    np.testing.assert_array_equal(read.shift, pairs.shift)
-
-
-def test_an_untrained_ager_draws_the_folds_of_the_sex() -> None:
-    common = -np.random.default_rng(0).random((2, SIZE, SIZE)).astype(np.float32)
-    network = new_ager(common, np.zeros((SIZE, SIZE), np.float32)).eval()
-    texture = torch.rand(2, 3, SIZE, SIZE) * 255
-    with torch.no_grad():
-        folds = network(texture, torch.zeros(2, 1, SIZE, SIZE), torch.tensor([[0.0], [1.0]]))
-    np.testing.assert_allclose(folds[:, 0].numpy(), PRIOR_FOLDS * common, atol=1e-5)
 
 
 def test_a_trend_tells_age_from_smiles_and_sources(shared: Path) -> None:

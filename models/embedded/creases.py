@@ -1,0 +1,131 @@
+"""Creases that a face does not have yet, lent by machine-made portraits of the old.
+
+A crease that was photographed looks like one; a drawn one looks painted. What is lent is the fine relief of log light
+in the texture square, without what all young faces have there (lids, lips, nostrils), as strong as the light on this
+face and the sharpness of its camera would show it. The portraits show nobody; MODEL_CARD.md names their sources.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.arrays import Floats
+from models.embedded.attributes import MALE, SKIN_LIGHTNESS, SMILE
+from models.embedded.control import Reading
+from models.face.canvas import visible
+from models.face.imaging import LUMINANCE, log_colour, smoothstep
+from models.face.texture_space import SIZE, Fit
+
+BROAD_SIGMA = 5.5
+"""Light broader than this is no relief, texture pixels."""
+MOST_RELIEF = 0.6
+"""Relief is clipped to this change of log light, and stored as int8 of it."""
+EDGE_FADE = 10
+"""Over so many texture pixels relief fades at the edge of the square."""
+COVERED = (0.2, 0.5)
+"""Cover (0..1) over which skin counts as hidden."""
+QUANTILE, RMS_OF_QUANTILE = 0.5, 2.1
+"""The quantile that measures contrast, and the root mean square over it in portraits without glasses."""
+CREASED = 0.75
+"""Contrast of lent creases over that of a face's own relief."""
+MOST_CREASED = (0.035, 0.085)
+"""Bounds of the contrast of lent creases; photographs of people above 70 have 0.10 in all."""
+DEPTH = 1.2
+"""Factor of it in `models.embedded.ageing.AGEING_YEARS`, chosen by eye on `val`."""
+OTHER_SMILE = 1.6
+"""Share of the creases at the corners of the mouth that is left out at a difference of smiles of 1."""
+SHAPE_MODES = 8
+"""Modes of shape by which faces are likened."""
+SHAPE, SMILING, LIGHTNESS, SEX = 0.6, 2.5, 100 / 12, 3.5
+"""What a unit of each of them counts: a standard deviation, a whole smile, all of the lightness, the other sex."""
+NEAR = 0.5
+"""Distance beyond the nearest at which a portrait lends 1 / e as much: who lends may change, but never in a leap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Creases:
+    """The lenders.
+
+    Attributes:
+        relief: (N, 192, 192) int8, creases, `MOST_RELIEF` / 127.
+        contrast: (N,) float32, see `contrast_of`.
+        likeness: (N, 11) float32, see `likeness`.
+        smile: (N,) float32 in 0..1.
+        apart: (N,) float32, distance that is added as a lender is not as old as others.
+        skin: (192, 192) float32 in 0..1, where creases may lie.
+        mouth: (192, 192) float32 in 0..1, what a smile creases.
+    """
+
+    relief: NDArray[np.int8]
+    contrast: Floats
+    likeness: Floats
+    smile: Floats
+    apart: Floats
+    skin: Floats
+    mouth: Floats
+
+    @staticmethod
+    def from_tables(tables: dict[str, NDArray[Any]]) -> Creases:
+        """Read the fields from arrays named `creases_<field>`; the last two are stored as 0..255."""
+        numbers = (tables[f"creases_{name}"].astype(np.float32) for name in ("contrast", "likeness", "smile", "apart"))
+        places = (tables[f"creases_{name}"].astype(np.float32) / np.float32(255) for name in ("skin", "mouth"))
+        return Creases(tables["creases_relief"], *numbers, *places)
+
+    def lend(self, reading: Reading) -> Floats:
+        """Creases for a face, change of log light in `models.embedded.ageing.AGEING_YEARS`, (192, 192) float32."""
+        seen = seen_skin(reading.fit, reading.covered)
+        own = contrast_of(relief_of(log_colour(reading.texture) @ LUMINANCE, seen) * self.skin, self.skin)
+        wanted = float(np.clip(CREASED * own, *MOST_CREASED))
+        attributes = reading.attributes
+        face = likeness(reading.fit, attributes[SMILE], attributes[SKIN_LIGHTNESS], attributes[MALE])
+        away = np.abs(self.likeness - face).sum(axis=1) + self.apart
+        shares = np.exp((away.min() - away) / np.float32(NEAR))
+        # Creases of several do not lie on each other: their powers add up, not their depths.
+        shares /= np.sqrt((shares**2).sum())
+        lent = np.zeros((SIZE, SIZE), np.float32)
+        for lender in np.flatnonzero(shares > 0.1):
+            smiles = 1 - min(1.0, OTHER_SMILE * abs(float(self.smile[lender] - attributes[SMILE]))) * self.mouth
+            depth = shares[lender] * wanted / self.contrast[lender] * (MOST_RELIEF / 127)
+            lent += self.relief[lender] * (np.float32(depth) * smiles)
+        return np.asarray(np.float32(DEPTH) * lent * seen, np.float32)
+
+
+def likeness(fit: Fit, smile: float, lightness: float, male: float) -> Floats:
+    """What makes faces look alike, (11,) float32; the sum of absolute differences is their distance.
+
+    Args:
+        fit: the face's shape.
+        smile: 0..1.
+        lightness: L* of the skin / 100.
+        male: probability of a man.
+    """
+    return np.array(
+        [*(SHAPE * fit.modes[:SHAPE_MODES]), SMILING * smile, LIGHTNESS * lightness, SEX * male], np.float32
+    )
+
+
+def relief_of(light: Floats, seen: Floats) -> Floats:
+    """The fine part of a (192, 192) log light where skin is seen, see `seen_skin`; what hides it is no light on it."""
+    broad = cv2.GaussianBlur(light * seen, (0, 0), BROAD_SIGMA) / (cv2.GaussianBlur(seen, (0, 0), BROAD_SIGMA) + 1e-3)
+    return np.asarray((light - broad) * seen, np.float32)
+
+
+def contrast_of(relief: Floats, skin: Floats) -> float:
+    """Strength of a relief by its median on the `skin`: lids, nostrils and glasses are rare and strong."""
+    return RMS_OF_QUANTILE * float(np.quantile(np.abs(relief[skin > 0.5]), QUANTILE))
+
+
+def seen_skin(fit: Fit, covered: Floats) -> Floats:
+    """Where a face shows skin in the texture square, faded at its edge: (192, 192) float32 in 0..1.
+
+    Args:
+        fit: the face.
+        covered: (192, 192) float32 in 0..1, where hair or an occluder hides it.
+    """
+    axis = smoothstep(np.minimum(np.arange(SIZE), np.arange(SIZE)[::-1]), 0, EDGE_FADE)
+    return np.asarray(visible(fit) * (1 - smoothstep(covered, *COVERED)) * axis[:, None] * axis, np.float32)

@@ -1,0 +1,80 @@
+"""Creases that machine-made portraits lend."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from models.embedded import EMBEDDED
+from models.embedded.attributes import ATTRIBUTES, MALE, SKIN_LIGHTNESS, SMILE, read_tables
+from models.embedded.control import Reading
+from models.embedded.creases import DEPTH, MOST_CREASED, NEAR, Creases, contrast_of, relief_of
+from models.face.texture_space import FaceSpace
+
+
+@pytest.fixture(scope="module")
+def tables() -> dict[str, NDArray[Any]]:
+    return read_tables(EMBEDDED)
+
+
+@pytest.fixture(scope="module")
+def creases(tables: dict[str, NDArray[Any]]) -> Creases:
+    return Creases.from_tables(tables)
+
+
+def reading(tables: dict[str, NDArray[Any]], detail: float = 6.0, male: float = 1.0, covered: float = 0.0) -> Reading:
+    space = FaceSpace.from_tables(tables)
+    fit = space.fit(np.vstack([space.mean + 100, np.zeros((10, 2))]).astype(np.float32))
+    skin = np.random.default_rng(0).normal(150, detail, (192, 192, 1))
+    texture = np.clip(np.repeat(cv2.GaussianBlur(skin, (0, 0), 1.0)[..., None], 3, axis=2), 0, 255).astype(np.uint8)
+    attributes = np.zeros(len(ATTRIBUTES), np.float32)
+    attributes[[MALE, SMILE, SKIN_LIGHTNESS]] = male, 0.4, 0.6
+    return Reading(attributes, texture, np.full((192, 192), covered, np.float32), np.full(3, 5.0, np.float32), fit)
+
+
+def test_creases_lie_on_skin_that_is_seen(creases: Creases, tables: dict[str, NDArray[Any]]) -> None:
+    lent = creases.lend(reading(tables))
+    assert lent.shape == (192, 192)
+    assert lent.dtype == np.float32
+    assert np.abs(lent[creases.skin < 0.02]).max() < 0.02
+    assert np.abs(lent).max() > 0.05
+    assert not creases.lend(reading(tables, covered=1.0)).any()
+
+
+def test_a_blurred_face_gets_fainter_creases_than_a_sharp_one(
+    creases: Creases, tables: dict[str, NDArray[Any]]
+) -> None:
+    soft, sharp = (contrast_of(creases.lend(reading(tables, detail)), creases.skin) for detail in (1.0, 60.0))
+    assert soft < 0.7 * sharp
+    assert sharp < 1.5 * DEPTH * MOST_CREASED[1]
+
+
+def test_who_lends_depends_on_the_face_but_never_changes_in_a_leap(
+    creases: Creases, tables: dict[str, NDArray[Any]]
+) -> None:
+    man, woman = (creases.lend(reading(tables, male=male)) for male in (1.0, 0.0))
+    assert np.corrcoef(man.ravel(), woman.ravel())[0, 1] < 0.8
+    last = None
+    for lightness in np.arange(0.4, 0.8, 0.005 * NEAR):
+        face = reading(tables)
+        attributes = face.attributes.copy()
+        attributes[SKIN_LIGHTNESS] = lightness
+        lent = creases.lend(replace(face, attributes=attributes))
+        assert last is None or np.sqrt(((lent - last) ** 2).mean()) < 0.15 * np.sqrt((lent**2).mean())
+        last = lent
+
+
+def test_relief_is_what_is_fine_and_seen() -> None:
+    light = np.tile(np.linspace(4, 5, 192, dtype=np.float32), (192, 1))
+    light[90:92] += 0.3
+    seen = np.ones((192, 192), np.float32)
+    seen[:, :40] = 0
+    relief = relief_of(light, seen)
+    assert relief[91, 100] > 0.2
+    assert np.abs(relief[20:70, 60:150]).max() < 0.02
+    assert not relief[:, :40].any()
