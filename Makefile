@@ -38,9 +38,9 @@ types-web:
 		echo "types-web: skipped, TypeScript $(TYPESCRIPT) cannot be installed from here"; \
 	else node $(TSC) --project web/jsconfig.json && echo "types-web: no errors"; fi
 
-# Two processes at most: one has the tests that move media in real time, see tests/conftest.py.
+# Two processes at most: one has the tests that move media in real time, see tests/lanes.py.
 test: check browser
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 2 --dist loadgroup --durations=30 $(ARGS)
+	$(BIN)/python -m pytest -p tests.lanes --numprocesses logical --maxprocesses 2 --dist loadscope --durations=30 $(ARGS)
 
 # Counting lines and branches makes the tests a third slower, so it has a command of its own, for continuous integration.
 coverage: check browser

@@ -23,20 +23,6 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(os.environ["LATENTCAM_WEIGHTS"], ignore_errors=True)
 
 
-LIVE = ("e2e", "signaling", "soak", "web")
-"""Folders whose tests move media in real time or drive a browser: one after the other, in one of the processes."""
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tell which tests share a process where several run: all that are live, else those of one file."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
-        parts = item.path.relative_to(ROOT / "tests").parts
-        item.add_marker(pytest.mark.xdist_group("live" if parts[0] in LIVE else "/".join(parts)))
-
-
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Training faces, clips, teachers and golden outputs; tests that use them skip where they are missing."""

@@ -1,0 +1,24 @@
+"""`pytest -p tests.lanes --dist loadscope`: which tests share a process where several run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+LIVE = ("e2e", "signaling", "soak", "web")
+"""Folders whose tests move media in real time or drive a browser: one after the other, in one of the processes."""
+
+
+class Lanes(LoadScopeScheduling):  # type: ignore[misc]
+    """Deals tests to processes: all that are live to one, the others by their files."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::", 1)[0]
+        return "live" if file.split("/")[1] in LIVE else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Lanes:
+    """The scheduler that pytest-xdist asks for."""
+    return Lanes(config, log)
