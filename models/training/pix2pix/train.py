@@ -49,7 +49,16 @@ from models.training.translation.loop import (
     to_picture,
     to_tensor,
 )
-from models.training.translation.pictures import LEAST, DataError, Faults, Pair, check_pairs, find_pairs, read_pair
+from models.training.translation.pictures import (
+    LEAST,
+    DataError,
+    Faults,
+    Pair,
+    check_pairs,
+    digest_of,
+    find_pairs,
+    read_pair,
+)
 
 SHOWN = 4
 """Pairs on a sheet."""
@@ -103,7 +112,7 @@ def learn(options: argparse.Namespace, pairs: Sequence[Pair], clock: Clock = tim
     rate = options.rate or recipe.rate
     networks = Adversaries(generator, critic, recipe.optimiser(generator, rate), recipe.optimiser(critic, rate))
     facts = {name: getattr(options, name) for name in ("preset", "width", "batch", "steps")}
-    facts |= {"rate": rate, "pairs": len(pairs)}
+    facts |= {"rate": rate, "pairs": digest_of(file for pair in pairs for file in (pair.source, pair.target))}
     run = start_run(options, "pix2pix", facts, networks.parts, device)
     vgg = load_vgg16(options.vgg).to(device) if options.vgg else None
     if recipe.features and vgg is None:

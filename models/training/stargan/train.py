@@ -11,6 +11,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ from models.training.translation.pictures import (
     DataError,
     Faults,
     LabelledSet,
+    digest_of,
     read_labelled,
     require_classes,
     sized,
@@ -111,7 +113,10 @@ def train(options: argparse.Namespace) -> str:
     ]
     networks = Adversaries(generator, critic, *optimisers)
     facts = {name: getattr(options, name) for name in ("size", "width", "blocks", "halvings", "rate", "batch", "steps")}
-    facts |= {"labels": [list(part.names) for part in sets.data], "pictures": [len(part.files) for part in sets.data]}
+    facts |= {
+        "labels": [[*part.names, sha256(part.labels.tobytes()).hexdigest()] for part in sets.data],
+        "pictures": [digest_of(part.files) for part in sets.data],
+    }
     run = start_run(options, "stargan", facts, networks.parts, device)
     work = Work(
         load=partial(_batch, sets, options.size, options.batch),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -143,18 +145,29 @@ class Run:
             plan: how long.
             work: what to do.
             clock: seconds, of which the plan has so many.
+
+        Raises:
+            SystemExit: SIGINT (Ctrl-C) or SIGTERM came; the step was ended and the checkpoint is written.
         """
+        if self.done >= plan.steps:
+            print(f"all {plan.steps} steps were taken in {self.folder} before", flush=True)
         said = float("nan")
-        for step, batch in self._batches(plan, work.load, clock):
-            set_rate(work.optimisers, work.rate, step / plan.steps)
-            found = work.step(step, batch)
-            said = said if found is None else found
-            self.done = step + 1
-            if self.done % plan.save_every == 0:
-                self.save()
-                sheet = self.sheet(work.sheet())
-                print(f"step {self.done}/{plan.steps}: {work.measure} {said:.4f}; {sheet}", flush=True)
-        self.save()
+        with _signals() as stopped:
+            for step, batch in self._batches(plan, work.load, clock):
+                set_rate(work.optimisers, work.rate, step / plan.steps)
+                found = work.step(step, batch)
+                said = said if found is None else found
+                self.done = step + 1
+                if stopped:
+                    break
+                if self.done % plan.save_every == 0:
+                    self.save()
+                    sheet = self.sheet(work.sheet())
+                    print(f"step {self.done}/{plan.steps}: {work.measure} {said:.4f}; {sheet}", flush=True)
+            self.save()
+        if stopped:
+            print(f"stopped after step {self.done}/{plan.steps}; the same command goes on", flush=True)
+            raise SystemExit(128 + stopped[0])
         self.sheet(work.sheet())
 
     def _batches(self, plan: Plan, load: Load, clock: Clock) -> Iterator[tuple[int, tuple[Tensor, ...]]]:
@@ -208,6 +221,28 @@ class Run:
             if part is not self.scaler or state[name]:  # a scaler that was off has no state
                 part.load_state_dict(state[name])
         self.done = int(state["done"])
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """The signals to stop that came; a second one does what it did before. Outside the main thread none is caught."""
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(number: int, _: object) -> None:
+        came.append(number)
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

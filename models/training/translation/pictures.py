@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,6 +71,15 @@ def find_pairs(folder: Path, faults: Faults) -> list[Pair]:
         pairs = " or ".join("/".join(names) for names in FOLDERS)
         raise DataError(f"{folder} holds no pictures and no folders {pairs}")
     return [Pair(file, file) for file in files]
+
+
+def digest_of(files: Iterable[Path]) -> str:
+    """What tells sets of files apart: SHA-256 of their names and contents, in hexadecimal."""
+    digest = hashlib.sha256()
+    for file in files:
+        content = hashlib.sha256(file.read_bytes()).hexdigest()
+        digest.update(f"{file.name}\0{content}\0".encode(errors="surrogateescape"))
+    return digest.hexdigest()
 
 
 def pictures_in(folder: Path) -> list[Path]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,7 +20,7 @@ from models.entry import weights_folder
 from models.published.pix2pix.network import couple_generator
 from models.training.pix2pix.losses import COUPLE, PIX2PIX, Patches, generator_loss
 from models.training.pix2pix.train import _pairs, main, measure
-from models.training.translation.loop import Run, to_tensor
+from models.training.translation.loop import Plan, Run, Work, to_tensor
 from models.training.translation.pictures import DataError, Faults, find_pairs, read_pair
 from tests.models.training import translators_data as data
 
@@ -68,6 +70,34 @@ def test_it_goes_on_and_refuses_other_facts(tmp_path: Path, capsys: pytest.Captu
     assert state["of_generator"]["param_groups"][0]["lr"] == pytest.approx(0.005)  # half of 0.01 after the third step
     assert main([*arguments, "--steps", "5"]) == 1
     assert "a run of other steps" in capsys.readouterr().err
+    assert main([*arguments, "--steps", "4"]) == 0
+    assert "all 4 steps were taken" in capsys.readouterr().out
+    data.write(tmp_path / "pairs" / "0.png", np.zeros((64, 128, 3), np.uint8))
+    assert main([*arguments, "--steps", "4"]) == 1
+    assert "a run of other pairs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_stopped_ends_its_step_and_goes_on(
+    tmp_path: Path, number: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def step(which: int, _: Any) -> float:
+        steps.append(which)
+        if which == 1:
+            signal.raise_signal(number)
+        return 0.0
+
+    steps: list[int] = []
+    network = torch.nn.Linear(1, 1)
+    work = Work(lambda _: (torch.zeros(1),), step, "nothing", lambda: [[np.zeros((8, 8, 3), np.uint8)]], (), 0.1)
+    before = signal.getsignal(number)
+    with pytest.raises(SystemExit) as ended:
+        Run(tmp_path, {}, {"network": network}, torch.device("cpu"), "f32").train(Plan(5, save_every=100), work)
+    assert ended.value.code == 128 + number
+    assert signal.getsignal(number) is before
+    assert "stopped after step 2/5; the same command goes on" in capsys.readouterr().out
+    Run(tmp_path, {}, {"network": network}, torch.device("cpu"), "f32").train(Plan(5, save_every=100), work)
+    assert steps == [0, 1, 2, 3, 4]
 
 
 def test_bad_data_is_named(tmp_path: Path) -> None:
