@@ -163,7 +163,7 @@ def test_what_trust_means_is_said(there: Files) -> None:
         assert part in said
     assert "private networks" in said
     assert "fd00::7" not in said, "it does not listen there"
-    assert max(map(len, said.splitlines())) < 140
+    assert max(map(len, said.replace(str(there.ca_key), "ca.key").splitlines())) < 140
     own = ServerSettings(lan=True, token=SecretStr("my own long token"), tls_cert=there.cert, tls_key=there.key)
     other = own.model_copy(update={"tls_cert": there.folder / "own.pem"})
     assert "warns" not in lan.words(other, there, HERE, 8080, code=False)
