@@ -9,6 +9,9 @@ from playwright.sync_api import Page
 
 from tests.web.modules import run
 
+# As in tests/e2e: a browser on a busy machine gets a second try, which the report names.
+pytestmark = pytest.mark.flaky(reruns=1)
+
 WORLD = """
   const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
   const until = async (condition, what) => {
@@ -201,6 +204,7 @@ def test_what_pauses_the_video_does_not_stop_it(fresh: Page) -> None:
         VISIT
         + """
         await goLive();
+        await until(() => !edited.paused, "playing at first");
         edited.pause();
         await until(() => !edited.paused, "playing");""",
     )
