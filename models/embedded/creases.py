@@ -1,6 +1,6 @@
 """Creases that a face does not have yet, lent by machine-made portraits of the old.
 
-A crease that was photographed looks like one; a drawn one looks painted. What is lent is the fine relief of log light
+Creases taken from a picture look like creases; drawn ones look painted. What is lent is the fine relief of log light
 in the texture square, without what all young faces have there (lids, lips, nostrils), as strong as the light on this
 face and the sharpness of its camera would show it. The portraits show nobody; MODEL_CARD.md names their sources.
 """

@@ -102,33 +102,6 @@ class Light:
     tints: tuple[float, float] = (0.75, 1.35)
 
 
-@dataclass(frozen=True, slots=True)
-class Greyed:
-    """How hair loses its pigment. Lights are shares of the skin's luminance; fitted to what a network does that learned
-    from photographs of the old (`models.training.ageing`, 24 portraits of people below 48).
-
-    Attributes:
-        lift: light that hair without pigment gives back in addition, where it is lit as the skin is.
-        lit: light of pigmented hair from which it counts as lit so; below, the lift falls with its square root.
-        around: side of the window of the light around a strand, crop pixels.
-        contrast: bounds of a strand's light over that around it.
-        power: of that light in what the strand gives back.
-        colourless: share of a pixel's own deviation in colour that goes.
-        noise: luminance, 0..255, of which half the contrast of single pixels is believed.
-        noise_sigma: Gaussian that takes the other half, crop pixels.
-    """
-
-    lift: float = 0.66
-    lit: float = 0.4
-    around: int = 15
-    contrast: tuple[float, float] = (0.4, 2.5)
-    power: float = 0.7
-    colourless: float = 0.86
-    noise: float = 80.0
-    noise_sigma: float = 1.5
-
-
-GREYED = Greyed()
 FILTER = StrandFilter()
 HALF_FILTER = StrandFilter(
     edge_sigma=0.6, direction_sigma=1.5, reach=(0.8, 1.7), broad_sigma=5.0, edge=1, bright_edge=3
@@ -270,7 +243,7 @@ def measure_look(picture: Floats, weight: Floats, lengths: StrandFilter = FILTER
         lengths: of the filters.
     """
     sure = weight > FILTER.sure
-    pure = _pure(weight, lengths.edge)
+    pure = pure_hair(weight, lengths.edge)
     if np.count_nonzero(sure) < 32:
         return None
     luminance = cv2.transform(picture, LUMINANCE[None])
@@ -326,10 +299,10 @@ def repaint(
     """
     own_light = cv2.transform(picture, LUMINANCE[None])
     luminance = own_light if steady is None else steady
-    pure = _pure(weight, lengths.edge)
+    pure = pure_hair(weight, lengths.edge)
     strands = find_strands(luminance, pure, lengths, still=steady is None)
     # at the edge what is brighter than hair may be skin or backdrop
-    fine = strands.fine * pure * np.where(strands.fine > 0, _pure(weight, lengths.bright_edge), np.float32(1))
+    fine = strands.fine * pure * np.where(strands.fine > 0, pure_hair(weight, lengths.bright_edge), np.float32(1))
     low, high = REPAINT.contrast
     broad_gain = np.float32(np.clip(wanted.broad / max(now.broad, 0.05), low, min(high, 1.2)))
     fine_gain = np.float32(np.clip(wanted.fine / max(now.fine, 0.03), low, high))
@@ -366,52 +339,7 @@ def repaint(
     return np.asarray(cv2.merge(changes), np.float32)
 
 
-def grey(
-    picture: Floats, weight: Floats, *, skin: float, colour: Floats, amount: float, steady: Floats | None = None
-) -> Floats:
-    """Hair that loses pigment. Strands that are light give back more; shades stay.
-
-    Args:
-        picture: (H, W, 3) float32 RGB, 0..255.
-        weight: (H, W) float32 in 0..1, how much of a pixel is hair.
-        skin: luminance of the face, 0..255.
-        colour: (3,) float32 RGB over luminance, of hair without pigment in this light.
-        amount: 0..1.
-        steady: (H, W) float32, 0..255, the picture's luminance with less noise; None if there is none.
-
-    Returns:
-        (H, W, 3) float32 RGB, what is added to the picture, 0 where there is no hair.
-    """
-    own = cv2.transform(picture, LUMINANCE[None])
-    light = own if steady is None else steady
-    window, tiny = (GREYED.around, GREYED.around), np.float32(1e-3)
-    sure = weight * weight * weight
-    near = cv2.boxFilter(sure, -1, window) + tiny
-    around = (cv2.boxFilter(light * sure, -1, window) + tiny * light) / near + np.float32(1)
-    # what is dark is noise to a good part
-    clean = light * light / (light * light + np.float32(GREYED.noise**2))
-    seen = cv2.GaussianBlur(light, (0, 0), GREYED.noise_sigma)
-    seen += (light - seen) * clean
-    strand = cv2.pow(np.clip(seen / around, *GREYED.contrast), GREYED.power)
-    # at the edge what is brighter than hair may be skin or backdrop
-    pure = _pure(weight, FILTER.bright_edge)
-    strand = np.minimum(strand, 1 + (strand - 1) * pure)
-    lit = np.sqrt(np.minimum(around / np.float32(max(skin, 1.0) * GREYED.lit), 1))
-    lift = strand * lit * np.float32(amount * GREYED.lift * skin)
-    mixed = np.maximum(around + lift - own, 0)
-    lift = np.minimum(lift, mixed + pure * (lift - mixed))
-    room = np.float32(REPAINT.top - REPAINT.shoulder)
-    over = np.maximum(own + lift - np.float32(REPAINT.shoulder), 0)
-    light = np.minimum(own + lift, np.maximum(own, np.float32(REPAINT.shoulder) + room * (1 - np.exp(-over / room))))
-    gone = np.float32(amount * GREYED.colourless)
-    changes = [
-        ((light - own) + gone * (light * np.float32(tint - 1) - (value - own))) * weight
-        for value, tint in zip(cv2.split(picture), colour, strict=True)
-    ]
-    return np.asarray(cv2.merge(changes), np.float32)
-
-
-def _pure(weight: Floats, edge: int) -> Floats:
+def pure_hair(weight: Floats, edge: int) -> Floats:
     """1 where a pixel and its neighbours are hair alone."""
     side = 2 * edge + 1
     inner = cv2.erode(weight, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))

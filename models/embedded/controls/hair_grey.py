@@ -112,13 +112,14 @@ class HairGrey(Control):
         if masks is None or wanted == now or not way.own.hair.any() or way.rise(BALD) == 1:
             return None
         hair = masks.hair * (1 - masks.occluder)
-        look, light = Look.unpack(way.own.hair), Lit.unpack(way.own.lit)
+        light = Lit.unpack(way.own.lit)
         skin = np.exp(way.own.skin) - np.float32(LOG_OFFSET)
         amount = way.rise(GREY)
         if amount > 0:
-            delta, mask = grey_hair(way.crop, hair, skin=skin, now=look, light=light, amount=amount)
+            delta, mask = grey_hair(way.crop, hair, skin=skin, light=light, amount=amount)
         elif wanted < now:
             lost = float((1 - wanted / now) * smoothstep(np.asarray(now), *GREYING.least))
+            look = Look.unpack(way.own.hair)
             delta, mask = restore_pigment(way.crop, hair, skin=skin, now=look, light=light, amount=lost)
         else:
             return None
