@@ -16,7 +16,7 @@ from models.embedded.hair import SURE, strand_mask
 from models.embedded.strands import FILTER, HALF_FILTER, REPAINT, Lit, Look, look_of, measure_look, pure_hair, repaint
 from models.face.imaging import LUMINANCE, smoothstep
 
-GREY = look_of(np.array([138, 135, 130], np.float32))
+GREY = look_of(np.array([153, 150, 145], np.float32))
 """Grey and white hair in white room light, the median over portraits of people who have it."""
 BROWN = look_of(np.array([68, 51, 39], np.float32))
 """Brown hair in the same light."""
@@ -32,28 +32,53 @@ ROOM = 6
 
 @dataclass(frozen=True, slots=True)
 class Greyed:
-    """How hair loses its pigment. Lights are shares of the skin's luminance; fitted to what a network does that learned
-    from photographs of the old (`models.training.ageing`, 24 portraits of people below 48).
+    """How hair loses its pigment. Lights are log units or shares of white hair's, lengths are crop pixels. Shading and
+    contrast are those of 60 portraits of people above 60 with grey hair.
 
     Attributes:
-        lift: light that hair without pigment gives back in addition, where it is lit as the skin is.
-        lit: light of pigmented hair from which it counts as lit so; below, the lift falls with its square root.
-        around: side of the window of the light around a strand, crop pixels.
+        lighter: least light of white hair over that of this hair.
+        tint, paler: slope of the log of red over blue against that of skin, and what is taken off.
+        tints: bounds of it.
+        around: side of the window of the light around a strand.
+        shading: power of the hair's broad light in that of white hair, which scatters light.
+        shades: bounds of the broad light of white hair over its median.
         contrast: bounds of a strand's light over that around it.
-        power: of that light in what the strand gives back.
-        colourless: share of a pixel's own deviation in colour that goes.
+        power: of that light in what a white strand gives back.
+        colour: power of what is kept of pigment in what is kept of a pixel's own colour.
+        temples: how much whiter hair is beside the face, and how much darker far from it.
+        beside: Gaussian of the face's reach, share of the crop.
+        locks: how much earlier light locks turn white, share per log unit.
+        edge: width of the edge in which bright strands are not trusted.
         noise: luminance, 0..255, of which half the contrast of single pixels is believed.
-        noise_sigma: Gaussian that takes the other half, crop pixels.
+        noise_still: the same in a single picture, where noise does not flicker.
+        noise_sigma: Gaussian that takes the other half.
+        mean_window: side of the window of the mean light of hair and of what is beside it.
+        told: shares of its own light by which hair must be darker than what is beside it to be told from it.
     """
 
-    lift: float = 0.66
-    lit: float = 0.4
+    lighter: float = 0.3
+    tint: float = 0.6
+    paler: float = 0.15
+    tints: tuple[float, float] = (-0.08, 0.13)
     around: int = 15
-    contrast: tuple[float, float] = (0.4, 2.5)
-    power: float = 0.7
-    colourless: float = 0.86
-    noise: float = 80.0
-    noise_sigma: float = 1.5
+    shading: float = 0.75
+    shades: tuple[float, float] = (0.4, 1.3)
+    contrast: tuple[float, float] = (0.4, 2.2)
+    power: float = 0.45
+    colour: float = 1.8
+    temples: tuple[float, float] = (0.06, -0.18)
+    beside: float = 0.09
+    locks: float = 0.35
+    edge: int = 3
+    noise: float = 70.0
+    noise_still: float = 25.0
+    noise_sigma: float = 1.2
+    mean_window: int = 26
+    told: tuple[float, float] = (0.25, 0.6)
+    shaded: float = 0.88
+    edge_sigma: float = 2.5
+    redder: tuple[float, float] = (0.1, 0.25)
+    dark: float = 12.0
 
 
 GREYED = Greyed()
@@ -71,13 +96,16 @@ def hair_look(image: Image, hair: Floats) -> Look | None:
     return measure_look(picture, _sized(hair, half), HALF_FILTER)
 
 
-def grey_hair(crop: Crop, hair: Floats, *, skin: Floats, light: Lit, amount: float) -> tuple[Floats, Floats]:
-    """Turn hair grey; half way some strands are white and others still dark.
+def grey_hair(
+    crop: Crop, hair: Floats, *, skin: Floats, now: Look, light: Lit, amount: float
+) -> tuple[Floats, Floats]:
+    """Turn hair grey, strand by strand: half way some locks are white and others still dark.
 
     Args:
-        crop: the face.
+        crop: the face, with masks.
         hair: (M, M) float32, hair probability over the crop.
         skin: (3,) float32 RGB, 0..255, median of the face.
+        now: `hair_look` of this hair, smoothed over time or not.
         light: the light on the face.
         amount: 0..1.
 
@@ -92,10 +120,17 @@ def grey_hair(crop: Crop, hair: Floats, *, skin: Floats, light: Lit, amount: flo
         return change, where
     picture = crop.image[box].astype(np.float32)
     weight = smoothstep(strand_mask(picture / np.float32(255), coarse[box], skin / np.float32(255)), *SURE)
+    weight *= 1 - _ears(crop, box) * _redder(picture, skin, now)
+    face = np.zeros_like(hair) if crop.masks is None else crop.masks.face
+    beside = cv2.GaussianBlur(face, (0, 0), GREYED.beside * len(face))
+    beside = _sized(np.clip(2 * beside, 0, 1), size)[box]
+    far, near = GREYED.temples[1], GREYED.temples[0]
     steady = None if crop.steady_light is None else crop.steady_light[box]
-    colour = light.on(GREY).colour
-    change[box] = _grey(picture, weight, skin=float(skin @ LUMINANCE), colour=colour, amount=amount, steady=steady)
-    where[box] = weight > 0
+    level = max(light.on(GREY).level, now.level + GREYED.lighter)
+    wanted = Look(level, now.broad, now.fine, white_in(skin))
+    share = np.float32(amount) * (1 + np.float32(far) + np.float32(near - far) * beside)
+    change[box] = _grey(picture, weight, _sized(face, size)[box], now=now, wanted=wanted, share=share, steady=steady)
+    where[box] = np.abs(change[box]).max(axis=2) > 0
     return change, where
 
 
@@ -135,17 +170,37 @@ def _repainted(
     return change, where
 
 
+def white_in(skin: Floats) -> Floats:
+    """The colour of hair without pigment, (3,) float32 RGB over luminance, in the light that skin tells.
+
+    Args:
+        skin: (3,) float32 RGB, 0..255, median of the face.
+    """
+    warmth = GREYED.tint * float(np.log(max(skin[0], 1) / max(skin[2], 1))) - GREYED.paler
+    warmth = float(np.clip(warmth, *GREYED.tints))
+    colour = np.exp(warmth * np.array([0.5, 0, -0.5], np.float32))
+    return np.asarray(colour / float(colour @ LUMINANCE), np.float32)
+
+
 def _grey(
-    picture: Floats, weight: Floats, *, skin: float, colour: Floats, amount: float, steady: Floats | None = None
+    picture: Floats,
+    weight: Floats,
+    face: Floats,
+    *,
+    now: Look,
+    wanted: Look,
+    share: Floats,
+    steady: Floats | None = None,
 ) -> Floats:
-    """Hair that loses pigment. Strands that are light give back more; shades stay.
+    """Hair that loses pigment, as a mixture of its own strands and of white ones in the same light.
 
     Args:
         picture: (H, W, 3) float32 RGB, 0..255.
         weight: (H, W) float32 in 0..1, how much of a pixel is hair.
-        skin: luminance of the face, 0..255.
-        colour: (3,) float32 RGB over luminance, of hair without pigment in this light.
-        amount: 0..1.
+        face: (H, W) float32 in 0..1, how much is skin of the face.
+        now: the look of this hair.
+        wanted: the look of hair without pigment in this light.
+        share: (H, W) float32, how much of the hair is white.
         steady: (H, W) float32, 0..255, the picture's luminance with less noise; None if there is none.
 
     Returns:
@@ -153,31 +208,87 @@ def _grey(
     """
     own = cv2.transform(picture, LUMINANCE[None])
     light = own if steady is None else steady
+    noise = GREYED.noise_still if steady is None else GREYED.noise
     window, tiny = (GREYED.around, GREYED.around), np.float32(1e-3)
     sure = weight * weight * weight
     near = cv2.boxFilter(sure, -1, window) + tiny
-    around = (cv2.boxFilter(light * sure, -1, window) + tiny * light) / near + np.float32(1)
+    around = (cv2.boxFilter(light * sure, -1, window) + tiny * light) / near + np.float32(FILTER.offset)
     # what is dark is noise to a good part
-    clean = light * light / (light * light + np.float32(GREYED.noise**2))
+    clean = light * light / (light * light + np.float32(noise**2))
     seen = cv2.GaussianBlur(light, (0, 0), GREYED.noise_sigma)
     seen += (light - seen) * clean
-    strand = cv2.pow(np.clip(seen / around, *GREYED.contrast), GREYED.power)
+    strand = np.clip((seen + np.float32(FILTER.offset)) / around, *GREYED.contrast)
+    level = np.float32(np.exp(now.level))
+    shade = np.clip(cv2.pow(around / level, GREYED.shading), *GREYED.shades)
     # at the edge what is brighter than hair may be skin or backdrop
-    pure = pure_hair(weight, FILTER.bright_edge)
-    strand = np.minimum(strand, 1 + (strand - 1) * pure)
-    lit = np.sqrt(np.minimum(around / np.float32(max(skin, 1.0) * GREYED.lit), 1))
-    lift = strand * lit * np.float32(amount * GREYED.lift * skin)
-    mixed = np.maximum(around + lift - own, 0)
-    lift = np.minimum(lift, mixed + pure * (lift - mixed))
+    pure = pure_hair(weight, GREYED.edge)
+    lock = np.log(np.minimum(strand, 1 + (strand - 1) * pure))
+    gone = 1 - cv2.pow(1 - share, GREYED.colour)
+    share = np.clip(share + np.float32(4 * GREYED.locks) * share * (1 - share) * lock, 0, 1)
+    white = np.float32(np.exp(wanted.level)) * shade * np.exp(np.float32(GREYED.power) * lock)
     room = np.float32(REPAINT.top - REPAINT.shoulder)
-    over = np.maximum(own + lift - np.float32(REPAINT.shoulder), 0)
-    light = np.minimum(own + lift, np.maximum(own, np.float32(REPAINT.shoulder) + room * (1 - np.exp(-over / room))))
-    gone = np.float32(amount * GREYED.colourless)
+    over = np.maximum(white - np.float32(REPAINT.shoulder), 0)
+    white = np.minimum(white, np.float32(REPAINT.shoulder)) + room * (1 - np.exp(-over / room))
+    hair, alpha = _matte(light, face, weight, around)
+    # what is lighter than white hair already keeps its light
+    lift = alpha * share * np.maximum(white - hair, 0)
+    gone *= alpha
+    lit = own + lift
     changes = [
-        ((light - own) + gone * (light * np.float32(tint - 1) - (value - own))) * weight
-        for value, tint in zip(cv2.split(picture), colour, strict=True)
+        lift + gone * (lit * np.float32(tint - 1) - (value - own))
+        for value, tint in zip(cv2.split(picture), wanted.colour, strict=True)
     ]
     return np.asarray(cv2.merge(changes), np.float32)
+
+
+def _matte(light: Floats, face: Floats, weight: Floats, around: Floats) -> tuple[Floats, Floats]:
+    """The light of the hair in each pixel, and how much of the pixel it is; both (H, W) float32.
+
+    Beside the face, hair is told by its light: skin between strands stays skin, and no dark line is left before it.
+    """
+    beside, seen = _mean_of(light, face * (1 - weight))
+    deep, inside = _mean_of(light, weight * (1 - face))
+    inside = np.clip(4 * inside, 0, 1)
+    deep = around + (np.minimum(deep, around) - around) * inside
+    told = smoothstep((beside - deep) / (beside + 1), *GREYED.told) * np.clip(6 * seen, 0, 1) * inside
+    broad = cv2.GaussianBlur(light, (0, 0), GREYED.edge_sigma)
+    # skin in the shade of hair is no hair
+    beside = np.maximum(np.float32(GREYED.shaded) * beside, deep + 1)
+    by_light = np.clip((beside - np.float32(0.5) * (light + broad)) / (beside - deep), 0, 1)
+    reach = cv2.GaussianBlur(cv2.dilate(weight, np.ones((3, 3), np.uint8)), (0, 0), 1.2)
+    alpha = weight + (np.minimum(by_light, reach) - weight) * told
+    hair = light + (deep - light) * np.maximum(told, 1 - weight)
+    return hair, alpha
+
+
+def _mean_of(light: Floats, weight: Floats) -> tuple[Floats, Floats]:
+    """Mean light near each pixel by a weight, and that weight's own mean; at half resolution, as they are smooth."""
+    height, width = light.shape
+    half = ((width + 1) // 2, (height + 1) // 2)
+    window = (GREYED.mean_window // 2, GREYED.mean_window // 2)
+    small = cv2.resize(weight, half, interpolation=cv2.INTER_AREA)
+    total = cv2.blur(small, window)
+    mean = cv2.blur(cv2.resize(light, half, interpolation=cv2.INTER_AREA) * small, window) / (total + 1e-4)
+    both = cv2.resize(cv2.merge([mean, total]), (width, height), interpolation=cv2.INTER_LINEAR)
+    return both[..., 0], both[..., 1]
+
+
+def _redder(picture: Floats, skin: Floats, now: Look) -> Floats:
+    """Where a pixel is redder than both skin and hair are, as ears in the shade of hair: (H, W) float32 in 0..1."""
+    red, green, _ = cv2.split(cv2.GaussianBlur(picture, (0, 0), 1.5) + np.float32(GREYED.dark))
+    usual = max(float(np.log(skin[0] / max(skin[1], 1))), float(np.log(now.colour[0] / max(now.colour[1], 1e-3))))
+    return smoothstep(np.log(red / green) - np.float32(usual), *GREYED.redder)
+
+
+def _ears(crop: Crop, box: tuple[slice, slice]) -> Floats:
+    """Where ears may be, in a part of the crop: float32 in 0..1."""
+    left, right = crop.points5[:2]
+    middle, apart = (left + right) / 2, right - left
+    scale = np.float32(1 / max(float(apart @ apart), 1.0))
+    x = np.arange(box[1].start, box[1].stop, dtype=np.float32) - np.float32(middle[0])
+    y = np.arange(box[0].start, box[0].stop, dtype=np.float32)[:, None] - np.float32(middle[1])
+    across, down = np.abs(x * apart[0] + y * apart[1]) * scale, (y * apart[0] - x * apart[1]) * scale
+    return smoothstep(across, 0.85, 1.0) * smoothstep(-across, -2.0, -1.6) * (smoothstep(down, -0.7, -0.4) * smoothstep(-down, -1.4, -1.1))
 
 
 def _box(hair: Floats, room: int) -> tuple[slice, slice] | None:

@@ -44,7 +44,7 @@ class Greying:
     """
 
     ages: tuple[float, float] = (40.0, 82.0)
-    most: float = 0.6
+    most: float = 0.9
     thin: tuple[float, float] = (0.1, 0.4)
     least: tuple[float, float] = (0.1, 0.35)
 
@@ -115,11 +115,11 @@ class HairGrey(Control):
         light = Lit.unpack(way.own.lit)
         skin = np.exp(way.own.skin) - np.float32(LOG_OFFSET)
         amount = way.rise(GREY)
+        look = Look.unpack(way.own.hair)
         if amount > 0:
-            delta, mask = grey_hair(way.crop, hair, skin=skin, light=light, amount=amount)
+            delta, mask = grey_hair(way.crop, hair, skin=skin, now=look, light=light, amount=amount)
         elif wanted < now:
             lost = float((1 - wanted / now) * smoothstep(np.asarray(now), *GREYING.least))
-            look = Look.unpack(way.own.hair)
             delta, mask = restore_pigment(way.crop, hair, skin=skin, now=look, light=light, amount=lost)
         else:
             return None
