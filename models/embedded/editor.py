@@ -145,7 +145,8 @@ class EmbeddedEditor(Editor[Any]):
                 continue
             mask = np.maximum(mask, layer.mask)
             if layer.delta is not None:
-                delta = layer.delta if delta is None else cv2.add(delta, layer.delta, dst=delta)
+                drawn = layer.delta if flow is None else _carried(layer.delta, flow)
+                delta = drawn if delta is None else cv2.add(delta, drawn, dst=delta)
             if layer.image is not None and layer.opacity is not None:
                 image, opacity = _over(layer.image, layer.opacity, image, opacity)
         return Edit(mask=mask, image=image, opacity=opacity, delta=delta, flow=flow)
@@ -194,6 +195,21 @@ def load(load_engine: Callable[[Path], Engine], folder: Path) -> EmbeddedEditor:
         scalp=ScalpModel.from_tables(tables),
         controls=controls,
     )
+
+
+def _carried(delta: Floats, flow: Floats) -> Floats:
+    """A residual of the camera's pixels, for those that the flow puts in their place."""
+    rows, columns = (np.flatnonzero(flow.any(axis=(axis, 2))) for axis in (1, 0))
+    if not len(rows):
+        return delta
+    part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    x, y = np.arange(columns[0], columns[-1] + 1, dtype=np.float32), np.arange(rows[0], rows[-1] + 1, dtype=np.float32)
+    moved = flow[part].copy()
+    moved[..., 0] += x
+    moved[..., 1] += y[:, None]
+    carried = delta.copy()
+    carried[part] = cv2.remap(delta, moved, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return carried
 
 
 def _over(image: Image, opacity: Floats, below: Image | None, shown: Floats | None) -> tuple[Image, Floats]:

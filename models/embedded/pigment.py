@@ -12,6 +12,7 @@ import numpy as np
 
 from models.arrays import Floats, Image
 from models.editor import Crop
+from models.embedded.beard import find_beard
 from models.embedded.hair import SURE, strand_mask
 from models.embedded.strands import FILTER, HALF_FILTER, REPAINT, Lit, Look, look_of, measure_look, pure_hair, repaint
 from models.face.imaging import LUMINANCE, smoothstep
@@ -70,6 +71,9 @@ class Greyed:
     beside: float = 0.09
     locks: float = 0.35
     edge: int = 3
+    beard: float = 1.12
+    beard_light: float = 0.8
+    beard_shading: float = 0.35
     noise: float = 70.0
     noise_still: float = 25.0
     noise_sigma: float = 1.2
@@ -134,6 +138,28 @@ def grey_hair(
     return change, where
 
 
+def grey_beard(crop: Crop, *, skin: Floats, light: Lit, amount: float) -> tuple[Floats, Floats]:
+    """Turn a man's beard grey. Arguments and results are those of `grey_hair`; the crop has mesh and masks."""
+    size = len(crop.image)
+    change, where = np.zeros((size, size, 3), np.float32), np.zeros((size, size), np.float32)
+    beard = find_beard(crop)
+    box = _box(beard, 2 * ROOM)
+    if box is None or amount <= 0:
+        return change, where
+    picture, weight = crop.image[box].astype(np.float32), beard[box]
+    own = np.log(picture @ LUMINANCE + np.float32(FILTER.offset))
+    level = float((own * weight).sum() / weight.sum())
+    now = Look(level, 0.0, 0.0, np.ones(3, np.float32))
+    # seen through a beard, skin bounds how white it looks
+    white = float(np.log(GREYED.beard_light * (skin @ LUMINANCE) + 1))
+    wanted = Look(max(min(light.on(GREY).level, white), level + GREYED.lighter), 0.0, 0.0, white_in(skin))
+    steady = None if crop.steady_light is None else crop.steady_light[box]
+    share = np.full_like(weight, min(GREYED.beard * amount, 1.0))
+    change[box] = _grey(picture, weight, np.zeros_like(weight), now=now, wanted=wanted, share=share, steady=steady, shading=GREYED.beard_shading)
+    where[box] = weight > 0
+    return change, where
+
+
 def restore_pigment(
     crop: Crop, hair: Floats, *, skin: Floats, now: Look, light: Lit, amount: float
 ) -> tuple[Floats, Floats]:
@@ -191,6 +217,7 @@ def _grey(
     wanted: Look,
     share: Floats,
     steady: Floats | None = None,
+    shading: float = GREYED.shading,
 ) -> Floats:
     """Hair that loses pigment, as a mixture of its own strands and of white ones in the same light.
 
@@ -202,6 +229,8 @@ def _grey(
         wanted: the look of hair without pigment in this light.
         share: (H, W) float32, how much of the hair is white.
         steady: (H, W) float32, 0..255, the picture's luminance with less noise; None if there is none.
+
+        shading: power of the hair's broad light in that of white hair.
 
     Returns:
         (H, W, 3) float32 RGB, what is added to the picture, 0 where there is no hair.
@@ -218,8 +247,9 @@ def _grey(
     seen = cv2.GaussianBlur(light, (0, 0), GREYED.noise_sigma)
     seen += (light - seen) * clean
     strand = np.clip((seen + np.float32(FILTER.offset)) / around, *GREYED.contrast)
+    matte = _matte(light, face, weight, around)
     level = np.float32(np.exp(now.level))
-    shade = np.clip(cv2.pow(around / level, GREYED.shading), *GREYED.shades)
+    shade = np.clip(cv2.pow(matte.deep / level, shading), *GREYED.shades)
     # at the edge what is brighter than hair may be skin or backdrop
     pure = pure_hair(weight, GREYED.edge)
     lock = np.log(np.minimum(strand, 1 + (strand - 1) * pure))
@@ -229,7 +259,10 @@ def _grey(
     room = np.float32(REPAINT.top - REPAINT.shoulder)
     over = np.maximum(white - np.float32(REPAINT.shoulder), 0)
     white = np.minimum(white, np.float32(REPAINT.shoulder)) + room * (1 - np.exp(-over / room))
-    hair, alpha = _matte(light, face, weight, around)
+    # where hair becomes lighter than skin, its haze would show
+    haze = np.clip(white / np.maximum(matte.beside, 1) - 1, 0, 0.5)
+    alpha = weight + (np.minimum(matte.hair ** (1 + 2 * haze), matte.reach) - weight) * matte.told
+    hair = light + (matte.deep - light) * np.maximum(matte.told, 1 - weight)
     # what is lighter than white hair already keeps its light
     lift = alpha * share * np.maximum(white - hair, 0)
     gone *= alpha
@@ -241,24 +274,32 @@ def _grey(
     return np.asarray(cv2.merge(changes), np.float32)
 
 
-def _matte(light: Floats, face: Floats, weight: Floats, around: Floats) -> tuple[Floats, Floats]:
-    """The light of the hair in each pixel, and how much of the pixel it is; both (H, W) float32.
-
-    Beside the face, hair is told by its light: skin between strands stays skin, and no dark line is left before it.
+@dataclass(frozen=True, slots=True)
+class _Matte:
+    """Hair beside a face, all (H, W) float32: the light of hair itself and of skin, how much hair there is by light,
+    where that can be told, and how far hair reaches.
     """
+
+    deep: Floats
+    beside: Floats
+    hair: Floats
+    told: Floats
+    reach: Floats
+
+
+def _matte(light: Floats, face: Floats, weight: Floats, around: Floats) -> _Matte:
+    """Tell hair from the face by its light: skin between strands stays skin, no dark line is left before it."""
     beside, seen = _mean_of(light, face * (1 - weight))
     deep, inside = _mean_of(light, weight * (1 - face))
     inside = np.clip(4 * inside, 0, 1)
-    deep = around + (np.minimum(deep, around) - around) * inside
+    deep = around + (np.minimum(deep + np.float32(FILTER.offset), around) - around) * inside
     told = smoothstep((beside - deep) / (beside + 1), *GREYED.told) * np.clip(6 * seen, 0, 1) * inside
     broad = cv2.GaussianBlur(light, (0, 0), GREYED.edge_sigma)
     # skin in the shade of hair is no hair
     beside = np.maximum(np.float32(GREYED.shaded) * beside, deep + 1)
-    by_light = np.clip((beside - np.float32(0.5) * (light + broad)) / (beside - deep), 0, 1)
+    hair = np.clip((beside - np.float32(0.5) * (light + broad)) / (beside - deep), 0, 1)
     reach = cv2.GaussianBlur(cv2.dilate(weight, np.ones((3, 3), np.uint8)), (0, 0), 1.2)
-    alpha = weight + (np.minimum(by_light, reach) - weight) * told
-    hair = light + (deep - light) * np.maximum(told, 1 - weight)
-    return hair, alpha
+    return _Matte(around + (deep - around) * told, beside, hair, told, reach)
 
 
 def _mean_of(light: Floats, weight: Floats) -> tuple[Floats, Floats]:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from models.arrays import Floats
 from models.embedded.scalp import SKIN_BOX
-from models.embedded.strands import LIGHT
 from models.face.imaging import LUMINANCE, log_colour, smoothstep
 
 Range = tuple[float, float]
@@ -46,42 +45,28 @@ class Older:
 
 
 @dataclass(frozen=True, slots=True)
-class GreyFacialHair:
-    """How beard and brows are found and turned grey. Lights are log units, lengths are texture pixels.
+class GreyBrows:
+    """How brows are found and turned grey. Lights are log units, lengths are texture pixels.
 
     Attributes:
         cheeks: rows and columns of the texture square that hold the cheeks.
-        cheek_sigma: Gaussian of the cheek with which a place is compared.
         sigma: detail finer than this Gaussian is strands.
-        rows: texture rows over which a beard begins.
-        darker: how much darker than the cheeks a beard is.
-        roughness: standard deviation of its strands.
-        black: how much darker than the cheeks only hair is, rough or not.
-        colourless: how much less red over blue it has than the cheeks.
-        below_cheeks: lightness of a grey beard below that of the cheeks.
         most: largest rise of lightness.
-        brow_sigma: Gaussian of the skin around a brow.
-        brow_darker: how much darker than the skin around it a brow is.
+        around: Gaussian of the skin around a brow.
+        darker: how much darker than the skin around it a brow is.
         below_skin: lightness of grey brows below that of the skin around them.
-        brow_amount: share of the way to grey that brows go: they turn last.
-        tint: share of the difference in colour from skin in white light that is taken for the tint of the light.
+        amount: share of the way to grey that brows go: they turn last.
+        thin: share of the colour of skin in that of grey brows.
     """
 
     cheeks: tuple[slice, slice] = (slice(60, 110), slice(55, 137))
-    cheek_sigma: float = 24.0
     sigma: float = 1.8
-    rows: Range = (110.0, 120.0)
-    darker: Range = (0.2, 0.55)
-    roughness: Range = (0.03, 0.08)
-    black: Range = (0.7, 1.1)
-    colourless: Range = (-0.05, 0.12)
-    below_cheeks: float = 0.12
     most: float = 1.4
-    brow_sigma: float = 12.0
-    brow_darker: Range = (0.06, 0.35)
-    below_skin: float = 0.24
-    brow_amount: float = 0.9
-    tint: float = 0.7
+    around: float = 12.0
+    darker: Range = (0.06, 0.35)
+    below_skin: float = 0.33
+    amount: float = 0.9
+    thin: float = 0.45
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +111,7 @@ class Younger:
 
 
 OLDER = Older()
-FACIAL_HAIR = GreyFacialHair()
+BROWS = GreyBrows()
 YOUNGER = Younger()
 BROWS_SPARED = 0.8
 """Share of every change that eyebrows are spared."""
@@ -178,44 +163,31 @@ class Skin:
         colour = _mix_sexes(self.colour, male) * (1 - self.brows * (1 - brows))[..., None]
         return np.asarray(OLDER.colour * colour + creases[..., None], np.float32)
 
-    def greyed(self, texture: NDArray[np.uint8], male: float) -> Floats:
-        """Change of log colour that turns dark brows and a dark beard grey, (192, 192, 3) float32; see `older`."""
+    def greyed(self, texture: NDArray[np.uint8], white: Floats) -> Floats:
+        """Change of log colour that turns dark brows grey and thin, (192, 192, 3) float32.
+
+        Args:
+            texture: as of `older`.
+            white: (3,) float32 RGB over luminance, colour of white hair in this light.
+        """
         logs = log_colour(texture)
         light = logs @ LUMINANCE
-        broad = cv2.GaussianBlur(logs, (0, 0), FACIAL_HAIR.sigma)
-        cheeks = np.median(logs[FACIAL_HAIR.cheeks].reshape(-1, 3), axis=0)
-        # white hair has the tint of the light, which is told from the colour of the skin
-        away = cheeks - cheeks @ LUMINANCE - np.log(np.array(LIGHT.skin, np.float32))
-        tint = np.asarray(FACIAL_HAIR.tint * away, np.float32)
-        beard, brows = self._grey_beard(light, broad, cheeks, tint), self._grey_brows(light, logs, tint)
-        return np.asarray(male * beard + brows, np.float32)
-
-    def _grey_beard(self, light: Floats, broad: Floats, cheeks: Floats, tint: Floats) -> Floats:
-        """A beard is darker than cheeks, and rougher and less red, or so dark that only hair is."""
-        # one side of a face may lie in the shade: a beard is darker than the cheek above it
-        above = np.zeros_like(light)
-        above[FACIAL_HAIR.cheeks] = 1
-        sigma = FACIAL_HAIR.cheek_sigma
-        own = cv2.GaussianBlur(light * above, (0, 0), sigma) / (cv2.GaussianBlur(above, (0, 0), sigma) + 1e-6)
-        roughness = np.sqrt(cv2.GaussianBlur((light - broad @ LUMINANCE) ** 2, (0, 0), 4.0))
-        colourless = float(cheeks[0] - cheeks[2]) - (broad[..., 0] - broad[..., 2])
-        darker = own - broad @ LUMINANCE
-        rough = smoothstep(roughness, *FACIAL_HAIR.roughness) * smoothstep(colourless, *FACIAL_HAIR.colourless)
-        beard = smoothstep(darker, *FACIAL_HAIR.darker) * np.maximum(rough, smoothstep(darker, *FACIAL_HAIR.black))
-        beard *= smoothstep(np.arange(len(light), dtype=np.float32), *FACIAL_HAIR.rows)[:, None] * (1 - self.lips)
-        lifted = np.clip(darker - FACIAL_HAIR.below_cheeks, 0, FACIAL_HAIR.most)
-        return _grey(beard, lifted, broad, tint)
+        cheeks = np.median(logs[BROWS.cheeks].reshape(-1, 3), axis=0)
+        # skin is seen through thin brows
+        seen = BROWS.thin * (cheeks - cheeks @ LUMINANCE)
+        tint = np.asarray(seen + (1 - BROWS.thin) * np.log(white), np.float32)
+        return self._grey_brows(light, logs, tint)
 
     def _grey_brows(self, light: Floats, logs: Floats, tint: Floats) -> Floats:
         zone = np.clip(cv2.GaussianBlur(self.brows, (0, 0), 2.0) * np.float32(1.6), 0, 1)
         bare = 1 - zone + np.float32(1e-3)
-        skin = cv2.GaussianBlur(light * bare, (0, 0), FACIAL_HAIR.brow_sigma)
-        skin /= cv2.GaussianBlur(bare, (0, 0), FACIAL_HAIR.brow_sigma)
+        skin = cv2.GaussianBlur(light * bare, (0, 0), BROWS.around)
+        skin /= cv2.GaussianBlur(bare, (0, 0), BROWS.around)
         # a brow is lifted as a whole, so that its hairs still differ
-        broad = cv2.GaussianBlur(logs, (0, 0), FACIAL_HAIR.sigma)
+        broad = cv2.GaussianBlur(logs, (0, 0), BROWS.sigma)
         darker = skin - broad @ LUMINANCE
-        brow = FACIAL_HAIR.brow_amount * zone * smoothstep(darker, *FACIAL_HAIR.brow_darker)
-        return _grey(brow, np.clip(darker - FACIAL_HAIR.below_skin, 0, FACIAL_HAIR.most), broad, tint)
+        brow = BROWS.amount * zone * smoothstep(darker, *BROWS.darker)
+        return _grey(brow, np.clip(darker - BROWS.below_skin, 0, BROWS.most), broad, tint)
 
     def younger(self, texture: NDArray[np.uint8], male: float) -> Floats:
         """Change of log colour in `models.embedded.ageing.AGEING_YEARS` towards youth; see `older`."""

@@ -26,7 +26,7 @@ from models.embedded.control import (
 )
 from models.embedded.controls.age import target_age
 from models.embedded.latent import EmbeddedLatent
-from models.embedded.pigment import grey_hair, restore_pigment
+from models.embedded.pigment import grey_beard, grey_hair, restore_pigment, white_in
 from models.embedded.skin import Skin
 from models.embedded.strands import Lit, Look
 from models.face.imaging import LOG_OFFSET, smoothstep
@@ -40,6 +40,7 @@ class Greying:
         ages: over which hair turns grey with the control of the age alone, years.
         most: greyness at the end of that.
         thin: readings of baldness over which hair is too thin to get its pigment back: it would look like a haze.
+        man: probabilities of a man over which a beard is looked for.
         least: readings of greyness over which hair counts as grey enough to get its pigment back.
     """
 
@@ -47,6 +48,7 @@ class Greying:
     most: float = 0.9
     thin: tuple[float, float] = (0.1, 0.4)
     least: tuple[float, float] = (0.1, 0.35)
+    man: tuple[float, float] = (0.25, 0.5)
 
 
 GREYING = Greying()
@@ -60,19 +62,20 @@ class HairGrey(Control):
         "grey_brows": (bool, Field(True, title="Grey brows and beard too")),
     }
     length = COMPRESSED
-    """The change of skin that turns brows and beard grey."""
+    """The change of skin that turns brows grey."""
 
     def __init__(self, skin: Skin) -> None:
         self._skin = skin
 
     @classmethod
     def load(cls, pack: Pack) -> Self:
-        """Load where faces have brows and beards."""
+        """Load where faces have brows."""
         return cls(Skin.from_tables(pack.tables))
 
     def read(self, reading: Reading) -> Floats:
-        """What would turn brows and beard grey."""
-        return compress_change(self._skin.greyed(reading.texture, float(reading.attributes[MALE])))
+        """What would turn brows grey."""
+        white = white_in(np.exp(reading.skin) - np.float32(LOG_OFFSET))
+        return compress_change(self._skin.greyed(reading.texture, white))
 
     def steer(self, now: Floats, wanted: Floats, controls: Any) -> None:
         """Grey by the control or by the age asked for, whichever is more; youth gives pigment back."""
@@ -100,27 +103,32 @@ class HairGrey(Control):
         return bool((controls.hair_grey > 0 or controls.age is not None) and controls.bald < 1)
 
     def skin(self, way: Way, own: Floats) -> SkinChange | None:
-        """Grey brows and beard, as far as the hair turns grey."""
+        """Grey brows, as far as the hair turns grey: half grey, they are not dark any more."""
         amount = way.rise(GREY)
         if amount == 0 or not way.controls.grey_brows:
             return None
-        return SkinChange(decompress_change(own) * np.float32(amount))
+        return SkinChange(decompress_change(own) * np.float32(1 - (1 - amount) ** 2))
 
     def draw(self, way: Way, own: Floats) -> Layer | None:
         """Less pigment in the hair, or more; nothing where no hair is left."""
         masks, now, wanted = way.crop.masks, way.own.attributes[GREY], way.wanted[GREY]
-        if masks is None or wanted == now or not way.own.hair.any() or way.rise(BALD) == 1:
+        if masks is None or wanted == now:
             return None
-        hair = masks.hair * (1 - masks.occluder)
+        layers = []
         light = Lit.unpack(way.own.lit)
         skin = np.exp(way.own.skin) - np.float32(LOG_OFFSET)
         amount = way.rise(GREY)
-        look = Look.unpack(way.own.hair)
-        if amount > 0:
-            delta, mask = grey_hair(way.crop, hair, skin=skin, now=look, light=light, amount=amount)
-        elif wanted < now:
-            lost = float((1 - wanted / now) * smoothstep(np.asarray(now), *GREYING.least))
-            delta, mask = restore_pigment(way.crop, hair, skin=skin, now=look, light=light, amount=lost)
-        else:
+        if way.own.hair.any() and way.rise(BALD) < 1:
+            hair = masks.hair * (1 - masks.occluder)
+            look = Look.unpack(way.own.hair)
+            if amount > 0:
+                layers.append(grey_hair(way.crop, hair, skin=skin, now=look, light=light, amount=amount))
+            elif wanted < now:
+                lost = float((1 - wanted / now) * smoothstep(np.asarray(now), *GREYING.least))
+                layers.append(restore_pigment(way.crop, hair, skin=skin, now=look, light=light, amount=lost))
+        man = float(smoothstep(way.own.attributes[MALE], *GREYING.man))
+        if man * amount > 0 and way.controls.grey_brows:
+            layers.append(grey_beard(way.crop, skin=skin, light=light, amount=man * amount))
+        if not layers:
             return None
-        return Layer(mask, delta=delta)
+        return Layer(np.maximum.reduce([mask for _, mask in layers]), delta=sum(delta for delta, _ in layers))
