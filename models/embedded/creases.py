@@ -39,6 +39,12 @@ DEPTH = 1.2
 """Factor of it in `models.embedded.ageing.AGEING_YEARS`, chosen by eye on `val`."""
 OTHER_SMILE = 1.6
 """Share of the creases at the corners of the mouth that is left out at a difference of smiles of 1."""
+STAIN_SIGMA, LINE_SIGMA = 2.0, 4.0
+"""Gaussians over which what is broad in a relief counts as stain, and in which lines are looked for, texture pixels."""
+LINE = (0.15, 0.6)
+"""Coherence over which something broad counts as a line."""
+STAIN_KEPT = 0.3
+"""Share of the broad part that is left where there is no line."""
 SHAPE_MODES = 8
 """Modes of shape by which faces are likened."""
 SHAPE, SMILING, LIGHTNESS, SEX = 0.6, 2.5, 100 / 12, 3.5
@@ -74,7 +80,7 @@ class Creases:
         """Read the fields from arrays named `creases_<field>`; the last two are stored as 0..255."""
         numbers = (tables[f"creases_{name}"].astype(np.float32) for name in ("contrast", "likeness", "smile", "apart"))
         places = (tables[f"creases_{name}"].astype(np.float32) / np.float32(255) for name in ("skin", "mouth"))
-        return Creases(tables["creases_relief"], *numbers, *places)
+        return Creases(np.stack([without_stains(each) for each in tables["creases_relief"]]), *numbers, *places)
 
     def lend(self, reading: Reading) -> Floats:
         """Creases for a face, change of log light in `models.embedded.ageing.AGEING_YEARS`, (192, 192) float32."""
@@ -93,6 +99,20 @@ class Creases:
             depth = shares[lender] * wanted / self.contrast[lender] * (MOST_RELIEF / 127)
             lent += self.relief[lender] * (np.float32(depth) * smiles)
         return np.asarray(np.float32(DEPTH) * lent * seen, np.float32)
+
+
+def without_stains(relief: NDArray[np.int8]) -> NDArray[np.int8]:
+    """A relief with less of what is neither fine nor a line: on other cheeks it would look like stains.
+
+    A line is told by the coherence of its structure tensor (Weickert 1999).
+    """
+    light = relief.astype(np.float32)
+    broad = cv2.GaussianBlur(light, (0, 0), STAIN_SIGMA)
+    across, down = cv2.Sobel(broad, cv2.CV_32F, 1, 0), cv2.Sobel(broad, cv2.CV_32F, 0, 1)
+    xx, xy, yy = (cv2.GaussianBlur(each, (0, 0), LINE_SIGMA) for each in (across * across, across * down, down * down))
+    line = ((xx - yy) ** 2 + 4 * xy * xy) / ((xx + yy) ** 2 + np.float32(1e-3))
+    kept = STAIN_KEPT + (1 - STAIN_KEPT) * smoothstep(line, *LINE)
+    return np.asarray(np.rint(light - broad + broad * kept), np.int8)
 
 
 def likeness(fit: Fit, smile: float, lightness: float, male: float) -> Floats:

@@ -58,6 +58,9 @@ class Age(Control):
         male = float(reading.attributes[MALE])
         older = np.float32(TREND * visibility_gain(reading.skin)) * self._skin.older(reading.texture, male)
         older += self._creases.lend(reading)[..., None]
+        # the neck keeps its tone, and the face has that of the neck
+        skin = self._creases.skin * (1 - reading.covered)
+        older -= np.log((np.einsum("hwc,hw->c", np.exp(older), skin) + 1) / (float(skin.sum()) + 1))
         return np.concatenate([compress_change(older), compress_change(self._skin.younger(reading.texture, male))])
 
     def steer(self, now: Floats, wanted: Floats, controls: Any) -> None:
