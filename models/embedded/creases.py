@@ -82,11 +82,20 @@ class Creases:
         places = (tables[f"creases_{name}"].astype(np.float32) / np.float32(255) for name in ("skin", "mouth"))
         return Creases(np.stack([without_stains(each) for each in tables["creases_relief"]]), *numbers, *places)
 
-    def lend(self, reading: Reading) -> Floats:
-        """Creases for a face, change of log light in `models.embedded.ageing.AGEING_YEARS`, (192, 192) float32."""
+    def contrast_for(self, reading: Reading) -> float:
+        """The contrast that lent creases have on a face: its light and its camera bound it."""
         seen = seen_skin(reading.fit, reading.covered)
         own = contrast_of(relief_of(log_colour(reading.texture) @ LUMINANCE, seen) * self.skin, self.skin)
-        wanted = float(np.clip(CREASED * own, *MOST_CREASED))
+        return float(np.clip(CREASED * own, *MOST_CREASED))
+
+    def lend(self, reading: Reading, wanted: float) -> Floats:
+        """Creases for a face, change of log light in `models.embedded.ageing.AGEING_YEARS`, (192, 192) float32.
+
+        Args:
+            reading: the face.
+            wanted: their contrast, see `contrast_for`.
+        """
+        seen = seen_skin(reading.fit, reading.covered)
         attributes = reading.attributes
         face = likeness(reading.fit, attributes[SMILE], attributes[SKIN_LIGHTNESS], attributes[MALE])
         away = np.abs(self.likeness - face).sum(axis=1) + self.apart

@@ -13,10 +13,12 @@ from models.arrays import Floats
 from models.editor import Crop
 from models.embedded.ageing import COMPRESSED, Ageing, compress_change, decompress_change, strength_of, youth_of
 from models.embedded.attributes import AGE, MALE
-from models.embedded.control import Control, Pack, Reading, SkinChange, Way
+from models.embedded.control import Control, Layer, Pack, Reading, SkinChange, Way
 from models.embedded.creases import Creases
 from models.embedded.latent import EmbeddedLatent
+from models.embedded.neck import Neck
 from models.embedded.skin import Skin, visibility_gain
+from models.face.imaging import LOG_OFFSET
 
 YOUNGEST, OLDEST = 15.0, 85.0
 """Ages that can be asked for, years."""
@@ -36,18 +38,23 @@ class Age(Control):
             Field(None, title="Age", json_schema_extra={"unit": "years", "step": 1, "lifespan": True}),
         )
     }
-    length = 2 * COMPRESSED
-    """The change of skin in `AGEING_YEARS` and the one towards youth. They stick to the skin: drawing them is slow."""
+    length = 2 * COMPRESSED + 1
+    """The change of skin in `AGEING_YEARS` and the one towards youth, which stick to the skin: drawing them is slow.
+    Then the contrast of creases.
+    """
 
-    def __init__(self, creases: Creases, ageing: Ageing, skin: Skin) -> None:
+    def __init__(self, creases: Creases, ageing: Ageing, skin: Skin, neck: Neck) -> None:
         self._creases = creases
         self._ageing = ageing
         self._skin = skin
+        self._neck = neck
 
     @classmethod
     def load(cls, pack: Pack) -> Self:
         """Load who lends creases, the statistics of shape and those of skin."""
-        return cls(Creases.from_tables(pack.tables), Ageing.from_tables(pack.tables), Skin.from_tables(pack.tables))
+        tables = pack.tables
+        parts = Creases.from_tables(tables), Ageing.from_tables(tables), Skin.from_tables(tables)
+        return cls(*parts, Neck.from_tables(tables))
 
     def reach(self) -> tuple[Floats, ...]:
         """The shapes of ageing and of growth."""
@@ -57,11 +64,13 @@ class Age(Control):
         """How the skin would change, older and younger."""
         male = float(reading.attributes[MALE])
         older = np.float32(TREND * visibility_gain(reading.skin)) * self._skin.older(reading.texture, male)
-        older += self._creases.lend(reading)[..., None]
+        wanted = self._creases.contrast_for(reading)
+        older += self._creases.lend(reading, wanted)[..., None]
         # the neck keeps its tone, and the face has that of the neck
         skin = self._creases.skin * (1 - reading.covered)
         older -= np.log((np.einsum("hwc,hw->c", np.exp(older), skin) + 1) / (float(skin.sum()) + 1))
-        return np.concatenate([compress_change(older), compress_change(self._skin.younger(reading.texture, male))])
+        younger = self._skin.younger(reading.texture, male)
+        return np.concatenate([compress_change(older), compress_change(younger), [np.float32(wanted)]])
 
     def steer(self, now: Floats, wanted: Floats, controls: Any) -> None:
         """Want the age asked for."""
@@ -84,8 +93,20 @@ class Age(Control):
             return None
         strength, age = strength_of(years), float(read[AGE]) * 100
         moves = self._ageing.moves(float(read[MALE]), strength, youth_of(age, age + years))
-        half = own[:COMPRESSED] if years > 0 else own[COMPRESSED:]
+        half = own[:COMPRESSED] if years > 0 else own[COMPRESSED:-1]
         return SkinChange(decompress_change(half) * np.float32(abs(strength)), moves)
+
+
+    def draw(self, way: Way, own: Floats) -> Layer | None:
+        """An older neck; a young one stays as it is."""
+        read = way.own.attributes
+        years = float(way.wanted[AGE] - read[AGE]) * 100
+        if years <= 0 or way.crop.masks is None:
+            return None
+        skin = np.exp(way.own.skin) - np.float32(LOG_OFFSET)
+        depth = strength_of(years) * float(own[-1])
+        delta, mask = self._neck.draw(way.crop, skin=skin, male=float(read[MALE]), depth=depth)
+        return Layer(mask, delta=delta)
 
 
 def target_age(wanted: float | str, own: float) -> float:

@@ -27,6 +27,7 @@ from models.embedded.controls.smile import SmileControl
 from models.embedded.creases import Creases
 from models.embedded.editor import EmbeddedControls, EmbeddedEditor
 from models.embedded.scalp import ScalpModel, skin_tone
+from models.embedded.neck import Neck
 from models.embedded.skin import Skin
 from models.embedded.smile import Smile
 from models.face.canvas import Canvas, covered
@@ -153,7 +154,7 @@ class _Maker:
             space=self.space,
             canvas=Canvas.from_tables(tables, shaped.shape, shaped.youth, smile.shape),
             scalp=ScalpModel.from_tables(tables),
-            controls=(Age(Creases.from_tables(tables), still, skin), HairGrey(skin), SmileControl(smile)),
+            controls=(Age(Creases.from_tables(tables), still, skin, Neck.from_tables(tables)), HairGrey(skin), SmileControl(smile)),
         )
 
     def crop(self, row: int) -> Crop:
