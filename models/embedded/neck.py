@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from models.arrays import Floats, Points
 from models.editor import Crop
+from models.embedded.creases import RELIEF_COLOUR
 from models.face.imaging import LOG_OFFSET, LUMINANCE, smoothstep
 
 JAW = (132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361)
@@ -26,7 +27,7 @@ ROWS, COLUMNS = 64, 96
 """Size of a relief."""
 MOST_RELIEF = 0.4
 """Relief is clipped to this change of log light, and stored as int8 of it."""
-DEPTH = 8.0
+DEPTH = 20.0
 """Depth of the relief over the contrast of lent creases."""
 BEGINS = (-0.03, 0.09)
 """Distances below the jaw over which the relief begins."""
@@ -82,8 +83,8 @@ class Neck:
             axis=-1,
         ).astype(np.float32)
         drawn = cv2.remap(relief, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        change = np.exp(np.float32(DEPTH * depth) * drawn * weight) - 1
-        delta[box] = (crop.image[box] + np.float32(LOG_OFFSET)) * change[..., None]
+        change = np.exp((np.float32(DEPTH * depth) * drawn * weight)[..., None] * RELIEF_COLOUR) - 1
+        delta[box] = (crop.image[box] + np.float32(LOG_OFFSET)) * change
         mask[box] = weight > LEAST
         return delta * mask[..., None], mask
 

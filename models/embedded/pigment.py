@@ -81,7 +81,7 @@ class Greyed:
     told: tuple[float, float] = (0.25, 0.6)
     shaded: float = 0.88
     edge_sigma: float = 2.5
-    redder: tuple[float, float] = (0.1, 0.25)
+    redder: tuple[float, float] = (0.16, 0.35)
     dark: float = 12.0
 
 

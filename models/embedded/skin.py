@@ -32,6 +32,7 @@ class Older:
         creases: multiple of their depth by which the face's own creases deepen.
         crease_sigmas: the two Gaussians between which creases lie.
         deepest_crease: depth at which deepening saturates.
+        pale_lips: share of the way to the colour of skin that lips go.
         dark_skin: mean log light at which skin counts as dark, and from which it does not.
         dark_gain: how much stronger ageing is drawn on dark skin, whose wrinkles show less.
     """
@@ -40,6 +41,7 @@ class Older:
     creases: float = 1.3
     crease_sigmas: tuple[float, float] = (0.9, 5.0)
     deepest_crease: float = 0.12
+    pale_lips: float = 0.5
     dark_skin: Range = (4.85, 5.15)
     dark_gain: float = 1.2
 
@@ -161,7 +163,11 @@ class Skin:
         # brows fade where this face has them, which differs from where the mean face has them
         brows = smoothstep(np.float32(np.median(light[SKIN_BOX])) - light, *BROW_DARK)
         colour = _mix_sexes(self.colour, male) * (1 - self.brows * (1 - brows))[..., None]
-        return np.asarray(OLDER.colour * colour + creases[..., None], np.float32)
+        # lips get the colour of skin
+        cheeks = np.median(logs[BROWS.cheeks].reshape(-1, 3), axis=0)
+        paler = (cheeks - cheeks @ LUMINANCE) - (logs - light[..., None])
+        colour = OLDER.colour * colour + (np.float32(OLDER.pale_lips) * self.lips)[..., None] * paler
+        return np.asarray(colour + creases[..., None], np.float32)
 
     def greyed(self, texture: NDArray[np.uint8], white: Floats) -> Floats:
         """Change of log colour that turns dark brows grey and thin, (192, 192, 3) float32.

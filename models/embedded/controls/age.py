@@ -14,7 +14,7 @@ from models.editor import Crop
 from models.embedded.ageing import COMPRESSED, Ageing, compress_change, decompress_change, strength_of, youth_of
 from models.embedded.attributes import AGE, MALE
 from models.embedded.control import Control, Layer, Pack, Reading, SkinChange, Way
-from models.embedded.creases import Creases
+from models.embedded.creases import RELIEF_COLOUR, Creases
 from models.embedded.latent import EmbeddedLatent
 from models.embedded.neck import Neck
 from models.embedded.skin import Skin, visibility_gain
@@ -65,7 +65,7 @@ class Age(Control):
         male = float(reading.attributes[MALE])
         older = np.float32(TREND * visibility_gain(reading.skin)) * self._skin.older(reading.texture, male)
         wanted = self._creases.contrast_for(reading)
-        older += self._creases.lend(reading, wanted)[..., None]
+        older += self._creases.lend(reading, wanted)[..., None] * RELIEF_COLOUR
         # the neck keeps its tone, and the face has that of the neck
         skin = self._creases.skin * (1 - reading.covered)
         older -= np.log((np.einsum("hwc,hw->c", np.exp(older), skin) + 1) / (float(skin.sum()) + 1))
