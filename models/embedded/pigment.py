@@ -79,8 +79,8 @@ class Greyed:
     noise_sigma: float = 1.2
     mean_window: int = 26
     told: tuple[float, float] = (0.25, 0.6)
-    shaded: float = 0.88
-    edge_sigma: float = 2.5
+    shaded: float = 0.8
+    edge_sigma: float = 1.5
     redder: tuple[float, float] = (0.16, 0.35)
     dark: float = 12.0
 
@@ -261,7 +261,7 @@ def _grey(
     white = np.minimum(white, np.float32(REPAINT.shoulder)) + room * (1 - np.exp(-over / room))
     # where hair becomes lighter than skin, its haze would show
     haze = np.clip(white / np.maximum(matte.beside, 1) - 1, 0, 0.5)
-    alpha = weight + (np.minimum(matte.hair ** (1 + 2 * haze), matte.reach) - weight) * matte.told
+    alpha = weight + (np.minimum(matte.hair ** (1 + 4 * haze), matte.reach) - weight) * matte.told
     hair = light + (matte.deep - light) * np.maximum(matte.told, 1 - weight)
     # what is lighter than white hair already keeps its light
     lift = alpha * share * np.maximum(white - hair, 0)

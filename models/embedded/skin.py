@@ -33,6 +33,7 @@ class Older:
         crease_sigmas: the two Gaussians between which creases lie.
         deepest_crease: depth at which deepening saturates.
         pale_lips: share of the way to the colour of skin that lips go.
+        palest: bound of that, before the share.
         dark_skin: mean log light at which skin counts as dark, and from which it does not.
         dark_gain: how much stronger ageing is drawn on dark skin, whose wrinkles show less.
     """
@@ -42,6 +43,7 @@ class Older:
     crease_sigmas: tuple[float, float] = (0.9, 5.0)
     deepest_crease: float = 0.12
     pale_lips: float = 0.5
+    palest: float = 0.25
     dark_skin: Range = (4.85, 5.15)
     dark_gain: float = 1.2
 
@@ -165,7 +167,7 @@ class Skin:
         colour = _mix_sexes(self.colour, male) * (1 - self.brows * (1 - brows))[..., None]
         # lips get the colour of skin
         cheeks = np.median(logs[BROWS.cheeks].reshape(-1, 3), axis=0)
-        paler = (cheeks - cheeks @ LUMINANCE) - (logs - light[..., None])
+        paler = np.clip((cheeks - cheeks @ LUMINANCE) - (logs - light[..., None]), -OLDER.palest, OLDER.palest)
         colour = OLDER.colour * colour + (np.float32(OLDER.pale_lips) * self.lips)[..., None] * paler
         return np.asarray(colour + creases[..., None], np.float32)
 

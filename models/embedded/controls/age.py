@@ -18,13 +18,18 @@ from models.embedded.creases import RELIEF_COLOUR, Creases
 from models.embedded.latent import EmbeddedLatent
 from models.embedded.neck import Neck
 from models.embedded.skin import Skin, visibility_gain
-from models.face.imaging import LOG_OFFSET
+from models.face.imaging import LOG_OFFSET, LUMINANCE
 
 YOUNGEST, OLDEST = 15.0, 85.0
 """Ages that can be asked for, years."""
 
-TREND = 0.6
+TREND = 0.65
 """Share of the mean change of colour, and of the deepening of own creases, that is drawn beside lent ones."""
+
+BRIGHTEST = np.float32(0.14)
+"""Bound of what becomes lighter, log light."""
+SHAPE = 1.25
+"""Multiple of the mean change of shape that is drawn towards age."""
 
 Years = Annotated[float, Field(ge=YOUNGEST, le=OLDEST)]
 
@@ -66,6 +71,9 @@ class Age(Control):
         older = np.float32(TREND * visibility_gain(reading.skin)) * self._skin.older(reading.texture, male)
         wanted = self._creases.contrast_for(reading)
         older += self._creases.lend(reading, wanted)[..., None] * RELIEF_COLOUR
+        # what becomes much lighter looks painted
+        light = older @ LUMINANCE
+        older -= np.maximum(light - BRIGHTEST * np.tanh(light / BRIGHTEST), 0)[..., None]
         # the neck keeps its tone, and the face has that of the neck
         skin = self._creases.skin * (1 - reading.covered)
         older -= np.log((np.einsum("hwc,hw->c", np.exp(older), skin) + 1) / (float(skin.sum()) + 1))
@@ -92,7 +100,7 @@ class Age(Control):
         if years == 0:
             return None
         strength, age = strength_of(years), float(read[AGE]) * 100
-        moves = self._ageing.moves(float(read[MALE]), strength, youth_of(age, age + years))
+        moves = self._ageing.moves(float(read[MALE]), SHAPE * max(strength, 0) + min(strength, 0), youth_of(age, age + years))
         half = own[:COMPRESSED] if years > 0 else own[COMPRESSED:-1]
         return SkinChange(decompress_change(half) * np.float32(abs(strength)), moves)
 
