@@ -21,6 +21,8 @@ JAW = (132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397,
 """Mesh points of the jaw, from the right ear to the left."""
 CHIN = 8
 """Place of the chin among them."""
+NOSE, NOSE_TO_CHIN = 2, 2.42
+"""Mesh point below the nose, and how far below the eyes a closed chin is over its distance."""
 ACROSS, DOWN = 0.8, 1.07
 """Half the width of the frame and its height, distances of the eyes."""
 ROWS, COLUMNS = 64, 96
@@ -73,7 +75,7 @@ class Neck:
         where, box = neck_places(crop)
         if box is None:
             return delta, mask
-        weight = neck_skin(crop, skin, box) * smoothstep(where[..., 1], *BEGINS)
+        weight = neck_skin(crop, skin, box) * smoothstep(where[..., 2], *BEGINS)
         relief = (1 - male) * self.relief[0] + male * self.relief[1]
         places = np.stack(
             [
@@ -90,8 +92,8 @@ class Neck:
 
 
 def neck_places(crop: Crop) -> tuple[Floats, tuple[slice, slice] | None]:
-    """Where the pixels of a part of the crop are in the frame of the neck, (H, W, 2) float32, and that part; None
-    where no neck is seen.
+    """Where the pixels of a part of the crop are in the frame of the neck, (H, W, 3) float32: across, down, and down
+    from the jaw as it is open now, which would carry the neck along; and that part, None where no neck is seen.
     """
     assert crop.mesh is not None
     size = len(crop.image)
@@ -103,14 +105,17 @@ def neck_places(crop: Crop) -> tuple[Floats, tuple[slice, slice] | None]:
     reach = corners[:, :1] * right + corners[:, 1:] * down + middle
     (x0, y0), (x1, y1) = np.clip(np.floor(reach.min(0)), 0, size), np.clip(np.ceil(reach.max(0)), 0, size)
     if x1 - x0 < 2 or y1 - y0 < 2:
-        return np.zeros((0, 0, 2), np.float32), None
+        return np.zeros((0, 0, 3), np.float32), None
     box = slice(int(y0), int(y1)), slice(int(x0), int(x1))
     x = np.arange(x0, x1, dtype=np.float32) - np.float32(middle[0])
     y = np.arange(y0, y1, dtype=np.float32)[:, None] - np.float32(middle[1])
     across, below = x * axes[0, 0] + y * axes[0, 1], x * axes[1, 0] + y * axes[1, 1]
     order = np.argsort(jaw[:, 0])
     edge = np.interp(across, jaw[order, 0], jaw[order, 1])
-    return np.stack([across - jaw[CHIN, 0], below - edge], axis=-1).astype(np.float32), box
+    across -= jaw[CHIN, 0]
+    nose = float((crop.mesh[NOSE] - middle) @ axes[1])
+    still = below - np.float32(NOSE_TO_CHIN * nose) + across * across
+    return np.stack([across, still, below - edge], axis=-1).astype(np.float32), box
 
 
 def neck_skin(crop: Crop, skin: Floats, box: tuple[slice, slice]) -> Floats:

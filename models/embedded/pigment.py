@@ -40,6 +40,7 @@ class Greyed:
         lighter: least light of white hair over that of this hair.
         tint, paler: slope of the log of red over blue against that of skin, and what is taken off.
         tints: bounds of it.
+        green: how much less green there is, log.
         around: side of the window of the light around a strand.
         shading: power of the hair's broad light in that of white hair, which scatters light.
         shades: bounds of the broad light of white hair over its median.
@@ -61,6 +62,7 @@ class Greyed:
     tint: float = 0.6
     paler: float = 0.15
     tints: tuple[float, float] = (-0.08, 0.13)
+    green: float = 0.022
     around: int = 15
     shading: float = 0.75
     shades: tuple[float, float] = (0.4, 1.3)
@@ -79,7 +81,7 @@ class Greyed:
     noise_sigma: float = 1.2
     mean_window: int = 26
     told: tuple[float, float] = (0.25, 0.6)
-    shaded: float = 0.8
+    shaded: float = 0.85
     edge_sigma: float = 1.5
     redder: tuple[float, float] = (0.16, 0.35)
     dark: float = 12.0
@@ -204,7 +206,7 @@ def white_in(skin: Floats) -> Floats:
     """
     warmth = GREYED.tint * float(np.log(max(skin[0], 1) / max(skin[2], 1))) - GREYED.paler
     warmth = float(np.clip(warmth, *GREYED.tints))
-    colour = np.exp(warmth * np.array([0.5, 0, -0.5], np.float32))
+    colour = np.exp(warmth * np.array([0.5, 0, -0.5], np.float32) - np.array([0, GREYED.green, 0], np.float32))
     return np.asarray(colour / float(colour @ LUMINANCE), np.float32)
 
 
