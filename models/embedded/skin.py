@@ -97,12 +97,12 @@ class Younger:
     """
 
     pores: float = 0.7
-    smoothings: tuple[tuple[float, float], ...] = ((3.0, 0.05), (5.5, 0.03))
+    smoothings: tuple[tuple[float, float], ...] = ((3.0, 0.15), (5.5, 0.12))
     dark_side: float = 1.0
     bright_side: float = 0.8
     grain: float = 0.025
-    grain_kept: float = 0.3
-    not_wrinkle: Range = (0.3, 0.55)
+    grain_kept: float = 0.6
+    not_wrinkle: Range = (0.35, 0.65)
     filling: float = 0.8
     most_lifted: float = 0.12
     most_lowered: float = 0.05
