@@ -45,12 +45,12 @@ class BeardSigns:
     broad: float = 0.022
     cheek: float = 0.06
     darker: tuple[float, float] = (0.22, 0.6)
-    rough: tuple[float, float] = (0.035, 0.085)
+    rough: tuple[float, float] = (0.028, 0.068)
     beard_darker: tuple[float, float] = (0.16, 0.5)
-    beard_rough: tuple[float, float] = (0.025, 0.07)
+    beard_rough: tuple[float, float] = (0.02, 0.056)
     redder: tuple[float, float] = (0.08, 0.3)
     red_darker: tuple[float, float] = (0.0, 0.2)
-    red_rough: tuple[float, float] = (0.015, 0.05)
+    red_rough: tuple[float, float] = (0.012, 0.04)
     rough_window: float = 0.06
     black: tuple[float, float] = (0.8, 1.2)
     beside: tuple[float, float] = (0.65, 0.9)
@@ -62,7 +62,7 @@ class BeardSigns:
     below: int = 3
     fair: tuple[float, float] = (0.3, 0.5)
     length: float = 1.5
-    bearded: tuple[float, float] = (0.14, 0.28)
+    bearded: tuple[float, float] = (0.1, 0.24)
 
 
 SIGNS = BeardSigns()
@@ -74,60 +74,69 @@ NOSE, LOWER_LIP, CHIN = 2, 17, 152
 
 
 def find_beard(crop: Crop) -> Floats:
-    """How much of each pixel is beard, (S, S) float32 in 0..1.
+    """How much of each pixel is beard, (S, S) float32 in 0..1; found at half resolution, as it is soft.
 
     Args:
         crop: a man's face, with mesh and masks.
     """
     assert crop.mesh is not None
     assert crop.masks is not None
-    size = len(crop.image)
-    middle, apart = crop.points5[:2].mean(axis=0), crop.points5[1] - crop.points5[0]
-    eyes = max(float(np.linalg.norm(apart)), 1.0)
-    axes = np.stack([apart, [-apart[1], apart[0]]]) / np.float32(eyes * eyes)
-    ends = (crop.mesh - middle) @ axes.T
-    x, y = np.meshgrid(*2 * [np.arange(size, dtype=np.float32)])
-    x, y = x - np.float32(middle[0]), y - np.float32(middle[1])
+    whole = len(crop.image)
+    size = whole // 2
+    mesh, eyes = np.float32(0.5) * crop.mesh, np.float32(0.5) * crop.points5[:2]
+    middle, apart = eyes.mean(axis=0), eyes[1] - eyes[0]
+    unit = max(float(np.linalg.norm(apart)), 1.0)
+    axes = (np.stack([apart, [-apart[1], apart[0]]]) / (unit * unit)).astype(np.float32)
+    ends = (mesh - middle) @ axes.T
+    axis = np.arange(size, dtype=np.float32)
+    x, y = axis - np.float32(middle[0]), axis[:, None] - np.float32(middle[1])
     across, down = x * axes[0, 0] + y * axes[0, 1], x * axes[1, 0] + y * axes[1, 1]
 
-    logs = np.log(crop.image.astype(np.float32) + np.float32(SIGNS.offset))
-    broad = cv2.GaussianBlur(logs, (0, 0), SIGNS.broad * eyes)
-    window = (2 * int(SIGNS.cheek * eyes) + 1,) * 2
-    places = crop.mesh[None, list(CHEEKS)].astype(np.float32)
+    image = cv2.resize(crop.image, (size, size), interpolation=cv2.INTER_AREA)
+    logs = cv2.log(image.astype(np.float32) + np.float32(SIGNS.offset))
+    broad = cv2.GaussianBlur(logs, (0, 0), SIGNS.broad * unit)
+    window = (2 * int(SIGNS.cheek * unit) + 1,) * 2
+    places = mesh[None, list(CHEEKS)].astype(np.float32)
     cheeks = cv2.remap(cv2.blur(broad, window), places, None, cv2.INTER_LINEAR)[0]
     # one side of a face may lie in the shade: a beard is darker than the cheek above it
     left, right = ends[list(CHEEKS), 0]
     share = np.clip((across - left) / max(float(right - left), 0.1), 0, 1)
     darker = cheeks[0, 1] + (cheeks[1, 1] - cheeks[0, 1]) * share - broad[..., 1]
-    redder = (broad[..., 0] - broad[..., 2]) - (cheeks[:, 0] - cheeks[:, 2]).mean()
-    rough = np.sqrt(cv2.GaussianBlur((logs[..., 1] - broad[..., 1]) ** 2, (0, 0), SIGNS.rough_window * eyes))
+    rough = np.sqrt(cv2.GaussianBlur((logs[..., 1] - broad[..., 1]) ** 2, (0, 0), SIGNS.rough_window * unit))
+    chin = np.abs(across - ends[CHIN, 0]) < SIGNS.chin
+    chin &= (down > ends[LOWER_LIP, 1] + SIGNS.lips) & (down < ends[CHIN, 1])
+    sure = _hairy(darker[chin], rough[chin], SIGNS.darker, SIGNS.rough)
+    bearded = float(smoothstep(sure.mean() if sure.size else np.zeros(()), *SIGNS.bearded))
+    if bearded == 0:
+        return np.zeros((whole, whole), np.float32)
+
     nose = float(ends[NOSE, 1])
     top = nose + (SIGNS.sideburns - nose) * smoothstep(np.abs(across - ends[NOSE, 0]), *SIGNS.beside)
     below = smoothstep(down - top, 0, SIGNS.soft)
     lips = np.zeros((size, size), np.float32)
-    outline = np.rint(crop.mesh[list(LIPS)]).astype(np.int32)
+    outline = np.rint(mesh[list(LIPS)]).astype(np.int32)
     cv2.fillPoly(lips, [outline], (1.0,))
-    cv2.polylines(lips, [outline], True, (1.0,), max(int(2 * SIGNS.lips * eyes), 1))
-    below *= 1 - cv2.GaussianBlur(lips, (0, 0), SIGNS.lips * eyes)
-    chin = np.abs(across - ends[CHIN, 0]) < SIGNS.chin
-    chin &= (down > ends[LOWER_LIP, 1] + SIGNS.lips) & (down < ends[CHIN, 1])
-    sure = _hairy(darker[chin], rough[chin], SIGNS.darker, SIGNS.rough) * below[chin]
+    cv2.polylines(lips, [outline], True, (1.0,), max(int(2 * SIGNS.lips * unit), 1))
+    below *= 1 - cv2.GaussianBlur(lips, (0, 0), SIGNS.lips * unit)
+    redder = (broad[..., 0] - broad[..., 2]) - np.float32((cheeks[:, 0] - cheeks[:, 2]).mean())
     beard = _hairy(darker, rough, SIGNS.beard_darker, SIGNS.beard_rough)
-    red = smoothstep(redder, *SIGNS.redder) * smoothstep(rough, *SIGNS.red_rough) * smoothstep(darker, *SIGNS.red_darker)
-    gap = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * int(SIGNS.gap * eyes) + 1,) * 2)
-    beard = cv2.morphologyEx(np.maximum(beard, red), cv2.MORPH_CLOSE, gap) * below
-    beard *= smoothstep(sure.mean() if sure.size else np.zeros(()), *SIGNS.bearded)
+    red = smoothstep(redder, *SIGNS.redder) * smoothstep(darker, *SIGNS.red_darker)
+    beard = np.maximum(beard, red * smoothstep(rough, *SIGNS.red_rough))
+    gap = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * int(SIGNS.gap * unit) + 1,) * 2)
+    beard = cv2.morphologyEx(beard, cv2.MORPH_CLOSE, gap) * below * np.float32(bearded)
     masks = crop.masks
-    reach = cv2.dilate(masks.face, np.ones((2 * SIGNS.below + 1,) * 2, np.uint8)) * masks.person
+    reach = cv2.dilate(masks.face, np.ones((2 * SIGNS.below + 1,) * 2, np.uint8))
+    hidden = np.maximum(masks.hair, masks.occluder)
+    reach, seen = (
+        cv2.resize(each, (size, size), interpolation=cv2.INTER_LINEAR) for each in (reach, masks.person * (1 - hidden))
+    )
     fair = float((redder * beard).sum() / (beard.sum() + 1))
     if fair > SIGNS.fair[0]:
         # a fair beard is known from clothes by its colour, however long it is
         far = smoothstep(redder, *SIGNS.redder) * smoothstep(np.asarray(fair), *SIGNS.fair)
-        far *= smoothstep(SIGNS.length - (down - ends[CHIN, 1]), 0, 0.3) * smoothstep(down - ends[LOWER_LIP, 1], -0.2, 0)
-        small = cv2.resize(far, masks.face.shape[::-1], interpolation=cv2.INTER_AREA)
-        reach = np.maximum(reach, small * masks.person)
-    seen = reach * (1 - np.maximum(masks.hair, masks.occluder))
-    return np.asarray(beard * cv2.resize(seen, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
+        far *= smoothstep(SIGNS.length - (down - ends[CHIN, 1]), 0, 0.3)
+        reach = np.maximum(reach, far * smoothstep(down - ends[LOWER_LIP, 1], -0.2, 0))
+    return np.asarray(cv2.resize(beard * reach * seen, (whole, whole), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _hairy(darker: Floats, rough: Floats, dark: tuple[float, float], strands: tuple[float, float]) -> Floats:

@@ -47,9 +47,9 @@ shade of a crease is redder.
 """
 STAIN_SIGMA, LINE_SIGMA = 2.0, 4.0
 """Gaussians over which what is broad in a relief counts as stain, and in which lines are looked for, texture pixels."""
-LINE = (0.15, 0.6)
+LINE = (0.25, 0.7)
 """Coherence over which something broad counts as a line."""
-STAIN_KEPT = 0.3
+STAIN_KEPT = 0.15
 """Share of the broad part that is left where there is no line."""
 SHAPE_MODES = 8
 """Modes of shape by which faces are likened."""

@@ -132,23 +132,26 @@ class EmbeddedEditor(Editor[Any]):
         size = crop.image.shape[0]
         mask = np.zeros((size, size), np.float32)
         way = self._way(crop, latent, steered, controls)
-        delta = flow = image = opacity = None
+        delta = drawn = flow = image = opacity = None
         parts = list(zip(self._controls, np.split(way.own.details, self._ends[:-1]), strict=True))
         changes = [change for control, of_it in parts if (change := control.skin(way, of_it)) is not None]
         if changes:
             moves = reduce(np.add, [each.moves for each in changes if each.moves is not None] or [self._still])
             colour = reduce(np.add, [each.colour for each in changes])
             flow, delta, mask = self._canvas.draw(self._space, way.fit, crop, moves=moves, change=colour)
+        moved = mask
         for control, of_it in parts:
             layer = control.draw(way, of_it)
             if layer is None:
                 continue
             mask = np.maximum(mask, layer.mask)
             if layer.delta is not None:
-                drawn = layer.delta if flow is None else _carried(layer.delta, flow)
-                delta = drawn if delta is None else cv2.add(delta, drawn, dst=delta)
+                drawn = layer.delta if drawn is None else cv2.add(drawn, layer.delta)
             if layer.image is not None and layer.opacity is not None:
                 image, opacity = _over(layer.image, layer.opacity, image, opacity)
+        if drawn is not None:
+            drawn = drawn if flow is None else _carried(drawn, flow, moved)
+            delta = drawn if delta is None else cv2.add(delta, drawn, dst=delta)
         return Edit(mask=mask, image=image, opacity=opacity, delta=delta, flow=flow)
 
     def obstacles(self, crop: Crop, latent: Latent, controls: Any) -> Mapping[str, str]:
@@ -197,18 +200,17 @@ def load(load_engine: Callable[[Path], Engine], folder: Path) -> EmbeddedEditor:
     )
 
 
-def _carried(delta: Floats, flow: Floats) -> Floats:
-    """A residual of the camera's pixels, for those that the flow puts in their place."""
-    rows, columns = (np.flatnonzero(flow.any(axis=(axis, 2))) for axis in (1, 0))
+def _carried(delta: Floats, flow: Floats, moved: Floats) -> Floats:
+    """A residual of the camera's pixels, for those that the flow puts in their place, where `moved` is not 0."""
+    rows, columns = (np.flatnonzero(moved.max(axis=axis)) for axis in (1, 0))
     if not len(rows):
         return delta
-    part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    x, y = np.arange(columns[0], columns[-1] + 1, dtype=np.float32), np.arange(rows[0], rows[-1] + 1, dtype=np.float32)
-    moved = flow[part].copy()
-    moved[..., 0] += x
-    moved[..., 1] += y[:, None]
+    (y0, y1), (x0, x1) = ((int(each[0]), int(each[-1]) + 1) for each in (rows, columns))
+    where = flow[y0:y1, x0:x1].copy()
+    where[..., 0] += np.arange(x0, x1, dtype=np.float32)
+    where[..., 1] += np.arange(y0, y1, dtype=np.float32)[:, None]
     carried = delta.copy()
-    carried[part] = cv2.remap(delta, moved, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    carried[y0:y1, x0:x1] = cv2.remap(delta, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return carried
 
 

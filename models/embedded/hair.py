@@ -234,8 +234,8 @@ def strand_mask(image: Floats, coarse: Floats, skin: Floats | None = None) -> Fl
     soft = cv2.GaussianBlur(coarse, (0, 0), BAND_SIGMA)
     hair, around = _local_mean(image, (soft - 0.7) / 0.25), _local_mean(image, (0.3 - soft) / 0.25)
     between = hair - around
-    contrast = np.einsum("hwc,hwc->hw", between, between)
-    share = np.einsum("hwc,hwc->hw", image - around, between) / (contrast + 1e-4)
+    contrast = _summed(between * between)
+    share = _summed((image - around) * between) / (contrast + 1e-4)
     by_colour = np.clip((share - 0.05) / 0.9, 0, 1)
     luminance = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     guided = np.clip((guided_filter(luminance, coarse, 6, 5e-4) - 0.14) / 0.7, 0, 1)
@@ -252,10 +252,16 @@ def strand_mask(image: Floats, coarse: Floats, skin: Floats | None = None) -> Fl
 def _likeness_to_skin(image: Floats, luminance: Floats, skin: Floats) -> Floats:
     """(H, W) float32 in 0..1: how much a pixel has the colour and about the light of the face's skin."""
     own = skin / max(float(skin @ LUMINANCE), 1e-2)
-    colour = image / (luminance + np.float32(0.02))[..., None] - own
-    away = np.einsum("hwc,hwc->hw", colour, colour) / np.float32(SKIN_COLOUR**2)
-    light = np.log((luminance + np.float32(0.03)) / (float(skin @ LUMINANCE) + 0.03)) / np.float32(SKIN_LIGHT)
-    return np.asarray(np.exp(-away - light * light), np.float32)
+    over = luminance + np.float32(0.02)
+    away = (_summed(image * image) / over - 2 * cv2.transform(image, own[None].astype(np.float32))) / over
+    away = (away + np.float32(own @ own)) / np.float32(SKIN_COLOUR**2)
+    light = cv2.log((luminance + np.float32(0.03)) / np.float32(skin @ LUMINANCE + 0.03)) / np.float32(SKIN_LIGHT)
+    return np.asarray(cv2.exp(-away - light * light), np.float32)
+
+
+def _summed(image: Floats) -> Floats:
+    """(H, W) float32, the sum of three channels."""
+    return np.asarray(cv2.transform(image, np.ones((1, 3), np.float32)), np.float32)
 
 
 def _local_mean(image: Floats, weight: Floats) -> Floats:

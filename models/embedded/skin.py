@@ -32,7 +32,7 @@ class Older:
         creases: multiple of their depth by which the face's own creases deepen.
         crease_sigmas: the two Gaussians between which creases lie.
         deepest_crease: depth at which deepening saturates.
-        pale_lips: share of the way to the colour of skin that lips go.
+        pale_lips: share of the way to the colour of skin that women's lips go.
         palest: bound of that, before the share.
         dark_skin: mean log light at which skin counts as dark, and from which it does not.
         dark_gain: how much stronger ageing is drawn on dark skin, whose wrinkles show less.
@@ -168,7 +168,7 @@ class Skin:
         # lips get the colour of skin
         cheeks = np.median(logs[BROWS.cheeks].reshape(-1, 3), axis=0)
         paler = np.clip((cheeks - cheeks @ LUMINANCE) - (logs - light[..., None]), -OLDER.palest, OLDER.palest)
-        colour = OLDER.colour * colour + (np.float32(OLDER.pale_lips) * self.lips)[..., None] * paler
+        colour = OLDER.colour * colour + (np.float32(OLDER.pale_lips * (1 - male)) * self.lips)[..., None] * paler
         return np.asarray(colour + creases[..., None], np.float32)
 
     def greyed(self, texture: NDArray[np.uint8], white: Floats) -> Floats:

@@ -100,10 +100,11 @@ class Age(Control):
         if years == 0:
             return None
         strength, age = strength_of(years), float(read[AGE]) * 100
-        moves = self._ageing.moves(float(read[MALE]), SHAPE * max(strength, 0) + min(strength, 0), youth_of(age, age + years))
+        moves = self._ageing.moves(
+            float(read[MALE]), SHAPE * max(strength, 0) + min(strength, 0), youth_of(age, age + years)
+        )
         half = own[:COMPRESSED] if years > 0 else own[COMPRESSED:-1]
         return SkinChange(decompress_change(half) * np.float32(abs(strength)), moves)
-
 
     def draw(self, way: Way, own: Floats) -> Layer | None:
         """An older neck; a young one stays as it is."""

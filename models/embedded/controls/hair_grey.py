@@ -26,9 +26,10 @@ from models.embedded.control import (
 )
 from models.embedded.controls.age import target_age
 from models.embedded.latent import EmbeddedLatent
-from models.embedded.pigment import grey_beard, grey_hair, restore_pigment, white_in
+from models.embedded.pigment import grey_beard, grey_hair, restore_pigment
 from models.embedded.skin import Skin
 from models.embedded.strands import Lit, Look
+from models.embedded.white_hair import white_in
 from models.face.imaging import LOG_OFFSET, smoothstep
 
 

@@ -154,7 +154,11 @@ class _Maker:
             space=self.space,
             canvas=Canvas.from_tables(tables, shaped.shape, shaped.youth, smile.shape),
             scalp=ScalpModel.from_tables(tables),
-            controls=(Age(Creases.from_tables(tables), still, skin, Neck.from_tables(tables)), HairGrey(skin), SmileControl(smile)),
+            controls=(
+                Age(Creases.from_tables(tables), still, skin, Neck.from_tables(tables)),
+                HairGrey(skin),
+                SmileControl(smile),
+            ),
         )
 
     def crop(self, row: int) -> Crop:

@@ -1,0 +1,229 @@
+"""White hair in the light of the hair that it was: what greying draws, on the head and in a beard.
+
+A white strand scatters the light that a dark one takes in, so that white hair is told by the light around a strand and
+hardly by its own. Half way some locks are white and others still dark: light ones turn first. Where hair lies over the
+face, each pixel is a mixture of both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from models.arrays import Floats
+from models.editor import Crop
+from models.embedded.strands import FILTER, REPAINT, Look, pure_hair
+from models.face.imaging import LUMINANCE, smoothstep
+
+
+@dataclass(frozen=True, slots=True)
+class Greyed:
+    """How hair loses its pigment. Lights are log units or shares of white hair's, lengths are crop pixels. Shading and
+    contrast are those of 60 portraits of people above 60 with grey hair.
+
+    Attributes:
+        lighter: least light of white hair over that of this hair.
+        tint, paler: slope of the log of red over blue against that of skin, and what is taken off.
+        tints: bounds of it.
+        green: how much less green there is, log.
+        around: side of the window of the light around a strand.
+        shading: power of the hair's broad light in that of white hair, which scatters light.
+        shades: bounds of the broad light of white hair over its median.
+        contrast: bounds of a strand's light over that around it.
+        power: of that light in what a white strand gives back.
+        colour: power of what is kept of pigment in what is kept of a pixel's own colour.
+        temples: how much whiter hair is beside the face, and how much darker far from it.
+        beside: Gaussian of the face's reach, share of the crop.
+        locks: how much earlier light locks turn white, share per log unit.
+        edge: width of the edge in which bright strands are not trusted.
+        noise: luminance, 0..255, of which half the contrast of single pixels is believed.
+        noise_still: the same in a single picture, where noise does not flicker.
+        noise_sigma: Gaussian that takes the other half.
+        mean_window: side of the window of the mean light of hair and of what is beside it.
+        told: shares of its own light by which hair must be darker than what is beside it to be told from it.
+    """
+
+    lighter: float = 0.3
+    tint: float = 0.6
+    paler: float = 0.15
+    tints: tuple[float, float] = (-0.08, 0.13)
+    green: float = 0.012
+    around: int = 15
+    shading: float = 0.75
+    shades: tuple[float, float] = (0.4, 1.3)
+    contrast: tuple[float, float] = (0.4, 2.2)
+    power: float = 0.45
+    colour: float = 1.8
+    temples: tuple[float, float] = (0.06, -0.18)
+    beside: float = 0.09
+    locks: float = 0.35
+    edge: int = 3
+    beard: float = 1.12
+    beard_light: float = 0.8
+    beard_shading: float = 0.35
+    noise: float = 70.0
+    noise_still: float = 25.0
+    noise_sigma: float = 1.2
+    mean_window: int = 26
+    told: tuple[float, float] = (0.25, 0.6)
+    shaded: float = 0.85
+    edge_sigma: float = 1.5
+    redder: tuple[float, float] = (0.16, 0.35)
+    dark: float = 12.0
+
+
+GREYED = Greyed()
+
+
+def white_in(skin: Floats) -> Floats:
+    """The colour of hair without pigment, (3,) float32 RGB over luminance, in the light that skin tells.
+
+    Args:
+        skin: (3,) float32 RGB, 0..255, median of the face.
+    """
+    warmth = GREYED.tint * float(np.log(max(skin[0], 1) / max(skin[2], 1))) - GREYED.paler
+    warmth = float(np.clip(warmth, *GREYED.tints))
+    colour = np.exp(warmth * np.array([0.5, 0, -0.5], np.float32) - np.array([0, GREYED.green, 0], np.float32))
+    return np.asarray(colour / float(colour @ LUMINANCE), np.float32)
+
+
+def whiten(
+    picture: Floats,
+    weight: Floats,
+    face: Floats | None,
+    *,
+    now: Look,
+    wanted: Look,
+    share: Floats,
+    steady: Floats | None = None,
+    shading: float = GREYED.shading,
+) -> Floats:
+    """Hair that loses pigment, as a mixture of its own strands and of white ones in the same light.
+
+    Args:
+        picture: (H, W, 3) float32 RGB, 0..255.
+        weight: (H, W) float32 in 0..1, how much of a pixel is hair.
+        face: (H, W) float32 in 0..1, how much is skin of the face; None where hair is not told from skin by its light.
+        now: the look of this hair.
+        wanted: the look of hair without pigment in this light.
+        share: (H, W) float32 in 0..1, how much of the hair is white.
+        steady: (H, W) float32, 0..255, the picture's luminance with less noise; None if there is none.
+        shading: power of the hair's broad light in that of white hair.
+
+    Returns:
+        (H, W, 3) float32 RGB, what is added to the picture, 0 where there is no hair.
+    """
+    own = cv2.transform(picture, LUMINANCE[None])
+    light = own if steady is None else steady
+    noise = np.float32((GREYED.noise_still if steady is None else GREYED.noise) ** 2)
+    broad = _broad_light(light, weight, face)
+    # what is dark is noise to a good part
+    bright = light * light
+    seen = cv2.GaussianBlur(light, (0, 0), GREYED.noise_sigma)
+    seen += (light - seen) * (bright / (bright + noise))
+    strand = np.clip((seen + np.float32(FILTER.offset)) / broad.around, *GREYED.contrast)
+    # at the edge what is brighter than hair may be skin or backdrop
+    pure = pure_hair(weight, GREYED.edge)
+    lock = cv2.log(np.minimum(strand, 1 + (strand - 1) * pure))
+    gone = share * (2 - share)
+    share = np.clip(share + np.float32(4 * GREYED.locks) * share * (1 - share) * lock, 0, 1)
+    shade = np.clip(cv2.pow(broad.deep * np.float32(np.exp(-now.level)), shading), *GREYED.shades)
+    white = np.float32(np.exp(wanted.level)) * shade * cv2.exp(np.float32(GREYED.power) * lock)
+    room = np.float32(REPAINT.top - REPAINT.shoulder)
+    over = np.maximum(white - np.float32(REPAINT.shoulder), 0)
+    white = np.minimum(white, np.float32(REPAINT.shoulder)) + room * (1 - cv2.exp(over * (-1 / room)))
+    alpha, hair = weight, light + (broad.deep - light) * (1 - weight)
+    if face is not None:
+        alpha, hair = _mixture(light, weight, broad, white)
+    # what is lighter than white hair already keeps its light
+    lift = alpha * share * np.maximum(white - hair, 0)
+    gone *= alpha
+    lit = own + lift
+    changes = [
+        lift + gone * (lit * np.float32(tint - 1) - (value - own))
+        for value, tint in zip(cv2.split(picture), wanted.colour, strict=True)
+    ]
+    return np.asarray(cv2.merge(changes), np.float32)
+
+
+def ears(crop: Crop, box: tuple[slice, slice], skin: Floats, now: Look) -> Floats:
+    """Ears in the shade of hair that count as hair, in a part of the crop, float32 in 0..1: beside the eyes, and redder
+    than both skin and hair.
+
+    Args:
+        crop: the face.
+        box: rows and columns.
+        skin: (3,) float32 RGB, 0..255, median of the face.
+        now: the look of the hair.
+    """
+    part = crop.image[box]
+    half = (max(part.shape[1] // 2, 1), max(part.shape[0] // 2, 1))
+    left, right = crop.points5[:2]
+    middle, apart = (left + right) / 2, right - left
+    scale = np.float32(1 / max(float(apart @ apart), 1.0))
+    x = np.linspace(box[1].start, box[1].stop - 1, half[0], dtype=np.float32) - np.float32(middle[0])
+    y = np.linspace(box[0].start, box[0].stop - 1, half[1], dtype=np.float32)[:, None] - np.float32(middle[1])
+    across, down = np.abs(x * apart[0] + y * apart[1]) * scale, (y * apart[0] - x * apart[1]) * scale
+    place = smoothstep(across, 0.85, 1.0) * smoothstep(-across, -2.0, -1.6)
+    place *= smoothstep(down, -0.7, -0.4) * smoothstep(-down, -1.4, -1.1)
+    small = cv2.resize(part, half, interpolation=cv2.INTER_AREA).astype(np.float32) + np.float32(GREYED.dark)
+    usual = max(float(np.log(skin[0] / max(skin[1], 1))), float(np.log(now.colour[0] / max(now.colour[1], 1e-3))))
+    red = smoothstep(cv2.log(small[..., 0] / small[..., 1]) - np.float32(usual), *GREYED.redder)
+    return np.asarray(cv2.resize(red * place, part.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class _Broad:
+    """Broad light, all (H, W) float32, plus the offset of logarithms: that around a strand, that of hair beyond its
+    edge, that of the skin beside it in the shade of hair, and where the latter two can be told.
+    """
+
+    around: Floats
+    deep: Floats
+    beside: Floats
+    told: Floats
+
+
+def _broad_light(light: Floats, weight: Floats, face: Floats | None) -> _Broad:
+    """Measure broad light, at half resolution, as it is smooth."""
+    height, width = light.shape
+    half = ((width + 1) // 2, (height + 1) // 2)
+    light, weight = (cv2.resize(each, half, interpolation=cv2.INTER_AREA) for each in (light, weight))
+    light = light + np.float32(FILTER.offset)
+    window, tiny = (GREYED.around // 2, GREYED.around // 2), np.float32(1e-3)
+    sure = weight * weight * weight
+    around = (cv2.blur(light * sure, window) + tiny * light) / (cv2.blur(sure, window) + tiny)
+    if face is None:
+        around = cv2.resize(around, (width, height), interpolation=cv2.INTER_LINEAR)
+        return _Broad(around, around, around, np.zeros_like(around))
+    face = cv2.resize(face, half, interpolation=cv2.INTER_AREA)
+    window = (GREYED.mean_window // 2, GREYED.mean_window // 2)
+    skin, hair = face * (1 - weight), weight * (1 - face)
+    means = cv2.blur(cv2.merge([light * skin, skin, light * hair, hair]), window)
+    beside, seen, deep, inside = cv2.split(means)
+    beside, deep = beside / (seen + tiny), deep / (inside + tiny)
+    inside = np.minimum(4 * inside, 1)
+    deep = around + (np.minimum(deep, around) - around) * inside
+    told = smoothstep((beside - deep) / beside.clip(1), *GREYED.told) * np.minimum(6 * seen, 1) * inside
+    # skin in the shade of hair is no hair
+    beside = np.maximum(np.float32(GREYED.shaded) * beside, deep + 1)
+    merged = cv2.merge([around, deep, beside, told])
+    return _Broad(*cv2.split(cv2.resize(merged, (width, height), interpolation=cv2.INTER_LINEAR)))
+
+
+def _mixture(light: Floats, weight: Floats, broad: _Broad, white: Floats) -> tuple[Floats, Floats]:
+    """How much hair a pixel is, and the light of that hair; both (H, W) float32.
+
+    Beside the face hair is told by its light: skin between strands stays skin, and no dark line is left before it.
+    """
+    mean = cv2.GaussianBlur(light, (0, 0), GREYED.edge_sigma)
+    own = np.float32(0.5) * (light + mean) + np.float32(FILTER.offset)
+    by_light = np.clip((broad.beside - own) / (broad.beside - broad.deep), 0, 1)
+    # where hair becomes lighter than skin, its haze would show
+    haze = np.clip(white / broad.beside - 1, 0, 0.5)
+    by_light -= (2 * haze) * by_light * (1 - by_light * by_light)
+    reach = cv2.GaussianBlur(cv2.dilate(weight, np.ones((3, 3), np.uint8)), (0, 0), 1.2)
+    alpha = weight + (np.minimum(by_light, reach) - weight) * broad.told
+    return alpha, light + (broad.deep - light) * np.maximum(broad.told, 1 - weight)
