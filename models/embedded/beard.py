@@ -103,10 +103,7 @@ def find_beard(crop: Crop) -> Floats:
     share = np.clip((across - left) / max(float(right - left), 0.1), 0, 1)
     darker = cheeks[0, 1] + (cheeks[1, 1] - cheeks[0, 1]) * share - broad[..., 1]
     rough = np.sqrt(cv2.GaussianBlur((logs[..., 1] - broad[..., 1]) ** 2, (0, 0), SIGNS.rough_window * unit))
-    chin = np.abs(across - ends[CHIN, 0]) < SIGNS.chin
-    chin &= (down > ends[LOWER_LIP, 1] + SIGNS.lips) & (down < ends[CHIN, 1])
-    sure = _hairy(darker[chin], rough[chin], SIGNS.darker, SIGNS.rough)
-    bearded = float(smoothstep(sure.mean() if sure.size else np.zeros(()), *SIGNS.bearded))
+    bearded = _bearded(darker, rough, across - ends[CHIN, 0], down, ends)
     if bearded == 0:
         return np.zeros((whole, whole), np.float32)
 
@@ -137,6 +134,14 @@ def find_beard(crop: Crop) -> Floats:
         far *= smoothstep(SIGNS.length - (down - ends[CHIN, 1]), 0, 0.3)
         reach = np.maximum(reach, far * smoothstep(down - ends[LOWER_LIP, 1], -0.2, 0))
     return np.asarray(cv2.resize(beard * reach * seen, (whole, whole), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _bearded(darker: Floats, rough: Floats, across: Floats, down: Floats, ends: Floats) -> float:
+    """How sure it is that the chin has a beard, 0..1, from both of its sides: one may lie in the shade."""
+    chin = (down > ends[LOWER_LIP, 1] + SIGNS.lips) & (down < ends[CHIN, 1])
+    sides = [chin & (across > 0) & (across < SIGNS.chin), chin & (across < 0) & (across > -SIGNS.chin)]
+    sure = [_hairy(darker[side], rough[side], SIGNS.darker, SIGNS.rough).mean() for side in sides if side.any()]
+    return float(smoothstep(np.asarray(min(sure, default=0)), *SIGNS.bearded))
 
 
 def _hairy(darker: Floats, rough: Floats, dark: tuple[float, float], strands: tuple[float, float]) -> Floats:

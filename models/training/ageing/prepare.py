@@ -26,8 +26,8 @@ from models.embedded.controls.hair_grey import HairGrey
 from models.embedded.controls.smile import SmileControl
 from models.embedded.creases import Creases
 from models.embedded.editor import EmbeddedControls, EmbeddedEditor
-from models.embedded.scalp import ScalpModel, skin_tone
 from models.embedded.neck import Neck
+from models.embedded.scalp import ScalpModel, skin_tone
 from models.embedded.skin import Skin
 from models.embedded.smile import Smile
 from models.face.canvas import Canvas, covered
