@@ -33,6 +33,8 @@ DEPTH = 20.0
 """Depth of the relief over the contrast of lent creases."""
 BEGINS = (-0.03, 0.09)
 """Distances below the jaw over which the relief begins."""
+ENDS = (0.6, 1.05)
+"""Distances below the chin over which it ends."""
 COLOUR = (0.22, 0.42)
 """Distance from the colour of the face, logs of red over blue and over green, over which a pixel is no skin."""
 DARK = (-1.9, -1.2)
@@ -76,6 +78,7 @@ class Neck:
         if box is None:
             return delta, mask
         weight = neck_skin(crop, skin, box) * smoothstep(where[..., 2], *BEGINS)
+        weight *= 1 - smoothstep(where[..., 1], *ENDS)
         relief = (1 - male) * self.relief[0] + male * self.relief[1]
         places = np.stack(
             [
@@ -97,7 +100,7 @@ def neck_places(crop: Crop) -> tuple[Floats, tuple[slice, slice] | None]:
     """
     assert crop.mesh is not None
     size = len(crop.image)
-    middle, axes = _axes(crop)
+    middle, axes = axes_of(crop)
     jaw = (crop.mesh[list(JAW)] - middle) @ axes.T
     right, down = np.linalg.inv(axes).T
     corners = np.array([[x, y] for x in (-ACROSS, ACROSS) for y in (jaw[:, 1].min(), jaw[:, 1].max() + DOWN)])
@@ -137,7 +140,7 @@ def neck_skin(crop: Crop, skin: Floats, box: tuple[slice, slice]) -> Floats:
     return np.asarray(body * (1 - smoothstep(colour, *COLOUR)) * smoothstep(away @ LUMINANCE, *DARK), np.float32)
 
 
-def _axes(crop: Crop) -> tuple[Points, Floats]:
+def axes_of(crop: Crop) -> tuple[Points, Floats]:
     """The middle of the eyes, and the face's two axes over the squared distance of the eyes, (2, 2) float32."""
     apart = crop.points5[1] - crop.points5[0]
     square = max(float(apart @ apart), 1.0)

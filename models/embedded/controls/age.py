@@ -28,7 +28,7 @@ TREND = 0.65
 
 BRIGHTEST = np.float32(0.14)
 """Bound of what becomes lighter, log light."""
-SHAPE = 1.25
+SHAPE = 1.2
 """Multiple of the mean change of shape that is drawn towards age."""
 
 Years = Annotated[float, Field(ge=YOUNGEST, le=OLDEST)]

@@ -132,4 +132,6 @@ class HairGrey(Control):
             layers.append(grey_beard(way.crop, skin=skin, light=light, amount=man * amount))
         if not layers:
             return None
-        return Layer(np.maximum.reduce([mask for _, mask in layers]), delta=sum(delta for delta, _ in layers))
+        return Layer(
+            np.maximum.reduce([mask for _, mask in layers]), delta=np.add.reduce([delta for delta, _ in layers])
+        )

@@ -1,4 +1,4 @@
-"""`python -m models.training.editor.creases`: make the table of creases that `models.embedded.creases` lends."""
+"""`python -m models.training.editor.creases`: make the tables of creases and necks that `models.embedded` lends."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
+from engines.select import load as load_engine
 from models.embedded import EMBEDDED
 from models.embedded.attributes import CREASES, read_tables
 from models.embedded.creases import MOST_RELIEF, likeness
+from models.face.segmenter import Segmenter
 from models.face.texture_space import FaceSpace
 from models.training.ageing.guides import AGE_DISTANCE, Guides, skin_field
 from models.training.ageing.prepare import prepare
 from models.training.data import WORK, FaceSet, shared_folder
+from models.training.editor.necks import lent_necks
 
 OLD_AGE = 75.0
 
@@ -41,6 +44,7 @@ def main(argv: list[str]) -> int:
         "smile": labels["smile"][rows].astype(np.float32),
         "apart": (np.abs(labels["age"][rows] - OLD_AGE) * AGE_DISTANCE).astype(np.float32),
         "skin": np.round(skin_field() * 255).astype(np.uint8),
+        "neck": lent_necks(faces, Segmenter(load_engine(EMBEDDED / "segmenter.onnx", precision="f32", threads=1))),
         "mouth": np.round(guides.mouth_corners * 255).astype(np.uint8),
     }
     part = options.out.with_suffix(".part")

@@ -10,10 +10,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from models.arrays import Floats
 from models.embedded import EMBEDDED
 from models.embedded.attributes import ATTRIBUTES, MALE, SKIN_LIGHTNESS, SMILE, read_tables
 from models.embedded.control import Reading
-from models.embedded.creases import DEPTH, MOST_CREASED, NEAR, Creases, contrast_of, relief_of
+from models.embedded.creases import (
+    DEPTH,
+    MOST_CREASED,
+    MOST_RELIEF,
+    NEAR,
+    RIDGE,
+    Creases,
+    contrast_of,
+    relief_of,
+    without_stains,
+)
 from models.face.texture_space import FaceSpace
 
 
@@ -37,34 +48,38 @@ def reading(tables: dict[str, NDArray[Any]], detail: float = 6.0, male: float = 
     return Reading(attributes, texture, np.full((192, 192), covered, np.float32), np.full(3, 5.0, np.float32), fit)
 
 
+def lent_by(creases: Creases, face: Reading) -> Floats:
+    return creases.lend(face, creases.contrast_for(face))
+
+
 def test_creases_lie_on_skin_that_is_seen(creases: Creases, tables: dict[str, NDArray[Any]]) -> None:
-    lent = creases.lend(reading(tables))
+    lent = lent_by(creases, reading(tables))
     assert lent.shape == (192, 192)
     assert lent.dtype == np.float32
     assert np.abs(lent[creases.skin < 0.02]).max() < 0.02
     assert np.abs(lent).max() > 0.05
-    assert not creases.lend(reading(tables, covered=1.0)).any()
+    assert not lent_by(creases, reading(tables, covered=1.0)).any()
 
 
 def test_a_blurred_face_gets_fainter_creases_than_a_sharp_one(
     creases: Creases, tables: dict[str, NDArray[Any]]
 ) -> None:
-    soft, sharp = (contrast_of(creases.lend(reading(tables, detail)), creases.skin) for detail in (1.0, 60.0))
-    assert soft < 0.7 * sharp
+    soft, sharp = (contrast_of(lent_by(creases, reading(tables, detail)), creases.skin) for detail in (1.0, 60.0))
+    assert soft < 0.8 * sharp
     assert sharp < 1.5 * DEPTH * MOST_CREASED[1]
 
 
 def test_who_lends_depends_on_the_face_but_never_changes_in_a_leap(
     creases: Creases, tables: dict[str, NDArray[Any]]
 ) -> None:
-    man, woman = (creases.lend(reading(tables, male=male)) for male in (1.0, 0.0))
+    man, woman = (lent_by(creases, reading(tables, male=male)) for male in (1.0, 0.0))
     assert np.corrcoef(man.ravel(), woman.ravel())[0, 1] < 0.8
     last = None
     for lightness in np.arange(0.4, 0.8, 0.005 * NEAR):
         face = reading(tables)
         attributes = face.attributes.copy()
         attributes[SKIN_LIGHTNESS] = lightness
-        lent = creases.lend(replace(face, attributes=attributes))
+        lent = lent_by(creases, replace(face, attributes=attributes))
         assert last is None or np.sqrt(((lent - last) ** 2).mean()) < 0.15 * np.sqrt((lent**2).mean())
         last = lent
 
@@ -78,3 +93,20 @@ def test_relief_is_what_is_fine_and_seen() -> None:
     assert relief[91, 100] > 0.2
     assert np.abs(relief[20:70, 60:150]).max() < 0.02
     assert not relief[:, :40].any()
+
+
+def test_the_bright_side_of_a_crease_does_not_glow(creases: Creases, tables: dict[str, NDArray[Any]]) -> None:
+    lent = lent_by(creases, reading(tables, 60.0))
+    assert lent.max() <= RIDGE
+    assert lent.min() < -RIDGE
+
+
+def test_stains_go_from_a_relief_and_lines_stay() -> None:
+    down, across = np.mgrid[:192, :192]
+    stain = 80 * np.exp(-((down - 60) ** 2 + (across - 60) ** 2) / (2 * 4.0**2))
+    line = 80 * np.exp(-((across - 140) ** 2) / (2 * 2.5**2))
+    relief = np.rint(-stain - line).astype(np.int8)
+    kept = without_stains(relief)
+    assert MOST_RELIEF / 127 * relief[60, 60] < -0.3
+    assert kept[60, 60] > 0.5 * relief[60, 60]
+    assert kept[150, 140] < 0.8 * relief[150, 140]

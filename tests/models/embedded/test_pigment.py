@@ -20,9 +20,9 @@ def hair() -> Floats:
 
 
 def turned(function: Any, image: Image, mask: Floats, amount: float = 1.0) -> Floats:
-    look = {"now": hair_look(image, mask if mask.any() else hair())} if function is restore_pigment else {}
+    look = hair_look(image, mask if mask.any() else hair())
     crop = Crop(image, np.zeros((5, 2), np.float32))
-    change, where = function(crop, mask, skin=SKIN, light=WHITE_LIGHT, amount=amount, **look)
+    change, where = function(crop, mask, skin=SKIN, now=look, light=WHITE_LIGHT, amount=amount)
     assert not change[where == 0].any()
     return change
 

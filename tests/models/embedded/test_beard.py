@@ -1,0 +1,79 @@
+"""Beards are found, shadows are not."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from models.arrays import Floats, Image
+from models.editor import Crop, Masks
+from models.embedded import EMBEDDED
+from models.embedded.attributes import TABLES
+from models.embedded.beard import LIPS, find_beard
+from models.embedded.pigment import grey_beard
+from models.embedded.strands import Lit
+from models.face.texture_space import FaceSpace
+
+SIZE = 320
+SKIN = np.array([190, 150, 130], np.float32)
+
+
+@pytest.fixture(scope="module")
+def mesh() -> Floats:
+    mesh = np.zeros((478, 2), np.float32)
+    mesh[:468] = FaceSpace.load(EMBEDDED / TABLES).mean + np.array([64, 64])
+    return mesh
+
+
+def crop_of(image: Image, mesh: Floats) -> Crop:
+    face = np.zeros((128, 128), np.float32)
+    points = cv2.convexHull(mesh[:468].astype(np.float32))[:, 0] * (128 / SIZE)
+    cv2.fillPoly(face, [np.rint(points).astype(np.int32)], (1.0,))
+    none = np.zeros_like(face)
+    eyes = [mesh[[33, 133]].mean(0), mesh[[263, 362]].mean(0)]
+    points5 = np.array([*eyes, mesh[1], mesh[61], mesh[291]], np.float32)
+    return Crop(image, points5, mesh, Masks(none, face, none, np.ones_like(face)))
+
+
+def bearded(mesh: Floats, strands: Floats, left: bool = True) -> Image:
+    image = np.zeros((SIZE, SIZE, 3), np.float32) + SKIN
+    top, middle = int(mesh[2, 1]) + 8, int(mesh[152, 0])
+    part = image[top:, (0 if left else middle) :]
+    part[:] = strands[top:, : part.shape[1]]
+    cv2.fillPoly(image, [np.rint(mesh[list(LIPS)]).astype(np.int32)], (150.0, 80.0, 80.0))
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+def strands() -> Floats:
+    noise = np.random.default_rng(0).normal(60, 28, (SIZE // 2, SIZE // 2, 1)).astype(np.float32)
+    return np.repeat(cv2.resize(noise, (SIZE, SIZE), interpolation=cv2.INTER_NEAREST)[..., None], 3, axis=2)
+
+
+def test_a_beard_is_found_around_the_lips(mesh: Floats) -> None:
+    found = find_beard(crop_of(bearded(mesh, strands()), mesh))
+    chin, lip = (np.rint(mesh[point]).astype(int) for point in (199, 15))
+    assert found.shape == (SIZE, SIZE)
+    assert found[chin[1] - 4 : chin[1] + 5, chin[0] - 10 : chin[0] + 11].mean() > 0.7
+    assert found[lip[1], lip[0]] < 0.1
+    assert found[: int(mesh[1, 1]), 120:200].max() < 0.05
+
+
+def test_bare_skin_and_a_smooth_shadow_on_one_side_are_no_beard(mesh: Floats) -> None:
+    even = np.zeros((SIZE, SIZE, 3), np.float32)
+    assert not find_beard(crop_of((even + SKIN).astype(np.uint8), mesh)).any()
+    assert not find_beard(crop_of(bearded(mesh, even + np.float32(0.5) * SKIN), mesh)).any()
+    assert not find_beard(crop_of(bearded(mesh, strands(), left=False), mesh)).any()
+
+
+def test_a_grey_beard_is_light_and_without_colour(mesh: Floats) -> None:
+    brown = strands() * np.array([1.3, 0.95, 0.6], np.float32)
+    image = bearded(mesh, brown)
+    light = Lit(0.0, np.ones(3, np.float32))
+    change, where = grey_beard(crop_of(image, mesh), skin=SKIN, light=light, amount=0.9)
+    assert not change[where == 0].any()
+    x, y = np.rint(mesh[199]).astype(int)
+    part = (slice(y - 4, y + 5), slice(x - 10, x + 11))
+    before, after = image[part].mean((0, 1)), (image + change)[part].mean((0, 1))
+    assert after.mean() > before.mean() + 25
+    assert np.ptp(after) < 0.5 * np.ptp(before)

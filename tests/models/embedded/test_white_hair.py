@@ -1,0 +1,61 @@
+"""White hair in the light of the hair that it was."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.arrays import Floats, Image
+from models.editor import Crop, Masks
+from models.embedded.pigment import grey_hair, hair_look
+from models.embedded.strands import Lit
+from models.embedded.white_hair import white_in
+from models.face.imaging import LUMINANCE
+
+SKIN = np.array([200, 160, 140], np.float32)
+SIZE = 128
+
+
+def scene() -> tuple[Image, Masks]:
+    """Dark hair with lighter locks over a face, and eight pixels between them that are ever more skin."""
+    image = np.zeros((SIZE, SIZE, 3), np.float32) + SKIN
+    locks = 25 + 20 * (np.arange(SIZE) % 16 < 8)
+    image[:60] = locks[None, :, None] * np.array([1.15, 0.98, 0.8])
+    for row in range(8):
+        share = (row + 0.5) / 8
+        image[60 + row] = (1 - share) * image[50] + share * SKIN
+    down = np.arange(SIZE // 2)[:, None] + np.zeros(SIZE // 2)
+    hair = np.clip((32.5 - down) / 2, 0, 1).astype(np.float32)
+    none = np.zeros_like(hair)
+    return image.astype(np.uint8), Masks(hair, 1 - hair, none, np.ones_like(hair))
+
+
+def greyed(image: Image, masks: Masks, amount: float = 0.9) -> Floats:
+    look = hair_look(image, masks.hair)
+    assert look is not None
+    crop = Crop(image, np.array([[40, 90], [88, 90], [64, 105], [50, 115], [78, 115]], np.float32), masks=masks)
+    light = Lit(0.0, np.ones(3, np.float32))
+    change, _ = grey_hair(crop, masks.hair, skin=SKIN, now=look, light=light, amount=amount)
+    return image + change
+
+
+def test_hair_runs_into_skin_without_a_dark_line_and_never_glows() -> None:
+    image, masks = scene()
+    light = (greyed(image, masks) @ LUMINANCE)[:, 32:96].mean(1)
+    assert light[20:50].mean() > 100
+    assert light[52:70].min() > 0.8 * light[20:50].mean()
+    assert light[52:].max() < 1.05 * float(SKIN @ LUMINANCE)
+
+
+def test_half_grey_hair_differs_from_lock_to_lock() -> None:
+    image, masks = scene()
+    after = (greyed(image, masks, 0.5) @ LUMINANCE)[10:40]
+    light, dark = after[:, 4::16].mean(), after[:, 12::16].mean()
+    assert light > dark + 15
+
+
+def test_white_hair_is_warm_in_warm_light_and_never_yellow() -> None:
+    cold, warm, brown = (white_in(np.array(skin, np.float32)) for skin in ((160, 150, 150), SKIN, (150, 80, 40)))
+    assert cold[0] / cold[2] < warm[0] / warm[2]
+    assert brown[0] / brown[2] < 1.2
+    for colour in (cold, warm, brown):
+        assert abs(float(colour @ LUMINANCE) - 1) < 1e-3
