@@ -49,6 +49,8 @@ STAIN_SIGMA, LINE_SIGMA = 2.0, 4.0
 """Gaussians over which what is broad in a relief counts as stain, and in which lines are looked for, texture pixels."""
 LINE = (0.25, 0.7)
 """Coherence over which something broad counts as a line."""
+SIDE_SIGMA, SIDE_LEAST = 5.0, 3.0
+"""Gaussian over which both sides of a face are likened, texture pixels, and depth at which they are, of 127."""
 STAIN_KEPT = 0.15
 """Share of the broad part that is left where there is no line."""
 SHAPE_MODES = 8
@@ -119,7 +121,7 @@ class Creases:
 
 
 def without_stains(relief: NDArray[np.int8]) -> NDArray[np.int8]:
-    """A relief with less of what is neither fine nor a line: on other cheeks it would look like stains.
+    """A relief with less of what is neither fine nor a line, or on one side alone: elsewhere it would look like stains.
 
     A line is told by the coherence of its structure tensor (Weickert 1999).
     """
@@ -129,7 +131,11 @@ def without_stains(relief: NDArray[np.int8]) -> NDArray[np.int8]:
     xx, xy, yy = (cv2.GaussianBlur(each, (0, 0), LINE_SIGMA) for each in (across * across, across * down, down * down))
     line = ((xx - yy) ** 2 + 4 * xy * xy) / ((xx + yy) ** 2 + np.float32(1e-3))
     kept = STAIN_KEPT + (1 - STAIN_KEPT) * smoothstep(line, *LINE)
-    return np.asarray(np.rint(light - broad + broad * kept), np.int8)
+    clean = light - broad + broad * kept
+    # creases are about as deep on both sides; what one cheek has alone is a mark or a shadow
+    depth = cv2.GaussianBlur(np.abs(clean), (0, 0), SIDE_SIGMA) + np.float32(SIDE_LEAST)
+    clean *= np.minimum(1, depth[:, ::-1] / depth)
+    return np.asarray(np.rint(clean), np.int8)
 
 
 def likeness(fit: Fit, smile: float, lightness: float, male: float) -> Floats:

@@ -29,7 +29,7 @@ ROWS, COLUMNS = 64, 96
 """Size of a relief."""
 MOST_RELIEF = 0.4
 """Relief is clipped to this change of log light, and stored as int8 of it."""
-DEPTH = 20.0
+DEPTH = 17.0
 """Depth of the relief over the contrast of lent creases."""
 BEGINS = (-0.03, 0.09)
 """Distances below the jaw over which the relief begins."""

@@ -48,7 +48,7 @@ class Greyed:
     lighter: float = 0.3
     tint: float = 0.6
     paler: float = 0.15
-    tints: tuple[float, float] = (-0.08, 0.13)
+    tints: tuple[float, float] = (-0.08, 0.1)
     green: float = 0.012
     around: int = 15
     shading: float = 0.75
