@@ -33,9 +33,9 @@ QUANTILE, RMS_OF_QUANTILE = 0.5, 2.1
 """The quantile that measures contrast, and the root mean square over it in portraits without glasses."""
 CREASED = 0.75
 """Contrast of lent creases over that of a face's own relief."""
-MOST_CREASED = (0.058, 0.085)
+MOST_CREASED = (0.063, 0.085)
 """Bounds of the contrast of lent creases; photographs of people above 70 have 0.10 in all."""
-DEPTH = 2.0
+DEPTH = 2.3
 """Factor of it in `models.embedded.ageing.AGEING_YEARS`, chosen by eye on `val`."""
 OTHER_SMILE = 1.6
 """Share of the creases at the corners of the mouth that is left out at a difference of smiles of 1."""
