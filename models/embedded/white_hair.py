@@ -32,7 +32,9 @@ class Greyed:
         shading: power of the hair's broad light in that of white hair, which scatters light.
         shades: bounds of the broad light of white hair over its median.
         contrast: bounds of a strand's light over that around it.
-        power: of that light in what a white strand gives back.
+        strand_sigma: Gaussian that parts strands from the gloss of locks.
+        gloss: share of gloss, which white hair has less of: it scatters light.
+        power: of both in what a white strand gives back.
         colour: power of what is kept of pigment in what is kept of a pixel's own colour.
         temples: how much whiter hair is beside the face, and how much darker far from it.
         beside: Gaussian of the face's reach, share of the crop.
@@ -54,21 +56,24 @@ class Greyed:
     shading: float = 0.75
     shades: tuple[float, float] = (0.4, 1.3)
     contrast: tuple[float, float] = (0.4, 2.2)
-    power: float = 0.45
+    strand_sigma: float = 2.5
+    gloss: float = 0.6
+    power: float = 0.55
     colour: float = 1.8
     temples: tuple[float, float] = (0.06, -0.18)
     beside: float = 0.09
-    locks: float = 0.35
+    locks: float = 0.4
     edge: int = 3
     beard: float = 1.12
     beard_light: float = 0.8
     beard_shading: float = 0.35
-    noise: float = 70.0
-    noise_still: float = 25.0
+    noise: float = 60.0
+    noise_still: float = 15.0
     noise_sigma: float = 1.2
     mean_window: int = 26
     told: tuple[float, float] = (0.25, 0.6)
     shaded: float = 0.85
+    sparse: float = 0.25
     edge_sigma: float = 1.5
     redder: tuple[float, float] = (0.16, 0.35)
     dark: float = 12.0
@@ -123,12 +128,18 @@ def whiten(
     bright = light * light
     seen = cv2.GaussianBlur(light, (0, 0), GREYED.noise_sigma)
     seen += (light - seen) * (bright / (bright + noise))
-    strand = np.clip((seen + np.float32(FILTER.offset)) / broad.around, *GREYED.contrast)
+    seen += np.float32(FILTER.offset)
+    # light beside the hair is not of it
+    inside = weight + np.float32(1e-2)
+    mean = cv2.GaussianBlur(seen * inside, (0, 0), GREYED.strand_sigma)
+    mean /= cv2.GaussianBlur(inside, (0, 0), GREYED.strand_sigma)
+    strand, gloss = (np.clip(each, *GREYED.contrast) for each in (seen / mean, mean / broad.around))
     # at the edge what is brighter than hair may be skin or backdrop
     pure = pure_hair(weight, GREYED.edge)
-    lock = cv2.log(np.minimum(strand, 1 + (strand - 1) * pure))
+    strand, gloss = (cv2.log(np.minimum(each, 1 + (each - 1) * pure)) for each in (strand, gloss))
+    lock = strand + np.float32(GREYED.gloss) * gloss
     gone = share * (2 - share)
-    share = np.clip(share + np.float32(4 * GREYED.locks) * share * (1 - share) * lock, 0, 1)
+    share = np.clip(share + np.float32(4 * GREYED.locks) * share * (1 - share) * (strand * pure), 0, 1)
     shade = np.clip(cv2.pow(broad.deep * np.float32(np.exp(-now.level)), shading), *GREYED.shades)
     white = np.float32(np.exp(wanted.level)) * shade * cv2.exp(np.float32(GREYED.power) * lock)
     room = np.float32(REPAINT.top - REPAINT.shoulder)
@@ -222,8 +233,8 @@ def _mixture(light: Floats, weight: Floats, broad: _Broad, white: Floats) -> tup
     own = np.float32(0.5) * (light + mean) + np.float32(FILTER.offset)
     by_light = np.clip((broad.beside - own) / (broad.beside - broad.deep), 0, 1)
     # where hair becomes lighter than skin, its haze would show
-    haze = np.clip(white / broad.beside - 1, 0, 0.5)
-    by_light -= (2 * haze) * by_light * (1 - by_light * by_light)
+    haze = np.clip(white / broad.beside - 1, 0, 0.35)
+    by_light -= (np.float32(GREYED.sparse) + 2 * haze) * by_light * (1 - by_light * by_light)
     reach = cv2.GaussianBlur(cv2.dilate(weight, np.ones((3, 3), np.uint8)), (0, 0), 1.2)
     alpha = weight + (np.minimum(by_light, reach) - weight) * broad.told
     return alpha, light + (broad.deep - light) * np.maximum(broad.told, 1 - weight)

@@ -56,7 +56,7 @@ def test_creases_lie_on_skin_that_is_seen(creases: Creases, tables: dict[str, ND
     lent = lent_by(creases, reading(tables))
     assert lent.shape == (192, 192)
     assert lent.dtype == np.float32
-    assert np.abs(lent[creases.skin < 0.02]).max() < 0.02
+    assert np.abs(lent[creases.skin < 0.02]).max() < 0.03
     assert np.abs(lent).max() > 0.05
     assert not lent_by(creases, reading(tables, covered=1.0)).any()
 
