@@ -54,8 +54,8 @@ EDGES, EDGE_SKIN = (slice(50, 155), slice(35, 157)), 0.4
 EDGE_SIGMAS = (1.0, 3.0)
 """Gaussians that part what is fine there."""
 BLURS = ((0.25, 0.3, 0.36, 0.43, 0.52, 0.62), (1.8, 1.3, 0.95, 0.7, 0.4, 0.0))
-"""Shares of what is fine there, and the blur of the camera, texture pixels: medians over 60 portraits that were blurred.
-Lenders have the largest share.
+"""Shares of what is fine there, and the blur of the camera, texture pixels: medians over 60 blurred portraits. Lenders
+have the largest share.
 """
 LEAST_BLUR = 0.3
 """Blur that is none."""
