@@ -39,6 +39,8 @@ class Greyed:
         temples: how much whiter hair is beside the face, and how much darker far from it.
         beside: Gaussian of the face's reach, share of the crop.
         locks: how much earlier light locks turn white, share per log unit.
+        kept: share of its colour that a dark lock keeps.
+        dark_locks: logs of how much darker than what is around it such a lock is.
         edge: width of the edge in which bright strands are not trusted.
         noise: luminance, 0..255, of which half the contrast of single pixels is believed.
         noise_still: the same in a single picture, where noise does not flicker.
@@ -58,11 +60,13 @@ class Greyed:
     contrast: tuple[float, float] = (0.4, 2.2)
     strand_sigma: float = 2.5
     gloss: float = 0.6
-    power: float = 0.55
+    power: float = 0.33
     colour: float = 1.8
     temples: tuple[float, float] = (0.06, -0.18)
     beside: float = 0.09
-    locks: float = 0.4
+    locks: float = 0.2
+    kept: float = 0.45
+    dark_locks: tuple[float, float] = (0.0, 0.4)
     edge: int = 3
     beard: float = 1.12
     beard_light: float = 0.8
@@ -138,7 +142,8 @@ def whiten(
     pure = pure_hair(weight, GREYED.edge)
     strand, gloss = (cv2.log(np.minimum(each, 1 + (each - 1) * pure)) for each in (strand, gloss))
     lock = strand + np.float32(GREYED.gloss) * gloss
-    gone = share * (2 - share)
+    # locks in the shade keep more of their pigment than those that the light meets first
+    gone = share * (1 - np.float32(GREYED.kept) * smoothstep(-gloss, *GREYED.dark_locks))
     share = np.clip(share + np.float32(4 * GREYED.locks) * share * (1 - share) * (strand * pure), 0, 1)
     shade = np.clip(cv2.pow(broad.deep * np.float32(np.exp(-now.level)), shading), *GREYED.shades)
     white = np.float32(np.exp(wanted.level)) * shade * cv2.exp(np.float32(GREYED.power) * lock)
