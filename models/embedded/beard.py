@@ -46,7 +46,7 @@ class BeardSigns:
     cheek: float = 0.06
     darker: tuple[float, float] = (0.22, 0.6)
     rough: tuple[float, float] = (0.028, 0.068)
-    beard_darker: tuple[float, float] = (0.16, 0.5)
+    beard_darker: tuple[float, float] = (0.2, 0.65)
     beard_rough: tuple[float, float] = (0.02, 0.056)
     redder: tuple[float, float] = (0.08, 0.3)
     red_darker: tuple[float, float] = (0.0, 0.2)

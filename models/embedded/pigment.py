@@ -16,7 +16,7 @@ from models.embedded.strands import FILTER, HALF_FILTER, Lit, Look, look_of, mea
 from models.embedded.white_hair import GREYED, ears, white_in, whiten
 from models.face.imaging import LUMINANCE, smoothstep
 
-GREY = look_of(np.array([162, 159, 154], np.float32))
+GREY = look_of(np.array([172, 169, 164], np.float32))
 """Grey and white hair in white room light, the median over portraits of people who have it."""
 BROWN = look_of(np.array([68, 51, 39], np.float32))
 """Brown hair in the same light."""

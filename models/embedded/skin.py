@@ -68,7 +68,7 @@ class GreyBrows:
     most: float = 1.4
     around: float = 12.0
     darker: Range = (0.06, 0.35)
-    below_skin: float = 0.33
+    below_skin: float = 0.26
     amount: float = 0.9
     thin: float = 0.45
 

@@ -42,6 +42,7 @@ class Greyed:
         kept: share of its colour that a dark lock keeps.
         dark_locks: logs of how much darker than what is around it such a lock is.
         edge: width of the edge in which bright strands are not trusted.
+        edge_share: weight of that edge in the light around a strand.
         noise: luminance, 0..255, of which half the contrast of single pixels is believed.
         noise_still: the same in a single picture, where noise does not flicker.
         noise_sigma: Gaussian that takes the other half.
@@ -55,7 +56,7 @@ class Greyed:
     tints: tuple[float, float] = (-0.08, 0.1)
     green: float = 0.012
     around: int = 15
-    shading: float = 0.75
+    shading: float = 0.95
     shades: tuple[float, float] = (0.4, 1.3)
     contrast: tuple[float, float] = (0.4, 2.2)
     strand_sigma: float = 2.5
@@ -68,6 +69,7 @@ class Greyed:
     kept: float = 0.45
     dark_locks: tuple[float, float] = (0.0, 0.4)
     edge: int = 3
+    edge_share: float = 0.02
     beard: float = 1.12
     beard_light: float = 0.8
     beard_shading: float = 0.35
@@ -155,7 +157,8 @@ def whiten(
         alpha, hair = _mixture(light, weight, broad, white)
     # what is lighter than white hair already keeps its light
     lift = alpha * share * np.maximum(white - hair, 0)
-    gone *= alpha
+    # what is seen between sparse hairs keeps the colour of skin
+    gone *= alpha * (alpha if face is None else 1 - broad.told * (1 - alpha))
     lit = own + lift
     changes = [
         lift + gone * (lit * np.float32(tint - 1) - (value - own))
@@ -209,7 +212,9 @@ def _broad_light(light: Floats, weight: Floats, face: Floats | None) -> _Broad:
     light, weight = (cv2.resize(each, half, interpolation=cv2.INTER_AREA) for each in (light, weight))
     light = light + np.float32(FILTER.offset)
     window, tiny = (GREYED.around // 2, GREYED.around // 2), np.float32(1e-3)
-    sure = weight * weight * weight
+    # at its edge hair is mixed with what is beside it
+    inner = cv2.erode(weight, np.ones((3, 3), np.uint8))
+    sure = inner * inner * inner + np.float32(GREYED.edge_share) * weight
     around = (cv2.blur(light * sure, window) + tiny * light) / (cv2.blur(sure, window) + tiny)
     if face is None:
         around = cv2.resize(around, (width, height), interpolation=cv2.INTER_LINEAR)

@@ -42,7 +42,7 @@ def test_hair_runs_into_skin_without_a_dark_line_and_never_glows() -> None:
     image, masks = scene()
     light = (greyed(image, masks) @ LUMINANCE)[:, 32:96].mean(1)
     assert light[20:50].mean() > 100
-    assert light[52:70].min() > 0.8 * light[20:50].mean()
+    assert light[52:70].min() > 0.7 * light[20:50].mean()
     assert light[52:].max() < 1.05 * float(SKIN @ LUMINANCE)
 
 
