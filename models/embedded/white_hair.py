@@ -39,6 +39,7 @@ class Greyed:
         temples: how much whiter hair is beside the face, and how much darker far from it.
         beside: Gaussian of the face's reach, share of the crop.
         locks: how much earlier light locks turn white, share per log unit.
+        wholly: shares of white hair over which no colour is left between it.
         kept: share of its colour that a dark lock keeps.
         dark_locks: logs of how much darker than what is around it such a lock is.
         edge: width of the edge in which bright strands are not trusted.
@@ -66,6 +67,7 @@ class Greyed:
     temples: tuple[float, float] = (0.06, -0.18)
     beside: float = 0.09
     locks: float = 0.2
+    wholly: tuple[float, float] = (0.6, 0.95)
     kept: float = 0.45
     dark_locks: tuple[float, float] = (0.0, 0.4)
     edge: int = 3
@@ -145,7 +147,8 @@ def whiten(
     strand, gloss = (cv2.log(np.minimum(each, 1 + (each - 1) * pure)) for each in (strand, gloss))
     lock = strand + np.float32(GREYED.gloss) * gloss
     # locks in the shade keep more of their pigment than those that the light meets first
-    gone = share * (1 - np.float32(GREYED.kept) * smoothstep(-gloss, *GREYED.dark_locks))
+    gone = share + (1 - share) * smoothstep(share, *GREYED.wholly)
+    gone *= (1 - np.float32(GREYED.kept) * smoothstep(-gloss, *GREYED.dark_locks))
     share = np.clip(share + np.float32(4 * GREYED.locks) * share * (1 - share) * (strand * pure), 0, 1)
     shade = np.clip(cv2.pow(broad.deep * np.float32(np.exp(-now.level)), shading), *GREYED.shades)
     white = np.float32(np.exp(wanted.level)) * shade * cv2.exp(np.float32(GREYED.power) * lock)
