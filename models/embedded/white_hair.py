@@ -61,9 +61,9 @@ class Greyed:
     gloss: float = 0.6
     power: float = 0.55
     colour: float = 1.8
-    temples: tuple[float, float] = (0.06, -0.18)
+    temples: tuple[float, float] = (0.12, -0.2)
     beside: float = 0.09
-    locks: float = 0.4
+    locks: float = 0.6
     edge: int = 3
     edge_share: float = 0.02
     beard: float = 1.12

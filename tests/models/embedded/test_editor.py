@@ -278,7 +278,7 @@ def test_a_hat_stays(editor: EmbeddedEditor, crop: Crop) -> None:
 def test_age_greys_hair(editor: EmbeddedEditor, crop: Crop) -> None:
     latent = editor.encode(crop, editor.Controls())
     assert 0.1 < editor.steer(latent, EmbeddedControls(age=55))[GREY] < 0.4
-    assert 0.75 < editor.steer(latent, EmbeddedControls(age=80))[GREY] < 0.95
+    assert 0.6 < editor.steer(latent, EmbeddedControls(age=80))[GREY] < 0.8
     assert editor.steer(latent, EmbeddedControls(age=35))[GREY] == latent[GREY]
     assert editor.steer(latent, EmbeddedControls(age=75))[AGE] == pytest.approx(0.75)
 
