@@ -70,7 +70,7 @@ class Greyed:
     beard_light: float = 0.8
     beard_shading: float = 0.35
     noise: float = 60.0
-    noise_still: float = 30.0
+    noise_still: float = 38.0
     noise_sigma: float = 1.2
     mean_window: int = 26
     told: tuple[float, float] = (0.25, 0.6)
