@@ -64,7 +64,7 @@ class Greyed:
     gloss: float = 0.6
     power: float = 0.33
     colour: float = 1.8
-    temples: tuple[float, float] = (0.06, -0.18)
+    temples: tuple[float, float] = (0.12, -0.2)
     beside: float = 0.09
     locks: float = 0.2
     wholly: tuple[float, float] = (0.6, 0.95)
@@ -76,7 +76,7 @@ class Greyed:
     beard_light: float = 0.8
     beard_shading: float = 0.35
     noise: float = 60.0
-    noise_still: float = 30.0
+    noise_still: float = 38.0
     noise_sigma: float = 1.2
     mean_window: int = 26
     told: tuple[float, float] = (0.25, 0.6)
