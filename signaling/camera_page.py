@@ -10,6 +10,7 @@ from urllib.parse import quote
 from aiortc.mediastreams import MediaStreamError
 from pydantic import ValidationError
 
+from signaling import memory
 from signaling.app import create_app
 from signaling.local_camera import CameraTrack, LocalCamera
 from signaling.logs import start_logging
@@ -43,6 +44,7 @@ def steer(arguments: argparse.Namespace) -> None:
         server = Server(config_of(settings, app), open_page=arguments.open, say=lambda url: say(url, settings))
         screen = Screen(sink, size, arguments.fit)
         print(f"{size[0]}x{size[1]} to {sink.device}; Ctrl-C ends", flush=True)
+        memory.settle()
         try:
             with suppress(KeyboardInterrupt):
                 asyncio.run(run(source, video, screen, server))
