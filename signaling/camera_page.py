@@ -83,21 +83,25 @@ async def run(source: Source, video: VideoFilter, screen: Screen, server: Server
     """Edit the camera, show it and serve the page, until one of them ends.
 
     Raises:
-        CameraError: the camera is silent.
+        CameraError: the camera is silent, or the virtual camera takes no more pictures.
     """
     track = CameraTrack(source)
     watched = video.watch()
     tasks = [asyncio.create_task(one) for one in (video.run(track), server.serve())]
     others = [asyncio.create_task(one) for one in (show(watched, screen), tell(video))]
+    shown = asyncio.wrap_future(screen.ended)
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([*tasks, shown], return_when=asyncio.FIRST_COMPLETED)
     finally:
         server.should_exit = True
         track.stop()
+        shown.cancel()
         for task in others:
             task.cancel()
         await asyncio.wait([*tasks, *others])
         await asyncio.to_thread(track.join)
+    if not shown.cancelled():
+        shown.result()
     if track.problem:
         raise CameraError(track.problem)
     for task in tasks:
