@@ -119,7 +119,7 @@ class ControlChannel:
 
     def close(self) -> None:
         """Drop the changes that wait for their turn, and hear the peer no more."""
-        self._channel.remove_listener("message", self.receive)
+        self._channel.remove_all_listeners("message")
         for change in self._changes:
             change.cancel()
 

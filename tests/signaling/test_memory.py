@@ -13,7 +13,7 @@ from aiortc import RTCPeerConnection
 
 from signaling import memory, peer
 from signaling.sessions import Sessions
-from tests.signaling.conftest import SDP, Camera, Peer
+from tests.signaling.conftest import SDP, Camera, Peer, until
 from tests.signaling.test_steering import steered
 from tests.signaling.test_whep import Player
 from tests.soak.peers import vanish
@@ -50,15 +50,19 @@ def alive(held: dict[str, weakref.ref[Any]]) -> list[str]:
 async def leave(one: Peer, how: str) -> None:
     if how == "killed":
         vanish(one)
+    elif how == "killed without a channel":
+        one.channel.close()
+        await until(lambda: one.channel.readyState == "closed")
+        vanish(one)
     elif how == "hung up":
         await one.connection.close()
     else:
         await one.http.delete(one.location)
 
 
-@pytest.mark.parametrize("how", ["killed", "hung up", "deleted"])
+@pytest.mark.parametrize("how", ["killed", "killed without a channel", "hung up", "deleted"])
 @pytest.mark.usefixtures("no_collector")
-async def test_a_session_that_ends_frees_its_pictures_at_once(serve: Any, until: Any, how: str) -> None:
+async def test_a_session_that_ends_frees_its_pictures_at_once(serve: Any, how: str) -> None:
     async with serve(silence_timeout=0.5) as server:
         one = server.peer(audio=True)
         await one.call()
@@ -78,7 +82,7 @@ async def test_a_session_that_ends_frees_its_pictures_at_once(serve: Any, until:
 
 
 @pytest.mark.usefixtures("no_collector")
-async def test_a_viewer_that_is_killed_frees_its_pictures_at_once(serve: Any, until: Any) -> None:
+async def test_a_viewer_that_is_killed_frees_its_pictures_at_once(serve: Any) -> None:
     async with serve(silence_timeout=0.5) as server:
         sender = server.peer()
         await sender.call(stream="watched")
@@ -95,7 +99,7 @@ async def test_a_viewer_that_is_killed_frees_its_pictures_at_once(serve: Any, un
 
 
 @pytest.mark.usefixtures("no_collector")
-async def test_a_page_that_steers_and_is_killed_frees_its_pictures_at_once(until: Any) -> None:
+async def test_a_page_that_steers_and_is_killed_frees_its_pictures_at_once() -> None:
     async with steered(silence_timeout=0.5) as running:
         page = running.page()
         await page.steer()
@@ -133,7 +137,7 @@ def break_off(one: Peer, after: int) -> None:
 
 @pytest.mark.parametrize("stage", ["absent", 0, 1, 2, 4])
 async def test_a_peer_that_breaks_off_leaves_no_task_and_no_object(
-    serve: Any, until: Any, caplog: pytest.LogCaptureFixture, stage: int | str
+    serve: Any, caplog: pytest.LogCaptureFixture, stage: int | str
 ) -> None:
     async with serve(silence_timeout=0.4, connect_timeout=0.4) as server:
         one = Peer(server.http, Camera())
@@ -158,9 +162,7 @@ async def test_a_peer_that_breaks_off_leaves_no_task_and_no_object(
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
-async def test_what_is_left_of_a_connection_is_collected(
-    serve: Any, until: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_is_left_of_a_connection_is_collected(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Python's own collector may take its time; here it is off."""
     trims: list[int] = []
     monkeypatch.setattr(memory, "give_back", lambda: trims.append(1))
@@ -186,7 +188,7 @@ def test_free_memory_can_be_given_back() -> None:
 
 
 async def test_a_connection_that_takes_long_to_close_is_closed_in_the_end(
-    serve: Any, until: Any, monkeypatch: pytest.MonkeyPatch
+    serve: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A TURN server that is gone does not answer the last request."""
     monkeypatch.setattr(peer, "CLOSE_S", 0.05)
