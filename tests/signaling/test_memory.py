@@ -74,10 +74,12 @@ async def test_a_session_that_ends_frees_its_pictures_at_once(serve: Any, how: s
             "channel": weakref.ref(session._channel),
             "pipeline": weakref.ref(server.runtime.pipelines.pop()),
         }
+        connection = session.peer.connection
         del session
         assert "encoder 0" in held
         await leave(one, how)
         await until(lambda: server.sessions == 0)
+        await until(lambda: connection.connectionState == "closed", 10)
         await until(lambda: set(alive(held)) <= {"connection"}, 10)
 
 
