@@ -26,8 +26,9 @@ def read_all(connection: Connection) -> None:
     for protocol in connection._protocols:
         relay = getattr(protocol.transport, "_TurnTransport__inner_protocol", None)
         reader: Any = protocol if relay is None else relay
-        opened = getattr(reader.transport, "_sock", None)  # of asyncio's selector loop
-        if isinstance(opened, socket.socket) and isinstance(reader, asyncio.DatagramProtocol):
+        opened = getattr(reader.transport, "_sock", None)
+        selected = hasattr(reader.transport, "_read_ready")  # Windows' loop has a read under way at any time
+        if selected and isinstance(opened, socket.socket) and isinstance(reader, asyncio.DatagramProtocol):
             _read_all(reader, opened)
     take = connection.data_received
 
