@@ -31,26 +31,58 @@ class Finish:
         rays: directions in which it is told.
         farthest: largest correction of the statistical outline.
         brows: distances below the brows over which the skull's outline ends, texture pixels.
+        mottles: difference between neighbours, 0..255, that is smoothed.
+        rounds: how often.
+        tone: Gaussian that tells the tone of the skin.
+        beside: distance from the forehead that is seen over which a step of the tone is measured.
+        begins: distance from it at which the drawing has its own tone.
+        step: largest step that is taken away, 0..255.
+        shade: by how much the drawing's broad shade is deepened, relative to itself.
+        deepest: largest such change, log units.
         fine: Gaussians that tell apart the bands of the skin's grain.
+        relief: Gaussian that tells the relief of the skin from its broad light.
+        relieved: largest relief, log units.
+        lines: coherence of the relief over which it counts as wrinkles.
+        strip: width of the strip of the forehead that is mirrored.
+        patches: Gaussian of the broadest band, of blood.
+        blood: strength of patches of blood, log units.
+        spots: noise over which a spot is.
+        spot: strength of a spot, log units.
         least: forehead that must be seen, pixels.
         smoothest: percentile of the local variance that counts.
         most: largest grain, relative to the light.
         texture: Gaussian that tells the texture of the backdrop from its broad colours.
-        boldest: largest such texture, 0..255: objects are not to appear twice.
+        bold: root mean square of such texture, 0..255, over which it is not repeated: objects are not to appear twice.
     """
 
-    edge: float = 1.1
-    rim: tuple[float, float] = (6.0, 12.0)
+    edge: float = 1.4
+    rim: tuple[float, float] = (10.0, 12.0)
     contrast: float = 25.0
     rays: int = 36
-    farthest: float = 5.0
+    farthest: float = 9.0
     brows: tuple[float, float] = (-4.0, 10.0)
-    fine: tuple[float, float, float] = (0.6, 1.3, 2.8)
+    mottles: float = 32.0
+    rounds: int = 2
+    tone: float = 6.0
+    beside: float = 16.0
+    begins: float = 80.0
+    step: float = 40.0
+    shade: float = 0.6
+    deepest: float = 0.25
+    fine: tuple[float, ...] = (0.6, 1.3, 2.8, 6.0)
+    relief: float = 4.0
+    relieved: float = 0.08
+    lines: tuple[float, float] = (0.6, 0.9)
+    strip: float = 22.0
+    patches: float = 14.0
+    blood: float = 0.02
+    spots: tuple[float, float] = (2.2, 3.0)
+    spot: float = 0.07
     least: int = 200
     smoothest: float = 50.0
-    most: float = 0.03
+    most: float = 0.025
     texture: float = 6.0
-    boldest: float = 60.0
+    bold: tuple[float, float] = (10.0, 22.0)
 
 
 FINISH = Finish()
@@ -126,6 +158,62 @@ def _below_brows(head: HeadMap) -> Floats:
     return np.asarray(head.texture[..., 1] - np.float32(CENTER[1]), np.float32)
 
 
+def without_mottles(colours: Floats, *, erased: Floats) -> Floats:
+    """Smooth what a network draws unevenly, and keep its edges (bilateral filter, Tomasi and Manduchi 1998).
+
+    Args:
+        colours: (S, S, 3) float32 RGB, 0..255, a drawing.
+        erased: (S, S) float32 in 0..1, where it is shown.
+
+    Returns:
+        (S, S, 3) float32 RGB.
+    """
+    smooth = np.asarray(np.clip(colours, 0, 255), np.float32)
+    for _ in range(FINISH.rounds):
+        smooth = cv2.bilateralFilter(smooth, 7, FINISH.mottles, 2.5)
+    return np.asarray(colours + erased[..., None] * (smooth - colours), np.float32)
+
+
+def soft_hairline(colours: Floats, image: Image, *, hidden: Floats, erased: Floats, head: HeadMap) -> Floats:
+    """Let the scalp begin in the colour of the forehead below it, and deepen its shade.
+
+    Args:
+        colours: (S, S, 3) float32 RGB, 0..255, a drawing.
+        image: (S, S, 3) uint8 RGB, the camera's crop.
+        hidden: (S, S) float32 in 0..1, where it shows hair.
+        erased: (S, S) float32 in 0..1, where the drawing is shown.
+        head: polar map.
+
+    Returns:
+        (S, S, 3) float32 RGB.
+    """
+    coarse = head.distance.shape[::-1]
+    seen, drawn = (
+        cv2.resize(each, coarse, interpolation=cv2.INTER_AREA) for each in (image.astype(np.float32), colours)
+    )
+    gone = cv2.resize(erased, coarse, interpolation=cv2.INTER_AREA)
+    shadow = cv2.resize(cv2.dilate(hidden, np.ones((13, 13), np.uint8)), coarse, interpolation=cv2.INTER_AREA)
+    up, across = -_below_brows(head), np.abs(head.texture[..., 0] - np.float32(CENTER[0]))
+    forehead = (up > 2) & (head.distance > 6) & (across < 60) & (shadow < 0.05)
+    if np.count_nonzero(forehead) < FINISH.least // COARSE**2:
+        return colours
+    away = cv2.distanceTransform((~forehead).astype(np.uint8), cv2.DIST_L2, 5) * np.float32(COARSE)
+    inside = smoothstep(head.distance, 0, 6) * smoothstep(up, -6, 6)
+    weight = cv2.GaussianBlur(inside, (0, 0), FINISH.tone / COARSE)
+    broad = cv2.GaussianBlur(drawn * inside[..., None], (0, 0), FINISH.tone / COARSE) / (weight[..., None] + 1e-3)
+    beside = smoothstep(-away, -FINISH.beside, 0) * inside * smoothstep(gone, 0.3, 0.9)
+    step = fill(fill(seen, forehead.astype(np.float32)) - broad, np.asarray(beside, np.float32))
+    step = np.clip(step, -FINISH.step, FINISH.step)
+    share = (1 - smoothstep(away, FINISH.beside, FINISH.begins)) * inside
+    broad = np.asarray(np.maximum(broad + share[..., None] * step, 1), np.float32)
+    # a network that learned by absolute errors draws less shade than there is
+    usual = float(np.log(cv2.transform(seen, LUMINANCE[None])[forehead] + 1).mean())
+    shade = np.log(cv2.transform(broad, LUMINANCE[None]) + 1) - np.float32(usual)
+    deeper = np.clip(FINISH.shade * shade, -FINISH.deepest, FINISH.deepest) * smoothstep(away, 0, FINISH.begins / 3)
+    change = share[..., None] * step + (inside * (np.exp(deeper) - 1))[..., None] * broad
+    return np.asarray(colours + enlarge(change, erased.shape[::-1]) * erased[..., None], np.float32)
+
+
 def skin_grain(colours: Floats, image: Image, *, hidden: Floats, erased: Floats, head: HeadMap) -> Floats:
     """Give a drawn scalp the grain of the person's own forehead, band by band.
 
@@ -147,7 +235,8 @@ def skin_grain(colours: Floats, image: Image, *, hidden: Floats, erased: Floats,
     seen = forehead & (cv2.dilate(hidden, np.ones((7, 7), np.uint8)) < 0.05)
     if np.count_nonzero(seen) < FINISH.least:
         return colours
-    scalp = smoothstep(distance, 3, 7) * erased * smoothstep(up, -8, 4)
+    scalp = smoothstep(distance, 2, 5) * erased * smoothstep(up, -8, 4)
+    lent, valid = _own_skin(image, np.asarray(seen, np.float32))
     drawn = (erased > 0.95) & (distance > 8) & (up > 0)
     own, have = (_bands(each) for each in (image.astype(np.float32), colours))
     scale = float(np.sqrt(np.linalg.det(_texture_scale(head))))
@@ -156,8 +245,52 @@ def skin_grain(colours: Floats, image: Image, *, hidden: Floats, erased: Floats,
         lacking = _spread(wanted, seen) ** 2 - (_spread(there, drawn) ** 2 if drawn.any() else 0)
         if lacking > 0:
             added += np.float32(min(np.sqrt(lacking), FINISH.most)) * _noise(band, x, y, scale)
+    added *= np.sqrt(1 - valid * valid)
     light = cv2.transform(colours, LUMINANCE[None])
-    return np.asarray(colours + (scalp * added * light)[..., None] * _flesh(image, seen), np.float32)
+    flesh = _flesh(image, seen)
+    grain = (scalp * added * light)[..., None] * flesh
+    # blood shows in patches, and skin that saw the sun for years has spots
+    far = scalp * smoothstep(cv2.GaussianBlur(erased, (0, 0), FINISH.patches), 0.5, 0.95)
+    blood = far * _noise(len(FINISH.fine), x, y, scale)
+    spots = far * smoothstep(_noise(2, y, x, scale) + 0.4 * blood, *FINISH.spots)
+    redder = np.array([0.0, -1.0, -0.7], np.float32) * np.float32(FINISH.blood)
+    darker = np.array([-0.7, -1.0, -1.1], np.float32) * np.float32(FINISH.spot)
+    patches = blood[..., None] * redder + spots[..., None] * darker + (scalp * valid)[..., None] * lent
+    return np.asarray(colours * np.exp(patches) + grain, np.float32)
+
+
+def _own_skin(image: Image, seen: Floats) -> tuple[Floats, Floats]:
+    """The fine relief of the skin that is seen, mirrored at its edge to and fro: log units (S, S, 3), and where."""
+    picture = image.astype(np.float32) + np.float32(4)
+    relief = np.log(picture / (_blur_within(picture, seen, FINISH.relief) + np.float32(1e-3)) + np.float32(1e-3))
+    relief = np.float32(FINISH.relieved) * np.tanh(relief / np.float32(FINISH.relieved)) * seen[..., None]
+    # a wrinkle that ends or turns where skin is mirrored is none
+    relief *= (1 - _lined(relief.mean(2)))[..., None]
+    known = cv2.erode(seen, np.ones((5, 5), np.uint8))
+    if not known.any():
+        return relief, np.zeros_like(seen)
+    away, labels = cv2.distanceTransformWithLabels(
+        (known == 0).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    rows, columns = np.nonzero(known > 0)
+    place = np.zeros((int(labels.max()) + 1, 2), np.float32)
+    place[labels[rows, columns]] = np.column_stack([columns, rows])
+    edge = cv2.blur(place[labels], (15, 15))
+    grid = np.stack(np.meshgrid(*(np.arange(n, dtype=np.float32) for n in seen.shape[::-1])), -1)
+    deep = np.float32(FINISH.strip)
+    reach = deep - np.abs(np.mod(away, 2 * deep) - deep)
+    source = edge + (edge - grid) * (reach / np.maximum(away, 1))[..., None]
+    lent = cv2.remap(relief, source, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+    valid = cv2.remap(known, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT) * (away > 0)
+    return np.asarray(lent, np.float32), np.asarray(smoothstep(valid, 0.5, 1), np.float32)
+
+
+def _lined(relief: Floats) -> Floats:
+    """How much a relief runs in lines, 0..1, by the coherence of its structure tensor (Bigun and Granlund 1987)."""
+    across, down = (cv2.Sobel(cv2.GaussianBlur(relief, (0, 0), 1.0), cv2.CV_32F, dx, 1 - dx) for dx in (1, 0))
+    xx, yy, xy = (cv2.GaussianBlur(each, (0, 0), 4.0) for each in (across * across, down * down, across * down))
+    coherence = np.sqrt((xx - yy) ** 2 + 4 * xy * xy) / (xx + yy + np.float32(1e-9))
+    return smoothstep(coherence, *FINISH.lines)
 
 
 def backdrop_texture(
@@ -196,7 +329,8 @@ def backdrop_texture(
     picture = image.astype(np.float32)
     broad = _blur_within(picture, known, FINISH.texture)
     fine = (picture - broad) * cv2.erode(known, np.ones((3, 3), np.uint8))[..., None]
-    fine = np.float32(FINISH.boldest) * np.tanh(fine / np.float32(FINISH.boldest))
+    bold = np.sqrt(cv2.GaussianBlur((fine * fine).max(2), (0, 0), FINISH.texture))
+    fine *= (1 - smoothstep(bold, *FINISH.bold))[..., None]
     lent = cv2.remap(fine, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     valid = cv2.remap(known, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     smooth = _blur_within(colours, np.asarray(1 - solid, np.float32), FINISH.texture)
@@ -248,7 +382,7 @@ def _noise(band: int, x: Floats, y: Floats, scale: float) -> Floats:
 def _noise_field(band: int, scale: float) -> Floats:
     side = FINER * 2 * SIZE
     noise = np.random.default_rng(band).standard_normal((side, side)).astype(np.float32)
-    sigmas = (0.35, *FINISH.fine)
+    sigmas = (0.35, *FINISH.fine, FINISH.patches)
     low, high = (sigma * FINER / scale for sigma in sigmas[band : band + 2])
     field = cv2.GaussianBlur(noise, (0, 0), low) - cv2.GaussianBlur(noise, (0, 0), high)
     return np.asarray(field / field.std(), np.float32)

@@ -16,13 +16,15 @@ from models.editor import Backdrop, Inpainting
 from models.embedded.bare_head import (
     LOSS,
     REMAINING,
+    SIDES,
     background_behind,
     beyond_remaining,
+    beyond_sides,
     loss_order,
     own_hair,
     scalp_colour,
 )
-from models.embedded.finish import backdrop_texture, clean_rim, skin_grain
+from models.embedded.finish import backdrop_texture, clean_rim, skin_grain, soft_hairline, without_mottles
 from models.embedded.scalp import CENTER, COARSE, HeadMap, ScalpModel
 from models.face.imaging import LOG_OFFSET, LUMINANCE, enlarge, fill, smoothstep
 
@@ -32,6 +34,8 @@ REMOVAL = "hair_removal.onnx"
 """The network in the embedded pack: "given" (N, 13, S, S) -> "drawn" (N, 3, S, S), colours as value / 64 - 2."""
 SPREAD = 15
 """Margin around the hair that is erased, crop pixels."""
+BEHIND = 7
+"""The same of the backdrop: what is seen there is better than what is drawn, strands aside."""
 COVER = 4
 """Margin around the hair that is hidden from the network, crop pixels."""
 FAINT = 1.8
@@ -222,6 +226,8 @@ def inpaint_without_hair(
     guess = (given[GUESS].transpose(1, 2, 0) + 2) * GREY_LEVELS
     unseen = hidden if beyond is None else np.maximum(hidden, beyond)
     colours += continuation(image, colours, guess, erased=erased, hidden=unseen, distance=head.distance)
+    colours = without_mottles(colours, erased=erased)
+    colours = soft_hairline(colours, image, hidden=hidden, erased=erased, head=head)
     colours = clean_rim(colours, erased=erased, head=head)
     solid = np.maximum(1 - beside, enlarge(person, full) * (1 - hidden))
     colours = backdrop_texture(colours, image, solid=solid, erased=erased, head=head, beyond=beyond)
@@ -233,32 +239,41 @@ def inpaint_without_hair(
     return Inpainting(picture, 1 - beside, _scene_behind(picture, 1 - beside, backdrop, beyond))
 
 
-def lost_hair(image: Image, *, hair: Floats, head: HeadMap, amount: float) -> Floats:
+def lost_hair(image: Image, *, hair: Floats, head: HeadMap, amount: float, sides: float = 0) -> Floats:
     """Where hair is lost: the opacity of `inpaint_without_hair` over the picture.
 
     Args:
         image: (S, S, 3) uint8 RGB crop.
         hair: (M, M) float32, hair probability over the crop.
         head: polar map of the crop.
-        amount: 0..1, how far the hairline has receded; at 1 no hair is left.
+        amount: 0..1, how far the hairline has receded; at 1 no hair is left but at the sides.
+        sides: 0..1, how much of short hair is kept above and behind the ears.
 
     Returns:
         (S, S) float32 in 0..1.
     """
     full = (len(image), len(image))
-    erased = erase(_own_hair_here(hair, head, full), SPREAD)
-    if amount >= 1 or not erased.any():
+    here = _own_hair_here(hair, head, full)
+    beside, above = erase(here, BEHIND), erase(here, SPREAD)
+    erased = beside + smoothstep(enlarge(head.distance, full), -4, 2) * (above - beside)
+    if (amount >= 1 and sides == 0) or not erased.any():
         return erased
-    order = loss_order(head)
     coarse_hair = cv2.resize(hair, head.distance.shape[::-1], interpolation=cv2.INTER_AREA)
-    hanging = smoothstep(-beyond_remaining(head, coarse_hair), -REMAINING.half_width, REMAINING.half_width)
-    order = order + hanging * np.maximum(LAST_HAIR - order, 0)
-    lost = np.float32(amount * (1 + 2 * LOSS.slack) - LOSS.slack) - order
+    lost = np.full_like(head.distance, 1 + LOSS.slack)
+    if amount < 1:
+        order = loss_order(head)
+        hanging = smoothstep(-beyond_remaining(head, coarse_hair), -REMAINING.half_width, REMAINING.half_width)
+        order = order + hanging * np.maximum(LAST_HAIR - order, 0)
+        lost = np.float32(amount * (1 + 2 * LOSS.slack) - LOSS.slack) - order
     luminance = cv2.transform(image.astype(np.float32), LUMINANCE[None])
     # the finest detail of dark hair is camera noise: it would make the edge flicker
     fine, around = cv2.GaussianBlur(luminance, (0, 0), 1.6), cv2.GaussianBlur(luminance, (0, 0), 6.0)
     strands = np.clip((fine - around) / (around + np.float32(LOG_OFFSET)), -0.3, 0.3)
-    return erased * smoothstep(enlarge(lost, full) - LOSS.strand_delay * strands, -LOSS.half_width, LOSS.half_width)
+    lost = enlarge(lost, full) - LOSS.strand_delay * strands
+    if sides > 0:
+        beyond = enlarge(beyond_sides(head, coarse_hair, sides), full) - SIDES.strand_delay * strands
+        lost = np.minimum(lost, beyond * np.float32(LOSS.half_width))
+    return erased * smoothstep(lost, -LOSS.half_width, LOSS.half_width)
 
 
 def continued(mask: Floats, beyond: Floats | None) -> Floats:
