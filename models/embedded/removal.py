@@ -35,7 +35,7 @@ REMOVAL = "hair_removal.onnx"
 SPREAD = 15
 """Margin around the hair that is erased, crop pixels."""
 BEHIND = 7
-"""The same of the backdrop: what is seen there is better than what is drawn, strands aside."""
+"""The same of the backdrop and the brows: what is seen there is better than what is drawn, strands aside."""
 COVER = 4
 """Margin around the hair that is hidden from the network, crop pixels."""
 FAINT = 1.8
@@ -255,7 +255,8 @@ def lost_hair(image: Image, *, hair: Floats, head: HeadMap, amount: float, sides
     full = (len(image), len(image))
     here = _own_hair_here(hair, head, full)
     beside, above = erase(here, BEHIND), erase(here, SPREAD)
-    erased = beside + smoothstep(enlarge(head.distance, full), -4, 2) * (above - beside)
+    inside = smoothstep(head.distance, -4, 2) * (1 - _brows(head))
+    erased = beside + enlarge(inside, full) * (above - beside)
     if (amount >= 1 and sides == 0) or not erased.any():
         return erased
     coarse_hair = cv2.resize(hair, head.distance.shape[::-1], interpolation=cv2.INTER_AREA)
@@ -274,6 +275,12 @@ def lost_hair(image: Image, *, hair: Floats, head: HeadMap, amount: float, sides
         beyond = enlarge(beyond_sides(head, coarse_hair, sides), full) - SIDES.strand_delay * strands
         lost = np.minimum(lost, beyond * np.float32(LOSS.half_width))
     return erased * smoothstep(lost, -LOSS.half_width, LOSS.half_width)
+
+
+def _brows(head: HeadMap) -> Floats:
+    """Where brows may be, (S / 4, S / 4) float32 in 0..1: they move, and what is drawn is carried along with the head."""
+    across = np.abs(head.texture[..., 0] - np.float32(CENTER[0]))
+    return smoothstep(head.clear, -26, -20) * (1 - smoothstep(head.clear, 2, 8)) * (1 - smoothstep(across, 52, 60))
 
 
 def continued(mask: Floats, beyond: Floats | None) -> Floats:
