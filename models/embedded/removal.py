@@ -278,7 +278,7 @@ def lost_hair(image: Image, *, hair: Floats, head: HeadMap, amount: float, sides
 
 
 def _brows(head: HeadMap) -> Floats:
-    """Where brows may be, (S / 4, S / 4) float32 in 0..1: they move, and what is drawn is carried along with the head."""
+    """Where brows may be, (S / 4, S / 4) float32 in 0..1: they move, and what is drawn only turns with the head."""
     across = np.abs(head.texture[..., 0] - np.float32(CENTER[0]))
     return smoothstep(head.clear, -26, -20) * (1 - smoothstep(head.clear, 2, 8)) * (1 - smoothstep(across, 52, 60))
 
