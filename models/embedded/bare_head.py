@@ -110,7 +110,7 @@ class SideHair:
     thinning: float = 14.0
     fading: float = 14.0
     half_width: float = 2.0
-    strand_delay: float = 1.5
+    strand_delay: float = 0.8
 
 
 LOSS = LossOrder()

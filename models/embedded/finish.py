@@ -275,7 +275,7 @@ def _own_skin(image: Image, seen: Floats) -> tuple[Floats, Floats]:
     rows, columns = np.nonzero(known > 0)
     place = np.zeros((int(labels.max()) + 1, 2), np.float32)
     place[labels[rows, columns]] = np.column_stack([columns, rows])
-    edge = cv2.blur(place[labels], (15, 15))
+    edge = cv2.blur(place[labels], (33, 33))
     grid = np.stack(np.meshgrid(*(np.arange(n, dtype=np.float32) for n in seen.shape[::-1])), -1)
     deep = np.float32(FINISH.strip)
     reach = deep - np.abs(np.mod(away, 2 * deep) - deep)

@@ -272,7 +272,10 @@ def lost_hair(image: Image, *, hair: Floats, head: HeadMap, amount: float, sides
     strands = np.clip((fine - around) / (around + np.float32(LOG_OFFSET)), -0.3, 0.3)
     lost = enlarge(lost, full) - LOSS.strand_delay * strands
     if sides > 0:
-        beyond = enlarge(beyond_sides(head, coarse_hair, sides), full) - SIDES.strand_delay * strands
+        beyond = (
+            enlarge(cv2.GaussianBlur(beyond_sides(head, coarse_hair, sides), (0, 0), 1.2), full)
+            - SIDES.strand_delay * strands
+        )
         lost = np.minimum(lost, beyond * np.float32(LOSS.half_width))
     return erased * smoothstep(lost, -LOSS.half_width, LOSS.half_width)
 
