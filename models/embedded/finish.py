@@ -50,6 +50,7 @@ class Finish:
         spot: strength of a spot, log units.
         least: forehead that must be seen, pixels.
         texture: Gaussian that tells the texture of the backdrop from its broad colours.
+        colours: percentiles of the colours of a backdrop beyond which nothing is drawn.
         bold: root mean square of such texture, 0..255, over which it is not repeated: objects are not to appear twice.
     """
 
@@ -79,6 +80,7 @@ class Finish:
     spot: float = 0.07
     least: int = 200
     texture: float = 6.0
+    colours: tuple[float, float] = (0.5, 99.5)
     bold: tuple[float, float] = (10.0, 22.0)
 
 
@@ -336,14 +338,27 @@ def backdrop_texture(
     fine *= (1 - smoothstep(bold, *FINISH.bold))[..., None]
     lent = cv2.remap(fine, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     valid = cv2.remap(known, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    free = np.asarray(erased * (1 - solid), np.float32)
+    colours = _as_colourful(colours, picture[known > 0], free)
     smooth = _blur_within(colours, np.asarray(1 - solid, np.float32), FINISH.texture)
     # beside and below the ears a drawing may show ears, neck and shoulders: there it must look like the backdrop
     behind = fill(cv2.resize(picture, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA), _coarse(known))
     unlike = np.abs(smooth - enlarge(behind, taken.shape[::-1])).max(2)
     below = enlarge(_below_brows(head), taken.shape[::-1])
     body = smoothstep(below, *FINISH.brows) * smoothstep(cv2.GaussianBlur(unlike, (0, 0), 3.0), 8, 24)
-    share = smoothstep(valid, 0.3, 1) * erased * (1 - solid) * (1 - body)
+    share = smoothstep(valid, 0.3, 1) * free * (1 - body)
     return np.asarray(colours + share[..., None] * (smooth + lent - colours), np.float32)
+
+
+def _as_colourful(colours: Floats, seen: Floats, where: Floats) -> Floats:
+    """A drawn backdrop, (S, S, 3) float32 RGB, without colours stronger than those that are seen, (N, 3)."""
+    if len(seen) < FINISH.least:
+        return colours
+    green = colours[..., 1:2]
+    away = colours - green
+    least, most = np.percentile(seen - seen[:, 1:2], FINISH.colours, axis=0).astype(np.float32)
+    bounded = np.clip(away, least, most) + green
+    return np.asarray(colours + where[..., None] * (bounded - colours), np.float32)
 
 
 def _blur_within(picture: Floats, weight: Floats, sigma: float) -> Floats:

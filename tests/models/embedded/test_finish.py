@@ -143,3 +143,15 @@ def test_a_drawing_is_smoothed_between_its_edges(distance: Floats) -> None:
     edge = (np.abs(distance) < 3) & (np.arange(SIZE)[:, None] < 95)
     assert np.abs(finished - clean)[edge].mean() < 8
     assert np.array_equal(finished[105:], mottled[105:])
+
+
+def test_a_drawn_backdrop_is_as_colourful_as_the_one_that_is_seen(head: HeadMap, distance: Floats) -> None:
+    image = drawn(distance).astype(np.uint8)
+    orange = drawn(distance)
+    erased = ((distance < -4) & (distance > -25) & (np.arange(SIZE)[:, None] < 120)).astype(np.float32)
+    orange[erased > 0] = (250, 120, 40)
+    solid = (distance > -4).astype(np.float32)
+    finished = backdrop_texture(orange, image, solid=solid, erased=erased, head=head, beyond=None)
+    away = finished - finished[..., 1:2]
+    assert away[erased > 0][:, 0].max() <= BACKDROP[0] - BACKDROP[1] + 25
+    assert away[erased > 0][:, 2].min() >= BACKDROP[2] - BACKDROP[1] - 25
