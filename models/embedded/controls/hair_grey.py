@@ -114,17 +114,13 @@ class HairGrey(Control):
     def draw(self, way: Way, own: Floats) -> Layer | None:
         """Less pigment in the hair, or more; nothing where no hair is left."""
         masks, now, wanted = way.crop.masks, way.own.attributes[GREY], way.wanted[GREY]
-<<<<<<< HEAD
         if masks is None or wanted == now:
-=======
-        if masks is None or wanted == now or not way.own.hair.any() or not keeps_hair(way.controls):
->>>>>>> main
             return None
         layers = []
         light = Lit.unpack(way.own.lit)
         skin = np.exp(way.own.skin) - np.float32(LOG_OFFSET)
         amount = way.rise(GREY)
-        if way.own.hair.any() and way.rise(BALD) < 1:
+        if way.own.hair.any() and keeps_hair(way.controls):
             hair = masks.hair * (1 - masks.occluder)
             look = Look.unpack(way.own.hair)
             if amount > 0:
