@@ -148,7 +148,7 @@ def whiten(
     lock = strand + np.float32(GREYED.gloss) * gloss
     # locks in the shade keep more of their pigment than those that the light meets first
     gone = share + (1 - share) * smoothstep(share, *GREYED.wholly)
-    gone *= (1 - np.float32(GREYED.kept) * smoothstep(-gloss, *GREYED.dark_locks))
+    gone *= 1 - np.float32(GREYED.kept) * smoothstep(-gloss, *GREYED.dark_locks)
     share = np.clip(share + np.float32(4 * GREYED.locks) * share * (1 - share) * (strand * pure), 0, 1)
     shade = np.clip(cv2.pow(broad.deep * np.float32(np.exp(-now.level)), shading), *GREYED.shades)
     white = np.float32(np.exp(wanted.level)) * shade * cv2.exp(np.float32(GREYED.power) * lock)
