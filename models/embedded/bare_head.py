@@ -24,6 +24,7 @@ class LossOrder:
         hairline: where hair can begin, as a fraction of the way from the brows to the outline.
         temple_hairline: how much further out it begins beside the forehead.
         crest: earliest loss of hair that stands out beyond the skull; the background must not show through a temple.
+        stands_out: fractions of the way from the brows to the outline over which hair counts as standing out.
         half_width: half the width of the hairline, in units of the order; hair thins out strand by strand there.
         strand_delay: how much later a strand goes than the gaps beside it, per unit of its relative contrast.
         slack: room before the first and after the last hair, so that 0 keeps all hair and 1 keeps none.
@@ -32,6 +33,7 @@ class LossOrder:
     hairline: float = 0.54
     temple_hairline: float = 0.2
     crest: float = 0.78
+    stands_out: tuple[float, float] = (0.78, 0.88)
     half_width: float = 0.045
     strand_delay: float = 0.25
     slack: float = 0.14
@@ -131,8 +133,9 @@ def loss_order(head: HeadMap) -> Floats:
     speed = (0.48 + 0.65 * temple) * (1 - sides) + 0.32 * sides
     depth = np.maximum(head.radius - LOSS.hairline - LOSS.temple_hairline * smoothstep(from_crown, 0.75, 1.5), 0)
     front = depth / (0.58 * speed)
-    crest = LOSS.crest * smoothstep(head.radius, 0.9, 1.02)
-    last = 0.76 + 0.26 * np.clip(depth / 0.8, 0, 1)
+    # hair that stands out from the skull goes at once, with what grows below it: else the backdrop shows between both
+    crest = LOSS.crest * smoothstep(head.radius, *LOSS.stands_out)
+    last = 0.76 + 0.26 * np.clip(np.minimum(depth, LOSS.stands_out[1] - LOSS.hairline) / 0.8, 0, 1)
     # enlarged without this blur, the kinks of the minimum show as a jagged hairline
     return np.asarray(cv2.GaussianBlur(np.minimum(np.maximum(front, crest), last), (0, 0), 1.0), np.float32)
 

@@ -281,7 +281,7 @@ def lost_hair(image: Image, *, hair: Floats, head: HeadMap, amount: float, sides
         hanging = smoothstep(-beyond_remaining(head, coarse_hair), -REMAINING.half_width, REMAINING.half_width)
         order = order + hanging * np.maximum(LAST_HAIR - order, 0)
         lost = enlarge(np.float32(amount * (1 + 2 * LOSS.slack) - LOSS.slack) - order, full)
-        lost -= LOSS.strand_delay * strands
+        lost -= np.float32(LOSS.strand_delay) * inside * strands
     if sides > 0:
         # without the blur, the steps of the coarse grid show in the outline
         beyond = enlarge(cv2.GaussianBlur(beyond_sides(head, coarse_hair, sides), (0, 0), 1.2), full)
