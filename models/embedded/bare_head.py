@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from models.arrays import Floats
-from models.embedded.scalp import CENTER, COARSE, HeadMap, ScalpModel, sample_at_angle
+from models.embedded.scalp import CENTER, COARSE, HeadMap, ScalpModel, sample_at_angle, texture_scale
 from models.face.imaging import LOG_OFFSET, fill, log_colour, smoothstep, three_channels
 from models.face.texture_space import SIZE
 
@@ -84,9 +84,41 @@ class OwnHair:
     shadow: int = 5
 
 
+@dataclass(frozen=True, slots=True)
+class SideHair:
+    """Short hair that bald people keep above and behind the ears (Norwood 1975, VII). Lengths are texture pixels.
+
+    Attributes:
+        long_share: share of the places beside the face covered by hair, over which hair counts as long.
+        top: height above the brows at which it ends, beside the head.
+        inside: how far it reaches onto the face's side of the outline, at the brows and at its top.
+        outside: how far it may stand out from the skull, at the brows and at its top.
+        sideburns: how much further in it reaches for each pixel below the brows.
+        nape: how much further out it may stand for each pixel below the brows.
+        thinning: half the width over which it thins out towards the scalp.
+        fading: half the height over which it thins out at its top.
+        half_width: half the width of its outline against the backdrop.
+        strand_delay: how much later a strand ends than the gaps beside it, half widths per unit of relative contrast.
+    """
+
+    long_share: tuple[float, float] = (0.1, 0.3)
+    top: float = 62.0
+    inside: tuple[float, float] = (20.0, -4.0)
+    outside: tuple[float, float] = (7.0, -1.0)
+    sideburns: float = 1.5
+    nape: float = 0.12
+    thinning: float = 10.0
+    fading: float = 14.0
+    half_width: float = 2.0
+    strand_delay: float = 2.2
+
+
 LOSS = LossOrder()
 REMAINING = RemainingHair()
+SIDES = SideHair()
 OWN = OwnHair()
+LOWEST = 200.0
+"""Distance below the brows at which no side hair is left, texture pixels."""
 FOREHEAD_PIXELS = 20.0
 """Visible forehead at which the measured scalp colour gets half of the weight, coarse pixels."""
 
@@ -144,8 +176,7 @@ def scalp_colour(
 
 def beyond_remaining(head: HeadMap, hair: Floats) -> Floats:
     """Distance of each place from the `RemainingHair`, texture pixels; negative inside it."""
-    hanging = (head.hanging + np.float32(0.5)) * np.float32(1 / COARSE) - np.float32(0.5)
-    share = cv2.remap(hair, hanging, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT).mean(1)
+    share = _share_of_hair(head.hanging, hair)
     across = head.texture[..., 0] - np.float32(CENTER[0])
     long = np.where(across > 0, *smoothstep(share, *REMAINING.long_share))
     low = head.texture[..., 1] - np.float32(CENTER[1])
@@ -157,6 +188,41 @@ def beyond_remaining(head: HeadMap, hair: Floats) -> Floats:
     sharp = 1 + REMAINING.brow_sharpening * np.clip((end - np.abs(across)) / (end - start), 0, 1)
     beyond = np.maximum(head.out - width, head.clear * sharp)
     return np.asarray(np.minimum(beyond, REMAINING.shoulder_slope * (REMAINING.shoulders - low)), np.float32)
+
+
+def beyond_sides(head: HeadMap, hair: Floats, sides: float) -> Floats:
+    """Distance of each place from the `SideHair`, (S / 4, S / 4) float32, 1 where its edge ends, -1 where it begins.
+
+    Args:
+        head: polar map.
+        hair: (S / 4, S / 4) float32, hair probability. Where it hangs down beside the face, nothing is kept: it would
+            hang from a bald head.
+        sides: 0..1, how much is kept: none at 0.
+    """
+    share = np.maximum(_share_of_hair(head.hanging, hair), _share_of_hair(head.standing_out, hair))
+    kept = sides * (1 - float(smoothstep(share.max(), *SIDES.long_share)))
+    up = np.float32(CENTER[1]) - head.texture[..., 1]
+    top = np.float32((SIDES.top + LOWEST) * kept - LOWEST)
+    rising = np.clip(up / np.float32(SIDES.top), 0, 1)
+    rising = rising ** np.float32(0.7)
+    inside, outside = (
+        np.float32(brows) + np.float32(end - brows) * rising + np.float32(widening) * np.maximum(-up, 0)
+        for (brows, end), widening in ((SIDES.inside, SIDES.sideburns), (SIDES.outside, SIDES.nape))
+    )
+    depth = head.distance / np.float32(texture_scale(head))
+    beside = (-depth - outside) / np.float32(SIDES.half_width)
+    return np.asarray(
+        np.maximum(
+            np.maximum((depth - inside) / np.float32(SIDES.thinning), (up - top) / np.float32(SIDES.fading)), beside
+        ),
+        np.float32,
+    )
+
+
+def _share_of_hair(places: Floats, hair: Floats) -> Floats:
+    """(2,): how much of places beside the face (2, N, 2), right and left, crop pixels, is covered by hair."""
+    coarse = (places + np.float32(0.5)) * np.float32(1 / COARSE) - np.float32(0.5)
+    return np.asarray(cv2.remap(hair, coarse, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT).mean(1))
 
 
 def own_hair(hair: Floats, head: HeadMap) -> Floats:

@@ -25,6 +25,8 @@ MOST_READ = 0.95
 """A reading above this counts as this, so that the way to 1 never vanishes."""
 HAT_PROBABILITIES = (0.24, 0.38)
 """Probabilities of a hat over which hair is left as it is: it may be cloth."""
+HAIR_ON_TOP = (0.35, 0.55)
+"""Shares of `hair_on_top` over which no hat is believed: one hat in ten shows as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +195,31 @@ def towards_one(value: np.float32, amount: float) -> np.float32:
 def bareness(attributes: Floats) -> float:
     """How sure it is that the face wears no hat, 0..1."""
     return 1 - float(smoothstep(attributes[HAT], *HAT_PROBABILITIES))
+
+
+def keeps_hair(controls: Any) -> bool:
+    """Whether the controls leave any hair."""
+    return bool(controls.bald < 1 or controls.bald_sides > 0)
+
+
+def hair_on_top(crop: Crop) -> float:
+    """Share of the place above the forehead that is hair: none under a hat.
+
+    Args:
+        crop: with `masks`.
+    """
+    if crop.masks is None:
+        return 0.0
+    hair = crop.masks.hair
+    eyes = crop.points5[:2] * np.float32(len(hair) / len(crop.image))
+    apart = float(np.linalg.norm(eyes[1] - eyes[0]))
+    x, y = (float(value) for value in eyes.mean(0))
+    rows, columns = (
+        slice(max(round(at + low * apart), 0), max(round(at + high * apart), 0))
+        for at, low, high in ((y, -1.7, -0.7), (x, -1.0, 1.0))
+    )
+    place = hair[rows, columns]
+    return float(place.mean()) if place.size else 0.0
 
 
 def hair_obstacle(crop: Crop, own: EmbeddedLatent) -> str:

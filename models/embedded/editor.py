@@ -20,15 +20,15 @@ from engines.base import Engine
 from models.arrays import Floats, Image, Latent
 from models.crops import CropSpec
 from models.editor import Controls, Crop, Edit, Editor, Inpainting
-from models.embedded.attributes import READER, read_attributes, read_tables
-from models.embedded.control import Control, Pack, Reading, Way
+from models.embedded.attributes import HAT, READER, read_attributes, read_tables
+from models.embedded.control import HAIR_ON_TOP, Control, Pack, Reading, Way, hair_on_top
 from models.embedded.controls import find_controls
 from models.embedded.latent import EmbeddedLatent
 from models.embedded.pigment import hair_look
 from models.embedded.scalp import ScalpModel, skin_tone
 from models.embedded.strands import LOOK_LENGTH, measure_light
 from models.face.canvas import NECK_NODES, Canvas, covered
-from models.face.imaging import LOG_OFFSET
+from models.face.imaging import LOG_OFFSET, smoothstep
 from models.face.texture_space import SIZE, STEP, FaceSpace, Fit
 
 
@@ -86,6 +86,8 @@ class EmbeddedEditor(Editor[Any]):
         """
         fit = self._fit(crop)
         attributes = read_attributes(self._reader, crop.image, fit)
+        if crop.masks is not None:
+            attributes[HAT] *= 1 - smoothstep(np.asarray(hair_on_top(crop)), *HAIR_ON_TOP)
         texture = self._space.unwrap(crop.image, fit)
         hidden = covered(crop, fit)
         reading = Reading(attributes, texture, hidden, skin_tone(texture, hidden), fit)

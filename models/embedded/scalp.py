@@ -87,9 +87,28 @@ class HangingHair:
         return np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, 2)
 
 
+@dataclass(frozen=True, slots=True)
+class SkullLimit:
+    """How the skull is kept inside of the hair.
+
+    Attributes:
+        nearest, farthest: where hair ends, as fractions of the statistical outline, at least and at most.
+        thinnest: hair over the skull, texture pixels.
+        smooth: Gaussian over the angle, degrees.
+    """
+
+    nearest: float = 0.8
+    farthest: float = 1.3
+    thinnest: float = 2.5
+    smooth: float = 8.0
+
+
+SKULL = SkullLimit()
 LIGHT_ESTIMATE = LightEstimate()
 BROW_LINE = BrowLine()
 HANGING = HangingHair().grid()
+STANDING_OUT = HangingHair(outward=(8, 36), rows=(78, 125)).grid()
+"""Beside the ears, where short hair does not reach."""
 SHADED_BELOW_ROW = 26.0
 """Texture row below which the shading is looked up at this row instead: the statistics show brows further down."""
 
@@ -166,6 +185,7 @@ class HeadMap:
         clear: distance above the `BrowLine`, texture pixels; negative below it.
         out: distance beyond the sides of the head at brow height, texture pixels; negative inside.
         hanging: (2, 64, 2), sample points of hanging hair on the right and on the left, crop pixels.
+        standing_out: (2, 64, 2), the same of hair that stands out beside the ears.
     """
 
     angle: Floats
@@ -177,6 +197,7 @@ class HeadMap:
     clear: Floats
     out: Floats
     hanging: Floats
+    standing_out: Floats
 
 
 def skin_tone(texture: NDArray[np.uint8], hidden: Floats) -> Floats:
@@ -231,8 +252,45 @@ def head_map(fit: Fit, radii: Floats, size: int) -> HeadMap:
         shade_radius=shade_length / shade_outline,
         clear=_above_brows(fit, radii, texture),
         out=np.abs(across) - np.where(across > 0, radii[0], radii[-1]),
-        hanging=_hanging(fit, radii),
+        hanging=_beside(fit, radii, HANGING),
+        standing_out=_beside(fit, radii, STANDING_OUT),
     )
+
+
+def texture_scale(head: HeadMap) -> float:
+    """Crop pixels per texture pixel."""
+    t = head.texture
+    rows, columns = t.shape[0] // 2, t.shape[1] // 2
+    steps = np.stack([t[rows, columns + 1] - t[rows, columns], t[rows + 1, columns] - t[rows, columns]]) / COARSE
+    return float(1 / np.sqrt(abs(np.linalg.det(steps))))
+
+
+def within_hair(radii: Floats, fit: Fit, solid: Floats, size: int) -> Floats:
+    """Keep the outline of a skull inside of the hair that covers it.
+
+    Args:
+        radii: (A,) float32, from `ScalpModel.radii`.
+        fit: where the face is.
+        solid: (M, M) float32 in 0..1, person or hair over the crop.
+        size: side of the crop in pixels.
+
+    Returns:
+        (A,) float32, where it stood out, less.
+    """
+    angles = np.linspace(0, np.pi, len(radii), dtype=np.float32)
+    steps = np.arange(SKULL.nearest, SKULL.farthest, 0.01, dtype=np.float32)
+    length = radii[:, None] * steps
+    places = np.stack([CENTER[0] + length * np.cos(angles)[:, None], CENTER[1] - length * np.sin(angles)[:, None]], -1)
+    crop = places.astype(np.float32) @ fit.upright[:, :2].T.astype(np.float32) + fit.upright[:, 2].astype(np.float32)
+    at = np.asarray((crop + 0.5) * (len(solid) / size) - 0.5, np.float32)
+    covered = cv2.remap(solid, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) > 0.5
+    last = covered.shape[1] - 1 - np.argmax(covered[:, ::-1], axis=1)
+    outline = np.where(covered.any(1), steps[last], SKULL.farthest)
+    lack = np.maximum(radii - (outline * radii - np.float32(SKULL.thinnest)), 0).astype(np.float32)
+    # one ray may hit a gap between strands
+    lack = cv2.medianBlur(lack[None], 5)
+    sigma = SKULL.smooth / 180 * len(radii)
+    return np.asarray(radii - cv2.GaussianBlur(lack, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)[0], np.float32)
 
 
 def _polar(x: Floats, y: Floats, radii: Floats) -> tuple[Floats, Floats, Floats]:
@@ -267,8 +325,8 @@ def _above_brows(fit: Fit, radii: Floats, texture: Floats) -> Floats:
     return np.asarray(at - texture[..., 1], np.float32)
 
 
-def _hanging(fit: Fit, radii: Floats) -> Floats:
-    out, down = HANGING.T
+def _beside(fit: Fit, radii: Floats, grid: NDArray[np.float64]) -> Floats:
+    out, down = grid.T
     places = [np.column_stack([x, down]) for x in (CENTER[0] + radii[0] + out, CENTER[0] - radii[-1] - out)]
     return np.asarray(np.stack(places) @ fit.upright[:, :2].T + fit.upright[:, 2], np.float32)
 

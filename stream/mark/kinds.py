@@ -11,6 +11,7 @@ BY_CONTROL: Mapping[str, str] = {
     "target_age": "age",
     "young": "age",
     "bald": "hair removal",
+    "bald_sides": "hair removal",
     "baldness": "hair removal",
     "receding_hairline": "hair removal",
     "hair_grey": "hair colour",

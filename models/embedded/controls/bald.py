@@ -15,13 +15,22 @@ from models.embedded.attributes import BALD
 from models.embedded.control import Control, Layer, Pack, Way, bareness, hair_obstacle, towards_one
 from models.embedded.latent import EmbeddedLatent
 from models.embedded.removal import REMOVAL, continued, inpaint_without_hair, lost_hair
-from models.embedded.scalp import HeadMap, ScalpModel, head_map, outline_features
+from models.embedded.scalp import HeadMap, ScalpModel, head_map, outline_features, within_hair
 
 
 class Bald(Control):
-    """Replaces lost hair; hats stay. Without masks hair is not touched."""
+    """Replaces lost hair; hats stay. Without masks hair is not touched.
 
-    fields: ClassVar = {"bald": (float, Field(0.0, ge=0, le=1, title="Bald", json_schema_extra={"step": 0.01}))}
+    Short hair stays above and behind the ears by `bald_sides`; at 0, and where hair is long, the head is shaved.
+    """
+
+    fields: ClassVar = {
+        "bald": (float, Field(0.0, ge=0, le=1, title="Bald", json_schema_extra={"step": 0.01})),
+        "bald_sides": (
+            float,
+            Field(1.0, ge=0, le=1, title="Hair kept at the sides", json_schema_extra={"step": 0.01, "needs": "bald"}),
+        ),
+    }
 
     def __init__(self, removal: Engine, scalp: ScalpModel) -> None:
         self._removal = removal
@@ -72,8 +81,12 @@ class Bald(Control):
         if drawn is None:
             return None
         hair = continued(crop.masks.hair, crop.beyond)
-        opacity = lost_hair(crop.image, hair=hair, head=self._head(way), amount=amount)
+        opacity = lost_hair(crop.image, hair=hair, head=self._head(way), amount=amount, sides=way.controls.bald_sides)
         return Layer((opacity > 0).astype(np.float32), image=drawn.image, opacity=opacity)
 
     def _head(self, way: Way) -> HeadMap:
-        return head_map(way.fit, self._scalp.radii(outline_features(way.fit)), len(way.crop.image))
+        radii, size, masks = self._scalp.radii(outline_features(way.fit)), len(way.crop.image), way.crop.masks
+        if masks is not None:
+            solid = continued(np.maximum(masks.person, masks.hair), way.crop.beyond)
+            radii = within_hair(radii, way.fit, solid, size)
+        return head_map(way.fit, radii, size)

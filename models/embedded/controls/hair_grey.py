@@ -22,6 +22,7 @@ from models.embedded.control import (
     Way,
     bareness,
     hair_obstacle,
+    keeps_hair,
     towards_one,
 )
 from models.embedded.controls.age import target_age
@@ -95,13 +96,13 @@ class HairGrey(Control):
         """A hat, no hair, or hair that another control takes off."""
         if controls.hair_grey == 0:
             return {}
-        why = hair_obstacle(crop, own) or ("Bald takes all hair off" if controls.bald == 1 else "")
+        why = hair_obstacle(crop, own) or ("" if keeps_hair(controls) else "Bald takes all hair off")
         brows = bareness(own.attributes) >= 0.5 and controls.grey_brows
         return {"hair_grey": f"{why}: brows and beard alone turn grey" if brows else why} if why else {}
 
     def wants_steady_light(self, controls: Any) -> bool:
         """Dark hair may turn white, by its own control or with age, as long as there is some."""
-        return bool((controls.hair_grey > 0 or controls.age is not None) and controls.bald < 1)
+        return (controls.hair_grey > 0 or controls.age is not None) and keeps_hair(controls)
 
     def skin(self, way: Way, own: Floats) -> SkinChange | None:
         """Grey brows, as far as the hair turns grey: half grey, they are not dark any more."""
@@ -119,7 +120,7 @@ class HairGrey(Control):
         light = Lit.unpack(way.own.lit)
         skin = np.exp(way.own.skin) - np.float32(LOG_OFFSET)
         amount = way.rise(GREY)
-        if way.own.hair.any() and way.rise(BALD) < 1:
+        if way.own.hair.any() and keeps_hair(way.controls):
             hair = masks.hair * (1 - masks.occluder)
             look = Look.unpack(way.own.hair)
             if amount > 0:

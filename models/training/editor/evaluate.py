@@ -145,19 +145,23 @@ class Bench:
         return ladder
 
     def _measure_bald(self, teachers: Teachers, ages: _Ages) -> list[Row]:
-        men, women = Row("bald=1: hair left, men", "<= 0.20"), Row("bald=1: hair left, women", "<= 0.45")
+        men, women = Row("shaved: hair left, men", "<= 0.10"), Row("shaved: hair left, women", "<= 0.15")
+        sides = Row("bald=1: hair left at the sides", "")
         falls = Row("bald 0..1: hair falls steadily", "1")
         kept = Row("identity after bald=1", ">= 0.65")
         shift = _two("bald=1: shift of age", "within +-4")
         for row in self.rows(lambda x: x["baldness"] < 0.1):
-            amounts = [self.hair_left(teachers, row, amount) for amount in (0.0, 0.25, 0.5, 0.75, 1.0)]
+            amounts = [
+                self.hair_left(teachers, row, bald=amount, bald_sides=0) for amount in (0.0, 0.25, 0.5, 0.75, 1.0)
+            ]
             if amounts[0] < 0.005:
                 continue
             (men if self.faces.labels["sex"][row] == "M" else women).values.append((row, amounts[-1] / amounts[0]))
+            sides.values.append((row, self.hair_left(teachers, row, bald=1) / amounts[0]))
             falls.values.append((row, float(np.all(np.diff(amounts) < 0.01 * amounts[0]))))
             kept.values.append((row, ages.likeness(row, bald=1)))
             ages.shift(row, shift, bald=1)
-        return [men, women, falls, kept, *shift]
+        return [men, women, sides, falls, kept, *shift]
 
     def _measure_smile(self, ages: _Ages) -> list[Row]:
         kept = Row("identity after smile=1", "")
@@ -174,10 +178,10 @@ class Bench:
             off.values.append((row, float((run(self.editor, crop, EmbeddedControls()) != crop.image).sum())))
         return off
 
-    def hair_left(self, teachers: Teachers, row: int, amount: float) -> float:
+    def hair_left(self, teachers: Teachers, row: int, **controls: Any) -> float:
         """Mean hair probability above the brows."""
         brows = float(self.faces.mesh[row][[105, 334], 1].min())
-        portrait = inner(self.edit(row, bald=amount) if amount else self.crop(row).image)
+        portrait = inner(self.edit(row, **controls))
         return float(teachers.hair(portrait)[: int(brows / SIZE * 160)].mean())
 
     def own_sharpness(self, row: int) -> float:

@@ -80,8 +80,7 @@ def main(argv: list[str]) -> int:
     cv2.setNumThreads(1)
     faces = FaceSet.load(options.shared)
     if options.panel:
-        remove = Drawn(faces, options.checkpoint, read=True)
-        write_bald_panel(faces, remove, options.panel, options.key or options.panel / "key.json", options.seed)
+        write_bald_panel(faces, Shipped(faces), options.panel, options.key or options.panel / "key.json", options.seed)
         return 0
     composites = list(make_composites(faces, options.shared / "teachers"))[: options.count]
     answers: dict[str, Remove] = {}
@@ -89,6 +88,7 @@ def main(argv: list[str]) -> int:
     if "inpainting" in wanted:
         answers["inpainting"] = inpaint
     if "shipped" in wanted:
+        answers["shipped, shaved"] = Shipped(faces, sides=0)
         answers["shipped bald=1"] = Shipped(faces)
     if "network" in wanted and options.checkpoint.is_file():
         answers["network"] = Drawn(faces, options.checkpoint, read=True)
@@ -209,17 +209,23 @@ def inpaint(composite: Composite) -> Image:
 
 
 class Shipped:
-    """The embedded editor at `bald=1`, with its own segmenter."""
+    """The embedded editor at `bald=1`, with its own segmenter.
 
-    def __init__(self, faces: FaceSet) -> None:
+    Args:
+        faces: the portraits.
+        sides: `bald_sides`.
+    """
+
+    def __init__(self, faces: FaceSet, *, sides: float = 1) -> None:
         self._faces = faces
+        self._sides = sides
         self._editor = embedded_editor.load(_engine, EMBEDDED)
         self._segmenter = Segmenter(_engine(EMBEDDED / "segmenter.onnx"))
 
     def __call__(self, composite: Composite) -> Image:
         faces, row = self._faces, composite.row
         crop = portrait_crop(composite.picture, faces.points5[row], faces.mesh[row], self._segmenter)
-        controls = EmbeddedControls(bald=1)
+        controls = EmbeddedControls(bald=1, bald_sides=self._sides)
         latent = self._editor.encode(crop, controls)
         edit = self._editor.render(crop, latent, self._editor.steer(latent, controls), controls)
         return inner(apply_edit(edit, crop.image))

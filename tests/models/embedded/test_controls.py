@@ -84,13 +84,28 @@ def face() -> Crop:
 
 
 def test_the_page_shows_the_fields_in_the_order_of_the_modules() -> None:
-    assert list(controls_model(find_controls()).model_fields) == ["age", "bald", "hair_grey", "grey_brows", "smile"]
+    assert list(controls_model(find_controls()).model_fields) == [
+        "age",
+        "bald",
+        "bald_sides",
+        "hair_grey",
+        "grey_brows",
+        "smile",
+    ]
 
 
 def test_a_module_more_is_a_control_more(with_blush: None) -> None:
     found = find_controls()
     model = controls_model(found)
-    assert list(model.model_fields) == ["age", "bald", "blush", "hair_grey", "grey_brows", "smile"]
+    assert list(model.model_fields) == [
+        "age",
+        "bald",
+        "bald_sides",
+        "blush",
+        "hair_grey",
+        "grey_brows",
+        "smile",
+    ]
     editor: EmbeddedEditor = load(stub, EMBEDDED)
     crop, at_rest = face(), model()
     latent = editor.encode(crop, at_rest)

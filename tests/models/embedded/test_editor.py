@@ -151,9 +151,11 @@ def test_nothing_is_inpainted_where_no_hair_goes(editor: EmbeddedEditor, crop: C
 
 def test_hair_that_is_gone_is_not_greyed(editor: EmbeddedEditor, crop: Crop) -> None:
     assert edit(editor, crop, hair_grey=1, grey_brows=False).delta is not None
-    assert edit(editor, crop, hair_grey=1, grey_brows=False, bald=1).delta is None
-    assert editor.wants_steady_light(EmbeddedControls(hair_grey=1, bald=0.9))
-    assert not editor.wants_steady_light(EmbeddedControls(hair_grey=1, bald=1))
+    assert edit(editor, crop, hair_grey=1, grey_brows=False, bald=1, bald_sides=0.5).delta is not None
+    assert edit(editor, crop, hair_grey=1, grey_brows=False, bald=1, bald_sides=0).delta is None
+    assert editor.wants_steady_light(EmbeddedControls(hair_grey=1, bald=0.9, bald_sides=0))
+    assert editor.wants_steady_light(EmbeddedControls(hair_grey=1, bald=1))
+    assert not editor.wants_steady_light(EmbeddedControls(hair_grey=1, bald=1, bald_sides=0))
 
 
 def test_the_warp_fades_out_below_the_chin(editor: EmbeddedEditor, crop: Crop) -> None:
