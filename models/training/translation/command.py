@@ -21,7 +21,6 @@ from models.training.translation.loop import Plan, Run
 from models.training.translation.pictures import DataError, Faults
 from models.weights.checkpoints import CheckpointError
 
-
 STOPPED = 130
 """Exit status of a command that Ctrl+C ended."""
 

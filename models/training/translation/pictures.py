@@ -199,16 +199,7 @@ def read_labelled(folder: Path, table: Path, faults: Faults, chosen: Sequence[st
     Raises:
         DataError: the table cannot be read, or has not the chosen columns.
     """
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.reader(file))
-    except UnicodeDecodeError as error:
-        raise DataError(f"{table} is no text in UTF-8") from error
-    except (OSError, csv.Error) as error:
-        raise DataError(f"{table}: {getattr(error, 'strerror', None) or error}") from error
-    if len(rows) < 2 or len(rows[0]) < 2:
-        raise DataError(f"{table} has no header with a file name and labels, parted by commas, or no rows")
-    header = [name.strip().lower() for name in rows[0]]
+    header, rows = _read_table(table)
     names = [name.strip().lower() for name in chosen] or header[1:]
     if missing := [name for name in names if name not in header[1:]]:
         raise DataError(f"{table} has no column {', '.join(missing)}; there are {', '.join(header[1:])}")
@@ -219,7 +210,7 @@ def read_labelled(folder: Path, table: Path, faults: Faults, chosen: Sequence[st
     there = {path.name: path for path in pictures_in(folder)}
     files, labels = [], []
     lines: dict[str, int] = {}
-    for number, row in enumerate(rows[1:], 2):
+    for number, row in enumerate(rows, 2):
         if not row:
             continue
         name, values = row[0].strip(), dict(zip(header[1:], (each.strip().lower() for each in row[1:]), strict=False))
@@ -229,19 +220,40 @@ def read_labelled(folder: Path, table: Path, faults: Faults, chosen: Sequence[st
             faults.add("labelled, but not in the folder", f"{name} (line {number})")
         elif len(row) != len(header):
             faults.add("not as many values as the header", f"line {number} has {len(row)}, the header {len(header)}")
-        elif any(values.get(label) not in VALUES for label in names):
-            wrong = ", ".join(f"{label}={values.get(label)!r}" for label in names if values.get(label) not in VALUES)
-            faults.add("labels that are not 0 or 1", f"line {number}: {wrong}")
-        else:
-            try:
-                read_file(there[name])
-            except PictureError as error:
-                faults.add("unreadable", str(error))
-                continue
+        elif wrong := [f"{label}={values[label]!r}" for label in names if values[label] not in VALUES]:
+            faults.add("labels that are not 0 or 1", f"line {number}: {', '.join(wrong)}")
+        elif _can_be_read(there[name], faults):
             files.append(there[name])
             labels.append([VALUES[values[label]] for label in names])
     table_of_labels = np.array(labels, np.float32).reshape(-1, len(names))
     return LabelledSet(tuple(files), table_of_labels, tuple(names), tuple(sorted(there.keys() - lines.keys())))
+
+
+def _read_table(table: Path) -> tuple[list[str], list[list[str]]]:
+    """Names of the columns in small letters, and the rows below them.
+
+    Raises:
+        DataError: it cannot be read, or has no labels or no rows.
+    """
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.reader(file))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{table} is no text in UTF-8") from error
+    except (OSError, csv.Error) as error:
+        raise DataError(f"{table}: {getattr(error, 'strerror', None) or error}") from error
+    if len(rows) < 2 or len(rows[0]) < 2:
+        raise DataError(f"{table} has no header with a file name and labels, parted by commas, or no rows")
+    return [name.strip().lower() for name in rows[0]], rows[1:]
+
+
+def _can_be_read(picture: Path, faults: Faults) -> bool:
+    try:
+        read_file(picture)
+    except PictureError as error:
+        faults.add("unreadable", str(error))
+        return False
+    return True
 
 
 def require_classes(data: LabelledSet) -> None:
