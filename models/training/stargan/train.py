@@ -217,8 +217,11 @@ def _sets(options: argparse.Namespace) -> Sets:
     data, faults = [], Faults()
     for (folder, table), chosen in zip(sources, (options.chosen, options.chosen_second), strict=False):
         data.append(read_labelled(folder, table, faults, chosen.split(",") if chosen else []))
-        if without := data[-1].unlabelled:
-            print(f"not used, without a row in {table}: {len(without)} pictures ({without[0]}, ...)", file=sys.stderr)
+        unused = Faults()
+        for name in data[-1].unlabelled:
+            unused.add(f"without a row in {table}", name)
+        if unused:
+            print(f"not used: {unused}", file=sys.stderr)
     refuse_faults(faults, skip=options.skip_bad)
     for part in data:
         require_classes(part)

@@ -142,7 +142,7 @@ def test_pictures_without_a_row_are_told(tmp_path: Path, capsys: pytest.CaptureF
     arguments = [*labelled(tmp_path, ["reddish", "greenish"]), "--name", "x"]
     data.write(tmp_path / "extra.png", data.scene(0))
     assert len(_sets(_parser().parse_args(arguments)).data[0].files) == 12
-    assert "not used, without a row in" in capsys.readouterr().err
+    assert "labels.csv: extra.png\n" in capsys.readouterr().err
     (tmp_path / "3.png").unlink()
     (tmp_path / "3.png").symlink_to("3.png")
     with pytest.raises(DataError, match=r"unreadable: .*3\.png"):
