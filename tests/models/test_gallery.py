@@ -92,6 +92,8 @@ def test_what_has_to_be_downloaded(sizes: tuple[int | None, ...], said: str, tmp
     for each in weights:
         each.path.touch()
     assert download_of(row) == "Nothing to download."
+    unmade = replace(row, networks=(tmp_path / "network.onnx",))
+    assert download_of(unmade) == "Nothing to download. Networks are still to be made of the files."
 
 
 def test_an_archive_is_downloaded_once(tmp_path: Path) -> None:
