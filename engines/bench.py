@@ -75,6 +75,8 @@ class Row:
         p50: median milliseconds of a call.
         p95: 95th percentile, in milliseconds.
         p99: 99th percentile, in milliseconds.
+        processor: median processor milliseconds of a call, of all threads: with one thread (`--threads 1`) about what a
+            core of its own takes, also while others use the machine.
         gflop: 1e9 operations in one call, see `engines.graph.flops.count_flop`.
         rate: GFLOP/s at the median.
         share: `rate` over the measured peak of this precision; None if none was measured.
@@ -90,6 +92,7 @@ class Row:
     p50: float
     p95: float
     p99: float
+    processor: float
     gflop: float
     rate: float
     share: float | None
@@ -171,14 +174,14 @@ def measure(network: Network, settings: Settings) -> list[Row]:
             print(f"{network.name}: not measured with {engine.backend} in {engine.precision}: {error}", file=sys.stderr)
             engine.close()
     calls = [call for _, call in running]
-    times: dict[int, list[float]] = {index: [] for index in range(len(running))}
-    while pending := [index for index, taken in times.items() if sum(taken) < settings.seconds]:
+    times: dict[int, list[tuple[float, float]]] = {index: [] for index in range(len(running))}
+    while pending := [index for index, taken in times.items() if sum(wall for wall, _ in taken) < settings.seconds]:
         for index in pending:
             times[index] += [_seconds(calls[index]) for _ in range(TURN)]
     gflop = count_flop(network, settings.batch) / 1e9
     rows = []
     for index, (engine, _) in enumerate(running):
-        milliseconds = np.array(times[index]) * 1e3
+        milliseconds, processor = np.array(times[index]).T * 1e3
         p50, p95, p99 = (float(value) for value in np.percentile(milliseconds, (50, 95, 99)))
         distance = accuracy.compare(engine, reference)
         rows.append(
@@ -191,6 +194,7 @@ def measure(network: Network, settings: Settings) -> list[Row]:
                 p50=p50,
                 p95=p95,
                 p99=p99,
+                processor=float(np.median(processor)),
                 gflop=gflop,
                 rate=gflop / p50 * 1e3,
                 share=None,
@@ -338,10 +342,11 @@ def _call_of(engine: Engine, inputs: Mapping[str, Array], *, on_gpu: bool) -> Ca
     return lambda: engine.run(inputs)
 
 
-def _seconds(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def _seconds(call: Callable[[], object]) -> tuple[float, float]:
+    """Wall and processor seconds."""
+    start, worked = time.perf_counter(), time.process_time()
     call()
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - worked
 
 
 def _write(path: Path, model: bytes) -> Network:

@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 from models import published, trained
 from models.editor import AnyEditor, Controls
 from models.embedded import rows as embedded
-from models.entry import Entry, LoadEngine, Preset, Weights
+from models.entry import Entry, LoadEngine, Preset, Weights, weights_folder
 
 __all__ = ["ENTRIES", "Entry", "LoadEngine", "Preset", "UnknownEditor", "Weights", "entry"]
 
@@ -105,6 +105,7 @@ def main() -> int:
     """`python -m models.catalog`: print the table."""
     print(table())
     print("\n`python -m models.fetch EDITOR` fetches what an editor needs, once you have accepted its licence.")
+    print(f"Weights lie in {weights_folder()} (LATENTCAM_WEIGHTS moves it).")
     print(NOTE)
     return 0
 

@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 from engines.base import EngineError
 from models.catalog import UnknownEditor, entry
-from models.entry import Entry, Weights
+from models.entry import Entry, Weights, weights_folder
 from models.latents import LatentError
 from models.weights.sources import CONVERTING
 
@@ -415,7 +415,9 @@ def main(argv: Sequence[str]) -> int:
         return 2
     for weights in editor.weights:
         state = "there" if weights.path.is_file() else _size_in_words(weights.size) if weights.size else "size unknown"
-        print(f"{weights.path.name}: {state}; licence: {weights.licence}; from: {weights.origin}")
+        print(f"{_place(weights.path)}: {state}; licence: {weights.licence}; from: {weights.origin}")
+    if editor.weights:
+        print(f"The files lie in {weights_folder()}; put there what you have already.")
     accepted = options.accept_licence or not editor.missing or _asked()
     if not accepted:
         print("Nothing fetched. If you accept the licence, run this again with --accept-licence.", file=sys.stderr)
@@ -460,6 +462,11 @@ def _asked() -> bool:
     except (EOFError, KeyboardInterrupt):
         print()
         return False
+
+
+def _place(path: Path) -> Path:
+    """A file's path below the weights folder."""
+    return path.relative_to(weights_folder()) if path.is_relative_to(weights_folder()) else path
 
 
 def _size_in_words(size: int) -> str:

@@ -1,7 +1,8 @@
 """`python -m models.figures count|speeds`: what published networks at full size cost, as the gallery tells it.
 
 `count [NAME ...]` counts operations and bytes of networks, by default all of `models.full_size`.
-`speeds REPORT.json --where "..."` takes medians from a report of `python -m engines.bench --published ... --json`.
+`speeds REPORT.json --where "..."` takes medians from a report of `python -m engines.bench --published ... --json`;
+with `--processor` those of processor time, which hold on a busy machine (measure with `--threads 1`).
 Both keep the figures of the other networks and machines.
 """
 
@@ -28,7 +29,7 @@ class Figures(BaseModel):
     Attributes:
         gflop: 1e9 operations of a call, two per multiply-add of every convolution and matrix product.
         megabytes: of its numbers in FP32.
-        ms: median milliseconds of a call, by backend, precision and machine in words.
+        ms: median milliseconds of a call, by backend, precision, kind of time and machine in words.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -103,6 +104,7 @@ def main(argv: Sequence[str]) -> int:
     speeds = commands.add_parser("speeds", help="medians of a report of engines.bench")
     speeds.add_argument("report", type=Path, nargs="+")
     speeds.add_argument("--where", required=True, help="the machine, such as 'one core of an AMD EPYC'")
+    speeds.add_argument("--processor", action="store_true", help="processor time instead of time by the clock")
     options = parser.parse_args(argv)
     table = dict(known())
     try:
@@ -112,7 +114,7 @@ def main(argv: Sequence[str]) -> int:
                 table[name] = count(name).model_copy(update={"ms": had.ms if had else {}})
         else:
             for report in options.report:
-                _take(table, json.loads(report.read_bytes())["rows"], options.where)
+                _take(table, json.loads(report.read_bytes())["rows"], options.where, processor=options.processor)
     except LookupError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -122,14 +124,14 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _take(table: dict[str, Figures], rows: Sequence[Mapping[str, object]], where: str) -> None:
+def _take(table: dict[str, Figures], rows: Sequence[Mapping[str, object]], where: str, *, processor: bool) -> None:
     """Take medians over from the rows of a report."""
     for row in rows:
         name = str(row["network"]).removesuffix(".onnx")
         if name not in table:
             raise LookupError(f"{name} is not counted: python -m models.figures count {name}")
-        key = f"{row['backend']} {row['precision']}, {where}"
-        ms = {**table[name].ms, key: round(float(str(row["p50"])), 2)}
+        key = f"{row['backend']} {row['precision']}, {'processor time, ' if processor else ''}{where}"
+        ms = {**table[name].ms, key: round(float(str(row["processor" if processor else "p50"])), 2)}
         table[name] = table[name].model_copy(update={"ms": ms})
 
 

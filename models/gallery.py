@@ -80,7 +80,7 @@ def download_of(entry: Entry) -> str:
     """What has to be downloaded or brought before an editor runs, in words for a user. An archive counts once."""
     missing = entry.missing
     if not missing:
-        return "Nothing to download."
+        return "Nothing to download." + (" Networks are still to be made of the files." if entry.unconverted else "")
     brought = ", ".join(weights.path.name for weights in missing if not weights.urls)
     sizes = {weights.urls: weights.size for weights in missing if weights.urls}
     unstated = ", ".join(weights.path.name for weights in missing if weights.urls and not weights.size)

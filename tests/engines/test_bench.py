@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -68,12 +69,22 @@ def test_the_table_and_the_file_agree(
     assert [row["network"] for row in figures["rows"]] == ["a.onnx", "b.onnx"]
     row = figures["rows"][0]
     assert row["p50"] <= row["p95"] <= row["p99"]
+    assert row["processor"] > 0
     assert row["rate"] == pytest.approx(row["gflop"] / row["p50"] * 1e3)
     assert row["share"] == pytest.approx(row["rate"] / figures["peaks"]["f32"])
     assert row["relative_l2"] == 0
     printed = capsys.readouterr().out
     assert f"| a.onnx | onnxruntime | f32 | 1 | {row['p50']:.2f} |" in printed
     assert figures["machine"]["onnxruntime"] in printed
+
+
+def test_time_that_others_take_is_no_processor_time() -> None:
+    def waiting() -> None:
+        time.sleep(0.05)
+
+    wall, processor = bench._seconds(waiting)
+    assert wall >= 0.05
+    assert processor < 0.04
 
 
 def test_larger_batches_do_more_work(network: MakeNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -202,6 +202,7 @@ def test_the_table_has_every_row(capsys: pytest.CaptureFixture[str]) -> None:
     printed = capsys.readouterr().out
     for row in catalog.ENTRIES.values():
         assert re.search(rf"^{re.escape(row.name)} +{row.state}", printed, re.MULTILINE)
+    assert f"Weights lie in {weights_folder()}" in printed
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:

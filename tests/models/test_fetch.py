@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from models import catalog, fetch
 from models.editor import Controls
-from models.entry import Entry, Weights
+from models.entry import Entry, Weights, weights_folder
 from models.fetch import FetchError, LicenceNotAccepted
 from models.weights.checkpoints import CheckpointError
 from tests.file_server import DATA, SHA256, Server, listening
@@ -298,7 +298,9 @@ def test_command_line(
 ) -> None:
     monkeypatch.setitem(catalog.ENTRIES, "test", entry(weights(tmp_path, server)))
     assert fetch.main(["test"]) == 2
-    assert "--accept-licence" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "--accept-licence" in said.err
+    assert f"The files lie in {weights_folder()}" in said.out
     assert server.ranges == []
     assert fetch.main(["test", "--accept-licence"]) == 0
     assert "no official hash is published" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,8 +92,33 @@ def test_what_has_to_be_downloaded(sizes: tuple[int | None, ...], said: str, tmp
     for each in weights:
         each.path.touch()
     assert download_of(row) == "Nothing to download."
+    unmade = replace(row, networks=(tmp_path / "network.onnx",))
+    assert download_of(unmade) == "Nothing to download. Networks are still to be made of the files."
 
 
 def test_an_archive_is_downloaded_once(tmp_path: Path) -> None:
     both = [Weights(tmp_path / name, "MIT", "a test", 50_000_000, urls=("https://a.test/z",)) for name in "ab"]
     assert download_of(replace(catalog.ENTRIES["fran"], weights=tuple(both), networks=())) == "Download: 50 MB."
+
+
+def test_speeds_are_taken_from_a_report(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    table = tmp_path / "figures.json"
+    table.write_text('{"lats": {"gflop": 1.0, "megabytes": 2.0, "ms": {"openvino f32, there": 9.0}}}')
+    monkeypatch.setattr(figures, "FILE", table)
+    figures.known.cache_clear()
+    report = tmp_path / "report.json"
+    row = {"network": "lats.onnx", "backend": "openvino", "precision": "f32", "p50": 80.123, "processor": 40.0}
+    report.write_text(json.dumps({"rows": [row]}))
+    try:
+        assert figures.main(["speeds", str(report), "--where", "one core"]) == 0
+        assert figures.main(["speeds", str(report), "--where", "one core", "--processor"]) == 0
+        assert figures.known()["lats"].ms == {
+            "openvino f32, there": 9.0,
+            "openvino f32, one core": 80.12,
+            "openvino f32, processor time, one core": 40.0,
+        }
+        row["network"] = "unheard"
+        report.write_text(json.dumps({"rows": [row]}))
+        assert figures.main(["speeds", str(report), "--where", "one core"]) == 1
+    finally:
+        figures.known.cache_clear()

@@ -8,6 +8,7 @@ stopped goes on when it is started again; at its end the catalog has a row of th
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +26,7 @@ from models.published.stargan.network import Discriminator, Generator, LabelRead
 from models.training.stargan.losses import CRITIC_STEPS, PENALTY, critic_loss, generator_loss, gradient_penalty
 from models.training.translation.command import (
     add_run_options,
+    at_least,
     install,
     plan_of,
     refuse_faults,
@@ -215,6 +217,11 @@ def _sets(options: argparse.Namespace) -> Sets:
     data, faults = [], Faults()
     for (folder, table), chosen in zip(sources, (options.chosen, options.chosen_second), strict=False):
         data.append(read_labelled(folder, table, faults, chosen.split(",") if chosen else []))
+        unused = Faults()
+        for name in data[-1].unlabelled:
+            unused.add(f"without a row in {table}", name)
+        if unused:
+            print(f"not used: {unused}", file=sys.stderr)
     refuse_faults(faults, skip=options.skip_bad)
     for part in data:
         require_classes(part)
@@ -243,7 +250,7 @@ def _parser() -> argparse.ArgumentParser:
         "--exclusive", action="append", default=[], metavar="A,B,C", help="labels of which one holds at a time"
     )
     parser.add_argument("--size", type=int, default=128, help="side of the pictures")
-    parser.add_argument("--blocks", type=int, default=6, help="residual blocks of the generator")
-    parser.add_argument("--halvings", type=int, default=6, help="of the critic")
+    parser.add_argument("--blocks", type=at_least(0), default=6, help="residual blocks of the generator")
+    parser.add_argument("--halvings", type=at_least(1), default=6, help="of the critic")
     add_run_options(parser, "stargan", batch=16, rate=1e-4, save_every=1000)
     return parser

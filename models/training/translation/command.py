@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -13,11 +14,56 @@ import torch
 
 from models import catalog
 from models.editor import title_of
+from models.face.pictures import PictureError
 from models.trained import FACTS, NAME, Facts, trained_folder
 from models.training.data import WORK
 from models.training.translation.loop import Plan, Run
 from models.training.translation.pictures import DataError, Faults
 from models.weights.checkpoints import CheckpointError
+
+STOPPED = 130
+"""Exit status of a command that Ctrl+C ended."""
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """What reads a whole number of an option, and refuses one below `least`."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{text} is below {least}")
+        return value
+
+    return read
+
+
+def above_zero(text: str) -> float:
+    """Read a number of an option that is finite and above 0."""
+    value = _number(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def not_negative(text: str) -> float:
+    """Read a number of an option that is finite and not below 0."""
+    value = _number(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
+    return value
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number")
+    return value
 
 
 def add_run_options(
@@ -35,16 +81,16 @@ def add_run_options(
     add = parser.add_argument
     add("--name", required=True, help="what the editor is called in settings")
     add("--title", help="what the page calls it")
-    add("--steps", type=int, default=200_000, help="batches in all")
-    add("--minutes", type=float, default=0, help="stop after so many; a later run goes on")
-    add("--batch", type=int, default=batch, help="pictures in a batch")
-    add("--width", type=int, default=64, help="channels of the first layers; 64 is the published network")
-    add("--rate", type=float, default=rate, help="of the optimisers, for the first half of the steps")
+    add("--steps", type=at_least(1), default=200_000, help="batches in all")
+    add("--minutes", type=not_negative, default=0, help="stop after so many; a later run goes on")
+    add("--batch", type=at_least(1), default=batch, help="pictures in a batch")
+    add("--width", type=at_least(1), default=64, help="channels of the first layers; 64 is the published network")
+    add("--rate", type=above_zero, default=rate, help="of the optimisers, for the first half of the steps")
     add("--precision", choices=("f32", "bf16", "f16"), default="f32", help="of the networks' products")
     add("--device", default="auto", help="auto, cpu, cuda")
     add("--work", type=Path, help=f"folder of checkpoints and sheets; by default .work/{kind}/NAME")
-    add("--save-every", type=int, default=save_every, help="steps between checkpoints and sheets")
-    add("--seed", type=int, default=0, help="of weights and batches")
+    add("--save-every", type=at_least(1), default=save_every, help="steps between checkpoints and sheets")
+    add("--seed", type=at_least(0), default=0, help="of weights and batches")
     add("--skip-bad", action="store_true", help="train without bad pictures and rows instead of refusing all")
 
 
@@ -56,14 +102,21 @@ def run_command(train: Callable[[argparse.Namespace], str], options: argparse.Na
         options: with those of `add_run_options`.
 
     Returns:
-        0; 1 where the name, the data or the folder is refused, the message says what is wrong.
+        0; 1 where the name, the data or the folder is refused, the message says what is wrong; 130 where Ctrl+C came
+        before or after the training itself, which ends by `SystemExit` then.
     """
     try:
         require_name(options.name)
         result = train(options)
-    except (DataError, CheckpointError) as fault:
+    except (DataError, CheckpointError, PictureError) as fault:
         print(f"error: {fault}", file=sys.stderr)
         return 1
+    except OSError as fault:
+        print(f"error: {fault.filename or options.work or WORK}: {fault.strerror or fault}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        return STOPPED
     print(f"{options.name}: {result}; start the server again and choose it in the page, or --editor {options.name}")
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import threading
 import time
@@ -25,6 +26,8 @@ from models.weights.checkpoints import CheckpointError, read
 Precision = Literal["f32", "bf16", "f16"]
 AHEAD = 4
 """Batches that are read while the network trains."""
+PACE_SECONDS = 30.0
+"""Between two lines about how fast a run is."""
 SHEET_CELL = 192
 """Side of a picture on a sheet in pixels."""
 
@@ -96,6 +99,31 @@ class Work:
     rate: float
 
 
+class Pace:
+    """How fast a run is, said every `PACE_SECONDS`: a processor may take days for what a GPU does in an hour.
+
+    Args:
+        done: steps at its start.
+        steps: in all.
+        clock: seconds.
+    """
+
+    def __init__(self, done: int, steps: int, clock: Clock) -> None:
+        self._first, self._steps, self._clock = done, steps, clock
+        self._begun = self._told = clock()
+
+    def line(self, done: int) -> str:
+        """Seconds a step and the time that is left, in words; "" where it was said a short time ago."""
+        now = self._clock()
+        if now - self._told < PACE_SECONDS:
+            return ""
+        self._told = now
+        each = (now - self._begun) / (done - self._first)
+        minutes = each * (self._steps - done) / 60
+        left = f"{minutes:.0f} minutes" if minutes < 120 else f"{minutes / 60:.0f} hours"
+        return f"{each:.2f} s a step, about {left} to the last one"
+
+
 class Run:
     """Networks and optimisers that are kept in one file.
 
@@ -152,6 +180,7 @@ class Run:
         if self.done >= plan.steps:
             print(f"all {plan.steps} steps were taken in {self.folder} before", flush=True)
         said = float("nan")
+        pace = Pace(self.done, plan.steps, clock)
         with _signals() as stopped:
             for step, batch in self._batches(plan, work.load, clock):
                 set_rate(work.optimisers, work.rate, step / plan.steps)
@@ -164,6 +193,8 @@ class Run:
                     self.save()
                     sheet = self.sheet(work.sheet())
                     print(f"step {self.done}/{plan.steps}: {work.measure} {said:.4f}; {sheet}", flush=True)
+                elif words := pace.line(self.done):
+                    print(f"step {self.done}/{plan.steps}: {work.measure} {said:.4f}; {words}", flush=True)
             self.save()
         if stopped:
             print(f"stopped after step {self.done}/{plan.steps}; the same command goes on", flush=True)
@@ -284,11 +315,16 @@ def pick_device(name: str) -> torch.device:
     """A device by name, or the GPU where there is one.
 
     Raises:
-        DataError: CUDA is asked for and is not here.
+        DataError: there is no such device, or it is not here.
     """
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise DataError("no GPU that PyTorch can use is here: --device cpu")
-    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise DataError(f"a device is auto, cpu or cuda, not {name!r}")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise DataError(f"no GPU {name} that PyTorch can use is here: --device cpu")
+    return device
 
 
 def initialise(network: nn.Module, spread: float = 0.02) -> None:

@@ -20,6 +20,8 @@ SHOWN = 10
 """Faults of one kind that a message lists before it counts the rest."""
 LEAST = 2
 """Pictures or pairs that a training needs."""
+SHAPE_SLACK = 0.01
+"""How far the shapes (width over height) of two partners may differ, as a share: what rounded sizes make."""
 FOLDERS = (("A", "B"), ("trainA", "trainB"), ("input", "target"))
 """Names of paired folders: what is read, what is wanted."""
 
@@ -83,18 +85,27 @@ def digest_of(files: Iterable[Path]) -> str:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The pictures of a folder by name, without those of its subfolders.
+    """The pictures of a folder by name, without those of its subfolders; links that lead nowhere are among them.
 
     Raises:
         DataError: there is no such folder.
     """
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}")
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and _is_file_or_dead_link(path))
+
+
+def _is_file_or_dead_link(path: Path) -> bool:
+    return path.is_file() or (path.is_symlink() and not path.exists())
 
 
 def _paired(sources: Path, targets: Path, faults: Faults) -> list[Pair]:
-    by_stem = [{path.stem: path for path in pictures_in(folder)} for folder in (sources, targets)]
+    by_stem: list[dict[str, Path]] = [{}, {}]
+    for folder, found in zip((sources, targets), by_stem, strict=True):
+        for path in pictures_in(folder):
+            if path.stem in found:
+                faults.add("of one name", f"{found[path.stem].name} and {path.name} in {folder.name}")
+            found.setdefault(path.stem, path)
     for own, other, name in ((0, 1, targets.name), (1, 0, sources.name)):
         for stem in sorted(by_stem[own].keys() - by_stem[other].keys()):
             faults.add("unpaired", f"{by_stem[own][stem].name} has no partner in {name}")
@@ -107,16 +118,18 @@ def check_pairs(pairs: Sequence[Pair], faults: Faults) -> list[Pair]:
     for pair in pairs:
         try:
             picture = read_file(pair.source)
-            if pair.source != pair.target:
-                read_file(pair.target)
+            partner = picture if pair.source == pair.target else read_file(pair.target)
         except PictureError as error:
             faults.add("unreadable", str(error))
             continue
-        height, width = picture.shape[:2]
+        (height, width), (high, wide) = picture.shape[:2], partner.shape[:2]
         if pair.source == pair.target and width != 2 * height:
             faults.add("not two squares side by side", f"{pair.source.name} is {width}x{height}")
-            continue
-        good.append(pair)
+        elif abs(wide * height - width * high) > SHAPE_SLACK * width * high:
+            shapes = f"{pair.source.name} is {width}x{height}, its partner {wide}x{high}"
+            faults.add("of another shape than their partner", shapes)
+        else:
+            good.append(pair)
     return good
 
 
@@ -156,11 +169,13 @@ class LabelledSet:
         files: (N,) pictures.
         labels: (N, L) float32, 0 or 1.
         names: of the labels.
+        unlabelled: names of the pictures in the folder that have no row in the table.
     """
 
     files: tuple[Path, ...]
     labels: NDArray[np.float32]
     names: tuple[str, ...]
+    unlabelled: tuple[str, ...] = ()
 
     @property
     def exclusive(self) -> bool:
@@ -184,39 +199,61 @@ def read_labelled(folder: Path, table: Path, faults: Faults, chosen: Sequence[st
     Raises:
         DataError: the table cannot be read, or has not the chosen columns.
     """
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table}: {error}") from error
-    if len(rows) < 2 or len(rows[0]) < 2:
-        raise DataError(f"{table} has no header with a file name and labels, or no rows")
-    header = [name.strip().lower() for name in rows[0]]
+    header, rows = _read_table(table)
     names = [name.strip().lower() for name in chosen] or header[1:]
     if missing := [name for name in names if name not in header[1:]]:
         raise DataError(f"{table} has no column {', '.join(missing)}; there are {', '.join(header[1:])}")
+    if twice := sorted({name for name in names if header[1:].count(name) > 1}):
+        raise DataError(f"{table} has several columns {', '.join(twice)}")
     if bad := [name for name in names if not name.isidentifier()]:
         raise DataError(f"{table}: labels are names of letters, digits and _, not {', '.join(map(repr, bad))}")
     there = {path.name: path for path in pictures_in(folder)}
     files, labels = [], []
-    for number, row in enumerate(rows[1:], 2):
+    lines: dict[str, int] = {}
+    for number, row in enumerate(rows, 2):
         if not row:
             continue
         name, values = row[0].strip(), dict(zip(header[1:], (each.strip().lower() for each in row[1:]), strict=False))
-        if name not in there:
+        if (first := lines.setdefault(name, number)) != number:
+            faults.add("labelled twice", f"{name} (lines {first} and {number})")
+        elif name not in there:
             faults.add("labelled, but not in the folder", f"{name} (line {number})")
-        elif any(values.get(label) not in VALUES for label in names):
-            wrong = ", ".join(f"{label}={values.get(label)!r}" for label in names if values.get(label) not in VALUES)
-            faults.add("labels that are not 0 or 1", f"line {number}: {wrong}")
-        else:
-            try:
-                read_file(there[name])
-            except PictureError as error:
-                faults.add("unreadable", str(error))
-                continue
+        elif len(row) != len(header):
+            faults.add("not as many values as the header", f"line {number} has {len(row)}, the header {len(header)}")
+        elif wrong := [f"{label}={values[label]!r}" for label in names if values[label] not in VALUES]:
+            faults.add("labels that are not 0 or 1", f"line {number}: {', '.join(wrong)}")
+        elif _can_be_read(there[name], faults):
             files.append(there[name])
             labels.append([VALUES[values[label]] for label in names])
-    return LabelledSet(tuple(files), np.array(labels, np.float32).reshape(-1, len(names)), tuple(names))
+    table_of_labels = np.array(labels, np.float32).reshape(-1, len(names))
+    return LabelledSet(tuple(files), table_of_labels, tuple(names), tuple(sorted(there.keys() - lines.keys())))
+
+
+def _read_table(table: Path) -> tuple[list[str], list[list[str]]]:
+    """Names of the columns in small letters, and the rows below them.
+
+    Raises:
+        DataError: it cannot be read, or has no labels or no rows.
+    """
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.reader(file))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{table} is no text in UTF-8") from error
+    except (OSError, csv.Error) as error:
+        raise DataError(f"{table}: {getattr(error, 'strerror', None) or error}") from error
+    if len(rows) < 2 or len(rows[0]) < 2:
+        raise DataError(f"{table} has no header with a file name and labels, parted by commas, or no rows")
+    return [name.strip().lower() for name in rows[0]], rows[1:]
+
+
+def _can_be_read(picture: Path, faults: Faults) -> bool:
+    try:
+        read_file(picture)
+    except PictureError as error:
+        faults.add("unreadable", str(error))
+        return False
+    return True
 
 
 def require_classes(data: LabelledSet) -> None:

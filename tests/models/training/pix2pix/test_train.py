@@ -20,7 +20,7 @@ from models.entry import weights_folder
 from models.published.pix2pix.network import couple_generator
 from models.training.pix2pix.losses import COUPLE, PIX2PIX, Patches, generator_loss
 from models.training.pix2pix.train import _pairs, main, measure
-from models.training.translation.loop import Plan, Run, Work, to_tensor
+from models.training.translation.loop import Pace, Plan, Run, Work, to_tensor
 from models.training.translation.pictures import DataError, Faults, find_pairs, read_pair
 from tests.models.training import translators_data as data
 
@@ -115,6 +115,76 @@ def test_bad_data_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no pictures and no folders A/B or"):
         _pairs(tmp_path / "empty", skip=False)
     assert main([str(tmp_path), "--name", "Not a name"]) == 1
+
+
+def test_partners_of_other_shapes_names_twice_and_dead_links_are_named(tmp_path: Path) -> None:
+    data.write_pairs(tmp_path, 5)
+    data.write(tmp_path / "B" / "0.png", data.scene(0, 128))  # another size of the same shape
+    data.write(tmp_path / "B" / "1.png", np.zeros((40, 90, 3), np.uint8))
+    (tmp_path / "A" / "2.jpg").write_bytes((tmp_path / "A" / "2.png").read_bytes())
+    (tmp_path / "A" / "3.png").unlink()
+    (tmp_path / "A" / "3.png").symlink_to("3.png")
+    (tmp_path / "A" / "notes.txt").write_text("not a picture, and nobody says so")
+    with pytest.raises(DataError) as refused:
+        _pairs(tmp_path, skip=False)
+    said = str(refused.value)
+    assert "of another shape than their partner: 1.png is 64x64, its partner 90x40" in said
+    assert "of one name: 2.jpg and 2.png in A" in said
+    assert "unreadable: " in said
+    assert "3.png" in said
+    assert "notes" not in said
+    assert [pair.target.stem for pair in _pairs(tmp_path, skip=True)] == ["0", "2", "4"]
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "a.png").symlink_to("a.png")
+    with pytest.raises(DataError, match=r"unreadable: .*a\.png"):
+        _pairs(tmp_path / "links", skip=False)
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (["--batch", "0"], "0 is below 1"),
+        (["--steps", "0"], "0 is below 1"),
+        (["--width", "two"], "'two' is no whole number"),
+        (["--rate", "nan"], "'nan' is no number"),
+        (["--rate", "0"], "0 is not above 0"),
+        (["--minutes", "-1"], "-1 is below 0"),
+        (["--device", "gpu"], "a device is auto, cpu or cuda, not 'gpu'"),
+        (["--device", "cuda:99"], "no GPU cuda:99 that PyTorch can use is here"),
+        (["--work", "FILE"], "FILE: File exists"),
+    ],
+)
+def test_options_that_cannot_be_are_named(
+    option: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data.write_pairs(tmp_path, 3)
+    (tmp_path / "FILE").write_text("")
+    monkeypatch.chdir(tmp_path)
+    try:
+        status: object = main([".", "--name", "bad", "--work", "work", *QUICK, "--steps", "1", *option])
+    except SystemExit as ended:  # argparse
+        status = ended.code
+    assert status in (1, 2)
+    assert said in capsys.readouterr().err
+
+
+def test_ctrl_c_before_the_first_step_is_no_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("models.training.pix2pix.train._pairs", interrupted)
+    assert main([str(tmp_path), "--name", "early"]) == 130
+    assert "the same command goes on" in capsys.readouterr().err
+
+
+def test_a_slow_run_says_how_long_it_takes() -> None:
+    seconds = iter([0.0, 20.0, 40.0, 50.0])
+    pace = Pace(100, 4100, lambda: next(seconds))
+    assert pace.line(101) == ""
+    assert pace.line(104) == "10.00 s a step, about 11 hours to the last one"
+    assert pace.line(105) == ""
 
 
 def test_which_half_is_read(tmp_path: Path) -> None:

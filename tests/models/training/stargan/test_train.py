@@ -108,6 +108,11 @@ def test_groups_are_named_as_columns_are(tmp_path: Path) -> None:
         (lambda text: text.replace(",0,1", ",1,0"), "one class is missing: no picture has greenish; every"),
         (lambda text: text.replace("greenish", "a b"), "labels are names of letters"),
         (lambda text: "file\n", "no header"),
+        (lambda text: text.replace(",", ";"), "no header with a file name and labels, parted by commas"),
+        (lambda text: text.replace("3.png,0,1", "3.png,0,1,1"), "line 5 has 4, the header 3"),
+        (lambda text: text.replace("3.png,0,1", "3.png,0"), "line 5 has 2, the header 3"),
+        (lambda text: f"{text}\n3.png,1,0", r"labelled twice: 3.png \(lines 5 and 14\)"),
+        (lambda text: text.replace("greenish", "reddish"), "several columns reddish"),
         (lambda text: text.replace("\n", "\n\n"), ""),
     ],
 )
@@ -121,6 +126,27 @@ def test_bad_tables_are_named(change: object, said: str, tmp_path: Path) -> None
         return
     with pytest.raises(DataError, match=said):
         _sets(options)
+
+
+def test_a_table_that_is_no_text_or_no_file_is_named(tmp_path: Path) -> None:
+    arguments = [*labelled(tmp_path, ["reddish", "greenish"]), "--name", "x"]
+    (tmp_path / "labels.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match=r"labels\.csv is no text in UTF-8"):
+        _sets(_parser().parse_args(arguments))
+    (tmp_path / "labels.csv").unlink()
+    with pytest.raises(DataError, match=r"labels\.csv: No such file"):
+        _sets(_parser().parse_args(arguments))
+
+
+def test_pictures_without_a_row_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [*labelled(tmp_path, ["reddish", "greenish"]), "--name", "x"]
+    data.write(tmp_path / "extra.png", data.scene(0))
+    assert len(_sets(_parser().parse_args(arguments)).data[0].files) == 12
+    assert "labels.csv: extra.png\n" in capsys.readouterr().err
+    (tmp_path / "3.png").unlink()
+    (tmp_path / "3.png").symlink_to("3.png")
+    with pytest.raises(DataError, match=r"unreadable: .*3\.png"):
+        _sets(_parser().parse_args(arguments))
 
 
 def test_unreadable_pictures_and_wrong_groups_are_named(tmp_path: Path) -> None:
