@@ -172,15 +172,22 @@ function drawNumber(field, onChange) {
     onChange(to ? signed(lastApart) : last);
   };
   const typed = () => {
+    if (field.nullable && value.value.trim().toLowerCase() === "off") return onChange(null);
     const number = parse(value.value);
-    if (number === null) return show(row.element.classList.contains("off") ? null : meant(apart ? lastApart : last));
-    apart = field.difference && (apart || /^\s*[+\-−]/.test(value.value));
+    if (number !== null) apart = field.difference && (apart || /^\s*[+\-−]/.test(value.value));
     const { low, high } = bounds();
+    const range = `${words(apart ? signed(low) : low)} to ${words(apart ? signed(high) : high)}`;
+    if (number === null) {
+      show(row.element.classList.contains("off") ? null : meant(apart ? lastApart : last));
+      row.error.textContent = `A number: ${range}`;
+      return undefined;
+    }
     const within = Math.min(high, Math.max(low, number));
     const now = meant(within);
     onChange(now);
     value.value = now === null ? "off" : words(now);
-    if (within !== number) row.error.textContent = `${words(apart ? signed(low) : low)} to ${words(apart ? signed(high) : high)}`;
+    if (within !== number) row.error.textContent = range;
+    return undefined;
   };
   slider.addEventListener("input", () => onChange(meant(slider.valueAsNumber)));
   slider.addEventListener("dblclick", () => onChange(field.standard));

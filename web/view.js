@@ -119,7 +119,8 @@ export class View {
     if (now - this.#faceSeenAt > NO_FACE_MS) return "No face in view. Turn to the camera, both eyes visible.";
     if (now - this.#fastAt > SLOW_MS) {
       const smaller = this.#page.steers ? ` --width ${SMALL[0]} --height ${SMALL[1]} helps.` : " A lower resolution helps.";
-      const lower = this.#page.steers || this.#page.captureSize[0] > SMALL[0] ? smaller : "";
+      const { videoWidth, videoHeight } = byId("edited", HTMLVideoElement);
+      const lower = !this.#page.sample && Math.min(videoWidth, videoHeight) > SMALL[1] ? smaller : "";
       return `The server manages fewer than ${SLOW_FPS} frames a second.${lower}`;
     }
     return "";
@@ -151,7 +152,7 @@ export class View {
       },
       { browser, server: this.#server, delay: measured, titleOf: (name) => this.#page.editorNamed(name)?.title ?? name },
     );
-    byId("stats-line").textContent = statsLine(browser.fps, measured, this.#server);
+    byId("stats-line").textContent = statsLine(browser, measured, this.#server);
     const reduced = this.#server?.reduced;
     const rate = `${browser.fps.toFixed(browser.fps < SLOW_FPS ? 1 : 0)} fps`;
     const words = [rate, measured === null ? "" : `${Math.round(measured)} ms`, reduced ? "reduced" : ""].filter(Boolean).join(" · ");
