@@ -107,13 +107,15 @@ export function drawControls(container, fields, onChange, onPhoto) {
  * A control that cannot act says what is missing.
  *
  * @param {Row} row
- * @param {Field|null} needed null where nothing is missing.
+ * @param {Field[]} needed one of them is missing; none where nothing is.
  */
 function showMissing({ element, lack }, needed) {
-  element.classList.toggle("waiting", needed !== null);
-  lack.textContent = needed === null ? "" : needed.kind === "photo" ? "Choose a photo first." : `Set “${needed.title}” first.`;
+  const waits = needed.length > 0;
+  const titles = needed.map(({ title }) => `“${title}”`).join(" or ");
+  element.classList.toggle("waiting", waits);
+  lack.textContent = !waits ? "" : needed[0].kind === "photo" ? "Choose a photo first." : `Set ${titles} first.`;
   for (const input of element.querySelectorAll("input, select")) {
-    if (input instanceof HTMLInputElement || input instanceof HTMLSelectElement) input.disabled = needed !== null;
+    if (input instanceof HTMLInputElement || input instanceof HTMLSelectElement) input.disabled = waits;
   }
 }
 

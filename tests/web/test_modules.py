@@ -203,6 +203,24 @@ def test_a_control_that_cannot_act_says_what_is_missing(blank: Page) -> None:
     assert said[1:] == [False, False]
 
 
+def test_one_of_several_controls_is_enough(blank: Page) -> None:
+    switch = {"type": "boolean", "default": True, "title": "Brows", "needs": "grey age"}
+    grey = {"type": "number", "minimum": 0, "maximum": 1, "default": 0.0, "title": "Grey"}
+    said = run(
+        blank,
+        "controls",
+        DRAW
+        + """
+        const said = (values) => {
+          drawn.show(values);
+          return [row("brows").querySelector("input").disabled, row("brows").querySelector("[id^=lack]").textContent];
+        };
+        return [said({}), said({ age: 60 }), said({ grey: 1 })];""",
+        {"properties": {"age": RELATED["properties"]["age"], "grey": grey, "brows": switch}},
+    )
+    assert said == [[True, "Set “Age” or “Grey” first."], [False, ""], [False, ""]]
+
+
 def test_ages_may_be_differences(blank: Page) -> None:
     told = run(
         blank,
