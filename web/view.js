@@ -105,8 +105,8 @@ export class View {
   showServer(stats) {
     this.#server = stats;
     const now = performance.now();
-    // Where nothing is edited, the server looks for no face.
-    if (stats.faces?.length || this.#page.wanted.bypass || this.#page.idle) this.#faceSeenAt = now;
+    // Where nothing is edited, the server looks for no face; nor where no frame came through, as while an editor loads.
+    if (stats.faces?.length || stats.fps_out === 0 || this.#page.wanted.bypass || this.#page.idle) this.#faceSeenAt = now;
     // Slow only counts when frames come in faster than they leave.
     if (stats.fps_out >= SLOW_FPS || stats.fps_in < 1.5 * stats.fps_out) this.#fastAt = now;
     const hint = byId("hint");

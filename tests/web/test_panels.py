@@ -298,6 +298,22 @@ def test_a_lower_resolution_is_advised_only_where_there_is_one(
     assert hint.endswith("A lower resolution helps.") == advice
 
 
+@pytest.mark.parametrize(("fps", "said"), [(0, ""), (20, "No face in view. Turn to the camera, both eyes visible.")])
+def test_no_face_is_missed_where_no_frame_was_looked_at(fresh: Page, fps: float, said: str) -> None:
+    code = (
+        ELEMENTS
+        + """
+        const view = new m.View(page);
+        page.live = true;
+        view.goLive();
+        const now = performance.now();
+        performance.now = () => now + 2_000;
+        view.showServer({ fps_in: 30, fps_out: a, faces: [] });
+        return id("hint").textContent;"""
+    )
+    assert run(fresh, "view", code, fps) == said
+
+
 LOOKS = (
     ELEMENTS
     + """
