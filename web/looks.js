@@ -18,6 +18,7 @@ const RETRY_MS = 4_000;
 export class Looks {
   #asked = false;
   #turn = 0;
+  #drawing = false;
   /** @type {unknown} what the pictures are of: a camera, or a file; undefined before there are any. */
   #source;
   /** @type {{button: HTMLButtonElement, look: Thumbnail}[]} */
@@ -47,8 +48,8 @@ export class Looks {
    * @param {unknown} source what `camera` shows: the name of a camera, or a file.
    */
   async draw(camera, source) {
-    if (this.#asked && source === this.#source) return;
-    this.#asked = true;
+    if ((this.#asked || this.#drawing) && source === this.#source) return; // the server draws one row of a client at a time
+    this.#asked = this.#drawing = true;
     const turn = ++this.#turn;
     if (source !== this.#source || this.#buttons.length === 0) this.#say("Drawing the looks on your face…");
     this.#source = source;
@@ -56,8 +57,9 @@ export class Looks {
     for (let left = TRIES; left > 0; left -= 1) {
       try {
         const { looks, image } = await looksOfFace(camera, tabValue("token"));
-        if (turn === this.#turn) this.#show(looks, image);
-        return;
+        if (turn !== this.#turn) return;
+        this.#drawing = false;
+        return this.#show(looks, image);
       } catch (error) {
         // Nobody in view yet, or the server is busy; without them, the presets are there all the same.
         why = errorWords(error);
@@ -65,14 +67,13 @@ export class Looks {
         if (turn !== this.#turn) return;
       }
     }
-    this.#asked = false;
+    this.#asked = this.#drawing = false;
     if (this.#buttons.length === 0) this.#say(why, button("Try again", "quiet", () => this.draw(camera, source)));
   }
 
   /** Somebody else may be in front of the camera when it shows a picture again. */
   forget() {
     this.#asked = false;
-    this.#turn += 1;
   }
 
   mark() {

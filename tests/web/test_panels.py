@@ -342,6 +342,8 @@ def test_looks_of_another_source_go(fresh: Page) -> None:
         + """
         const seen = [];
         looks.draw(camera, "first");
+        looks.forget();
+        looks.draw(camera, "first"); // another session with the same camera, while they are drawn
         seen.push(id("looks-block").hidden, row());
         await asked(1);
         looks.draw(camera, "second");
