@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import cv2
 from pydantic import ValidationError
 
-from signaling import lan
+from signaling import lan, memory
 from signaling.app import create_app, load_runtime
 from signaling.logs import start_logging
 from signaling.serving import Server, config_of, why_not_listen
@@ -45,8 +45,10 @@ def main(arguments: list[str]) -> int:
         if settings.lan:
             print(lan.words(settings, state, reached_at, urlsplit(url).port or 443, code=lan.on_terminal()))
 
+    app = create_app(settings, runtime)
+    memory.settle()
     with contextlib.suppress(KeyboardInterrupt):
-        Server(config_of(settings, create_app(settings, runtime)), open_page=settings.open, say=say).run()
+        Server(config_of(settings, app), open_page=settings.open, say=say).run()
     return 0
 
 

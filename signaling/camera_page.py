@@ -10,6 +10,7 @@ from urllib.parse import quote
 from aiortc.mediastreams import MediaStreamError
 from pydantic import ValidationError
 
+from signaling import memory
 from signaling.app import create_app
 from signaling.local_camera import CameraTrack, LocalCamera
 from signaling.logs import start_logging
@@ -43,6 +44,7 @@ def steer(arguments: argparse.Namespace) -> None:
         server = Server(config_of(settings, app), open_page=arguments.open, say=lambda url: say(url, settings))
         screen = Screen(sink, size, arguments.fit)
         print(f"{size[0]}x{size[1]} to {sink.device}; Ctrl-C ends", flush=True)
+        memory.settle()
         try:
             with suppress(KeyboardInterrupt):
                 asyncio.run(run(source, video, screen, server))
@@ -81,21 +83,25 @@ async def run(source: Source, video: VideoFilter, screen: Screen, server: Server
     """Edit the camera, show it and serve the page, until one of them ends.
 
     Raises:
-        CameraError: the camera is silent.
+        CameraError: the camera is silent, or the virtual camera takes no more pictures.
     """
     track = CameraTrack(source)
     watched = video.watch()
     tasks = [asyncio.create_task(one) for one in (video.run(track), server.serve())]
     others = [asyncio.create_task(one) for one in (show(watched, screen), tell(video))]
+    shown = asyncio.wrap_future(screen.ended)
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([*tasks, shown], return_when=asyncio.FIRST_COMPLETED)
     finally:
         server.should_exit = True
         track.stop()
+        shown.cancel()
         for task in others:
             task.cancel()
         await asyncio.wait([*tasks, *others])
         await asyncio.to_thread(track.join)
+    if not shown.cancelled():
+        shown.result()
     if track.problem:
         raise CameraError(track.problem)
     for task in tasks:

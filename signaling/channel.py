@@ -118,7 +118,8 @@ class ControlChannel:
             self._channel.send(message.model_dump_json())
 
     def close(self) -> None:
-        """Drop the changes that wait for their turn."""
+        """Drop the changes that wait for their turn, and hear the peer no more."""
+        self._channel.remove_all_listeners("message")
         for change in self._changes:
             change.cancel()
 

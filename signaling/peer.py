@@ -29,7 +29,8 @@ from signaling.transport.sources import accept_layers
 
 logger = limited(__name__)
 
-CLOSE_S = 5.0  # most time given to closing a connection
+CLOSE_S = 5.0  # most time that a connection is waited for when it closes
+_CLOSING: set[asyncio.Task[None]] = set()  # asyncio itself forgets tasks
 
 
 class Peer:
@@ -170,14 +171,26 @@ class Peer:
         return "never connected" if now - self._answered_at > self._settings.connect_timeout else None
 
     async def close(self) -> None:
-        """Close the connection, and wait for its decoders."""
+        """Close the connection, and wait for its decoders.
+
+        What takes longer than `CLOSE_S`, such as a TURN server that does not answer, goes on by itself: a connection
+        that is given up in the middle keeps its sockets.
+        """
         self._restart.stop()
-        try:
-            async with asyncio.timeout(CLOSE_S):
-                await self.connection.close()
-                await asyncio.gather(*(decoder.wait() for decoder in self._tuned.decoders))
-        except TimeoutError:
-            logger.warning("closing a connection took more than %g s", CLOSE_S)
+        closing = asyncio.create_task(self._close())
+        _CLOSING.add(closing)
+        closing.add_done_callback(_CLOSING.discard)
+        done, _ = await asyncio.wait([closing], timeout=CLOSE_S)
+        if done:
+            closing.result()
+        else:
+            logger.warning("closing a connection takes more than %g s", CLOSE_S)
+
+    async def _close(self) -> None:
+        await self.connection.close()
+        await asyncio.gather(*(decoder.wait() for decoder in self._tuned.decoders))
+        for sender in self.connection.getSenders():
+            sender.replaceTrack(None)  # a sender that has not started keeps it, and with it the pictures of a session
 
     def _count(self, now: float) -> None:
         counters = read_counters(self.connection)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import Future
 
 import av
 import cv2
 import numpy as np
 
 from models.arrays import Image
-from stream.camera import Fit, Sink, fit_picture
+from stream.camera import Fit, Sink, fit_picture, send_picture
 from stream.slot import LatestSlot, SlotClosed
 from stream.yuv import VideoConverter
 
@@ -24,6 +25,10 @@ class Screen:
         sink: takes (H, W, 3) uint8 RGB frames of one size.
         size: width and height of that size, pixels.
         fit: how frames of another shape are shown.
+
+    Attributes:
+        ended: done when it shows nothing any more: after `close`, or with what went wrong, a `CameraError` where the
+            virtual camera takes no more pictures.
     """
 
     def __init__(self, sink: Sink, size: tuple[int, int], fit: Fit = "whole") -> None:
@@ -32,7 +37,9 @@ class Screen:
         self._fit = fit
         self._slot: LatestSlot[tuple[av.VideoFrame | None]] = LatestSlot()
         self._converter = VideoConverter()
-        self._thread = threading.Thread(target=self._run, name="virtual camera", daemon=True)
+        self.ended: Future[None] = Future()
+        self.ended.set_running_or_notify_cancel()  # who waits no more does not cancel it
+        self._thread = threading.Thread(target=self._run_to_end, name="virtual camera", daemon=True)
         self._thread.start()
 
     def show(self, frame: av.VideoFrame | None) -> None:
@@ -43,9 +50,17 @@ class Screen:
         self._slot.close()
         self._thread.join(REPEAT_S)
 
+    def _run_to_end(self) -> None:
+        try:
+            self._run()
+        except Exception as error:  # nobody joins a thread to hear of it
+            self.ended.set_exception(error)
+        else:
+            self.ended.set_result(None)
+
     def _run(self) -> None:
         picture = self._draw(None)
-        self._sink.send(picture)
+        send_picture(self._sink, picture)
         while True:
             try:
                 [frame] = self._slot.take(REPEAT_S)
@@ -55,7 +70,7 @@ class Screen:
                 return
             else:
                 picture = self._draw(frame)
-            self._sink.send(picture)
+            send_picture(self._sink, picture)
 
     def _draw(self, frame: av.VideoFrame | None) -> Image:
         if frame is None:

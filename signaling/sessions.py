@@ -20,6 +20,7 @@ from signaling.audio import JITTER_BUFFER_S, DelayedAudio
 from signaling.channel import ControlChannel
 from signaling.figures import Figures, hello_of
 from signaling.logs import about, limited
+from signaling.memory import Tidying
 from signaling.metrics import Metrics
 from signaling.overlay import overlay_message
 from signaling.peer import CLOSE_S, Peer
@@ -214,6 +215,8 @@ class Session:
         if self._video is not None:
             self._video.close()
         await self.peer.close()
+        # What is let go of here need not wait for the collector (`signaling.memory`).
+        self._channel = self._audio = self._camera = None
 
     def _tick(self, now: float) -> None:
         assert self._video is not None
@@ -354,6 +357,7 @@ class Sessions:
         self._sessions: dict[str, Session] = {}
         self._viewers: dict[str, Viewer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._tidying = Tidying()
         self._closing = False
         self._answering = 0
 
@@ -422,6 +426,7 @@ class Sessions:
         except BaseException:
             del self._sessions[session.id]
             await session.close()
+            self._tidying.peer_left()
             raise
         finally:
             self._answering -= 1
@@ -467,6 +472,7 @@ class Sessions:
         except BaseException:
             del self._viewers[viewer.id]
             await viewer.close()
+            self._tidying.peer_left()
             raise
         self._start(self._show(viewer))
         return viewer.id, answer
@@ -558,6 +564,7 @@ class Sessions:
             viewer.end()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=SHUTDOWN_S)
+        self._tidying.close()
 
     def _sender(self, stream: str) -> Session | None:
         return next((session for session in self._sessions.values() if session.stream == stream), None)
@@ -581,6 +588,7 @@ class Sessions:
             del self._sessions[session.id]
             self.device_lost |= session.device_lost
             self._runtime.locks.forget_session(session.id)
+            self._tidying.peer_left()
         self._metrics.end(reason)
         logger.info(
             "session %s: ended, %s", session.name, reason, extra=about(session.name, session.grant.name, reason)
@@ -592,6 +600,7 @@ class Sessions:
         finally:
             del self._viewers[viewer.id]
             self._runtime.locks.forget_session(viewer.id)
+            self._tidying.peer_left()
 
 
 def _owns(grant: Grant, held: Session | Viewer) -> bool:

@@ -62,6 +62,7 @@ class Steerer(Viewer):
     async def close(self) -> None:
         if self._control is not None:
             self._control.close()
+            self._control = None
         await super().close()
 
     def _tick(self) -> None:

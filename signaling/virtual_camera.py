@@ -82,17 +82,31 @@ def feed(arguments: argparse.Namespace) -> None:
         screen = Screen(sink, size, arguments.fit)
         try:
             with suppress(KeyboardInterrupt):
-                asyncio.run(_follow_until_cancelled(address, screen))
+                asyncio.run(show_session(address, screen))
         except Refused as error:
             raise CommandError(str(error)) from error
         finally:
             screen.close()
 
 
-async def _follow_until_cancelled(address: SessionAddress, screen: Screen) -> None:
+async def show_session(address: SessionAddress, screen: Screen) -> None:
+    """Show a session whenever it is there, until cancelled.
+
+    Raises:
+        Refused: the server does not let this player watch.
+        CameraError: the virtual camera takes no more pictures.
+    """
     # Not through a proxy of the environment: the session is on this machine or beside it.
     async with httpx.AsyncClient(timeout=ANSWER_S, verify=ssl.create_default_context(), trust_env=False) as http:
-        await follow(http, address, screen.show, lambda line: print(line, flush=True))
+        following = asyncio.create_task(follow(http, address, screen.show, lambda line: print(line, flush=True)))
+        shown = asyncio.wrap_future(screen.ended)
+        try:
+            for ended in (await asyncio.wait([following, shown], return_when=asyncio.FIRST_COMPLETED))[0]:
+                ended.result()
+        finally:
+            following.cancel()
+            shown.cancel()
+            await asyncio.wait([following])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -91,7 +91,7 @@ def run(
         How many frames were sent.
 
     Raises:
-        CameraError: the camera gives no frame for five seconds.
+        CameraError: the camera gives no frame for five seconds, or the virtual camera takes none.
     """
     slot: LatestSlot[tuple[Image, float]] = LatestSlot()
     stopped = threading.Event()
@@ -106,7 +106,7 @@ def run(
             output = pipeline.process(Frame(image, captured), look)
             pipeline.adapt(time.perf_counter() - started, slot.interval)
             size = size or (output.image.shape[1], output.image.shape[0])
-            sink.send(cv2.cvtColor(letterbox(output.image, size), cv2.COLOR_BGR2RGB))
+            send_picture(sink, cv2.cvtColor(letterbox(output.image, size), cv2.COLOR_BGR2RGB))
             sent += 1
             now = clock()
             if report is not None and now - reported_at >= REPORT_EVERY_S:
@@ -120,6 +120,22 @@ def run(
         stopped.set()
         slot.close()
         reader.join(READER_ENDS_S)  # who called releases the camera next
+
+
+def send_picture(sink: Sink, picture: Image) -> None:
+    """Send a picture to a virtual camera.
+
+    Args:
+        sink: the virtual camera.
+        picture: (H, W, 3) uint8 RGB.
+
+    Raises:
+        CameraError: it does not take it, as when the virtual camera was removed.
+    """
+    try:
+        sink.send(picture)
+    except (RuntimeError, OSError) as error:
+        raise CameraError(f"the virtual camera takes no more pictures: {str(error).strip()}") from error
 
 
 def letterbox(image: Image, size: tuple[int, int]) -> Image:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from signaling import marks
 from signaling.app import create_app
 from signaling.settings import ServerSettings
 
@@ -133,6 +134,15 @@ def test_services_may_do_little() -> None:
         assert service.get("privileged") is None
     assert services["latentcam"].get("cap_add") is None
     assert all(re.search(":[v0-9]", service["image"]) for name, service in services.items() if name != "latentcam")
+
+
+def test_the_temporary_folder_has_room_for_all_that_strangers_send_at_once() -> None:
+    """It is memory: there is a bound, and it is that of the uploads."""
+    [tmpfs] = compose()["services"]["latentcam"]["tmpfs"]
+    size = re.search(r"size=(\d+)m", tmpfs)
+    assert size is not None
+    spare = (int(size[1]) << 20) - marks.UPLOADS * marks.MAX_BYTES
+    assert 32 << 20 <= spare <= 128 << 20
 
 
 def test_files_that_are_mounted_exist() -> None:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from models.arrays import Floats
-from models.embedded.scalp import CENTER, COARSE, HeadMap, ScalpModel, sample_at_angle
+from models.embedded.scalp import CENTER, COARSE, HeadMap, ScalpModel, sample_at_angle, texture_scale
 from models.face.imaging import LOG_OFFSET, fill, log_colour, smoothstep, three_channels
 from models.face.texture_space import SIZE
 
@@ -107,10 +107,10 @@ class SideHair:
     outside: tuple[float, float] = (7.0, -1.0)
     sideburns: float = 1.5
     nape: float = 0.12
-    thinning: float = 14.0
+    thinning: float = 10.0
     fading: float = 14.0
     half_width: float = 2.0
-    strand_delay: float = 1.5
+    strand_delay: float = 2.2
 
 
 LOSS = LossOrder()
@@ -217,14 +217,6 @@ def beyond_sides(head: HeadMap, hair: Floats, sides: float) -> Floats:
         ),
         np.float32,
     )
-
-
-def texture_scale(head: HeadMap) -> float:
-    """Crop pixels per texture pixel."""
-    t = head.texture
-    rows, columns = t.shape[0] // 2, t.shape[1] // 2
-    steps = np.stack([t[rows, columns + 1] - t[rows, columns], t[rows + 1, columns] - t[rows, columns]]) / COARSE
-    return float(1 / np.sqrt(abs(np.linalg.det(steps))))
 
 
 def _share_of_hair(places: Floats, hair: Floats) -> Floats:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 
 import cv2
 import numpy as np
 
 from models.arrays import Floats, Image
-from models.embedded.scalp import CENTER, COARSE, HeadMap
+from models.embedded.scalp import CENTER, COARSE, HeadMap, texture_scale
 from models.face.imaging import LUMINANCE, enlarge, fill, smoothstep
 from models.face.texture_space import SIZE
 
@@ -39,19 +38,19 @@ class Finish:
         step: largest step that is taken away, 0..255.
         shade: by how much the drawing's broad shade is deepened, relative to itself.
         deepest: largest such change, log units.
-        fine: Gaussians that tell apart the bands of the skin's grain.
         relief: Gaussian that tells the relief of the skin from its broad light.
         relieved: largest relief, log units.
         lines: coherence of the relief over which it counts as wrinkles.
-        strip: width of the strip of the forehead that is mirrored.
-        patches: Gaussian of the broadest band, of blood.
+        sharpened: strength of the relief when it is lent, as resampling softens it.
+        strip: width of the strip of the forehead that is mirrored, at most.
+        patches: size of patches of blood: the larger of two Gaussians.
+        freckles: two Gaussians between which spots are.
         blood: strength of patches of blood, log units.
         spots: noise over which a spot is.
         spot: strength of a spot, log units.
         least: forehead that must be seen, pixels.
-        smoothest: percentile of the local variance that counts.
-        most: largest grain, relative to the light.
         texture: Gaussian that tells the texture of the backdrop from its broad colours.
+        colours: percentiles of the colours of a backdrop beyond which nothing is drawn.
         bold: root mean square of such texture, 0..255, over which it is not repeated: objects are not to appear twice.
     """
 
@@ -69,25 +68,28 @@ class Finish:
     step: float = 40.0
     shade: float = 0.6
     deepest: float = 0.25
-    fine: tuple[float, ...] = (0.6, 1.3, 2.8, 6.0)
     relief: float = 4.0
     relieved: float = 0.08
     lines: tuple[float, float] = (0.6, 0.9)
+    sharpened: float = 1.2
     strip: float = 22.0
     patches: float = 14.0
+    freckles: tuple[float, float] = (1.3, 2.8)
     blood: float = 0.02
     spots: tuple[float, float] = (2.2, 3.0)
     spot: float = 0.07
     least: int = 200
-    smoothest: float = 50.0
-    most: float = 0.025
     texture: float = 6.0
+    colours: tuple[float, float] = (0.5, 99.5)
     bold: tuple[float, float] = (10.0, 22.0)
 
 
 FINISH = Finish()
 FINER = 2
-"""Pixels of the grain per texture pixel."""
+"""Pixels of noise per texture pixel."""
+REDDER = np.array([0.0, -1.0, -0.7], np.float32) * np.float32(FINISH.blood)
+DARKER = np.array([-0.7, -1.0, -1.1], np.float32) * np.float32(FINISH.spot)
+"""What blood and spots change, log RGB."""
 
 
 def clean_rim(colours: Floats, *, erased: Floats, head: HeadMap) -> Floats:
@@ -168,10 +170,14 @@ def without_mottles(colours: Floats, *, erased: Floats) -> Floats:
     Returns:
         (S, S, 3) float32 RGB.
     """
-    smooth = np.asarray(np.clip(colours, 0, 255), np.float32)
-    for _ in range(FINISH.rounds):
-        smooth = cv2.bilateralFilter(smooth, 7, FINISH.mottles, 2.5)
-    return np.asarray(colours + erased[..., None] * (smooth - colours), np.float32)
+    finished = colours.copy()
+    if erased.any():
+        box = _box(erased > 0)
+        smooth = np.asarray(np.clip(colours[box], 0, 255), np.float32)
+        for _ in range(FINISH.rounds):
+            smooth = cv2.bilateralFilter(smooth, 7, FINISH.mottles, 2.5)
+        finished[box] += erased[box][..., None] * (smooth - colours[box])
+    return finished
 
 
 def soft_hairline(colours: Floats, image: Image, *, hidden: Floats, erased: Floats, head: HeadMap) -> Floats:
@@ -214,15 +220,15 @@ def soft_hairline(colours: Floats, image: Image, *, hidden: Floats, erased: Floa
     return np.asarray(colours + enlarge(change, erased.shape[::-1]) * erased[..., None], np.float32)
 
 
-def skin_grain(colours: Floats, image: Image, *, hidden: Floats, erased: Floats, head: HeadMap) -> Floats:
-    """Give a drawn scalp the grain of the person's own forehead, band by band.
+def skin_relief(colours: Floats, image: Image, *, hidden: Floats, erased: Floats, head: HeadMap) -> Floats:
+    """Give a drawn scalp the relief of the person's own forehead, and the patches that skin has.
 
     Args:
         colours: (S, S, 3) float32 RGB, 0..255, a drawing.
         image: (S, S, 3) uint8 RGB, the camera's crop.
         hidden: (S, S) float32 in 0..1, where it shows hair.
         erased: (S, S) float32 in 0..1, where the drawing is shown.
-        head: polar map; the grain moves with it.
+        head: polar map; the patches move with it.
 
     Returns:
         (S, S, 3) float32 RGB.
@@ -233,56 +239,61 @@ def skin_grain(colours: Floats, image: Image, *, hidden: Floats, erased: Floats,
     across, up = np.abs(x - np.float32(CENTER[0])), np.float32(CENTER[1]) - y
     forehead = (across < 34) & (up > 4) & (up < 40) & (distance > 8)
     seen = forehead & (cv2.dilate(hidden, np.ones((7, 7), np.uint8)) < 0.05)
-    if np.count_nonzero(seen) < FINISH.least:
-        return colours
     scalp = smoothstep(distance, 2, 5) * erased * smoothstep(up, -8, 4)
-    lent, valid = _own_skin(image, np.asarray(seen, np.float32))
-    drawn = (erased > 0.95) & (distance > 8) & (up > 0)
-    own, have = (_bands(each) for each in (image.astype(np.float32), colours))
-    scale = float(np.sqrt(np.linalg.det(_texture_scale(head))))
-    added = np.zeros(size[::-1], np.float32)
-    for band, (wanted, there) in enumerate(zip(own, have, strict=True)):
-        lacking = _spread(wanted, seen) ** 2 - (_spread(there, drawn) ** 2 if drawn.any() else 0)
-        if lacking > 0:
-            added += np.float32(min(np.sqrt(lacking), FINISH.most)) * _noise(band, x, y, scale)
-    added *= np.sqrt(1 - valid * valid)
-    light = cv2.transform(colours, LUMINANCE[None])
-    flesh = _flesh(image, seen)
-    grain = (scalp * added * light)[..., None] * flesh
+    if np.count_nonzero(seen) < FINISH.least or not scalp.any():
+        return colours
+    box = _box(seen | (scalp > 0))
+    scalp, x, y = scalp[box], x[box], y[box]
+    lent = _own_skin(image[box], np.asarray(seen[box], np.float32))
     # blood shows in patches, and skin that saw the sun for years has spots
-    far = scalp * smoothstep(cv2.GaussianBlur(erased, (0, 0), FINISH.patches), 0.5, 0.95)
-    blood = far * _noise(len(FINISH.fine), x, y, scale)
-    spots = far * smoothstep(_noise(2, y, x, scale) + 0.4 * blood, *FINISH.spots)
-    redder = np.array([0.0, -1.0, -0.7], np.float32) * np.float32(FINISH.blood)
-    darker = np.array([-0.7, -1.0, -1.1], np.float32) * np.float32(FINISH.spot)
-    patches = blood[..., None] * redder + spots[..., None] * darker + (scalp * valid)[..., None] * lent
-    return np.asarray(colours * np.exp(patches) + grain, np.float32)
+    scale = texture_scale(head)
+    far = scalp * smoothstep(cv2.GaussianBlur(erased[box], (0, 0), FINISH.patches), 0.5, 0.95)
+    blood = far * _noise((FINISH.patches / 2, FINISH.patches), x, y, scale)
+    spots = far * smoothstep(_noise(FINISH.freckles, x, y, scale) + 0.4 * blood, *FINISH.spots)
+    patches = blood[..., None] * REDDER + spots[..., None] * DARKER + scalp[..., None] * lent
+    finished = colours.copy()
+    finished[box] *= cv2.exp(patches)
+    return finished
 
 
-def _own_skin(image: Image, seen: Floats) -> tuple[Floats, Floats]:
-    """The fine relief of the skin that is seen, mirrored at its edge to and fro: log units (S, S, 3), and where."""
+def _box(where: np.ndarray) -> tuple[slice, slice]:
+    """The rows and columns that hold something."""
+    spans = (np.flatnonzero(where.any(axis)) for axis in (1, 0))
+    rows, columns = (slice(int(each[0]), int(each[-1]) + 1) for each in spans)
+    return rows, columns
+
+
+def _own_skin(image: Image, seen: Floats) -> Floats:
+    """The fine relief of the skin that is seen, mirrored to and fro at its edge: (H, W, 3) float32, log units."""
     picture = image.astype(np.float32) + np.float32(4)
-    relief = np.log(picture / (_blur_within(picture, seen, FINISH.relief) + np.float32(1e-3)) + np.float32(1e-3))
-    relief = np.float32(FINISH.relieved) * np.tanh(relief / np.float32(FINISH.relieved)) * seen[..., None]
+    relief = cv2.log(picture / (_blur_within(picture, seen, FINISH.relief) + np.float32(1e-3)))
     # a wrinkle that ends or turns where skin is mirrored is none
-    relief *= (1 - _lined(relief.mean(2)))[..., None]
+    relief = np.clip(relief, -FINISH.relieved, FINISH.relieved) * (seen * (1 - _lined(relief.mean(2))))[..., None]
     known = cv2.erode(seen, np.ones((5, 5), np.uint8))
     if not known.any():
-        return relief, np.zeros_like(seen)
+        return np.zeros_like(relief)
+    thick = float(cv2.distanceTransform(known.astype(np.uint8), cv2.DIST_L2, 3).max())
+    deep = min(FINISH.strip, 1.8 * thick)
+    away, edge = _nearest(known, 33)
+    grid = np.stack(np.meshgrid(*(np.arange(n, dtype=np.float32) for n in seen.shape[::-1])), -1)
+    reach = np.float32(deep) - np.abs(np.mod(away, np.float32(2 * deep)) - np.float32(deep))
+    source = edge + (edge - grid) * (reach / np.maximum(away, 1))[..., None]
+    lent = cv2.remap(relief, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    return np.asarray(FINISH.sharpened * lent * (away > 0)[..., None], np.float32)
+
+
+def _nearest(known: Floats, window: int) -> tuple[Floats, Floats]:
+    """How far each pixel is from what is known (not 0), and (x, y) of the nearest such, averaged over a window.
+
+    The nearest places jump from pixel to pixel; their mean moves smoothly.
+    """
     away, labels = cv2.distanceTransformWithLabels(
         (known == 0).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    rows, columns = np.nonzero(known > 0)
+    rows, columns = np.nonzero(known)
     place = np.zeros((int(labels.max()) + 1, 2), np.float32)
     place[labels[rows, columns]] = np.column_stack([columns, rows])
-    edge = cv2.blur(place[labels], (15, 15))
-    grid = np.stack(np.meshgrid(*(np.arange(n, dtype=np.float32) for n in seen.shape[::-1])), -1)
-    deep = np.float32(FINISH.strip)
-    reach = deep - np.abs(np.mod(away, 2 * deep) - deep)
-    source = edge + (edge - grid) * (reach / np.maximum(away, 1))[..., None]
-    lent = cv2.remap(relief, source, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
-    valid = cv2.remap(known, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT) * (away > 0)
-    return np.asarray(lent, np.float32), np.asarray(smoothstep(valid, 0.5, 1), np.float32)
+    return np.asarray(away, np.float32), np.asarray(cv2.blur(place[labels], (window, window)), np.float32)
 
 
 def _lined(relief: Floats) -> Floats:
@@ -316,16 +327,10 @@ def backdrop_texture(
     taken[0], taken[-1], taken[:, 0], taken[:, -1] = 1, 1, 1, 1
     if taken.all():
         return colours
-    _, labels = cv2.distanceTransformWithLabels(taken, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    rows, columns = np.nonzero(taken == 0)
-    place = np.zeros((int(labels.max()) + 1, 2), np.float32)
-    place[labels[rows, columns]] = np.column_stack([columns, rows])
-    edge = place[labels]
-    grid = np.stack(np.meshgrid(*(np.arange(n, dtype=np.float32) for n in taken.shape[::-1])), -1)
-    # the nearest places jump from pixel to pixel; their mean moves smoothly
-    edge = cv2.blur(edge, (9, 9))
-    source = edge + (edge - grid)
     known = 1 - taken.astype(np.float32)
+    edge = _nearest(known, 9)[1]
+    grid = np.stack(np.meshgrid(*(np.arange(n, dtype=np.float32) for n in taken.shape[::-1])), -1)
+    source = edge + (edge - grid)
     picture = image.astype(np.float32)
     broad = _blur_within(picture, known, FINISH.texture)
     fine = (picture - broad) * cv2.erode(known, np.ones((3, 3), np.uint8))[..., None]
@@ -333,14 +338,27 @@ def backdrop_texture(
     fine *= (1 - smoothstep(bold, *FINISH.bold))[..., None]
     lent = cv2.remap(fine, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     valid = cv2.remap(known, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    free = np.asarray(erased * (1 - solid), np.float32)
+    colours = _as_colourful(colours, picture[known > 0], free)
     smooth = _blur_within(colours, np.asarray(1 - solid, np.float32), FINISH.texture)
     # beside and below the ears a drawing may show ears, neck and shoulders: there it must look like the backdrop
     behind = fill(cv2.resize(picture, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA), _coarse(known))
     unlike = np.abs(smooth - enlarge(behind, taken.shape[::-1])).max(2)
     below = enlarge(_below_brows(head), taken.shape[::-1])
     body = smoothstep(below, *FINISH.brows) * smoothstep(cv2.GaussianBlur(unlike, (0, 0), 3.0), 8, 24)
-    share = smoothstep(valid, 0.3, 1) * erased * (1 - solid) * (1 - body)
+    share = smoothstep(valid, 0.3, 1) * free * (1 - body)
     return np.asarray(colours + share[..., None] * (smooth + lent - colours), np.float32)
+
+
+def _as_colourful(colours: Floats, seen: Floats, where: Floats) -> Floats:
+    """A drawn backdrop, (S, S, 3) float32 RGB, without colours stronger than those that are seen, (N, 3)."""
+    if len(seen) < FINISH.least:
+        return colours
+    green = colours[..., 1:2]
+    away = colours - green
+    least, most = np.percentile(seen - seen[:, 1:2], FINISH.colours, axis=0).astype(np.float32)
+    bounded = np.clip(away, least, most) + green
+    return np.asarray(colours + where[..., None] * (bounded - colours), np.float32)
 
 
 def _blur_within(picture: Floats, weight: Floats, sigma: float) -> Floats:
@@ -356,47 +374,17 @@ def _coarse(known: Floats) -> Floats:
     return smoothstep(small, 0.5, 1)
 
 
-def _bands(picture: Floats) -> list[Floats]:
-    """Fine detail of luminance over the light around, finest first."""
-    light = cv2.transform(picture, LUMINANCE[None])
-    blurred = [cv2.GaussianBlur(light, (0, 0), sigma) for sigma in FINISH.fine]
-    around = cv2.GaussianBlur(light, (0, 0), 2 * FINISH.fine[-1]) + np.float32(8)
-    levels = [light, *blurred]
-    return [np.asarray((a - b) / around, np.float32) for a, b in pairwise(levels)]
-
-
-def _spread(band: Floats, where: np.ndarray) -> float:
-    """Standard deviation where the skin is smoothest: wrinkles, spots and edges do not count."""
-    local = cv2.blur(band * band, (11, 11))[where]
-    return float(np.sqrt(max(np.percentile(local, FINISH.smoothest), 0.0)))
-
-
-def _noise(band: int, x: Floats, y: Floats, scale: float) -> Floats:
-    """Unit noise of a band over texture coordinates; always the same, so it moves with the head."""
-    field = _noise_field(band, round(4 * scale) / 4)
+def _noise(sigmas: tuple[float, float], x: Floats, y: Floats, scale: float) -> Floats:
+    """Unit noise between two Gaussians over texture coordinates; always the same, so it moves with the head."""
+    field = _noise_field(sigmas, round(4 * scale) / 4)
     across, down = (np.asarray(np.float32(FINER) * (each + np.float32(SIZE / 2)), np.float32) for each in (x, y))
     return np.asarray(cv2.remap(field, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP), np.float32)
 
 
 @lru_cache(maxsize=32)
-def _noise_field(band: int, scale: float) -> Floats:
+def _noise_field(sigmas: tuple[float, float], scale: float) -> Floats:
     side = FINER * 2 * SIZE
-    noise = np.random.default_rng(band).standard_normal((side, side)).astype(np.float32)
-    sigmas = (0.35, *FINISH.fine, FINISH.patches)
-    low, high = (sigma * FINER / scale for sigma in sigmas[band : band + 2])
+    noise = np.random.default_rng(3).standard_normal((side, side)).astype(np.float32)
+    low, high = (sigma * FINER / scale for sigma in sigmas)
     field = cv2.GaussianBlur(noise, (0, 0), low) - cv2.GaussianBlur(noise, (0, 0), high)
     return np.asarray(field / field.std(), np.float32)
-
-
-def _texture_scale(head: HeadMap) -> Floats:
-    """(2, 2): crop pixels per texture pixel."""
-    t = head.texture
-    rows, columns = t.shape[0] // 2, t.shape[1] // 2
-    steps = np.stack([t[rows, columns + 1] - t[rows, columns], t[rows + 1, columns] - t[rows, columns]]) / COARSE
-    return np.asarray(np.linalg.inv(steps), np.float32)
-
-
-def _flesh(image: Image, seen: np.ndarray) -> Floats:
-    """(3,) colour of the light's changes on skin, over luminance."""
-    colour = np.median(image[seen], axis=0).astype(np.float32)
-    return np.asarray(colour / max(float(colour @ LUMINANCE), 1.0), np.float32)

@@ -24,9 +24,9 @@ from models.embedded.bare_head import (
     own_hair,
     scalp_colour,
 )
-from models.embedded.finish import backdrop_texture, clean_rim, skin_grain, soft_hairline, without_mottles
+from models.embedded.finish import backdrop_texture, clean_rim, skin_relief, soft_hairline, without_mottles
 from models.embedded.scalp import CENTER, COARSE, HeadMap, ScalpModel
-from models.face.imaging import LOG_OFFSET, LUMINANCE, enlarge, fill, smoothstep
+from models.face.imaging import LOG_OFFSET, enlarge, fill, smoothstep
 
 SIZE = 256
 """Side of the pictures that the network is trained on, pixels. It takes any multiple of 32."""
@@ -46,6 +46,8 @@ MOST_ADDED = 80.0
 """Largest correction of a drawing, 0..255."""
 BESIDE = (-9.0, -4.0)
 """Signed distances to the skull, crop pixels, over which a backdrop that was seen is no longer shown."""
+ERASED_BY_NEAR = smoothstep(np.arange(256, dtype=np.float32) / np.float32(255), 0.1, 0.5)
+"""What is erased by the hair near by, 0..255."""
 LAST_HAIR = 0.9
 """Where in the order of loss hair goes that hangs beside or below the head."""
 CHANNELS = 13
@@ -129,12 +131,24 @@ def network_input(
     return np.ascontiguousarray(np.dstack(planes).transpose(2, 0, 1), np.float32)
 
 
-def erase(hair: Floats, spread: int) -> Floats:
-    """How far each pixel is erased, (H, W) float32 in 0..1: hair and `spread` pixels around it."""
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * spread + 1, 2 * spread + 1))
+def erase(hair: Floats, *spreads: int) -> list[Floats]:
+    """How far each pixel is erased: hair and some pixels around it.
+
+    Args:
+        hair: (H, W) float32 in 0..1.
+        spreads: so many pixels, in rising order.
+
+    Returns:
+        (H, W) float32 in 0..1 for each of the spreads.
+    """
     # as bytes, which OpenCV dilates many times faster
-    near = cv2.dilate(np.rint(255 * hair).astype(np.uint8), kernel).astype(np.float32) / np.float32(255)
-    return smoothstep(cv2.GaussianBlur(near, (0, 0), 1.2), 0.1, 0.5)
+    near, reached, erased = np.rint(255 * hair).astype(np.uint8), 0, []
+    for spread in spreads:
+        side = 2 * (spread - reached) + 1
+        near = cv2.dilate(near, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+        reached = spread
+        erased.append(np.asarray(cv2.LUT(cv2.GaussianBlur(near, (0, 0), 1.2), ERASED_BY_NEAR), np.float32))
+    return erased
 
 
 def continuation(
@@ -205,7 +219,7 @@ def inpaint_without_hair(
     """
     full = (len(image), len(image))
     here = _own_hair_here(hair, head, full)
-    erased, hidden = erase(here, SPREAD), erase(here, COVER)
+    hidden, erased = erase(here, COVER, SPREAD)
     beside = 1 - smoothstep(enlarge(head.distance, full), *BESIDE)
     if not erased.any():
         return Inpainting(image, 1 - beside, _scene_behind(image, 1 - beside, backdrop, beyond))
@@ -231,7 +245,7 @@ def inpaint_without_hair(
     colours = clean_rim(colours, erased=erased, head=head)
     solid = np.maximum(1 - beside, enlarge(person, full) * (1 - hidden))
     colours = backdrop_texture(colours, image, solid=solid, erased=erased, head=head, beyond=beyond)
-    colours = skin_grain(colours, image, hidden=hidden, erased=erased, head=head)
+    colours = skin_relief(colours, image, hidden=hidden, erased=erased, head=head)
     if backdrop is not None:
         colours += (backdrop.known * beside)[..., None] * (backdrop.colour - colours)
     picture = np.clip(colours + 0.5, 0, 255).astype(np.uint8)
@@ -254,27 +268,36 @@ def lost_hair(image: Image, *, hair: Floats, head: HeadMap, amount: float, sides
     """
     full = (len(image), len(image))
     here = _own_hair_here(hair, head, full)
-    beside, above = erase(here, BEHIND), erase(here, SPREAD)
-    inside = smoothstep(head.distance, -4, 2) * (1 - _brows(head))
-    erased = beside + enlarge(inside, full) * (above - beside)
+    beside, above = erase(here, BEHIND, SPREAD)
+    inside = enlarge(smoothstep(head.distance, -4, 2) * (1 - _brows(head)), full)
+    erased = beside + inside * (above - beside)
     if (amount >= 1 and sides == 0) or not erased.any():
         return erased
     coarse_hair = cv2.resize(hair, head.distance.shape[::-1], interpolation=cv2.INTER_AREA)
-    lost = np.full_like(head.distance, 1 + LOSS.slack)
+    strands = _strands(image)
+    lost = np.full(full, 2 * LOSS.half_width, np.float32)
     if amount < 1:
         order = loss_order(head)
         hanging = smoothstep(-beyond_remaining(head, coarse_hair), -REMAINING.half_width, REMAINING.half_width)
         order = order + hanging * np.maximum(LAST_HAIR - order, 0)
-        lost = np.float32(amount * (1 + 2 * LOSS.slack) - LOSS.slack) - order
-    luminance = cv2.transform(image.astype(np.float32), LUMINANCE[None])
-    # the finest detail of dark hair is camera noise: it would make the edge flicker
-    fine, around = cv2.GaussianBlur(luminance, (0, 0), 1.6), cv2.GaussianBlur(luminance, (0, 0), 6.0)
-    strands = np.clip((fine - around) / (around + np.float32(LOG_OFFSET)), -0.3, 0.3)
-    lost = enlarge(lost, full) - LOSS.strand_delay * strands
+        lost = enlarge(np.float32(amount * (1 + 2 * LOSS.slack) - LOSS.slack) - order, full)
+        lost -= LOSS.strand_delay * strands
     if sides > 0:
-        beyond = enlarge(beyond_sides(head, coarse_hair, sides), full) - SIDES.strand_delay * strands
+        # without the blur, the steps of the coarse grid show in the outline
+        beyond = enlarge(cv2.GaussianBlur(beyond_sides(head, coarse_hair, sides), (0, 0), 1.2), full)
+        beyond -= np.float32(SIDES.strand_delay) * inside * strands
         lost = np.minimum(lost, beyond * np.float32(LOSS.half_width))
     return erased * smoothstep(lost, -LOSS.half_width, LOSS.half_width)
+
+
+def _strands(image: Image) -> Floats:
+    """How much lighter than what is around it each pixel is, (S, S) float32, relative and bounded."""
+    light = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    # the finest detail of dark hair is camera noise: it would make the edge flicker
+    fine = cv2.GaussianBlur(light, (0, 0), 1.6)
+    small = cv2.resize(light, None, fx=1 / COARSE, fy=1 / COARSE, interpolation=cv2.INTER_AREA)
+    around = enlarge(cv2.GaussianBlur(small, (0, 0), 6.0 / COARSE), light.shape[::-1])
+    return np.clip((fine - around) / (around + np.float32(LOG_OFFSET)), -0.3, 0.3)
 
 
 def _brows(head: HeadMap) -> Floats:

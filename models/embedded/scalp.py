@@ -257,6 +257,14 @@ def head_map(fit: Fit, radii: Floats, size: int) -> HeadMap:
     )
 
 
+def texture_scale(head: HeadMap) -> float:
+    """Crop pixels per texture pixel."""
+    t = head.texture
+    rows, columns = t.shape[0] // 2, t.shape[1] // 2
+    steps = np.stack([t[rows, columns + 1] - t[rows, columns], t[rows + 1, columns] - t[rows, columns]]) / COARSE
+    return float(1 / np.sqrt(abs(np.linalg.det(steps))))
+
+
 def within_hair(radii: Floats, fit: Fit, solid: Floats, size: int) -> Floats:
     """Keep the outline of a skull inside of the hair that covers it.
 

@@ -10,6 +10,7 @@ import cv2
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
+from signaling import memory
 from signaling.app import load_runtime
 from signaling.cluster.forwarding import Forwarded
 from signaling.cluster.gateway import Reply
@@ -53,6 +54,7 @@ class Filter:
             version=context.code_version or "",
             cores=cores,
         )
+        memory.settle()
         await self._replica.start()
 
     async def answer(self, request: Forwarded, believed: int | None = None) -> Reply:

@@ -7,6 +7,8 @@ for: then calls still work, slower.
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
@@ -22,7 +24,7 @@ from signaling.transport.clock import CaptureClock, audio_clock, steady_arrivals
 from signaling.transport.codecs import choose_codecs, no_common_codec, sent_format, understandable
 from signaling.transport.colours import say_colours, take_colour_space
 from signaling.transport.decoders import DecoderStop, bound_decoder
-from signaling.transport.encoders import LiveH264Encoder, LiveVp8Encoder, use_encoder
+from signaling.transport.encoders import BitrateTarget, LiveH264Encoder, LiveVp8Encoder, use_encoder
 from signaling.transport.feedback import NoEstimator, agree, tell_arrivals
 from signaling.transport.handshake import leave_quietly, take_rsa
 from signaling.transport.intake import Intake
@@ -148,7 +150,7 @@ def _tune_video(transceiver: RTCRtpTransceiver, settings: ServerSettings, offer:
     keep_floor(transceiver.receiver, settings.min_bitrate)
     if (encoder := _encoder(transceiver, settings, offer)) is not None:
         use_encoder(transceiver.sender, encoder)
-        pace(transceiver.sender.transport, transceiver.sender, lambda: encoder.target_bitrate)
+        pace(transceiver.sender.transport, transceiver.sender, _bitrate_of(encoder))
     start = bitrates(1280, 720, settings.min_bitrate, settings.max_bitrate).start
     for codec in codecs:
         if codec.name in ("H264", "VP8"):
@@ -157,6 +159,17 @@ def _tune_video(transceiver: RTCRtpTransceiver, settings: ServerSettings, offer:
             codec.parameters["x-google-start-bitrate"] = start // 1000
             codec.parameters["x-google-max-bitrate"] = settings.max_bitrate // 1000
     return buffer
+
+
+def _bitrate_of(encoder: BitrateTarget) -> Callable[[], int]:
+    """Tells an encoder's bitrate without holding it: its sender frees it in the end, and transports live longer."""
+    weak = weakref.ref(encoder)
+
+    def bitrate() -> int:
+        held = weak()
+        return 0 if held is None else held.target_bitrate
+
+    return bitrate
 
 
 def _encoder(

@@ -122,8 +122,13 @@ class DecoderStop:
         self._joins.append(asyncio.get_running_loop().run_in_executor(None, thread.join))
 
     async def wait(self) -> None:
-        """Wait until the decoder thread has ended."""
+        """Wait until the decoder thread has ended, and throw away what nobody took of it."""
         await asyncio.gather(*self._joins)
+        if self._receiver.track is not None:
+            decoded: asyncio.Queue[Any] = self._receiver.track._queue
+            while not decoded.empty():
+                decoded.get_nowait()
+            decoded.put_nowait(None)
 
 
 def empty(waiting: queue.Queue[object]) -> None:

@@ -15,6 +15,7 @@ from aiortc import RTCIceTransport, RTCPeerConnection
 
 from signaling.logs import limited
 from signaling.settings import ServerSettings
+from signaling.transport.arrivals import read_all
 
 logger = limited(__name__)
 
@@ -59,10 +60,15 @@ def _gather_from(connection: Connection, settings: ServerSettings) -> None:
     async def from_chosen(component: int, addresses: list[str], timeout: int = 5) -> Any:
         chosen, ports = chosen_addresses(addresses, settings), settings.ports
         if ports is None:
-            return await gather(component, chosen, timeout)
-        hosts = [await _bind(connection, component, address, ports) for address in chosen]
-        relayed = await gather(component, [], timeout)  # a STUN server is not asked: who sets ports knows his address
-        return [candidate for candidate in hosts if candidate is not None] + relayed
+            found = await gather(component, chosen, timeout)
+        else:
+            hosts = [await _bind(connection, component, address, ports) for address in chosen]
+            found = [candidate for candidate in hosts if candidate is not None]
+            found += await gather(
+                component, [], timeout
+            )  # a STUN server is not asked: who sets ports knows his address
+        read_all(connection)
+        return found
 
     connection.get_component_candidates = from_chosen  # type: ignore[method-assign]
 

@@ -91,6 +91,9 @@ class Channel:
     def on(self, event: str, receive: Any) -> None:
         self.receive = receive
 
+    def remove_all_listeners(self, event: str) -> None:
+        del self.receive
+
     def send(self, text: str) -> None:
         self.sent.append(json.loads(text))
 

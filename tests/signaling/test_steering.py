@@ -170,6 +170,21 @@ async def test_a_camera_that_falls_silent_ends_it_in_words(monkeypatch: pytest.M
             await running.task
 
 
+@pytest.mark.anyio
+async def test_a_virtual_camera_that_is_removed_ends_it_in_words() -> None:
+    async with steered() as running:
+        await until(lambda: running.sink.shows(60))
+
+        def send(frame: Image) -> None:
+            raise RuntimeError("Error: no such device")
+
+        running.sink.send = send  # type: ignore[method-assign]
+        await asyncio.wait([running.task], timeout=10)
+        assert running.task.done()
+        with pytest.raises(CameraError, match="takes no more pictures"):
+            await running.task
+
+
 def arguments(*words: str) -> argparse.Namespace:
     return camera._parser().parse_args(list(words))
 

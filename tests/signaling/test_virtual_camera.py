@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 
 from models.arrays import Image
+from signaling import screen as screens
 from signaling import virtual_camera
 from signaling.screen import Screen
 from signaling.virtual_camera import follow
 from signaling.watch import AddressError, Refused, SessionAddress
 from stream import camera
+from stream.camera import CameraError
 
 SIZE = 320, 180
 NAME = "0f6e-studio_1"
@@ -96,6 +98,25 @@ def test_the_screen_is_black_until_there_is_a_picture() -> None:
     screen.close()
     assert sink.frames[0].shape == (SIZE[1], SIZE[0], 3)
     assert not np.any(sink.frames[0])
+
+
+class Unplugged(Sink):
+    """Takes a few pictures, then no more."""
+
+    def send(self, frame: Image) -> None:
+        super().send(frame)
+        if len(self.frames) > 2:
+            raise RuntimeError("Error: no such device")
+
+
+@pytest.mark.anyio
+async def test_a_virtual_camera_that_is_removed_ends_it_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(screens, "REPEAT_S", 0.02)
+    screen = Screen(Unplugged(), SIZE)
+    address = SessionAddress.read(f"http://127.0.0.1:1/?stream={NAME}")
+    with pytest.raises(CameraError, match="takes no more pictures: Error: no such device"):
+        await asyncio.wait_for(virtual_camera.show_session(address, screen), 60)
+    screen.close()
 
 
 @pytest.mark.anyio

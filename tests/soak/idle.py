@@ -79,6 +79,9 @@ async def _spent(server: Server, seconds: float) -> float:
 async def quota(log: Path, seconds: float, *, real: bool) -> Result:
     """A server that may use one core only: as it comes, and with the numbers of threads that somebody might set.
 
+    It holds where the rate is near the best, or the rate of a second of the server's own processor time: other programs
+    take more of the core at one time than at another.
+
     Args:
         log: the servers'.
         seconds: of each.
@@ -86,7 +89,7 @@ async def quota(log: Path, seconds: float, *, real: bool) -> Result:
     """
     result = Result("one core only")
     core = max(os.sched_getaffinity(0))
-    rates = {}
+    rates, spent = {}, {}
     for threads in (None, *HAND_SET):
         flags = () if threads is None else ("--threads", str(threads))
         with Server(*flags, log=log, real=real, core=core) as server:
@@ -95,21 +98,21 @@ async def quota(log: Path, seconds: float, *, real: bool) -> Result:
                 await peer.come({**(EDIT if real else STAND_IN_EDIT), "quality": "full"})
                 await peer.message("settings")
                 await asyncio.sleep(SETTLE_S)
-                since = time.monotonic()
+                before, since = server.processor(), time.monotonic()
                 await asyncio.sleep(seconds)
-                until = time.monotonic()
+                worked, until = server.processor() - before, time.monotonic()
                 name = "as it comes" if threads is None else f"{threads} threads"
-                rates[name] = len(peer.seen(since, until).times) / (until - since)
+                seen = len(peer.seen(since, until).times)
+                rates[name], spent[name] = seen / (until - since), seen / worked
                 if threads is None:
                     cores = server.figures()["latentcam_cores",]
                     result.require(cores == 1, f"the server takes {cores:g} cores for its own")
                 await peer.leave()
                 wait_until_empty(server, 60)
     result.figures |= {f"fps, {name}": round(rate, 1) for name, rate in rates.items()}
-    best = max(rates.values())
-    result.require(
-        rates["as it comes"] >= OF_THE_BEST * best, f"{rates['as it comes']:.1f} fps, where {best:.1f} can be had"
-    )
+    result.figures |= {f"frames a second of processor time, {name}": round(rate, 1) for name, rate in spent.items()}
+    near = [found["as it comes"] >= OF_THE_BEST * max(found.values()) for found in (rates, spent)]
+    result.require(any(near), f"{rates['as it comes']:.1f} fps, where {max(rates.values()):.1f} can be had")
     complaints = server.complaints()
     result.require(not complaints, f"the log complains: {complaints[:1]}")
     return result

@@ -17,7 +17,7 @@ from aiortc.mediastreams import MediaStreamError
 from tests.e2e import fake_camera
 from tests.relay import Relay, Way, relayed
 from tests.signaling.conftest import SDP, Peer
-from tests.soak.crowd import EDIT, STAND_IN_EDIT
+from tests.soak.crowd import EDIT
 from tests.soak.light import read_counter
 from tests.soak.peers import FaceCamera
 from tests.soak.results import Result
@@ -104,7 +104,7 @@ async def bad_network(log: Path, seconds: float, *, real: bool) -> Result:
             peer = FarPeer(http)
             await peer.join()
             await peer.message("hello")
-            peer.send(type="settings", settings=EDIT if real else STAND_IN_EDIT)
+            peer.send(type="settings", settings=EDIT if real else {})  # the stand-in paints over the counter
             await peer.until(lambda: len(peer.shown) > 30)
             assert peer.relay is not None
             await asyncio.sleep(BEFORE_S)
@@ -140,7 +140,11 @@ async def bad_network(log: Path, seconds: float, *, real: bool) -> Result:
         "fps meanwhile": round(float(((times >= bad_at) & (times < good_at)).sum()) / seconds, 1),
         "longest freeze, ms": round(1000 * float(gaps.max(initial=0))),
         "freezes over 200 ms": int((gaps > 0.2).sum()),
-        "delay p50 before, meanwhile, ms": [round(before), round(median(bad_at, good_at))],
+        "delay p50 before, meanwhile, ms": [round(each, 1) for each in (before, median(bad_at, good_at))],
+        "delays that could be read before, meanwhile": [
+            int(np.isfinite(delays[(times >= since) & (times < until)]).sum())
+            for since, until in ((bad_at - BEFORE_S, bad_at), (bad_at, good_at))
+        ],
         "delay normal again after, s": round(min(after, default=math.inf), 1),
     }
     result.require(float(gaps.max(initial=0)) <= FREEZE_S, f"a freeze of {float(gaps.max(initial=0)):.2f} s")

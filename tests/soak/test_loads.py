@@ -30,6 +30,7 @@ def test_messages_and_packets(tmp_path: Path) -> None:
 
 def test_a_client_that_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trouble, "SILENCE_S", 1.0)
+    monkeypatch.setattr(trouble, "TIDY_S", 0.1)
     held(trouble.killed_clients(tmp_path / "log", 1))
 
 

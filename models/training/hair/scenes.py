@@ -224,7 +224,7 @@ class Scenes:
             read = np.ascontiguousarray(self._read(shown)[rows][:, columns])
         else:
             read = np.maximum(alpha if rng is None else misread(alpha, rng), own)
-        erased, hidden = erase(read, spread), erase(read, cover)
+        hidden, erased = erase(read, cover, spread)
         head, light, skin = self.geometry(target)
         given = network_input(
             self._scalp,
@@ -238,7 +238,7 @@ class Scenes:
             beyond=beyond,
         )
         unknown = cv2.dilate(smoothstep(own, 0.1, 0.4), np.ones((9, 9), np.uint8))
-        judged = erased * (1 - unknown) * smoothstep(erase(alpha, spread), 0.1, 0.5)
+        judged = erased * (1 - unknown) * smoothstep(erase(alpha, spread)[0], 0.1, 0.5)
         if beyond is not None:
             judged = judged * (1 - beyond)
         planes = np.concatenate([given, truth.transpose(2, 0, 1) / GREY_LEVELS - 2, judged[None]])

@@ -9,7 +9,7 @@ import pytest
 from models.arrays import Floats, Image
 from models.embedded import EMBEDDED
 from models.embedded.attributes import read_tables
-from models.embedded.finish import backdrop_texture, clean_rim, skin_grain, soft_hairline, without_mottles
+from models.embedded.finish import backdrop_texture, clean_rim, skin_relief, soft_hairline, without_mottles
 from models.embedded.scalp import HeadMap, ScalpModel, head_map, outline_features
 from models.face.texture_space import FaceSpace
 
@@ -62,7 +62,7 @@ def test_what_is_not_erased_stays(head: HeadMap, distance: Floats) -> None:
     nothing = np.zeros_like(distance)
     image = picture.astype(np.uint8)
     assert np.array_equal(clean_rim(picture, erased=nothing, head=head), picture)
-    assert np.array_equal(skin_grain(picture, image, hidden=nothing, erased=nothing, head=head), picture)
+    assert np.array_equal(skin_relief(picture, image, hidden=nothing, erased=nothing, head=head), picture)
     lent = backdrop_texture(picture, image, solid=nothing, erased=nothing, head=head, beyond=None)
     assert np.array_equal(lent, picture)
 
@@ -77,7 +77,7 @@ def test_a_smooth_scalp_gets_the_grain_of_the_forehead(head: HeadMap, distance: 
     image, smooth = grainy(distance, strength), drawn(distance)
     scalp = (distance > 12) & (np.arange(SIZE)[:, None] < 100)
     erased = scalp.astype(np.float32)
-    finished = skin_grain(smooth, image, hidden=erased, erased=erased, head=head)
+    finished = skin_relief(smooth, image, hidden=erased, erased=erased, head=head)
 
     def fine(picture: Floats) -> float:
         return float((picture - cv2.GaussianBlur(picture, (0, 0), 2.0))[cv2.erode(erased, np.ones((7, 7))) > 0].std())
@@ -89,7 +89,7 @@ def test_the_grain_is_always_the_same(head: HeadMap, distance: Floats) -> None:
     """New noise in every picture would flicker on a still head."""
     image, smooth = grainy(distance, 0.05), drawn(distance)
     erased = ((distance > 0) & (np.arange(SIZE)[:, None] < 100)).astype(np.float32)
-    first, second = (skin_grain(smooth, image, hidden=erased, erased=erased, head=head) for _ in range(2))
+    first, second = (skin_relief(smooth, image, hidden=erased, erased=erased, head=head) for _ in range(2))
     assert np.array_equal(first, second)
     assert np.abs(first - smooth).max() > 1
 
@@ -143,3 +143,15 @@ def test_a_drawing_is_smoothed_between_its_edges(distance: Floats) -> None:
     edge = (np.abs(distance) < 3) & (np.arange(SIZE)[:, None] < 95)
     assert np.abs(finished - clean)[edge].mean() < 8
     assert np.array_equal(finished[105:], mottled[105:])
+
+
+def test_a_drawn_backdrop_is_as_colourful_as_the_one_that_is_seen(head: HeadMap, distance: Floats) -> None:
+    image = drawn(distance).astype(np.uint8)
+    orange = drawn(distance)
+    erased = ((distance < -4) & (distance > -25) & (np.arange(SIZE)[:, None] < 120)).astype(np.float32)
+    orange[erased > 0] = (250, 120, 40)
+    solid = (distance > -4).astype(np.float32)
+    finished = backdrop_texture(orange, image, solid=solid, erased=erased, head=head, beyond=None)
+    away = finished - finished[..., 1:2]
+    assert away[erased > 0][:, 0].max() <= BACKDROP[0] - BACKDROP[1] + 25
+    assert away[erased > 0][:, 2].min() >= BACKDROP[2] - BACKDROP[1] - 25

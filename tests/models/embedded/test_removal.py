@@ -13,7 +13,6 @@ from engines.base import Engine, TensorSpec
 from models.arrays import Floats, Image
 from models.embedded import EMBEDDED
 from models.embedded.attributes import TABLES
-from models.embedded.bare_head import texture_scale
 from models.embedded.finish import FINISH
 from models.embedded.removal import (
     BODY,
@@ -32,7 +31,7 @@ from models.embedded.removal import (
     lost_hair,
     network_input,
 )
-from models.embedded.scalp import ScalpModel, head_map, outline_features, skin_tone
+from models.embedded.scalp import ScalpModel, head_map, outline_features, skin_tone, texture_scale
 from models.face.texture_space import FaceSpace
 
 SIZE = 320
@@ -117,7 +116,7 @@ def test_a_drawing_goes_on_from_what_is_seen(scene: Scene) -> None:
     skull = (cv2.resize(distance, (SIZE, SIZE)) > 0)[..., None]
     bare = np.where(skull, np.array(SKIN, np.float32), np.array(BACKDROP, np.float32))
     drawn = bare + np.where(skull, np.float32(-15), np.float32(30))
-    erased, hidden = erase(hair, 15), erase(hair, 4)
+    hidden, erased = erase(hair, 4, 15)
     added = continuation(image, drawn, bare, erased=erased, hidden=hidden, distance=distance)
     before, after = (np.abs(each - bare)[hidden > 0.5].mean() for each in (drawn, drawn + added))
     assert after < 0.35 * before
@@ -212,7 +211,7 @@ def test_without_hair_nothing_runs(scene: Scene) -> None:
 def test_erasing_reaches_beyond_the_hair() -> None:
     hair = np.zeros((64, 64), np.float32)
     hair[30:34, 30:34] = 1
-    gone = erase(hair, 6)
+    (gone,) = erase(hair, 6)
     assert gone[24, 32] > 0.5 > gone[20, 32]
     assert gone[32, 32] == 1
 
