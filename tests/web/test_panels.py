@@ -238,6 +238,20 @@ def test_controls_fit_into_the_panel(fresh: Page, size: tuple[int, int]) -> None
     assert wide[1] == 1 or size[0] < 1280, "a label of two words is one line where there is room"
 
 
+@pytest.mark.parametrize("size", [(390, 844), (360, 740), (768, 1024), (1280, 800)])
+def test_a_first_visit_sees_the_whole_card(fresh: Page, size: tuple[int, int]) -> None:
+    """The line about what is sent was below the edge of a box that scrolls, on a phone."""
+    fresh.set_viewport_size({"width": size[0], "height": size[1]})
+    code = (
+        STYLED
+        + """
+        new m.View(page).showState("start");
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        return id("state").scrollHeight - id("state").clientHeight;"""
+    )
+    assert run(fresh, "view", code) == 0
+
+
 def test_everything_that_is_pressed_is_large_enough(fresh: Page) -> None:
     """24 pixels, the least of WCAG 2.2 (2.5.8)."""
     small = run(
