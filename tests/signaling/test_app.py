@@ -185,4 +185,5 @@ async def test_a_request_that_a_stop_cuts_off_is_answered(begun: bool) -> None:
 
 
 async def test_the_app_answers_what_a_stop_cuts_off() -> None:
-    assert AnswerCancelled in [each.cls for each in create_app(ServerSettings()).user_middleware]
+    stack: list[Any] = [each.cls for each in create_app(ServerSettings()).user_middleware]
+    assert AnswerCancelled in stack
