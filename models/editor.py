@@ -126,6 +126,10 @@ class Edit:
     flow: Floats | None = None
 
 
+NOT_MOVED = "no control is moved"
+"""Why nothing is edited where every control is at its default."""
+
+
 class Controls(BaseModel):
     """Base of every editor's controls. A field is a slider, switch or choice of the page.
 
@@ -140,7 +144,8 @@ class Controls(BaseModel):
 
     No control may silently do nothing. What one lacks of the face, `Editor.obstacles` says. Where one depends on
     another, `json_schema_extra` says so:
-    `"needs": "colour"`: it acts only once `colour` is off its default; until then the page says that it is missing.
+    `"needs": "colour"`: it acts only once `colour` is off its default; until then the page says that it is missing. Of
+    several names, with spaces between them, one is enough.
     `"sets": {"colour": "custom"}`: whoever moves it also means these values.
     `"wakes": {"amount": 1.0}`: whoever moves it also means these values where they are 0.
     """
@@ -149,22 +154,31 @@ class Controls(BaseModel):
 
     def neutral(self) -> bool:
         """Whether the edit is the identity, so that the frame can pass untouched."""
-        return self == type(self)()
+        return not any(self._acts(name) for name in self._moved())
 
     def idle(self) -> str:
         """Why the edit is the identity, in words for a user; empty when something is edited."""
         if not self.neutral():
             return ""
-        moved = [name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default]
+        moved = self._moved()
         for name in moved:
-            needed = _extras(type(self), name).get("needs", "")
-            if needed and needed not in moved:
-                return f"{self._title(name)} changes nothing until {self._title(needed)} is set"
+            if not self._acts(name):
+                needed = " or ".join(self._title(other) for other in _needed(type(self), name))
+                return f"{self._title(name)} changes nothing until {needed} is set"
         for name in moved:
             for other in _extras(type(self), name).get("wakes", {}):
                 if getattr(self, other) == 0:
                     return f"{self._title(other)} is 0"
-        return "nothing that changes the picture is set" if moved else "no control is moved"
+        return "nothing that changes the picture is set" if moved else NOT_MOVED
+
+    def _moved(self) -> list[str]:
+        """The controls that are off their defaults."""
+        return [name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default]
+
+    def _acts(self, name: str) -> bool:
+        """Whether a control that is moved changes anything beside the others (`needs`)."""
+        needed = _needed(type(self), name)
+        return not needed or any(other in self._moved() for other in needed)
 
     @classmethod
     def completed(cls, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -216,6 +230,11 @@ def _extras(controls: type[Controls], name: str) -> dict[str, Any]:
     """What a field says beyond its JSON schema."""
     extra = controls.model_fields[name].json_schema_extra
     return extra if isinstance(extra, dict) else {}
+
+
+def _needed(controls: type[Controls], name: str) -> list[str]:
+    """The controls of which one has to be moved before this one acts; none where it acts alone."""
+    return str(_extras(controls, name).get("needs", "")).split()
 
 
 @cache

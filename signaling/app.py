@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -98,6 +98,7 @@ def create_app(
     app.state.downloads = downloads or Downloads(catalog.ENTRIES)
     app.state.metrics = metrics
     app.state.tokens = Tokens.of(settings.token, settings.tokens)
+    app.add_middleware(AnswerCancelled)
     app.add_middleware(OriginGuard, settings=settings)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(CountRequests, metrics=metrics)
@@ -185,3 +186,27 @@ class SecurityHeaders:
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
+
+
+class AnswerCancelled:
+    """ASGI middleware that answers requests which a server that stops cancels, with 503 in place of a traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        begun = False
+
+        async def note(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, note)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if begun or scope["type"] != "http" or task is None:
+                raise
+            task.uncancel()
+            await JSONResponse({"detail": "the server is stopping"}, 503, {"Retry-After": "5"})(scope, receive, send)

@@ -221,7 +221,7 @@ def _run(arguments: argparse.Namespace) -> None:
     runtime = command_line.load_runtime(arguments)
     look = runtime.look(Settings(), command_line.patch_of(arguments))
     if look.idle:
-        raise NothingEdited(f"nothing to edit: {look.idle}; `--set age=+20` is one way")
+        raise NothingEdited.by(look)
     with suppress(KeyboardInterrupt), open_devices(arguments) as (source, size, sink):
         print(f"{size[0]}x{size[1]} to {sink.device}; Ctrl-C ends")
         run(source, sink, runtime.pipeline(live=True), look, report=_print_rate)

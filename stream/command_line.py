@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
 import av
 import cv2
@@ -19,10 +19,11 @@ from pydantic import BaseModel
 from engines.base import EngineError
 from models import catalog
 from models.catalog import UnknownEditor
-from models.editor import Controls
+from models.editor import NOT_MOVED, Controls
 from models.entry import Entry
 from models.face.detector import PackError
 from models.face.pictures import PictureError
+from stream.look import Look
 from stream.mark.identity import KeyFileError, key_path, load_identity
 from stream.runtime import Runtime, RuntimeSettings
 from stream.settings import Settings, SettingsError, checked
@@ -45,6 +46,12 @@ class NothingEdited(CommandError):
     """A command did, or would do, nothing to any picture; the message says why."""
 
     status = 3
+
+    @classmethod
+    def by(cls, look: Look) -> Self:
+        """Of a look that is idle, before any work."""
+        advice = "; `--set age=+20` is one way" if look.idle == NOT_MOVED else ""
+        return cls(f"nothing to edit: {look.idle}{advice}")
 
 
 @contextmanager

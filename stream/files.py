@@ -79,7 +79,7 @@ def _run(arguments: argparse.Namespace) -> None:
         patch["controls"] = {**_of_photo(arguments.photo, editor, runtime), **patch["controls"]}
     look = runtime.look(Settings(), patch)
     if look.idle:
-        raise NothingEdited(f"nothing to edit: {look.idle}; `--set age=+20` is one way")
+        raise NothingEdited.by(look)
     with _profile(arguments.trace) as profile:
         report = process(
             arguments.input,
@@ -118,7 +118,7 @@ def _why_unedited(report: Report, target: Path) -> str:
     elif report.obstacles:
         why = f"nothing was edited: {'; '.join(report.hindered())}"
     else:
-        why = f"nothing was edited: {report.with_face} of {frames} show a face, and the edit changes none of them"
+        why = f"nothing was edited: a face is seen in {report.with_face} of {frames}, and the edit changes none"
     return f"{why}; {target} shows what came in" if target.is_file() else why
 
 

@@ -45,7 +45,7 @@ def check_input(path: Path) -> None:
         FileError: it is an address, does not exist, or may not be read.
     """
     if is_address(path):
-        raise FileError(f"{path} is an address: nothing is downloaded here; save it and name the file")
+        raise FileError(f"{_as_given(path)} is an address: nothing is downloaded here; save it and name the file")
     if not path.exists():
         raise FileError(f"{path} does not exist")
     if not os.access(path, os.R_OK):
@@ -64,7 +64,7 @@ def check_output(path: Path, *, overwrite: bool = False, folder: bool = False) -
         FileError: it is an address, its folder does not exist, or it is there already.
     """
     if is_address(path):
-        raise FileError(f"{path} is an address: nothing is uploaded from here; name a file")
+        raise FileError(f"{_as_given(path)} is an address: nothing is uploaded from here; name a file")
     if not folder and path.is_dir():
         raise FileError(f"{path} is a folder; name the file to write")
     if folder and path.is_file():
@@ -82,3 +82,8 @@ def is_address(path: Path) -> bool:
     """Whether a path was given as the address of something on a network."""
     scheme, colon, _ = path.as_posix().partition(":/")  # Path makes one slash of two
     return bool(colon) and len(scheme) > 1 and scheme.isalpha()
+
+
+def _as_given(address: Path) -> str:
+    """An address with both of its slashes."""
+    return address.as_posix().replace(":/", "://", 1)

@@ -167,7 +167,7 @@ def _run(arguments: argparse.Namespace) -> None:
         for value in arguments.values
     ]
     if all(look.idle for look in looks):
-        raise NothingEdited(f"nothing to edit: {looks[0].idle}")
+        raise NothingEdited.by(looks[0])
     captions = [f"{value:g}" for value in arguments.values]
     picture = strip(read_photo(arguments.photo), captions, looks, runtime.pipeline)
     try:

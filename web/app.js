@@ -132,7 +132,7 @@ function listenToSession() {
     picture.goLive();
     wakeLock.hold();
     latentLock.show();
-    if (!output && !page.steers) looks.draw(picture.camera);
+    drawLooks();
   });
   session.on("leaving", () => picture.changeOver());
   session.on("ended", () => {
@@ -153,7 +153,8 @@ function listenToSession() {
   });
   session.on("overlay", (overlay) => picture.showOverlay(overlay));
   session.on("camera", (track) => {
-    looks.forget();
+    if (page.live) drawLooks(); // of another camera; of the same one, they stay
+    else looks.forget();
     pace.restart();
     devices.showCameras(track);
     picture.showMirror();
@@ -162,6 +163,10 @@ function listenToSession() {
     toast("The microphone cannot be used: there is no sound.");
     devices.setSound(false);
   });
+}
+
+function drawLooks() {
+  if (!output && !page.steers) looks.draw(picture.camera, page.sample ?? page.preferences.device);
 }
 
 /** The machine does not keep up: a smaller picture, where one is left to try. */

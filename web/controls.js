@@ -107,13 +107,15 @@ export function drawControls(container, fields, onChange, onPhoto) {
  * A control that cannot act says what is missing.
  *
  * @param {Row} row
- * @param {Field|null} needed null where nothing is missing.
+ * @param {Field[]} needed one of them is missing; none where nothing is.
  */
 function showMissing({ element, lack }, needed) {
-  element.classList.toggle("waiting", needed !== null);
-  lack.textContent = needed === null ? "" : needed.kind === "photo" ? "Choose a photo first." : `Set “${needed.title}” first.`;
+  const waits = needed.length > 0;
+  const titles = needed.map(({ title }) => `“${title}”`).join(" or ");
+  element.classList.toggle("waiting", waits);
+  lack.textContent = !waits ? "" : needed[0].kind === "photo" ? "Choose a photo first." : `Set ${titles} first.`;
   for (const input of element.querySelectorAll("input, select")) {
-    if (input instanceof HTMLInputElement || input instanceof HTMLSelectElement) input.disabled = needed !== null;
+    if (input instanceof HTMLInputElement || input instanceof HTMLSelectElement) input.disabled = waits;
   }
 }
 
@@ -172,15 +174,22 @@ function drawNumber(field, onChange) {
     onChange(to ? signed(lastApart) : last);
   };
   const typed = () => {
+    if (field.nullable && value.value.trim().toLowerCase() === "off") return onChange(null);
     const number = parse(value.value);
-    if (number === null) return show(row.element.classList.contains("off") ? null : meant(apart ? lastApart : last));
-    apart = field.difference && (apart || /^\s*[+\-−]/.test(value.value));
+    if (number !== null) apart = field.difference && (apart || /^\s*[+\-−]/.test(value.value));
     const { low, high } = bounds();
+    const range = `${words(apart ? signed(low) : low)} to ${words(apart ? signed(high) : high)}`;
+    if (number === null) {
+      show(row.element.classList.contains("off") ? null : meant(apart ? lastApart : last));
+      row.error.textContent = `A number: ${range}`;
+      return undefined;
+    }
     const within = Math.min(high, Math.max(low, number));
     const now = meant(within);
     onChange(now);
     value.value = now === null ? "off" : words(now);
-    if (within !== number) row.error.textContent = `${words(apart ? signed(low) : low)} to ${words(apart ? signed(high) : high)}`;
+    if (within !== number) row.error.textContent = range;
+    return undefined;
   };
   slider.addEventListener("input", () => onChange(meant(slider.valueAsNumber)));
   slider.addEventListener("dblclick", () => onChange(field.standard));

@@ -49,7 +49,7 @@ import { capital } from "./words.js";
  * @property {string} photo label of the button that takes a photo, "" for none.
  * @property {boolean} lifespan whether a face can be shown over its range.
  * @property {boolean} difference whether a number may be a difference such as "+20" from each face's own.
- * @property {string} needs name of the field that has to be set before this one acts, "" for none.
+ * @property {string} needs names of the fields of which one has to be set before this one acts, with spaces between them, "" for none.
  * @property {Look} sets what else is meant by whoever moves this one.
  * @property {Look} wakes likewise, where these are 0.
  */
@@ -197,11 +197,12 @@ export function moved(fields, look, name, value) {
  * @param {Field[]} fields
  * @param {Field} field
  * @param {Record<string, unknown>} values
- * @returns {Field|null} the field that has to be set before this one acts; null where it acts.
+ * @returns {Field[]} the fields of which one has to be set before this one acts; none where it acts.
  */
 export function missing(fields, field, values) {
-  const needed = fields.find(({ name }) => name === field.needs);
-  return needed && (values[needed.name] ?? needed.standard) === needed.standard ? needed : null;
+  const names = field.needs.split(" ");
+  const needed = fields.filter(({ name }) => names.includes(name));
+  return needed.every(({ name, standard }) => (values[name] ?? standard) === standard) ? needed : [];
 }
 
 /**

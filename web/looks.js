@@ -1,9 +1,10 @@
 // A row of looks as small pictures of the user's own face; one press puts a look on, another takes it off.
 
-import { byId, make } from "./dom.js";
+import { button, byId, make } from "./dom.js";
 import { looksOfFace } from "./photos.js";
 import { previewOn } from "./preview.js";
 import { tabValue } from "./storage.js";
+import { errorWords } from "./words.js";
 
 const TRIES = 4;
 const RETRY_MS = 4_000;
@@ -16,6 +17,10 @@ const RETRY_MS = 4_000;
 
 export class Looks {
   #asked = false;
+  #turn = 0;
+  #drawing = false;
+  /** @type {unknown} what the pictures are of: a camera, or a file; undefined before there are any. */
+  #source;
   /** @type {{button: HTMLButtonElement, look: Thumbnail}[]} */
   #buttons = [];
   /** @type {(look: Thumbnail) => boolean} */
@@ -37,27 +42,36 @@ export class Looks {
 
   /**
    * Have them drawn, once: on the first picture that shows a face.
-   * Until one does, it is tried again a few times.
+   * Until one does, it is tried again a few times. Those of another source go at once.
    *
    * @param {HTMLVideoElement} camera
+   * @param {unknown} source what `camera` shows: the name of a camera, or a file.
    */
-  async draw(camera) {
-    if (this.#asked) return;
-    this.#asked = true;
+  async draw(camera, source) {
+    if ((this.#asked || this.#drawing) && source === this.#source) return; // the server draws one row of a client at a time
+    this.#asked = this.#drawing = true;
+    const turn = ++this.#turn;
+    if (source !== this.#source || this.#buttons.length === 0) this.#say("Drawing the looks on your face…");
+    this.#source = source;
+    let why = "";
     for (let left = TRIES; left > 0; left -= 1) {
       try {
         const { looks, image } = await looksOfFace(camera, tabValue("token"));
+        if (turn !== this.#turn) return;
+        this.#drawing = false;
         return this.#show(looks, image);
-      } catch {
+      } catch (error) {
         // Nobody in view yet, or the server is busy; without them, the presets are there all the same.
+        why = errorWords(error);
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+        if (turn !== this.#turn) return;
       }
     }
-    this.#asked = false;
-    return undefined;
+    this.#asked = this.#drawing = false;
+    if (this.#buttons.length === 0) this.#say(why, button("Try again", "quiet", () => this.draw(camera, source)));
   }
 
-  /** Another face is in front of the camera. */
+  /** Somebody else may be in front of the camera when it shows a picture again. */
   forget() {
     this.#asked = false;
   }
@@ -67,21 +81,33 @@ export class Looks {
   }
 
   /**
+   * In place of the pictures, in a row as high as they are: what is below stays where it is.
+   *
+   * @param {string} words
+   * @param {HTMLElement[]} actions
+   */
+  #say(words, ...actions) {
+    this.#buttons = [];
+    byId("looks").replaceChildren(make("p", { className: "help", textContent: words, role: "status" }), ...actions);
+    byId("looks-block").hidden = false;
+  }
+
+  /**
    * @param {Thumbnail[]} looks
    * @param {string} image
    */
   #show(looks, image) {
     this.#buttons = looks.map((look, index) => {
-      const button = make("button", { type: "button", className: "thumbnail" });
+      const press = make("button", { type: "button", className: "thumbnail" });
       const face = make("span", { className: "face-of" });
       face.setAttribute("aria-hidden", "true");
       face.style.backgroundImage = `url(${image})`;
       face.style.backgroundSize = `${100 * looks.length}% 100%`;
       face.style.backgroundPosition = `${(100 * index) / Math.max(1, looks.length - 1)}% 0`;
-      button.append(face, make("span", { textContent: look.title }));
-      previewOn(button, { begin: () => this.#onPreview(look), end: () => this.#onPreview(null) });
-      button.addEventListener("click", () => this.#onPick(look));
-      return { button, look };
+      press.append(face, make("span", { textContent: look.title }));
+      previewOn(press, { begin: () => this.#onPreview(look), end: () => this.#onPreview(null) });
+      press.addEventListener("click", () => this.#onPick(look));
+      return { button: press, look };
     });
     byId("looks").replaceChildren(...this.#buttons.map(({ button }) => button));
     byId("looks-block").hidden = false;

@@ -31,4 +31,5 @@ export function showShortcuts(dialog, shortcuts) {
   }
   dialog.replaceChildren(make("h2", { textContent: "Keyboard" }), list, button("Close", "quiet", () => dialog.close()));
   dialog.showModal();
+  dialog.scrollTop = 0; // the focus is on the button below the list
 }

@@ -36,6 +36,8 @@ import { make } from "./dom.js";
  * @property {HTMLElement} figures
  */
 
+const KEPT_SHARE = 0.75; // of the frames that were sent, from which nothing is said to be missing
+
 /** @type {Record<string, string>} */
 const STAGES = {
   upload: "Encode here",
@@ -192,15 +194,16 @@ function drawLayerCosts(table, server, titleOf) {
 }
 
 /**
- * @param {number} fps
+ * @param {Pick<BrowserStats, "fps"|"sentFps">} browser
  * @param {number|null} delay from camera to screen in ms.
  * @param {ServerStats|null} server
  * @returns {string} how it goes, in one line for people.
  */
-export function statsLine(fps, delay, server) {
+export function statsLine({ fps, sentFps }, delay, server) {
   const later = delay === null ? "" : `, ${Math.round(delay)} ms later than your camera`;
-  const kept = server?.reduced ? `to keep up: ${server.reduced}` : "everything kept up";
-  return `${fps.toFixed(0)} fps${later}; ${kept}.`;
+  const missing = sentFps !== null && (fps ?? 0) < KEPT_SHARE * sentFps ? `your camera sent ${sentFps.toFixed(0)}` : "everything kept up";
+  const kept = server?.reduced ? `to keep up: ${server.reduced}` : missing;
+  return `${number(fps, 0)} fps${later}; ${kept}.`;
 }
 
 /**

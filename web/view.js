@@ -105,8 +105,8 @@ export class View {
   showServer(stats) {
     this.#server = stats;
     const now = performance.now();
-    // Where nothing is edited, the server looks for no face.
-    if (stats.faces?.length || this.#page.wanted.bypass || this.#page.idle) this.#faceSeenAt = now;
+    // Where nothing is edited, the server looks for no face; nor where no frame came through, as while an editor loads.
+    if (stats.faces?.length || stats.fps_out === 0 || this.#page.wanted.bypass || this.#page.idle) this.#faceSeenAt = now;
     // Slow only counts when frames come in faster than they leave.
     if (stats.fps_out >= SLOW_FPS || stats.fps_in < 1.5 * stats.fps_out) this.#fastAt = now;
     const hint = byId("hint");
@@ -119,7 +119,8 @@ export class View {
     if (now - this.#faceSeenAt > NO_FACE_MS) return "No face in view. Turn to the camera, both eyes visible.";
     if (now - this.#fastAt > SLOW_MS) {
       const smaller = this.#page.steers ? ` --width ${SMALL[0]} --height ${SMALL[1]} helps.` : " A lower resolution helps.";
-      const lower = this.#page.steers || this.#page.captureSize[0] > SMALL[0] ? smaller : "";
+      const { videoWidth, videoHeight } = byId("edited", HTMLVideoElement);
+      const lower = !this.#page.sample && Math.min(videoWidth, videoHeight) > SMALL[1] ? smaller : "";
       return `The server manages fewer than ${SLOW_FPS} frames a second.${lower}`;
     }
     return "";
@@ -151,7 +152,7 @@ export class View {
       },
       { browser, server: this.#server, delay: measured, titleOf: (name) => this.#page.editorNamed(name)?.title ?? name },
     );
-    byId("stats-line").textContent = statsLine(browser.fps, measured, this.#server);
+    byId("stats-line").textContent = statsLine(browser, measured, this.#server);
     const reduced = this.#server?.reduced;
     const rate = `${browser.fps.toFixed(browser.fps < SLOW_FPS ? 1 : 0)} fps`;
     const words = [rate, measured === null ? "" : `${Math.round(measured)} ms`, reduced ? "reduced" : ""].filter(Boolean).join(" · ");

@@ -29,6 +29,7 @@ from stream.mark.claims import Claim, ClaimError, claim_of_sei, verify
 from stream.mark.manifests import Manifest, ManifestError, read_manifest
 from stream.mark.reader import Found, Reader, Reading
 from stream.mark.square import LEAST_SCORE
+from stream.picture_files import plain
 from stream.runtime import LANDMARKS, RuntimeSettings
 
 FOUND, NOT_FOUND, UNREADABLE = 0, 1, 2
@@ -250,7 +251,7 @@ def _frames(path: Path, name: str, seconds: float, report: Report) -> Iterator[F
                     turns = round(frame.rotation / 90) % 4
                     yield Frame(np.ascontiguousarray(np.rot90(image, turns)) if turns else image, last)
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise UnreadableError(f"{name} is neither a picture nor a video that can be read: {error}") from error
+        raise UnreadableError(f"{name} is neither a picture nor a video that can be read: {plain(error)}") from error
 
 
 def _take_claims(frame: av.VideoFrame, report: Report) -> None:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from signaling.app import WEB, create_app
+from signaling.app import WEB, AnswerCancelled, create_app
 from signaling.settings import ServerSettings
 
 pytestmark = pytest.mark.anyio
@@ -152,3 +152,38 @@ async def test_the_runtime_is_loaded_beside_the_event_loop_and_freed(monkeypatch
     async with app.router.lifespan_context(app):
         assert (seen[0].pack, seen[0].backend, seen[0].threads) == ("buffalo_l", "onnxruntime", 2)
     assert seen[1] == "closed"
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_request_that_a_stop_cuts_off_is_answered(begun: bool) -> None:
+    """It was a traceback in the log, and "Internal Server Error" in the page."""
+    sent: list[Any] = []
+    at_work = asyncio.Event()
+
+    async def work(_scope: Any, _receive: Any, send: Any) -> None:
+        if begun:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        at_work.set()
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    task = asyncio.create_task(AnswerCancelled(work)({"type": "http", "method": "POST"}, receive, send))
+    await at_work.wait()
+    task.cancel()
+    if begun:
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    else:
+        await task
+        assert b"the server is stopping" in sent[1]["body"]
+    assert [message["status"] for message in sent if "status" in message] == [200 if begun else 503]
+
+
+async def test_the_app_answers_what_a_stop_cuts_off() -> None:
+    stack: list[Any] = [each.cls for each in create_app(ServerSettings()).user_middleware]
+    assert AnswerCancelled in stack

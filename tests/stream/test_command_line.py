@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from pydantic import BaseModel
 
 from engines.base import EngineError
+from models import catalog
 from stream import camera, command_line, files, strip
 from stream.command_line import CommandError, NothingEdited
+from stream.look import Layer, Look
 from stream.runtime import RuntimeSettings
 from stream.settings import Settings, SettingsError, checked
 
@@ -122,6 +125,21 @@ def test_an_edit_of_nothing_ends_with_3(capsys: pytest.CaptureFixture[str]) -> N
 
     assert command_line.run(command) == 3
     assert capsys.readouterr().err == "error: no control is moved\n"
+
+
+@pytest.mark.parametrize(
+    ("editor", "controls", "words"),
+    [
+        ("embedded", {}, "no control is moved; `--set age=+20` is one way"),
+        ("embedded", {"bald_sides": 0}, "Hair kept at the sides changes nothing until Bald is set"),
+        ("embedded", {"grey_brows": False}, "Grey brows and beard too changes nothing until Grey hair or Age is set"),
+        ("child", {"age": 18}, "choose a photo of the second parent"),
+    ],
+)
+def test_a_look_that_is_idle_says_what_helps(editor: str, controls: dict[str, Any], words: str) -> None:
+    """A control that acts beside another alone went through the whole file, and ended with "changes none of them"."""
+    look = Look(Settings(editor=editor), (Layer(editor, Mock(), catalog.entry(editor).controls()(**controls)),))
+    assert str(NothingEdited.by(look)) == f"nothing to edit: {words}"
 
 
 def test_other_errors_keep_their_traceback() -> None:

@@ -18,7 +18,7 @@ from models.editor import Crop, Edit
 from stream import command_line, files, strip
 from stream.animations import is_animation
 from stream.files import process
-from stream.paths import check_output, is_address
+from stream.paths import check_input, check_output, is_address
 from stream.picture_files import FileError, read_stored, write_picture
 from stream.pipeline import Pipeline
 from stream.runtime import Runtime
@@ -89,6 +89,14 @@ def test_a_strip_is_checked_as_well(
 @pytest.mark.parametrize(("path", "address"), [("http://a/b", True), ("C:/a", False), ("a/b", False), ("a:b", False)])
 def test_addresses_are_told_from_paths(path: str, address: bool) -> None:
     assert is_address(Path(path)) is address
+
+
+def test_an_address_is_named_as_it_was_given() -> None:
+    """A path makes one slash of two."""
+    with pytest.raises(FileError, match=r"^https://example\.com/a\.mp4 is an address"):
+        check_input(Path("https://example.com/a.mp4"))
+    with pytest.raises(FileError, match=r"^https://example\.com/a\.mp4 is an address"):
+        check_output(Path("https://example.com/a.mp4"))
 
 
 def test_what_is_there_is_replaced_when_asked_for(folder: Path) -> None:

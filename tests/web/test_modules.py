@@ -203,6 +203,24 @@ def test_a_control_that_cannot_act_says_what_is_missing(blank: Page) -> None:
     assert said[1:] == [False, False]
 
 
+def test_one_of_several_controls_is_enough(blank: Page) -> None:
+    switch = {"type": "boolean", "default": True, "title": "Brows", "needs": "grey age"}
+    grey = {"type": "number", "minimum": 0, "maximum": 1, "default": 0.0, "title": "Grey"}
+    said = run(
+        blank,
+        "controls",
+        DRAW
+        + """
+        const said = (values) => {
+          drawn.show(values);
+          return [row("brows").querySelector("input").disabled, row("brows").querySelector("[id^=lack]").textContent];
+        };
+        return [said({}), said({ age: 60 }), said({ grey: 1 })];""",
+        {"properties": {"age": RELATED["properties"]["age"], "grey": grey, "brows": switch}},
+    )
+    assert said == [[True, "Set “Age” or “Grey” first."], [False, ""], [False, ""]]
+
+
 def test_ages_may_be_differences(blank: Page) -> None:
     told = run(
         blank,
@@ -231,6 +249,26 @@ def test_ages_may_be_differences(blank: Page) -> None:
         "now": ["85", "15", "85", "50", "50 years"],
         "last": "15 to 85",
     }
+
+
+def test_what_is_typed_acts_or_is_answered(blank: Page) -> None:
+    """ "off" is what the box itself shows; of what is no number, the range was not said."""
+    told = run(
+        blank,
+        "controls",
+        DRAW
+        + """
+        const value = row("age").querySelector(".value");
+        const error = () => row("age").querySelector(".error").textContent;
+        drawn.show({ age: 50 });
+        move(value, "old");
+        const seen = [value.value, error()];
+        drawn.complain("age", "");
+        move(value, " Off ");
+        return [...seen, error(), changes];""",
+        RELATED,
+    )
+    assert told == ["50", "A number: 15 to 85", "", [["age", None]]]
 
 
 def test_show_and_complain(blank: Page) -> None:
@@ -738,16 +776,19 @@ def test_only_layers_that_the_server_can_draw_are_remembered(blank: Page) -> Non
 
 
 @pytest.mark.parametrize(
-    ("fps", "delay", "server", "line"),
+    ("browser", "delay", "server", "line"),
     [
-        (29.7, 45.2, {"reduced": ""}, "30 fps, 45 ms later than your camera; everything kept up."),
-        (12, None, {"reduced": "edits on every third frame"}, "12 fps; to keep up: edits on every third frame."),
+        ((29.7, 30), 45.2, {"reduced": ""}, "30 fps, 45 ms later than your camera; everything kept up."),
+        ((12, 30), None, {"reduced": "edits on every third frame"}, "12 fps; to keep up: edits on every third frame."),
+        ((0, 30), None, {"reduced": ""}, "0 fps; your camera sent 30."),
+        ((25, None), None, {"reduced": ""}, "25 fps; everything kept up."),
     ],
 )
 def test_stats_begin_with_a_line_for_people(
-    blank: Page, fps: float, delay: float | None, server: dict[str, str], line: str
+    blank: Page, browser: tuple[float, float | None], delay: float | None, server: dict[str, str], line: str
 ) -> None:
-    assert run(blank, "stats", "return m.statsLine(a[0], a[1], a[2])", [fps, delay, server]) == line
+    code = "return m.statsLine({ fps: a[0], sentFps: a[1] }, a[2], a[3])"
+    assert run(blank, "stats", code, [*browser, delay, server]) == line
 
 
 def test_undo_and_redo_go_by_steps(blank: Page) -> None:

@@ -194,6 +194,212 @@ def test_a_recording_can_be_stopped_while_the_page_reconnects(fresh: Page) -> No
     assert seen == [[False, True], [True, True]]
 
 
+STYLED = (
+    ELEMENTS
+    + """
+  for (const href of ["/style.css", "/gallery.css"]) {
+    const sheet = Object.assign(document.createElement("link"), { rel: "stylesheet", href });
+    const loaded = new Promise((resolve) => sheet.addEventListener("load", resolve));
+    document.head.append(sheet);
+    await loaded;
+  }
+"""
+)
+
+
+@pytest.mark.parametrize("size", [(640, 400), (667, 375), (390, 844), (1280, 800)])
+def test_controls_fit_into_the_panel(fresh: Page, size: tuple[int, int]) -> None:
+    """A moved age, with its switch, its reset and its unit, was wider than the panel of a phone on its side."""
+    fresh.set_viewport_size({"width": size[0], "height": size[1]})
+    age = {
+        "anyOf": [
+            {"type": "number", "minimum": 15, "maximum": 85},
+            {"type": "string", "format": "difference"},
+            {"type": "null"},
+        ]
+    }
+    colour = {"type": "string", "format": "color", "default": "#8a4b2a", "title": "Own colour"}
+    properties = {"age": {**age, "title": "Age", "unit": "years"}, "own": {**colour, "photo": "From a photo…"}}
+    wide = run(
+        fresh,
+        "controls",
+        STYLED
+        + """
+        const { fieldsOf } = await import("/fields.js");
+        delete id("panel").dataset.empty;
+        const drawn = m.drawControls(id("controls"), fieldsOf(a), () => {});
+        drawn.show({ age: "+20", own: a.properties.own.default });
+        const label = [...id("controls").querySelectorAll(".label")].at(-1);
+        const lines = Math.round(label.getBoundingClientRect().height / parseFloat(getComputedStyle(label).lineHeight));
+        return [id("panel").scrollWidth - id("panel").clientWidth, lines];""",
+        {"properties": properties},
+    )
+    assert wide[0] == 0
+    assert wide[1] == 1 or size[0] < 1280, "a label of two words is one line where there is room"
+
+
+@pytest.mark.parametrize("size", [(390, 844), (360, 740), (768, 1024), (1280, 800)])
+def test_a_first_visit_sees_the_whole_card(fresh: Page, size: tuple[int, int]) -> None:
+    """The line about what is sent was below the edge of a box that scrolls, on a phone."""
+    fresh.set_viewport_size({"width": size[0], "height": size[1]})
+    code = (
+        STYLED
+        + """
+        new m.View(page).showState("start");
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        return id("state").scrollHeight - id("state").clientHeight;"""
+    )
+    assert run(fresh, "view", code) == 0
+
+
+def test_everything_that_is_pressed_is_large_enough(fresh: Page) -> None:
+    """24 pixels, the least of WCAG 2.2 (2.5.8)."""
+    small = run(
+        fresh,
+        "shortcuts",
+        STYLED
+        + """
+        for (const details of document.querySelectorAll("details")) details.open = true;
+        delete id("panel").dataset.empty;
+        return [...document.querySelectorAll("button, a, summary, input[type=file], select")]
+          .map((element) => [element.id || element.textContent, element.getBoundingClientRect()])
+          .filter(([, { width, height }]) => width && height && Math.min(width, height) < 24)
+          .map(([name]) => name);""",
+    )
+    assert small == []
+
+
+def test_the_list_of_keys_begins_with_its_first(fresh: Page) -> None:
+    """The focus on the button below it had scrolled a low screen to its end."""
+    fresh.set_viewport_size({"width": 640, "height": 300})
+    code = (
+        STYLED
+        + """
+      const dialog = id("shortcuts") ?? document.querySelector("dialog");
+      dialog.className = "dialog";
+      m.showShortcuts(dialog, Array.from("ABCDEFGHIJKL", (key) => [key, `does ${key}`, () => {}]));
+      return [dialog.scrollHeight > dialog.clientHeight, dialog.scrollTop];
+    """
+    )
+    assert run(fresh, "shortcuts", code) == [True, 0]
+
+
+@pytest.mark.parametrize(
+    ("size", "sample", "advice"), [((1280, 720), False, True), ((640, 480), False, False), ((1280, 720), True, False)]
+)
+def test_a_lower_resolution_is_advised_only_where_there_is_one(
+    fresh: Page, size: tuple[int, int], sample: bool, advice: bool
+) -> None:
+    """Of what comes back, not of what was asked for: a camera may have no other."""
+    hint = run(
+        fresh,
+        "view",
+        ELEMENTS
+        + """
+        const [width, height] = a[0];
+        Object.defineProperties(id("edited"), { videoWidth: { value: width }, videoHeight: { value: height } });
+        if (a[1]) page.sample = new File([], "me.jpg");
+        const view = new m.View(page);
+        view.goLive();
+        page.live = true;
+        const now = performance.now();
+        performance.now = () => now + 60_000;
+        view.showServer({ fps_in: 30, fps_out: 3, faces: [{}] });
+        return id("hint").textContent;""",
+        [size, sample],
+    )
+    assert hint.startswith("The server manages fewer than 10 frames")
+    assert hint.endswith("A lower resolution helps.") == advice
+
+
+@pytest.mark.parametrize(("fps", "said"), [(0, ""), (20, "No face in view. Turn to the camera, both eyes visible.")])
+def test_no_face_is_missed_where_no_frame_was_looked_at(fresh: Page, fps: float, said: str) -> None:
+    code = (
+        ELEMENTS
+        + """
+        const view = new m.View(page);
+        page.live = true;
+        view.goLive();
+        const now = performance.now();
+        performance.now = () => now + 2_000;
+        view.showServer({ fps_in: 30, fps_out: a, faces: [] });
+        return id("hint").textContent;"""
+    )
+    assert run(fresh, "view", code, fps) == said
+
+
+LOOKS = (
+    ELEMENTS
+    + """
+  const looks = new m.Looks({ isOn: () => false, onPick() {}, onPreview() {} });
+  const camera = document.createElement("canvas");
+  camera.width = camera.height = 8;
+  Object.assign(camera, { videoWidth: 8, videoHeight: 8 });
+  camera.getContext("2d");
+  const answers = [];
+  window.fetch = () => new Promise((resolve) => answers.push((title) => resolve(
+    title ? Response.json({ looks: [{ editor: "", title, controls: {} }], image: "" })
+      : Response.json({ detail: "there is no face in the photo" }, { status: 422 }))));
+  window.setTimeout = ((timer) => (act, after) => timer(act, after > 1000 ? 0 : after))(window.setTimeout);
+  const asked = (count) => until(() => answers.length === count);
+  const row = () => id("looks").textContent;
+"""
+)
+
+
+def test_looks_of_another_source_go(fresh: Page) -> None:
+    """Who looked at the camera before stayed in the row, over the picture of somebody else."""
+    seen = run(
+        fresh,
+        "looks",
+        LOOKS
+        + """
+        const seen = [];
+        looks.draw(camera, "first");
+        looks.forget();
+        looks.draw(camera, "first"); // another session with the same camera, while they are drawn
+        seen.push(id("looks-block").hidden, row());
+        await asked(1);
+        looks.draw(camera, "second");
+        await asked(2);
+        answers[0]("late");
+        answers[1]("second");
+        await until(() => row() === "second");
+        looks.draw(camera, "second");
+        looks.forget();
+        looks.draw(camera, "second"); // the same camera again: what is there stays until the new ones are
+        seen.push(row(), answers.length);
+        looks.draw(camera, new File([], "me.jpg"));
+        seen.push(row());
+        return seen;""",
+    )
+    assert seen[:2] == [False, "Drawing the looks on your face…"], "what is below it stays where it is"
+    assert seen[2:] == ["second", 2, "Drawing the looks on your face…"]
+
+
+def test_looks_that_could_not_be_drawn_can_be_asked_for(fresh: Page) -> None:
+    """They were tried four times, and never again."""
+    seen = run(
+        fresh,
+        "looks",
+        LOOKS
+        + """
+        looks.draw(camera, "");
+        for (let count = 1; count <= 4; count += 1) {
+          await asked(count);
+          answers.at(-1)("");
+        }
+        await until(() => id("looks").querySelector("button"));
+        const said = row();
+        id("looks").querySelector("button").click();
+        await asked(5);
+        answers.at(-1)("Original");
+        await until(() => row() === "Original");
+        return said;""",
+    )
+    assert seen == "There is no face in the photo.Try again"
+
+
 @pytest.mark.parametrize("state", ["refused", "idle", "closed", "wrong-token", "unreachable"])
 def test_a_camera_that_is_on_can_be_stopped(fresh: Page, state: str) -> None:
     code = (

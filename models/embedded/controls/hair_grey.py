@@ -61,7 +61,10 @@ class HairGrey(Control):
 
     fields: ClassVar = {
         "hair_grey": (float, Field(0.0, ge=0, le=1, title="Grey hair", json_schema_extra={"step": 0.01})),
-        "grey_brows": (bool, Field(True, title="Grey brows and beard too")),
+        "grey_brows": (
+            bool,
+            Field(True, title="Grey brows and beard too", json_schema_extra={"needs": "hair_grey age"}),
+        ),
     }
     length = COMPRESSED
     """The change of skin that turns brows grey."""

@@ -147,7 +147,9 @@ def test_what_cannot_be_read_is_refused_in_words(
     if content is not None:
         path.write_bytes(content)
     assert command.main(["detect", str(path)]) == UNREADABLE
-    assert words in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert words in said
+    assert "returned" not in said, "no words of FFmpeg"
 
 
 @pytest.mark.parametrize("address", ["rtsp://127.0.0.1/x", "http://127.0.0.1:1/x.png", "http://[bad"])
