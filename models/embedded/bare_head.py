@@ -193,19 +193,21 @@ def beyond_remaining(head: HeadMap, hair: Floats) -> Floats:
     return np.asarray(np.minimum(beyond, REMAINING.shoulder_slope * (REMAINING.shoulders - low)), np.float32)
 
 
-def beyond_sides(head: HeadMap, hair: Floats, sides: float) -> Floats:
+def short_hair(head: HeadMap, hair: Floats) -> float:
+    """How surely hair, (S / 4, S / 4) float32, hangs down on neither side, 0..1."""
+    share = np.maximum(_share_of_hair(head.hanging, hair), _share_of_hair(head.standing_out, hair))
+    return 1 - float(smoothstep(share.max(), *SIDES.long_share))
+
+
+def beyond_sides(head: HeadMap, sides: float) -> Floats:
     """Distance of each place from the `SideHair`, (S / 4, S / 4) float32, 1 where its edge ends, -1 where it begins.
 
     Args:
         head: polar map.
-        hair: (S / 4, S / 4) float32, hair probability. Where it hangs down beside the face, nothing is kept: it would
-            hang from a bald head.
         sides: 0..1, how much is kept: none at 0.
     """
-    share = np.maximum(_share_of_hair(head.hanging, hair), _share_of_hair(head.standing_out, hair))
-    kept = sides * (1 - float(smoothstep(share.max(), *SIDES.long_share)))
     up = np.float32(CENTER[1]) - head.texture[..., 1]
-    top = np.float32((SIDES.top + LOWEST) * kept - LOWEST)
+    top = np.float32((SIDES.top + LOWEST) * sides - LOWEST)
     rising = np.clip(up / np.float32(SIDES.top), 0, 1)
     rising = rising ** np.float32(0.7)
     inside, outside = (

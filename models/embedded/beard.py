@@ -34,11 +34,11 @@ class BeardSigns:
         soft: length over which it begins.
         lips: Gaussian by which the lips' outline is softened.
         chin: half the width of the chin.
-        gap: float = 0.07
-    below: int = 3
-    fair: tuple[float, float] = (0.3, 0.5)
-    length: float = 1.5
-    bearded: mean over the chin at which there is no beard and a whole one: the side of a face may lie in the shade.
+        gap: gaps of a beard that are closed.
+        below: how far beyond the mask of the face a beard is looked for, mask pixels.
+        fair: mean redness over which a beard counts as fair.
+        length: how far a fair beard may reach, as it is known from clothes by its colour.
+        bearded: mean over the chin at which there is no beard and a whole one: the side of a face may lie in the shade.
     """
 
     offset: float = 12.0

@@ -156,7 +156,7 @@ def without_stains(relief: NDArray[np.int8]) -> NDArray[np.int8]:
     # creases are about as deep on both sides; what one cheek has alone is a mark or a shadow
     depth = cv2.GaussianBlur(np.abs(clean), (0, 0), SIDE_SIGMA) + np.float32(SIDE_LEAST)
     clean *= np.minimum(1, depth[:, ::-1] / depth)
-    return np.asarray(np.rint(clean), np.int8)
+    return np.clip(np.rint(clean), -127, 127).astype(np.int8)
 
 
 def likeness(fit: Fit, smile: float, lightness: float, male: float) -> Floats:

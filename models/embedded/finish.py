@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from models.arrays import Floats, Image
-from models.embedded.scalp import CENTER, COARSE, HeadMap, texture_scale
+from models.embedded.scalp import CENTER, COARSE, HeadMap
 from models.face.imaging import LUMINANCE, enlarge, fill, smoothstep
 from models.face.texture_space import SIZE
 
@@ -43,8 +43,8 @@ class Finish:
         lines: coherence of the relief over which it counts as wrinkles.
         sharpened: strength of the relief when it is lent, as resampling softens it.
         strip: width of the strip of the forehead that is mirrored, at most.
-        patches: size of patches of blood: the larger of two Gaussians.
-        freckles: two Gaussians between which spots are.
+        patches: size of patches of blood: the larger of two Gaussians, texture pixels.
+        freckles: two Gaussians between which spots are, texture pixels.
         blood: strength of patches of blood, log units.
         spots: noise over which a spot is.
         spot: strength of a spot, log units.
@@ -201,7 +201,10 @@ def soft_hairline(colours: Floats, image: Image, *, hidden: Floats, erased: Floa
     shadow = cv2.resize(cv2.dilate(hidden, np.ones((13, 13), np.uint8)), coarse, interpolation=cv2.INTER_AREA)
     up, across = -_below_brows(head), np.abs(head.texture[..., 0] - np.float32(CENTER[0]))
     forehead = (up > 2) & (head.distance > 6) & (across < 60) & (shadow < 0.05)
-    if np.count_nonzero(forehead) < FINISH.least // COARSE**2:
+    trust = float(
+        smoothstep(np.asarray(np.count_nonzero(forehead) * COARSE**2, np.float32), FINISH.least, 3 * FINISH.least)
+    )
+    if trust == 0:
         return colours
     away = cv2.distanceTransform((~forehead).astype(np.uint8), cv2.DIST_L2, 5) * np.float32(COARSE)
     inside = smoothstep(head.distance, 0, 6) * smoothstep(up, -6, 6)
@@ -216,7 +219,7 @@ def soft_hairline(colours: Floats, image: Image, *, hidden: Floats, erased: Floa
     usual = float(np.log(cv2.transform(seen, LUMINANCE[None])[forehead] + 1).mean())
     shade = np.log(cv2.transform(broad, LUMINANCE[None]) + 1) - np.float32(usual)
     deeper = np.clip(FINISH.shade * shade, -FINISH.deepest, FINISH.deepest) * smoothstep(away, 0, FINISH.begins / 3)
-    change = share[..., None] * step + (inside * (np.exp(deeper) - 1))[..., None] * broad
+    change = np.float32(trust) * share[..., None] * step + (inside * (np.exp(deeper) - 1))[..., None] * broad
     return np.asarray(colours + enlarge(change, erased.shape[::-1]) * erased[..., None], np.float32)
 
 
@@ -239,17 +242,17 @@ def skin_relief(colours: Floats, image: Image, *, hidden: Floats, erased: Floats
     across, up = np.abs(x - np.float32(CENTER[0])), np.float32(CENTER[1]) - y
     forehead = (across < 34) & (up > 4) & (up < 40) & (distance > 8)
     seen = forehead & (cv2.dilate(hidden, np.ones((7, 7), np.uint8)) < 0.05)
-    scalp = smoothstep(distance, 2, 5) * erased * smoothstep(up, -8, 4)
-    if np.count_nonzero(seen) < FINISH.least or not scalp.any():
+    trust = smoothstep(np.asarray(np.count_nonzero(seen), np.float32), FINISH.least, 3 * FINISH.least)
+    scalp = trust * smoothstep(distance, 2, 5) * erased * smoothstep(up, -8, 4)
+    if not scalp.any():
         return colours
     box = _box(seen | (scalp > 0))
     scalp, x, y = scalp[box], x[box], y[box]
     lent = _own_skin(image[box], np.asarray(seen[box], np.float32))
     # blood shows in patches, and skin that saw the sun for years has spots
-    scale = texture_scale(head)
     far = scalp * smoothstep(cv2.GaussianBlur(erased[box], (0, 0), FINISH.patches), 0.5, 0.95)
-    blood = far * _noise((FINISH.patches / 2, FINISH.patches), x, y, scale)
-    spots = far * smoothstep(_noise(FINISH.freckles, x, y, scale) + 0.4 * blood, *FINISH.spots)
+    blood = far * _noise((FINISH.patches / 2, FINISH.patches), x, y)
+    spots = far * smoothstep(_noise(FINISH.freckles, x, y) + 0.4 * blood, *FINISH.spots)
     patches = blood[..., None] * REDDER + spots[..., None] * DARKER + scalp[..., None] * lent
     finished = colours.copy()
     finished[box] *= cv2.exp(patches)
@@ -374,17 +377,17 @@ def _coarse(known: Floats) -> Floats:
     return smoothstep(small, 0.5, 1)
 
 
-def _noise(sigmas: tuple[float, float], x: Floats, y: Floats, scale: float) -> Floats:
+def _noise(sigmas: tuple[float, float], x: Floats, y: Floats) -> Floats:
     """Unit noise between two Gaussians over texture coordinates; always the same, so it moves with the head."""
-    field = _noise_field(sigmas, round(4 * scale) / 4)
+    field = _noise_field(sigmas)
     across, down = (np.asarray(np.float32(FINER) * (each + np.float32(SIZE / 2)), np.float32) for each in (x, y))
     return np.asarray(cv2.remap(field, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP), np.float32)
 
 
-@lru_cache(maxsize=32)
-def _noise_field(sigmas: tuple[float, float], scale: float) -> Floats:
+@lru_cache(maxsize=4)
+def _noise_field(sigmas: tuple[float, float]) -> Floats:
     side = FINER * 2 * SIZE
     noise = np.random.default_rng(3).standard_normal((side, side)).astype(np.float32)
-    low, high = (sigma * FINER / scale for sigma in sigmas)
+    low, high = (sigma * FINER for sigma in sigmas)
     field = cv2.GaussianBlur(noise, (0, 0), low) - cv2.GaussianBlur(noise, (0, 0), high)
     return np.asarray(field / field.std(), np.float32)

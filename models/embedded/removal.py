@@ -23,6 +23,7 @@ from models.embedded.bare_head import (
     loss_order,
     own_hair,
     scalp_colour,
+    short_hair,
 )
 from models.embedded.finish import backdrop_texture, clean_rim, skin_relief, soft_hairline, without_mottles
 from models.embedded.scalp import CENTER, COARSE, HeadMap, ScalpModel
@@ -241,11 +242,11 @@ def inpaint_without_hair(
     unseen = hidden if beyond is None else np.maximum(hidden, beyond)
     colours += continuation(image, colours, guess, erased=erased, hidden=unseen, distance=head.distance)
     colours = without_mottles(colours, erased=erased)
-    colours = soft_hairline(colours, image, hidden=hidden, erased=erased, head=head)
+    colours = soft_hairline(colours, image, hidden=unseen, erased=erased, head=head)
     colours = clean_rim(colours, erased=erased, head=head)
     solid = np.maximum(1 - beside, enlarge(person, full) * (1 - hidden))
     colours = backdrop_texture(colours, image, solid=solid, erased=erased, head=head, beyond=beyond)
-    colours = skin_relief(colours, image, hidden=hidden, erased=erased, head=head)
+    colours = skin_relief(colours, image, hidden=unseen, erased=erased, head=head)
     if backdrop is not None:
         colours += (backdrop.known * beside)[..., None] * (backdrop.colour - colours)
     picture = np.clip(colours + 0.5, 0, 255).astype(np.uint8)
@@ -274,20 +275,23 @@ def lost_hair(image: Image, *, hair: Floats, head: HeadMap, amount: float, sides
     if (amount >= 1 and sides == 0) or not erased.any():
         return erased
     coarse_hair = cv2.resize(hair, head.distance.shape[::-1], interpolation=cv2.INTER_AREA)
+    coarse_hair = coarse_hair * own_hair(coarse_hair, head)
     strands = _strands(image)
-    lost = np.full(full, 2 * LOSS.half_width, np.float32)
+    left = np.zeros(full, np.float32)
     if amount < 1:
         order = loss_order(head)
         hanging = smoothstep(-beyond_remaining(head, coarse_hair), -REMAINING.half_width, REMAINING.half_width)
         order = order + hanging * np.maximum(LAST_HAIR - order, 0)
         lost = enlarge(np.float32(amount * (1 + 2 * LOSS.slack) - LOSS.slack) - order, full)
         lost -= np.float32(LOSS.strand_delay) * inside * strands
-    if sides > 0:
+        left = 1 - smoothstep(lost, -LOSS.half_width, LOSS.half_width)
+    short = short_hair(head, coarse_hair) if sides > 0 else 0.0
+    if short > 0:
         # without the blur, the steps of the coarse grid show in the outline
-        beyond = enlarge(cv2.GaussianBlur(beyond_sides(head, coarse_hair, sides), (0, 0), 1.2), full)
+        beyond = enlarge(cv2.GaussianBlur(beyond_sides(head, sides), (0, 0), 1.2), full)
         beyond -= np.float32(SIDES.strand_delay) * inside * strands
-        lost = np.minimum(lost, beyond * np.float32(LOSS.half_width))
-    return erased * smoothstep(lost, -LOSS.half_width, LOSS.half_width)
+        left = np.maximum(left, np.float32(short) * (1 - smoothstep(beyond, -1, 1)))
+    return erased * (1 - left)
 
 
 def _strands(image: Image) -> Floats:

@@ -278,14 +278,14 @@ def within_hair(radii: Floats, fit: Fit, solid: Floats, size: int) -> Floats:
         (A,) float32, where it stood out, less.
     """
     angles = np.linspace(0, np.pi, len(radii), dtype=np.float32)
-    steps = np.arange(SKULL.nearest, SKULL.farthest, 0.01, dtype=np.float32)
+    steps = np.arange(0.5 * SKULL.nearest, SKULL.farthest, 0.01, dtype=np.float32)
     length = radii[:, None] * steps
     places = np.stack([CENTER[0] + length * np.cos(angles)[:, None], CENTER[1] - length * np.sin(angles)[:, None]], -1)
     crop = places.astype(np.float32) @ fit.upright[:, :2].T.astype(np.float32) + fit.upright[:, 2].astype(np.float32)
     at = np.asarray((crop + 0.5) * (len(solid) / size) - 0.5, np.float32)
     covered = cv2.remap(solid, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) > 0.5
     last = covered.shape[1] - 1 - np.argmax(covered[:, ::-1], axis=1)
-    outline = np.where(covered.any(1), steps[last], SKULL.farthest)
+    outline = np.where(covered.any(1), np.maximum(steps[last], np.float32(SKULL.nearest)), SKULL.farthest)
     lack = np.maximum(radii - (outline * radii - np.float32(SKULL.thinnest)), 0).astype(np.float32)
     # one ray may hit a gap between strands
     lack = cv2.medianBlur(lack[None], 5)

@@ -35,19 +35,25 @@ class Greyed:
         strand_sigma: Gaussian that parts strands from the gloss of locks.
         gloss: share of gloss, which white hair has less of: it scatters light.
         power: of both in what a white strand gives back.
-        colour: power of what is kept of pigment in what is kept of a pixel's own colour.
         temples: how much whiter hair is beside the face, and how much darker far from it.
         beside: Gaussian of the face's reach, share of the crop.
         locks: how much earlier light locks turn white, share per log unit.
         wholly: shares of white hair over which no colour is left between it.
         kept: share of its colour that a dark lock keeps.
         dark_locks: logs of how much darker than what is around it such a lock is.
+        beard, beard_light, beard_shading: how much whiter a beard is than hair, the bound of its light as a share of
+            skin's, and its `shading`.
         edge: width of the edge in which bright strands are not trusted.
         edge_share: weight of that edge in the light around a strand.
         noise: luminance, 0..255, of which half the contrast of single pixels is believed.
         noise_still: the same in a single picture, where noise does not flicker.
         noise_sigma: Gaussian that takes the other half.
         mean_window: side of the window of the mean light of hair and of what is beside it.
+        shaded: light of skin in the shade of hair.
+        sparse: how much of skin between sparse strands stays.
+        edge_sigma: Gaussian of the light by which hair is told from skin.
+        redder: log of red over green, beyond that of skin and hair, over which a place is an ear.
+        dark: offset of these logs, 0..255.
         told: shares of its own light by which hair must be darker than what is beside it to be told from it.
     """
 
@@ -63,7 +69,6 @@ class Greyed:
     strand_sigma: float = 2.5
     gloss: float = 0.6
     power: float = 0.33
-    colour: float = 1.8
     temples: tuple[float, float] = (0.12, -0.2)
     beside: float = 0.09
     locks: float = 0.2
@@ -191,7 +196,8 @@ def ears(crop: Crop, box: tuple[slice, slice], skin: Floats, now: Look) -> Float
     place = smoothstep(across, 0.85, 1.0) * smoothstep(-across, -2.0, -1.6)
     place *= smoothstep(down, -0.7, -0.4) * smoothstep(-down, -1.4, -1.1)
     small = cv2.resize(part, half, interpolation=cv2.INTER_AREA).astype(np.float32) + np.float32(GREYED.dark)
-    usual = max(float(np.log(skin[0] / max(skin[1], 1))), float(np.log(now.colour[0] / max(now.colour[1], 1e-3))))
+    own = float(np.log(max(skin[0], 1) / max(skin[1], 1)))
+    usual = max(own, float(np.log(max(now.colour[0], 1e-3) / max(now.colour[1], 1e-3))))
     red = smoothstep(cv2.log(small[..., 0] / small[..., 1]) - np.float32(usual), *GREYED.redder)
     return np.asarray(cv2.resize(red * place, part.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 

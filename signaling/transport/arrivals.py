@@ -47,7 +47,7 @@ def _read_all(reader: asyncio.DatagramProtocol, opened: socket.socket) -> None:
         for _ in range(AT_ONCE - 1):
             try:
                 data, addr = opened.recvfrom(LARGEST)
-            except OSError:  # nothing is left, or the socket was closed; asyncio meets other errors by itself
+            except OSError:  # nothing is left, the socket was closed, or a peer's port is: media need not know
                 return
             receive(data, addr)
 

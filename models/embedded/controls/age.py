@@ -18,7 +18,9 @@ from models.embedded.creases import RELIEF_COLOUR, Creases
 from models.embedded.latent import EmbeddedLatent
 from models.embedded.neck import Neck
 from models.embedded.skin import Skin, visibility_gain
-from models.face.imaging import LOG_OFFSET, LUMINANCE
+from models.face.canvas import TURNED
+from models.face.imaging import LOG_OFFSET, LUMINANCE, smoothstep
+from models.face.texture_space import YAW_MODE
 
 YOUNGEST, OLDEST = 15.0, 85.0
 """Ages that can be asked for, years."""
@@ -113,7 +115,8 @@ class Age(Control):
         if years <= 0 or way.crop.masks is None:
             return None
         skin = np.exp(way.own.skin) - np.float32(LOG_OFFSET)
-        depth = strength_of(years) * float(own[-1])
+        turned = float(smoothstep(np.abs(way.fit.modes[YAW_MODE]), *TURNED))
+        depth = strength_of(years) * float(own[-1]) * (1 - turned)
         delta, mask = self._neck.draw(way.crop, skin=skin, male=float(read[MALE]), depth=depth)
         return Layer(mask, delta=delta)
 

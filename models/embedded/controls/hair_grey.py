@@ -105,7 +105,7 @@ class HairGrey(Control):
 
     def wants_steady_light(self, controls: Any) -> bool:
         """Dark hair may turn white, by its own control or with age, as long as there is some."""
-        return (controls.hair_grey > 0 or controls.age is not None) and keeps_hair(controls)
+        return (controls.hair_grey > 0 or controls.age is not None) and (keeps_hair(controls) or controls.grey_brows)
 
     def skin(self, way: Way, own: Floats) -> SkinChange | None:
         """Grey brows, as far as the hair turns grey: half grey, they are not dark any more."""

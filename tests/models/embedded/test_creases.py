@@ -38,6 +38,13 @@ def creases(tables: dict[str, NDArray[Any]]) -> Creases:
     return Creases.from_tables(tables)
 
 
+def test_the_deepest_creases_stay_dark_without_stains(tables: dict[str, NDArray[Any]], creases: Creases) -> None:
+    """Beyond -128 an int8 wraps, and a dark crease had a bright dot."""
+    before, after = tables["creases_relief"].astype(int), creases.relief.astype(int)
+    assert after[before < -100].max() < 20
+    assert after[before > 100].min() > -20
+
+
 def reading(tables: dict[str, NDArray[Any]], detail: float = 6.0, male: float = 1.0, covered: float = 0.0) -> Reading:
     space = FaceSpace.from_tables(tables)
     fit = space.fit(np.vstack([space.mean + 100, np.zeros((10, 2))]).astype(np.float32))

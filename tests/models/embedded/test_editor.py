@@ -155,7 +155,8 @@ def test_hair_that_is_gone_is_not_greyed(editor: EmbeddedEditor, crop: Crop) -> 
     assert edit(editor, crop, hair_grey=1, grey_brows=False, bald=1, bald_sides=0).delta is None
     assert editor.wants_steady_light(EmbeddedControls(hair_grey=1, bald=0.9, bald_sides=0))
     assert editor.wants_steady_light(EmbeddedControls(hair_grey=1, bald=1))
-    assert not editor.wants_steady_light(EmbeddedControls(hair_grey=1, bald=1, bald_sides=0))
+    assert editor.wants_steady_light(EmbeddedControls(hair_grey=1, bald=1, bald_sides=0))
+    assert not editor.wants_steady_light(EmbeddedControls(hair_grey=1, bald=1, bald_sides=0, grey_brows=False))
 
 
 def test_the_warp_fades_out_below_the_chin(editor: EmbeddedEditor, crop: Crop) -> None:

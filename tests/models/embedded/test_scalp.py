@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from models.embedded import EMBEDDED
 from models.embedded.attributes import TABLES
 from models.embedded.bare_head import loss_order
-from models.embedded.scalp import HeadMap, ScalpModel, head_map, outline_features, skin_tone
+from models.embedded.scalp import HeadMap, ScalpModel, head_map, outline_features, skin_tone, within_hair
 from models.face.imaging import fill, smoothstep
 from models.face.texture_space import FaceSpace, Fit
 
@@ -38,6 +39,18 @@ def fit(tables: dict[str, NDArray[Any]]) -> Fit:
 @pytest.fixture(scope="module")
 def head(model: ScalpModel, fit: Fit) -> HeadMap:
     return head_map(fit, model.radii(outline_features(fit)), SIZE)
+
+
+def test_a_skull_never_leaps_as_the_hair_over_it_gets_thinner(tables: dict[str, NDArray[Any]]) -> None:
+    space, model = FaceSpace.from_tables(tables), ScalpModel.from_tables(tables)
+    fit = space.fit(space.mean + np.array([64, 88], np.float32))
+    radii = model.radii(outline_features(fit))
+    radius, top = cv2.resize(head_map(fit, radii, SIZE).radius, (SIZE, SIZE)), len(radii) // 2
+    ends = np.arange(1.1, 0.6, -0.02)
+    kept = [within_hair(radii, fit, (radius < end).astype(np.float32), SIZE)[top] / radii[top] for end in ends]
+    assert kept[0] > 0.98
+    assert np.abs(np.diff(kept)).max() < 0.04
+    assert np.diff(kept).max() < 0.01
 
 
 def test_light_and_tone_are_those_of_the_visible_skin(model: ScalpModel) -> None:
