@@ -272,10 +272,11 @@ def lost_hair(image: Image, *, hair: Floats, head: HeadMap, amount: float, sides
     beside, above = erase(here, BEHIND, SPREAD)
     inside = enlarge(smoothstep(head.distance, -4, 2) * (1 - _brows(head)), full)
     erased = beside + inside * (above - beside)
-    if (amount >= 1 and sides == 0) or not erased.any():
-        return erased
     coarse_hair = cv2.resize(hair, head.distance.shape[::-1], interpolation=cv2.INTER_AREA)
     coarse_hair = coarse_hair * own_hair(coarse_hair, head)
+    short = short_hair(head, coarse_hair) if sides > 0 else 0.0
+    if (amount >= 1 and short == 0) or not erased.any():
+        return erased
     strands = _strands(image)
     left = np.zeros(full, np.float32)
     if amount < 1:
@@ -285,7 +286,6 @@ def lost_hair(image: Image, *, hair: Floats, head: HeadMap, amount: float, sides
         lost = enlarge(np.float32(amount * (1 + 2 * LOSS.slack) - LOSS.slack) - order, full)
         lost -= np.float32(LOSS.strand_delay) * inside * strands
         left = 1 - smoothstep(lost, -LOSS.half_width, LOSS.half_width)
-    short = short_hair(head, coarse_hair) if sides > 0 else 0.0
     if short > 0:
         # without the blur, the steps of the coarse grid show in the outline
         beyond = enlarge(cv2.GaussianBlur(beyond_sides(head, sides), (0, 0), 1.2), full)
