@@ -208,8 +208,7 @@ def beyond_sides(head: HeadMap, sides: float) -> Floats:
     """
     up = np.float32(CENTER[1]) - head.texture[..., 1]
     top = np.float32((SIDES.top + LOWEST) * sides - LOWEST)
-    rising = np.clip(up / np.float32(SIDES.top), 0, 1)
-    rising = rising ** np.float32(0.7)
+    rising = np.clip(up / np.float32(SIDES.top), 0, 1) ** np.float32(0.7)
     inside, outside = (
         np.float32(brows) + np.float32(end - brows) * rising + np.float32(widening) * np.maximum(-up, 0)
         for (brows, end), widening in ((SIDES.inside, SIDES.sideburns), (SIDES.outside, SIDES.nape))

@@ -219,7 +219,8 @@ def soft_hairline(colours: Floats, image: Image, *, hidden: Floats, erased: Floa
     usual = float(np.log(cv2.transform(seen, LUMINANCE[None])[forehead] + 1).mean())
     shade = np.log(cv2.transform(broad, LUMINANCE[None]) + 1) - np.float32(usual)
     deeper = np.clip(FINISH.shade * shade, -FINISH.deepest, FINISH.deepest) * smoothstep(away, 0, FINISH.begins / 3)
-    change = np.float32(trust) * share[..., None] * step + (inside * (np.exp(deeper) - 1))[..., None] * broad
+    change = share[..., None] * step + (inside * (np.exp(deeper) - 1))[..., None] * broad
+    change *= np.float32(trust)
     return np.asarray(colours + enlarge(change, erased.shape[::-1]) * erased[..., None], np.float32)
 
 

@@ -64,9 +64,8 @@ def _gather_from(connection: Connection, settings: ServerSettings) -> None:
         else:
             hosts = [await _bind(connection, component, address, ports) for address in chosen]
             found = [candidate for candidate in hosts if candidate is not None]
-            found += await gather(
-                component, [], timeout
-            )  # a STUN server is not asked: who sets ports knows his address
+            # a STUN server is not asked: who sets ports knows his address
+            found += await gather(component, [], timeout)
         read_all(connection)
         return found
 
