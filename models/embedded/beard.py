@@ -12,6 +12,7 @@ import numpy as np
 
 from models.arrays import Floats
 from models.editor import Crop
+from models.embedded.eye_axes import eye_axes
 from models.face.imaging import smoothstep
 
 
@@ -83,12 +84,10 @@ def find_beard(crop: Crop) -> Floats:
     assert crop.masks is not None
     whole = len(crop.image)
     size = whole // 2
-    mesh, eyes = np.float32(0.5) * crop.mesh, np.float32(0.5) * crop.points5[:2]
-    middle, apart = eyes.mean(axis=0), eyes[1] - eyes[0]
-    unit = max(float(np.linalg.norm(apart)), 1.0)
-    axes = (np.stack([apart, [-apart[1], apart[0]]]) / (unit * unit)).astype(np.float32)
-    ends = (mesh - middle) @ axes.T
-    axis = np.arange(size, dtype=np.float32)
+    middle, axes = eye_axes(crop)
+    mesh, unit = np.float32(0.5) * crop.mesh, 0.5 / float(np.linalg.norm(axes[0]))
+    ends = np.asarray((crop.mesh - middle) @ axes.T, np.float32)
+    axis = np.arange(0, whole, 2, dtype=np.float32)[:size]
     x, y = axis - np.float32(middle[0]), axis[:, None] - np.float32(middle[1])
     across, down = x * axes[0, 0] + y * axes[0, 1], x * axes[1, 0] + y * axes[1, 1]
 

@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import Floats, Points
+from models.arrays import Floats
 from models.editor import Crop
 from models.embedded.creases import RELIEF_COLOUR
+from models.embedded.eye_axes import eye_axes
 from models.face.imaging import LOG_OFFSET, LUMINANCE, smoothstep
 
 JAW = (132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361)
@@ -100,7 +101,7 @@ def neck_places(crop: Crop) -> tuple[Floats, tuple[slice, slice] | None]:
     """
     assert crop.mesh is not None
     size = len(crop.image)
-    middle, axes = axes_of(crop)
+    middle, axes = eye_axes(crop)
     jaw = (crop.mesh[list(JAW)] - middle) @ axes.T
     right, down = np.linalg.inv(axes).T
     corners = np.array([[x, y] for x in (-ACROSS, ACROSS) for y in (jaw[:, 1].min(), jaw[:, 1].max() + DOWN)])
@@ -138,10 +139,3 @@ def neck_skin(crop: Crop, skin: Floats, box: tuple[slice, slice]) -> Floats:
     away = logs - own
     colour = np.hypot(away[..., 0] - away[..., 2], away[..., 0] - away[..., 1])
     return np.asarray(body * (1 - smoothstep(colour, *COLOUR)) * smoothstep(away @ LUMINANCE, *DARK), np.float32)
-
-
-def axes_of(crop: Crop) -> tuple[Points, Floats]:
-    """The middle of the eyes, and the face's two axes over the squared distance of the eyes, (2, 2) float32."""
-    apart = crop.points5[1] - crop.points5[0]
-    square = max(float(apart @ apart), 1.0)
-    return crop.points5[:2].mean(axis=0), np.array([apart, [-apart[1], apart[0]]], np.float32) / np.float32(square)

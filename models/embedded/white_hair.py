@@ -14,6 +14,7 @@ import numpy as np
 
 from models.arrays import Floats
 from models.editor import Crop
+from models.embedded.eye_axes import eye_axes
 from models.embedded.strands import FILTER, REPAINT, Look, pure_hair
 from models.face.imaging import LUMINANCE, smoothstep
 
@@ -187,12 +188,10 @@ def ears(crop: Crop, box: tuple[slice, slice], skin: Floats, now: Look) -> Float
     """
     part = crop.image[box]
     half = (max(part.shape[1] // 2, 1), max(part.shape[0] // 2, 1))
-    left, right = crop.points5[:2]
-    middle, apart = (left + right) / 2, right - left
-    scale = np.float32(1 / max(float(apart @ apart), 1.0))
+    middle, axes = eye_axes(crop)
     x = np.linspace(box[1].start, box[1].stop - 1, half[0], dtype=np.float32) - np.float32(middle[0])
     y = np.linspace(box[0].start, box[0].stop - 1, half[1], dtype=np.float32)[:, None] - np.float32(middle[1])
-    across, down = np.abs(x * apart[0] + y * apart[1]) * scale, (y * apart[0] - x * apart[1]) * scale
+    across, down = np.abs(x * axes[0, 0] + y * axes[0, 1]), x * axes[1, 0] + y * axes[1, 1]
     place = smoothstep(across, 0.85, 1.0) * smoothstep(-across, -2.0, -1.6)
     place *= smoothstep(down, -0.7, -0.4) * smoothstep(-down, -1.4, -1.1)
     small = cv2.resize(part, half, interpolation=cv2.INTER_AREA).astype(np.float32) + np.float32(GREYED.dark)

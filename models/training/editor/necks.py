@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from models.arrays import Floats
 from models.editor import Crop
-from models.embedded.neck import ACROSS, CHIN, COLUMNS, DOWN, JAW, MOST_RELIEF, ROWS, axes_of, neck_skin
+from models.embedded.eye_axes import eye_axes
+from models.embedded.neck import ACROSS, CHIN, COLUMNS, DOWN, JAW, MOST_RELIEF, ROWS, neck_skin
 from models.face.imaging import LUMINANCE
 from models.face.segmenter import Segmenter
 from models.training.apply import portrait_crop
@@ -50,7 +51,7 @@ def _relief(crop: Crop) -> tuple[Floats, NDArray[np.bool_]]:
     face = cv2.resize(crop.masks.face, (size, size))
     skin = np.median(crop.image[face > 0.9], axis=0).astype(np.float32)
     whole = neck_skin(crop, skin, (slice(0, size), slice(0, size))) * (1 - crop.beyond)
-    middle, axes = axes_of(crop)
+    middle, axes = eye_axes(crop)
     jaw = (crop.mesh[list(JAW)] - middle) @ axes.T
     order = np.argsort(jaw[:, 0])
     across = np.linspace(-ACROSS, ACROSS, COLUMNS) + jaw[CHIN, 0]
