@@ -28,7 +28,7 @@ from models.embedded.pigment import hair_look
 from models.embedded.scalp import ScalpModel, skin_tone
 from models.embedded.strands import LOOK_LENGTH, measure_light
 from models.face.canvas import NECK_NODES, Canvas, covered
-from models.face.imaging import LOG_OFFSET, smoothstep
+from models.face.imaging import LOG_OFFSET, box_of, smoothstep
 from models.face.texture_space import SIZE, STEP, FaceSpace, Fit
 
 
@@ -204,15 +204,14 @@ def load(load_engine: Callable[[Path], Engine], folder: Path) -> EmbeddedEditor:
 
 def _carried(delta: Floats, flow: Floats, moved: Floats) -> Floats:
     """A residual of the camera's pixels, for those that the flow puts in their place, where `moved` is not 0."""
-    rows, columns = (np.flatnonzero(moved.max(axis=axis)) for axis in (1, 0))
-    if not len(rows):
+    box = box_of(moved > 0)
+    if box is None:
         return delta
-    (y0, y1), (x0, x1) = ((int(each[0]), int(each[-1]) + 1) for each in (rows, columns))
-    where = flow[y0:y1, x0:x1].copy()
-    where[..., 0] += np.arange(x0, x1, dtype=np.float32)
-    where[..., 1] += np.arange(y0, y1, dtype=np.float32)[:, None]
+    where = flow[box].copy()
+    where[..., 0] += np.arange(box[1].start, box[1].stop, dtype=np.float32)
+    where[..., 1] += np.arange(box[0].start, box[0].stop, dtype=np.float32)[:, None]
     carried = delta.copy()
-    carried[y0:y1, x0:x1] = cv2.remap(delta, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    carried[box] = cv2.remap(delta, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return carried
 
 

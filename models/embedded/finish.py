@@ -15,7 +15,7 @@ import numpy as np
 
 from models.arrays import Floats, Image
 from models.embedded.scalp import CENTER, COARSE, HeadMap
-from models.face.imaging import LUMINANCE, enlarge, fill, smoothstep
+from models.face.imaging import LUMINANCE, box_of, enlarge, fill, smoothstep
 from models.face.texture_space import SIZE
 
 
@@ -171,8 +171,8 @@ def without_mottles(colours: Floats, *, erased: Floats) -> Floats:
         (S, S, 3) float32 RGB.
     """
     finished = colours.copy()
-    if erased.any():
-        box = _box(erased > 0)
+    box = box_of(erased > 0)
+    if box is not None:
         smooth = np.asarray(np.clip(colours[box], 0, 255), np.float32)
         for _ in range(FINISH.rounds):
             smooth = cv2.bilateralFilter(smooth, 7, FINISH.mottles, 2.5)
@@ -245,9 +245,9 @@ def skin_relief(colours: Floats, image: Image, *, hidden: Floats, erased: Floats
     seen = forehead & (cv2.dilate(hidden, np.ones((7, 7), np.uint8)) < 0.05)
     trust = smoothstep(np.asarray(np.count_nonzero(seen), np.float32), FINISH.least, 3 * FINISH.least)
     scalp = trust * smoothstep(distance, 2, 5) * erased * smoothstep(up, -8, 4)
-    if not scalp.any():
+    box = box_of(seen | (scalp > 0))
+    if box is None or not scalp.any():
         return colours
-    box = _box(seen | (scalp > 0))
     scalp, x, y = scalp[box], x[box], y[box]
     lent = _own_skin(image[box], np.asarray(seen[box], np.float32))
     # blood shows in patches, and skin that saw the sun for years has spots
@@ -258,13 +258,6 @@ def skin_relief(colours: Floats, image: Image, *, hidden: Floats, erased: Floats
     finished = colours.copy()
     finished[box] *= cv2.exp(patches)
     return finished
-
-
-def _box(where: np.ndarray) -> tuple[slice, slice]:
-    """The rows and columns that hold something."""
-    spans = (np.flatnonzero(where.any(axis)) for axis in (1, 0))
-    rows, columns = (slice(int(each[0]), int(each[-1]) + 1) for each in spans)
-    return rows, columns
 
 
 def _own_skin(image: Image, seen: Floats) -> Floats:

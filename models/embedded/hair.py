@@ -27,7 +27,7 @@ from models.embedded.strands import (
     measure_look,
     repaint,
 )
-from models.face.imaging import LUMINANCE, guided_filter, smoothstep
+from models.face.imaging import LUMINANCE, box_of, guided_filter, smoothstep
 
 Preset = Literal["black", "brown", "blond", "red", "grey", "white", "custom"]
 
@@ -67,6 +67,8 @@ BAND_SIGMA = 3.5
 """Half the width in crop pixels of the band along the mask's edge in which colour decides."""
 MEAN_WINDOW = 26
 """Side in crop pixels of the window for the colours of hair and surroundings."""
+LEAST, ROOM = 0.02, 12
+"""Hair probability from which a pixel is processed, and crop pixels around the hair that the filters look at."""
 UNLIKE = 0.16
 """Distance in RGB (0..1) at which hair and surroundings count as told apart."""
 
@@ -176,7 +178,7 @@ class Hair(Editor[HairControls]):
         if np.array_equal(latent, steered) or latent[FRACTION] < LEAST_HAIR:
             return Edit(mask=mask, delta=delta)
         coarse = cv2.resize(masks.hair, (size, size), interpolation=cv2.INTER_LINEAR)
-        area = _area(coarse)
+        area = box_of(coarse > LEAST, ROOM)
         if area is None:
             return Edit(mask=mask, delta=delta)
         picture = crop.image[area].astype(np.float32)
@@ -287,18 +289,6 @@ def _skin_colour(crop: Crop, masks: Masks) -> Floats | None:
     small = cv2.resize(crop.image, (side, side), interpolation=cv2.INTER_AREA)
     seen = small[masks.face * (1 - masks.occluder) * (1 - masks.hair) > 0.7]
     return np.asarray(np.median(seen, axis=0) / 255, np.float32) if len(seen) else None
-
-
-def _area(mask: Floats) -> tuple[slice, slice] | None:
-    """The part of the crop that holds hair, with room for the filters' windows."""
-    rows, columns = np.flatnonzero(mask.max(axis=1) > 0.02), np.flatnonzero(mask.max(axis=0) > 0.02)
-    if not len(rows):
-        return None
-    room = 12
-    return (
-        slice(max(int(rows[0]) - room, 0), int(rows[-1]) + room + 1),
-        slice(max(int(columns[0]) - room, 0), int(columns[-1]) + room + 1),
-    )
 
 
 def _border_fade(size: int) -> Floats:

@@ -14,7 +14,7 @@ from models.embedded.beard import find_beard
 from models.embedded.hair import SURE, strand_mask
 from models.embedded.strands import FILTER, HALF_FILTER, Lit, Look, look_of, measure_look, repaint
 from models.embedded.white_hair import GREYED, ears, white_in, whiten
-from models.face.imaging import LUMINANCE, smoothstep
+from models.face.imaging import LUMINANCE, box_of, smoothstep
 
 GREY = look_of(np.array([172, 169, 164], np.float32))
 """Grey and white hair in white room light, the median over portraits of people who have it."""
@@ -59,7 +59,7 @@ def grey_hair(crop: Crop, hair: Floats, *, skin: Floats, now: Look, light: Lit, 
     size = len(crop.image)
     change, where = np.zeros((size, size, 3), np.float32), np.zeros((size, size), np.float32)
     coarse = _sized(hair, size)
-    box = _box(coarse, 2 * ROOM)
+    box = box_of(coarse > LEAST_HAIR, 2 * ROOM)
     if box is None or amount <= 0:
         return change, where
     picture = crop.image[box].astype(np.float32)
@@ -83,7 +83,7 @@ def grey_beard(crop: Crop, *, skin: Floats, light: Lit, amount: float) -> tuple[
     size = len(crop.image)
     change, where = np.zeros((size, size, 3), np.float32), np.zeros((size, size), np.float32)
     beard = find_beard(crop)
-    box = _box(beard, 2 * ROOM)
+    box = box_of(beard > LEAST_HAIR, 2 * ROOM)
     if box is None or amount <= 0:
         return change, where
     picture, weight = crop.image[box].astype(np.float32), beard[box]
@@ -120,7 +120,7 @@ def _repainted(
     size, half = len(crop.image), len(crop.image) // 2
     change, where = np.zeros((size, size, 3), np.float32), np.zeros((size, size), np.float32)
     coarse = _sized(hair, half)
-    box = _box(coarse, ROOM)
+    box = box_of(coarse > LEAST_HAIR, ROOM)
     if box is None or amount <= 0:
         return change, where
     fine = slice(2 * box[0].start, 2 * box[0].stop), slice(2 * box[1].start, 2 * box[1].stop)
@@ -136,15 +136,6 @@ def _repainted(
     near = cv2.dilate((weight > 0).astype(np.float32), np.ones((3, 3), np.uint8))
     cv2.resize(near, (2 * extent[0], 2 * extent[1]), dst=where[fine], interpolation=cv2.INTER_NEAREST)
     return change, where
-
-
-def _box(hair: Floats, room: int) -> tuple[slice, slice] | None:
-    """The rows and columns around hair, with room beside it; None without hair."""
-    rows, columns = (np.flatnonzero(hair.max(axis) > LEAST_HAIR) for axis in (1, 0))
-    if not len(rows):
-        return None
-    first, last = (slice(max(int(each[0]) - room, 0), int(each[-1]) + room + 1) for each in (rows, columns))
-    return slice(first.start, min(first.stop, len(hair))), slice(last.start, min(last.stop, len(hair)))
 
 
 def _sized(hair: Floats, size: int) -> Floats:

@@ -16,6 +16,17 @@ LOG_OFFSET = 16.0
 """Added to 0..255 before the logarithm: it keeps noise in dark areas small."""
 
 
+def box_of(where: NDArray[np.bool_], room: int = 0) -> tuple[slice, slice] | None:
+    """The rows and columns of (H, W) that hold something, with room beside them; None where nothing does."""
+    slices = []
+    for axis in (1, 0):
+        held = np.flatnonzero(where.any(axis))
+        if not len(held):
+            return None
+        slices.append(slice(max(int(held[0]) - room, 0), min(int(held[-1]) + room + 1, where.shape[1 - axis])))
+    return slices[0], slices[1]
+
+
 def log_colour(picture: NDArray[Any]) -> Floats:
     """Logarithm of an RGB picture.
 
