@@ -12,10 +12,11 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from models.arrays import Floats, Image
 from models.embedded.scalp import CENTER, COARSE, HeadMap
-from models.face.imaging import LUMINANCE, box_of, enlarge, fill, smoothstep
+from models.face.imaging import LOG_OFFSET, LUMINANCE, box_of, enlarge, fill, smoothstep
 from models.face.texture_space import SIZE
 
 
@@ -48,6 +49,8 @@ class Finish:
         blood: strength of patches of blood, log units.
         spots: noise over which a spot is.
         spot: strength of a spot, log units.
+        clear: distance above the brows, which may be raised, from which skin counts as forehead, texture pixels.
+        dark: how much darker than a forehead a brow or a strand is, log units.
         least: forehead that must be seen, pixels.
         texture: Gaussian that tells the texture of the backdrop from its broad colours.
         colours: percentiles of the colours of a backdrop beyond which nothing is drawn.
@@ -78,6 +81,8 @@ class Finish:
     blood: float = 0.02
     spots: tuple[float, float] = (2.2, 3.0)
     spot: float = 0.07
+    clear: float = 7.0
+    dark: float = 0.22
     least: int = 200
     texture: float = 6.0
     colours: tuple[float, float] = (0.5, 99.5)
@@ -199,21 +204,23 @@ def soft_hairline(colours: Floats, image: Image, *, hidden: Floats, erased: Floa
     )
     gone = cv2.resize(erased, coarse, interpolation=cv2.INTER_AREA)
     shadow = cv2.resize(cv2.dilate(hidden, np.ones((13, 13), np.uint8)), coarse, interpolation=cv2.INTER_AREA)
-    up, across = -_below_brows(head), np.abs(head.texture[..., 0] - np.float32(CENTER[0]))
-    forehead = (up > 2) & (head.distance > 6) & (across < 60) & (shadow < 0.05)
+    across = np.abs(head.texture[..., 0] - np.float32(CENTER[0]))
+    forehead = (head.clear > FINISH.clear) & (head.distance > 6) & (across < 60) & (shadow < 0.05)
     trust = float(
         smoothstep(np.asarray(np.count_nonzero(forehead) * COARSE**2, np.float32), FINISH.least, 3 * FINISH.least)
     )
     if trust == 0:
         return colours
     away = cv2.distanceTransform((~forehead).astype(np.uint8), cv2.DIST_L2, 5) * np.float32(COARSE)
-    inside = smoothstep(head.distance, 0, 6) * smoothstep(up, -6, 6)
+    inside = smoothstep(head.distance, 0, 6) * smoothstep(head.clear, 0, 2 * FINISH.clear)
     weight = cv2.GaussianBlur(inside, (0, 0), FINISH.tone / COARSE)
     broad = cv2.GaussianBlur(drawn * inside[..., None], (0, 0), FINISH.tone / COARSE) / (weight[..., None] + 1e-3)
     beside = smoothstep(-away, -FINISH.beside, 0) * inside * smoothstep(gone, 0.3, 0.9)
     step = fill(fill(seen, forehead.astype(np.float32)) - broad, np.asarray(beside, np.float32))
     step = np.clip(step, -FINISH.step, FINISH.step)
-    share = (1 - smoothstep(away, FINISH.beside, FINISH.begins)) * inside
+    # what is drawn goes on from what is seen: a step right there would be a seam
+    within = cv2.distanceTransform((gone > 0.5).astype(np.uint8), cv2.DIST_L2, 5) * np.float32(COARSE)
+    share = smoothstep(within, 0, FINISH.beside) * (1 - smoothstep(away, FINISH.beside, FINISH.begins)) * inside
     broad = np.asarray(np.maximum(broad + share[..., None] * step, 1), np.float32)
     # a network that learned by absolute errors draws less shade than there is
     usual = float(np.log(cv2.transform(seen, LUMINANCE[None])[forehead] + 1).mean())
@@ -241,8 +248,9 @@ def skin_relief(colours: Floats, image: Image, *, hidden: Floats, erased: Floats
     x, y = (enlarge(each, size) for each in cv2.split(head.texture))
     distance = enlarge(head.distance, size)
     across, up = np.abs(x - np.float32(CENTER[0])), np.float32(CENTER[1]) - y
-    forehead = (across < 34) & (up > 4) & (up < 40) & (distance > 8)
+    forehead = (across < 34) & (enlarge(head.clear, size) > FINISH.clear) & (up < 40) & (distance > 8)
     seen = forehead & (cv2.dilate(hidden, np.ones((7, 7), np.uint8)) < 0.05)
+    seen &= ~_not_skin(image, seen)
     trust = smoothstep(np.asarray(np.count_nonzero(seen), np.float32), FINISH.least, 3 * FINISH.least)
     scalp = trust * smoothstep(distance, 2, 5) * erased * smoothstep(up, -8, 4)
     box = box_of(seen | (scalp > 0))
@@ -258,6 +266,15 @@ def skin_relief(colours: Floats, image: Image, *, hidden: Floats, erased: Floats
     finished = colours.copy()
     finished[box] *= cv2.exp(patches)
     return finished
+
+
+def _not_skin(image: Image, forehead: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """What is much darker than a forehead and what is beside it, (S, S): a raised brow, strands of a fringe."""
+    if not forehead.any():
+        return forehead
+    light = np.log(cv2.transform(image, LUMINANCE[None]).astype(np.float32) + np.float32(LOG_OFFSET))
+    dark = (light < np.median(light[forehead]) - np.float32(FINISH.dark)).astype(np.uint8)
+    return cv2.dilate(dark, np.ones((11, 11), np.uint8)) > 0
 
 
 def _own_skin(image: Image, seen: Floats) -> Floats:
@@ -336,12 +353,13 @@ def backdrop_texture(
     lent = cv2.remap(fine, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     valid = cv2.remap(known, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     free = np.asarray(erased * (1 - solid), np.float32)
-    colours = _as_colourful(colours, picture[known > 0], free)
+    below = enlarge(_below_brows(head), taken.shape[::-1])
+    # ears, jaw and neck are drawn below the brows
+    colours = _as_colourful(colours, picture[known > 0], free * (1 - smoothstep(below, *FINISH.brows)))
     smooth = _blur_within(colours, np.asarray(1 - solid, np.float32), FINISH.texture)
     # beside and below the ears a drawing may show ears, neck and shoulders: there it must look like the backdrop
     behind = fill(cv2.resize(picture, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA), _coarse(known))
     unlike = np.abs(smooth - enlarge(behind, taken.shape[::-1])).max(2)
-    below = enlarge(_below_brows(head), taken.shape[::-1])
     body = smoothstep(below, *FINISH.brows) * smoothstep(cv2.GaussianBlur(unlike, (0, 0), 3.0), 8, 24)
     share = smoothstep(valid, 0.3, 1) * free * (1 - body)
     return np.asarray(colours + share[..., None] * (smooth + lent - colours), np.float32)

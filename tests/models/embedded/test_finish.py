@@ -9,8 +9,8 @@ import pytest
 from models.arrays import Floats, Image
 from models.embedded import EMBEDDED
 from models.embedded.attributes import read_tables
-from models.embedded.finish import backdrop_texture, clean_rim, skin_relief, soft_hairline, without_mottles
-from models.embedded.scalp import HeadMap, ScalpModel, head_map, outline_features
+from models.embedded.finish import FINISH, backdrop_texture, clean_rim, skin_relief, soft_hairline, without_mottles
+from models.embedded.scalp import CENTER, COARSE, HeadMap, ScalpModel, head_map, outline_features
 from models.face.texture_space import FaceSpace
 
 SIZE = 320
@@ -126,8 +126,9 @@ def test_a_scalp_begins_in_the_colour_of_the_forehead(head: HeadMap, distance: F
     darker = drawn(distance) - 25 * erased[..., None]
     finished = soft_hairline(darker, image, hidden=erased, erased=erased, head=head)
     middle = np.abs(np.arange(SIZE) - SIZE // 2) < 20
-    beside, far = finished[84:88, middle].mean(), finished[45:50, middle].mean()
-    assert abs(beside - image[95:100, middle].mean()) < 12
+    seam, beside, far = (finished[rows, middle].mean() for rows in (slice(88, 90), slice(70, 74), slice(45, 50)))
+    assert abs(beside - image[95:100, middle].mean()) < 18
+    assert abs(seam - darker[88:90, middle].mean()) < 3, "`continuation` has joined it"
     assert far < beside - 6
     nothing = np.zeros_like(distance)
     assert np.array_equal(soft_hairline(darker, image, hidden=nothing, erased=nothing, head=head), darker)
@@ -155,3 +156,45 @@ def test_a_drawn_backdrop_is_as_colourful_as_the_one_that_is_seen(head: HeadMap,
     away = finished - finished[..., 1:2]
     assert away[erased > 0][:, 0].max() <= BACKDROP[0] - BACKDROP[1] + 25
     assert away[erased > 0][:, 2].min() >= BACKDROP[2] - BACKDROP[1] - 25
+
+
+def test_ears_keep_their_colour_before_a_grey_backdrop(head: HeadMap, distance: Floats) -> None:
+    """The backdrop alone is no more colourful than what is seen: ears, jaw and neck are drawn below the brows."""
+    below = cv2.resize(head.texture[..., 1], (SIZE, SIZE)) - CENTER[1]
+    image = np.where((distance > -2)[..., None], np.array(SKIN), np.full(3, 128.0)).astype(np.uint8)
+    colours = image.astype(np.float32)
+    beside = (distance < -4) & (distance > -25)
+    colours[beside] = SKIN
+    solid = (distance > -4).astype(np.float32)
+    finished = backdrop_texture(colours, image, solid=solid, erased=beside.astype(np.float32), head=head, beyond=None)
+    ears = beside & (below > 14) & (below < 60)
+    assert np.abs(finished - colours)[ears].mean() < 6
+    above = beside & (below < -30)
+    assert np.abs(finished - finished[..., 1:2])[above].mean() < 6
+
+
+def test_a_drawing_that_agrees_with_the_forehead_has_no_seam(head: HeadMap, distance: Floats) -> None:
+    """A forehead is lighter in the middle than at the hairline; a scalp that goes on there is right."""
+    rows = np.arange(SIZE)[:, None]
+    shaded = drawn(distance) * np.clip(0.6 + rows / 300.0, 0, 1.2)[..., None].astype(np.float32)
+    erased = ((distance > 0) & (rows < 90)).astype(np.float32)
+    finished = soft_hairline(shaded, shaded.astype(np.uint8), hidden=erased, erased=erased, head=head)
+    middle = np.abs(np.arange(SIZE) - SIZE // 2) < 20
+    steps = np.diff(finished[:, middle].mean((1, 2)))[84:94]
+    assert np.abs(steps - np.diff(shaded[:, middle].mean((1, 2)))[84:94]).max() < 2
+
+
+def test_a_raised_brow_leaves_no_ghost_on_the_scalp(head: HeadMap, distance: Floats) -> None:
+    picture = drawn(distance)
+    rows, columns = np.indices(distance.shape)
+    forehead = (head.clear > FINISH.clear).repeat(COARSE, 0).repeat(COARSE, 1) & (rows > 92)
+    raised = forehead & (rows > np.nonzero(forehead)[0].max() - 8) & (columns % 9 < 5)
+    image = picture.astype(np.uint8)
+    image[raised] = (70, 50, 40)
+    erased = ((distance > 8) & (rows < 84)).astype(np.float32)
+    finished = [
+        skin_relief(picture, each, hidden=erased, erased=erased, head=head)
+        for each in (picture.astype(np.uint8), image)
+    ]
+    assert raised.any()
+    assert np.abs(finished[1] - finished[0]).max() < 4
