@@ -94,7 +94,8 @@ class SideHair:
         long_share: share of the places beside the face covered by hair, over which hair counts as long.
         top: height above the brows at which it ends, beside the head.
         inside: how far it reaches onto the face's side of the outline, at the brows and at its top.
-        outside: how far it may stand out from the skull, at the brows and at its top.
+        outside: how far it may stand out from the skull, at the brows and at `low`.
+        low: share of its height above which it lies on the skull: what stands out there looks like a horn.
         sideburns: how much further in it reaches for each pixel below the brows.
         nape: how much further out it may stand for each pixel below the brows.
         thinning: half the width over which it thins out towards the scalp.
@@ -107,6 +108,7 @@ class SideHair:
     top: float = 62.0
     inside: tuple[float, float] = (20.0, -4.0)
     outside: tuple[float, float] = (7.0, -1.0)
+    low: float = 0.5
     sideburns: float = 1.5
     nape: float = 0.12
     thinning: float = 10.0
@@ -208,10 +210,14 @@ def beyond_sides(head: HeadMap, sides: float) -> Floats:
     """
     up = np.float32(CENTER[1]) - head.texture[..., 1]
     top = np.float32((SIDES.top + LOWEST) * sides - LOWEST)
-    rising = np.clip(up / np.float32(SIDES.top), 0, 1) ** np.float32(0.7)
     inside, outside = (
-        np.float32(brows) + np.float32(end - brows) * rising + np.float32(widening) * np.maximum(-up, 0)
-        for (brows, end), widening in ((SIDES.inside, SIDES.sideburns), (SIDES.outside, SIDES.nape))
+        np.float32(brows)
+        + np.float32(end - brows) * np.clip(up / np.float32(height), 0, 1) ** np.float32(0.7)
+        + np.float32(widening) * np.maximum(-up, 0)
+        for (brows, end), height, widening in (
+            (SIDES.inside, SIDES.top, SIDES.sideburns),
+            (SIDES.outside, SIDES.low * SIDES.top, SIDES.nape),
+        )
     )
     depth = head.distance / np.float32(texture_scale(head))
     beside = (-depth - outside) / np.float32(SIDES.half_width)

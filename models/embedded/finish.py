@@ -1,8 +1,8 @@
 """The last touch on a head drawn without hair: a clean outline, the skin's own grain, the backdrop's own texture.
 
 A network draws what is broad rightly and what is fine too softly: the outline of its head is a soft rim with a halo,
-its scalp has no pores, its backdrop no texture. The skull's geometry tells the outline, the person's own forehead the
-grain, and the backdrop that is seen beside the hair the texture.
+its scalp has no pores, its backdrop no texture. The skull's geometry tells the outline, the person's own forehead how
+strong the grain is, and the backdrop that is seen beside the hair the texture.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import Floats, Image
-from models.embedded.scalp import CENTER, COARSE, HeadMap
+from models.embedded.scalp import CENTER, COARSE, HeadMap, texture_scale
 from models.face.imaging import LOG_OFFSET, LUMINANCE, box_of, enlarge, fill, smoothstep
 from models.face.texture_space import SIZE
 
@@ -39,11 +39,8 @@ class Finish:
         step: largest step that is taken away, 0..255.
         shade: by how much the drawing's broad shade is deepened, relative to itself.
         deepest: largest such change, log units.
-        relief: Gaussian that tells the relief of the skin from its broad light.
-        relieved: largest relief, log units.
+        relieved: strongest relief in each of the `GRAINS`, log units.
         lines: coherence of the relief over which it counts as wrinkles.
-        sharpened: strength of the relief when it is lent, as resampling softens it.
-        strip: width of the strip of the forehead that is mirrored, at most.
         patches: size of patches of blood: the larger of two Gaussians, texture pixels.
         freckles: two Gaussians between which spots are, texture pixels.
         blood: strength of patches of blood, log units.
@@ -71,11 +68,8 @@ class Finish:
     step: float = 40.0
     shade: float = 0.6
     deepest: float = 0.25
-    relief: float = 4.0
     relieved: float = 0.08
     lines: tuple[float, float] = (0.6, 0.9)
-    sharpened: float = 1.2
-    strip: float = 22.0
     patches: float = 14.0
     freckles: tuple[float, float] = (1.3, 2.8)
     blood: float = 0.02
@@ -92,6 +86,10 @@ class Finish:
 FINISH = Finish()
 FINER = 2
 """Pixels of noise per texture pixel."""
+GRAINS = (0.7, 1.5), (1.5, 3.5)
+"""Gaussians between which the relief of skin is measured and drawn, texture pixels."""
+MEDIAN_OF_NOISE = 0.6745
+"""Median of the absolute values of normally distributed noise of standard deviation 1."""
 REDDER = np.array([0.0, -1.0, -0.7], np.float32) * np.float32(FINISH.blood)
 DARKER = np.array([-0.7, -1.0, -1.1], np.float32) * np.float32(FINISH.spot)
 """What blood and spots change, log RGB."""
@@ -232,14 +230,14 @@ def soft_hairline(colours: Floats, image: Image, *, hidden: Floats, erased: Floa
 
 
 def skin_relief(colours: Floats, image: Image, *, hidden: Floats, erased: Floats, head: HeadMap) -> Floats:
-    """Give a drawn scalp the relief of the person's own forehead, and the patches that skin has.
+    """Give a drawn scalp as fine a relief as the person's own forehead has, and the patches that skin has.
 
     Args:
         colours: (S, S, 3) float32 RGB, 0..255, a drawing.
         image: (S, S, 3) uint8 RGB, the camera's crop.
         hidden: (S, S) float32 in 0..1, where it shows hair.
         erased: (S, S) float32 in 0..1, where the drawing is shown.
-        head: polar map; the patches move with it.
+        head: polar map; relief and patches move with it.
 
     Returns:
         (S, S, 3) float32 RGB.
@@ -253,16 +251,19 @@ def skin_relief(colours: Floats, image: Image, *, hidden: Floats, erased: Floats
     seen &= ~_not_skin(image, seen)
     trust = smoothstep(np.asarray(np.count_nonzero(seen), np.float32), FINISH.least, 3 * FINISH.least)
     scalp = trust * smoothstep(distance, 2, 5) * erased * smoothstep(up, -8, 4)
-    box = box_of(seen | (scalp > 0))
-    if box is None or not scalp.any():
+    box = box_of(scalp > 0)
+    if box is None:
         return colours
     scalp, x, y = scalp[box], x[box], y[box]
-    lent = _own_skin(image[box], np.asarray(seen[box], np.float32))
+    grain = sum(
+        strength * _noise(band, x, y)
+        for strength, band in zip(_grain(image, seen, texture_scale(head)), GRAINS, strict=True)
+    )
     # blood shows in patches, and skin that saw the sun for years has spots
     far = scalp * smoothstep(cv2.GaussianBlur(erased[box], (0, 0), FINISH.patches), 0.5, 0.95)
     blood = far * _noise((FINISH.patches / 2, FINISH.patches), x, y)
     spots = far * smoothstep(_noise(FINISH.freckles, x, y) + 0.4 * blood, *FINISH.spots)
-    patches = blood[..., None] * REDDER + spots[..., None] * DARKER + scalp[..., None] * lent
+    patches = blood[..., None] * REDDER + spots[..., None] * DARKER + (scalp * grain)[..., None]
     finished = colours.copy()
     finished[box] *= cv2.exp(patches)
     return finished
@@ -277,23 +278,27 @@ def _not_skin(image: Image, forehead: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return cv2.dilate(dark, np.ones((11, 11), np.uint8)) > 0
 
 
-def _own_skin(image: Image, seen: Floats) -> Floats:
-    """The fine relief of the skin that is seen, mirrored to and fro at its edge: (H, W, 3) float32, log units."""
-    picture = image.astype(np.float32) + np.float32(4)
-    relief = cv2.log(picture / (_blur_within(picture, seen, FINISH.relief) + np.float32(1e-3)))
-    # a wrinkle that ends or turns where skin is mirrored is none
-    relief = np.clip(relief, -FINISH.relieved, FINISH.relieved) * (seen * (1 - _lined(relief.mean(2))))[..., None]
-    known = cv2.erode(seen, np.ones((5, 5), np.uint8))
-    if not known.any():
-        return np.zeros_like(relief)
-    thick = float(cv2.distanceTransform(known.astype(np.uint8), cv2.DIST_L2, 3).max())
-    deep = min(FINISH.strip, 1.8 * thick)
-    away, edge = _nearest(known, 33)
-    grid = np.stack(np.meshgrid(*(np.arange(n, dtype=np.float32) for n in seen.shape[::-1])), -1)
-    reach = np.float32(deep) - np.abs(np.mod(away, np.float32(2 * deep)) - np.float32(deep))
-    source = edge + (edge - grid) * (reach / np.maximum(away, 1))[..., None]
-    lent = cv2.remap(relief, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    return np.asarray(FINISH.sharpened * lent * (away > 0)[..., None], np.float32)
+def _grain(image: Image, seen: NDArray[np.bool_], scale: float) -> list[float]:
+    """How strong the skin's fine relief is in each of the `GRAINS`, log units; wrinkles are none of it.
+
+    Args:
+        image: (S, S, 3) uint8 RGB.
+        seen: (S, S), forehead.
+        scale: pixels per texture pixel.
+    """
+    box = box_of(seen)
+    if box is None:
+        return [0.0] * len(GRAINS)
+    light = cv2.log(cv2.transform(image[box], LUMINANCE[None]).astype(np.float32) + np.float32(LOG_OFFSET))
+    within = cv2.erode(seen[box].astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    strengths = []
+    for low, high in GRAINS:
+        band = cv2.GaussianBlur(light, (0, 0), low * scale) - cv2.GaussianBlur(light, (0, 0), high * scale)
+        plain = within & (_lined(np.asarray(band, np.float32)) < 0.5)
+        found = np.abs(band[plain])
+        # the middle tells the strength of noise; a mole or a strand does not count
+        strengths.append(min(float(np.median(found)) / MEDIAN_OF_NOISE, FINISH.relieved) if len(found) else 0.0)
+    return strengths
 
 
 def _nearest(known: Floats, window: int) -> tuple[Floats, Floats]:
