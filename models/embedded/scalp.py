@@ -98,12 +98,34 @@ class SkullLimit:
     """
 
     nearest: float = 0.8
-    farthest: float = 1.3
+    farthest: float = 1.6
     thinnest: float = 2.5
     smooth: float = 8.0
 
 
+@dataclass(frozen=True, slots=True)
+class BackOfHead:
+    """How the outline of a head that turns is found from its hair.
+
+    Attributes:
+        turned: yaw over which the back of the head shows, units of its mode: about 10 degrees.
+        long_share: share of hair beside neck and ears over which hair counts as long and tells nothing.
+        thickness: of short hair at the sides, as a fraction of the distance from the center.
+        most: largest reach beyond the statistical outline, as a fraction of it.
+        ears: height above which ears do not stand out, degrees above the center.
+        ends: heights over which the statistics are right again, degrees.
+    """
+
+    turned: tuple[float, float] = (0.8, 2.2)
+    long_share: tuple[float, float] = (0.1, 0.3)
+    thickness: float = 0.09
+    most: float = 0.35
+    ears: float = 18.0
+    ends: tuple[float, float] = (60.0, 120.0)
+
+
 SKULL = SkullLimit()
+BACK = BackOfHead()
 LIGHT_ESTIMATE = LightEstimate()
 BROW_LINE = BrowLine()
 HANGING = HangingHair().grid()
@@ -277,6 +299,19 @@ def within_hair(radii: Floats, fit: Fit, solid: Floats, size: int) -> Floats:
     Returns:
         (A,) float32, where it stood out, less.
     """
+    outline = hair_outline(radii, fit, solid, size)
+    lack = np.maximum(radii - (outline - np.float32(SKULL.thinnest)), 0).astype(np.float32)
+    # one ray may hit a gap between strands
+    lack = cv2.medianBlur(lack[None], 5)
+    sigma = SKULL.smooth / 180 * len(radii)
+    return np.asarray(radii - cv2.GaussianBlur(lack, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)[0], np.float32)
+
+
+def hair_outline(radii: Floats, fit: Fit, solid: Floats, size: int) -> Floats:
+    """How far hair reaches along each ray, (A,) float32, texture pixels; takes what `within_hair` does.
+
+    It is bounded by `SKULL.nearest` and `SKULL.farthest`; a ray that hits no hair counts as the latter.
+    """
     angles = np.linspace(0, np.pi, len(radii), dtype=np.float32)
     steps = np.arange(0.5 * SKULL.nearest, SKULL.farthest, 0.01, dtype=np.float32)
     length = radii[:, None] * steps
@@ -285,12 +320,45 @@ def within_hair(radii: Floats, fit: Fit, solid: Floats, size: int) -> Floats:
     at = np.asarray((crop + 0.5) * (len(solid) / size) - 0.5, np.float32)
     covered = cv2.remap(solid, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) > 0.5
     last = covered.shape[1] - 1 - np.argmax(covered[:, ::-1], axis=1)
-    outline = np.where(covered.any(1), np.maximum(steps[last], np.float32(SKULL.nearest)), SKULL.farthest)
-    lack = np.maximum(radii - (outline * radii - np.float32(SKULL.thinnest)), 0).astype(np.float32)
-    # one ray may hit a gap between strands
-    lack = cv2.medianBlur(lack[None], 5)
+    found = np.where(covered.any(1), np.maximum(steps[last], np.float32(SKULL.nearest)), SKULL.farthest)
+    return np.asarray(found * radii, np.float32)
+
+
+def hanging_share(radii: Floats, fit: Fit, hair: Floats, size: int) -> Floats:
+    """(2,): how much of the places where hair hangs beside neck and ears, right and left, hair (M, M) covers."""
+    places = (_beside(fit, radii, HANGING) + np.float32(0.5)) * np.float32(len(hair) / size) - np.float32(0.5)
+    return np.asarray(cv2.remap(hair, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT).mean(1))
+
+
+def with_back_of_head(radii: Floats, fit: Fit, hair: Floats, size: int) -> Floats:
+    """Reach out to the back of a head that turns, which few of the statistics' people show.
+
+    Its hair tells where it ends, if it is short: at the sides it is thin.
+
+    Args:
+        radii: (A,) float32, from `ScalpModel.radii`.
+        fit: where the face is.
+        hair: (M, M) float32 in 0..1 over the crop.
+        size: side of the crop in pixels.
+
+    Returns:
+        (A,) float32, larger on the side that is seen more of.
+    """
+    yaw = float(fit.modes[YAW_MODE])
+    turned = float(smoothstep(np.asarray(np.abs(yaw), np.float32), *BACK.turned))
+    short = 1 - float(smoothstep(hanging_share(radii, fit, hair, size).max(), *BACK.long_share))
+    if turned * short == 0:
+        return radii
+    degrees = np.linspace(0, 180, len(radii), dtype=np.float32)
+    from_back = degrees if yaw > 0 else 180 - degrees
+    lack = hair_outline(radii, fit, hair, size) * np.float32(1 - BACK.thickness) - radii
+    lack = cv2.medianBlur(np.clip(lack, 0, BACK.most * radii).astype(np.float32)[None], 5)[0]
+    # ears stand out below
+    lack = np.where(from_back < BACK.ears, lack[np.argmin(np.abs(from_back - BACK.ears))], lack)
+    lack = turned * short * (1 - smoothstep(from_back, *BACK.ends)) * lack
     sigma = SKULL.smooth / 180 * len(radii)
-    return np.asarray(radii - cv2.GaussianBlur(lack, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)[0], np.float32)
+    wider = cv2.GaussianBlur(lack.astype(np.float32)[None], (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)[0]
+    return np.asarray(radii + wider, np.float32)
 
 
 def _polar(x: Floats, y: Floats, radii: Floats) -> tuple[Floats, Floats, Floats]:

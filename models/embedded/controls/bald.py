@@ -15,7 +15,7 @@ from models.embedded.attributes import BALD
 from models.embedded.control import Control, Layer, Pack, Way, bareness, hair_obstacle, towards_one
 from models.embedded.latent import EmbeddedLatent
 from models.embedded.removal import REMOVAL, continued, inpaint_without_hair, lost_hair
-from models.embedded.scalp import HeadMap, ScalpModel, head_map, outline_features, within_hair
+from models.embedded.scalp import HeadMap, ScalpModel, head_map, outline_features, with_back_of_head, within_hair
 
 
 class Bald(Control):
@@ -87,6 +87,8 @@ class Bald(Control):
     def _head(self, way: Way) -> HeadMap:
         radii, size, masks = self._scalp.radii(outline_features(way.fit)), len(way.crop.image), way.crop.masks
         if masks is not None:
-            solid = continued(np.maximum(masks.person, masks.hair), way.crop.beyond)
+            hair = continued(masks.hair, way.crop.beyond)
+            solid = np.maximum(continued(masks.person, way.crop.beyond), hair)
+            radii = with_back_of_head(radii, way.fit, hair, size)
             radii = within_hair(radii, way.fit, solid, size)
         return head_map(way.fit, radii, size)

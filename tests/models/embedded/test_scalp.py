@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -10,9 +11,17 @@ from numpy.typing import NDArray
 from models.embedded import EMBEDDED
 from models.embedded.attributes import TABLES
 from models.embedded.bare_head import loss_order
-from models.embedded.scalp import HeadMap, ScalpModel, head_map, outline_features, skin_tone, within_hair
+from models.embedded.scalp import (
+    HeadMap,
+    ScalpModel,
+    head_map,
+    outline_features,
+    skin_tone,
+    with_back_of_head,
+    within_hair,
+)
 from models.face.imaging import fill, smoothstep
-from models.face.texture_space import FaceSpace, Fit
+from models.face.texture_space import YAW_MODE, FaceSpace, Fit
 
 SIZE = 320
 SKIN = (200, 150, 120)
@@ -87,3 +96,27 @@ def test_fill_keeps_what_is_known_and_spreads_it() -> None:
 
 def test_smoothstep_ends() -> None:
     np.testing.assert_allclose(smoothstep(np.array([-1, 0, 0.5, 1, 2]), 0, 1), [0, 0, 0.5, 1, 1])
+
+
+@pytest.mark.parametrize("turned", [2.5, -2.5])
+def test_the_back_of_a_turned_head_reaches_out_to_its_short_hair(model: ScalpModel, fit: Fit, turned: float) -> None:
+    modes = fit.modes.copy()
+    modes[YAW_MODE] = turned
+    fit = replace(fit, modes=modes)
+    radii = model.radii(outline_features(fit))
+    away = cv2.resize(head_map(fit, radii, SIZE).radius, (SIZE, SIZE))
+    rows = np.arange(SIZE)[:, None]
+    cap = ((away < 1.3) & (rows < 150)).astype(np.float32)
+    wider = with_back_of_head(radii, fit, cap, SIZE) / radii
+    if turned < 0:
+        wider = wider[::-1]
+    assert wider[len(wider) // 6] > 1.1
+    assert wider[-len(wider) // 6] == pytest.approx(1, abs=0.02)
+    assert np.abs(np.diff(wider)).max() < 0.05
+    long_hair = (away < 3).astype(np.float32)
+    assert np.array_equal(with_back_of_head(radii, fit, long_hair, SIZE), radii), "tells nothing"
+
+
+def test_the_outline_of_a_head_that_looks_straight_on_stays(model: ScalpModel, fit: Fit) -> None:
+    radii = model.radii(outline_features(fit))
+    assert np.array_equal(with_back_of_head(radii, fit, np.zeros((SIZE, SIZE), np.float32), SIZE), radii)
