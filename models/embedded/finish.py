@@ -68,7 +68,7 @@ class Finish:
     step: float = 40.0
     shade: float = 0.6
     deepest: float = 0.25
-    relieved: float = 0.08
+    relieved: float = 0.035
     lines: tuple[float, float] = (0.6, 0.9)
     patches: float = 14.0
     freckles: tuple[float, float] = (1.3, 2.8)

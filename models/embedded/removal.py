@@ -36,7 +36,7 @@ REMOVAL = "hair_removal.onnx"
 SPREAD = 15
 """Margin around the hair that is erased, crop pixels."""
 BEHIND = 7
-"""The same of the backdrop and the brows: what is seen there is better than what is drawn, strands aside."""
+"""The same of the backdrop and the face: what is seen there is better than what is drawn, strands aside."""
 COVER = 4
 """Margin around the hair that is hidden from the network, crop pixels."""
 FAINT = 1.8
@@ -270,7 +270,7 @@ def lost_hair(image: Image, *, hair: Floats, head: HeadMap, amount: float, sides
     full = (len(image), len(image))
     here = _own_hair_here(hair, head, full)
     beside, above = erase(here, BEHIND, SPREAD)
-    inside = enlarge(smoothstep(head.distance, -4, 2) * (1 - _brows(head)), full)
+    inside = enlarge(smoothstep(head.distance, -4, 2) * (1 - _inner_face(head)), full)
     erased = beside + inside * (above - beside)
     coarse_hair = cv2.resize(hair, head.distance.shape[::-1], interpolation=cv2.INTER_AREA)
     coarse_hair = coarse_hair * own_hair(coarse_hair, head)
@@ -304,10 +304,13 @@ def _strands(image: Image) -> Floats:
     return np.clip((fine - around) / (around + np.float32(LOG_OFFSET)), -0.3, 0.3)
 
 
-def _brows(head: HeadMap) -> Floats:
-    """Where brows may be, (S / 4, S / 4) float32 in 0..1: they move, and what is drawn only turns with the head."""
+def _inner_face(head: HeadMap) -> Floats:
+    """Brows and what lies below them, (S / 4, S / 4) float32 in 0..1.
+
+    Brows and eyes move, and what is drawn only turns with the head; beside a strand over an eye, the eye is seen.
+    """
     across = np.abs(head.texture[..., 0] - np.float32(CENTER[0]))
-    return smoothstep(head.clear, -26, -20) * (1 - smoothstep(head.clear, 2, 8)) * (1 - smoothstep(across, 52, 60))
+    return (1 - smoothstep(head.clear, 2, 8)) * (1 - smoothstep(across, 52, 60))
 
 
 def continued(mask: Floats, beyond: Floats | None) -> Floats:

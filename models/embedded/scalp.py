@@ -111,7 +111,7 @@ class BackOfHead:
         turned: yaw over which the back of the head shows, units of its mode: about 10 degrees.
         long_share: share of hair beside neck and ears over which hair counts as long and tells nothing.
         thickness: of short hair at the sides, as a fraction of the distance from the center.
-        most: largest reach beyond the statistical outline, as a fraction of it.
+        bulk: reach beyond the statistical outline, as a fraction of it, over which hair is no short hair.
         ears: height above which ears do not stand out, degrees above the center.
         ends: heights over which the statistics are right again, degrees.
     """
@@ -119,7 +119,7 @@ class BackOfHead:
     turned: tuple[float, float] = (0.8, 2.2)
     long_share: tuple[float, float] = (0.1, 0.3)
     thickness: float = 0.09
-    most: float = 0.35
+    bulk: tuple[float, float] = (0.38, 0.45)
     ears: float = 18.0
     ends: tuple[float, float] = (60.0, 120.0)
 
@@ -352,7 +352,9 @@ def with_back_of_head(radii: Floats, fit: Fit, hair: Floats, size: int) -> Float
     degrees = np.linspace(0, 180, len(radii), dtype=np.float32)
     from_back = degrees if yaw > 0 else 180 - degrees
     lack = hair_outline(radii, fit, hair, size) * np.float32(1 - BACK.thickness) - radii
-    lack = cv2.medianBlur(np.clip(lack, 0, BACK.most * radii).astype(np.float32)[None], 5)[0]
+    lack = cv2.medianBlur(np.clip(lack, 0, None).astype(np.float32)[None], 5)[0]
+    beside = (from_back >= BACK.ears) & (from_back < BACK.ends[1])
+    short *= 1 - float(smoothstep((lack / radii)[beside].max(), *BACK.bulk))
     # ears stand out below
     lack = np.where(from_back < BACK.ears, lack[np.argmin(np.abs(from_back - BACK.ears))], lack)
     lack = turned * short * (1 - smoothstep(from_back, *BACK.ends)) * lack

@@ -272,6 +272,20 @@ def test_bald_replaces_and_starts_from_the_reading(editor: EmbeddedEditor, crop:
     assert editor.steer(latent, EmbeddedControls(bald=0.5))[BALD] == pytest.approx(0.75)
 
 
+def test_bald_draws_no_eyes(editor: EmbeddedEditor, crop: Crop) -> None:
+    """A fringe that is read over an eye is mostly its shadow."""
+    assert crop.masks is not None
+    assert crop.mesh is not None
+    hair = crop.masks.hair.copy()
+    hair[40:64, 30:98] = 1
+    opacity = opacity_of(edit(editor, replace(crop, masks=replace(crop.masks, hair=hair)), bald=1))
+    for lids in ((159, 145, 33, 133), (386, 374, 263, 362)):
+        column, row = crop.mesh[list(lids)].mean(axis=0).astype(int)
+        assert opacity[row, column] < 0.01
+    column, row = crop.mesh[[133, 362]].mean(axis=0).astype(int)
+    assert opacity[row - 30, column] > 0.95
+
+
 def test_a_hat_stays(editor: EmbeddedEditor, crop: Crop) -> None:
     latent = editor.encode(crop, editor.Controls())
     latent[HAT] = 0.95
