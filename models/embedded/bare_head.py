@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
 
 from models.arrays import Floats
 from models.embedded.scalp import CENTER, COARSE, HeadMap, ScalpModel, sample_at_angle, texture_scale
-from models.face.imaging import LOG_OFFSET, fill, log_colour, smoothstep, three_channels
+from models.face.imaging import LOG_OFFSET, enlarge, fill, log_colour, smoothstep, three_channels
 from models.face.texture_space import SIZE
 
 
@@ -101,6 +102,8 @@ class SideHair:
         thinning: half the width over which it thins out towards the scalp.
         fading: half the height over which it thins out at its top.
         half_width: half the width of its outline against the backdrop.
+        sparse: how much later single hairs end than others, half widths: hair gets sparse, not transparent.
+        half_hair: half the width over which a single hair ends, half widths.
         strand_delay: how much later a strand ends than the gaps beside it, half widths per unit of relative contrast.
     """
 
@@ -111,9 +114,11 @@ class SideHair:
     low: float = 0.5
     sideburns: float = 1.5
     nape: float = 0.12
-    thinning: float = 10.0
+    thinning: float = 8.0
     fading: float = 14.0
     half_width: float = 2.0
+    sparse: float = 0.2
+    half_hair: float = 0.7
     strand_delay: float = 2.2
 
 
@@ -121,6 +126,8 @@ LOSS = LossOrder()
 REMAINING = RemainingHair()
 SIDES = SideHair()
 OWN = OwnHair()
+HAIRS_FINER = 2
+"""Pixels of the noise of single hairs per texture pixel."""
 LOWEST = 200.0
 """Distance below the brows at which no side hair is left, texture pixels."""
 FOREHEAD_PIXELS = 20.0
@@ -227,6 +234,22 @@ def beyond_sides(head: HeadMap, sides: float) -> Floats:
         ),
         np.float32,
     )
+
+
+def single_hairs(head: HeadMap, size: tuple[int, int]) -> Floats:
+    """Unit noise that runs in short upright lines and moves with the head, float32 of (height, width) `size`."""
+    x, y = (
+        np.asarray((enlarge(each, size) + np.float32(SIZE / 2)) * np.float32(HAIRS_FINER), np.float32)
+        for each in cv2.split(head.texture)
+    )
+    return np.asarray(cv2.remap(_hairs(), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP), np.float32)
+
+
+@lru_cache(maxsize=1)
+def _hairs() -> Floats:
+    noise = np.random.default_rng(5).standard_normal((HAIRS_FINER * 2 * SIZE,) * 2).astype(np.float32)
+    field = cv2.GaussianBlur(noise, (0, 0), sigmaX=0.35 * HAIRS_FINER, sigmaY=0.8 * HAIRS_FINER)
+    return np.asarray(field / field.std(), np.float32)
 
 
 def _share_of_hair(places: Floats, hair: Floats) -> Floats:

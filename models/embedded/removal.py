@@ -24,6 +24,7 @@ from models.embedded.bare_head import (
     own_hair,
     scalp_colour,
     short_hair,
+    single_hairs,
 )
 from models.embedded.finish import backdrop_texture, clean_rim, skin_relief, soft_hairline, without_mottles
 from models.embedded.scalp import CENTER, COARSE, HeadMap, ScalpModel
@@ -290,7 +291,8 @@ def lost_hair(image: Image, *, hair: Floats, head: HeadMap, amount: float, sides
         # without the blur, the steps of the coarse grid show in the outline
         beyond = enlarge(cv2.GaussianBlur(beyond_sides(head, sides), (0, 0), 1.2), full)
         beyond -= np.float32(SIDES.strand_delay) * inside * strands
-        left = np.maximum(left, np.float32(short) * (1 - smoothstep(beyond, -1, 1)))
+        beyond += np.float32(SIDES.sparse) * inside * single_hairs(head, full)
+        left = np.maximum(left, np.float32(short) * (1 - smoothstep(beyond, -SIDES.half_hair, SIDES.half_hair)))
     return erased * (1 - left)
 
 

@@ -118,7 +118,7 @@ class BackOfHead:
 
     turned: tuple[float, float] = (0.8, 2.2)
     long_share: tuple[float, float] = (0.1, 0.3)
-    thickness: float = 0.09
+    thickness: float = 0.14
     bulk: tuple[float, float] = (0.38, 0.45)
     ears: float = 18.0
     ends: tuple[float, float] = (60.0, 120.0)
