@@ -13,7 +13,7 @@ import numpy as np
 
 from models.arrays import Floats
 from models.embedded.scalp import CENTER, COARSE, HeadMap, ScalpModel, sample_at_angle, texture_scale
-from models.face.imaging import LOG_OFFSET, enlarge, fill, log_colour, smoothstep, three_channels
+from models.face.imaging import LOG_OFFSET, fill, log_colour, smoothstep, three_channels
 from models.face.texture_space import SIZE
 
 
@@ -236,11 +236,17 @@ def beyond_sides(head: HeadMap, sides: float) -> Floats:
     )
 
 
-def single_hairs(head: HeadMap, size: tuple[int, int]) -> Floats:
-    """Unit noise that runs in short upright lines and moves with the head, float32 of (height, width) `size`."""
+def single_hairs(head: HeadMap, box: tuple[slice, slice]) -> Floats:
+    """Unit noise that moves with the head, float32, in rows and columns of a crop."""
+    # the upright map is affine: three corners tell all of it
+    corner, places = head.texture[0, 0], np.float32(COARSE * (len(head.texture) - 1))
+    right, below = (head.texture[0, -1] - corner) / places, (head.texture[-1, 0] - corner) / places
+    half = np.float32((COARSE - 1) / 2)
+    columns = np.arange(box[1].start, box[1].stop, dtype=np.float32) - half
+    rows = np.arange(box[0].start, box[0].stop, dtype=np.float32)[:, None] - half
     x, y = (
-        np.asarray((enlarge(each, size) + np.float32(SIZE / 2)) * np.float32(HAIRS_FINER), np.float32)
-        for each in cv2.split(head.texture)
+        np.float32(HAIRS_FINER) * (corner[i] + np.float32(SIZE / 2) + right[i] * columns + below[i] * rows)
+        for i in range(2)
     )
     return np.asarray(cv2.remap(_hairs(), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP), np.float32)
 

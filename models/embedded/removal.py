@@ -28,7 +28,7 @@ from models.embedded.bare_head import (
 )
 from models.embedded.finish import backdrop_texture, clean_rim, skin_relief, soft_hairline, without_mottles
 from models.embedded.scalp import CENTER, COARSE, HeadMap, ScalpModel
-from models.face.imaging import LOG_OFFSET, enlarge, fill, smoothstep
+from models.face.imaging import LOG_OFFSET, box_of, enlarge, fill, smoothstep
 
 SIZE = 256
 """Side of the pictures that the network is trained on, pixels. It takes any multiple of 32."""
@@ -291,7 +291,9 @@ def lost_hair(image: Image, *, hair: Floats, head: HeadMap, amount: float, sides
         # without the blur, the steps of the coarse grid show in the outline
         beyond = enlarge(cv2.GaussianBlur(beyond_sides(head, sides), (0, 0), 1.2), full)
         beyond -= np.float32(SIDES.strand_delay) * inside * strands
-        beyond += np.float32(SIDES.sparse) * inside * single_hairs(head, full)
+        box = box_of(np.abs(beyond) < 1)
+        if box is not None:
+            beyond[box] += np.float32(SIDES.sparse) * inside[box] * single_hairs(head, box)
         left = np.maximum(left, np.float32(short) * (1 - smoothstep(beyond, -SIDES.half_hair, SIDES.half_hair)))
     return erased * (1 - left)
 

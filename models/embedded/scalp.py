@@ -346,8 +346,10 @@ def with_back_of_head(radii: Floats, fit: Fit, hair: Floats, size: int) -> Float
     """
     yaw = float(fit.modes[YAW_MODE])
     turned = float(smoothstep(np.asarray(np.abs(yaw), np.float32), *BACK.turned))
+    if turned == 0:
+        return radii
     short = 1 - float(smoothstep(hanging_share(radii, fit, hair, size).max(), *BACK.long_share))
-    if turned * short == 0:
+    if short == 0:
         return radii
     degrees = np.linspace(0, 180, len(radii), dtype=np.float32)
     from_back = degrees if yaw > 0 else 180 - degrees

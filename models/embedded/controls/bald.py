@@ -13,7 +13,7 @@ from models.arrays import Floats
 from models.editor import Crop, Inpainting
 from models.embedded.attributes import BALD
 from models.embedded.control import Control, Layer, Pack, Way, bareness, hair_obstacle, towards_one
-from models.embedded.eye_axes import eyes_seen
+from models.embedded.eye_axes import without_eyes
 from models.embedded.latent import EmbeddedLatent
 from models.embedded.removal import REMOVAL, continued, inpaint_without_hair, lost_hair
 from models.embedded.scalp import HeadMap, ScalpModel, head_map, outline_features, with_back_of_head, within_hair
@@ -84,7 +84,7 @@ class Bald(Control):
         hair = continued(crop.masks.hair, crop.beyond)
         opacity = lost_hair(crop.image, hair=hair, head=self._head(way), amount=amount, sides=way.controls.bald_sides)
         # a strand over an eye is better than a drawn eye, and mostly a shadow
-        opacity *= 1 - eyes_seen(crop)
+        opacity = without_eyes(opacity, crop)
         return Layer((opacity > 0).astype(np.float32), image=drawn.image, opacity=opacity)
 
     def _head(self, way: Way) -> HeadMap:
