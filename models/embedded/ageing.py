@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from models.arrays import Floats
 from models.face.canvas import extend_over_neck
-from models.face.imaging import LUMINANCE
-from models.face.texture_space import SIZE
+from models.face.imaging import LUMINANCE, smoothstep
+from models.face.texture_space import SIZE, STEP
 
 AGEING_YEARS = 45.0
 """Difference in age that the networks and tables describe: strength 1."""
@@ -24,6 +24,26 @@ GROWN = 25.0
 MOST_AGEING = 1.7
 """Bound of the strength."""
 
+
+@dataclass(frozen=True, slots=True)
+class Mouth:
+    """Where the mean mouth is in the texture square, pixels.
+
+    Attributes:
+        middle, half_width: its columns.
+        upper: row of the inner edge of the upper lip.
+        gap: from there to that of the lower lip, in the middle.
+        fade: how far around the lips follow.
+    """
+
+    middle: float = 96.2
+    half_width: float = 27.3
+    upper: float = 131.3
+    gap: float = 6.0
+    fade: float = 18.0
+
+
+MOUTH = Mouth()
 COLOUR_SIZE = 48
 """Side of the compressed colour of a change: skin changes colour broadly and lightness finely."""
 COMPRESSED = SIZE * SIZE + 3 * COLOUR_SIZE * COLOUR_SIZE
@@ -46,7 +66,8 @@ class Ageing:
     @staticmethod
     def from_tables(tables: dict[str, NDArray[Any]]) -> Ageing:
         """Read `ageing_shape` and `ageing_youth` from named arrays."""
-        return Ageing(*(extend_over_neck(tables[name].astype(np.float32)) for name in ("ageing_shape", "ageing_youth")))
+        names = "ageing_shape", "ageing_youth"
+        return Ageing(*(extend_over_neck(with_lips_together(tables[name].astype(np.float32))) for name in names))
 
     def moves(self, male: float, strength: float, youth: float = 0.0) -> Floats:
         """Displacement of the lattice, (64 + `NECK_NODES`, 64, 2) float32, texture pixels.
@@ -60,6 +81,37 @@ class Ageing:
         if youth:
             moves += ((1 - male) * youth) * self.youth[0] + (male * youth) * self.youth[1]
         return np.asarray(moves, np.float32)
+
+
+def with_lips_together(moves: Floats) -> Floats:
+    """A displacement that does not open or close the mouth: who smiles more in the statistics does so by chance.
+
+    Args:
+        moves: (..., 64, 64, 2) float32, displacement of the lattice, texture pixels.
+
+    Returns:
+        The same; the inner edges of both lips move alike, what lies around them as it did.
+    """
+    columns = np.arange(SIZE // STEP)
+    places = (columns.astype(np.float32) + np.float32(0.5)) * np.float32(STEP)
+    away = np.abs(places - MOUTH.middle) / MOUTH.half_width
+    upper = np.full_like(places, MOUTH.upper)
+    lower = upper + np.float32(MOUTH.gap) * np.maximum(1 - away * away, 0)
+    down = moves[..., 1]
+
+    def at(edge: Floats) -> Floats:
+        row = edge / np.float32(STEP) - np.float32(0.5)
+        above = row.astype(np.intp)
+        share = row - above
+        return np.asarray(down[..., above, columns] * (1 - share) + down[..., above + 1, columns] * share)
+
+    opening = (at(lower) - at(upper)) * (1 - smoothstep(np.asarray(away, np.float32), 0.8, 1.3))
+    rows = places[:, None]
+    beyond = np.asarray(np.maximum(upper - rows, rows - lower), np.float32)
+    share = np.clip((rows - upper) / np.maximum(lower - upper, 1), 0, 1) - np.float32(0.5)
+    together = moves.copy()
+    together[..., 1] -= opening[..., None, :] * share * (1 - smoothstep(beyond, 0, MOUTH.fade))
+    return together
 
 
 def strength_of(years: float) -> float:

@@ -26,6 +26,12 @@ GREYNESS = (-0.1, 0.45)
 """Distance of a pixel's log light above that of brown hair from which it gets pigment, and at which it gets all."""
 LEAST_HAIR = 0.02
 """Hair probability from which a pixel is processed."""
+LEAST_TINT = 0.15
+"""Difference of the log of red over blue from which skin is told from grey hair by its tint."""
+PALER, BLUER = (0.3, 0.7), (1.4, 1.8)
+"""Shares of the way from the tint of skin to that of hair over which a pixel is hair, and is bluer than hair."""
+WITHIN = (0.7, 0.95)
+"""Hair probabilities over which the tint is asked."""
 ROOM = 6
 """Half crop pixels around the hair that are processed with it: the filters look so far."""
 
@@ -113,6 +119,27 @@ def restore_pigment(
     return _repainted(crop, hair, skin, now=now, wanted=wanted, amount=RESTORED * amount, spared=wanted.level)
 
 
+def _paler_than_skin(picture: Floats, coarse: Floats, skin: Floats, now: Look) -> Floats:
+    """Where grey hair is told from skin by its tint, (H, W) float32 in 0..1: at the temples both are about as light.
+
+    Args:
+        picture: (H, W, 3) float32 RGB, 0..255.
+        coarse: (H, W) float32 in 0..1, hair probability.
+        skin: (3,) float32 RGB, 0..255, median of the face.
+        now: look of the hair.
+    """
+    own, skins = (float(np.log(max(each[0], 1e-3) / max(each[2], 1e-3))) for each in (now.colour, skin))
+    if skins - own < LEAST_TINT:
+        return np.zeros_like(coarse)
+    offset = np.float32(GREYED.dark)
+    smooth = cv2.GaussianBlur(picture, (0, 0), 0.8)
+    tint = cv2.log((smooth[..., 0] + offset) / (smooth[..., 2] + offset))
+    paler = (np.float32(skins) - tint) / np.float32(skins - own)
+    # what is bluer than hair is backdrop
+    hair = smoothstep(paler, *PALER) * (1 - smoothstep(paler, *BLUER))
+    return np.asarray(hair * smoothstep(coarse, *WITHIN), np.float32)
+
+
 def _repainted(
     crop: Crop, hair: Floats, skin: Floats, *, now: Look, wanted: Look, amount: float, spared: float
 ) -> tuple[Floats, Floats]:
@@ -129,6 +156,7 @@ def _repainted(
     steady = crop.steady_light
     light = cv2.transform(picture, LUMINANCE[None]) if steady is None else _shrunk(steady[fine], extent)
     weight = smoothstep(strand_mask(picture / np.float32(255), coarse[box], skin / np.float32(255)), *SURE)
+    weight = np.maximum(weight, _paler_than_skin(picture, coarse[box], skin, now))
     broad = np.log(cv2.GaussianBlur(light, (0, 0), 1.0) + np.float32(FILTER.offset))
     weight = weight * smoothstep(broad - np.float32(spared), *GREYNESS)
     changed = repaint(picture, weight, now=now, wanted=wanted, amount=amount, steady=light, lengths=HALF_FILTER)

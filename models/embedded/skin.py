@@ -99,7 +99,7 @@ class Younger:
     pores: float = 0.7
     smoothings: tuple[tuple[float, float], ...] = ((3.0, 0.15), (5.5, 0.12))
     dark_side: float = 1.0
-    bright_side: float = 0.8
+    bright_side: float = 1.0
     grain: float = 0.025
     grain_kept: float = 0.6
     not_wrinkle: Range = (0.35, 0.65)
@@ -213,7 +213,8 @@ class Skin:
         wrinkles *= np.where(wrinkles > 0, np.float32(YOUNGER.dark_side), np.float32(YOUNGER.bright_side))
 
         change = _mix_sexes(self.change, male)
-        missing = _mix_sexes(self.young, male) - middle_band(light)
+        # what the wrinkles darkened is made up already
+        missing = _mix_sexes(self.young, male) - middle_band(np.asarray(light + wrinkles * spared, np.float32))
         lit = smoothstep(light - np.float32(np.median(light[SKIN_BOX])), *YOUNGER.glare)
         lifted = np.clip(missing, 0, YOUNGER.most_lifted) * smoothstep(-change, *YOUNGER.sinking) * (1 - lit) * skin
         lowered = np.clip(missing, -YOUNGER.most_lowered, 0) * smoothstep(change, *YOUNGER.sinking)

@@ -94,8 +94,9 @@ class Canvas:
         shown = moves * np.pad(seen, ((0, NECK_NODES), (0, 0)), "edge")[..., None]
         where = space.to_texture(fit, box)
         shift = _sample(shown, (where + np.float32(0.5)) * np.float32(1 / STEP) - np.float32(0.5))
-        drawn = where - shift
         pushed = shift @ np.ascontiguousarray(fit.affine[:, :2].T)
+        # the change lies on the skin that is shown here, wherever that comes from
+        drawn = _displaced(where, pushed * np.float32(-1 / INVERSE_STEP))
 
         turned = float(smoothstep(np.abs(fit.modes[YAW_MODE]), *TURNED))
         weight = seen * (1 - smoothstep(covered(crop, fit, len(seen)), *HIDDEN))
@@ -171,6 +172,13 @@ def _moved(image: NDArray[np.uint8], flow: Floats, box: Box) -> NDArray[np.uint8
     np.add(flow[..., 0], x, out=where[..., 0])
     np.add(flow[..., 1], y[:, None], out=where[..., 1])
     return np.asarray(cv2.remap(image, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
+def _displaced(values: Floats, by: Floats) -> Floats:
+    """A map (H, W, C) at each place plus (H, W, 2) float32, pixels of the map."""
+    x = by[..., 0] + np.arange(by.shape[1], dtype=np.float32)
+    y = by[..., 1] + np.arange(len(by), dtype=np.float32)[:, None]
+    return np.asarray(cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 
 def _sample(texture: Floats, where: Floats) -> Floats:

@@ -76,10 +76,13 @@ class Age(Control):
         # what becomes much lighter looks painted
         light = older @ LUMINANCE
         older -= np.maximum(light - BRIGHTEST * np.tanh(light / BRIGHTEST), 0)[..., None]
+        younger = self._skin.younger(reading.texture, male)
         # the neck keeps its tone, and the face has that of the neck
         skin = self._creases.skin * (1 - reading.covered)
-        older -= np.log((np.einsum("hwc,hw->c", np.exp(older), skin) + 1) / (float(skin.sum()) + 1))
-        younger = self._skin.younger(reading.texture, male)
+        older, younger = (
+            each - np.log((np.einsum("hwc,hw->c", np.exp(each), skin) + 1) / (float(skin.sum()) + 1))
+            for each in (older, younger)
+        )
         return np.concatenate([compress_change(older), compress_change(younger), [np.float32(wanted)]])
 
     def steer(self, now: Floats, wanted: Floats, controls: Any) -> None:

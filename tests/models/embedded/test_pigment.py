@@ -8,6 +8,7 @@ from models.arrays import Floats, Image
 from models.editor import Crop
 from models.embedded.pigment import grey_hair, hair_look, restore_pigment
 from models.embedded.strands import Lit
+from models.face.imaging import LUMINANCE
 
 SKIN = np.array([200, 160, 140], np.float32)
 WHITE_LIGHT = Lit(0.0, np.ones(3, np.float32))
@@ -64,3 +65,17 @@ def test_dark_hair_and_none_at_all_stay() -> None:
     grey = np.full((64, 64, 3), 170, np.uint8)
     assert not turned(restore_pigment, grey, np.zeros((32, 32), np.float32)).any()
     assert not turned(restore_pigment, grey, hair(), 0.0).any()
+
+
+def test_grey_temples_as_light_as_skin_get_their_pigment_back() -> None:
+    """Where light does not tell them from skin, their tint does."""
+    image = np.full((64, 64, 3), SKIN, np.float32)
+    light = float(SKIN @ LUMINANCE)
+    image[:12] = 0.55 * light
+    image[12:28] = light
+    image += np.random.default_rng(0).normal(0, 6, (64, 64, 1)).astype(np.float32)
+    before = np.rint(image).astype(np.uint8)
+    mask = np.clip((34 - np.arange(64, dtype=np.float32)) / 10, 0, 1)[:, None] * np.ones((1, 64), np.float32)
+    after = before + turned(restore_pigment, before, mask)
+    assert after[20:24].mean() < 0.6 * light
+    np.testing.assert_array_equal(after[40:], before[40:])
