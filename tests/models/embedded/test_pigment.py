@@ -75,7 +75,7 @@ def test_grey_temples_as_light_as_skin_get_their_pigment_back() -> None:
     image[12:28] = light
     image += np.random.default_rng(0).normal(0, 6, (64, 64, 1)).astype(np.float32)
     before = np.rint(image).astype(np.uint8)
-    mask = np.clip((34 - np.arange(64, dtype=np.float32)) / 10, 0, 1)[:, None] * np.ones((1, 64), np.float32)
+    mask = np.repeat(np.clip((34 - np.arange(64, dtype=np.float32)) / np.float32(10), 0, 1)[:, None], 64, axis=1)
     after = before + turned(restore_pigment, before, mask)
     assert after[20:24].mean() < 0.6 * light
     np.testing.assert_array_equal(after[40:], before[40:])
