@@ -243,7 +243,7 @@ def _where_judged(verdicts: list[Tensor], judged: Tensor) -> Tensor:
     """Mean over the sizes of patches of what a critic says, by how much of each patch is judged."""
     means = []
     for each in verdicts:
-        weight = functional.adaptive_avg_pool2d(judged, each.shape[-2:]) + 0.02
+        weight = functional.adaptive_avg_pool2d(judged, (each.shape[-2], each.shape[-1])) + 0.02
         means.append((each * weight).mean() / weight.mean())
     return torch.stack(means).mean()
 
