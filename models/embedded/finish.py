@@ -40,6 +40,7 @@ class Finish:
         shade: by how much the drawing's broad shade is deepened, relative to itself.
         deepest: largest such change, log units.
         relieved: strongest relief in each of the `GRAINS`, log units.
+        sharpened: multiple of the measured relief that is drawn, as resampling softens it.
         lines: coherence of the relief over which it counts as wrinkles.
         patches: size of patches of blood: the larger of two Gaussians, texture pixels.
         freckles: two Gaussians between which spots are, texture pixels.
@@ -68,7 +69,8 @@ class Finish:
     step: float = 40.0
     shade: float = 0.6
     deepest: float = 0.25
-    relieved: float = 0.035
+    relieved: float = 0.045
+    sharpened: float = 1.25
     lines: tuple[float, float] = (0.6, 0.9)
     patches: float = 14.0
     freckles: tuple[float, float] = (1.3, 2.8)
@@ -297,7 +299,8 @@ def _grain(image: Image, seen: NDArray[np.bool_], scale: float) -> list[float]:
         plain = within & (_lined(np.asarray(band, np.float32)) < 0.5)
         found = np.abs(band[plain])
         # the middle tells the strength of noise; a mole or a strand does not count
-        strengths.append(min(float(np.median(found)) / MEDIAN_OF_NOISE, FINISH.relieved) if len(found) else 0.0)
+        strength = FINISH.sharpened * float(np.median(found)) / MEDIAN_OF_NOISE if len(found) else 0.0
+        strengths.append(min(strength, FINISH.relieved))
     return strengths
 
 
