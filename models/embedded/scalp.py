@@ -299,7 +299,7 @@ def within_hair(radii: Floats, fit: Fit, solid: Floats, size: int) -> Floats:
     Returns:
         (A,) float32, where it stood out, less.
     """
-    outline = hair_outline(radii, fit, solid, size)
+    outline = hair_outline(radii, fit, solid, size, bare=SKULL.farthest)
     lack = np.maximum(radii - (outline - np.float32(SKULL.thinnest)), 0).astype(np.float32)
     # one ray may hit a gap between strands
     lack = cv2.medianBlur(lack[None], 5)
@@ -307,10 +307,12 @@ def within_hair(radii: Floats, fit: Fit, solid: Floats, size: int) -> Floats:
     return np.asarray(radii - cv2.GaussianBlur(lack, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)[0], np.float32)
 
 
-def hair_outline(radii: Floats, fit: Fit, solid: Floats, size: int) -> Floats:
-    """How far hair reaches along each ray, (A,) float32, texture pixels; takes what `within_hair` does.
+def hair_outline(radii: Floats, fit: Fit, solid: Floats, size: int, *, bare: float) -> Floats:
+    """How far hair reaches along each ray, (A,) float32, texture pixels, within `SKULL.nearest` and `SKULL.farthest`.
 
-    It is bounded by `SKULL.nearest` and `SKULL.farthest`; a ray that hits no hair counts as the latter.
+    Args:
+        radii, fit, solid, size: as of `within_hair`.
+        bare: what counts where a ray hits no hair, as a fraction of `radii`.
     """
     angles = np.linspace(0, np.pi, len(radii), dtype=np.float32)
     steps = np.arange(0.5 * SKULL.nearest, SKULL.farthest, 0.01, dtype=np.float32)
@@ -320,7 +322,7 @@ def hair_outline(radii: Floats, fit: Fit, solid: Floats, size: int) -> Floats:
     at = np.asarray((crop + 0.5) * (len(solid) / size) - 0.5, np.float32)
     covered = cv2.remap(solid, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) > 0.5
     last = covered.shape[1] - 1 - np.argmax(covered[:, ::-1], axis=1)
-    found = np.where(covered.any(1), np.maximum(steps[last], np.float32(SKULL.nearest)), SKULL.farthest)
+    found = np.where(covered.any(1), np.maximum(steps[last], np.float32(SKULL.nearest)), bare)
     return np.asarray(found * radii, np.float32)
 
 
@@ -353,7 +355,7 @@ def with_back_of_head(radii: Floats, fit: Fit, hair: Floats, size: int) -> Float
         return radii
     degrees = np.linspace(0, 180, len(radii), dtype=np.float32)
     from_back = degrees if yaw > 0 else 180 - degrees
-    lack = hair_outline(radii, fit, hair, size) * np.float32(1 - BACK.thickness) - radii
+    lack = hair_outline(radii, fit, hair, size, bare=SKULL.nearest) * np.float32(1 - BACK.thickness) - radii
     lack = cv2.medianBlur(np.clip(lack, 0, None).astype(np.float32)[None], 5)[0]
     beside = (from_back >= BACK.ears) & (from_back < BACK.ends[1])
     short *= 1 - float(smoothstep((lack / radii)[beside].max(), *BACK.bulk))

@@ -113,6 +113,8 @@ def test_the_back_of_a_turned_head_reaches_out_to_its_short_hair(model: ScalpMod
     assert wider[len(wider) // 6] > 1.1
     assert wider[-len(wider) // 6] == pytest.approx(1, abs=0.02)
     assert np.abs(np.diff(wider)).max() < 0.05
+    bald = np.zeros_like(cap)
+    assert np.array_equal(with_back_of_head(radii, fit, bald, SIZE), radii), "no hair says nothing"
     long_hair = (away < 3).astype(np.float32)
     assert np.array_equal(with_back_of_head(radii, fit, long_hair, SIZE), radii), "tells nothing"
 
