@@ -65,6 +65,11 @@ def test_what_an_editor_runs_is_counted() -> None:
         assert (counted.gflop, counted.megabytes) == (figures.known()[name].gflop, figures.known()[name].megabytes)
 
 
+@pytest.mark.parametrize("name", ["alae", "alae-celebahq"])
+def test_an_autoencoder_says_what_a_frame_costs(name: str) -> None:
+    assert figures.gflop_of(catalog.ENTRIES[name].frame) > 0  # and not nothing, as where no network is named
+
+
 def test_every_picture_is_there_and_shown() -> None:
     assert PICTURES.keys() <= catalog.ENTRIES.keys()
     assert {path.stem for path in PICTURES_FOLDER.glob("*.webp")} == set(PICTURES.values())

@@ -127,6 +127,7 @@ def _celebahq() -> Entry:
         networks=(encoder, decoder, average, *semantics.values()),
         convert=conversion(("alae", model.path, folder)),
         needs_gpu=True,
+        frame=("alae-celebahq-encoder", "alae-celebahq-decoder", "alae-celebahq-decoder"),
     )
 
 

@@ -12,19 +12,21 @@ from models.published.alae import network as networks
 from models.weights.export import Sample, random_picture
 
 
-def alae(half: str) -> Sample:
-    """StyleALAE's encoder or decoder of 1024 pixels."""
+def alae(half: str, config: networks.Config) -> Sample:
+    """StyleALAE's encoder or decoder of one of its models."""
     if half == "encoder":
-        network: nn.Module = networks.Encoder(networks.FFHQ)
-        sample = Sample(network, {"image": random_picture(networks.FFHQ.size)}, "w")
+        network: nn.Module = networks.Encoder(config)
+        sample = Sample(network, {"image": random_picture(config.size)}, "w")
     else:
-        network = networks.FixedNoise(networks.Decoder(networks.FFHQ))
-        sample = Sample(network, {"w": torch.randn(1, 2 * networks.FFHQ.layers, networks.FFHQ.latent)}, "image")
+        network = networks.FixedNoise(networks.Decoder(config))
+        sample = Sample(network, {"w": torch.randn(1, 2 * config.layers, config.latent)}, "image")
     networks.freeze(network)
     return sample
 
 
 SAMPLES: Mapping[str, Callable[[], Sample]] = {
-    "alae-encoder": partial(alae, "encoder"),
-    "alae-decoder": partial(alae, "decoder"),
+    "alae-encoder": partial(alae, "encoder", networks.FFHQ),
+    "alae-decoder": partial(alae, "decoder", networks.FFHQ),
+    "alae-celebahq-encoder": partial(alae, "encoder", networks.CELEBA_HQ_256),
+    "alae-celebahq-decoder": partial(alae, "decoder", networks.CELEBA_HQ_256),
 }
