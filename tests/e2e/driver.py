@@ -102,3 +102,36 @@ def wait_until_edited(page: Page) -> None:
     """Wait until the server says that it renders edits."""
     page.locator("#stats").evaluate("(details) => { details.open = true; }")
     expect(page.locator("#delay-stages")).to_contain_text("Render")
+
+
+SMALL_TARGETS_JS = """(least) => {
+  const pressed = "a[href]:not(.skip), button, input, select, textarea, summary, [role=slider]";
+  const reach = least / 2 - 2; // hit tests round to whole pixels
+  const controlAt = (x, y) => {
+    const hit = document.elementFromPoint(x, y);
+    return hit?.closest(pressed) ?? hit?.closest("label")?.control;
+  };
+  const withinText = (control) => control.matches("a") && getComputedStyle(control).display === "inline";
+  const small = [];
+  for (const control of (document.querySelector("dialog[open]") ?? document).querySelectorAll(pressed)) {
+    if (!control.checkVisibility({ visibilityProperty: true }) || withinText(control)) continue;
+    const label = control.closest("label");
+    const target = label?.control === control ? label : control;
+    target.scrollIntoView({ block: "center", inline: "center", behavior: "instant" });
+    const { left, top, width, height } = target.getBoundingClientRect();
+    const [x, y] = [left + width / 2, top + height / 2];
+    const around = [[x - reach, y], [x + reach, y], [x, y - reach], [x, y + reach]];
+    if (Math.min(width, height) > least - 0.1 && around.every((point) => controlAt(...point) === control)) continue;
+    const name = control.id || control.getAttribute("aria-label") || control.textContent.trim() || control.value;
+    small.push(`${name}: ${width.toFixed(1)} x ${height.toFixed(1)}`);
+  }
+  return small;
+}"""
+
+
+def small_targets(page: Page, least: float) -> list[str]:
+    """What is shown, can be pressed, and is not at least `least` CSS pixels wide and high, or is partly covered.
+
+    Links within text are left out, as in WCAG 2.2 (2.5.5 and 2.5.8). Where a dialog is open, it alone is looked at.
+    """
+    return [str(one) for one in page.evaluate(SMALL_TARGETS_JS, least)]

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, Playwright, expect
 from tests.e2e import browser as chromium
 from tests.e2e import fake_camera
 from tests.e2e.conftest import Clips, fresh_page
-from tests.e2e.driver import go_live, set_value
+from tests.e2e.driver import go_live, set_value, small_targets
 from tests.e2e.service import Service
 
 
@@ -346,3 +346,52 @@ def test_a_control_says_what_the_face_lacks(page: Page, service: Service) -> Non
     expect(page.locator("#idle")).to_have_text("Age, hair loss, smile: no hair is seen.")
     page.get_by_role("button", name="Take off Age, hair loss, smile").click()
     expect(page.locator("#idle")).to_be_empty()
+
+
+@pytest.mark.parametrize(("touch", "least"), [(True, 44), (False, 24)])
+def test_everything_that_is_pressed_is_large_enough(
+    browser: Browser, service: Service, touch: bool, least: int
+) -> None:
+    """44 pixels for a finger, 24 for a mouse (WCAG 2.2, 2.5.5 and 2.5.8), and nothing is pushed out of the page."""
+
+    def check(what: str) -> None:
+        for width, height in ((375, 667), (667, 375), (390, 844), (1280, 720)):
+            page.set_viewport_size({"width": width, "height": height})
+            assert small_targets(page, least) == [], f"{what}, {width} x {height}"
+            assert page.evaluate("document.scrollingElement.scrollWidth") <= width
+            assert page.evaluate("(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)(panel)") == 0
+
+    with fresh_page(browser, touch=touch) as page:
+        page.goto(service.url)
+        expect(page.locator("#control-age")).to_be_attached()
+        assert page.evaluate("matchMedia('(pointer: coarse)').matches") is touch
+        check("before the camera")
+        set_value(page, "age", 75)
+        page.get_by_role("button", name="Save current").click()
+        page.get_by_label("Name of the preset").fill("Older")
+        page.keyboard.press("Enter")
+        page.locator("#picker > summary").click()
+        page.locator(".editor", has_text="Hair colour").click()
+        page.get_by_role("button", name="Red", exact=True).click()
+        page.locator("#control-custom").fill("#30a040")
+        # What is shown while it is live, without the work.
+        page.evaluate(
+            """() => {
+              document.body.dataset.state = "live";
+              document.getElementById("state").hidden = true;
+              const shown = ["readout", "stop", "strip", "recording", "divider", "stats-body"];
+              for (const id of shown) document.getElementById(id).hidden = false;
+              document.getElementById("readout").textContent = "28 fps";
+              for (const details of document.querySelectorAll("details")) details.open = true;
+            }"""
+        )
+        page.locator("label[for=output]").click()
+        page.locator("#call-way input[value=linux]").check(force=True)
+        check("live")
+        page.get_by_role("button", name="All editors in a gallery").click()
+        expect(page.locator("#gallery .gallery-card").first).to_be_visible()
+        check("the gallery")
+        page.keyboard.press("Escape")
+        page.locator(".get").first.click()
+        expect(page.locator("#weights .files")).to_be_visible()
+        check("the weights")
