@@ -4,6 +4,7 @@ larger than the processor quota.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -62,7 +63,8 @@ def test_a_stream_runs_networks_for_an_edit_only(runtime: Runtime, settings: dic
 
 
 @pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="needs Linux's account of processor time")
-def test_a_server_without_sessions_takes_a_hundredth_of_a_core() -> None:
+def test_a_server_without_sessions_hardly_wakes() -> None:
+    """A thousandth of a second each time that it wakes; some virtual machines take two for waking alone."""
     with running() as (process, url):
         assert httpx.get(f"{url}/livez").status_code == 200
         threads = Path(f"/proc/{process.pid}/task")
@@ -70,10 +72,16 @@ def test_a_server_without_sessions_takes_a_hundredth_of_a_core() -> None:
         def used() -> float:
             return sum(int((each / "schedstat").read_text().split()[0]) for each in threads.iterdir()) / 1e9
 
+        def woken() -> int:
+            status = "".join((each / "status").read_text() for each in threads.iterdir())
+            return sum(int(times) for times in re.findall(r"^voluntary_ctxt_switches:\s+(\d+)", status, re.MULTILINE))
+
         time.sleep(0.3)  # what the request left behind
-        before, since = used(), time.monotonic()
+        before, since = (used(), woken()), time.monotonic()
         time.sleep(IDLE_S)
-        assert (used() - before) / (time.monotonic() - since) <= 0.01
+        seconds = time.monotonic() - since
+        assert (woken() - before[1]) / seconds <= 15
+        assert (used() - before[0]) / seconds <= 0.05
 
 
 @pytest.mark.parametrize("quota", [1, 2])
