@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect
 
-from signaling.marks import WALL_S
+from signaling.marks import FILES_PER_SECOND, WALL_S
 from stream.mark import __main__ as command
 from stream.mark.claims import verify
 from stream.mark.identity import VARIABLE, load_identity
@@ -131,6 +131,7 @@ def test_the_page_tells_whether_a_file_is_edited(browser: Browser, service: Serv
         name = "a-name-without-any-place-to-break-" + 80 * "x" + ".txt"
         drop(page, name, b"hello " * 50)
         expect(answer).to_contain_text("neither a picture nor a video")
+        page.wait_for_timeout(1.1e3 / FILES_PER_SECOND)  # the six files of both sizes are more than come at once
         page.locator("#marks-file").set_input_files({"name": name, "mimeType": "image/png", "buffer": grey})
         expect(answer).to_contain_text("No face was found")
         place = page.locator("#marks").bounding_box()
