@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from models.arrays import Floats
-from models.embedded.scalp import CENTER, COARSE, HeadMap, ScalpModel, sample_at_angle, texture_scale
+from models.embedded.scalp import CENTER, COARSE, HeadMap, ScalpModel, sample_at_angle, share_of_hair, texture_scale
 from models.face.imaging import LOG_OFFSET, fill, log_colour, smoothstep, three_channels
 from models.face.texture_space import SIZE
 
@@ -188,7 +188,7 @@ def scalp_colour(
 
 def beyond_remaining(head: HeadMap, hair: Floats) -> Floats:
     """Distance of each place from the `RemainingHair`, texture pixels; negative inside it."""
-    share = _share_of_hair(head.hanging, hair)
+    share = share_of_hair(head.hanging, hair, 1 / COARSE)
     across = head.texture[..., 0] - np.float32(CENTER[0])
     long = np.where(across > 0, *smoothstep(share, *REMAINING.long_share))
     low = head.texture[..., 1] - np.float32(CENTER[1])
@@ -204,7 +204,9 @@ def beyond_remaining(head: HeadMap, hair: Floats) -> Floats:
 
 def short_hair(head: HeadMap, hair: Floats) -> float:
     """How surely hair, (S / 4, S / 4) float32, hangs down on neither side, 0..1."""
-    share = np.maximum(_share_of_hair(head.hanging, hair), _share_of_hair(head.standing_out, hair))
+    share = np.maximum(
+        share_of_hair(head.hanging, hair, 1 / COARSE), share_of_hair(head.standing_out, hair, 1 / COARSE)
+    )
     return 1 - float(smoothstep(share.max(), *SIDES.long_share))
 
 
@@ -256,12 +258,6 @@ def _hairs() -> Floats:
     noise = np.random.default_rng(5).standard_normal((HAIRS_FINER * 2 * SIZE,) * 2).astype(np.float32)
     field = cv2.GaussianBlur(noise, (0, 0), sigmaX=0.35 * HAIRS_FINER, sigmaY=0.8 * HAIRS_FINER)
     return np.asarray(field / field.std(), np.float32)
-
-
-def _share_of_hair(places: Floats, hair: Floats) -> Floats:
-    """(2,): how much of places beside the face (2, N, 2), right and left, crop pixels, is covered by hair."""
-    coarse = (places + np.float32(0.5)) * np.float32(1 / COARSE) - np.float32(0.5)
-    return np.asarray(cv2.remap(hair, coarse, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT).mean(1))
 
 
 def own_hair(hair: Floats, head: HeadMap) -> Floats:

@@ -326,10 +326,16 @@ def hair_outline(radii: Floats, fit: Fit, solid: Floats, size: int, *, bare: flo
     return np.asarray(found * radii, np.float32)
 
 
-def hanging_share(radii: Floats, fit: Fit, hair: Floats, size: int) -> Floats:
-    """(2,): how much of the places where hair hangs beside neck and ears, right and left, hair (M, M) covers."""
-    places = (_beside(fit, radii, HANGING) + np.float32(0.5)) * np.float32(len(hair) / size) - np.float32(0.5)
-    return np.asarray(cv2.remap(hair, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT).mean(1))
+def share_of_hair(places: Floats, hair: Floats, scale: float) -> Floats:
+    """(2,): how much of places beside the face, on the right and on the left, hair covers.
+
+    Args:
+        places: (2, N, 2) float32, crop pixels.
+        hair: (M, M) float32 in 0..1 over the crop.
+        scale: its pixels per crop pixel.
+    """
+    at = (places + np.float32(0.5)) * np.float32(scale) - np.float32(0.5)
+    return np.asarray(cv2.remap(hair, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT).mean(1))
 
 
 def with_back_of_head(radii: Floats, fit: Fit, hair: Floats, size: int) -> Floats:
@@ -350,7 +356,9 @@ def with_back_of_head(radii: Floats, fit: Fit, hair: Floats, size: int) -> Float
     turned = float(smoothstep(np.asarray(np.abs(yaw), np.float32), *BACK.turned))
     if turned == 0:
         return radii
-    short = 1 - float(smoothstep(hanging_share(radii, fit, hair, size).max(), *BACK.long_share))
+    short = 1 - float(
+        smoothstep(share_of_hair(_beside(fit, radii, HANGING), hair, len(hair) / size).max(), *BACK.long_share)
+    )
     if short == 0:
         return radii
     degrees = np.linspace(0, 180, len(radii), dtype=np.float32)
