@@ -191,17 +191,18 @@ def portrait() -> str:
     return b64encode(cv2.imencode(".jpg", picture)[1].tobytes()).decode()
 
 
-def open_pages(browser: Browser, url: str, settings: str = "") -> tuple[Page, Page]:
+def open_pages(senders: Browser, viewers: Browser, url: str, settings: str = "") -> tuple[Page, Page]:
     """The page, which sends, and the output view, which shows what it sends.
 
     Args:
-        browser: grants a microphone.
+        senders: grants a microphone.
+        viewers: another browser. A page behind another one in the same browser is drawn about once in fifteen seconds.
         url: of the server.
         settings: JSON of the stream's settings, "" for none.
     """
-    context = browser.new_context(bypass_csp=True)
-    context.set_default_timeout(120_000)
-    sender, viewer = context.new_page(), context.new_page()
+    sender, viewer = (browser.new_page(bypass_csp=True) for browser in (senders, viewers))
+    for page in (sender, viewer):
+        page.set_default_timeout(120_000)
     sender.add_init_script(CAMERA_JS % (portrait(), WIDTH, HEIGHT))
     sender.add_init_script(
         f"localStorage.setItem('latentcam', JSON.stringify({{ resolution: '{WIDTH}x{HEIGHT}', sound: true, "
@@ -239,10 +240,11 @@ def main() -> int:
         tempfile.TemporaryDirectory() as folder,
         Service(log=Path(folder) / "log.txt") as service,
         sync_playwright() as playwright,
-        chromium.launched(playwright, None, sound=True) as browser,
+        chromium.launched(playwright, None, sound=True) as senders,
+        chromium.launched(playwright, None, sound=True) as viewers,
     ):
         settings = json.dumps({"controls": {"age": options.age}}) if options.age is not None else ""
-        sender, viewer = open_pages(browser, service.url, settings)
+        sender, viewer = open_pages(senders, viewers, service.url, settings)
         sender.wait_for_timeout(1000 * options.settle)
         begin(sender, "document.getElementById('edited').srcObject", "page")
         begin(viewer, "document.getElementById('edited').srcObject", "whep")
