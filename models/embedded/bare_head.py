@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -126,8 +125,6 @@ LOSS = LossOrder()
 REMAINING = RemainingHair()
 SIDES = SideHair()
 OWN = OwnHair()
-HAIRS_FINER = 2
-"""Pixels of the noise of single hairs per texture pixel."""
 LOWEST = 200.0
 """Distance below the brows at which no side hair is left, texture pixels."""
 FOREHEAD_PIXELS = 20.0
@@ -236,28 +233,6 @@ def beyond_sides(head: HeadMap, sides: float) -> Floats:
         ),
         np.float32,
     )
-
-
-def single_hairs(head: HeadMap, box: tuple[slice, slice]) -> Floats:
-    """Unit noise that moves with the head, float32, in rows and columns of a crop."""
-    # the upright map is affine: three corners tell all of it
-    corner, places = head.texture[0, 0], np.float32(COARSE * (len(head.texture) - 1))
-    right, below = (head.texture[0, -1] - corner) / places, (head.texture[-1, 0] - corner) / places
-    half = np.float32((COARSE - 1) / 2)
-    columns = np.arange(box[1].start, box[1].stop, dtype=np.float32) - half
-    rows = np.arange(box[0].start, box[0].stop, dtype=np.float32)[:, None] - half
-    x, y = (
-        np.float32(HAIRS_FINER) * (corner[i] + np.float32(SIZE / 2) + right[i] * columns + below[i] * rows)
-        for i in range(2)
-    )
-    return np.asarray(cv2.remap(_hairs(), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP), np.float32)
-
-
-@lru_cache(maxsize=1)
-def _hairs() -> Floats:
-    noise = np.random.default_rng(5).standard_normal((HAIRS_FINER * 2 * SIZE,) * 2).astype(np.float32)
-    field = cv2.GaussianBlur(noise, (0, 0), sigmaX=0.35 * HAIRS_FINER, sigmaY=0.8 * HAIRS_FINER)
-    return np.asarray(field / field.std(), np.float32)
 
 
 def own_hair(hair: Floats, head: HeadMap) -> Floats:

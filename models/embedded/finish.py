@@ -8,16 +8,15 @@ strong the grain is, and the backdrop that is seen beside the hair the texture.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import Floats, Image
+from models.embedded.head_noise import between, noise_on
 from models.embedded.scalp import CENTER, COARSE, HeadMap, texture_scale
 from models.face.imaging import LOG_OFFSET, LUMINANCE, box_of, enlarge, fill, smoothstep
-from models.face.texture_space import SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +85,6 @@ class Finish:
 
 
 FINISH = Finish()
-FINER = 2
-"""Pixels of noise per texture pixel."""
 GRAINS = (0.7, 1.5), (1.5, 3.5)
 """Gaussians between which the relief of skin is measured and drawn, texture pixels."""
 MEDIAN_OF_NOISE = 0.6745
@@ -256,15 +253,15 @@ def skin_relief(colours: Floats, image: Image, *, hidden: Floats, erased: Floats
     box = box_of(scalp > 0)
     if box is None:
         return colours
-    scalp, x, y = scalp[box], x[box], y[box]
+    scalp = scalp[box]
     grain = sum(
-        strength * _noise(band, x, y)
+        strength * noise_on(head, between(*band), box)
         for strength, band in zip(_grain(image, seen, texture_scale(head)), GRAINS, strict=True)
     )
     # blood shows in patches, and skin that saw the sun for years has spots
     far = scalp * smoothstep(cv2.GaussianBlur(erased[box], (0, 0), FINISH.patches), 0.5, 0.95)
-    blood = far * _noise((FINISH.patches / 2, FINISH.patches), x, y)
-    spots = far * smoothstep(_noise(FINISH.freckles, x, y) + 0.4 * blood, *FINISH.spots)
+    blood = far * noise_on(head, between(FINISH.patches / 2, FINISH.patches), box)
+    spots = far * smoothstep(noise_on(head, between(*FINISH.freckles), box) + 0.4 * blood, *FINISH.spots)
     patches = blood[..., None] * REDDER + spots[..., None] * DARKER + (scalp * grain)[..., None]
     finished = colours.copy()
     finished[box] *= cv2.exp(patches)
@@ -395,19 +392,3 @@ def _blur_within(picture: Floats, weight: Floats, sigma: float) -> Floats:
 def _coarse(known: Floats) -> Floats:
     small = cv2.resize(known, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     return smoothstep(small, 0.5, 1)
-
-
-def _noise(sigmas: tuple[float, float], x: Floats, y: Floats) -> Floats:
-    """Unit noise between two Gaussians over texture coordinates; always the same, so it moves with the head."""
-    field = _noise_field(sigmas)
-    across, down = (np.asarray(np.float32(FINER) * (each + np.float32(SIZE / 2)), np.float32) for each in (x, y))
-    return np.asarray(cv2.remap(field, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP), np.float32)
-
-
-@lru_cache(maxsize=4)
-def _noise_field(sigmas: tuple[float, float]) -> Floats:
-    side = FINER * 2 * SIZE
-    noise = np.random.default_rng(3).standard_normal((side, side)).astype(np.float32)
-    low, high = (sigma * FINER for sigma in sigmas)
-    field = cv2.GaussianBlur(noise, (0, 0), low) - cv2.GaussianBlur(noise, (0, 0), high)
-    return np.asarray(field / field.std(), np.float32)

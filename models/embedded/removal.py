@@ -24,16 +24,16 @@ from models.embedded.bare_head import (
     own_hair,
     scalp_colour,
     short_hair,
-    single_hairs,
 )
-from models.embedded.finish import backdrop_texture, clean_rim, skin_relief, soft_hairline, without_mottles
+from models.embedded.finish import GRAINS, backdrop_texture, clean_rim, skin_relief, soft_hairline, without_mottles
+from models.embedded.head_noise import between, hairs, noise_on
 from models.embedded.scalp import CENTER, COARSE, HeadMap, ScalpModel
 from models.face.imaging import LOG_OFFSET, box_of, enlarge, fill, smoothstep
 
 SIZE = 256
 """Side of the pictures that the network is trained on, pixels. It takes any multiple of 32."""
 REMOVAL = "hair_removal.onnx"
-"""The network in the embedded pack: "given" (N, 13, S, S) -> "drawn" (N, 3, S, S), colours as value / 64 - 2."""
+"""The network in the embedded pack: "given" (N, 15, S, S) -> "drawn" (N, 3, S, S), colours as value / 64 - 2."""
 SPREAD = 15
 """Margin around the hair that is erased, crop pixels."""
 BEHIND = 7
@@ -52,19 +52,23 @@ ERASED_BY_NEAR = smoothstep(np.arange(256, dtype=np.float32) / np.float32(255), 
 """What is erased by the hair near by, 0..255."""
 LAST_HAIR = 0.9
 """Where in the order of loss hair goes that hangs beside or below the head."""
-CHANNELS = 13
+CHANNELS = 15
 GUESS, ERASED, DISTANCE, BODY, PERSON, SEEN, HIDDEN = slice(0, 3), 3, 4, slice(5, 8), 8, slice(9, 12), 12
+NOISE = slice(13, 15)
 """Channels of the input: the picture with the guess in the erased part, how far each pixel is erased (0..1), the signed
 distance to the skull, neighbouring skin and cloth continued over the erased part, the visible person (0..1), the
 picture with the guess in the hidden part, and how far each pixel is hidden (0..1). What is erased but not hidden lies
-beside the hair: the network takes over of it what is not hair.
+beside the hair: the network takes over of it what is not hair. Noise inside the skull, in the bands of `GRAINS`, moves with
+the head: a texture is drawn of it.
 """
 GREY_LEVELS = 64.0
 """Colours are given as value / 64 - 2."""
 DISTANCE_SCALE = 40.0
 """Distances are given in units of so many crop pixels, clipped to +-1.5."""
 BELOW_BROWS = 20.0
-"""Texture pixels below the brows at which the scalp of the guess ends."""
+"""Texture pixels below the brows at which the scalp of the guess ends, and the skin of the cheek begins."""
+BESIDE_EYES = (-5.0, 15.0)
+"""Distances below the brows over which what is seen counts as the skin of a cheek, texture pixels."""
 
 
 def network_input(
@@ -79,6 +83,7 @@ def network_input(
     skin: Floats,
     behind: Backdrop | None = None,
     beyond: Floats | None = None,
+    moved: tuple[float, float] = (0.0, 0.0),
 ) -> Floats:
     """Make the input of the removal network.
 
@@ -93,9 +98,10 @@ def network_input(
         skin: (3,) float32, median log colour of the face.
         behind: what was seen of the backdrop earlier: the guess where it is known.
         beyond: (S, S) float32 in 0..1, what lies beyond the camera's frame and tells nothing; None for nowhere.
+        moved: where the noise begins, `FINER` pixels; training varies it.
 
     Returns:
-        (13, S, S) float32; see `GUESS` and the other channels.
+        (15, S, S) float32; see `GUESS` and the other channels.
     """
     size = len(image)
     side = size // COARSE
@@ -115,12 +121,18 @@ def network_input(
     below = head.texture[..., 1] - np.float32(CENTER[1])
     visible_body = smoothstep(cv2.erode(body, np.ones((3, 3), np.uint8)), 0.5, 0.9) * (1 - unseen)
     continued = fill(coarse, np.asarray(visible_body * smoothstep(below, 40, 60), np.float32))
+    # between cheek and ear grows hair, and below it is skin
+    skin_beside = fill(coarse, np.asarray(visible_body * smoothstep(below, *BESIDE_EYES), np.float32))
+    lower = smoothstep(below, BELOW_BROWS - 6, BELOW_BROWS + 6)[..., None]
+    scalp += lower * (skin_beside - scalp)
 
     full = (size, size)
     distance = enlarge(head.distance, full)
-    inside = smoothstep(distance, -2, 2) * (1 - smoothstep(enlarge(below, full), BELOW_BROWS - 6, BELOW_BROWS + 6))
+    inside = smoothstep(distance, -2, 2)
     guess = enlarge(backdrop, full) + inside[..., None] * (enlarge(scalp, full) - enlarge(backdrop, full))
     shown, seen = (image + where[..., None] * (guess - image) for where in (erased, hidden))
+    everywhere = (slice(0, size), slice(0, size))
+    within = erased * smoothstep(distance, -1, 2)
     planes = [
         shown / GREY_LEVELS - 2,
         erased,
@@ -129,6 +141,7 @@ def network_input(
         person * (1 - erased),
         seen / GREY_LEVELS - 2,
         hidden,
+        *(within * noise_on(head, between(*band), everywhere, moved) for band in GRAINS),
     ]
     return np.ascontiguousarray(np.dstack(planes).transpose(2, 0, 1), np.float32)
 
@@ -293,7 +306,7 @@ def lost_hair(image: Image, *, hair: Floats, head: HeadMap, amount: float, sides
         beyond -= np.float32(SIDES.strand_delay) * inside * strands
         box = box_of(np.abs(beyond) < 1)
         if box is not None:
-            beyond[box] += np.float32(SIDES.sparse) * inside[box] * single_hairs(head, box)
+            beyond[box] += np.float32(SIDES.sparse) * inside[box] * noise_on(head, hairs(), box)
         left = np.maximum(left, np.float32(short) * (1 - smoothstep(beyond, -SIDES.half_hair, SIDES.half_hair)))
     return erased * (1 - left)
 

@@ -86,6 +86,8 @@ class Recipe:
 RECIPE = Recipe()
 LONG_ROWS = slice(150, 220)
 """Rows of a portrait beside mouth and chin: hair there is long."""
+FIELD = 512.0
+"""The noise of the network's input begins anywhere in so many of its pixels."""
 LONG, SHORT = 0.08, 0.012
 """Shares of hair in `LONG_ROWS` above which it is long, below which it is short."""
 
@@ -103,7 +105,7 @@ class Sample(NamedTuple):
     """One training picture.
 
     Attributes:
-        given: (13, 256, 256) float32, the input of the network.
+        given: (15, 256, 256) float32, the input of the network.
         truth: (3, 256, 256) float32, the photograph, value / 64 - 2.
         judged: (1, 256, 256) float32 in 0..1, where the photograph is the truth.
     """
@@ -236,6 +238,7 @@ class Scenes:
             light=light,
             skin=skin,
             beyond=beyond,
+            moved=(0.0, 0.0) if rng is None else (float(rng.uniform(0, FIELD)), float(rng.uniform(0, FIELD))),
         )
         unknown = cv2.dilate(smoothstep(own, 0.1, 0.4), np.ones((9, 9), np.uint8))
         judged = erased * (1 - unknown) * smoothstep(erase(alpha, spread)[0], 0.1, 0.5)

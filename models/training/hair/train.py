@@ -22,7 +22,7 @@ from torch.nn import functional
 from engines.select import load as load_engine
 from models.embedded import EMBEDDED
 from models.embedded.attributes import read_tables
-from models.embedded.removal import CHANNELS, ERASED, REMOVAL, SIZE
+from models.embedded.removal import CHANNELS, ERASED, HIDDEN, REMOVAL, SIZE
 from models.embedded.scalp import ScalpModel
 from models.face.segmenter import Segmenter
 from models.face.texture_space import FaceSpace
@@ -45,8 +45,13 @@ RATE, CRITIC_RATE = 3e-4, 6e-4
 WARM_STEPS = 100
 CRITIC_ALONE = 300
 """First steps of a critic, in which it only learns."""
-GRADIENTS, BROAD, MATCHING, CRITIC = 0.7, 2.0, 0.7, 0.06
-"""Weights beside the absolute error: gradients, means of 8x8 pixels, features of the critic, its verdict."""
+GRADIENTS, BROAD, MATCHING, CRITIC = 0.7, 2.0, 0.7, 0.2
+"""Weights beside the absolute error: gradients, means of 8x8 pixels, the critic's features but its finest, its verdict.
+"""
+COARSE, UNSEEN = 4, 0.1
+"""Pixels over whose means what was hidden is compared, and the weight of single ones: the very pores of a scalp that
+nobody sees cannot be guessed, and who is to guess them draws none.
+"""
 
 
 def main(argv: list[str]) -> int:
@@ -178,8 +183,10 @@ class Trainer:
         mixed = truth + (drawn - truth) * judged
         error = mixed - truth
         area = judged.sum() * 3 + 1
-        absolute = error.abs().sum() / area
-        across, down = error[..., 1:] - error[..., :-1], error[..., 1:, :] - error[..., :-1, :]
+        weighed = error * (1 - (1 - UNSEEN) * given[:, HIDDEN : HIDDEN + 1])
+        means = functional.avg_pool2d(error, COARSE).abs().sum() * COARSE**2
+        absolute = (weighed.abs().sum() + (1 - UNSEEN) * means) / area
+        across, down = weighed[..., 1:] - weighed[..., :-1], weighed[..., 1:, :] - weighed[..., :-1, :]
         gradients = (across.abs().sum() + down.abs().sum()) / area
         broad = functional.avg_pool2d(error, 8).abs().sum() * 64 / area
         loss = absolute + GRADIENTS * gradients + BROAD * broad
@@ -205,7 +212,7 @@ class Trainer:
                     wanted, _ = self.critic(torch.cat([truth, beside], 1))
             self.critic.requires_grad_(True)
             matching = torch.stack(
-                [(a.float() - b.float()).abs().mean() for a, b in zip(features, wanted, strict=True)]
+                [(a.float() - b.float()).abs().mean() for a, b in zip(features[1:], wanted[1:], strict=True)]
             ).mean()
             fooled = -_where_judged([each.float() for each in fake], judged)
             loss = loss + MATCHING * matching + CRITIC * fooled
