@@ -26,8 +26,9 @@ from models.embedded.bare_head import (
     short_hair,
     single_hairs,
 )
-from models.embedded.finish import backdrop_texture, clean_rim, skin_relief, soft_hairline, without_mottles
+from models.embedded.finish import backdrop_grain, clean_rim, skin_relief, soft_hairline, without_mottles
 from models.embedded.scalp import CENTER, COARSE, HeadMap, ScalpModel
+from models.embedded.stubble import with_stubble
 from models.face.imaging import LOG_OFFSET, box_of, enlarge, fill, smoothstep
 
 SIZE = 256
@@ -246,8 +247,10 @@ def inpaint_without_hair(
     colours = soft_hairline(colours, image, hidden=unseen, erased=erased, head=head)
     colours = clean_rim(colours, erased=erased, head=head)
     solid = np.maximum(1 - beside, enlarge(person, full) * (1 - hidden))
-    colours = backdrop_texture(colours, image, solid=solid, erased=erased, head=head, beyond=beyond)
+    colours = backdrop_grain(colours, image, solid=solid, erased=erased, head=head, beyond=beyond)
     colours = skin_relief(colours, image, hidden=unseen, erased=erased, head=head)
+    short = short_hair(head, cv2.resize(here, head.distance.shape[::-1], interpolation=cv2.INTER_AREA))
+    colours = with_stubble(colours, image, hidden=hidden, erased=short * erased, head=head)
     if backdrop is not None:
         colours += (backdrop.known * beside)[..., None] * (backdrop.colour - colours)
     picture = np.clip(colours + 0.5, 0, 255).astype(np.uint8)

@@ -22,14 +22,14 @@ from models.embedded.scalp import HeadMap, ScalpModel, head_map, outline_feature
 class Bald(Control):
     """Replaces lost hair; hats stay. Without masks hair is not touched.
 
-    Short hair stays above and behind the ears by `bald_sides`; at 0, and where hair is long, the head is shaved.
+    The head is shaved, and where short hair grew above and behind the ears its roots show. `bald_sides` keeps it there.
     """
 
     fields: ClassVar = {
         "bald": (float, Field(0.0, ge=0, le=1, title="Bald", json_schema_extra={"step": 0.01})),
         "bald_sides": (
             float,
-            Field(1.0, ge=0, le=1, title="Hair kept at the sides", json_schema_extra={"step": 0.01, "needs": "bald"}),
+            Field(0.0, ge=0, le=1, title="Hair kept at the sides", json_schema_extra={"step": 0.01, "needs": "bald"}),
         ),
     }
 
