@@ -201,6 +201,7 @@ def inpaint_without_hair(
     skin: Floats,
     backdrop: Backdrop | None = None,
     beyond: Floats | None = None,
+    stubble: float = 1,
 ) -> Inpainting:
     """Draw a head without any hair.
 
@@ -215,6 +216,7 @@ def inpaint_without_hair(
         skin: (3,) float32, median log colour of the face.
         backdrop: what was seen of it earlier: it is shown where it is known, and only the rest is drawn.
         beyond: (S, S) float32 in 0..1, what lies beyond the camera's frame and tells nothing; None for nowhere.
+        stubble: 0..1, how much the roots of short hair show at the sides.
 
     Returns:
         The picture with all hair and its surroundings drawn anew; without hair the picture itself. What lies inside
@@ -249,8 +251,8 @@ def inpaint_without_hair(
     solid = np.maximum(1 - beside, enlarge(person, full) * (1 - hidden))
     colours = backdrop_grain(colours, image, solid=solid, erased=erased, head=head, beyond=beyond)
     colours = skin_relief(colours, image, hidden=unseen, erased=erased, head=head)
-    short = short_hair(head, cv2.resize(here, head.distance.shape[::-1], interpolation=cv2.INTER_AREA))
-    colours = with_stubble(colours, image, hidden=hidden, erased=short * erased, head=head)
+    stubble *= short_hair(head, cv2.resize(here, head.distance.shape[::-1], interpolation=cv2.INTER_AREA))
+    colours = with_stubble(colours, image, hidden=hidden, erased=np.float32(stubble) * erased, head=head)
     if backdrop is not None:
         colours += (backdrop.known * beside)[..., None] * (backdrop.colour - colours)
     picture = np.clip(colours + 0.5, 0, 255).astype(np.uint8)

@@ -34,7 +34,7 @@ class Stubble:
     within: tuple[float, float] = (0.0, 5.0)
     cover: int = 9
     soft: float = 4.0
-    single: float = 0.45
+    single: float = 0.3
     least: int = 100
 
 
