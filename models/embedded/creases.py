@@ -8,6 +8,7 @@ face and the sharpness of its camera would show it. The portraits show nobody; M
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -63,6 +64,10 @@ SIDE_SIGMA, SIDE_LEAST = 5.0, 3.0
 """Gaussian over which both sides of a face are likened, texture pixels, and depth at which they are, of 127."""
 STAIN_KEPT = 0.15
 """Share of the broad part that is left where there is no line."""
+CHEEKS = (50.0, 14.0), (98.0, 24.0)
+"""Distance from the middle and height of the cheeks in the texture square, each with half the extent, pixels."""
+CHEEK_SIGMA, CHEEK_LOST = 1.3, 0.8
+"""Gaussian over which what is broad there counts, and the share of it that is lost: a fold would look like a bruise."""
 SHAPE_MODES = 8
 """Modes of shape by which faces are likened."""
 SHAPE, SMILING, LIGHTNESS, SEX = 0.6, 2.5, 100 / 12, 3.5
@@ -153,10 +158,23 @@ def without_stains(relief: NDArray[np.int8]) -> NDArray[np.int8]:
     line = ((xx - yy) ** 2 + 4 * xy * xy) / ((xx + yy) ** 2 + np.float32(1e-3))
     kept = STAIN_KEPT + (1 - STAIN_KEPT) * smoothstep(line, *LINE)
     clean = light - broad + broad * kept
+    clean -= np.float32(CHEEK_LOST) * _cheeks() * cv2.GaussianBlur(clean, (0, 0), CHEEK_SIGMA)
     # creases are about as deep on both sides; what one cheek has alone is a mark or a shadow
     depth = cv2.GaussianBlur(np.abs(clean), (0, 0), SIDE_SIGMA) + np.float32(SIDE_LEAST)
     clean *= np.minimum(1, depth[:, ::-1] / depth)
     return np.clip(np.rint(clean), -127, 127).astype(np.int8)
+
+
+@lru_cache(maxsize=1)
+def _cheeks() -> Floats:
+    """The cheeks beside the folds of nose and mouth, (192, 192) float32 in 0..1."""
+    down, across = np.indices((SIZE, SIZE), np.float32)
+    (middle, half_width), (height, half_height) = CHEEKS
+    away = np.abs(across - np.float32((SIZE - 1) / 2)) - np.float32(middle)
+    inside = np.exp(
+        -((away / np.float32(half_width)) ** 4) - ((down - np.float32(height)) / np.float32(half_height)) ** 4
+    )
+    return np.asarray(cv2.GaussianBlur(inside, (0, 0), 3.0), np.float32)
 
 
 def likeness(fit: Fit, smile: float, lightness: float, male: float) -> Floats:

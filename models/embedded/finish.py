@@ -1,13 +1,14 @@
-"""The last touch on a head drawn without hair: a clean outline, the skin's own grain, the backdrop's own texture.
+"""The last touch on a head drawn without hair: a clean outline, the skin's own grain, the camera's on the backdrop.
 
 A network draws what is broad rightly and what is fine too softly: the outline of its head is a soft rim with a halo,
-its scalp has no pores, its backdrop no texture. The skull's geometry tells the outline, the person's own forehead how
-strong the grain is, and the backdrop that is seen beside the hair the texture.
+its scalp has no pores, its backdrop no grain. The skull's geometry tells the outline, the person's own forehead how
+strong the grain of skin is, and the backdrop that is seen beside the hair that of the camera.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -49,9 +50,11 @@ class Finish:
         clear: distance above the brows, which may be raised, from which skin counts as forehead, texture pixels.
         dark: how much darker than a forehead a brow or a strand is, log units.
         least: forehead that must be seen, pixels.
-        texture: Gaussian that tells the texture of the backdrop from its broad colours.
+        texture: Gaussian that smooths a drawn backdrop.
+        unlike: differences from the backdrop, 0..255, over which a drawing shows these.
+        faint: quantile of what is fine in a backdrop that tells the grain of the camera: texture is stronger.
+        grainy: strongest grain in each of the `CAMERA_GRAINS`, 0..255.
         colours: percentiles of the colours of a backdrop beyond which nothing is drawn.
-        bold: root mean square of such texture, 0..255, over which it is not repeated: objects are not to appear twice.
     """
 
     edge: float = 1.4
@@ -80,13 +83,19 @@ class Finish:
     dark: float = 0.22
     least: int = 200
     texture: float = 6.0
+    unlike: tuple[float, float] = (8.0, 24.0)
+    faint: float = 0.3
+    grainy: float = 1.2
     colours: tuple[float, float] = (0.5, 99.5)
-    bold: tuple[float, float] = (10.0, 22.0)
 
 
 FINISH = Finish()
 GRAINS = (0.7, 1.5), (1.5, 3.5)
 """Gaussians between which the relief of skin is measured and drawn, texture pixels."""
+CAMERA_GRAINS = (0.4, 0.9), (0.9, 2.0), (2.0, 4.5)
+"""Gaussians between which the grain of a camera is measured and drawn, crop pixels."""
+QUANTILE_OF_NOISE = 0.385
+"""`Finish.faint` quantile of the absolute values of normally distributed noise of standard deviation 1."""
 MEDIAN_OF_NOISE = 0.6745
 """Median of the absolute values of normally distributed noise of standard deviation 1."""
 REDDER = np.array([0.0, -1.0, -0.7], np.float32) * np.float32(FINISH.blood)
@@ -301,20 +310,6 @@ def _grain(image: Image, seen: NDArray[np.bool_], scale: float) -> list[float]:
     return strengths
 
 
-def _nearest(known: Floats, window: int) -> tuple[Floats, Floats]:
-    """How far each pixel is from what is known (not 0), and (x, y) of the nearest such, averaged over a window.
-
-    The nearest places jump from pixel to pixel; their mean moves smoothly.
-    """
-    away, labels = cv2.distanceTransformWithLabels(
-        (known == 0).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    rows, columns = np.nonzero(known)
-    place = np.zeros((int(labels.max()) + 1, 2), np.float32)
-    place[labels[rows, columns]] = np.column_stack([columns, rows])
-    return np.asarray(away, np.float32), np.asarray(cv2.blur(place[labels], (window, window)), np.float32)
-
-
 def _lined(relief: Floats) -> Floats:
     """How much a relief runs in lines, 0..1, by the coherence of its structure tensor (Bigun and Granlund 1987)."""
     across, down = (cv2.Sobel(cv2.GaussianBlur(relief, (0, 0), 1.0), cv2.CV_32F, dx, 1 - dx) for dx in (1, 0))
@@ -323,10 +318,12 @@ def _lined(relief: Floats) -> Floats:
     return smoothstep(coherence, *FINISH.lines)
 
 
-def backdrop_texture(
+def backdrop_grain(
     colours: Floats, image: Image, *, solid: Floats, erased: Floats, head: HeadMap, beyond: Floats | None
 ) -> Floats:
-    """Give a drawn backdrop the texture of what is seen of it: mirrored at the edge of what was covered.
+    """Give a drawn backdrop the grain of what is seen of it, and nothing finer: what is drawn there is a guess.
+
+    Texture that is copied from beside the hair repeats the halo around it, and shows as a ghost of the hair.
 
     Args:
         colours: (S, S, 3) float32 RGB, 0..255, a drawing.
@@ -343,31 +340,45 @@ def backdrop_texture(
     if beyond is not None:
         taken |= (beyond > 0.02).astype(np.uint8)
     taken = cv2.dilate(taken, np.ones((3, 3), np.uint8))
-    taken[0], taken[-1], taken[:, 0], taken[:, -1] = 1, 1, 1, 1
-    if taken.all():
-        return colours
     known = 1 - taken.astype(np.float32)
-    edge = _nearest(known, 9)[1]
-    grid = np.stack(np.meshgrid(*(np.arange(n, dtype=np.float32) for n in taken.shape[::-1])), -1)
-    source = edge + (edge - grid)
     picture = image.astype(np.float32)
-    broad = _blur_within(picture, known, FINISH.texture)
-    fine = (picture - broad) * cv2.erode(known, np.ones((3, 3), np.uint8))[..., None]
-    bold = np.sqrt(cv2.GaussianBlur((fine * fine).max(2), (0, 0), FINISH.texture))
-    fine *= (1 - smoothstep(bold, *FINISH.bold))[..., None]
-    lent = cv2.remap(fine, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    valid = cv2.remap(known, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    free = np.asarray(erased * (1 - solid), np.float32)
-    below = enlarge(_below_brows(head), taken.shape[::-1])
+    free = np.asarray(1 - solid, np.float32)
+    low = smoothstep(enlarge(_below_brows(head), taken.shape[::-1]), *FINISH.brows)
     # ears, jaw and neck are drawn below the brows
-    colours = _as_colourful(colours, picture[known > 0], free * (1 - smoothstep(below, *FINISH.brows)))
-    smooth = _blur_within(colours, np.asarray(1 - solid, np.float32), FINISH.texture)
-    # beside and below the ears a drawing may show ears, neck and shoulders: there it must look like the backdrop
+    colours = _as_colourful(colours, picture[known > 0], erased * free * (1 - low))
+    smooth = _blur_within(colours, free, FINISH.texture)
+    # there it must look like the backdrop
     behind = fill(cv2.resize(picture, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA), _coarse(known))
     unlike = np.abs(smooth - enlarge(behind, taken.shape[::-1])).max(2)
-    body = smoothstep(below, *FINISH.brows) * smoothstep(cv2.GaussianBlur(unlike, (0, 0), 3.0), 8, 24)
-    share = smoothstep(valid, 0.3, 1) * free * (1 - body)
-    return np.asarray(colours + share[..., None] * (smooth + lent - colours), np.float32)
+    body = low * smoothstep(cv2.GaussianBlur(unlike, (0, 0), 3.0), *FINISH.unlike)
+    share = erased * free * (1 - body)
+    box = box_of(share > 0)
+    if box is None:
+        return colours
+    grain = _camera_grain(picture, cv2.erode(known, np.ones((5, 5), np.uint8)) > 0, box)
+    finished = colours.copy()
+    finished[box] += share[box][..., None] * (smooth[box] + grain[..., None] - colours[box])
+    return finished
+
+
+def _camera_grain(picture: Floats, seen: NDArray[np.bool_], box: tuple[slice, slice]) -> Floats:
+    """Noise as strong as the faint part of what is seen, in each of the `CAMERA_GRAINS`; rows and columns of `box`."""
+    grain = np.zeros(picture[box].shape[:2], np.float32)
+    if np.count_nonzero(seen) < FINISH.least:
+        return grain
+    light = cv2.transform(picture, LUMINANCE[None])
+    for finest, coarsest in CAMERA_GRAINS:
+        band = np.abs(cv2.GaussianBlur(light, (0, 0), finest) - cv2.GaussianBlur(light, (0, 0), coarsest))
+        strength = float(np.quantile(band[seen], FINISH.faint)) / QUANTILE_OF_NOISE
+        grain += min(strength, FINISH.grainy) * _noise_of_frame(finest, coarsest, picture.shape[:2])[box]
+    return grain
+
+
+@lru_cache(maxsize=6)
+def _noise_of_frame(finest: float, coarsest: float, shape: tuple[int, int]) -> Floats:
+    noise = np.random.default_rng(7).standard_normal(shape).astype(np.float32)
+    field = cv2.GaussianBlur(noise, (0, 0), finest) - cv2.GaussianBlur(noise, (0, 0), coarsest)
+    return np.asarray(field / field.std(), np.float32)
 
 
 def _as_colourful(colours: Floats, seen: Floats, where: Floats) -> Floats:

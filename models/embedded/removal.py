@@ -25,9 +25,10 @@ from models.embedded.bare_head import (
     scalp_colour,
     short_hair,
 )
-from models.embedded.finish import GRAINS, backdrop_texture, clean_rim, skin_relief, soft_hairline, without_mottles
+from models.embedded.finish import GRAINS, backdrop_grain, clean_rim, skin_relief, soft_hairline, without_mottles
 from models.embedded.head_noise import between, hairs, noise_on
 from models.embedded.scalp import CENTER, COARSE, HeadMap, ScalpModel
+from models.embedded.stubble import with_stubble
 from models.face.imaging import LOG_OFFSET, box_of, enlarge, fill, smoothstep
 
 SIZE = 256
@@ -58,8 +59,8 @@ NOISE = slice(13, 15)
 """Channels of the input: the picture with the guess in the erased part, how far each pixel is erased (0..1), the signed
 distance to the skull, neighbouring skin and cloth continued over the erased part, the visible person (0..1), the
 picture with the guess in the hidden part, and how far each pixel is hidden (0..1). What is erased but not hidden lies
-beside the hair: the network takes over of it what is not hair. Noise inside the skull, in the bands of `GRAINS`, moves with
-the head: a texture is drawn of it.
+beside the hair: the network takes over of it what is not hair. Noise inside the skull, in the bands of `GRAINS`, moves
+with the head: a texture is drawn of it.
 """
 GREY_LEVELS = 64.0
 """Colours are given as value / 64 - 2."""
@@ -213,6 +214,7 @@ def inpaint_without_hair(
     skin: Floats,
     backdrop: Backdrop | None = None,
     beyond: Floats | None = None,
+    stubble: float = 1,
 ) -> Inpainting:
     """Draw a head without any hair.
 
@@ -227,6 +229,7 @@ def inpaint_without_hair(
         skin: (3,) float32, median log colour of the face.
         backdrop: what was seen of it earlier: it is shown where it is known, and only the rest is drawn.
         beyond: (S, S) float32 in 0..1, what lies beyond the camera's frame and tells nothing; None for nowhere.
+        stubble: 0..1, how much the roots of short hair show at the sides.
 
     Returns:
         The picture with all hair and its surroundings drawn anew; without hair the picture itself. What lies inside
@@ -259,8 +262,10 @@ def inpaint_without_hair(
     colours = soft_hairline(colours, image, hidden=unseen, erased=erased, head=head)
     colours = clean_rim(colours, erased=erased, head=head)
     solid = np.maximum(1 - beside, enlarge(person, full) * (1 - hidden))
-    colours = backdrop_texture(colours, image, solid=solid, erased=erased, head=head, beyond=beyond)
+    colours = backdrop_grain(colours, image, solid=solid, erased=erased, head=head, beyond=beyond)
     colours = skin_relief(colours, image, hidden=unseen, erased=erased, head=head)
+    stubble *= short_hair(head, cv2.resize(here, head.distance.shape[::-1], interpolation=cv2.INTER_AREA))
+    colours = with_stubble(colours, image, hidden=hidden, erased=np.float32(stubble) * erased, head=head)
     if backdrop is not None:
         colours += (backdrop.known * beside)[..., None] * (backdrop.colour - colours)
     picture = np.clip(colours + 0.5, 0, 255).astype(np.uint8)

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from tests.soak.light import LightPeer, Seen, clip
+from tests.soak.light import LightPeer, Seen, clip, resting_decoders
 from tests.soak.results import Result
 from tests.soak.servers import Server, Watch, wait_until_empty
 
@@ -58,7 +58,11 @@ async def crowd(log: Path, goal: Goal, seconds: float, *, real: bool) -> Result:
     """
     result = Result(f"{goal.sessions} sessions of {SIZE[0]}x{SIZE[1]}")
     frames = clip(*SIZE)
-    with Server("--max-sessions", str(goal.sessions), log=log, real=real) as server, Watch(server) as watch:
+    with (
+        resting_decoders(),
+        Server("--max-sessions", str(goal.sessions), log=log, real=real) as server,
+        Watch(server) as watch,
+    ):
         async with httpx.AsyncClient(base_url=server.url, timeout=120) as http:
             peers = [LightPeer(http, frames, phase=number) for number in range(goal.sessions)]
             try:

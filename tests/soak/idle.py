@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from tests.soak.crowd import EDIT, SIZE, STAND_IN_EDIT
-from tests.soak.light import LightPeer, clip
+from tests.soak.light import LightPeer, clip, resting_decoders
 from tests.soak.results import Result
 from tests.soak.servers import Server, wait_until_empty
 
@@ -36,7 +36,7 @@ async def idle(log: Path, seconds: float, *, real: bool) -> Result:
     """
     result = Result("what nobody asked for")
     edit = EDIT if real else STAND_IN_EDIT
-    with Server(log=log, real=real) as server:
+    with resting_decoders(), Server(log=log, real=real) as server:
         async with httpx.AsyncClient(base_url=server.url, timeout=120) as http:
             await asyncio.sleep(SETTLE_S)
             cores = await _spent(server, seconds)
@@ -92,7 +92,7 @@ async def quota(log: Path, seconds: float, *, real: bool) -> Result:
     rates, spent = {}, {}
     for threads in (None, *HAND_SET):
         flags = () if threads is None else ("--threads", str(threads))
-        with Server(*flags, log=log, real=real, core=core) as server:
+        with resting_decoders(), Server(*flags, log=log, real=real, core=core) as server:
             async with httpx.AsyncClient(base_url=server.url, timeout=120) as http:
                 peer = LightPeer(http, clip(*SIZE))
                 await peer.come({**(EDIT if real else STAND_IN_EDIT), "quality": "full"})

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -130,11 +131,23 @@ class Glance:
 
 
 _get_decoder = rtcrtpreceiver.get_decoder
+
+
+@contextmanager
+def resting_decoders() -> Iterator[None]:
+    """All decoders of this process rest after the first pictures: what a `LightPeer` needs, and no other peer."""
+    rtcrtpreceiver.get_decoder = Glance
+    try:
+        yield
+    finally:
+        rtcrtpreceiver.get_decoder = _get_decoder
+
+
 H264 = [codec for codec in RTCRtpSender.getCapabilities("video").codecs if codec.mimeType == "video/H264"]
 
 
 class LightPeer(Peer):
-    """A peer that sends a clip and notes when frames come back.
+    """A peer that sends a clip and notes when frames come back; within `resting_decoders`.
 
     Args:
         http: of the server.
@@ -150,7 +163,6 @@ class LightPeer(Peer):
     def __init__(
         self, http: httpx.AsyncClient, packets: tuple[av.Packet[Any], ...], phase: int = 0, *, watched: bool = True
     ) -> None:
-        rtcrtpreceiver.get_decoder = Glance
         self.track = LoopTrack(packets, phase)
         super().__init__(http, self.track)
         self.arrivals: dict[int, float] = {}

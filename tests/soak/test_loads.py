@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from aiortc import rtcrtpreceiver
+from aiortc.codecs import get_decoder
 
 from tests.soak import __main__ as command
 from tests.soak import abuse, churn, clock, crowd, idle, trouble
@@ -63,6 +65,7 @@ def test_idle_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(idle, "SETTLE_S", 0.3)
     monkeypatch.setattr(idle, "IDLE_CORES", 1.0)  # `test_idle.py` holds it
     held(asyncio.run(idle.idle(tmp_path / "log", 0.5, real=False)))
+    assert rtcrtpreceiver.get_decoder is get_decoder  # the load that comes next decodes all it gets
 
 
 def seen(fps: float, delay: float, edits: float, seconds: int = 40) -> Seen:

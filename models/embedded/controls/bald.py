@@ -11,7 +11,7 @@ from pydantic import Field
 from engines.base import Engine
 from models.arrays import Floats
 from models.editor import Crop, Inpainting
-from models.embedded.attributes import BALD
+from models.embedded.attributes import BALD, MALE
 from models.embedded.control import Control, Layer, Pack, Way, bareness, hair_obstacle, towards_one
 from models.embedded.eye_axes import without_eyes
 from models.embedded.latent import EmbeddedLatent
@@ -22,14 +22,15 @@ from models.embedded.scalp import HeadMap, ScalpModel, head_map, outline_feature
 class Bald(Control):
     """Replaces lost hair; hats stay. Without masks hair is not touched.
 
-    Short hair stays above and behind the ears by `bald_sides`; at 0, and where hair is long, the head is shaved.
+    The head is shaved, and where a man's short hair grew above and behind the ears its roots show; `bald_sides` keeps
+    it there.
     """
 
     fields: ClassVar = {
         "bald": (float, Field(0.0, ge=0, le=1, title="Bald", json_schema_extra={"step": 0.01})),
         "bald_sides": (
             float,
-            Field(1.0, ge=0, le=1, title="Hair kept at the sides", json_schema_extra={"step": 0.01, "needs": "bald"}),
+            Field(0.0, ge=0, le=1, title="Hair kept at the sides", json_schema_extra={"step": 0.01, "needs": "bald"}),
         ),
     }
 
@@ -71,6 +72,7 @@ class Bald(Control):
             skin=way.own.skin,
             backdrop=crop.backdrop,
             beyond=crop.beyond,
+            stubble=float(way.own.attributes[MALE]),
         )
 
     def draw(self, way: Way, own: Floats) -> Layer | None:

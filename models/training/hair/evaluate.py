@@ -88,8 +88,8 @@ def main(argv: list[str]) -> int:
     if "inpainting" in wanted:
         answers["inpainting"] = inpaint
     if "shipped" in wanted:
-        answers["shipped, shaved"] = Shipped(faces, sides=0)
         answers["shipped bald=1"] = Shipped(faces)
+        answers["shipped, hair kept at the sides"] = Shipped(faces, sides=1)
     if "network" in wanted and options.checkpoint.is_file():
         answers["network"] = Drawn(faces, options.checkpoint, read=True)
         answers["network, true matte"] = Drawn(faces, options.checkpoint, read=False)
@@ -216,7 +216,7 @@ class Shipped:
         sides: `bald_sides`.
     """
 
-    def __init__(self, faces: FaceSet, *, sides: float = 1) -> None:
+    def __init__(self, faces: FaceSet, *, sides: float = 0) -> None:
         self._faces = faces
         self._sides = sides
         self._editor = embedded_editor.load(_engine, EMBEDDED)

@@ -1,4 +1,4 @@
-"""The last touch on a drawn bald head: the outline, the grain, the texture of the backdrop."""
+"""The last touch on a drawn bald head: the outline, the grain of skin and of the backdrop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from models.arrays import Floats, Image
 from models.embedded import EMBEDDED
 from models.embedded.attributes import read_tables
-from models.embedded.finish import FINISH, backdrop_texture, clean_rim, skin_relief, soft_hairline, without_mottles
+from models.embedded.finish import FINISH, backdrop_grain, clean_rim, skin_relief, soft_hairline, without_mottles
 from models.embedded.scalp import CENTER, COARSE, HeadMap, ScalpModel, head_map, outline_features
 from models.face.texture_space import FaceSpace
 
@@ -63,8 +63,8 @@ def test_what_is_not_erased_stays(head: HeadMap, distance: Floats) -> None:
     image = picture.astype(np.uint8)
     assert np.array_equal(clean_rim(picture, erased=nothing, head=head), picture)
     assert np.array_equal(skin_relief(picture, image, hidden=nothing, erased=nothing, head=head), picture)
-    lent = backdrop_texture(picture, image, solid=nothing, erased=nothing, head=head, beyond=None)
-    assert np.array_equal(lent, picture)
+    grained = backdrop_grain(picture, image, solid=nothing, erased=nothing, head=head, beyond=None)
+    assert np.array_equal(grained, picture)
 
 
 def grainy(distance: Floats, strength: float) -> Image:
@@ -94,17 +94,36 @@ def test_the_grain_is_always_the_same(head: HeadMap, distance: Floats) -> None:
     assert np.abs(first - smooth).max() > 1
 
 
-def test_a_drawn_backdrop_gets_the_texture_beside_it(head: HeadMap, distance: Floats) -> None:
-    columns = np.arange(SIZE)
-    stripes = (8 * np.sign(np.sin(columns / 2.0))).astype(np.float32)[None, :, None]
-    image = np.clip(drawn(distance) + stripes * (distance < 0)[..., None], 0, 255).astype(np.uint8)
-    smooth = drawn(distance)
+def before_a_wall(distance: Floats, noise: float) -> Image:
+    random = np.random.default_rng(2).normal(0, noise, distance.shape)[..., None]
+    return np.clip(drawn(distance) + random * (distance < 0)[..., None], 0, 255).astype(np.uint8)
+
+
+def beside_the_head(distance: Floats) -> tuple[Floats, Floats]:
+    """Where the backdrop is drawn, and where head and body are."""
     erased = ((distance < -2) & (distance > -25) & (np.arange(SIZE)[:, None] < 120)).astype(np.float32)
-    solid = (distance > -2).astype(np.float32)
-    finished = backdrop_texture(smooth, image, solid=solid, erased=erased, head=head, beyond=None)
+    return erased, (distance > -2).astype(np.float32)
+
+
+@pytest.mark.parametrize("noise", [1.0, 2.0])
+def test_a_drawn_backdrop_gets_the_grain_of_the_camera(head: HeadMap, distance: Floats, noise: float) -> None:
+    image, smooth = before_a_wall(distance, noise), drawn(distance)
+    erased, solid = beside_the_head(distance)
+    finished = backdrop_grain(smooth, image, solid=solid, erased=erased, head=head, beyond=None)
     inside = (cv2.erode(erased, np.ones((5, 5))) > 0) & (np.arange(SIZE)[:, None] > 30)
-    assert np.abs(finished - smooth)[inside].mean() > 3
+    fine = finished - cv2.GaussianBlur(finished, (0, 0), 3.0)
+    assert 0.5 * noise < fine[inside].mean(-1).std() < 1.3 * noise
     np.testing.assert_array_equal(finished[solid == 1], smooth[solid == 1])
+
+
+def test_the_halo_around_hair_leaves_no_ghost_of_it(head: HeadMap, distance: Floats) -> None:
+    """Sharpening puts a bright line around hair; what is drawn beside it is not to repeat that."""
+    erased, solid = beside_the_head(distance)
+    image = before_a_wall(distance, 1.0)
+    image[(distance < -28) & (distance > -32)] = (80, 130, 240)
+    finished = backdrop_grain(drawn(distance), image, solid=solid, erased=erased, head=head, beyond=None)
+    inside = (cv2.erode(erased, np.ones((5, 5))) > 0) & (np.arange(SIZE)[:, None] > 30)
+    assert np.abs(cv2.GaussianBlur(finished, (0, 0), 1.5) - drawn(distance))[inside].max() < 4
 
 
 def test_what_lies_beyond_the_frame_lends_no_texture(head: HeadMap, distance: Floats) -> None:
@@ -116,7 +135,7 @@ def test_what_lies_beyond_the_frame_lends_no_texture(head: HeadMap, distance: Fl
     for value in (0, 255):
         image = drawn(distance).astype(np.uint8)
         image[:, :58:2] = value
-        answers.append(backdrop_texture(drawn(distance), image, solid=solid, erased=erased, head=head, beyond=beyond))
+        answers.append(backdrop_grain(drawn(distance), image, solid=solid, erased=erased, head=head, beyond=beyond))
     assert np.abs(answers[0] - answers[1]).max() < 1
 
 
@@ -152,7 +171,7 @@ def test_a_drawn_backdrop_is_as_colourful_as_the_one_that_is_seen(head: HeadMap,
     erased = ((distance < -4) & (distance > -25) & (np.arange(SIZE)[:, None] < 120)).astype(np.float32)
     orange[erased > 0] = (250, 120, 40)
     solid = (distance > -4).astype(np.float32)
-    finished = backdrop_texture(orange, image, solid=solid, erased=erased, head=head, beyond=None)
+    finished = backdrop_grain(orange, image, solid=solid, erased=erased, head=head, beyond=None)
     away = finished - finished[..., 1:2]
     assert away[erased > 0][:, 0].max() <= BACKDROP[0] - BACKDROP[1] + 25
     assert away[erased > 0][:, 2].min() >= BACKDROP[2] - BACKDROP[1] - 25
@@ -166,7 +185,7 @@ def test_ears_keep_their_colour_before_a_grey_backdrop(head: HeadMap, distance: 
     beside = (distance < -4) & (distance > -25)
     colours[beside] = SKIN
     solid = (distance > -4).astype(np.float32)
-    finished = backdrop_texture(colours, image, solid=solid, erased=beside.astype(np.float32), head=head, beyond=None)
+    finished = backdrop_grain(colours, image, solid=solid, erased=beside.astype(np.float32), head=head, beyond=None)
     ears = beside & (below > 14) & (below < 60)
     assert np.abs(finished - colours)[ears].mean() < 6
     above = beside & (below < -30)
