@@ -13,7 +13,7 @@ from models.editor import Crop
 from models.embedded.beard import find_beard
 from models.embedded.hair import SURE, strand_mask
 from models.embedded.strands import FILTER, HALF_FILTER, Lit, Look, look_of, measure_look, repaint
-from models.embedded.white_hair import GREYED, ears, white_in, whiten
+from models.embedded.white_hair import GREYED, ears, white_in, white_level, whiten
 from models.face.imaging import LUMINANCE, box_of, smoothstep
 
 GREY = look_of(np.array([172, 169, 164], np.float32))
@@ -76,7 +76,7 @@ def grey_hair(crop: Crop, hair: Floats, *, skin: Floats, now: Look, light: Lit, 
     beside = _sized(np.clip(2 * beside, 0, 1), size)[box]
     far, near = GREYED.temples[1], GREYED.temples[0]
     steady = None if crop.steady_light is None else crop.steady_light[box]
-    level = max(light.on(GREY).level, now.level + GREYED.lighter)
+    level = max(white_level(now, skin), now.level + GREYED.lighter)
     wanted = Look(level, now.broad, now.fine, white_in(skin))
     share = np.clip(np.float32(amount) * (1 + np.float32(far) + np.float32(near - far) * beside), 0, 1)
     change[box] = whiten(picture, weight, _sized(face, size)[box], now=now, wanted=wanted, share=share, steady=steady)
