@@ -12,15 +12,15 @@ from models.arrays import Floats, Image
 from models.editor import Crop
 from models.embedded.beard import find_beard
 from models.embedded.hair import SURE, strand_mask
-from models.embedded.strands import FILTER, HALF_FILTER, Lit, Look, look_of, measure_look, repaint
-from models.embedded.white_hair import GREYED, ears, white_in, whiten
+from models.embedded.strands import FILTER, HALF_FILTER, Lit, Look, look_of, measure_look, pure_hair
+from models.embedded.white_hair import GREYED, ears, white_in, white_level, whiten
 from models.face.imaging import LUMINANCE, box_of, smoothstep
 
 GREY = look_of(np.array([172, 169, 164], np.float32))
 """Grey and white hair in white room light, the median over portraits of people who have it."""
 BROWN = look_of(np.array([68, 51, 39], np.float32))
 """Brown hair in the same light."""
-RESTORED = 0.95
+RESTORED = 0.8
 """Share of the way to brown that grey hair goes at most."""
 GREYNESS = (-0.1, 0.45)
 """Distance of a pixel's log light above that of brown hair from which it gets pigment, and at which it gets all."""
@@ -32,6 +32,12 @@ PALER, BLUER = (0.3, 0.7), (1.4, 1.8)
 """Shares of the way from the tint of skin to that of hair over which a pixel is hair, and is bluer than hair."""
 WITHIN = (0.7, 0.95)
 """Hair probabilities over which the tint is asked."""
+TINTED = 0.6
+"""Share of the way to the colour of brown hair that is gone: dark hair shows little of it."""
+STRAND_SIGMA, STRAND_GAIN, STRONGEST = 1.25, 0.45, 0.5
+"""Gaussian that parts strands from the light around them, half crop pixels; by how much they stand out the more; the
+bound of their log light.
+"""
 ROOM = 6
 """Half crop pixels around the hair that are processed with it: the filters look so far."""
 
@@ -76,7 +82,7 @@ def grey_hair(crop: Crop, hair: Floats, *, skin: Floats, now: Look, light: Lit, 
     beside = _sized(np.clip(2 * beside, 0, 1), size)[box]
     far, near = GREYED.temples[1], GREYED.temples[0]
     steady = None if crop.steady_light is None else crop.steady_light[box]
-    level = max(light.on(GREY).level, now.level + GREYED.lighter)
+    level = max(white_level(now, skin), now.level + GREYED.lighter)
     wanted = Look(level, now.broad, now.fine, white_in(skin))
     share = np.clip(np.float32(amount) * (1 + np.float32(far) + np.float32(near - far) * beside), 0, 1)
     change[box] = whiten(picture, weight, _sized(face, size)[box], now=now, wanted=wanted, share=share, steady=steady)
@@ -159,11 +165,41 @@ def _repainted(
     weight = np.maximum(weight, _paler_than_skin(picture, coarse[box], skin, now))
     broad = np.log(cv2.GaussianBlur(light, (0, 0), 1.0) + np.float32(FILTER.offset))
     weight = weight * smoothstep(broad - np.float32(spared), *GREYNESS)
-    changed = repaint(picture, weight, now=now, wanted=wanted, amount=amount, steady=light, lengths=HALF_FILTER)
+    changed = _pigmented(picture, weight, light, now=now, wanted=wanted, amount=amount)
     cv2.resize(changed, (2 * extent[0], 2 * extent[1]), dst=change[fine], interpolation=cv2.INTER_LINEAR)
     near = cv2.dilate((weight > 0).astype(np.float32), np.ones((3, 3), np.uint8))
     cv2.resize(near, (2 * extent[0], 2 * extent[1]), dst=where[fine], interpolation=cv2.INTER_NEAREST)
     return change, where
+
+
+def _pigmented(picture: Floats, weight: Floats, light: Floats, *, now: Look, wanted: Look, amount: float) -> Floats:
+    """Hair that takes in light: it keeps its shading, and its strands stand out the more.
+
+    Args:
+        picture: (H, W, 3) float32 RGB, 0..255.
+        weight: (H, W) float32 in 0..1, how much of a pixel is hair.
+        light: (H, W) float32, 0..255, its luminance, of little noise.
+        now: the look of this hair.
+        wanted: that of hair with all of its pigment.
+        amount: 0..1.
+
+    Returns:
+        (H, W, 3) float32 RGB, what is added to the picture.
+    """
+    offset = np.float32(FILTER.offset)
+    inside = weight + np.float32(1e-2)
+    mean = cv2.GaussianBlur(light * inside, (0, 0), STRAND_SIGMA) / cv2.GaussianBlur(inside, (0, 0), STRAND_SIGMA)
+    pure = pure_hair(weight, HALF_FILTER.edge)
+    strand = pure * np.clip(cv2.log((light + offset) / (mean + offset)), -STRONGEST, STRONGEST)
+    taken = np.float32(amount * min(wanted.level - now.level, 0.0)) + np.float32(amount * STRAND_GAIN) * strand
+    own = cv2.transform(picture, LUMINANCE[None])
+    lit = (own + offset) * cv2.exp(taken) - offset
+    changes = []
+    for value, usual, tint in zip(cv2.split(picture), now.colour, wanted.colour, strict=True):
+        # what is not hair keeps its own colour
+        colour = value / np.maximum(own, 1) + np.float32(TINTED * amount) * (tint - usual)
+        changes.append(weight * (np.maximum(lit, 0) * np.maximum(colour, np.float32(0.1)) - value))
+    return np.asarray(cv2.merge(changes), np.float32)
 
 
 def _sized(hair: Floats, size: int) -> Floats:

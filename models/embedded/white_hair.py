@@ -30,6 +30,7 @@ class Greyed:
         tints: bounds of it.
         green: how much less green there is, log.
         around: side of the window of the light around a strand.
+        levels: shares of the log luminance of this hair and of skin in that of white hair, and what is added.
         shading: power of the hair's broad light in that of white hair, which scatters light.
         shades: bounds of the broad light of white hair over its median.
         contrast: bounds of a strand's light over that around it.
@@ -64,12 +65,13 @@ class Greyed:
     tints: tuple[float, float] = (-0.08, 0.1)
     green: float = 0.012
     around: int = 15
-    shading: float = 0.95
+    levels: tuple[float, float, float] = (0.4, 0.42, 1.4)
+    shading: float = 0.38
     shades: tuple[float, float] = (0.4, 1.3)
-    contrast: tuple[float, float] = (0.4, 2.2)
+    contrast: tuple[float, float] = (0.3, 3.0)
     strand_sigma: float = 2.5
-    gloss: float = 0.6
-    power: float = 0.33
+    gloss: float = 1.0
+    power: float = 0.6
     temples: tuple[float, float] = (0.12, -0.2)
     beside: float = 0.09
     locks: float = 0.2
@@ -106,6 +108,17 @@ def white_in(skin: Floats) -> Floats:
     warmth = float(np.clip(warmth, *GREYED.tints))
     colour = np.exp(warmth * np.array([0.5, 0, -0.5], np.float32) - np.array([0, GREYED.green, 0], np.float32))
     return np.asarray(colour / float(colour @ LUMINANCE), np.float32)
+
+
+def white_level(now: Look, skin: Floats) -> float:
+    """The median log luminance of hair without pigment.
+
+    Args:
+        now: the look of this hair; what is light now is lighter then.
+        skin: (3,) float32 RGB, 0..255, median of the face, which tells the light.
+    """
+    of_hair, of_skin, rest = GREYED.levels
+    return of_hair * now.level + of_skin * float(np.log(skin @ LUMINANCE + FILTER.offset)) + rest
 
 
 def whiten(

@@ -47,8 +47,8 @@ class Greying:
     """
 
     ages: tuple[float, float] = (40.0, 82.0)
-    most: float = 0.5
-    thin: tuple[float, float] = (0.1, 0.4)
+    most: float = 0.6
+    thin: tuple[float, float] = (0.35, 0.7)
     least: tuple[float, float] = (0.02, 0.15)
     man: tuple[float, float] = (0.25, 0.5)
 

@@ -316,8 +316,10 @@ def test_youth_gives_grey_hair_its_pigment_back(editor: EmbeddedEditor, crop: Cr
 
 def test_youth_leaves_thin_hair_its_colour(editor: EmbeddedEditor, crop: Crop) -> None:
     latent = editor.encode(crop, editor.Controls())
-    latent[AGE], latent[GREY], latent[BALD] = 0.7, 0.8, 0.45
+    latent[AGE], latent[GREY], latent[BALD] = 0.7, 0.8, 0.9
     assert editor.steer(latent, EmbeddedControls(age=30))[GREY] == pytest.approx(0.8)
+    latent[BALD] = 0.3  # a receding hairline
+    assert editor.steer(latent, EmbeddedControls(age=30))[GREY] < 0.1
 
 
 def test_without_masks_hair_stays(editor: EmbeddedEditor, crop: Crop) -> None:

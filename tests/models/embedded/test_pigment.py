@@ -79,3 +79,12 @@ def test_grey_temples_as_light_as_skin_get_their_pigment_back() -> None:
     after = before + turned(restore_pigment, before, mask)
     assert after[20:24].mean() < 0.6 * light
     np.testing.assert_array_equal(after[40:], before[40:])
+
+
+def test_hair_with_pigment_keeps_its_shading() -> None:
+    """Hair of one light all over looks like a cap."""
+    image = np.full((64, 64, 3), 190, np.uint8)
+    image[:, 32:] = 120
+    after = (image + turned(restore_pigment, image, hair()))[6:18]
+    lit, shaded = (float(np.log(after[:, columns].mean() + 4)) for columns in (slice(4, 24), slice(40, 60)))
+    assert 0.8 * np.log(194 / 124) < lit - shaded < 1.2 * np.log(194 / 124)
