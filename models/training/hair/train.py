@@ -45,7 +45,7 @@ RATE, CRITIC_RATE = 3e-4, 6e-4
 WARM_STEPS = 100
 CRITIC_ALONE = 300
 """First steps of a critic, in which it only learns."""
-GRADIENTS, BROAD, MATCHING, CRITIC = 0.7, 2.0, 0.7, 0.2
+GRADIENTS, BROAD, MATCHING, CRITIC = 0.7, 2.0, 0.7, 0.08
 """Weights beside the absolute error: gradients, means of 8x8 pixels, the critic's features but its finest, its verdict.
 """
 COARSE, UNSEEN = 4, 0.1
