@@ -72,6 +72,13 @@ def test_every_published_editor_says_what_a_frame_costs(row: Entry) -> None:
     assert "GFLOP a frame" in hardware_of(row)  # and the gallery shows the sum
 
 
+@pytest.mark.parametrize("row", published.entries(), ids=lambda row: row.name)
+def test_every_published_editor_says_how_long_a_frame_takes(row: Entry) -> None:
+    said = {speed.where for speed in speeds_of(row, {}, "")}
+    assert any(where.startswith("openvino f32") for where in said)
+    assert any(where.startswith("openvino bf16") for where in said)
+
+
 def test_every_picture_is_there_and_shown() -> None:
     assert PICTURES.keys() <= catalog.ENTRIES.keys()
     assert {path.stem for path in PICTURES_FOLDER.glob("*.webp")} == set(PICTURES.values())
