@@ -72,7 +72,7 @@ def hardware_of(entry: Entry) -> str:
     work = figures.gflop_of(entry.frame)
     counted = f" ({work:.0f} GFLOP a frame)" if work else ""
     if entry.needs_gpu:
-        return f"Needs an NVIDIA GPU: a processor takes seconds a frame{counted}."
+        return f"Needs an NVIDIA GPU to keep up with a camera{counted}."
     return f"Runs on a plain processor{counted}."
 
 
