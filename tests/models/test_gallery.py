@@ -115,6 +115,10 @@ def test_an_archive_is_downloaded_once(tmp_path: Path) -> None:
     assert download_of(replace(catalog.ENTRIES["fran"], weights=tuple(both), networks=())) == "Download: 50 MB."
 
 
+def test_an_editor_that_is_slower_than_video_says_how_slow() -> None:
+    assert "at best 7 times a second on one core" in hardware_of(catalog.ENTRIES["lats"])
+
+
 def test_speeds_are_taken_from_a_report(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     table = tmp_path / "figures.json"
     table.write_text('{"lats": {"gflop": 1.0, "megabytes": 2.0, "ms": {"openvino f32, there": 9.0}}}')
