@@ -66,7 +66,7 @@ class Entry:
         presets: shown as buttons.
         networks: what runs: made of the weights, or among them; empty where the weights run as they are.
         convert: makes the networks of the weights; needs torch.
-        needs_gpu: whether a CPU takes seconds for a frame.
+        needs_gpu: whether a CPU does not keep up with a camera.
         fault: why a plug-in cannot be loaded; empty otherwise.
         stamp: changes when files come or go that are not among `weights` but make the editor another one, such as
             boundaries that were fitted; it is then loaded anew.
@@ -120,7 +120,7 @@ class Entry:
         if absent:
             remedy = f"; get it with: python -m models.fetch {self.name}" if self.networks else ""
             return f"missing: {', '.join(dict.fromkeys(absent))}{remedy}"
-        return "a frame takes seconds on a CPU" if self.state == "needs a GPU" else ""
+        return "a CPU does not keep up with a camera" if self.state == "needs a GPU" else ""
 
     @property
     def licence(self) -> str:

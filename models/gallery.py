@@ -31,6 +31,9 @@ PICTURES: Mapping[str, str] = {
 """Picture of what an editor does, by its name: all are drawn by the editors that ship (`python -m tests.e2e.gallery`),
 so for the other editors they are illustrations."""
 
+SLOW_MS = 1000 / 15
+"""Milliseconds of a frame over which an editor is slower than people call video."""
+
 
 @dataclass(frozen=True, slots=True)
 class Speed:
@@ -72,7 +75,11 @@ def hardware_of(entry: Entry) -> str:
     work = figures.gflop_of(entry.frame)
     counted = f" ({work:.0f} GFLOP a frame)" if work else ""
     if entry.needs_gpu:
-        return f"Needs an NVIDIA GPU: a processor takes seconds a frame{counted}."
+        return f"Needs an NVIDIA GPU to keep up with a camera{counted}."
+    measured = figures.speeds_of(entry.frame)
+    if measured and min(measured.values()) > SLOW_MS:
+        rate = max(1, round(1000 / min(measured.values())))
+        return f"Runs on a plain processor, at best {rate} times a second on one core where it was measured{counted}."
     return f"Runs on a plain processor{counted}."
 
 

@@ -14,7 +14,14 @@ from models.published.babygan.editor import BabyGan, babygan_controls
 from models.published.stylegan.directions import sha256_of
 from models.published.stylegan.editor import Slider
 from models.published.stylegan.rows import CONVERTED, DIRECTIONS, GENERATOR, convert_directions, reach_of
-from models.published.stylegan.rows1 import FOLDER, GENERATOR_FILE, NETWORK, encoder_file, encoder_weights
+from models.published.stylegan.rows1 import (
+    FOLDER,
+    GENERATOR_FILE,
+    NETWORK,
+    encoder_file,
+    encoder_weights,
+    frame_networks,
+)
 from models.published.stylegan.rows1 import GENERATOR as STYLEGAN1
 from models.weights.sources import CC_BY_NC, E4E, E4E_FRAME, E4E_NETWORKS, conversion, github
 
@@ -120,6 +127,7 @@ def _on_stylegan1() -> Entry:
             *(("direction", file.path, file.path.parent) for file in BABY_DIRECTIONS.values()),
         ),
         needs_gpu=True,
+        frame=frame_networks(),
     )
 
 

@@ -64,6 +64,7 @@ def _pggan() -> Entry:
         ),
         needs_gpu=True,
         place=0,
+        frame=("pggan",) if not encoder.is_file() else (),
     )
 
 
@@ -118,6 +119,7 @@ def _idinvert() -> Entry:
             *(("direction", each.path, folder) for each in boundaries.values()),
         ),
         needs_gpu=True,
+        frame=("idinvert-encoder", "idinvert-generator", "idinvert-generator"),
     )
 
 
@@ -145,6 +147,7 @@ def _styles() -> Entry:
         networks=(*networks, *semantics.values()),
         convert=conversion(("genforce-y", file.path, folder)),
         needs_gpu=True,
+        frame=("genforce-y-encoder", "genforce-y-generator", "genforce-y-generator"),
     )
 
 

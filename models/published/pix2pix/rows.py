@@ -35,7 +35,7 @@ def _pix2pix(name: str, title: str, description: str, *, file: str, origin: str)
         presets=(Preset("The other half", {"which": "AtoB"}),),
         networks=(network,),
         convert=conversion((name, weights.path, folder)),
-        frame=("pix2pix",) if name == "pix2pix" else (),
+        frame=(name,),
     )
 
 

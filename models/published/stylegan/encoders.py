@@ -39,6 +39,9 @@ WIDTH = 512
 FACE_SIDE = 256
 """Side of the face crop the encoders were trained on."""
 
+ROUNDS = 5
+"""Of ReStyle's refinement, as its authors take."""
+
 COUNTERS = ("*.num_batches_tracked",)
 """Keys of training that inference does not read."""
 
@@ -184,9 +187,21 @@ class ReStyle(nn.Module):
         corrected: Tensor = self.encoder(torch.cat([image, drawn], 1)) + codes
         return corrected
 
-    def forward(self, image: Tensor, rounds: int = 5) -> Tensor:
-        drawn = self.draw(self.average[None]).expand(image.shape[0], -1, -1, -1)
-        codes = self.refine(image, self.average, drawn)
+    def forward(self, image: Tensor, rounds: int = ROUNDS) -> Tensor:
+        return self.refine_from(image, self.draw(self.average[None]), rounds)
+
+    def refine_from(self, image: Tensor, drawn: Tensor, rounds: int = ROUNDS) -> Tensor:
+        """All rounds.
+
+        Args:
+            image: face (N, 3, 256, 256) in [-1, 1].
+            drawn: the picture of the average, (1, 3, 256, 256).
+            rounds: how many.
+
+        Returns:
+            The last code (N, rows, 512).
+        """
+        codes = self.refine(image, self.average, drawn.expand(image.shape[0], -1, -1, -1))
         for _ in range(rounds - 1):
             codes = self.refine(image, codes, self.draw(codes))
         return codes
@@ -273,7 +288,7 @@ class Inverter:
     average: Tensor
     options: Mapping[str, Any]
 
-    def codes(self, image: Tensor, rounds: int = 5) -> Tensor:
+    def codes(self, image: Tensor, rounds: int = ROUNDS) -> Tensor:
         """Face (N, 3, 256, 256) in [-1, 1] -> W+ (N, rows, 512); `rounds` counts for ReStyle alone."""
         return self.network()(image, rounds) if self.iterative else self.network()(image)
 

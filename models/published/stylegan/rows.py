@@ -177,7 +177,7 @@ def _latent(inverter: Inverter) -> Entry:
         networks=(*networks, *semantics.values(), *CONVERTED.values()),
         convert=conversion((inverter.system, inverter.file.path, folder), after=convert_directions),
         needs_gpu=True,
-        frame=E4E_FRAME if inverter.system in ("e4e", "psp") else (),
+        frame=("restyle", *E4E_FRAME[1:]) if inverter.system == "restyle" else E4E_FRAME,
     )
 
 

@@ -60,6 +60,11 @@ def encoder_weights() -> tuple[Weights, ...]:
     return () if OWN_ENCODER.is_file() else (ENCODER,)
 
 
+def frame_networks() -> tuple[str, ...]:
+    """`Entry.frame` of an editor behind the published encoder; what one of the user's own costs nobody has counted."""
+    return () if OWN_ENCODER.is_file() else ("stylegan1-encoder", "stylegan1", "stylegan1")
+
+
 def encoder_file() -> Path:
     """The network that reads a face into W+."""
     return OWN_ENCODER if OWN_ENCODER.is_file() else ENCODER_FILE
@@ -94,6 +99,7 @@ def _hyperplanes() -> Entry:
         ),
         needs_gpu=True,
         stamp=lambda: boundaries_stamp("stylegan1"),
+        frame=frame_networks(),
     )
 
 

@@ -11,7 +11,7 @@ import torch
 
 from models.editor import Edit
 from models.latents import Direction, LatentError
-from models.published.genforce import idinvert, pggan, styles
+from models.published.genforce import idinvert, pggan, samples, styles
 from models.published.genforce.editor import Pggan, normalized
 from models.published.stylegan import directions, stylegan1
 from models.published.stylegan.directions import Published
@@ -45,16 +45,13 @@ def test_both_programs_keys_give_one_generator() -> None:
 
 def test_networks_have_the_published_keys(shared: Path) -> None:
     with torch.device("meta"):
-        generator = pggan.Generator([min(512, 2**14 // 2**power) for power in range(2, 11)])
-        lengths = [1024] * 8 + [512, 512, 256, 256, 128, 128]
-        encoder = styles.Encoder(
-            [(64, 2), (128, 2), (512, 2), (512, 2), (512, 1)], (512, 512), lengths, [4096, 4096, 1792]
-        )
+        generator, encoder = (samples.SAMPLES[name]().module for name in ("pggan", "genforce-y-encoder"))
     ours = {key: tuple(value.shape) for key, value in generator.state_dict().items()}
     theirs = published_keys(shared, "interfacegan_pggan_generator_1024")
     assert ours == {key.replace(".conv.", ".").replace(".wscale.", "."): s for key, s in theirs.items() if key != "lod"}
     ours = {key: tuple(value.shape) for key, value in encoder.state_dict().items()}
     assert ours == published_keys(shared, "genforce_encoder_y_ffhq256")
+    assert isinstance(encoder, styles.Encoder)
     assert encoder.size == 256
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from engines.graph.flops import count_flop
+from engines.onnx_file import open_network
 from models.published.stylegan import encoders
 from models.published.stylegan.encoders import (
     BackboneEncoder,
@@ -18,8 +20,10 @@ from models.published.stylegan.encoders import (
     load_encoder,
     load_inverter,
 )
+from models.published.stylegan.samples import Refinement
 from models.published.stylegan.stylegan2 import Generator
 from models.weights.checkpoints import CheckpointError
+from models.weights.export import random_picture, write_network
 
 ROWS = 6
 
@@ -96,6 +100,16 @@ def test_restyle_shows_the_encoder_what_it_drew() -> None:
         first = average + network.encoder(torch.cat([image, network.draw(average[None])], 1))
         second = first + network.encoder(torch.cat([image, network.draw(first)], 1))
         torch.testing.assert_close(network(image, rounds=2), second)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_the_file_of_restyle_has_the_picture_of_the_average_in_it(tmp_path: Path) -> None:
+    network = ReStyle(BackboneEncoder(ROWS).eval(), tiny_generator(), torch.randn(ROWS, 32)).eval()
+    costs = []
+    for module in (network, Refinement(network)):
+        write_network(module, {"image": random_picture(256)}, ["w_plus"], tmp_path / "encoder.onnx")
+        costs.append(count_flop(open_network(tmp_path / "encoder.onnx")))
+    assert costs[0] == costs[1]
 
 
 @pytest.mark.usefixtures("tiny")
