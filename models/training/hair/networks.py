@@ -14,7 +14,7 @@ FOLD = 2
 """The picture is folded to half its size (space to depth): fewer pixels, more channels."""
 OUTPUTS = 4
 """Planes that the U-Net draws: a residual in red, green and blue, and what is taken over of the picture."""
-FINE, FINE_GAIN = 5, 4.0
+FINE, FINE_GAIN = 4, 4.0
 """Window, pixels, of what counts as broad to the critic; gain of what is fine beside it, which is faint."""
 TAKEN_AT_FIRST = -1.0
 """Logit of the share that an untrained network takes over."""
@@ -90,7 +90,8 @@ class Critic(nn.Module):
     def forward(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """The features of each level, and the verdicts by patch at both sizes: positive is real."""
         picture = x[:, :3]
-        fine = picture - functional.avg_pool2d(picture, FINE, 1, FINE // 2, count_include_pad=False)
+        broad = functional.interpolate(functional.avg_pool2d(picture, FINE), scale_factor=FINE, mode="bilinear")
+        fine = picture - broad
         x = torch.cat([x, FINE_GAIN * fine], 1)
         features = []
         for level in self.levels:
