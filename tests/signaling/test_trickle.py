@@ -50,6 +50,27 @@ async def test_candidates_may_come_after_the_offer(serve: Any) -> None:
         await peer.until(lambda: len(peer.frames) > 5)
 
 
+@pytest.mark.parametrize(
+    ("match", "status"),
+    [
+        ("{tag}", 204),
+        ("  {tag}  ", 204),
+        ('"other", {tag}', 204),
+        ('{tag},, W/"other"', 204),
+        ("W/{tag}", 412),
+        ('"a", "b"', 412),
+        ('*, "b"', 412),
+        ("", 428),
+    ],
+)
+async def test_an_ice_session_is_matched_as_http_says(serve: Any, match: str, status: int) -> None:
+    async with serve() as server:
+        peer = server.peer()
+        tag = (await peer.call()).headers["etag"]
+        sent = headers(match.format(tag=tag))
+        assert (await server.http.patch(peer.location, content="", headers=sent)).status_code == status
+
+
 async def nothing(*_: Any) -> None:
     """A way to nowhere."""
 
