@@ -106,6 +106,12 @@ def test_an_address_is_named_as_it_was_given() -> None:
         check_output(Path("https://example.com/a.mp4"))
 
 
+def test_a_folder_that_may_not_be_written_to_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: not (mode == os.W_OK and Path(path) == folder))
+    with pytest.raises(FileError, match=r"the folder .* may not be written to by this user"):
+        check_output(folder / "out.mp4")
+
+
 def test_what_is_there_is_replaced_when_asked_for(folder: Path) -> None:
     check_output(folder / "there.png", overwrite=True)
 

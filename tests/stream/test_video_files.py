@@ -16,7 +16,7 @@ import pytest
 from av.stream import AttachmentStream
 
 from models.arrays import Image
-from stream import hdr, video_files
+from stream import hdr, tracks, video_files
 from stream.files import main, process
 from stream.frame import Region
 from stream.picture_files import FileError
@@ -395,6 +395,14 @@ def test_a_file_that_begins_late_keeps_sound_and_picture_together(
     process(source, tmp_path / f"out{suffix}", runtime, look_of(tint))
     before, after = offsets(source), offsets(tmp_path / f"out{suffix}")
     assert after[1] - after[0] == pytest.approx(before[1] - before[0], abs=0.03)
+
+
+def test_sound_that_cannot_wait_for_the_picture_is_said(
+    tmp_path: Path, runtime: Runtime, tint: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracks, "MOST_EARLY", 0)
+    notes = process(many_tracks(tmp_path / "in.mkv"), tmp_path / "out.mkv", runtime, look_of(tint)).notes
+    assert any("begins so late" in note for note in notes), notes
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
