@@ -170,6 +170,30 @@ class Prepare:
             self.notes.append(words)
 
 
+class Fit:
+    """Fits frames into one size: whole and centred, over black.
+
+    Args:
+        width, height: of the result, pixels; even.
+    """
+
+    def __init__(self, width: int, height: int) -> None:
+        size = f"{width}:{height}"
+        self._filters: list[Filter] = [
+            ("scale", f"{size}:force_original_aspect_ratio=decrease:force_divisible_by=2"),
+            ("pad", f"{size}:(ow-iw)/2:(oh-ih)/2"),
+        ]
+        self._graph: Graph | None = None
+        self._size = (0, 0)
+
+    def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
+        size = frame.width, frame.height
+        if self._graph is None or size != self._size:
+            self._graph, self._size = _graph(frame, self._filters), size
+        assert self._graph is not None
+        return _through(self._graph, frame)
+
+
 def _graph(frame: av.VideoFrame, filters: list[Filter], shape: Shape | None = None) -> Graph | None:
     """A chain of filters for frames like one; None for no filters."""
     if not filters:

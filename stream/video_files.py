@@ -19,7 +19,7 @@ from stream.hdr import KEPT_FORMAT, HdrMerge
 from stream.look import Look
 from stream.names import for_ffmpeg
 from stream.picture_files import FileError, plain
-from stream.prepare import EDITED_FORMAT, Prepare
+from stream.prepare import EDITED_FORMAT, Fit, Prepare
 from stream.report import Report
 from stream.resume import (
     WARM_UP,
@@ -214,6 +214,8 @@ class Transcoder:
         self._prepare = Prepare(keep_hdr=keep_hdr)
         self._merge: HdrMerge | None = None
         self._encoder: av.VideoStream | None = None
+        self._size = (0, 0)  # of the first picture
+        self._fit: Fit | None = None
         self._tracks = Tracks(reader, writer, self._video, report.note)
         self._earlier = earlier
         self._kept = 0 if earlier is None else earlier.count  # pictures that are not edited again
@@ -284,7 +286,11 @@ class Transcoder:
             edited = self._merge(prepared.kept, before, output.image, output.regions) if changed else prepared.kept
         self._report.add(output)
         encoder = self._encoder or self._begin(edited, hdr=prepared.kept is not None)
-        if (edited.width, edited.height) != (encoder.width, encoder.height):
+        if (edited.width, edited.height) != self._size:
+            self._report.note("the picture changes its size: all of it is written at its first size, over black")
+            self._fit = self._fit or Fit(encoder.width, encoder.height)
+            edited = self._fit(edited)
+        elif self._size != (encoder.width, encoder.height):
             edited = edited.reformat(width=encoder.width, height=encoder.height)
         self._write(encoder.encode(edited))
 
@@ -303,6 +309,7 @@ class Transcoder:
         rate = self._video.average_rate or DEFAULT_RATE
         codec, options = self._codec(hdr=hdr)
         stream = cast(av.VideoStream, self._writer.add_stream(codec, rate=rate, options=options))
+        self._size = first.width, first.height
         pixel = self._pixel_shape()
         shown = first.width, first.height
         if pixel != 1 and self._writer.format.name == "webm":

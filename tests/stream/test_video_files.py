@@ -397,6 +397,28 @@ def test_a_file_that_begins_late_keeps_sound_and_picture_together(
     assert after[1] - after[0] == pytest.approx(before[1] - before[0], abs=0.03)
 
 
+def test_a_picture_that_changes_its_size_is_fitted_into_the_first_one(
+    tmp_path: Path, runtime: Runtime, untouched: Settings
+) -> None:
+    source, parts = tmp_path / "in.h264", []
+    for k, size in enumerate([SIZE, (96, 192), (128, 96), SIZE]):
+        picture = np.full((size[1], size[0], 3), 200, np.uint8)
+        part = write(tmp_path / f"{k}.h264", [av.VideoFrame.from_ndarray(picture, format="bgr24")] * 3)
+        parts.append(part.read_bytes())
+    source.write_bytes(b"".join(parts))
+    report = process(source, tmp_path / "out.mp4", runtime, look_of(untouched))
+    shown = pictures_of(tmp_path / "out.mp4")
+    assert [picture.shape for picture in shown] == [(48, 64, 3)] * 12
+    assert len(report.notes) == 1
+    assert "changes its size" in report.notes[0]
+    upright = shown[4].mean((0, 2))  # 24 columns of 64
+    assert upright[:18].max() < 30
+    assert upright[-18:].max() < 30
+    assert upright[22:42].min() > 190
+    for picture in (shown[0], shown[7], shown[10]):
+        assert picture.min() > 190
+
+
 def test_sound_that_cannot_wait_for_the_picture_is_said(
     tmp_path: Path, runtime: Runtime, tint: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
