@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
@@ -97,13 +97,20 @@ def about(session: str, token: str = "", reason: str = "") -> dict[str, str]:
 def formatter(kind: Literal["text", "json"]) -> logging.Formatter:
     """How lines are written: as text, or as one JSON object each with time (UTC), level, logger and message."""
     if kind == "text":
-        return logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+        return TextFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     return JsonFormatter(
         ["levelname", "name", "message"],
         rename_fields={"levelname": "level", "name": "logger", "exc_info": "exception"},
         reserved_attrs=[*RESERVED_ATTRS, "limited", "color_message"],
         timestamp="time",
     )
+
+
+class TextFormatter(logging.Formatter):
+    """Indents tracebacks and escapes control characters in them: an exception may quote what a stranger sent."""
+
+    def formatException(self, ei: Any) -> str:
+        return "\n".join(f"  {one_line(line)}" for line in super().formatException(ei).split("\n"))
 
 
 def start_logging(level: str, kind: Literal["text", "json"]) -> None:

@@ -154,18 +154,21 @@ MEDIA = re.compile(rf"m=({TOKEN}) ({NUMBER}) ([A-Z/]+) ({TEXT})", re.ASCII)
 CONNECTION = re.compile(rf"IN IP[46] ({TOKEN})", re.ASCII)
 RTCP = re.compile(rf"({NUMBER})(?: IN IP[46] ({TOKEN}))?", re.ASCII)
 CANDIDATE = re.compile(
-    rf"({TOKEN}) ({NUMBER}) ({TOKEN}) ({NUMBER}) ({TOKEN}) ({NUMBER}) typ (host|srflx|prflx|relay)((?: {TOKEN})*) *",
+    rf"({TOKEN}) ({NUMBER}) ({TOKEN}) ({NUMBER}) ({TOKEN}) ({NUMBER}) typ ({TOKEN})((?: {TOKEN})*) *",
     re.ASCII,
 )
 RTPMAP = re.compile(rf"({NUMBER}) ([!-.0-~]+)/({NUMBER})(?:/({NUMBER}))?", re.ASCII)
-FMTP = re.compile(rf"({NUMBER}) ({TEXT})")
+FMTP = re.compile(rf"({NUMBER})(?: ({TEXT}))?")
 FEEDBACK = re.compile(rf"(\*|{NUMBER}) ({TOKEN})(?: ({TEXT}))?")
 EXTENSION = re.compile(rf"({NUMBER})(?:/[a-z]+)? ({TOKEN})(?: {TEXT})?")
-SOURCE = re.compile(rf"({NUMBER}) ([a-z]+):({TEXT})")
+SOURCE = re.compile(rf"({NUMBER}) ([!-9;-~]+)(?::({TEXT}))?")  # RFC 5576
 SOURCE_GROUP = re.compile(rf"({TOKEN})((?: {NUMBER})+)")
 LAYER = re.compile(rf"([A-Za-z0-9_-]{{1,32}}) (send|recv)(?: ({TEXT}))?")  # RFC 8851
 SIMULCAST = re.compile(r"(send|recv) ([A-Za-z0-9_~,;-]{1,256})(?: (send|recv) ([A-Za-z0-9_~,;-]{1,256}))?")  # RFC 8853
 GROUP = re.compile(rf"({TOKEN})((?: {TOKEN})*) *")
+NAME = re.compile(r"(?=.*\.)[A-Za-z0-9.-]{4,253}", re.ASCII)
+CANDIDATE_TYPES = ("host", "srflx", "prflx", "relay")
+SOURCE_ATTRIBUTES = ("cname", "msid", "mslabel", "label")
 WHOLE_PARAMETERS = ("apt", "max-fr", "max-fs", "maxplaybackrate", "minptime", "stereo", "useinbandfec")
 
 # Attributes that one section says once, with their grammar: RFC 8839, 8842, 8843, 8841, 8830.
@@ -209,8 +212,8 @@ def _few(held: Collection[object], most: int, what: str) -> None:
         raise BadOffer(f"more than {most} {what}")
 
 
-def _address(host: str) -> bool:
-    """Whether a host is an IP address; a name that only multicast DNS knows is none.
+def _check_host(host: str) -> None:
+    """Check that a host is an IP address or a name with a dot, as multicast DNS has. Nothing is sent there.
 
     Raises:
         _Malformed: it is neither.
@@ -218,10 +221,8 @@ def _address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        if host.endswith(".local"):
-            return False
-        raise _Malformed(f": {host[:60]!r} is no IP address") from None
-    return True
+        if not NAME.fullmatch(host):
+            raise _Malformed(f": {host[:60]!r} is no IP address, and no full name of a host") from None
 
 
 @dataclass(slots=True)
@@ -235,7 +236,8 @@ class _Section:
         """Read an attribute that both may have; others are left out."""
         if name in ONCE:
             _match(ONCE[name], value)
-            self.say_once(name, value)
+            if name != "msid" or name not in self.once:  # RFC 8830: a track may be of several streams
+                self.say_once(name, value)
         elif name == "fingerprint":
             _match(FINGERPRINT, value)
             _few(self.fingerprints, LIMITS.fingerprints, "fingerprints in one section")
@@ -288,7 +290,7 @@ class _Media(_Section):
             ipaddress.ip_address(found[5])
         except ValueError:
             return
-        if found[3].lower() != "udp":
+        if found[3].lower() != "udp" or found[7] not in CANDIDATE_TYPES:
             return
         named = found[8].split()
         related = dict(zip(named[::2], named[1::2], strict=False))
@@ -312,11 +314,12 @@ class _Media(_Section):
         payload_type = _within(found[1], 0, 127, "a payload type")
         if payload_type in self.parameters:
             raise _Malformed(f": the parameters of payload type {payload_type} are said twice")
-        for parameter in found[2].split(";"):
+        parameters = found[2] or ""
+        for parameter in parameters.split(";"):
             name, equals, number = parameter.partition("=")
             if equals and name in WHOLE_PARAMETERS and not re.fullmatch(NUMBER, number):
                 raise _Malformed(f": {name} is not a whole number")
-        self.parameters[payload_type] = found[2]
+        self.parameters[payload_type] = parameters
 
     def read_feedback(self, value: str) -> None:
         found = _match(FEEDBACK, value)
@@ -339,7 +342,8 @@ class _Media(_Section):
         found = _match(SOURCE, value)
         number = _within(found[1], 0, 2**32 - 1, "an SSRC")
         _few(self.sources, 4 * LIMITS.sources, "a=ssrc lines")
-        self.sources[number, found[2]] = found[3]
+        if found[2] in SOURCE_ATTRIBUTES:
+            self.sources[number, found[2]] = found[3] or ""
 
     def read_source_group(self, value: str) -> None:
         found = _match(SOURCE_GROUP, value)
@@ -365,7 +369,7 @@ class _Media(_Section):
         found = _match(RTCP, value)
         _within(found[1], 0, 65535, "a port")
         if found[2]:
-            _address(found[2])
+            _check_host(found[2])
 
     def written(self, session: _Section) -> list[str]:
         """The section's lines, with what the whole session says put in.
@@ -388,7 +392,7 @@ class _Media(_Section):
             told = dict.fromkeys(self.feedback.get(payload_type, []) + self.feedback.get(None, []))
             expanded += len(told)
             lines += [f"a=rtcp-fb:{payload_type} {what}" for what in told]
-            if payload_type in self.parameters:
+            if self.parameters.get(payload_type, "").strip():
                 lines.append(f"a=fmtp:{payload_type} {self.parameters[payload_type]}")
         if expanded > LIMITS.feedback_of_all:
             raise BadOffer(f"more than {LIMITS.feedback_of_all} a=rtcp-fb lines, counted for each payload type")
@@ -438,7 +442,7 @@ class _Session(_Section):
         if line.startswith("m="):
             self.media.append(_read_media(line, len(self.media)))
         elif line.startswith("c="):
-            _address(_match(CONNECTION, line[2:].rstrip())[1].partition("/")[0])
+            _check_host(_match(CONNECTION, line[2:].rstrip())[1].partition("/")[0])
         elif line.startswith("a="):
             found = ATTRIBUTE.fullmatch(line.rstrip())
             if found is None:

@@ -170,14 +170,14 @@ def add_session_routes(routes: APIRouter, what: str, posts: str) -> None:
         peer = sessions.peer(id, grant)
         if peer is None:
             raise HTTPException(404, f"there is no such {what}")
-        match = request.headers.get("if-match")
-        if match is None:
+        match = ",".join(request.headers.getlist("if-match")).strip()
+        if not match:
             raise HTTPException(428, "If-Match is missing: the session's ETag to add candidates, * to restart ICE")
-        if match.strip() != "*" and match.strip() != f'"{peer.ice_tag}"':
+        if match != "*" and f'"{peer.ice_tag}"' not in map(str.strip, match.split(",")):
             raise HTTPException(412, "If-Match names no ICE session that goes on; * restarts ICE")
         try:
             fragment = offers.read_fragment(body.decode())
-            if match.strip() != "*":
+            if match != "*":
                 await peer.trickle(fragment)
                 return Response(status_code=204)
             answer = await peer.restart_ice(fragment)

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from types import FrameType
 from typing import Any, Self
 
@@ -82,6 +83,8 @@ def run(command: Callable[[], None]) -> int:
         The exit status: 0, 1 after a refusal, or 3 when nothing was edited.
     """
     quiet_libraries()
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as standard error: names need not fit the terminal
     try:
         command()
     except SettingsError as error:

@@ -26,7 +26,8 @@ from stream.look import Look
 from stream.mark import manifests
 from stream.mark.identity import Identity, key_path
 from stream.mark.kinds import kinds_of
-from stream.paths import check_input, check_output, check_paths
+from stream.names import beside
+from stream.paths import check_input, check_name, check_output, check_paths
 from stream.picture_files import (
     HEIC_REMEDY,
     READ,
@@ -61,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    check_name(arguments.output)
     goes_on = arguments.resume and is_unfinished(arguments.output)
     check_paths(arguments.input, arguments.output, overwrite=arguments.overwrite or goes_on)
     if not (arguments.overwrite or arguments.resume or arguments.input.is_dir()):
@@ -214,7 +216,7 @@ def _signer_of(identity: Identity, report: Report) -> Signer | None:
 
 def _sign(source: Path, target: Path, look: Look, signer: Signer, report: Report) -> None:
     """Write a C2PA manifest into an edited file; a manifest of the source stays as an ingredient."""
-    signed = target.with_name(f".{target.stem}.signed{target.suffix}")
+    signed = beside(target, ".", f".signed{target.suffix}")
     try:
         if not report.edited and manifests.read_manifest(target) is not None:
             return  # an earlier run has done it all
@@ -251,7 +253,7 @@ def process_picture(source: Path, target: Path, pipeline: Pipeline, look: Look, 
 
 def _process_animation(source: Path, target: Path, pipeline: Pipeline, look: Look, report: Report) -> bool:
     """`process_picture` of an animation."""
-    part, before = target.with_name(f".{target.stem}.part{target.suffix}"), report.with_face
+    part, before = beside(target, ".", f".part{target.suffix}"), report.with_face
     try:
         process_animation(source, part, pipeline, look, report)
         if report.with_face == before:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from stream.picture_files import READ, WRITTEN, FileError
+from stream.picture_files import READ, WRITTEN, FileError, plain
 from stream.video_files import format_of
 
 
@@ -46,6 +46,7 @@ def check_input(path: Path) -> None:
     """
     if is_address(path):
         raise FileError(f"{_as_given(path)} is an address: nothing is downloaded here; save it and name the file")
+    check_name(path)
     if not path.exists():
         raise FileError(f"{path} does not exist")
     if not os.access(path, os.R_OK):
@@ -65,6 +66,7 @@ def check_output(path: Path, *, overwrite: bool = False, folder: bool = False) -
     """
     if is_address(path):
         raise FileError(f"{_as_given(path)} is an address: nothing is uploaded from here; name a file")
+    check_name(path)
     if not folder and path.is_dir():
         raise FileError(f"{path} is a folder; name the file to write")
     if folder and path.is_file():
@@ -76,6 +78,20 @@ def check_output(path: Path, *, overwrite: bool = False, folder: bool = False) -
         raise FileError(f"the folder {above} may not be written to by this user")
     if not folder and path.exists() and not overwrite:
         raise FileError(f"{path} exists; name another output, or add --overwrite")
+
+
+def check_name(path: Path) -> None:
+    """Check that it can be known whether something is there.
+
+    Raises:
+        FileError: the name is too long, a folder above may not be entered, or links go round in a circle.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path}: {plain(error)}") from error
 
 
 def is_address(path: Path) -> bool:

@@ -19,6 +19,7 @@ from models.arrays import Image
 from models.face import pictures
 from stream.colour_profiles import Profile, ProfileError, put_into_tiff, srgb_of
 from stream.command_line import CommandError
+from stream.names import beside
 
 
 def _register_heic() -> bool:
@@ -267,7 +268,7 @@ def write_picture(path: Path, picture: Image, profile: Profile | None = None) ->
     """
     if path.suffix.lower() not in SUFFIXES:
         raise FileError(f"{path}: unknown picture format; use one of {', '.join(sorted(SUFFIXES))}")
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
+    part = beside(path, ".", f".part{path.suffix}")
     try:
         _write(part, picture, profile)
         part.replace(path)

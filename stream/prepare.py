@@ -92,6 +92,10 @@ class Prepare:
         if shape != self._shape:
             self._build(shape, frame)
             self._shape = shape
+        if frame.interlaced_frame:
+            self._note(
+                "the source is interlaced: it is written with both fields in one picture, and not marked as such"
+            )
         kept = None
         if self._upright is not None:
             frame = _through(self._upright, frame)
@@ -100,6 +104,11 @@ class Prepare:
         if self._edited is not None:
             frame = _tagged(_through(self._edited, frame), shape)
         return Prepared(frame, kept)
+
+    @property
+    def turned(self) -> bool:
+        """Whether width and height of the last frame changed places."""
+        return self._shape is not None and self._shape.turn[0] == 0
 
     def _turn(self, frame: av.VideoFrame) -> Turn:
         stored: Any = frame.side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]
@@ -120,6 +129,8 @@ class Prepare:
         if is_hdr:
             name = hdr.NAMES[shape.transfer]
             if self._keep:
+                if frame.format.is_rgb:
+                    upright.append(("scale", f"out_range={span}:out_color_matrix=bt2020"))
                 upright.append(("format", hdr.KEPT_FORMAT))
                 self._note(f"the video is {name} (HDR): it is kept, and edited through its tone-mapped picture")
             else:
@@ -142,7 +153,11 @@ class Prepare:
             cube.parent.rmdir()
 
     def _say_what_is_lost(self, frame: av.VideoFrame, *, is_hdr: bool) -> None:
-        luma, *others = frame.format.components
+        luma, *others = (one for one in frame.format.components if not one.is_alpha)
+        if len(frame.format.components) > 1 + len(others):
+            self._note("the source has transparency: it is written without")
+        if frame.format.is_rgb:
+            self._note("the source is RGB: it is written as 4:2:0")
         if luma.bits > 8 and not (is_hdr and self._keep):
             self._note(f"the source has {luma.bits} bits a sample: it is written with 8")
         if others and not frame.format.is_rgb and others[0].width * others[0].height > frame.width * frame.height // 2:
@@ -153,6 +168,30 @@ class Prepare:
     def _note(self, words: str) -> None:
         if words not in self.notes:
             self.notes.append(words)
+
+
+class Fit:
+    """Fits frames into one size: whole and centred, over black.
+
+    Args:
+        width, height: of the result, pixels; even.
+    """
+
+    def __init__(self, width: int, height: int) -> None:
+        size = f"{width}:{height}"
+        self._filters: list[Filter] = [
+            ("scale", f"{size}:force_original_aspect_ratio=decrease:force_divisible_by=2"),
+            ("pad", f"{size}:(ow-iw)/2:(oh-ih)/2"),
+        ]
+        self._graph: Graph | None = None
+        self._size = (0, 0)
+
+    def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
+        size = frame.width, frame.height
+        if self._graph is None or size != self._size:
+            self._graph, self._size = _graph(frame, self._filters), size
+        assert self._graph is not None
+        return _through(self._graph, frame)
 
 
 def _graph(frame: av.VideoFrame, filters: list[Filter], shape: Shape | None = None) -> Graph | None:

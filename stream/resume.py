@@ -16,6 +16,7 @@ import av
 from av.bitstream import BitStreamFilterContext
 
 from stream.look import Look
+from stream.names import beside, for_ffmpeg
 from stream.picture_files import FileError
 
 UNPACKED = {"h264": "h264_mp4toannexb", "hevc": "hevc_mp4toannexb"}
@@ -40,7 +41,7 @@ class Earlier:
         self._path = path
         shown: list[int] = []
         try:
-            with av.open(str(path)) as container:
+            with av.open(for_ffmpeg(path)) as container:
                 shown += [packet.pts or 0 for packet in _pictures(container)]
         except (av.FFmpegError, OSError, IndexError):
             pass  # the file ends in the middle, or before it has begun
@@ -55,7 +56,7 @@ class Earlier:
             base: of the times, seconds; None for that of the file.
         """
         first = min(self._shown, default=0)
-        with av.open(str(self._path)) as container:
+        with av.open(for_ffmpeg(self._path)) as container:
             stream = container.streams.video[0]
             own = stream.time_base or UNKNOWN_BASE
             unit = own / (base or own)
@@ -99,17 +100,17 @@ def decoding_times(shown: Sequence[int]) -> list[int]:
 
 def part_of(target: Path) -> Path:
     """Where a file is written until it is complete."""
-    return target.with_name(f"{target.stem}.part{target.suffix}")
+    return beside(target, "", f".part{target.suffix}")
 
 
 def earlier_of(target: Path) -> Path:
     """Where the incomplete file of an earlier run is kept while another one goes on with it."""
-    return target.with_name(f"{target.stem}.earlier{target.suffix}")
+    return beside(target, "", f".earlier{target.suffix}")
 
 
 def job_of(target: Path) -> Path:
     """The file that says what the incomplete file is made of; every format of one name has its own."""
-    return target.with_name(f"{part_of(target).name}.json")
+    return beside(target, "", f".part{target.suffix}.json")
 
 
 def check_leftovers(target: Path) -> None:

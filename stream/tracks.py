@@ -111,6 +111,8 @@ class Tracks:
             self._write(packet)
         elif packet.size and len(self._early) < MOST_EARLY:
             self._early.append(packet)
+        elif packet.size:
+            self._note("the picture begins so late that parts of the other tracks before it are left out")
 
     def flush(self) -> None:
         """Write what encoders hold."""

@@ -17,8 +17,9 @@ from tqdm import tqdm
 
 from stream.hdr import KEPT_FORMAT, HdrMerge
 from stream.look import Look
+from stream.names import for_ffmpeg
 from stream.picture_files import FileError, plain
-from stream.prepare import EDITED_FORMAT, Prepare
+from stream.prepare import EDITED_FORMAT, Fit, Prepare
 from stream.report import Report
 from stream.resume import (
     WARM_UP,
@@ -153,7 +154,7 @@ def _opened(path: Path, mode: str) -> AbstractContextManager[str | BinaryIO]:
         os.fspath(path).encode()
     except UnicodeEncodeError:
         return cast(BinaryIO, path.open(mode))
-    return nullcontext(str(path))
+    return nullcontext(for_ffmpeg(path))
 
 
 def format_of(target: Path) -> str:
@@ -167,6 +168,16 @@ def format_of(target: Path) -> str:
     if named not in av.formats_available:
         raise ValueError(f"{target.suffix or 'no suffix'!r} names no video format: choose .mp4, .mov, .mkv or .webm")
     return named
+
+
+def square_pixels(width: int, height: int, pixel: Fraction) -> tuple[int, int]:
+    """The size at which a picture has square pixels and loses none.
+
+    Args:
+        width, height: in pixels.
+        pixel: width of a pixel by its height.
+    """
+    return (round(width * pixel), height) if pixel > 1 else (width, round(height / pixel))
 
 
 def _is_video(stream: Any) -> bool:
@@ -203,6 +214,8 @@ class Transcoder:
         self._prepare = Prepare(keep_hdr=keep_hdr)
         self._merge: HdrMerge | None = None
         self._encoder: av.VideoStream | None = None
+        self._size = (0, 0)  # of the first picture
+        self._fit: Fit | None = None
         self._tracks = Tracks(reader, writer, self._video, report.note)
         self._earlier = earlier
         self._kept = 0 if earlier is None else earlier.count  # pictures that are not edited again
@@ -273,7 +286,11 @@ class Transcoder:
             edited = self._merge(prepared.kept, before, output.image, output.regions) if changed else prepared.kept
         self._report.add(output)
         encoder = self._encoder or self._begin(edited, hdr=prepared.kept is not None)
-        if (edited.width, edited.height) != (encoder.width, encoder.height):
+        if (edited.width, edited.height) != self._size:
+            self._report.note("the picture changes its size: all of it is written at its first size, over black")
+            self._fit = self._fit or Fit(encoder.width, encoder.height)
+            edited = self._fit(edited)
+        elif self._size != (encoder.width, encoder.height):
             edited = edited.reformat(width=encoder.width, height=encoder.height)
         self._write(encoder.encode(edited))
 
@@ -292,17 +309,30 @@ class Transcoder:
         rate = self._video.average_rate or DEFAULT_RATE
         codec, options = self._codec(hdr=hdr)
         stream = cast(av.VideoStream, self._writer.add_stream(codec, rate=rate, options=options))
-        stream.width, stream.height = first.width + first.width % 2, first.height + first.height % 2
+        self._size = first.width, first.height
+        pixel = self._pixel_shape()
+        shown = first.width, first.height
+        if pixel != 1 and self._writer.format.name == "webm":
+            self._report.note("the source's pixels are not square: webm is written with square ones")
+            shown, pixel = square_pixels(*shown, pixel), Fraction(1)
+        stream.width, stream.height = shown[0] + shown[0] % 2, shown[1] + shown[1] % 2
         stream.pix_fmt = KEPT_FORMAT if hdr else EDITED_FORMAT
         context = stream.codec_context
         if self._video.time_base is not None:
             context.time_base = self._video.time_base
         context.colorspace, context.color_range = first.colorspace, first.color_range
         context.color_primaries, context.color_trc = first.color_primaries, first.color_trc
+        if pixel != 1:
+            context.sample_aspect_ratio = pixel
         if codec == "libx265" and self._writer.format.name in APPLES:
             context.codec_tag = "hvc1"  # Apple's players take no other
         stream.metadata.update(self._tracks.metadata_of(self._video))
         return stream
+
+    def _pixel_shape(self) -> Fraction:
+        """Width of an upright pixel by its height: not 1 for DV, DVD and anamorphic lenses."""
+        stored = self._video.sample_aspect_ratio or Fraction(1)
+        return 1 / stored if self._prepare.turned else stored
 
     def _codec(self, *, hdr: bool) -> tuple[str, dict[str, str]]:
         """Encoder and its options.

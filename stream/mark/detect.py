@@ -29,6 +29,7 @@ from stream.mark.claims import Claim, ClaimError, claim_of_sei, verify
 from stream.mark.manifests import Manifest, ManifestError, read_manifest
 from stream.mark.reader import Found, Reader, Reading
 from stream.mark.square import LEAST_SCORE
+from stream.names import for_ffmpeg
 from stream.picture_files import plain
 from stream.runtime import LANDMARKS, RuntimeSettings
 
@@ -223,7 +224,7 @@ def _frames(path: Path, name: str, seconds: float, report: Report) -> Iterator[F
     notes = report.notes
     limits = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
     try:
-        with av.open(f"file:{path}", options=limits) as container:
+        with av.open(for_ffmpeg(path), options=limits) as container:
             if not container.streams.video:
                 raise UnreadableError(f"{name} has no picture stream")
             stream = container.streams.video[0]

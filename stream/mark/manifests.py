@@ -25,6 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from stream.mark.identity import Identity, KeyFileError, key_path, load_identity, make_identity
 from stream.mark.payload import KINDS
+from stream.names import beside
 
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 """IPTC's term for a picture of which a trained model made parts."""
@@ -294,7 +295,7 @@ def main(argv: list[str]) -> int:
     if (options.certificate is None) != (options.certificate_key is None):
         parser.error("--certificate and --certificate-key go together")
     target = options.out or options.file
-    partial = target.with_name(f".{target.stem}.signing{target.suffix}")
+    partial = beside(target, ".", f".signing{target.suffix}")
     try:
         if options.certificate is not None:
             signer = signer_of_files(options.certificate, options.certificate_key, options.algorithm)

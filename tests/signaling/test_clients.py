@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 import uvicorn
 from cryptography import x509
@@ -126,6 +129,49 @@ async def test_gstreamer_sends(serve: Any, until: Any, encoder: str) -> None:
         )
         assert server.runtime.pipelines, client.stderr
         assert server.runtime.pipelines[0].sizes.count((320, 240)) > 30, client.stderr
+
+
+def libdatachannel_python() -> str:
+    """A Python that has libdatachannel's package; "" if none is found. It needs 3.13, whatever runs these tests."""
+    for name in (os.environ.get("LIBDATACHANNEL_PYTHON", ""), "python3.13", sys.executable):
+        command = [name, "-c", "import libdatachannel"]
+        if name and shutil.which(name) and subprocess.run(command, capture_output=True, check=False).returncode == 0:
+            return name
+    return ""
+
+
+LIBDATACHANNEL = libdatachannel_python()
+
+
+@pytest.mark.parametrize("sizes", [[(320, 240)], [(640, 480), (320, 240), (160, 120)]])
+@pytest.mark.skipif(not LIBDATACHANNEL, reason="needs a Python 3.13 with libdatachannel-py (LIBDATACHANNEL_PYTHON)")
+async def test_libdatachannel_sends(serve: Any, until: Any, tmp_path: Path, sizes: list[tuple[int, int]]) -> None:
+    """One picture, and the three layers of a simulcast, of which the largest is shown."""
+    names = [str(write_frames(tmp_path / f"{width}.h264", width, height)) for width, height in sizes]
+    async with serve() as server, listening(server, until) as url:
+        command = [LIBDATACHANNEL, str(Path(__file__).with_name("libdatachannel_client.py")), url, *names]
+        client = await asyncio.to_thread(
+            subprocess.run, command, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert client.returncode == 0, client.stderr
+        shown = server.runtime.pipelines[0].sizes
+        assert shown.count(sizes[0]) > 100
+        assert len(shown) - shown.count(sizes[0]) < 10
+        await until(lambda: server.sessions == 0)
+
+
+def write_frames(path: Path, width: int, height: int, count: int = 150) -> Path:
+    """H264 with a key frame every 15 frames; each access unit after its length, 4 bytes."""
+    codec = av.CodecContext.create("libx264", "w")
+    codec.width, codec.height, codec.pix_fmt, codec.time_base = width, height, "yuv420p", Fraction(1, 30)
+    codec.options = {"preset": "ultrafast", "tune": "zerolatency", "g": "15"}
+    with path.open("wb") as file:
+        for number in range(count):
+            frame = av.VideoFrame.from_ndarray(np.full((height, width, 3), number, np.uint8), format="bgr24")
+            frame.pts, frame.time_base = number, codec.time_base
+            data = b"".join(bytes(packet) for packet in codec.encode(frame))
+            file.write(len(data).to_bytes(4, "big") + data)
+    return path
 
 
 @asynccontextmanager

@@ -80,6 +80,22 @@ def test_a_line_of_json_has_its_fields_apart(failed: bool) -> None:
     assert said == words | {"logger": "signaling.sessions"}
 
 
+def test_a_traceback_cannot_look_like_another_line() -> None:
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(formatter("text"))
+    logger = logging.Logger("asyncio")
+    logger.addHandler(handler)
+    try:
+        raise ValueError("junk\n2026-01-01 ERROR all is lost\r\x1b[2J\u2028x")
+    except ValueError:
+        logger.exception("a task failed")
+    first, *rest = stream.getvalue().splitlines()
+    assert first.endswith("ERROR asyncio: a task failed")
+    assert len(rest) >= 4
+    assert all(line.startswith("  ") and line.isprintable() for line in rest)
+
+
 def test_what_is_logged_is_of_the_wanted_kind_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     root = logging.RootLogger(logging.WARNING)
     monkeypatch.setattr(logging, "root", root)

@@ -13,6 +13,7 @@ from signaling.offers import BadOffer, Fragment, read_fragment
 from signaling.transport.gatherer import transports
 from signaling.transport.probes import read_counters
 from signaling.transport.restart import Restart, local_candidates, local_credentials
+from tests.signaling.test_whep import Player
 
 pytestmark = pytest.mark.anyio
 
@@ -48,6 +49,27 @@ async def test_candidates_may_come_after_the_offer(serve: Any) -> None:
         sent = await server.http.patch(peer.location, content=fragment_of(peer), headers=headers(tag))
         assert sent.status_code == 204, sent.text
         await peer.until(lambda: len(peer.frames) > 5)
+
+
+@pytest.mark.parametrize(
+    ("match", "status"),
+    [
+        ("{tag}", 204),
+        ("  {tag}  ", 204),
+        ('"other", {tag}', 204),
+        ('{tag},, W/"other"', 204),
+        ("W/{tag}", 412),
+        ('"a", "b"', 412),
+        ('*, "b"', 412),
+        ("", 428),
+    ],
+)
+async def test_an_ice_session_is_matched_as_http_says(serve: Any, match: str, status: int) -> None:
+    async with serve() as server:
+        peer = server.peer()
+        tag = (await peer.call()).headers["etag"]
+        sent = headers(match.format(tag=tag))
+        assert (await server.http.patch(peer.location, content="", headers=sent)).status_code == status
 
 
 async def nothing(*_: Any) -> None:
@@ -102,6 +124,35 @@ async def test_ice_is_restarted_and_the_session_goes_on(serve: Any) -> None:
         assert len(server.runtime.pipelines) == 1
         stale = await server.http.patch(peer.location, content=fragment_of(peer), headers=headers(first))
         assert stale.status_code == 412
+        restart.stop()
+
+
+async def test_a_viewer_may_restart_ice_as_often_as_its_network_changes(serve: Any, until: Any) -> None:
+    """The answer to the first restart is lost; the second one, of a moment later, is what holds."""
+    async with serve() as server:
+        sender = server.peer()
+        assert (await sender.call(stream="studio")).status_code == 201
+        viewer = Player(server)
+        tag = (await viewer.call("studio")).headers["etag"]
+        assert (await server.http.options(viewer.location)).headers["allow"] == "PATCH, DELETE, OPTIONS"
+        trickled = await server.http.patch(viewer.location, content=fragment_of(viewer), headers=headers(tag))
+        assert trickled.status_code == 204
+        await until(lambda: len(viewer.frames) > 5)
+        restart, offered = await restart_client(viewer)
+        lost = fragment_of(viewer, ("lostname", "l" * 22))
+        tags = [tag]
+        for content in (lost, offered):
+            response = await server.http.patch(viewer.location, content=content, headers=headers("*"))
+            assert response.status_code == 200, response.text
+            tags.append(response.headers["etag"])
+        assert len(set(tags)) == 3
+        told = read_fragment(response.text)
+        await restart.begin(viewer.connection, told.username, told.password, list(told.candidates))
+        (transport,) = transports(viewer.connection)
+        transport._connection._local_username, transport._connection._local_password = NEW
+        received = read_counters(viewer.connection).packets_in
+        await until(lambda: read_counters(viewer.connection).packets_in > received + 20)
+        assert server.viewers == 1
         restart.stop()
 
 

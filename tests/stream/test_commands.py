@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any, cast
 
@@ -42,6 +44,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "film.mp4").write_bytes(b"no film")
     (tmp_path / "there.png").touch()
     (tmp_path / "pictures").mkdir()
+    (tmp_path / "circle.png").symlink_to("circle.png")
     return tmp_path
 
 
@@ -60,6 +63,10 @@ def folder(tmp_path: Path) -> Path:
         (["in.png", "out.mp4"], "in.png is a picture; name the output"),
         (["film.mp4", "out.png"], "film.mp4 is none"),
         (["film.mp4", "out.nonsense"], "names no video format"),
+        (["in.png", f"{'日' * 90}.png"], "File name too long"),
+        (["in.png", f"{'日' * 90}.mp4", "--resume"], "File name too long"),
+        ([f"{'日' * 90}.png", "out.png"], "File name too long"),
+        (["circle.png", "out.png"], "symbolic links"),
         (["in.png", "out.png", "--photo", "gone.jpg"], "gone.jpg does not exist"),
         (["in.png", "out.png", "--report", "nowhere/report.json"], "nowhere does not exist"),
     ],
@@ -99,6 +106,12 @@ def test_an_address_is_named_as_it_was_given() -> None:
         check_output(Path("https://example.com/a.mp4"))
 
 
+def test_a_folder_that_may_not_be_written_to_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: not (mode == os.W_OK and Path(path) == folder))
+    with pytest.raises(FileError, match=r"the folder .* may not be written to by this user"):
+        check_output(folder / "out.mp4")
+
+
 def test_what_is_there_is_replaced_when_asked_for(folder: Path) -> None:
     check_output(folder / "there.png", overwrite=True)
 
@@ -116,6 +129,15 @@ def test_nothing_but_our_words_is_on_the_terminal(folder: Path) -> None:
     assert len(lines) == 1, done.stderr
     assert "Invalid data found" in lines[0]
     assert "Errno" not in lines[0]
+
+
+@pytest.mark.parametrize("coding", ["utf-8", "ascii"])
+def test_names_that_the_terminal_cannot_show_are_escaped(coding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = TextIOWrapper(BytesIO(), coding)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert command_line.run(lambda: print(os.fsdecode(b"out-\xff-\xc3\xa9.mp4"))) == 0
+    terminal.seek(0)
+    assert terminal.read().rstrip() == {"utf-8": "out-\\udcff-é.mp4", "ascii": "out-\\udcff-\\xe9.mp4"}[coding]
 
 
 class StandIn:

@@ -16,7 +16,7 @@ import pytest
 from av.stream import AttachmentStream
 
 from models.arrays import Image
-from stream import hdr, video_files
+from stream import hdr, tracks, video_files
 from stream.files import main, process
 from stream.frame import Region
 from stream.picture_files import FileError
@@ -52,16 +52,23 @@ def write(
     format: str = "yuv420p",
     matrix: bytes | None = None,
     times: list[int] | None = None,
+    pixel: Fraction | None = None,
+    options: dict[str, str] | None = None,
 ) -> Path:
-    """A video of frames; 25 a second, unless their times (ms) are given. `matrix` is put into the track's header."""
+    """A video of frames; 25 a second, unless their times (ms) are given. `matrix` is put into the track's header.
+
+    A pixel is `pixel` times as wide as it is high.
+    """
     with av.open(str(path), "w") as container:
-        stream = cast(av.VideoStream, container.add_stream(codec, rate=25, options={"crf": "6"}))
+        stream = cast(av.VideoStream, container.add_stream(codec, rate=25, options=options or {"crf": "6"}))
         first = frames[0]
         stream.width, stream.height, stream.pix_fmt = first.width, first.height, format
         context = stream.codec_context
         context.time_base = Fraction(1, 1000)
         context.colorspace, context.color_range = first.colorspace, first.color_range
         context.color_primaries, context.color_trc = first.color_primaries, first.color_trc
+        if pixel is not None:
+            context.sample_aspect_ratio = pixel
         for k, frame in enumerate(frames):
             frame.pts, frame.time_base = times[k] if times else 40 * k, Fraction(1, 1000)
             container.mux(stream.encode(frame))
@@ -91,6 +98,21 @@ def tagged(picture: Image, primaries: int, transfer: int, matrix: int, span: int
     )
     frame.color_primaries, frame.color_trc, frame.colorspace, frame.color_range = primaries, transfer, matrix, span
     return frame
+
+
+def stop_after(
+    count: int, monkeypatch: pytest.MonkeyPatch, stop: BaseException | type[BaseException] = KeyboardInterrupt
+) -> None:
+    """Have a run stop when it has edited some frames."""
+    edit, done = video_files.Transcoder._edit, list[int]()
+
+    def fail_later(self: Any, frame: av.VideoFrame) -> None:
+        if len(done) == count:
+            raise stop
+        done.append(1)
+        edit(self, frame)
+
+    monkeypatch.setattr(video_files.Transcoder, "_edit", fail_later)
 
 
 def tags_of(path: Path) -> tuple[int, int, int, int]:
@@ -201,6 +223,16 @@ def test_hdr_is_kept_where_it_is_wanted(tmp_path: Path, runtime: Runtime, tint: 
 
 
 @pytest.mark.parametrize("span", [LIMITED, FULL])
+def test_hdr_in_rgb_is_kept(tmp_path: Path, runtime: Runtime, untouched: Settings, span: int) -> None:
+    frame = av.VideoFrame.from_ndarray(quarters(), format="bgr24").reformat(format="gbrp10le")
+    frame.color_primaries, frame.color_trc, frame.colorspace, frame.color_range = BT2020, hdr.PQ, 0, span
+    source = write(tmp_path / "in.mkv", [frame] * 2, codec="ffv1", format="gbrp10le")
+    process(source, tmp_path / "out.mkv", runtime, look_of(untouched), keep_hdr=True)
+    assert tags_of(tmp_path / "out.mkv") == (BT2020, hdr.PQ, BT2020, span)
+    assert np.abs(rgb_of(tmp_path / "out.mkv").astype(int) - quarters()[..., ::-1])[8:16, 8:24].max() <= 4
+
+
+@pytest.mark.parametrize("span", [LIMITED, FULL])
 def test_an_edit_of_hdr_keeps_the_range(span: int) -> None:
     before = np.full((*SIZE[::-1], 3), 100, np.uint8)
     after = before.copy()
@@ -250,6 +282,30 @@ def test_what_the_output_cannot_hold_is_said(tmp_path: Path, runtime: Runtime, u
     notes = process(source, tmp_path / "out.mp4", runtime, look_of(untouched)).notes
     assert any("10 bits" in note for note in notes)
     assert any("4:2:2" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("codec", "format", "options", "said"),
+    [
+        ("libx264", "yuv420p", {"x264-params": "tff=1"}, "interlaced"),
+        ("ffv1", "yuva420p", {}, "transparency"),
+        ("ffv1", "bgra", {}, "transparency"),
+        ("libx264rgb", "bgr24", {}, "RGB: it is written as 4:2:0"),
+    ],
+)
+def test_what_the_output_cannot_say_is_said(  # noqa: PLR0917
+    tmp_path: Path,
+    runtime: Runtime,
+    untouched: Settings,
+    codec: str,
+    format: str,
+    options: dict[str, str],
+    said: str,
+) -> None:
+    frames = [av.VideoFrame.from_ndarray(quarters(), format="bgr24").reformat(format=format) for _ in range(2)]
+    source = write(tmp_path / "in.mkv", frames, codec=codec, format=format, options=options)
+    notes = process(source, tmp_path / "out.mp4", runtime, look_of(untouched)).notes
+    assert any(said in note for note in notes), notes
 
 
 def many_tracks(path: Path, start_ms: int = 0) -> Path:
@@ -341,6 +397,36 @@ def test_a_file_that_begins_late_keeps_sound_and_picture_together(
     assert after[1] - after[0] == pytest.approx(before[1] - before[0], abs=0.03)
 
 
+def test_a_picture_that_changes_its_size_is_fitted_into_the_first_one(
+    tmp_path: Path, runtime: Runtime, untouched: Settings
+) -> None:
+    source, parts = tmp_path / "in.h264", []
+    for k, size in enumerate([SIZE, (96, 192), (128, 96), SIZE]):
+        picture = np.full((size[1], size[0], 3), 200, np.uint8)
+        part = write(tmp_path / f"{k}.h264", [av.VideoFrame.from_ndarray(picture, format="bgr24")] * 3)
+        parts.append(part.read_bytes())
+    source.write_bytes(b"".join(parts))
+    report = process(source, tmp_path / "out.mp4", runtime, look_of(untouched))
+    shown = pictures_of(tmp_path / "out.mp4")
+    assert [picture.shape for picture in shown] == [(48, 64, 3)] * 12
+    assert len(report.notes) == 1
+    assert "changes its size" in report.notes[0]
+    upright = shown[4].mean((0, 2))  # 24 columns of 64
+    assert upright[:18].max() < 30
+    assert upright[-18:].max() < 30
+    assert upright[22:42].min() > 190
+    for picture in (shown[0], shown[7], shown[10]):
+        assert picture.min() > 190
+
+
+def test_sound_that_cannot_wait_for_the_picture_is_said(
+    tmp_path: Path, runtime: Runtime, tint: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracks, "MOST_EARLY", 0)
+    notes = process(many_tracks(tmp_path / "in.mkv"), tmp_path / "out.mkv", runtime, look_of(tint)).notes
+    assert any("begins so late" in note for note in notes), notes
+
+
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
 def test_uneven_times_are_kept(tmp_path: Path, runtime: Runtime, tint: Settings, suffix: str) -> None:
     times = [0, 40, 100, 400, 410, 1000]
@@ -415,15 +501,7 @@ def test_what_was_done_is_never_lost(
 ) -> None:
     suffix, stop = case
     source, target = write_video(tmp_path / "in.mp4"), tmp_path / f"out{suffix}"
-    edit, done = video_files.Transcoder._edit, list[int]()
-
-    def fail_later(self: Any, frame: av.VideoFrame) -> None:
-        if len(done) == 7:
-            raise stop
-        done.append(1)
-        edit(self, frame)
-
-    monkeypatch.setattr(video_files.Transcoder, "_edit", fail_later)
+    stop_after(7, monkeypatch, stop)
     with pytest.raises(FileError, match="keeps the 7 frames") as refused:
         process(source, target, runtime, look_of(tint))
     assert str(part_of(target)) in str(refused.value)
@@ -440,6 +518,56 @@ def test_names_of_any_kind(tmp_path: Path, runtime: Runtime, tint: Settings) -> 
     target = Path(os.fsdecode(os.fsencode(tmp_path) + b"/out-\xff.mp4"))
     process(raw, target, runtime, look_of(tint))
     assert target.stat().st_size > 1000
+
+
+@pytest.mark.parametrize("name", ["10:30.mp4", "100%d.mp4", "file:x.mp4", "-o.mp4", "#?&.mp4"])
+def test_names_that_ffmpeg_takes_for_something_else(
+    tmp_path: Path, runtime: Runtime, tint: Settings, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "in.mp4").rename(name)
+    process(Path(name), Path(f"out {name}"), runtime, look_of(tint))
+    process(Path(name), Path(name.replace(".", " out.")), runtime, look_of(tint))
+    assert len(pictures_of(tmp_path / f"out {name}")) == len(pictures_of(tmp_path / name.replace(".", " out."))) == 12
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_the_longest_names_of_a_file_system(
+    tmp_path: Path, runtime: Runtime, tint: Settings, monkeypatch: pytest.MonkeyPatch, stopped: bool
+) -> None:
+    target = tmp_path / f"{'日' * 83}.x.mp4"
+    source = write_video(tmp_path / "in.mp4")
+    if stopped:
+        with monkeypatch.context() as patched:
+            stop_after(7, patched)
+            with pytest.raises(FileError, match="--resume goes on"):
+                process(source, target, runtime, look_of(tint))
+        assert part_of(target).exists()
+    report = process(source, target, runtime, look_of(tint), resume=stopped)
+    assert (report.earlier > 0) is stopped
+    assert len(pictures_of(target)) == 12
+    assert sorted(tmp_path.iterdir()) == [source, target]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".webm"])
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_shape_of_pixels_is_kept(
+    tmp_path: Path, runtime: Runtime, tint: Settings, suffix: str, turned: bool
+) -> None:
+    """DV and DVD store 16:9 in 720x576."""
+    picture = tagged(quarters(), BT601, BT601, BT601, LIMITED)
+    matrix = struct.pack(">9i", 0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30) if turned else None
+    source = write(tmp_path / "in.mp4", [picture] * 3, matrix=matrix, pixel=Fraction(16, 11))
+    report = process(source, tmp_path / f"out{suffix}", runtime, look_of(tint))
+    with av.open(str(tmp_path / f"out{suffix}")) as container:
+        stream = container.streams.video[0]
+        size, shape = (stream.width, stream.height), stream.sample_aspect_ratio
+    if suffix == ".webm":  # PyAV tells its muxer no shape
+        assert (size, shape) == ((48, 94) if turned else (94, 48), Fraction(1))
+        assert report.notes == ["the source's pixels are not square: webm is written with square ones"]
+    else:
+        assert (size, shape) == (((48, 64), Fraction(11, 16)) if turned else (SIZE, Fraction(16, 11)))
+        assert not report.notes
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path, runtime: Runtime, tint: Settings) -> None:
