@@ -58,13 +58,13 @@ class Finish:
     """
 
     edge: float = 1.4
-    rim: tuple[float, float] = (5.0, 10.0)
+    rim: tuple[float, float] = (10.0, 12.0)
     contrast: float = 25.0
     rays: int = 36
     farthest: float = 9.0
     brows: tuple[float, float] = (-4.0, 10.0)
-    mottles: float = 20.0
-    rounds: int = 1
+    mottles: float = 32.0
+    rounds: int = 2
     tone: float = 6.0
     beside: float = 16.0
     begins: float = 80.0

@@ -14,8 +14,6 @@ FOLD = 2
 """The picture is folded to half its size (space to depth): fewer pixels, more channels."""
 OUTPUTS = 4
 """Planes that the U-Net draws: a residual in red, green and blue, and what is taken over of the picture."""
-FINE, FINE_GAIN = 4, 4.0
-"""Window, pixels, of what counts as broad to the critic; gain of what is fine beside it, which is faint."""
 TAKEN_AT_FIRST = -1.0
 """Logit of the share that an untrained network takes over."""
 
@@ -82,17 +80,12 @@ class Critic(nn.Module):
     def __init__(self, widths: tuple[int, ...] = (48, 96, 128, 160, 160), fine: int = 2) -> None:
         super().__init__()
         norm = nn.utils.parametrizations.spectral_norm
-        self.levels = nn.ModuleList(norm(nn.Conv2d(a, b, 4, 2, 1)) for a, b in pairwise((8, *widths)))
+        self.levels = nn.ModuleList(norm(nn.Conv2d(a, b, 4, 2, 1)) for a, b in pairwise((5, *widths)))
         self.places = fine, len(widths) - 1
-        # verdicts of a norm of 1 would be tiny
-        self.verdicts = nn.ModuleList(nn.Conv2d(widths[place], 1, 1) for place in self.places)
+        self.verdicts = nn.ModuleList(norm(nn.Conv2d(widths[place], 1, 1)) for place in self.places)
 
     def forward(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """The features of each level, and the verdicts by patch at both sizes: positive is real."""
-        picture = x[:, :3]
-        broad = functional.interpolate(functional.avg_pool2d(picture, FINE), scale_factor=FINE, mode="bilinear")
-        fine = picture - broad
-        x = torch.cat([x, FINE_GAIN * fine], 1)
         features = []
         for level in self.levels:
             x = functional.leaky_relu(level(x), 0.2)
