@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
-from stream.picture_files import READ, WRITTEN, FileError
+from stream.picture_files import READ, WRITTEN, FileError, plain
 from stream.video_files import format_of
 
 
@@ -21,7 +23,9 @@ def check_paths(source: Path, target: Path, *, overwrite: bool = False) -> None:
         FileError: one of them cannot be used; the message says why and what to do.
     """
     check_input(source)
-    check_output(target, overwrite=overwrite, folder=source.is_dir())
+    with _refusing(source):
+        is_folder = source.is_dir()
+    check_output(target, overwrite=overwrite, folder=is_folder)
     if source.resolve() == target.resolve():
         raise FileError(f"{target} is the input itself; name another output")
     if source.is_dir():
@@ -46,8 +50,9 @@ def check_input(path: Path) -> None:
     """
     if is_address(path):
         raise FileError(f"{_as_given(path)} is an address: nothing is downloaded here; save it and name the file")
-    if not path.exists():
-        raise FileError(f"{path} does not exist")
+    with _refusing(path):
+        if not path.exists():
+            raise FileError(f"{path} does not exist")
     if not os.access(path, os.R_OK):
         raise FileError(f"{path} may not be read by this user")
 
@@ -65,17 +70,60 @@ def check_output(path: Path, *, overwrite: bool = False, folder: bool = False) -
     """
     if is_address(path):
         raise FileError(f"{_as_given(path)} is an address: nothing is uploaded from here; name a file")
-    if not folder and path.is_dir():
-        raise FileError(f"{path} is a folder; name the file to write")
-    if folder and path.is_file():
-        raise FileError(f"{path} is a file; the input is a folder, so name a folder")
-    above = path if folder and path.is_dir() else path.parent
-    if not above.is_dir():
-        raise FileError(f"the folder {above} does not exist; make it first")
-    if not os.access(above, os.W_OK):
-        raise FileError(f"the folder {above} may not be written to by this user")
-    if not folder and path.exists() and not overwrite:
-        raise FileError(f"{path} exists; name another output, or add --overwrite")
+    with _refusing(path):
+        if not folder and path.is_dir():
+            raise FileError(f"{path} is a folder; name the file to write")
+        if folder and path.is_file():
+            raise FileError(f"{path} is a file; the input is a folder, so name a folder")
+        above = path if folder and path.is_dir() else path.parent
+        if not above.is_dir():
+            raise FileError(f"the folder {above} does not exist; make it first")
+        if not os.access(above, os.W_OK):
+            raise FileError(f"the folder {above} may not be written to by this user")
+        if not folder and path.exists() and not overwrite:
+            raise FileError(f"{path} exists; name another output, or add --overwrite")
+
+
+def check_apart(names: Mapping[str, Path | None]) -> None:
+    """Check that nothing that is written lies over anything else that a command reads or writes.
+
+    Args:
+        names: paths by what they are; None where one is not given.
+
+    Raises:
+        FileError: two of them are one file.
+    """
+    seen: dict[Path, str] = {}
+    for what, path in names.items():
+        if path is None:
+            continue
+        there = path.resolve()
+        if there in seen:
+            raise FileError(f"{path} is {seen[there]} and {what}; name another file for one of them")
+        seen[there] = what
+
+
+def named_path(text: str) -> Path:
+    """A path of the command line: an empty one would be the folder that the command runs in.
+
+    Raises:
+        ValueError: it is empty.
+    """
+    if not text:
+        raise ValueError
+    return Path(text)
+
+
+named_path.__name__ = "path"  # argparse: invalid path value: ''
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Say in words that the system cannot look there: a name that is too long, a folder that may not be entered."""
+    try:
+        yield
+    except OSError as error:
+        raise FileError(f"{path}: {plain(error)}") from error
 
 
 def is_address(path: Path) -> bool:
