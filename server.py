@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from signaling import lan, memory
 from signaling.app import create_app, load_runtime
 from signaling.logs import start_logging
-from signaling.serving import Server, config_of, why_not_listen
+from signaling.serving import Server, config_of, why_no_tls, why_not_listen
 from signaling.settings import ServerSettings, problems
 
 
@@ -31,6 +31,9 @@ def main(arguments: list[str]) -> int:
             print(error, file=sys.stderr)
             return 1
     cv2.setNumThreads(1)  # a frame's pictures are small: threads would wait for each other, and take cores from others
+    if why := why_no_tls(settings.tls_cert, settings.tls_key):
+        print(why, file=sys.stderr)
+        return 1
     if settings.port and (why := why_not_listen(settings.host, settings.port)):
         print(why, file=sys.stderr)
         return 1

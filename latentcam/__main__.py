@@ -53,7 +53,10 @@ def camera() -> int:
 def _run_module(name: str) -> int:
     known = name.split(".", maxsplit=1)[0] in ("engines", "models", "stream", "signaling")
     try:
-        found = known and importlib.util.find_spec(name) is not None
+        spec = importlib.util.find_spec(name) if known else None
+        if spec is not None and spec.submodule_search_locations is not None:  # a package runs by its __main__
+            spec = importlib.util.find_spec(f"{name}.__main__")
+        found = spec is not None
     except ImportError:
         found = False
     if not found:

@@ -15,7 +15,7 @@ from signaling.app import create_app
 from signaling.local_camera import CameraTrack, LocalCamera
 from signaling.logs import start_logging
 from signaling.screen import Screen
-from signaling.serving import Server, config_of, why_not_listen
+from signaling.serving import Server, config_of, why_no_tls, why_not_listen
 from signaling.settings import ServerSettings, problems
 from signaling.video import EditedTrack, VideoFilter
 from stream import camera, command_line
@@ -68,7 +68,7 @@ def page_settings(arguments: argparse.Namespace) -> ServerSettings:
         settings = ServerSettings(**chosen, port=port)
     except ValidationError as error:
         raise CommandError("; ".join(problems(error))) from error
-    if why := why_not_listen(settings.host, settings.port):
+    if why := why_no_tls(settings.tls_cert, settings.tls_key) or why_not_listen(settings.host, settings.port):
         raise CommandError(why)
     return settings
 

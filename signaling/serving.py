@@ -10,6 +10,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -110,6 +111,27 @@ def why_not_listen(host: str, port: int) -> str:
             trial.bind(address)
     except OSError as error:
         return _advice(error, host, port)
+    return ""
+
+
+def why_no_tls(certificate: Path | None, key: Path | None) -> str:
+    """Why TLS cannot be had of a certificate chain and its key; empty where it can, or where none is asked for."""
+    if certificate is None or key is None:
+        return ""
+
+    def refuse() -> str:  # in place of OpenSSL's question on the terminal
+        raise ValueError
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, refuse)
+    except ValueError:
+        return f"{key} has a passphrase: give a key without one (openssl pkey -in {key} -out OTHER)"
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            return f"{key} is the key of another certificate than {certificate}"
+        return f"{certificate} and {key} have to be a certificate and its key, both in PEM"
+    except OSError as error:
+        return f"{certificate} or {key} cannot be read: {error.strerror}"
     return ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -274,9 +275,28 @@ class ServerSettings(BaseSettings):
                 named = flags().get("config") or os.environ.get("LATENTCAM_CONFIG")
                 if named and not Path(named).is_file():
                     raise SystemExit(f"no such settings file: {named}")
+                check_toml(Path(named or DEFAULT_FILE))
                 return flags, env_settings, TomlConfigSettingsSource(settings_cls, Path(named or DEFAULT_FILE))
 
         return FromCommandLine()
+
+
+def check_toml(file: Path) -> None:
+    """Check that a file of settings, if it exists, is TOML.
+
+    Raises:
+        SystemExit: it is not, or may not be read; the message says where.
+    """
+    if not file.is_file():
+        return
+    try:
+        tomllib.loads(file.read_text("utf-8"))
+    except UnicodeDecodeError:
+        raise SystemExit(f"{file} is no TOML file: it is no text in UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SystemExit(f"{file} is no TOML file: {error}") from None
+    except OSError as error:
+        raise SystemExit(f"{file} cannot be read: {error.strerror}") from None
 
 
 def problems(error: ValidationError) -> list[str]:

@@ -313,7 +313,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ADDRESS",
         help="show what a running page shows, in place of a camera; the page has the address under Use in a call",
     )
-    parser.add_argument("--device", type=int, default=0, help="number of the camera (default: %(default)s)")
+    parser.add_argument(
+        "--device", type=command_line.not_negative, default=0, help="number of the camera (default: %(default)s)"
+    )
     parser.add_argument("--width", type=command_line.positive(int), default=1280)
     parser.add_argument("--height", type=command_line.positive(int), default=720)
     parser.add_argument("--fps", type=command_line.positive(float), default=30.0)

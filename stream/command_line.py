@@ -119,6 +119,17 @@ def positive(kind: type[int] | type[float]) -> Callable[[str], int | float]:
     return number
 
 
+def not_negative(text: str) -> int:
+    """A type for argparse: a whole number from 0."""
+    value = int(text)
+    if value < 0:
+        raise ValueError
+    return value
+
+
+not_negative.__name__ = "whole number from 0"
+
+
 def add_settings(parser: argparse.ArgumentParser, leave_out: Collection[str] = ()) -> None:
     """Add a flag for each setting of a stream, and `--set NAME=VALUE` for the editor's controls.
 

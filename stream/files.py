@@ -27,7 +27,7 @@ from stream.mark import manifests
 from stream.mark.identity import Identity, key_path
 from stream.mark.kinds import kinds_of
 from stream.names import beside
-from stream.paths import check_input, check_name, check_output, check_paths
+from stream.paths import check_apart, check_input, check_name, check_output, check_paths, named_path
 from stream.picture_files import (
     HEIC_REMEDY,
     READ,
@@ -73,7 +73,17 @@ def _run(arguments: argparse.Namespace) -> None:
         check_input(arguments.photo)
     for extra in (arguments.report, arguments.trace):
         if extra is not None:
-            check_output(extra, overwrite=True)
+            check_output(extra, overwrite=arguments.overwrite or arguments.resume)
+    check_apart(
+        {
+            "the input": arguments.input,
+            "the output": arguments.output,
+            "the report": arguments.report,
+            "the profile": arguments.trace,
+        }
+    )
+    written = {"the report": arguments.report, "the profile": arguments.trace, "the output": arguments.output}
+    check_apart({"the photo": arguments.photo, **written})
     runtime = command_line.load_runtime(arguments)
     patch = command_line.patch_of(arguments)
     if arguments.photo is not None:
@@ -316,13 +326,15 @@ def _heic_remedy(path: Path) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m stream.files", description="Edit the faces of a video or picture.")
-    parser.add_argument("input", type=Path, help="a video, a picture, or a folder of pictures")
-    parser.add_argument("output", type=Path, help="where to write; a folder when the input is one")
+    parser.add_argument("input", type=named_path, help="a video, a picture, or a folder of pictures")
+    parser.add_argument("output", type=named_path, help="where to write; a folder when the input is one")
     parser.add_argument(
-        "--photo", type=Path, help="what some editors take something from: a second parent, a style, a hair colour"
+        "--photo",
+        type=named_path,
+        help="what some editors take something from: a second parent, a style, a hair colour",
     )
-    parser.add_argument("--report", type=Path, metavar="FILE", help="write figures as JSON")
-    parser.add_argument("--trace", type=Path, metavar="FILE", help="write a profile that ui.perfetto.dev opens")
+    parser.add_argument("--report", type=named_path, metavar="FILE", help="write figures as JSON")
+    parser.add_argument("--trace", type=named_path, metavar="FILE", help="write a profile that ui.perfetto.dev opens")
     parser.add_argument("--keep-hdr", action="store_true", help="write HDR video as HDR (HEVC, 10 bits)")
     parser.add_argument("--resume", action="store_true", help="go on where an earlier run was stopped")
     parser.add_argument("--overwrite", action="store_true", help="replace what is there")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from stream.picture_files import READ, WRITTEN, FileError, plain
@@ -78,6 +79,39 @@ def check_output(path: Path, *, overwrite: bool = False, folder: bool = False) -
         raise FileError(f"the folder {above} may not be written to by this user")
     if not folder and path.exists() and not overwrite:
         raise FileError(f"{path} exists; name another output, or add --overwrite")
+
+
+def check_apart(names: Mapping[str, Path | None]) -> None:
+    """Check that nothing that is written lies over anything else that a command reads or writes.
+
+    Args:
+        names: paths by what they are; None where one is not given.
+
+    Raises:
+        FileError: two of them are one file.
+    """
+    seen: dict[Path, str] = {}
+    for what, path in names.items():
+        if path is None:
+            continue
+        there = path.resolve()
+        if there in seen:
+            raise FileError(f"{path} is {seen[there]} and {what}; name another file for one of them")
+        seen[there] = what
+
+
+def named_path(text: str) -> Path:
+    """A path of the command line: an empty one would be the folder that the command runs in.
+
+    Raises:
+        ValueError: it is empty.
+    """
+    if not text:
+        raise ValueError
+    return Path(text)
+
+
+named_path.__name__ = "path"  # argparse: invalid path value: ''
 
 
 def check_name(path: Path) -> None:

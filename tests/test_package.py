@@ -19,6 +19,7 @@ import pytest
 
 import latentcam
 from latentcam import doctor
+from latentcam.__main__ import _run_module
 
 ROOT = Path(__file__).resolve().parent.parent
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
@@ -143,6 +144,12 @@ def test_the_doctor_names_what_is_missing(monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "av" else find(name))
     assert doctor.main([]) == 1
     assert "BAD  packages: av is not installed -> pip install" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["stream", "stream.nothing", "dance"])
+def test_what_is_no_command_is_told(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run_module(name) == 2
+    assert f"there is no command '{name}'" in capsys.readouterr().err
 
 
 def test_a_checkout_is_its_own_tree() -> None:

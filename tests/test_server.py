@@ -170,6 +170,20 @@ def test_what_cannot_be_loaded_is_told_in_a_line(
     assert capsys.readouterr().err == "editor.onnx is cut short; mend it with: git checkout -- models/embedded\n"
 
 
+@pytest.mark.parametrize("content", ["", "hello", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
+def test_files_that_are_no_certificate_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    def load(settings: ServerSettings) -> None:
+        raise AssertionError("networks were loaded for nothing")
+
+    monkeypatch.setattr(server, "load_runtime", load)
+    file = tmp_path / "c.pem"
+    file.write_text(content)
+    assert server.main(["--tls-cert", str(file), "--tls-key", str(file)]) == 1
+    assert capsys.readouterr().err == f"{file} and {file} have to be a certificate and its key, both in PEM\n"
+
+
 def test_a_port_in_use_is_noticed_before_networks_load(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -121,6 +121,14 @@ def test_the_operator_reads_plain_words(arguments: list[str], line: str) -> None
     assert not any(word in said for word in ("Input should", "Value error", "pydantic"))
 
 
+@pytest.mark.parametrize("content", [b"hello", b"port = ", b"\xff\xfe"])
+def test_a_file_that_is_no_toml_stops_the_server(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_bytes(content)
+    with pytest.raises(SystemExit, match=r"settings\.toml is no TOML file: "):
+        ServerSettings.load(["--config", str(file)])
+
+
 def test_a_missing_file_and_an_unknown_flag_stop_the_server(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match=r"nowhere\.toml"):
         ServerSettings.load(["--config", "nowhere.toml"])

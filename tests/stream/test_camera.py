@@ -103,6 +103,13 @@ def test_the_camera_is_not_read_after_the_end(
         endless.ended.set()
 
 
+def test_a_camera_has_no_negative_number(capsys: pytest.CaptureFixture[str]) -> None:
+    """OpenCV ends the process for one where there is no camera."""
+    with pytest.raises(SystemExit):
+        camera.main(["--device", "-1"])
+    assert "invalid whole number from 0 value: '-1'" in capsys.readouterr().err
+
+
 def test_cameras_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert camera.main(["--list"]) == 0
     assert re.search(r"^(no camera|--device \d+: )", capsys.readouterr().out)

@@ -69,6 +69,14 @@ def folder(tmp_path: Path) -> Path:
         (["circle.png", "out.png"], "symbolic links"),
         (["in.png", "out.png", "--photo", "gone.jpg"], "gone.jpg does not exist"),
         (["in.png", "out.png", "--report", "nowhere/report.json"], "nowhere does not exist"),
+        (["in.png", "out.png", "--report", "in.png", "--overwrite"], "in.png is the input and the report"),
+        (["in.png", "out.png", "--report", "out.png"], "out.png is the output and the report"),
+        (["in.png", "out.png", "--trace", "in.png", "--resume"], "in.png is the input and the profile"),
+        (["in.png", "out.png", "--trace", "t.json", "--report", "t.json"], "t.json is the report and the profile"),
+        (["in.png", "out.png", "--photo", "there.png", "--report", "there.png", "--overwrite"], "is the photo and"),
+        (["in.png", "out.png", "--report", "there.png"], "there.png exists"),
+        (["in.png", f"{'x' * 300}.png"], "File name too long"),
+        ([f"{'x' * 300}.png", "out.png"], "File name too long"),
     ],
 )
 def test_everything_is_checked_before_work_starts(
@@ -80,6 +88,14 @@ def test_everything_is_checked_before_work_starts(
     assert said in error
     assert error.count("\n") == 1
     assert not (folder / "out.png").exists()
+
+
+@pytest.mark.parametrize("words", [["", "out.png"], ["in.png", ""], ["in.png", "out.png", "--report", ""]])
+def test_an_empty_name_is_not_this_folder(capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        files.main(words)
+    assert ended.value.code == 2
+    assert "invalid path value: ''" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("unloaded")
