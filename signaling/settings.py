@@ -70,7 +70,12 @@ class ServerSettings(BaseSettings):
     """Settings of one server. Nothing here reaches out to the network by default: no STUN server is set."""
 
     model_config = SettingsConfigDict(
-        env_prefix="LATENTCAM_", extra="forbid", frozen=True, cli_prog_name="server.py", cli_kebab_case=True
+        env_prefix="LATENTCAM_",
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        cli_prog_name="server.py",
+        cli_kebab_case=True,
     )
 
     config: Path | None = Field(None, description="TOML file with settings; latentcam.toml here is read if it exists")
@@ -139,7 +144,7 @@ class ServerSettings(BaseSettings):
     pack: str = Field("embedded", description="face pack: embedded, an InsightFace pack's name, or a directory")
     backend: str = Field("auto", description="engine backend, auto takes the fastest that works here")
     precision: str = Field("auto", description="engine precision")
-    threads: int | None = Field(None, ge=1, description="CPU threads per engine")
+    threads: int | None = Field(None, ge=1, le=1024, description="CPU threads per engine")
 
     sign: bool = Field(
         True, description="sign edited streams with this installation's key, which is made where there is none"

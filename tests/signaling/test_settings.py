@@ -110,6 +110,9 @@ def test_what_is_wrong_is_named(arguments: list[str], said: str) -> None:
         (["--advertised-address", "my.house"], "advertised_address: 'my.house' does not appear to be an IPv4 or"),
         (["--min-bitrate", "900000", "--max-bitrate", "800000"], "min_bitrate is above max_bitrate"),
         (["--idle-timeout", "-1"], "idle_timeout: must be a number above 0"),
+        (["--idle-timeout", "inf"], "idle_timeout: must be a number above 0"),
+        (["--connect-timeout", "1e400"], "connect_timeout: must be a number above 0"),
+        (["--threads", "99999999999999999999"], "threads: must be a whole number from 1 to 1024 or nothing"),
         (["--ice-servers", "[7]"], "ice_servers.0: must be a list"),
     ],
 )
