@@ -54,7 +54,7 @@ def hair_look(image: Image, hair: Floats) -> Look | None:
     return measure_look(picture, _sized(hair, half), HALF_FILTER)
 
 
-def grey_hair(crop: Crop, hair: Floats, *, skin: Floats, now: Look, light: Lit, amount: float) -> tuple[Floats, Floats]:
+def grey_hair(crop: Crop, hair: Floats, *, skin: Floats, now: Look, amount: float) -> tuple[Floats, Floats]:
     """Turn hair grey, strand by strand: half way some locks are white and others still dark.
 
     Args:
@@ -62,7 +62,6 @@ def grey_hair(crop: Crop, hair: Floats, *, skin: Floats, now: Look, light: Lit, 
         hair: (M, M) float32, hair probability over the crop.
         skin: (3,) float32 RGB, 0..255, median of the face.
         now: `hair_look` of this hair, smoothed over time or not.
-        light: the light on the face.
         amount: 0..1.
 
     Returns:
@@ -91,7 +90,7 @@ def grey_hair(crop: Crop, hair: Floats, *, skin: Floats, now: Look, light: Lit, 
 
 
 def grey_beard(crop: Crop, *, skin: Floats, light: Lit, amount: float) -> tuple[Floats, Floats]:
-    """Turn a man's beard grey. Arguments and results are those of `grey_hair`; the crop has mesh and masks."""
+    """Turn a man's beard grey, in the `light` on the face. The rest is as of `grey_hair`; the crop has a mesh."""
     size = len(crop.image)
     change, where = np.zeros((size, size, 3), np.float32), np.zeros((size, size), np.float32)
     beard = find_beard(crop)
@@ -117,7 +116,7 @@ def grey_beard(crop: Crop, *, skin: Floats, light: Lit, amount: float) -> tuple[
 def restore_pigment(
     crop: Crop, hair: Floats, *, skin: Floats, now: Look, light: Lit, amount: float
 ) -> tuple[Floats, Floats]:
-    """Give grey hair brown pigment; dark hair stays. Arguments and results are those of `grey_hair`.
+    """Give grey hair brown pigment in the `light` on the face; dark hair stays. The rest is as of `grey_hair`.
 
     `now` is `hair_look` of this hair, smoothed over time or not.
     """

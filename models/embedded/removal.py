@@ -55,7 +55,6 @@ LAST_HAIR = 0.9
 """Where in the order of loss hair goes that hangs beside or below the head."""
 CHANNELS = 15
 GUESS, ERASED, DISTANCE, BODY, PERSON, SEEN, HIDDEN = slice(0, 3), 3, 4, slice(5, 8), 8, slice(9, 12), 12
-NOISE = slice(13, 15)
 """Channels of the input: the picture with the guess in the erased part, how far each pixel is erased (0..1), the signed
 distance to the skull, neighbouring skin and cloth continued over the erased part, the visible person (0..1), the
 picture with the guess in the hidden part, and how far each pixel is hidden (0..1). What is erased but not hidden lies

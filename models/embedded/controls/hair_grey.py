@@ -127,7 +127,7 @@ class HairGrey(Control):
             hair = masks.hair * (1 - masks.occluder)
             look = Look.unpack(way.own.hair)
             if amount > 0:
-                layers.append(grey_hair(way.crop, hair, skin=skin, now=look, light=light, amount=amount))
+                layers.append(grey_hair(way.crop, hair, skin=skin, now=look, amount=amount))
             elif wanted < now:
                 lost = float((1 - wanted / now) * smoothstep(np.asarray(now), *GREYING.least))
                 layers.append(restore_pigment(way.crop, hair, skin=skin, now=look, light=light, amount=lost))

@@ -119,3 +119,16 @@ def test_stains_go_from_a_relief_and_lines_stay() -> None:
     assert kept[60, 60] > 0.5 * relief[60, 60]
     assert kept[150, 140] < 0.8 * relief[150, 140]
     assert kept[150, 170] > 0.6 * relief[150, 170]
+
+
+def test_no_broad_fold_lies_on_a_cheek() -> None:
+    """There it looks like a bruise; a fold beside the mouth stays, and so do fine lines."""
+    side = 192
+    relief = np.zeros((side, side), np.int8)
+    for left in (40, 66):  # cheek, beside the mouth
+        for columns in (slice(left, left + 6), slice(side - left - 6, side - left)):
+            relief[90:130, columns] = -80
+    kept = without_stains(relief).astype(float)
+    cheek, mouth = kept[95:110, 42:44].mean(), kept[95:110, 68:70].mean()
+    assert cheek > 0.5 * mouth
+    assert mouth < -20

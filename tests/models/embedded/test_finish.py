@@ -7,22 +7,11 @@ import numpy as np
 import pytest
 
 from models.arrays import Floats, Image
-from models.embedded import EMBEDDED
-from models.embedded.attributes import read_tables
 from models.embedded.finish import FINISH, backdrop_grain, clean_rim, skin_relief, soft_hairline, without_mottles
-from models.embedded.scalp import CENTER, COARSE, HeadMap, ScalpModel, head_map, outline_features
-from models.face.texture_space import FaceSpace
+from models.embedded.scalp import CENTER, COARSE, HeadMap
 
 SIZE = 320
 SKIN, BACKDROP = (200.0, 150.0, 120.0), (40.0, 90.0, 200.0)
-
-
-@pytest.fixture(scope="module")
-def head() -> HeadMap:
-    tables = read_tables(EMBEDDED)
-    space = FaceSpace.from_tables(tables)
-    fit = space.fit(space.mean + np.array([64, 88], np.float32))
-    return head_map(fit, ScalpModel.from_tables(tables).radii(outline_features(fit)), SIZE)
 
 
 @pytest.fixture(scope="module")

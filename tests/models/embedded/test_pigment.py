@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,13 @@ def hair() -> Floats:
     return mask
 
 
+in_white_light = partial(restore_pigment, light=WHITE_LIGHT)
+
+
 def turned(function: Any, image: Image, mask: Floats, amount: float = 1.0) -> Floats:
     look = hair_look(image, mask if mask.any() else hair())
     crop = Crop(image, np.zeros((5, 2), np.float32))
-    change, where = function(crop, mask, skin=SKIN, now=look, light=WHITE_LIGHT, amount=amount)
+    change, where = function(crop, mask, skin=SKIN, now=look, amount=amount)
     assert not change[where == 0].any()
     return change
 
@@ -51,7 +55,7 @@ def test_noise_of_dark_hair_is_not_multiplied_when_it_turns_white() -> None:
 def test_brown_hair_has_strands_again() -> None:
     image = np.full((64, 64, 3), 170, np.uint8)
     image[:, ::4] = 200
-    after = image + turned(restore_pigment, image, hair())
+    after = image + turned(in_white_light, image, hair())
     top = after[4:20]
     assert top.mean() < 90
     assert (top[..., 0] > top[..., 2] + 10).all()
@@ -61,10 +65,10 @@ def test_brown_hair_has_strands_again() -> None:
 
 def test_dark_hair_and_none_at_all_stay() -> None:
     dark = np.full((64, 64, 3), 25, np.uint8)
-    assert np.abs(turned(restore_pigment, dark, hair())).max() < 1
+    assert np.abs(turned(in_white_light, dark, hair())).max() < 1
     grey = np.full((64, 64, 3), 170, np.uint8)
-    assert not turned(restore_pigment, grey, np.zeros((32, 32), np.float32)).any()
-    assert not turned(restore_pigment, grey, hair(), 0.0).any()
+    assert not turned(in_white_light, grey, np.zeros((32, 32), np.float32)).any()
+    assert not turned(in_white_light, grey, hair(), 0.0).any()
 
 
 def test_grey_temples_as_light_as_skin_get_their_pigment_back() -> None:
@@ -76,7 +80,7 @@ def test_grey_temples_as_light_as_skin_get_their_pigment_back() -> None:
     image += np.random.default_rng(0).normal(0, 6, (64, 64, 1)).astype(np.float32)
     before = np.rint(image).astype(np.uint8)
     mask = np.repeat(np.clip((34 - np.arange(64, dtype=np.float32)) / np.float32(10), 0, 1)[:, None], 64, axis=1)
-    after = before + turned(restore_pigment, before, mask)
+    after = before + turned(in_white_light, before, mask)
     assert after[20:24].mean() < 0.6 * light
     np.testing.assert_array_equal(after[40:], before[40:])
 
@@ -85,6 +89,6 @@ def test_hair_with_pigment_keeps_its_shading() -> None:
     """Hair of one light all over looks like a cap."""
     image = np.full((64, 64, 3), 190, np.uint8)
     image[:, 32:] = 120
-    after = (image + turned(restore_pigment, image, hair()))[6:18]
+    after = (image + turned(in_white_light, image, hair()))[6:18]
     lit, shaded = (float(np.log(after[:, columns].mean() + 4)) for columns in (slice(4, 24), slice(40, 60)))
     assert 0.8 * np.log(194 / 124) < lit - shaded < 1.2 * np.log(194 / 124)

@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import pytest
 
 from models.arrays import Floats, Image
-from models.embedded import EMBEDDED
-from models.embedded.attributes import read_tables
-from models.embedded.scalp import CENTER, HeadMap, ScalpModel, head_map, outline_features
+from models.embedded.scalp import CENTER, HeadMap
 from models.embedded.stubble import with_stubble
-from models.face.texture_space import FaceSpace
 
 SIZE = 320
 SKIN = (200.0, 150.0, 120.0)
 BLACK, BLOND = (25, 20, 18), (225, 200, 160)
-
-
-@pytest.fixture(scope="module")
-def head() -> HeadMap:
-    tables = read_tables(EMBEDDED)
-    space = FaceSpace.from_tables(tables)
-    fit = space.fit(space.mean + np.array([64, 88], np.float32))
-    return head_map(fit, ScalpModel.from_tables(tables).radii(outline_features(fit)), SIZE)
 
 
 def full(head: HeadMap, part: Floats) -> Floats:

@@ -7,7 +7,6 @@ import numpy as np
 from models.arrays import Floats, Image
 from models.editor import Crop, Masks
 from models.embedded.pigment import grey_hair, hair_look
-from models.embedded.strands import Lit
 from models.embedded.white_hair import white_in
 from models.face.imaging import LUMINANCE
 
@@ -33,8 +32,7 @@ def greyed(image: Image, masks: Masks, amount: float = 0.9) -> Floats:
     look = hair_look(image, masks.hair)
     assert look is not None
     crop = Crop(image, np.array([[40, 90], [88, 90], [64, 105], [50, 115], [78, 115]], np.float32), masks=masks)
-    light = Lit(0.0, np.ones(3, np.float32))
-    change, _ = grey_hair(crop, masks.hair, skin=SKIN, now=look, light=light, amount=amount)
+    change, _ = grey_hair(crop, masks.hair, skin=SKIN, now=look, amount=amount)
     return image + change
 
 
