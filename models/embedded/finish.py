@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from models.arrays import Floats, Image
 from models.embedded.head_noise import between, noise_on
-from models.embedded.scalp import CENTER, COARSE, HeadMap, texture_scale
+from models.embedded.scalp import CENTER, HeadMap, texture_scale
 from models.face.imaging import LOG_OFFSET, LUMINANCE, box_of, enlarge, fill, smoothstep
 
 
@@ -26,19 +26,16 @@ class Finish:
 
     Attributes:
         edge: half the width of the outline's edge.
-        rim: how far inside and outside of the outline a drawing is not trusted.
+        rim: how far inside and outside of the outline a drawing tells where it is.
+        kept: how far inside of the outline a drawing is trusted: hair that grows beside a bald head reaches up to it.
+        unlike_backdrop: differences from the backdrop, over that of skin, over which a drawing shows the head.
         contrast: difference between skin and backdrop, 0..255, from which a drawn outline is told well.
         rays: directions in which it is told.
+        even: Gaussian over these directions: a skull has no corners.
         farthest: largest correction of the statistical outline.
         brows: distances below the brows over which the skull's outline ends, texture pixels.
         mottles: difference between neighbours, 0..255, that is smoothed.
         rounds: how often.
-        tone: Gaussian that tells the tone of the skin.
-        beside: distance from the forehead that is seen over which a step of the tone is measured.
-        begins: distance from it at which the drawing has its own tone.
-        step: largest step that is taken away, 0..255.
-        shade: by how much the drawing's broad shade is deepened, relative to itself.
-        deepest: largest such change, log units.
         relieved: strongest relief in each of the `GRAINS`, log units.
         sharpened: multiple of the measured relief that is drawn, as resampling softens it.
         lines: coherence of the relief over which it counts as wrinkles.
@@ -59,18 +56,15 @@ class Finish:
 
     edge: float = 1.4
     rim: tuple[float, float] = (10.0, 12.0)
+    kept: float = 3.0
+    unlike_backdrop: tuple[float, float] = (0.2, 0.8)
     contrast: float = 25.0
     rays: int = 36
-    farthest: float = 9.0
+    even: float = 3.0
+    farthest: float = 6.0
     brows: tuple[float, float] = (-4.0, 10.0)
-    mottles: float = 32.0
-    rounds: int = 2
-    tone: float = 6.0
-    beside: float = 16.0
-    begins: float = 80.0
-    step: float = 40.0
-    shade: float = 0.6
-    deepest: float = 0.25
+    mottles: float = 20.0
+    rounds: int = 1
     relieved: float = 0.045
     sharpened: float = 1.25
     lines: tuple[float, float] = (0.6, 0.9)
@@ -119,17 +113,17 @@ def clean_rim(colours: Floats, *, erased: Floats, head: HeadMap) -> Floats:
     distance, angle, below = (enlarge(each, half) for each in (head.distance, head.angle, _below_brows(head)))
     small, shown = (cv2.resize(each, half, interpolation=cv2.INTER_AREA) for each in (colours, erased))
     above = smoothstep(shown, 0.5, 1) * (1 - smoothstep(below, *FINISH.brows))
-    skin, behind = _extended(small, distance)
+    skin, behind = _extended(small, distance, FINISH.rim[0])
     distance += _drawn_beyond(small, skin, behind, distance=distance, angle=angle, shown=above)
     distance, above = enlarge(distance, size), enlarge(above, size)
-    skin, behind = _extended(colours, distance)
+    skin, behind = _extended(colours, distance, FINISH.kept)
     layered = behind + smoothstep(distance, -FINISH.edge, FINISH.edge)[..., None] * (skin - behind)
     return np.asarray(colours + above[..., None] * (layered - colours), np.float32)
 
 
-def _extended(colours: Floats, distance: Floats) -> tuple[Floats, Floats]:
-    """A drawing with its skin carried outwards from inside the rim, and with its backdrop carried inwards."""
-    inner, outer = FINISH.rim
+def _extended(colours: Floats, distance: Floats, inner: float) -> tuple[Floats, Floats]:
+    """A drawing with its skin carried outwards from `inner` pixels inside, and with its backdrop carried inwards."""
+    outer = FINISH.rim[1]
     across, down = (cv2.Sobel(distance, cv2.CV_32F, dx, 1 - dx, scale=1 / 8) for dx in (1, 0))
     steep = np.maximum(across * across + down * down, np.float32(0.25))
     rows, columns = np.indices(distance.shape, np.float32)
@@ -151,20 +145,20 @@ def _drawn_beyond(
     """How far beyond the statistical outline the head was drawn, crop pixels; the same along each ray."""
     inner, outer = FINISH.rim
     band = ((distance > -outer) & (distance < inner)).astype(np.float32) * shown
-    between = skin - behind
-    contrast = np.einsum("hwc,hwc->hw", between, between)
-    is_skin = np.clip(np.einsum("hwc,hwc->hw", colours - behind, between) / (contrast + 1), 0, 1)
+    contrast, away = (np.square(each - behind).sum(2) for each in (skin, colours))
+    # a ring of hair is no skin, but as far from the backdrop
+    is_head = smoothstep(np.sqrt(away / (contrast + 1)), *FINISH.unlike_backdrop)
     weight = band * contrast / (contrast + np.float32(FINISH.contrast**2))
     bins = np.clip(angle / np.float32(np.pi) * FINISH.rays, 0, FINISH.rays - 1).astype(np.intp).ravel()
-    sums = [np.bincount(bins, each.ravel(), FINISH.rays) for each in (weight, weight * is_skin, band)]
-    total, found, there = (cv2.GaussianBlur(each.astype(np.float32)[None], (0, 0), 1.5)[0] for each in sums)
+    sums = [np.bincount(bins, each.ravel(), FINISH.rays) for each in (weight, weight * is_head, band)]
+    total, found, there = (cv2.GaussianBlur(each.astype(np.float32)[None], (0, 0), FINISH.even)[0] for each in sums)
     share = found / np.maximum(total, 1e-3)
     trust = total / np.maximum(there, 1e-3)
-    away = trust * np.clip(share * (outer + inner) - inner, -FINISH.farthest, FINISH.farthest)
+    beyond = trust * np.clip(share * (outer + inner) - inner, -FINISH.farthest, FINISH.farthest)
     column = angle / np.float32(np.pi) * FINISH.rays - np.float32(0.5)
-    away = np.ascontiguousarray(away[None], np.float32)
+    beyond = np.ascontiguousarray(beyond[None], np.float32)
     row = np.zeros_like(column)
-    return np.asarray(cv2.remap(away, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+    return np.asarray(cv2.remap(beyond, column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
 def _below_brows(head: HeadMap) -> Floats:
@@ -189,52 +183,6 @@ def without_mottles(colours: Floats, *, erased: Floats) -> Floats:
             smooth = cv2.bilateralFilter(smooth, 7, FINISH.mottles, 2.5)
         finished[box] += erased[box][..., None] * (smooth - colours[box])
     return finished
-
-
-def soft_hairline(colours: Floats, image: Image, *, hidden: Floats, erased: Floats, head: HeadMap) -> Floats:
-    """Let the scalp begin in the colour of the forehead below it, and deepen its shade.
-
-    Args:
-        colours: (S, S, 3) float32 RGB, 0..255, a drawing.
-        image: (S, S, 3) uint8 RGB, the camera's crop.
-        hidden: (S, S) float32 in 0..1, where it shows hair.
-        erased: (S, S) float32 in 0..1, where the drawing is shown.
-        head: polar map.
-
-    Returns:
-        (S, S, 3) float32 RGB.
-    """
-    coarse = head.distance.shape[::-1]
-    seen, drawn = (
-        cv2.resize(each, coarse, interpolation=cv2.INTER_AREA) for each in (image.astype(np.float32), colours)
-    )
-    gone = cv2.resize(erased, coarse, interpolation=cv2.INTER_AREA)
-    shadow = cv2.resize(cv2.dilate(hidden, np.ones((13, 13), np.uint8)), coarse, interpolation=cv2.INTER_AREA)
-    across = np.abs(head.texture[..., 0] - np.float32(CENTER[0]))
-    forehead = (head.clear > FINISH.clear) & (head.distance > 6) & (across < 60) & (shadow < 0.05)
-    trust = float(
-        smoothstep(np.asarray(np.count_nonzero(forehead) * COARSE**2, np.float32), FINISH.least, 3 * FINISH.least)
-    )
-    if trust == 0:
-        return colours
-    away = cv2.distanceTransform((~forehead).astype(np.uint8), cv2.DIST_L2, 5) * np.float32(COARSE)
-    inside = smoothstep(head.distance, 0, 6) * smoothstep(head.clear, 0, 2 * FINISH.clear)
-    weight = cv2.GaussianBlur(inside, (0, 0), FINISH.tone / COARSE)
-    broad = cv2.GaussianBlur(drawn * inside[..., None], (0, 0), FINISH.tone / COARSE) / (weight[..., None] + 1e-3)
-    beside = smoothstep(-away, -FINISH.beside, 0) * inside * smoothstep(gone, 0.3, 0.9)
-    step = fill(fill(seen, forehead.astype(np.float32)) - broad, np.asarray(beside, np.float32))
-    step = np.clip(step, -FINISH.step, FINISH.step)
-    # what is drawn goes on from what is seen: a step right there would be a seam
-    within = cv2.distanceTransform((gone > 0.5).astype(np.uint8), cv2.DIST_L2, 5) * np.float32(COARSE)
-    share = smoothstep(within, 0, FINISH.beside) * (1 - smoothstep(away, FINISH.beside, FINISH.begins)) * inside
-    broad = np.asarray(np.maximum(broad + share[..., None] * step, 1), np.float32)
-    # a network that learned by absolute errors draws less shade than there is
-    usual = float(np.log(cv2.transform(seen, LUMINANCE[None])[forehead] + 1).mean())
-    shade = np.log(cv2.transform(broad, LUMINANCE[None]) + 1) - np.float32(usual)
-    deeper = np.clip(FINISH.shade * shade, -FINISH.deepest, FINISH.deepest) * smoothstep(away, 0, FINISH.begins / 3)
-    change = share[..., None] * step + (inside * (np.exp(deeper) - 1))[..., None] * broad
-    change *= np.float32(trust)
-    return np.asarray(colours + enlarge(change, erased.shape[::-1]) * erased[..., None], np.float32)
 
 
 def skin_relief(colours: Floats, image: Image, *, hidden: Floats, erased: Floats, head: HeadMap) -> Floats:

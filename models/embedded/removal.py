@@ -25,10 +25,9 @@ from models.embedded.bare_head import (
     scalp_colour,
     short_hair,
 )
-from models.embedded.finish import GRAINS, backdrop_grain, clean_rim, skin_relief, soft_hairline, without_mottles
+from models.embedded.finish import GRAINS, backdrop_grain, clean_rim, skin_relief, without_mottles
 from models.embedded.head_noise import between, hairs, noise_on
 from models.embedded.scalp import CENTER, COARSE, HeadMap, ScalpModel
-from models.embedded.stubble import with_stubble
 from models.face.imaging import LOG_OFFSET, box_of, enlarge, fill, smoothstep
 
 SIZE = 256
@@ -39,6 +38,8 @@ SPREAD = 15
 """Margin around the hair that is erased, crop pixels."""
 BEHIND = 7
 """The same of the backdrop and the face: what is seen there is better than what is drawn, strands aside."""
+ABOVE_EARS = (-5.0, 15.0)
+"""Heights above the brows over which the margin grows from `BEHIND` to `SPREAD`, texture pixels: ears are seen."""
 COVER = 4
 """Margin around the hair that is hidden from the network, crop pixels."""
 FAINT = 1.8
@@ -213,7 +214,6 @@ def inpaint_without_hair(
     skin: Floats,
     backdrop: Backdrop | None = None,
     beyond: Floats | None = None,
-    stubble: float = 1,
 ) -> Inpainting:
     """Draw a head without any hair.
 
@@ -228,7 +228,6 @@ def inpaint_without_hair(
         skin: (3,) float32, median log colour of the face.
         backdrop: what was seen of it earlier: it is shown where it is known, and only the rest is drawn.
         beyond: (S, S) float32 in 0..1, what lies beyond the camera's frame and tells nothing; None for nowhere.
-        stubble: 0..1, how much the roots of short hair show at the sides.
 
     Returns:
         The picture with all hair and its surroundings drawn anew; without hair the picture itself. What lies inside
@@ -258,13 +257,10 @@ def inpaint_without_hair(
     unseen = hidden if beyond is None else np.maximum(hidden, beyond)
     colours += continuation(image, colours, guess, erased=erased, hidden=unseen, distance=head.distance)
     colours = without_mottles(colours, erased=erased)
-    colours = soft_hairline(colours, image, hidden=unseen, erased=erased, head=head)
     colours = clean_rim(colours, erased=erased, head=head)
     solid = np.maximum(1 - beside, enlarge(person, full) * (1 - hidden))
     colours = backdrop_grain(colours, image, solid=solid, erased=erased, head=head, beyond=beyond)
     colours = skin_relief(colours, image, hidden=unseen, erased=erased, head=head)
-    stubble *= short_hair(head, cv2.resize(here, head.distance.shape[::-1], interpolation=cv2.INTER_AREA))
-    colours = with_stubble(colours, image, hidden=hidden, erased=np.float32(stubble) * erased, head=head)
     if backdrop is not None:
         colours += (backdrop.known * beside)[..., None] * (backdrop.colour - colours)
     picture = np.clip(colours + 0.5, 0, 255).astype(np.uint8)
@@ -288,7 +284,8 @@ def lost_hair(image: Image, *, hair: Floats, head: HeadMap, amount: float, sides
     full = (len(image), len(image))
     here = _own_hair_here(hair, head, full)
     beside, above = erase(here, BEHIND, SPREAD)
-    inside = enlarge(smoothstep(head.distance, -4, 2) * (1 - _inner_face(head)), full)
+    inside = smoothstep(head.distance, -4, 2) * (1 - _inner_face(head)) * smoothstep(_above_brows(head), *ABOVE_EARS)
+    inside = enlarge(inside, full)
     erased = beside + inside * (above - beside)
     coarse_hair = cv2.resize(hair, head.distance.shape[::-1], interpolation=cv2.INTER_AREA)
     coarse_hair = coarse_hair * own_hair(coarse_hair, head)
@@ -323,6 +320,10 @@ def _strands(image: Image) -> Floats:
     small = cv2.resize(light, None, fx=1 / COARSE, fy=1 / COARSE, interpolation=cv2.INTER_AREA)
     around = enlarge(cv2.GaussianBlur(small, (0, 0), 6.0 / COARSE), light.shape[::-1])
     return np.clip((fine - around) / (around + np.float32(LOG_OFFSET)), -0.3, 0.3)
+
+
+def _above_brows(head: HeadMap) -> Floats:
+    return np.asarray(np.float32(CENTER[1]) - head.texture[..., 1], np.float32)
 
 
 def _inner_face(head: HeadMap) -> Floats:

@@ -121,7 +121,7 @@ class BackOfHead:
     thickness: float = 0.14
     bulk: tuple[float, float] = (0.38, 0.45)
     ears: float = 18.0
-    ends: tuple[float, float] = (60.0, 120.0)
+    ends: tuple[float, float] = (35.0, 80.0)
 
 
 SKULL = SkullLimit()

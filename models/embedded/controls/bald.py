@@ -11,7 +11,7 @@ from pydantic import Field
 from engines.base import Engine
 from models.arrays import Floats
 from models.editor import Crop, Inpainting
-from models.embedded.attributes import BALD, MALE
+from models.embedded.attributes import BALD
 from models.embedded.control import Control, Layer, Pack, Way, bareness, hair_obstacle, towards_one
 from models.embedded.eye_axes import without_eyes
 from models.embedded.latent import EmbeddedLatent
@@ -22,8 +22,8 @@ from models.embedded.scalp import HeadMap, ScalpModel, head_map, outline_feature
 class Bald(Control):
     """Replaces lost hair; hats stay. Without masks hair is not touched.
 
-    The head is shaved, and where a man's short hair grew above and behind the ears its roots show; `bald_sides` keeps
-    it there.
+    The network draws a bald head, for men mostly with the close ring that the bald people it saw have; `bald_sides`
+    keeps short hair itself above and behind the ears.
     """
 
     fields: ClassVar = {
@@ -72,7 +72,6 @@ class Bald(Control):
             skin=way.own.skin,
             backdrop=crop.backdrop,
             beyond=crop.beyond,
-            stubble=float(way.own.attributes[MALE]),
         )
 
     def draw(self, way: Way, own: Floats) -> Layer | None:
