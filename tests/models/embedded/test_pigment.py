@@ -26,7 +26,7 @@ in_white_light = partial(restore_pigment, light=WHITE_LIGHT)
 
 def turned(function: Any, image: Image, mask: Floats, amount: float = 1.0) -> Floats:
     look = hair_look(image, mask if mask.any() else hair())
-    crop = Crop(image, np.zeros((5, 2), np.float32))
+    crop = Crop(image, np.array([[20, 44], [44, 44], [32, 52], [24, 58], [40, 58]], np.float32))
     change, where = function(crop, mask, skin=SKIN, now=look, amount=amount)
     assert not change[where == 0].any()
     return change
