@@ -371,6 +371,39 @@ def test_no_face_is_missed_where_no_frame_was_looked_at(fresh: Page, fps: float,
     assert run(fresh, "view", code, fps) == said
 
 
+@pytest.mark.parametrize(
+    ("allowed", "downloadable", "known", "said"),
+    [
+        (True, True, 9e6, "kept there. About 9.0 MB are fetched, and one file whose size the authors do not state. "),
+        (True, True, 0, "kept there. One file whose size the authors do not state is fetched. "),
+        (True, False, 0, "weights on the machine that runs Latentcam.a.bin cannot be downloaded: ask them."),
+        (False, True, 9e6, "weights on the machine that runs Latentcam.This server fetches nothing"),
+    ],
+)
+def test_weights_say_what_is_fetched_where_it_can_be(
+    fresh: Page, allowed: bool, downloadable: bool, known: float, said: str
+) -> None:
+    """They were said to be fetched, and below that they cannot be downloaded."""
+    told = {"name": "far", "title": "Far", "state": "needs weights", "why": "", "licence": "MIT", "licences": []}
+    told |= {"terms": [], "size": known, "to_fetch": known, "unknown_sizes": 1, "converts": False, "free": 9e9}
+    told |= {"allowed": allowed, "progress": {"running": False, "phase": "", "error": ""}}
+    told["files"] = [{"name": "a.bin", "here": False, "downloadable": downloadable, "origin": "ask them"}]
+    text = run(
+        fresh,
+        "weights",
+        """
+        window.fetch = async () => Response.json(a);
+        const dialog = document.createElement("dialog");
+        document.querySelector("main").append(dialog);
+        await m.setUpWeights(dialog, { token: () => null, onReady() {} }).open("far");
+        dialog.querySelector("ul").remove();
+        return dialog.textContent;""",
+        told,
+    )
+    assert said in text
+    assert ("fetched" in text) == (allowed and downloadable)
+
+
 LOOKS = (
     ELEMENTS
     + """
