@@ -384,7 +384,14 @@ def test_weights_say_what_is_fetched_where_it_can_be(
     fresh: Page, allowed: bool, downloadable: bool, known: float, said: str
 ) -> None:
     """They were said to be fetched, and below that they cannot be downloaded."""
-    told = {"name": "far", "title": "Far", "state": "needs weights", "why": "", "licence": "MIT", "licences": []}
+    told: dict[str, Any] = {
+        "name": "far",
+        "title": "Far",
+        "state": "needs weights",
+        "why": "",
+        "licence": "MIT",
+        "licences": [],
+    }
     told |= {"terms": [], "size": known, "to_fetch": known, "unknown_sizes": 1, "converts": False, "free": 9e9}
     told |= {"allowed": allowed, "progress": {"running": False, "phase": "", "error": ""}}
     told["files"] = [{"name": "a.bin", "here": False, "downloadable": downloadable, "origin": "ask them"}]
