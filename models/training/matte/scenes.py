@@ -22,6 +22,7 @@ from models.training.hair.mattes import Mattes
 from models.training.hair.scenes import RECIPE as HAIR_RECIPE
 from models.training.hair.scenes import misread
 from models.training.scenes.backgrounds import background
+from models.training.scenes.overlays import any_colour
 from models.training.scenes.portraits import Portraits
 from models.training.scenes.webcam import degrade
 
@@ -35,6 +36,7 @@ class Recipe:
             portraits without a matte (hats, bald heads), where only what is surely hair or not is judged.
         beside: share of new backdrops with another head on them.
         alike: share of new backdrops in about the colour of the hair.
+        covered: share of the hair of known alpha that cloth covers in part or wholly, which a reading may hold too.
         really_read: share whose hair the segmenter reads, as in use.
         dyed: share whose hair has another light and tint.
         gains, tint: range of that light, and the standard deviation of its tint.
@@ -52,6 +54,7 @@ class Recipe:
     kinds: tuple[float, float, float, float] = (0.38, 0.34, 0.12, 0.16)
     beside: float = 0.3
     alike: float = 0.25
+    covered: float = 0.1
     really_read: float = 0.6
     dyed: float = 0.25
     gains: tuple[float, float] = (0.5, 1.6)
@@ -71,6 +74,8 @@ class Recipe:
 RECIPE = Recipe()
 SIDE_HEAD = (0.45, 1.0)
 """Range of the size of a head beside, 1 as in the portraits."""
+DARKEST_CLOTH = 35.0
+"""Least value of red, green and blue of cloth, of 255."""
 ALPHA_LEVELS, GREY_LEVELS = 255.0, 255.0
 
 
@@ -98,6 +103,7 @@ class Layers(NamedTuple):
         alpha: (256, 256) float32 in 0..1.
         judged: (256, 256) float32 in 0..1.
         contrast: (256, 256) float32 in 0..1.
+        readable: (256, 256) float32 in 0..1, what may be read as hair: the hair, and cloth over it.
         foreign: (256, 256) float32 in 0..1, another head, whose hair the reading may hold.
     """
 
@@ -105,6 +111,7 @@ class Layers(NamedTuple):
     alpha: Floats
     judged: Floats
     contrast: Floats
+    readable: Floats
     foreign: Floats
 
 
@@ -148,6 +155,8 @@ class Scenes:
         """A new picture."""
         kind = int(rng.choice(len(RECIPE.kinds), p=RECIPE.kinds))
         layers = (self._as_it_is, self._on_backdrop, self._on_bald, self._without_matte)[kind](rng)
+        if kind < len(RECIPE.kinds) - 1 and rng.random() < RECIPE.covered:
+            layers = _under_cloth(layers, rng)
         return self._seen(layers, rng)
 
     def _as_it_is(self, rng: np.random.Generator) -> Layers:
@@ -159,7 +168,7 @@ class Scenes:
         contrast = _contrast(hair, enlarge(behind.colour.astype(np.float32), (SIZE, SIZE)))
         matrix = _matrix(rng)
         planes = _moved([picture, alpha, contrast], matrix)
-        return Layers(planes[0], planes[1], _within(matrix), planes[2], np.zeros_like(alpha))
+        return Layers(planes[0], planes[1], _within(matrix), planes[2], planes[1], np.zeros_like(alpha))
 
     def _on_backdrop(self, rng: np.random.Generator) -> Layers:
         index, row = self._donor(rng)
@@ -183,7 +192,7 @@ class Scenes:
         base = backdrop + body[..., None] * (under - backdrop)
         picture = base + alpha[..., None] * (hair - base)
         foreign = foreign * (1 - np.maximum(body, alpha))
-        return Layers(picture, alpha, np.ones_like(alpha), _contrast(hair, base), foreign)
+        return Layers(picture, alpha, np.ones_like(alpha), _contrast(hair, base), alpha, foreign)
 
     def _on_bald(self, rng: np.random.Generator) -> Layers:
         index, _ = self._donor(rng)
@@ -197,7 +206,8 @@ class Scenes:
         picture = base + alpha[..., None] * (hair - base)
         matrix = _matrix(rng)
         planes = _moved([picture, alpha, judged, _contrast(hair, base)], matrix)
-        return Layers(planes[0], planes[1], planes[2] * _within(matrix), planes[3], np.zeros_like(alpha))
+        judged = planes[2] * _within(matrix)
+        return Layers(planes[0], planes[1], judged, planes[3], planes[1], np.zeros_like(alpha))
 
     def _without_matte(self, rng: np.random.Generator) -> Layers:
         row = int(rng.choice(self._others))
@@ -205,9 +215,9 @@ class Scenes:
         # cloth is at times taken for hair: only what surely is none is judged
         judged = cv2.dilate(label, np.ones((7, 7), np.uint8)) < RECIPE.sure
         matrix = _matrix(rng)
-        picture, judges, read = _moved([picture, judged.astype(np.float32), label], matrix)
-        judges = judges * _within(matrix)
-        return Layers(picture, np.asarray(read * (1 - judges), np.float32), judges, np.zeros_like(read), 0 * read)
+        picture, judges, readable = _moved([picture, judged.astype(np.float32), label], matrix)
+        none = np.zeros_like(label)
+        return Layers(picture, none, judges * _within(matrix), none, readable, none)
 
     def _seen(self, layers: Layers, rng: np.random.Generator) -> Sample:
         """A picture as a camera takes it, with the reading of its hair."""
@@ -218,7 +228,7 @@ class Scenes:
             if rng.random() < 0.3:
                 read = _spoiled(read, rng)
         else:
-            read = misread(layers.alpha, rng)
+            read = misread(layers.readable, rng)
         given = network_input(shown, read)[0]
         # whose hair it is that the reading holds of a head beside, nobody can tell
         claimed = layers.foreign * smoothstep(given[COARSE], 0.1, 0.3)
@@ -292,6 +302,51 @@ class Scenes:
             image, person = (cv2.GaussianBlur(each, (0, 0), sigma) for each in (image, person))
         person = np.asarray(person, np.float32)
         return np.asarray(backdrop + person[..., None] * (image - backdrop), np.float32), person
+
+
+def _under_cloth(layers: Layers, rng: np.random.Generator) -> Layers:
+    """A hat, a cap or a scarf over hair: cloth down to a line, or over all of it."""
+    around = cv2.morphologyEx((layers.alpha > 0.3).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((25, 25), np.uint8))
+    wider = 2 * int(rng.integers(1, 8)) + 1
+    cover = cv2.dilate(around, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wider, wider))).astype(np.float32)
+    if rng.random() < 0.6 and (layers.alpha > 0.5).any():
+        rows = np.flatnonzero((layers.alpha > 0.5).any(1))
+        line = rows[0] + rng.uniform(0.15, 0.9) * (rows[-1] - rows[0])
+        y, x = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
+        cover *= y < np.float32(line) + np.float32(rng.normal(0, 0.25)) * (x - SIZE / 2)
+    cover = cv2.GaussianBlur(cover, (0, 0), float(rng.uniform(0.5, 1.5)))
+    free = np.asarray(1 - cover, np.float32)
+    picture = layers.picture * free[..., None] + _cloth(rng) * cover[..., None]
+    return layers._replace(
+        picture=np.asarray(picture, np.float32),
+        alpha=layers.alpha * free,
+        contrast=layers.contrast * free,
+        readable=np.maximum(layers.alpha, cover),
+        foreign=layers.foreign * free,
+    )
+
+
+def _cloth(rng: np.random.Generator) -> Floats:
+    """Cloth with folds, at times with a pattern or knitted, (256, 256, 3) float32 RGB."""
+    # black cloth looks as black hair does
+    colour = np.maximum(np.array(any_colour(rng), np.float32) * np.float32(rng.uniform(0.4, 1)), DARKEST_CLOTH)
+    angle, stretch = rng.uniform(0, 180), rng.uniform(1, 6)
+    turn = cv2.getRotationMatrix2D((SIZE / 2, SIZE / 2), angle, 1.6)
+    noise = rng.normal(size=(SIZE, SIZE)).astype(np.float32)
+    folds = cv2.GaussianBlur(noise, (0, 0), sigmaX=float(rng.uniform(4, 14)), sigmaY=float(4 * stretch))
+    folds = cv2.warpAffine(folds / folds.std(), turn, (SIZE, SIZE), borderMode=cv2.BORDER_REFLECT)
+    cloth = np.broadcast_to(colour, (SIZE, SIZE, 3)).astype(np.float32)
+    if rng.random() < 0.5:
+        blobs = cv2.GaussianBlur(rng.normal(size=(SIZE, SIZE)).astype(np.float32), (0, 0), float(rng.uniform(1, 8)))
+        pattern = smoothstep(blobs / blobs.std(), 0.0, 0.5)[..., None]
+        cloth = cloth + pattern * (np.array(any_colour(rng), np.float32) - cloth)
+    if rng.random() < 0.4:
+        y, x = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32)
+        period = rng.uniform(2.5, 9)
+        weave = np.sin(x * np.float32(2 * np.pi / period)) * np.sin(y * np.float32(2 * np.pi / period))
+        cloth = cloth * (1 + np.float32(rng.uniform(0.05, 0.3)) * weave[..., None])
+    cloth = cloth * np.exp(np.float32(rng.uniform(0.05, 0.35)) * folds)[..., None]
+    return np.clip(cloth + rng.normal(0, 3, cloth.shape), 0, 255).astype(np.float32)
 
 
 def _spoiled(read: Floats, rng: np.random.Generator) -> Floats:
