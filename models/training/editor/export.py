@@ -68,7 +68,7 @@ def export_network(
             part,
             input_names=list(example),
             output_names=outputs,
-            dynamic_axes={name: free for name in [*example, *outputs]},
+            dynamic_axes=dict.fromkeys([*example, *outputs], free),
             opset_version=OPSET,
             dynamo=False,
         )

@@ -232,9 +232,7 @@ class Scenes:
         given = network_input(shown, read)[0]
         # whose hair it is that the reading holds of a head beside, nobody can tell
         claimed = layers.foreign * smoothstep(given[COARSE], 0.1, 0.3)
-        planes = np.concatenate(
-            [given, np.stack([layers.alpha, layers.judged * (1 - claimed), layers.contrast])]
-        )
+        planes = np.concatenate([given, np.stack([layers.alpha, layers.judged * (1 - claimed), layers.contrast])])
         if rng.random() < 0.5:
             planes = planes[..., ::-1]
         parts = np.split(np.ascontiguousarray(planes, np.float32), (4, 5, 6))

@@ -78,9 +78,7 @@ def main(argv: list[str]) -> int:
     segmenter = Segmenter(load_engine(EMBEDDED / "segmenter.onnx", backend="openvino", precision="f32", threads=1))
     mattes = read_mattes(faces, options.shared, options.mattes)
     scenes = Scenes(faces, mattes, faces.split("train"), segmenter=segmenter)
-    Trainer(torch.device(options.device), options.checkpoint).run(
-        scenes, options.minutes, options.decay, options.batch
-    )
+    Trainer(torch.device(options.device), options.checkpoint).run(scenes, options.minutes, options.decay, options.batch)
     return 0
 
 
