@@ -202,8 +202,9 @@ def print_dye(faces: FaceSet, composites: Sequence[Composite]) -> None:
         edit = editor.render(crop, latent, editor.steer(latent, controls), controls)
         change = np.abs(inner(apply_edit(edit, crop.image)).astype(np.float32) - each.picture).mean(2)
         places = np.ones(change.shape, bool), _known(faces, each)
-        figures = [dye_figures(change, each.alpha, where) for where in places]
-        found += [figures] if all(figures) else []
+        whole, known = (dye_figures(change, each.alpha, where) for where in places)
+        if whole is not None and known is not None:
+            found.append((whole, known))
     for words, means in zip(("", ", own hair left out"), np.mean(found, axis=0), strict=True):
         beside, reached, soft = means
         print(f"dye (blond{words}): beside the hair {beside:.4f}, hair reached {reached:.3f}, soft hair {soft:.3f}")

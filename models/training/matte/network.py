@@ -50,7 +50,10 @@ class MatteNet(nn.Module):
         Returns:
             (B, 1, H, W).
         """
-        x = self.enter(functional.pixel_unshuffle(given * 2 - 1, FOLD))
+        return self.refine(self.enter(functional.pixel_unshuffle(centred(given), FOLD)), given)
+
+    def refine(self, x: Tensor, given: Tensor) -> Tensor:
+        """Logits from the features of the first convolution, (B, 16, H / 2, W / 2), and the input."""
         skips = []
         for down in self.down:
             skips.append(x)
@@ -61,20 +64,41 @@ class MatteNet(nn.Module):
         return drawn + AT_FIRST * (given[:, COARSE : COARSE + 1] - 0.5)
 
 
-class _Deployed(nn.Module):
-    def __init__(self, network: nn.Module) -> None:
+class Deployed(nn.Module):
+    """`MatteNet` as it is exported: `given` -> alpha in 0..1.
+
+    The first convolution reads pixels rather than folded ones. The sums are the same, and OpenVINO takes a third of the
+    time for them.
+
+    Args:
+        network: trained.
+    """
+
+    def __init__(self, network: MatteNet) -> None:
         super().__init__()
         self.network = network
+        folded, *rest = network.enter
+        assert isinstance(folded, nn.Conv2d)
+        outputs, side = folded.out_channels, folded.kernel_size[0]
+        wide = nn.Conv2d(CHANNELS, outputs, FOLD * side, FOLD, FOLD * (side // 2), bias=False)
+        weight = folded.weight.data.reshape(outputs, CHANNELS, FOLD, FOLD, side, side)
+        wide.weight.data = weight.permute(0, 1, 4, 2, 5, 3).reshape(wide.weight.shape)
+        self.enter = nn.Sequential(wide, *rest)
 
     def forward(self, given: Tensor) -> Tensor:
-        return torch.sigmoid(self.network(given))
+        return torch.sigmoid(self.network.refine(self.enter(centred(given)), given))
 
 
-def export(network: nn.Module, folder: Path) -> None:
+def centred(given: Tensor) -> Tensor:
+    """The input from 0..1 to -1..1."""
+    return given * 2 - 1
+
+
+def export(network: MatteNet, folder: Path) -> None:
     """Write `hair_matte.onnx`: `given` (N, 4, H, W) -> `alpha` (N, 1, H, W) in 0..1, weights as float16.
 
     Raises:
         RuntimeError: the file computes something else.
     """
     example = torch.rand(1, CHANNELS, EXAMPLE, EXAMPLE, generator=torch.Generator().manual_seed(0))
-    export_network(_Deployed(network), {"given": example}, ["alpha"], folder / MATTE, half=True, free_size=True)
+    export_network(Deployed(network), {"given": example}, ["alpha"], folder / MATTE, half=True, free_size=True)

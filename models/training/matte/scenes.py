@@ -156,7 +156,7 @@ class Scenes:
         kind = int(rng.choice(len(RECIPE.kinds), p=RECIPE.kinds))
         layers = (self._as_it_is, self._on_backdrop, self._on_bald, self._without_matte)[kind](rng)
         if kind < len(RECIPE.kinds) - 1 and rng.random() < RECIPE.covered:
-            layers = _under_cloth(layers, rng)
+            layers = cover_with_cloth(layers, rng)
         return self._seen(layers, rng)
 
     def _as_it_is(self, rng: np.random.Generator) -> Layers:
@@ -302,7 +302,7 @@ class Scenes:
         return np.asarray(backdrop + person[..., None] * (image - backdrop), np.float32), person
 
 
-def _under_cloth(layers: Layers, rng: np.random.Generator) -> Layers:
+def cover_with_cloth(layers: Layers, rng: np.random.Generator) -> Layers:
     """A hat, a cap or a scarf over hair: cloth down to a line, or over all of it."""
     around = cv2.morphologyEx((layers.alpha > 0.3).astype(np.uint8), cv2.MORPH_CLOSE, np.ones((25, 25), np.uint8))
     wider = 2 * int(rng.integers(1, 8)) + 1

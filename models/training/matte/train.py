@@ -156,7 +156,7 @@ class Trainer:
         steady = (again - alpha[:pairs].detach())[:, :, inner, inner].abs().mean()
         loss = absolute + COMPOSITION * composition + GRADIENTS * gradients + BROAD * broad + STEADY * steady
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
         self.steps += 1
