@@ -1,21 +1,24 @@
 """Hair dye: another colour on the camera's own hair, with its lights, shadows and strands.
 
-No network of its own: the segmenter says where hair is, `models.embedded.strands` gives it another look. Roots stay
-darker where dark hair is bleached.
+The segmenter says about where hair is, a network how much of each pixel (`models.embedded.matte`),
+`models.embedded.strands` gives it another look. Roots stay darker where dark hair is bleached.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
 from pydantic import Field
 
+from engines.base import Engine
 from models.arrays import Floats, Latent
 from models.crops import CropSpec
 from models.editor import LEAST_HAIR, NO_HAIR, Controls, Crop, Edit, Editor, Masks
+from models.embedded.matte import MATTE, HairMatte
 from models.embedded.strands import (
     FILTER,
     LIT_LENGTH,
@@ -27,7 +30,7 @@ from models.embedded.strands import (
     measure_look,
     repaint,
 )
-from models.face.imaging import LUMINANCE, box_of, guided_filter, smoothstep
+from models.face.imaging import box_of
 
 Preset = Literal["black", "brown", "blond", "red", "grey", "white", "custom"]
 
@@ -45,16 +48,6 @@ FRACTION = LOOK_LENGTH + LIT_LENGTH
 """Place in the latent of the share of the crop that is hair, behind its `Look` and the `Lit` of the face."""
 LENGTH = FRACTION + 1
 
-OUTSIDE = (0.01, 0.12)
-"""Blurred mask over which a pixel outside of it may still be hair by its colour."""
-SURE = (0.08, 0.88)
-"""Hair probabilities over which a pixel is dyed: less would lie as a haze on forehead and backdrop."""
-DEEP = (0.85, 0.99)
-"""Blurred mask over which a pixel lies so deep in the hair that its colour no longer matters."""
-SKIN_COLOUR = 0.14
-"""Distance from the colour of skin, RGB over luminance, at which a pixel looks little like it."""
-SKIN_LIGHT = 0.45
-"""The same for its log light."""
 BORDER = 0.09
 """Share of the crop over which the dye fades towards its border, where longer hair would otherwise be cut in a line."""
 USUAL_SKIN = (201.0, 149.0, 127.0)
@@ -63,14 +56,8 @@ ROOTS = 0.45
 """How much less the roots of dark hair are bleached than its ends."""
 BLEACHED = 1.3
 """Rise of the level, log units, that counts as full bleach."""
-BAND_SIGMA = 3.5
-"""Half the width in crop pixels of the band along the mask's edge in which colour decides."""
-MEAN_WINDOW = 26
-"""Side in crop pixels of the window for the colours of hair and surroundings."""
 LEAST, ROOM = 0.02, 12
-"""Hair probability from which a pixel is processed, and crop pixels around the hair that the filters look at."""
-UNLIKE = 0.16
-"""Distance in RGB (0..1) at which hair and surroundings count as told apart."""
+"""Alpha from which a pixel is processed, and crop pixels around the hair that the filters look at."""
 
 
 class HairControls(Controls):
@@ -98,6 +85,9 @@ class Hair(Editor[HairControls]):
     """The hair dye editor. Its latent holds robust statistics of the hair: smoothing it keeps the colour from pumping.
 
     The crop reaches 1.5 times the FFHQ square: longer hair (below the chest) keeps its own colour, with a soft passage.
+
+    Args:
+        matte: tells how much of each pixel is hair.
     """
 
     name = "hair"
@@ -105,6 +95,9 @@ class Hair(Editor[HairControls]):
     Controls = HairControls
     latent_seconds = 0.6
     encode_seconds = 0.1
+
+    def __init__(self, matte: HairMatte) -> None:
+        self._matte = matte
 
     def encode(self, crop: Crop, controls: HairControls) -> Latent:
         """Measure the hair and the light on the face.
@@ -177,12 +170,11 @@ class Hair(Editor[HairControls]):
         delta = np.zeros((size, size, 3), np.float32)
         if np.array_equal(latent, steered) or latent[FRACTION] < LEAST_HAIR:
             return Edit(mask=mask, delta=delta)
-        coarse = cv2.resize(masks.hair, (size, size), interpolation=cv2.INTER_LINEAR)
-        area = box_of(coarse > LEAST, ROOM)
+        alpha = self._matte.read(crop.image, masks.hair)
+        area = box_of(alpha > LEAST, ROOM)
         if area is None:
             return Edit(mask=mask, delta=delta)
-        picture = crop.image[area].astype(np.float32)
-        weight = smoothstep(strand_mask(picture / np.float32(255), coarse[area], _skin_colour(crop, masks)), *SURE)
+        picture, weight = crop.image[area].astype(np.float32), alpha[area]
         mask[area] = cv2.dilate((weight > 0).astype(np.float32), np.ones((3, 3), np.uint8))
         if masks.occluder.max() > 0.05:
             occluder = cv2.resize(masks.occluder, (size, size), interpolation=cv2.INTER_LINEAR)
@@ -193,7 +185,7 @@ class Hair(Editor[HairControls]):
         amount = 1 - np.float32(ROOTS * bleach) * _roots(crop, masks, size)[area]
         delta[area] = repaint(
             picture,
-            np.clip(weight, 0, 1),
+            weight,
             now=now,
             wanted=wanted,
             amount=amount,
@@ -203,6 +195,19 @@ class Hair(Editor[HairControls]):
         # smoothed statistics may lag behind the hair that is there: no hair, no dye
         mask *= np.float32(np.clip(latent[FRACTION] / LEAST_HAIR - 1, 0, 1))
         return Edit(mask=mask, delta=delta)
+
+
+def load(load_engine: Callable[[Path], Engine], folder: Path) -> Hair:
+    """Load the editor.
+
+    Args:
+        load_engine: makes an engine of an ONNX file, e.g. `engines.select.load`.
+        folder: the embedded pack.
+
+    Raises:
+        FileNotFoundError: the network is missing.
+    """
+    return Hair(HairMatte(load_engine(folder / MATTE)))
 
 
 def custom_lab(colour: str) -> tuple[float, float, float]:
@@ -216,65 +221,6 @@ def _rgb_of_lab(lab: tuple[float, float, float]) -> Floats:
     """(3,) float32 RGB, 0..255, of a colour in CIE Lab (D65)."""
     rgb = cv2.cvtColor(np.array([[lab]], np.float32), cv2.COLOR_LAB2RGB)[0, 0]
     return np.asarray(255 * np.clip(rgb, 0, 1), np.float32)
-
-
-def strand_mask(image: Floats, coarse: Floats, skin: Floats | None = None) -> Floats:
-    """Let a soft hair mask follow the strands: along its edge, how much of a pixel is hair by its colour.
-
-    A pixel there is taken for a mixture of the sure hair and the sure surroundings near it, as in matting by local
-    colour means; where the two look alike, the guided mask stays. Just outside of the mask a pixel counts as hair where
-    it looks like hair and unlike its surroundings. What has the colour of the face is no hair.
-
-    Args:
-        image: (H, W, 3) float32 RGB in [0, 1].
-        coarse: (H, W) float32 in [0, 1].
-        skin: (3,) float32 RGB in [0, 1], median colour of the face; None if it is not known.
-
-    Returns:
-        (H, W) float32, about 0..1.
-    """
-    soft = cv2.GaussianBlur(coarse, (0, 0), BAND_SIGMA)
-    hair, around = _local_mean(image, (soft - 0.7) / 0.25), _local_mean(image, (0.3 - soft) / 0.25)
-    between = hair - around
-    contrast = _summed(between * between)
-    share = _summed((image - around) * between) / (contrast + 1e-4)
-    by_colour = np.clip((share - 0.05) / 0.9, 0, 1)
-    luminance = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    guided = np.clip((guided_filter(luminance, coarse, 6, 5e-4) - 0.14) / 0.7, 0, 1)
-    unlike = (contrast / (contrast + UNLIKE**2)) ** 2
-    trust = unlike * np.clip((0.5 - np.abs(soft - 0.5)) * 8, 0, 1)
-    mask = guided + (by_colour - guided) * trust
-    near = smoothstep(soft, *OUTSIDE) * smoothstep(by_colour, 0.25, 0.75) * unlike
-    mask = np.maximum(mask, by_colour * near)
-    if skin is not None:
-        mask *= 1 - _likeness_to_skin(image, luminance, skin) * (1 - smoothstep(soft, *DEEP))
-    return np.asarray(mask, np.float32)
-
-
-def _likeness_to_skin(image: Floats, luminance: Floats, skin: Floats) -> Floats:
-    """(H, W) float32 in 0..1: how much a pixel has the colour and about the light of the face's skin."""
-    own = skin / max(float(skin @ LUMINANCE), 1e-2)
-    over = luminance + np.float32(0.02)
-    away = (_summed(image * image) / over - 2 * cv2.transform(image, own[None].astype(np.float32))) / over
-    away = (away + np.float32(own @ own)) / np.float32(SKIN_COLOUR**2)
-    light = cv2.log((luminance + np.float32(0.03)) / np.float32(skin @ LUMINANCE + 0.03)) / np.float32(SKIN_LIGHT)
-    return np.asarray(cv2.exp(-away - light * light), np.float32)
-
-
-def _summed(image: Floats) -> Floats:
-    """(H, W) float32, the sum of three channels."""
-    return np.asarray(cv2.transform(image, np.ones((1, 3), np.float32)), np.float32)
-
-
-def _local_mean(image: Floats, weight: Floats) -> Floats:
-    """(H, W, 3): mean colour near each pixel over those of positive weight; at half resolution, as it is smooth."""
-    height, width = weight.shape
-    half = ((width + 1) // 2, (height + 1) // 2)
-    weight = np.clip(cv2.resize(weight, half, interpolation=cv2.INTER_AREA), 0, 1) + np.float32(1e-4)
-    image = cv2.resize(image, half, interpolation=cv2.INTER_AREA)
-    window = (MEAN_WINDOW // 2, MEAN_WINDOW // 2)
-    mean = cv2.blur(image * weight[..., None], window) / cv2.blur(weight, window)[..., None]
-    return np.asarray(cv2.resize(mean, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _masks(crop: Crop) -> Masks:

@@ -11,7 +11,6 @@ import numpy as np
 from models.arrays import Floats, Image
 from models.editor import Crop
 from models.embedded.beard import find_beard
-from models.embedded.hair import SURE, strand_mask
 from models.embedded.single_strands import single_strands
 from models.embedded.strands import FILTER, HALF_FILTER, Lit, Look, look_of, measure_look, pure_hair
 from models.embedded.white_hair import GREYED, ears, white_in, white_level, whiten
@@ -26,13 +25,7 @@ RESTORED = 0.8
 GREYNESS = (-0.1, 0.45)
 """Distance of a pixel's log light above that of brown hair from which it gets pigment, and at which it gets all."""
 LEAST_HAIR = 0.02
-"""Hair probability from which a pixel is processed."""
-LEAST_TINT = 0.15
-"""Difference of the log of red over blue from which skin is told from grey hair by its tint."""
-PALER, BLUER = (0.3, 0.7), (1.4, 1.8)
-"""Shares of the way from the tint of skin to that of hair over which a pixel is hair, and is bluer than hair."""
-WITHIN = (0.7, 0.95)
-"""Hair probabilities over which the tint is asked."""
+"""Alpha of hair, or probability of a beard, from which a pixel is processed."""
 TINTED = 0.6
 """Share of the way to the colour of brown hair that is gone: dark hair shows little of it."""
 STRAND_SIGMA, STRAND_GAIN, STRONGEST = 1.25, 0.45, 0.5
@@ -55,12 +48,12 @@ def hair_look(image: Image, hair: Floats) -> Look | None:
     return measure_look(picture, _sized(hair, half), HALF_FILTER)
 
 
-def grey_hair(crop: Crop, hair: Floats, *, skin: Floats, now: Look, amount: float) -> tuple[Floats, Floats]:
+def grey_hair(crop: Crop, alpha: Floats, *, skin: Floats, now: Look, amount: float) -> tuple[Floats, Floats]:
     """Turn hair grey, strand by strand: half way some locks are white and others still dark.
 
     Args:
         crop: the face, with masks.
-        hair: (M, M) float32, hair probability over the crop.
+        alpha: (S, S) float32 in 0..1, how much of each pixel is hair.
         skin: (3,) float32 RGB, 0..255, median of the face.
         now: `hair_look` of this hair, smoothed over time or not.
         amount: 0..1.
@@ -70,14 +63,12 @@ def grey_hair(crop: Crop, hair: Floats, *, skin: Floats, now: Look, amount: floa
     """
     size = len(crop.image)
     change, where = np.zeros((size, size, 3), np.float32), np.zeros((size, size), np.float32)
-    coarse = _sized(hair, size)
-    box = box_of(coarse > LEAST_HAIR, 2 * ROOM)
+    box = box_of(alpha > LEAST_HAIR, 2 * ROOM)
     if box is None or amount <= 0:
         return change, where
     picture = crop.image[box].astype(np.float32)
-    weight = smoothstep(strand_mask(picture / np.float32(255), coarse[box], skin / np.float32(255)), *SURE)
-    weight *= 1 - ears(crop, box, skin, now)
-    face = np.zeros_like(hair) if crop.masks is None else crop.masks.face
+    weight = alpha[box] * (1 - ears(crop, box, skin, now))
+    face = np.zeros_like(alpha) if crop.masks is None else crop.masks.face
     beside = cv2.GaussianBlur(face, (0, 0), GREYED.beside * len(face))
     beside = _sized(np.clip(2 * beside, 0, 1), size)[box]
     far, near = GREYED.temples[1], GREYED.temples[0]
@@ -118,46 +109,23 @@ def grey_beard(crop: Crop, *, skin: Floats, light: Lit, amount: float) -> tuple[
     return change, where
 
 
-def restore_pigment(
-    crop: Crop, hair: Floats, *, skin: Floats, now: Look, light: Lit, amount: float
-) -> tuple[Floats, Floats]:
+def restore_pigment(crop: Crop, alpha: Floats, *, now: Look, light: Lit, amount: float) -> tuple[Floats, Floats]:
     """Give grey hair brown pigment in the `light` on the face; dark hair stays. The rest is as of `grey_hair`.
 
     `now` is `hair_look` of this hair, smoothed over time or not.
     """
     wanted = light.on(BROWN)
-    return _repainted(crop, hair, skin, now=now, wanted=wanted, amount=RESTORED * amount, spared=wanted.level)
-
-
-def _paler_than_skin(picture: Floats, coarse: Floats, skin: Floats, now: Look) -> Floats:
-    """Where grey hair is told from skin by its tint, (H, W) float32 in 0..1: at the temples both are about as light.
-
-    Args:
-        picture: (H, W, 3) float32 RGB, 0..255.
-        coarse: (H, W) float32 in 0..1, hair probability.
-        skin: (3,) float32 RGB, 0..255, median of the face.
-        now: look of the hair.
-    """
-    own, skins = (float(np.log(max(each[0], 1e-3) / max(each[2], 1e-3))) for each in (now.colour, skin))
-    if skins - own < LEAST_TINT:
-        return np.zeros_like(coarse)
-    offset = np.float32(GREYED.dark)
-    smooth = cv2.GaussianBlur(picture, (0, 0), 0.8)
-    tint = cv2.log((smooth[..., 0] + offset) / (smooth[..., 2] + offset))
-    paler = (np.float32(skins) - tint) / np.float32(skins - own)
-    # what is bluer than hair is backdrop
-    hair = smoothstep(paler, *PALER) * (1 - smoothstep(paler, *BLUER))
-    return np.asarray(hair * smoothstep(coarse, *WITHIN), np.float32)
+    return _repainted(crop, alpha, now=now, wanted=wanted, amount=RESTORED * amount, spared=wanted.level)
 
 
 def _repainted(
-    crop: Crop, hair: Floats, skin: Floats, *, now: Look, wanted: Look, amount: float, spared: float
+    crop: Crop, alpha: Floats, *, now: Look, wanted: Look, amount: float, spared: float
 ) -> tuple[Floats, Floats]:
     """`repaint` in the box around the hair; pixels as dark as `spared`, a log luminance, stay."""
     size, half = len(crop.image), len(crop.image) // 2
     change, where = np.zeros((size, size, 3), np.float32), np.zeros((size, size), np.float32)
-    coarse = _sized(hair, half)
-    box = box_of(coarse > LEAST_HAIR, ROOM)
+    alpha = _shrunk(alpha[: 2 * half, : 2 * half], (half, half))
+    box = box_of(alpha > LEAST_HAIR, ROOM)
     if box is None or amount <= 0:
         return change, where
     fine = slice(2 * box[0].start, 2 * box[0].stop), slice(2 * box[1].start, 2 * box[1].stop)
@@ -165,10 +133,8 @@ def _repainted(
     picture = cv2.resize(crop.image[fine], extent, interpolation=cv2.INTER_AREA).astype(np.float32)
     steady = crop.steady_light
     light = cv2.transform(picture, LUMINANCE[None]) if steady is None else _shrunk(steady[fine], extent)
-    weight = smoothstep(strand_mask(picture / np.float32(255), coarse[box], skin / np.float32(255)), *SURE)
-    weight = np.maximum(weight, _paler_than_skin(picture, coarse[box], skin, now))
     broad = np.log(cv2.GaussianBlur(light, (0, 0), 1.0) + np.float32(FILTER.offset))
-    weight = weight * smoothstep(broad - np.float32(spared), *GREYNESS)
+    weight = alpha[box] * smoothstep(broad - np.float32(spared), *GREYNESS)
     changed = _pigmented(picture, weight, light, now=now, wanted=wanted, amount=amount)
     cv2.resize(changed, (2 * extent[0], 2 * extent[1]), dst=change[fine], interpolation=cv2.INTER_LINEAR)
     near = cv2.dilate((weight > 0).astype(np.float32), np.ones((3, 3), np.uint8))
@@ -210,5 +176,5 @@ def _sized(hair: Floats, size: int) -> Floats:
     return np.asarray(cv2.resize(hair, (size, size), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _shrunk(light: Floats, extent: tuple[int, int]) -> Floats:
-    return np.asarray(cv2.resize(light, extent, interpolation=cv2.INTER_AREA), np.float32)
+def _shrunk(plane: Floats, extent: tuple[int, int]) -> Floats:
+    return np.asarray(cv2.resize(plane, extent, interpolation=cv2.INTER_AREA), np.float32)

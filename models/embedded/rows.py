@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from models.embedded import EMBEDDED, child, editor
-from models.embedded.hair import Hair, HairControls
+from models.embedded import EMBEDDED, child, editor, hair
 from models.entry import Entry, Preset, Weights
 
 OWN = "trained by this project on openly licensed portraits, see models/embedded/MODEL_CARD.md"
@@ -25,7 +24,12 @@ def entries() -> tuple[Entry, ...]:
             controls=lambda: editor.EmbeddedControls,
             load=lambda load_engine: editor.load(load_engine, EMBEDDED),
             weights=_files(
-                "editor_reader.onnx", "hair_removal.onnx", "editor_tables.npz", "editor_creases.npz", "segmenter.onnx"
+                "editor_reader.onnx",
+                "hair_removal.onnx",
+                "hair_matte.onnx",
+                "editor_tables.npz",
+                "editor_creases.npz",
+                "segmenter.onnx",
             ),
             presets=(
                 Preset("20 years older", {"age": "+20"}),
@@ -40,9 +44,9 @@ def entries() -> tuple[Entry, ...]:
             place=3,
             title="Hair colour",
             description="Another hair colour on your own hair, with its lights and strands. Ships with Latentcam.",
-            controls=lambda: HairControls,
-            load=lambda load_engine: Hair(),
-            weights=_files("segmenter.onnx"),
+            controls=lambda: hair.HairControls,
+            load=lambda load_engine: hair.load(load_engine, EMBEDDED),
+            weights=_files("hair_matte.onnx", "segmenter.onnx"),
             presets=(
                 Preset("Blond", {"colour": "blond", "amount": 1.0}),
                 Preset("Red", {"colour": "red", "amount": 1.0}),

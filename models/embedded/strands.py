@@ -32,6 +32,7 @@ class StrandFilter:
         pure: hair probabilities between which a pixel is a mixture and is hair alone.
         edge: width of the edge of hair in which pixels are mixtures.
         bright_edge: width of the edge in which bright strands are not trusted.
+        beside: distance at which a mixed pixel shows what it is mixed of.
         noise: luminance of a pixel, 0..255, at which half of what averaging took is given back: brighter hair is clean.
         noise_still: the same in a single picture, where noise does not flicker.
     """
@@ -45,6 +46,7 @@ class StrandFilter:
     pure: tuple[float, float] = (0.5, 0.95)
     edge: int = 3
     bright_edge: int = 7
+    beside: int = 4
     noise: float = 70.0
     noise_still: float = 22.0
 
@@ -104,7 +106,7 @@ class Light:
 
 FILTER = StrandFilter()
 HALF_FILTER = StrandFilter(
-    edge_sigma=0.6, direction_sigma=1.5, reach=(0.8, 1.7), broad_sigma=5.0, edge=1, bright_edge=3
+    edge_sigma=0.6, direction_sigma=1.5, reach=(0.8, 1.7), broad_sigma=5.0, edge=1, bright_edge=3, beside=2
 )
 """For pictures at half the crop's resolution."""
 REPAINT = Repaint()
@@ -316,7 +318,7 @@ def repaint(
 
     Returns:
         (H, W, 3) float32 RGB, what is added to the picture, 0 where there is no hair. It never goes beyond the colour
-        wanted: where the weight is wrong, an edge would glow.
+        wanted and those of the surroundings: where the weight is wrong, an edge would glow.
     """
     own_light = cv2.transform(picture, LUMINANCE[None])
     luminance = own_light if steady is None else steady
@@ -349,14 +351,18 @@ def repaint(
     share = share * weight
     light, over_one = np.maximum(light, 0), kept / np.maximum(own_light, 1)
     changes = []
-    for value, own, new in zip(cv2.split(picture), now.colour, wanted.colour, strict=True):
+    # a mixture of dyed hair and what is beside it is never brighter than both, nor darker
+    near = np.ones((2 * lengths.beside + 1, 2 * lengths.beside + 1), np.uint8)
+    lows, highs = cv2.split(cv2.erode(picture, near)), cv2.split(cv2.dilate(picture, near))
+    planes = zip(cv2.split(picture), lows, highs, now.colour, wanted.colour, strict=True)
+    for value, low, high, own, new in planes:
         # luminance weights sum to 1, and so do those of a colour over its luminance: no need to normalise
         colour = 1 + (new - 1) * saturation + (value * over_one - own * kept)
         turned = light * np.maximum(colour, np.float32(0.02))
         hair = around * own
         hair += pure * (value - hair)
-        whole = turned - value
-        changes.append(np.clip((turned - hair) * share, np.minimum(whole, 0), np.maximum(whole, 0)))
+        least, most = np.minimum(turned, low) - value, np.maximum(turned, high) - value
+        changes.append(np.clip((turned - hair) * share, least, most))
     return np.asarray(cv2.merge(changes), np.float32)
 
 

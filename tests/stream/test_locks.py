@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from models.arrays import Floats
-from models.embedded.hair import Hair
 from models.inversion_base import InversionError
 from models.locking import LockedEditor, Step
 from stream.locks import MOST_KEPT, Lock, Locks, LocksBusy, LocksKept
+from tests.models.matting import coarse_hair
 
 OFFSET = np.ones(4, np.float32)
 
@@ -51,7 +51,7 @@ class Slow:
 
 
 def test_a_lock_that_is_done_moves_its_own_editor_alone(locks: Locks) -> None:
-    editor = Hair()
+    editor = coarse_hair()
     lock = locks.start("a", "e4e", lambda step: OFFSET)
     wait(lock, "done")
     assert lock.id in locks

@@ -20,13 +20,13 @@ from engines.base import EngineError
 from models import catalog
 from models.arrays import Image
 from models.editor import AnyEditor
-from models.embedded.hair import Hair
 from models.embedded.own_age import AgeReader
 from models.face.detector import Detector, PackError
 from models.locking import LockedEditor
 from stream.frame import Frame
 from stream.runtime import Runtime, RuntimeSettings
 from stream.settings import Settings, SettingsError
+from tests.models.matting import coarse_hair
 from tests.stream.conftest import noise
 from tests.stream.test_own_age import Aged, AgedControls
 
@@ -198,7 +198,7 @@ def test_a_session_goes_on_while_another_loads_an_editor(
     def slow(load_engine: object) -> AnyEditor:
         loading.set()
         go_on.wait(timeout=60)
-        return Hair()
+        return coarse_hair()
 
     monkeypatch.setitem(catalog.ENTRIES, "slow", dataclasses.replace(catalog.ENTRIES["hair"], name="slow", load=slow))
     loader = threading.Thread(target=runtime.editor, args=("slow",))
@@ -309,7 +309,7 @@ def test_controls_and_editor_of_a_look_are_of_the_same_files(runtime: Runtime, m
         stamps.append(next(readings))
         return stamps[-1]
 
-    row = dataclasses.replace(catalog.ENTRIES["hair"], name="changing", load=lambda _: Hair(), stamp=stamp)
+    row = dataclasses.replace(catalog.ENTRIES["hair"], name="changing", load=lambda _: coarse_hair(), stamp=stamp)
     monkeypatch.setitem(catalog.ENTRIES, "changing", row)
     first = runtime.look(Settings(), {"editor": "changing"})
     assert stamps == [0]
@@ -335,7 +335,7 @@ def test_an_older_stamp_does_not_replace_a_newer_one(runtime: Runtime, monkeypat
             second_came.set()
         return mine
 
-    row = dataclasses.replace(catalog.ENTRIES["hair"], name="raced", load=lambda _: Hair(), stamp=stamp)
+    row = dataclasses.replace(catalog.ENTRIES["hair"], name="raced", load=lambda _: coarse_hair(), stamp=stamp)
     monkeypatch.setitem(catalog.ENTRIES, "raced", row)
     reader = threading.Thread(target=runtime.editor, args=("raced",))
     reader.start()

@@ -27,11 +27,12 @@ from models.embedded.control import (
 )
 from models.embedded.controls.age import target_age
 from models.embedded.latent import EmbeddedLatent
+from models.embedded.matte import MATTE, HairMatte
 from models.embedded.pigment import grey_beard, grey_hair, restore_pigment
 from models.embedded.skin import Skin
 from models.embedded.strands import Lit, Look
 from models.embedded.white_hair import white_in
-from models.face.imaging import LOG_OFFSET, smoothstep
+from models.face.imaging import LOG_OFFSET, enlarge, smoothstep
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +70,14 @@ class HairGrey(Control):
     length = COMPRESSED
     """The change of skin that turns brows grey."""
 
-    def __init__(self, skin: Skin) -> None:
+    def __init__(self, skin: Skin, matte: HairMatte) -> None:
         self._skin = skin
+        self._matte = matte
 
     @classmethod
     def load(cls, pack: Pack) -> Self:
-        """Load where faces have brows."""
-        return cls(Skin.from_tables(pack.tables))
+        """Load where faces have brows, and what tells hair from the rest."""
+        return cls(Skin.from_tables(pack.tables), HairMatte(pack.network(MATTE)))
 
     def read(self, reading: Reading) -> Floats:
         """What would turn brows grey."""
@@ -124,13 +126,14 @@ class HairGrey(Control):
         skin = np.exp(way.own.skin) - np.float32(LOG_OFFSET)
         amount = way.rise(GREY)
         if way.own.hair.any() and keeps_hair(way.controls):
-            hair = masks.hair * (1 - masks.occluder)
+            size = len(way.crop.image)
+            alpha = self._matte.read(way.crop.image, masks.hair) * (1 - enlarge(masks.occluder, (size, size)))
             look = Look.unpack(way.own.hair)
             if amount > 0:
-                layers.append(grey_hair(way.crop, hair, skin=skin, now=look, amount=amount))
+                layers.append(grey_hair(way.crop, alpha, skin=skin, now=look, amount=amount))
             elif wanted < now:
                 lost = float((1 - wanted / now) * smoothstep(np.asarray(now), *GREYING.least))
-                layers.append(restore_pigment(way.crop, hair, skin=skin, now=look, light=light, amount=lost))
+                layers.append(restore_pigment(way.crop, alpha, now=look, light=light, amount=lost))
         man = float(smoothstep(way.own.attributes[MALE], *GREYING.man))
         if man * amount > 0 and way.controls.grey_brows:
             layers.append(grey_beard(way.crop, skin=skin, light=light, amount=man * amount))

@@ -24,7 +24,7 @@ from models.embedded import editor as embedded_editor
 from models.embedded.ageing import Ageing, strength_of, youth_of
 from models.embedded.attributes import AGE, MALE, read_tables
 from models.embedded.editor import EmbeddedControls
-from models.embedded.hair import strand_mask
+from models.embedded.matte import MATTE, HairMatte
 from models.embedded.smile import Smile
 from models.face.canvas import Canvas
 from models.face.imaging import smoothstep
@@ -87,6 +87,7 @@ class HeadEditor:
         self._ageing = Ageing.from_tables(tables)
         smile = Smile.from_tables(tables)
         self._canvas = Canvas.from_tables(tables, self._ageing.shape, self._ageing.youth, smile.shape)
+        self._matte = HairMatte(_engine(EMBEDDED / MATTE))
 
     def edit(self, crop: Crop, *, source: float, target: float, male: float, relief: Floats | None = None) -> Edit:
         """The edit of a 320 px crop of margin 1.25 with mesh and masks.
@@ -112,20 +113,19 @@ class HeadEditor:
         ages = (torch.tensor([value]) for value in (male, source, target))
         with torch.no_grad():
             change = self._network(torch.from_numpy(planes[None]), conditions_of(*ages))[0]
-        weight = 64 * self._gain * edge_fade(len(crop.image)) * _own_pixels(warped, crop)
+        weight = 64 * self._gain * edge_fade(len(crop.image)) * _own_pixels(warped, crop, self._matte)
         delta = change.numpy().transpose(1, 2, 0) * weight[..., None]
         mask = np.maximum(support, (np.abs(delta).max(axis=2) > 0).astype(np.float32))
         return Edit(mask=mask, delta=np.asarray(delta, np.float32), flow=flow)
 
 
-def _own_pixels(image: Image, crop: Crop) -> Floats:
+def _own_pixels(image: Image, crop: Crop, matte: HairMatte) -> Floats:
     """How much of each pixel is the person's, (S, S) float32 in 0..1: strand by strand at the edge of the hair."""
     assert crop.masks is not None
     hair, face, person = (
         cv2.resize(mask, image.shape[:2]) for mask in (crop.masks.hair, crop.masks.face, crop.masks.person)
     )
-    strands = strand_mask(np.asarray(image / np.float32(255), np.float32), np.asarray(hair, np.float32))
-    return np.maximum(np.maximum(strands, face), np.clip(2 * (person - hair), 0, 1))
+    return np.maximum(np.maximum(matte.read(image, crop.masks.hair), face), np.clip(2 * (person - hair), 0, 1))
 
 
 def planes_of(crop: Crop, space: FaceSpace, relief: Floats | None) -> Floats:

@@ -36,7 +36,13 @@ def write_tables(tables: dict[str, NDArray[Any]], folder: Path) -> None:
 
 
 def export_network(
-    network: nn.Module, example: dict[str, Tensor], outputs: list[str], path: Path, *, half: bool = False
+    network: nn.Module,
+    example: dict[str, Tensor],
+    outputs: list[str],
+    path: Path,
+    *,
+    half: bool = False,
+    free_size: bool = False,
 ) -> None:
     """Write a network as ONNX and compare it with torch.
 
@@ -46,11 +52,13 @@ def export_network(
         outputs: names of what it returns.
         path: the file.
         half: store the weights as float16, half the size; they are cast to float32 when the file is loaded.
+        free_size: height and width of inputs and outputs, (N, C, H, W) each, are free too.
 
     Raises:
         RuntimeError: the file computes something else.
     """
     network = network.cpu().float().eval()
+    free = {0: "batch", 2: "height", 3: "width"} if free_size else {0: "batch"}
     part = path.with_suffix(".part.onnx")
     with torch.no_grad():
         wanted = network(*example.values())
@@ -60,7 +68,7 @@ def export_network(
             part,
             input_names=list(example),
             output_names=outputs,
-            dynamic_axes={name: {0: "batch"} for name in [*example, *outputs]},
+            dynamic_axes=dict.fromkeys([*example, *outputs], free),
             opset_version=OPSET,
             dynamo=False,
         )

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from engines.base import Array, Engine, TensorSpec
 from engines.select import load as load_engine
@@ -20,12 +21,15 @@ from models.arrays import Floats, Image
 from models.editor import Crop
 from models.embedded import EMBEDDED
 from models.embedded import editor as embedded_editor
+from models.embedded import hair as hair_editor
 from models.embedded.attributes import read_tables
 from models.embedded.editor import EmbeddedControls
-from models.embedded.hair import Hair, HairControls
+from models.embedded.hair import HairControls
+from models.embedded.matte import MATTE, HairMatte
 from models.embedded.removal import CHANNELS, continued, inpaint_without_hair, lost_hair
 from models.embedded.scalp import ScalpModel, head_map, outline_features, skin_tone
 from models.face.canvas import covered
+from models.face.imaging import enlarge
 from models.face.segmenter import Segmenter
 from models.face.texture_space import FaceSpace
 from models.training.apply import PAD, apply_edit, beyond_picture, inner, padded, portrait_crop
@@ -41,6 +45,8 @@ PANEL_CELLS = 30
 """Cells of each kind on a panel."""
 MALE_LABEL = "M"
 """The label of men in `sex`."""
+OWN_HAIR = 0.05
+"""Probability in the labels, in the surroundings too, from which a bald person may have hair."""
 DETAIL_SIGMA = 3.0
 """What is finer than this Gaussian, pixels, is fine detail."""
 
@@ -99,6 +105,7 @@ def main(argv: list[str]) -> int:
     for name, pictures in drawn.items():
         errors, details = zip(*(compare(a, b) for a, b in zip(pictures, composites, strict=True)), strict=True)
         print(f"| {name} | {np.mean(errors):.2f} | {np.mean(details):.2f} |")
+    print_matte(faces, composites)
     print_dye(faces, composites)
     if options.sheet:
         shown = range(0, len(composites), max(1, len(composites) // 24))
@@ -160,14 +167,33 @@ def write_bald_panel(faces: FaceSet, remove: Remove, sheets: Path, key: Path, se
     write_panel(cells, sheets, key, seed)
 
 
+def print_matte(faces: FaceSet, composites: Sequence[Composite]) -> None:
+    """Mean absolute error of alpha at 256 px, all over and in mixed pixels: of the matte and of the coarse reading.
+
+    Where the bald person has hair, whose alpha nobody knows, nothing is judged.
+    """
+    matte, segmenter = HairMatte(_engine(EMBEDDED / MATTE)), Segmenter(_engine(EMBEDDED / "segmenter.onnx"))
+    found = []
+    for each in composites:
+        crop = portrait_crop(each.picture, faces.points5[each.row], faces.mesh[each.row], segmenter)
+        assert crop.masks is not None
+        known, mixed = _known(faces, each), (each.alpha > 0.1) & (each.alpha < 0.9)
+        coarse = enlarge(crop.masks.hair, (len(crop.image), len(crop.image)))
+        fine = matte.read(crop.image, crop.masks.hair)
+        errors = [np.abs(alpha[PAD:-PAD, PAD:-PAD] - each.alpha) for alpha in (coarse, fine)]
+        found.append([error[where].mean() for error in errors for where in (known, known & mixed)])
+    read, read_soft, own, own_soft = np.mean(found, axis=0)
+    print(f"error of alpha: matte {own:.4f}, in soft hair {own_soft:.3f}; segmenter {read:.4f}, {read_soft:.3f}")
+
+
 def print_dye(faces: FaceSet, composites: Sequence[Composite]) -> None:
     """How well the dye keeps to the hair, by the true alpha.
 
     Beside: mean change of pixels without hair near it, over that of pixels of hair alone. Reached: share of these that
     change by half of their median or more. Soft: mean absolute difference between the share of the change that a mixed
-    pixel takes and its alpha.
+    pixel takes and its alpha. All three again without the places where the bald person has hair.
     """
-    editor, segmenter = Hair(), Segmenter(_engine(EMBEDDED / "segmenter.onnx"))
+    editor, segmenter = hair_editor.load(_engine, EMBEDDED), Segmenter(_engine(EMBEDDED / "segmenter.onnx"))
     controls = HairControls(colour="blond", amount=1)
     found = []
     for each in composites:
@@ -175,22 +201,41 @@ def print_dye(faces: FaceSet, composites: Sequence[Composite]) -> None:
         latent = editor.encode(crop, controls)
         edit = editor.render(crop, latent, editor.steer(latent, controls), controls)
         change = np.abs(inner(apply_edit(edit, crop.image)).astype(np.float32) - each.picture).mean(2)
-        alpha = each.alpha
-        near = cv2.dilate((alpha > 0.5).astype(np.uint8), np.ones((41, 41), np.uint8)) > 0
-        inside, beside, mixed = alpha > 0.95, (alpha < 0.02) & near, (alpha > 0.1) & (alpha < 0.9)
-        if min(inside.sum(), beside.sum(), mixed.sum()) < 50:
-            continue
-        usual = float(np.median(change[inside]))
-        taken = np.clip(change / max(usual, 1.0), 0, 1)
-        found.append(
-            (
-                change[beside].mean() / max(float(change[inside].mean()), 1e-3),
-                (change[inside] > 0.5 * usual).mean(),
-                np.abs(taken - alpha)[mixed].mean(),
-            )
-        )
-    beside_hair, reached, soft = np.mean(found, axis=0)
-    print(f"dye (blond): beside the hair {beside_hair:.3f}, hair reached {reached:.2f}, error in soft hair {soft:.2f}")
+        places = np.ones(change.shape, bool), _known(faces, each)
+        whole, known = (dye_figures(change, each.alpha, where) for where in places)
+        if whole is not None and known is not None:
+            found.append((whole, known))
+    for words, means in zip(("", ", own hair left out"), np.mean(found, axis=0), strict=True):
+        beside, reached, soft = means
+        print(f"dye (blond{words}): beside the hair {beside:.4f}, hair reached {reached:.3f}, soft hair {soft:.3f}")
+
+
+def dye_figures(change: Floats, alpha: Floats, where: NDArray[np.bool_]) -> tuple[float, float, float] | None:
+    """The three figures of `print_dye`; None where one of the three areas is too small.
+
+    Args:
+        change: (H, W) float32, by how much the dye changed each pixel, 0..255.
+        alpha: (H, W) float32 in 0..1, the hair.
+        where: (H, W), the pixels that are judged.
+    """
+    near = cv2.dilate((alpha > 0.5).astype(np.uint8), np.ones((41, 41), np.uint8)) > 0
+    inside, beside = (alpha > 0.95) & where, (alpha < 0.02) & near & where
+    mixed = (alpha > 0.1) & (alpha < 0.9) & where
+    if min(inside.sum(), beside.sum(), mixed.sum()) < 50:
+        return None
+    usual = float(np.median(change[inside]))
+    taken = np.clip(change / max(usual, 1.0), 0, 1)
+    return (
+        float(change[beside].mean() / max(float(change[inside].mean()), 1e-3)),
+        float((change[inside] > 0.5 * usual).mean()),
+        float(np.abs(taken - alpha)[mixed].mean()),
+    )
+
+
+def _known(faces: FaceSet, composite: Composite) -> NDArray[np.bool_]:
+    """(256, 256): where the bald person surely has no hair, or another's hair hides it."""
+    own = cv2.dilate(faces.mask("hair", composite.row), np.ones((9, 9), np.uint8))
+    return np.asarray((own < OWN_HAIR) | (composite.alpha > 0.95))
 
 
 def compare(picture: Image, composite: Composite) -> tuple[float, float]:

@@ -28,7 +28,7 @@ from models.face.segmenter import Segmenter
 from models.face.texture_space import FaceSpace
 from models.training.data import WORK, FaceSet, shared_folder
 from models.training.editor.export import export_network
-from models.training.hair.mattes import MATTES, make_mattes
+from models.training.hair.mattes import MATTES, Mattes, make_mattes
 from models.training.hair.networks import Critic, Removal
 from models.training.hair.scenes import Sample, Scenes, choose_people
 from models.training.precision import autocast
@@ -97,19 +97,29 @@ def main(argv: list[str]) -> int:
 
 def training_scenes(faces: FaceSet, shared: Path, count: int) -> Scenes:
     """Scenes of the training portraits; mattes are made where they are missing."""
-    rows = faces.split("train")
-    labels = faces.labels
-    baldness = np.nan_to_num(labels["baldness"], nan=-1.0)
-    haired = rows[(baldness[rows] >= 0) & (baldness[rows] < 0.3) & (np.nan_to_num(labels["hair_area"])[rows] > 0.1)]
-    haired = np.random.default_rng(0).permutation(haired[(labels["hat"][haired] != 1)])[:count]
-    mattes = make_mattes(faces, np.sort(haired), shared / "teachers", MATTES)
+    mattes = read_mattes(faces, shared, count)
     tables = read_tables(EMBEDDED)
-    people = choose_people(faces, mattes, rows)
+    people = choose_people(faces, mattes, faces.split("train"))
     print(f"{len(people.bald)} bald, {len(people.short)} short-haired, {len(mattes.rows)} mattes", flush=True)
     segmenter = Segmenter(load_engine(EMBEDDED / "segmenter.onnx", backend="openvino", precision="f32", threads=1))
     return Scenes(
         faces, mattes, people, FaceSpace.from_tables(tables), ScalpModel.from_tables(tables), segmenter=segmenter
     )
+
+
+def read_mattes(faces: FaceSet, shared: Path, count: int) -> Mattes:
+    """Hair of training portraits, `count` at most; it is made where it is missing.
+
+    Args:
+        faces: the portraits.
+        shared: folder with `teachers/`.
+        count: portraits that are tried.
+    """
+    rows, labels = faces.split("train"), faces.labels
+    baldness = np.nan_to_num(labels["baldness"], nan=-1.0)
+    haired = rows[(baldness[rows] >= 0) & (baldness[rows] < 0.3) & (np.nan_to_num(labels["hair_area"])[rows] > 0.1)]
+    haired = np.random.default_rng(0).permutation(haired[(labels["hat"][haired] != 1)])[:count]
+    return make_mattes(faces, np.sort(haired), shared / "teachers", MATTES)
 
 
 class Trainer:

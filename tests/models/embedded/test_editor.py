@@ -20,10 +20,12 @@ from models.embedded.attributes import AGE, BALD, GREY, HAT, READER, SMILE, TABL
 from models.embedded.controls.age import target_age
 from models.embedded.editor import EmbeddedControls, EmbeddedEditor, load
 from models.embedded.latent import COMMON_LENGTH, EmbeddedLatent
+from models.embedded.matte import MATTE
 from models.embedded.removal import CHANNELS, REMOVAL
 from models.face.texture_space import FaceSpace
 from models.training.apply import apply_edit
 from tests.models.editing import delta_of, flow_of, image_of, opacity_of, rendered
+from tests.models.matting import CoarseMatte
 
 SIZE = 320
 
@@ -51,7 +53,7 @@ class Remover(Engine):
 
 
 def stub(path: Path) -> Engine:
-    engines: dict[str, Callable[[], Engine]] = {READER: Reader, REMOVAL: Remover}
+    engines: dict[str, Callable[[], Engine]] = {READER: Reader, REMOVAL: Remover, MATTE: CoarseMatte}
     return engines[path.name]()
 
 
@@ -320,6 +322,15 @@ def test_youth_leaves_thin_hair_its_colour(editor: EmbeddedEditor, crop: Crop) -
     assert editor.steer(latent, EmbeddedControls(age=30))[GREY] == pytest.approx(0.8)
     latent[BALD] = 0.3  # a receding hairline
     assert editor.steer(latent, EmbeddedControls(age=30))[GREY] < 0.1
+
+
+def test_the_matte_is_read_only_where_hair_changes_its_colour(crop: Crop) -> None:
+    engine = CoarseMatte()
+    editor = load(lambda path: engine if path.name == MATTE else stub(path), EMBEDDED)
+    for controls, calls in (({"bald": 1}, 0), ({"age": 35}, 0), ({"smile": 1}, 0), ({"hair_grey": 0.5}, 1)):
+        engine.calls = 0
+        edit(editor, crop, **controls)
+        assert engine.calls == calls, controls
 
 
 def test_without_masks_hair_stays(editor: EmbeddedEditor, crop: Crop) -> None:

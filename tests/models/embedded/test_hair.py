@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from models.editor import Crop, Edit, Editor, Masks
-from models.embedded.hair import LENGTH, PRESETS, Hair, HairControls, custom_lab
+from models.embedded.hair import LENGTH, PRESETS, HairControls, custom_lab
 from tests.models.editing import rendered
+from tests.models.matting import coarse_hair
 
 SIZE, SIDE = 256, 160
 POINTS5 = np.array([[100, 130], [156, 130], [128, 160], [108, 190], [148, 190]], np.float32)
@@ -48,7 +49,7 @@ def bald() -> Crop:
 
 
 def dye(crop: Crop, **controls: object) -> Edit:
-    editor = Hair()
+    editor = coarse_hair()
     latent = editor.encode(crop, editor.Controls())
     return rendered(editor, crop, latent, HairControls(**controls))
 
@@ -66,9 +67,9 @@ def inner_hair(crop: Crop) -> np.ndarray:
 
 
 def test_is_an_editor_that_asks_for_masks() -> None:
-    assert isinstance(Hair(), Editor)
+    assert isinstance(coarse_hair(), Editor)
     with pytest.raises(ValueError, match="masks"):
-        Hair().encode(Crop(np.zeros((8, 8, 3), np.uint8), POINTS5), HairControls())
+        coarse_hair().encode(Crop(np.zeros((8, 8, 3), np.uint8), POINTS5), HairControls())
 
 
 @pytest.mark.parametrize("colour", [*PRESETS, "custom"])
@@ -160,7 +161,7 @@ def test_occluders_keep_the_cameras_pixels() -> None:
 
 
 def test_bald_heads_are_left_alone() -> None:
-    editor, crop = Hair(), bald()
+    editor, crop = coarse_hair(), bald()
     latent = editor.encode(crop, editor.Controls())
     assert not latent.any()
     assert dye(crop, colour="red", amount=1.0).mask.max() == 0
@@ -168,7 +169,7 @@ def test_bald_heads_are_left_alone() -> None:
 
 def test_smoothed_statistics_of_another_frame_are_safe() -> None:
     """Latents are smoothed over time: they need not belong to the crop they are rendered on."""
-    editor, crop = Hair(), portrait(12)
+    editor, crop = coarse_hair(), portrait(12)
     latent = np.array([5.5, 0.01, 0.01, 0.5, 1.2, 2, 1.0, 1.3, 0.8, 0.7, 0.3], np.float32)
     assert latent.shape == (LENGTH,)
     edit = rendered(editor, crop, latent, HairControls(colour="black", amount=1.0))
@@ -189,8 +190,8 @@ def test_a_photo_gives_the_colour_of_its_hair() -> None:
     image[:96, 52:208] = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
     points = np.array([[100, 120], [156, 120], [128, 150], [105, 180], [151, 180]], np.float32)
     photo = Crop(image, points, masks=Masks(hair, nothing, nothing, hair))
-    controls = HairControls(**Hair().read_photo(photo))
+    controls = HairControls(**coarse_hair().read_photo(photo))
     assert (controls.colour, controls.amount) == ("custom", 1.0)
     assert np.abs(np.subtract(custom_lab(controls.custom), custom_lab(colour))).max() < 1.5
     with pytest.raises(ValueError, match="no hair"):
-        Hair().read_photo(Crop(image, points, masks=Masks(nothing, nothing, nothing, nothing)))
+        coarse_hair().read_photo(Crop(image, points, masks=Masks(nothing, nothing, nothing, nothing)))

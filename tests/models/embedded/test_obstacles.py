@@ -17,9 +17,10 @@ from models.embedded.controls.bald import Bald
 from models.embedded.controls.hair_grey import HairGrey
 from models.embedded.controls.smile import SmileControl
 from models.embedded.editor import EmbeddedControls
-from models.embedded.hair import LENGTH, Hair, HairControls
+from models.embedded.hair import LENGTH, HairControls
 from models.embedded.latent import SIZES, EmbeddedLatent
 from models.published.hairmapper.editor import HairMapper, HairMapperControls
+from tests.models.matting import coarse_hair
 
 HATTED = "a hat seems to be worn: hair stays as it is"
 
@@ -83,9 +84,9 @@ def test_a_smile_needs_nothing() -> None:
 def test_dye_and_hairmapper_want_hair() -> None:
     none, some = np.zeros(LENGTH, np.float32), np.full(LENGTH, 0.2, np.float32)
     red = HairControls(colour="red")
-    assert Hair().obstacles(crop(), none, red) == {"colour": NO_HAIR}
-    assert Hair().obstacles(crop(), some, red) == {}
-    assert Hair().obstacles(crop(), none, HairControls()) == {}
+    assert coarse_hair().obstacles(crop(), none, red) == {"colour": NO_HAIR}
+    assert coarse_hair().obstacles(crop(), some, red) == {}
+    assert coarse_hair().obstacles(crop(), none, HairControls()) == {}
     mapper = object.__new__(HairMapper)
     assert mapper.obstacles(crop(0), none, HairMapperControls(amount=1)) == {"amount": NO_HAIR}
     assert mapper.obstacles(crop(), none, HairMapperControls(amount=1)) == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from models.arrays import Floats, Image
@@ -32,7 +33,8 @@ def greyed(image: Image, masks: Masks, amount: float = 0.9) -> Floats:
     look = hair_look(image, masks.hair)
     assert look is not None
     crop = Crop(image, np.array([[40, 90], [88, 90], [64, 105], [50, 115], [78, 115]], np.float32), masks=masks)
-    change, _ = grey_hair(crop, masks.hair, skin=SKIN, now=look, amount=amount)
+    alpha = np.asarray(cv2.resize(masks.hair, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR), np.float32)
+    change, _ = grey_hair(crop, alpha, skin=SKIN, now=look, amount=amount)
     return image + change
 
 
