@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from models.arrays import Floats, Image
 from models.embedded.head_noise import between, noise_on
-from models.embedded.scalp import CENTER, HeadMap, texture_scale
+from models.embedded.scalp import CENTER, COARSE, SKIN_BOX, HeadMap, texture_scale
 from models.face.imaging import LOG_OFFSET, LUMINANCE, box_of, enlarge, fill, smoothstep
 
 
@@ -51,7 +51,9 @@ class Finish:
         unlike: differences from the backdrop, 0..255, over which a drawing shows these.
         faint: quantile of what is fine in a backdrop that tells the grain of the camera: texture is stronger.
         grainy: strongest grain in each of the `CAMERA_GRAINS`, 0..255.
-        colours: percentiles of the colours of a backdrop beyond which nothing is drawn.
+        colours: percentiles of the colours of a backdrop, and of a face, beyond which nothing is drawn.
+        redder: how much redder than the face a scalp may be.
+        scalp: distances inside the outline over which the drawing is scalp.
     """
 
     edge: float = 1.4
@@ -81,6 +83,8 @@ class Finish:
     faint: float = 0.3
     grainy: float = 1.2
     colours: tuple[float, float] = (0.5, 99.5)
+    redder: float = 1.15
+    scalp: tuple[float, float] = (-4.0, 0.0)
 
 
 FINISH = Finish()
@@ -264,6 +268,34 @@ def _lined(relief: Floats) -> Floats:
     xx, yy, xy = (cv2.GaussianBlur(each, (0, 0), 4.0) for each in (across * across, down * down, across * down))
     coherence = np.sqrt((xx - yy) ** 2 + 4 * xy * xy) / (xx + yy + np.float32(1e-9))
     return smoothstep(coherence, *FINISH.lines)
+
+
+def skin_colours(colours: Floats, image: Image, *, hidden: Floats, erased: Floats, head: HeadMap) -> Floats:
+    """Let a drawn scalp be no redder than the face that is seen, but for a little: what is drawn there is not sure.
+
+    Args:
+        colours: (S, S, 3) float32 RGB, 0..255, a drawing.
+        image: (S, S, 3) uint8 RGB, the camera's crop.
+        hidden: (S, S) float32 in 0..1, where it shows hair.
+        erased: (S, S) float32 in 0..1, where the drawing is shown.
+        head: polar map.
+
+    Returns:
+        (S, S, 3) float32 RGB.
+    """
+    coarse = head.distance.shape[::-1]
+    covered = cv2.resize(cv2.dilate(hidden, np.ones((7, 7), np.uint8)), coarse, interpolation=cv2.INTER_AREA)
+    rows, columns = SKIN_BOX
+    x, y = cv2.split(head.texture)
+    cheeks = (x > columns.start) & (x < columns.stop) & (y > rows.start) & (y < rows.stop) & (covered < 0.05)
+    seen = cv2.resize(image, coarse, interpolation=cv2.INTER_AREA)[cheeks].astype(np.float32)
+    if len(seen) < FINISH.least // COARSE**2:
+        return colours
+    reddest = FINISH.redder * max(float(np.percentile(seen[:, 0] - seen[:, 1], FINISH.colours[1])), 0.0)
+    red, green, blue = cv2.split(colours)
+    over = np.maximum(red - green - np.float32(reddest), 0)
+    over *= erased * enlarge(smoothstep(head.distance, *FINISH.scalp), colours.shape[1::-1])
+    return np.asarray(cv2.merge([red - over, green, blue]), np.float32)
 
 
 def backdrop_grain(

@@ -25,7 +25,7 @@ from models.embedded.bare_head import (
     scalp_colour,
     short_hair,
 )
-from models.embedded.finish import GRAINS, backdrop_grain, clean_rim, skin_relief, without_mottles
+from models.embedded.finish import GRAINS, backdrop_grain, clean_rim, skin_colours, skin_relief, without_mottles
 from models.embedded.head_noise import between, hairs, noise_on
 from models.embedded.scalp import CENTER, COARSE, HeadMap, ScalpModel
 from models.face.imaging import LOG_OFFSET, box_of, enlarge, fill, smoothstep
@@ -40,6 +40,10 @@ BEHIND = 5
 """The same of the backdrop and the face: what is seen there is better than what is drawn, strands aside."""
 ABOVE_EARS = (-5.0, 15.0)
 """Heights above the brows over which the margin grows from `BEHIND` to `SPREAD`, texture pixels: ears are seen."""
+CLOSE = 2
+"""The same of brows and what they pass over: a brow that was drawn stays where it was when it moves."""
+RAISED = (10.0, 18.0)
+"""Distances above the brows over which they do not reach, texture pixels."""
 COVER = 3
 """Margin around the hair that is hidden from the network, crop pixels."""
 FAINT = (0.02, 0.32)
@@ -256,6 +260,7 @@ def inpaint_without_hair(
     guess = (given[GUESS].transpose(1, 2, 0) + 2) * GREY_LEVELS
     unseen = hidden if beyond is None else np.maximum(hidden, beyond)
     colours += continuation(image, colours, guess, erased=erased, hidden=unseen, distance=head.distance)
+    colours = skin_colours(colours, image, hidden=unseen, erased=erased, head=head)
     colours = without_mottles(colours, erased=erased)
     colours = clean_rim(colours, erased=erased, head=head)
     solid = np.maximum(1 - beside, enlarge(person, full) * (1 - hidden))
@@ -283,9 +288,10 @@ def lost_hair(image: Image, *, hair: Floats, head: HeadMap, amount: float, sides
     """
     full = (len(image), len(image))
     here = _own_hair_here(hair, head)
-    beside, above = erase(here, BEHIND, SPREAD)
-    inside = smoothstep(head.distance, -4, 2) * (1 - _inner_face(head)) * smoothstep(_above_brows(head), *ABOVE_EARS)
-    inside = enlarge(inside, full)
+    close, beside, above = erase(here, CLOSE, BEHIND, SPREAD)
+    face = _inner_face(head)
+    inside = enlarge(smoothstep(head.distance, -4, 2) * (1 - face) * smoothstep(_above_brows(head), *ABOVE_EARS), full)
+    beside += enlarge(face, full) * (close - beside)
     erased = beside + inside * (above - beside)
     coarse_hair = cv2.resize(hair, head.distance.shape[::-1], interpolation=cv2.INTER_AREA)
     coarse_hair = coarse_hair * own_hair(coarse_hair, head)
@@ -332,7 +338,7 @@ def _inner_face(head: HeadMap) -> Floats:
     Brows and eyes move, and what is drawn only turns with the head; beside a strand over an eye, the eye is seen.
     """
     across = np.abs(head.texture[..., 0] - np.float32(CENTER[0]))
-    return (1 - smoothstep(head.clear, 2, 8)) * (1 - smoothstep(across, 52, 60))
+    return (1 - smoothstep(head.clear, *RAISED)) * (1 - smoothstep(across, 52, 60))
 
 
 def continued(mask: Floats, beyond: Floats | None) -> Floats:

@@ -121,7 +121,7 @@ class BackOfHead:
     thickness: float = 0.14
     bulk: tuple[float, float] = (0.38, 0.45)
     ears: float = 18.0
-    ends: tuple[float, float] = (35.0, 80.0)
+    ends: tuple[float, float] = (50.0, 110.0)
 
 
 SKULL = SkullLimit()
@@ -369,6 +369,9 @@ def with_back_of_head(radii: Floats, fit: Fit, hair: Floats, size: int) -> Float
     short *= 1 - float(smoothstep((lack / radii)[beside].max(), *BACK.bulk))
     # ears stand out below
     lack = np.where(from_back < BACK.ears, lack[np.argmin(np.abs(from_back - BACK.ears))], lack)
+    # towards the crown hair may be tall, but the skull comes closer to what the statistics say
+    order = np.argsort(from_back)
+    lack[order] = np.minimum.accumulate(lack[order])
     lack = turned * short * (1 - smoothstep(from_back, *BACK.ends)) * lack
     sigma = SKULL.smooth / 180 * len(radii)
     wider = cv2.GaussianBlur(lack.astype(np.float32)[None], (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)[0]

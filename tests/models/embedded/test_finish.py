@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from models.arrays import Floats, Image
-from models.embedded.finish import FINISH, backdrop_grain, clean_rim, skin_relief, without_mottles
+from models.embedded.finish import FINISH, backdrop_grain, clean_rim, skin_colours, skin_relief, without_mottles
 from models.embedded.scalp import CENTER, COARSE, HeadMap
 
 SIZE = 320
@@ -45,6 +45,20 @@ def test_hair_beside_a_bald_crown_reaches_the_outline(head: HeadMap, distance: F
     finished = clean_rim(ringed, erased=np.ones_like(distance), head=head)
     ring = upper(distance) & (distance > 4) & (distance < 8)
     assert np.abs(finished - ringed)[ring].mean() < 5
+
+
+def test_a_scalp_is_no_redder_than_the_face(head: HeadMap, distance: Floats) -> None:
+    image = drawn(distance).astype(np.uint8)
+    erased = ((distance > 4) & (np.arange(SIZE)[:, None] < 90)).astype(np.float32)
+    red = drawn(distance)
+    red[erased > 0] = (220.0, 60.0, 50.0)
+    finished = skin_colours(red, image, hidden=erased, erased=erased, head=head)
+    redder = (finished - red)[..., 0]
+    assert redder[erased > 0].max() < -60
+    assert (finished[..., 0] - finished[..., 1])[erased > 0].max() < 1.2 * (SKIN[0] - SKIN[1])
+    assert not redder[erased == 0].any()
+    flat = drawn(distance)
+    assert np.array_equal(skin_colours(flat, image, hidden=erased, erased=erased, head=head), flat)
 
 
 def test_a_skull_has_no_corners(head: HeadMap, distance: Floats) -> None:

@@ -30,7 +30,7 @@ from models.embedded.removal import (
     lost_hair,
     network_input,
 )
-from models.embedded.scalp import ScalpModel, head_map, outline_features, skin_tone, texture_scale
+from models.embedded.scalp import CENTER, ScalpModel, head_map, outline_features, skin_tone, texture_scale
 from models.face.texture_space import FaceSpace
 
 SIZE = 320
@@ -107,6 +107,17 @@ def test_short_hair_stays_above_the_ears_and_long_hair_goes(scene: Scene) -> Non
     assert kept[2].sum() < kept[1].sum() < kept[0].sum()
     long = np.maximum(short, ((distance < 5) & (distance > -45) & (row > 0) & (row < 190)).astype(np.float32))
     np.testing.assert_allclose(remove(scene, 1.0, long, 1.0)[2], remove(scene, 1.0, long)[2], atol=1e-3)
+
+
+def test_beside_a_brow_the_camera_is_seen(scene: Scene) -> None:
+    """A brow that was drawn stays where it was when it moves: near brows only hair itself is drawn anew."""
+    head = scene[4]["head"]
+    clear, across = (cv2.resize(each, (SIZE, SIZE)) for each in (head.clear, np.abs(head.texture[..., 0] - CENTER[0])))
+    fringe = ((clear > 6) & (across < 45) & (across > 10)).astype(np.float32)
+    opacity = remove(scene, 1.0, fringe)[2]
+    assert opacity[fringe > 0].min() > 0.99
+    near = cv2.dilate(fringe, np.ones((9, 9), np.uint8)) > 0
+    assert opacity[(clear > -10) & (clear < 4) & (across < 45) & ~near].max() == 0
 
 
 def test_a_drawing_goes_on_from_what_is_seen(scene: Scene) -> None:

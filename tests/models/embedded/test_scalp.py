@@ -119,6 +119,19 @@ def test_the_back_of_a_turned_head_reaches_out_to_its_short_hair(model: ScalpMod
     assert np.array_equal(with_back_of_head(radii, fit, long_hair, SIZE), radii), "tells nothing"
 
 
+def test_tall_hair_on_a_turned_head_makes_no_peak(model: ScalpModel, fit: Fit) -> None:
+    modes = fit.modes.copy()
+    modes[YAW_MODE] = 2.5
+    fit = replace(fit, modes=modes)
+    radii = model.radii(outline_features(fit))
+    away = cv2.resize(head_map(fit, radii, SIZE).radius, (SIZE, SIZE))
+    rows = np.arange(SIZE)[:, None]
+    taller = 1.2 + 0.3 * np.clip((120 - rows) / 100, 0, 1)
+    wider = with_back_of_head(radii, fit, ((away < taller) & (rows < 150)).astype(np.float32), SIZE) / radii
+    degrees = np.linspace(0, 180, len(radii))
+    assert (np.diff(wider[degrees > 25]) < 0.01).all()
+
+
 def test_the_outline_of_a_head_that_looks_straight_on_stays(model: ScalpModel, fit: Fit) -> None:
     radii = model.radii(outline_features(fit))
     assert np.array_equal(with_back_of_head(radii, fit, np.zeros((SIZE, SIZE), np.float32), SIZE), radii)
