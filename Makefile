@@ -54,7 +54,7 @@ cluster-test: $(CLUSTER)/.installed
 $(CLUSTER)/.installed: requirements.txt requirements-cluster.txt constraints.txt
 	$(PYTHON) -m venv $(CLUSTER)
 	$(CLUSTER)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		-r requirements.txt -r requirements-cluster.txt pytest
+		-r requirements.txt -r requirements-cluster.txt pytest pytest-timeout
 	touch $@
 
 bench: $(VENV)/.test browser

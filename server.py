@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from itertools import starmap
 from urllib.parse import urlsplit
 
 import cv2
@@ -34,7 +35,9 @@ def main(arguments: list[str]) -> int:
     if why := why_no_tls(settings.tls_cert, settings.tls_key):
         print(why, file=sys.stderr)
         return 1
-    if settings.port and (why := why_not_listen(settings.host, settings.port)):
+    places = [(settings.host, settings.port)] if settings.port else []
+    places += [(address, 0) for address in settings.bind_addresses]
+    if why := next(filter(None, starmap(why_not_listen, places)), ""):
         print(why, file=sys.stderr)
         return 1
     try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+from argparse import ArgumentParser
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import entry_points
 
 from models import published, trained
@@ -101,8 +102,9 @@ def table() -> str:
     )
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """`python -m models.catalog`: print the table."""
+    ArgumentParser(prog="python -m models.catalog", description="Every editor, and what it needs.").parse_args(argv)
     print(table())
     print("\n`python -m models.fetch EDITOR` fetches what an editor needs, once you have accepted its licence.")
     print(f"Weights lie in {weights_folder()} (LATENTCAM_WEIGHTS moves it).")

@@ -83,6 +83,8 @@ class Crop:
         masks: the segmenter's reading of this crop; None unless the editor or the blending asked for it.
         steady_light: (S, S) float32, 0..255, the luminance averaged over time along the motion, so with less noise;
             None where the editor has not asked for it (`Editor.wants_steady_light`), or the picture is a single one.
+        surface: (G, G, 2) float32 over the crop, places that stick to what is seen as it moves, across and down in
+            distances of the eyes (`models.face.eye_frame`); None where `steady_light` is.
         backdrop: the scene behind the person; None where the editor does not want it (`Editor.wants_backdrop`).
         beyond: (S, S) float32, 1 where the crop lies beyond the camera's frame and its pixels tell nothing; None where
             all of it lies within.
@@ -95,6 +97,7 @@ class Crop:
     mesh: Floats | None = None
     masks: Masks | None = None
     steady_light: Floats | None = None
+    surface: Floats | None = None
     backdrop: Backdrop | None = None
     beyond: Floats | None = None
     inpainting: Inpainting | None = None
@@ -366,7 +369,10 @@ class Editor(ABC, Generic[C]):
         return {}
 
     def wants_steady_light(self, controls: C) -> bool:
-        """Whether `render` wants `Crop.steady_light` here: it brightens what is dark, and camera noise with it."""
+        """Whether `render` wants `Crop.steady_light` and `Crop.surface` here.
+
+        It does where it brightens what is dark, and camera noise with it.
+        """
         return False
 
     def wants_backdrop(self, controls: C) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -86,6 +87,7 @@ class ServerSettings(BaseSettings):
     root_path: str = Field(
         "",
         pattern="^(/[A-Za-z0-9._~-]+)*$",
+        examples=["/faces"],
         description="path that a reverse proxy takes off before it passes requests on",
     )
     token: SecretStr | None = Field(None, description="bearer token that clients must send")
@@ -99,8 +101,8 @@ class ServerSettings(BaseSettings):
         False, description="serve phones in this network: makes a certificate and a token, and shows a QR code"
     )
     insecure: bool = Field(False, description="listen beyond this machine without token and TLS")
-    allowed_origins: list[str] = Field(
-        [], description="further web origins that may use this server, https://host[:port]"
+    allowed_origins: Annotated[list[str], NoDecode] = Field(
+        [], description="further web origins that may use this server, https://host[:port], comma separated"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="what is logged")
     log_format: Literal["text", "json"] = Field("text", description="how it is logged; json is one object a line")
@@ -112,7 +114,9 @@ class ServerSettings(BaseSettings):
     silence_timeout: float = Field(15, gt=0, description="seconds without any packet before a peer counts as gone")
     max_frame_pixels: int = Field(1920 * 1088, ge=2, description="larger frames end the session, width x height")
 
-    ice_servers: list[IceServer] = Field([], description="STUN and TURN servers for both sides, JSON list")
+    ice_servers: Annotated[list[IceServer], NoDecode] = Field(
+        [], description="STUN and TURN servers for both sides, JSON list"
+    )
     turn_lifetime: int = Field(
         43_200, ge=60, le=604_800, description="seconds that a login holds which is made of a TURN server's secret"
     )
@@ -122,6 +126,7 @@ class ServerSettings(BaseSettings):
     media_ports: str | None = Field(
         None,
         pattern="^[0-9]{1,5}-[0-9]{1,5}$",
+        examples=["50000-50100"],
         description="UDP ports for media, first-last; any free one when not set",
     )
     advertised_address: str | None = Field(
@@ -167,10 +172,19 @@ class ServerSettings(BaseSettings):
             read_tokens(file)
         return file
 
-    @field_validator("bind_addresses", mode="before")
+    @field_validator("bind_addresses", "allowed_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        if value.lstrip().startswith("["):
+            return read_json(value)
+        return [part.strip() for part in value.split(",") if part.strip()]
+
+    @field_validator("ice_servers", mode="before")
+    @classmethod
+    def _read(cls, value: object) -> object:
+        return read_json(value) if isinstance(value, str) else value
 
     @field_validator("bind_addresses")
     @classmethod
@@ -286,6 +300,18 @@ class ServerSettings(BaseSettings):
         return FromCommandLine()
 
 
+def read_json(text: str) -> object:
+    """What a text in JSON says.
+
+    Raises:
+        ValueError: it is no JSON; the message says where.
+    """
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"must be a list in JSON: {error}") from None
+
+
 def check_toml(file: Path) -> None:
     """Check that a file of settings, if it exists, is TOML.
 
@@ -306,21 +332,33 @@ def check_toml(file: Path) -> None:
 
 def problems(error: ValidationError) -> list[str]:
     """What is wrong with settings of the server, one line each, in words for its operator."""
-    properties = ServerSettings.model_json_schema()["properties"]
+    schema = ServerSettings.model_json_schema()
     lines = []
     for problem in error.errors(include_url=False, include_input=False):
         name = ".".join(str(part) for part in problem["loc"])
-        field = str(problem["loc"][0]) if problem["loc"] else ""
+        wanted = _schema_at(schema, problem["loc"])
         if problem["type"] == "value_error":
             said = str(problem["ctx"]["error"])
         elif problem["type"] == "path_not_file":
             said = "there is no such file"
-        elif field not in properties:
+        elif wanted is None:
             said = "there is no such setting"
+        elif problem["type"] == "missing":
+            said = "has to be set"
         else:
-            said = requirement(properties[field])
+            said = requirement(wanted)
         lines.append(f"{name}: {said}" if name else said)
     return lines
+
+
+def _schema_at(schema: dict[str, Any], place: Sequence[int | str]) -> dict[str, Any] | None:
+    """The JSON schema of what lies at a place in what `schema` describes; None where there is nothing of that name."""
+    at: dict[str, Any] | None = schema
+    for part in place:
+        at = at and (at.get("items") if isinstance(part, int) else at.get("properties", {}).get(part))
+        if at and "$ref" in at:
+            at = schema["$defs"][at["$ref"].rpartition("/")[2]]
+    return at
 
 
 def is_loopback(host: str) -> bool:

@@ -403,7 +403,8 @@ class FaceEdit:
             crop = replace(crop, masks=masks)
         if context.smoothing > 0 and editor.wants_steady_light(controls):
             with trace.timed("steady"):
-                crop = replace(crop, steady_light=self._steady_light(crop.image, context.time))
+                steady = self._steady_light(crop.image, crop.points5, context.time)
+                crop = replace(crop, steady_light=steady.light, surface=steady.surface)
         with trace.timed("encode"):
             latent = self._latent_mean(self._newest_latent(crop, layer, context), context.time)
             steered = editor.steer(latent, controls)

@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from models.arrays import Floats, Image
 from models.editor import Masks
+from models.face.eye_frame import eye_places
 from models.face.imaging import LUMINANCE, smoothstep
 
 PATCH = 96
@@ -120,6 +122,8 @@ class Steadiness:
         seconds: time constant where nothing changes.
         like: relative differences from the average at which a pixel counts as the same surface and as another one.
         dark: luminance, 0..255, that is added to the denominator of relative differences: in the dark they are noise.
+        grid: pixels of the crop for one of the surface's grid.
+        rest: seconds in which places that stick to a surface return to those that the eyes give: flow drifts.
         still: displacements between frames, crop pixels, at which a pixel counts as still and as moving. Moving pixels
             are not averaged: resampling blurs, and motion hides noise.
     """
@@ -128,49 +132,84 @@ class Steadiness:
     seconds: float = 0.3
     like: tuple[float, float] = (0.06, 0.2)
     dark: float = 12.0
+    grid: int = 4
+    rest: float = 3.0
     still: tuple[float, float] = (0.4, 1.2)
 
 
 STEADINESS = Steadiness()
 
 
+class Steady(NamedTuple):
+    """What moves with a face.
+
+    Attributes:
+        light: (S, S) float32, 0..255, see `models.editor.Crop.steady_light`.
+        surface: (S / 4, S / 4, 2) float32, see `models.editor.Crop.surface`.
+    """
+
+    light: Floats
+    surface: Floats
+
+
 class SteadyLight:
-    """Exponential moving average of one face's luminance along the optical flow, with less camera noise."""
+    """Exponential moving average of one face's luminance along the optical flow, with less camera noise.
+
+    Along the same flow go the places of its surface, as of advected textures (Neyret 2003): noise that is looked up by
+    them moves as hair does, and not as the head.
+    """
 
     def __init__(self) -> None:
         self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        self._mean: Floats | None = None
+        self._last: Steady | None = None
         self._before: Image | None = None
         self._time = -math.inf
 
-    def __call__(self, image: Image, time: float) -> Floats:
+    def __call__(self, image: Image, points5: Floats, time: float) -> Steady:
         """Add one crop.
 
         Args:
             image: (S, S, 3) uint8 RGB.
+            points5: (5, 2) float32, crop pixels.
             time: seconds.
 
         Returns:
-            (S, S) float32, 0..255: the average where it is similar to the crop, the crop's own luminance elsewhere.
+            The average light where it is similar to the crop, the crop's own luminance elsewhere; and the surface.
         """
         light = cv2.transform(image, LUMINANCE[None]).astype(np.float32)
         patch = (STEADINESS.patch, STEADINESS.patch)
         grey = np.asarray(cv2.resize(light, patch, interpolation=cv2.INTER_AREA), np.uint8)
-        if self._before is None or self._mean is None or self._mean.shape != light.shape:
-            mean = light
-        else:
-            side = len(light)
+        side = len(light)
+        surface = eye_places(points5, side, side // STEADINESS.grid)
+        if self._before is not None and self._last is not None and self._last.light.shape == light.shape:
             back = self._flow.calc(grey, self._before, None)
-            motion = cv2.resize(back, (side, side)) * np.float32(side / STEADINESS.patch)
-            where = motion + _indices(side)
-            before = cv2.remap(self._mean, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            away = cv2.blur(np.abs(light - before), (3, 3)) / (light + np.float32(STEADINESS.dark))
-            kept = np.float32(math.exp(-max(time - self._time, 0.0) / STEADINESS.seconds))
-            like = 1 - smoothstep(away, *STEADINESS.like)
-            still = 1 - smoothstep(cv2.magnitude(motion[..., 0], motion[..., 1]), *STEADINESS.still)
-            mean = light + kept * like * still * (before - light)
-        self._mean, self._before, self._time = mean, grey, time
-        return mean
+            passed = max(time - self._time, 0.0)
+            light = self._light(light, self._last.light, back, passed)
+            surface += np.float32(math.exp(-passed / STEADINESS.rest)) * (
+                _moved(self._last.surface, back, surface) - surface
+            )
+        self._last, self._before, self._time = Steady(light, surface), grey, time
+        return self._last
+
+    def _light(self, light: Floats, mean: Floats, back: Floats, passed: float) -> Floats:
+        side = len(light)
+        motion = cv2.resize(back, (side, side)) * np.float32(side / STEADINESS.patch)
+        before = cv2.remap(mean, motion + _indices(side), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        away = cv2.blur(np.abs(light - before), (3, 3)) / (light + np.float32(STEADINESS.dark))
+        kept = np.float32(math.exp(-passed / STEADINESS.seconds))
+        like = 1 - smoothstep(away, *STEADINESS.like)
+        still = 1 - smoothstep(cv2.magnitude(motion[..., 0], motion[..., 1]), *STEADINESS.still)
+        return np.asarray(light + kept * like * still * (before - light), np.float32)
+
+
+def _moved(surface: Floats, back: Floats, new: Floats) -> Floats:
+    """Places of a surface that were where the flow comes from; what comes in from beyond the edge has `new` ones."""
+    side = len(surface)
+    motion = cv2.resize(back, (side, side), interpolation=cv2.INTER_AREA) * np.float32(side / STEADINESS.patch)
+    where = motion + _indices(side)
+    moved = cv2.remap(surface, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    within = ((where >= 0) & (where <= side - 1)).all(axis=2, keepdims=True)
+    return np.where(within, moved, new)
 
 
 def _warped_mean(mean: Floats, where: Floats, kept: float, now: Floats) -> Floats:

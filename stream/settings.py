@@ -259,7 +259,8 @@ def _refuse_differences(model: type[BaseModel], values: Mapping[str, Any], prefi
 def requirement(schema: Mapping[str, Any]) -> str:
     """What a value must be, such as "must be a number from 0 to 1", from the JSON schema of its field."""
     shapes = schema.get("anyOf", [schema])
-    return "must be " + " or ".join(dict.fromkeys(_noun(shape) for shape in shapes))
+    shared = {"examples": schema["examples"]} if "examples" in schema else {}
+    return "must be " + " or ".join(dict.fromkeys(_noun({**shape, **shared}) for shape in shapes))
 
 
 def _noun(shape: Mapping[str, Any]) -> str:
@@ -287,6 +288,8 @@ def _text_noun(shape: Mapping[str, Any]) -> str:
         return "a colour such as #7a4b2c"
     if shape.get("format") == "difference":
         return "a difference such as +20"
+    if "examples" in shape:
+        return f"text such as {shape['examples'][0]}"
     if "pattern" in shape:
         return f"text of the form {shape['pattern']}"
     return f"text of at most {shape['maxLength']} characters" if "maxLength" in shape else "text"

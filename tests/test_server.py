@@ -201,6 +201,15 @@ def test_a_port_in_use_is_noticed_before_networks_load(
     assert "--port 0" in error
 
 
+def test_media_addresses_of_another_machine_are_noticed_before_networks_load(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They were passed over: without another one, no peer could connect."""
+    monkeypatch.setattr(server, "load_runtime", lambda _: pytest.fail("networks were loaded"))
+    assert server.main(["--port", "0", "--bind-addresses", "127.0.0.1,192.0.2.1"]) == 1
+    assert capsys.readouterr().err.startswith("192.0.2.1 is no address of this machine")
+
+
 @pytest.mark.parametrize(
     ("host", "words"),
     [("127.0.0.1", ""), ("192.0.2.1", "no address of this machine"), ("no such host", "there is no host")],

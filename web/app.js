@@ -125,6 +125,7 @@ function listenToSession() {
   session.on("state", ({ name, facts }) => {
     view.showState(name, facts);
     if (["start", "closed", "idle", "refused"].includes(name)) picture.stop();
+    if (!facts.camera) looks.stop();
   });
   session.on("known", begin);
   session.on("live", () => {

@@ -76,6 +76,13 @@ export class Looks {
     this.#asked = false;
   }
 
+  /** The camera is off: no picture of it is sent any more, and a row that only says how far it is goes. */
+  stop() {
+    this.#turn += 1;
+    this.#asked = this.#drawing = false;
+    byId("looks-block").hidden = this.#buttons.length === 0;
+  }
+
   mark() {
     for (const { button, look } of this.#buttons) button.setAttribute("aria-pressed", String(this.#isOn(look)));
   }

@@ -3,7 +3,7 @@
 import { drawControls } from "./controls.js";
 import { byId, checkRadio, make, onRadio } from "./dom.js";
 import { drawEditors } from "./editors.js";
-import { changedValues, moved } from "./fields.js";
+import { changedValues, fieldsOf, moved } from "./fields.js";
 import { History } from "./history.js";
 import { controlsOfPhoto } from "./photos.js";
 import { BARE } from "./page.js";
@@ -233,7 +233,9 @@ export class SettingsPanel {
    */
   shows({ editor, controls }) {
     const { stack } = this.#page;
-    return editor === "" ? Object.keys(stack).length === 0 : editor in stack && sameLook(stack[editor].controls, controls);
+    if (editor === "") return Object.keys(stack).length === 0;
+    const fields = fieldsOf(this.#page.editorNamed(editor)?.controls);
+    return editor in stack && sameLook(stack[editor].controls, changedValues(fields, controls));
   }
 
   /**

@@ -129,14 +129,14 @@ function contents(told, accepted, { start, cancel, close }) {
   const slow = told.state === "needs a GPU" ? ` Without a GPU: ${told.why}.` : "";
   if (told.state !== "needs weights") return [head, make("p", { textContent: `It is ready: pick it in the list of editors.${slow}` }), row(leave)];
   if (progress.running) return [head, ...bar(progress), error, row(button("Cancel", "", cancel), leave)];
-  const intro = make("p", { textContent: `This editor runs on weights of its authors. They are fetched from their home to the machine that runs Latentcam, and kept there. ${sizeWords(told)}` });
   const missing = told.files.filter((file) => !file.here && !file.downloadable);
   if (!told.allowed || missing.length) {
     const why = missing.length
       ? `${missing.map(({ name, origin }) => `${name} cannot be downloaded: ${origin}.`).join(" ")} Whoever runs the server has to put it there.`
       : `This server fetches nothing for its visitors. Whoever runs it can: python -m models.fetch ${told.name}`;
-    return [head, intro, list, make("p", { className: "why", textContent: why }), error, row(leave)];
+    return [head, make("p", { textContent: "This editor needs weights on the machine that runs Latentcam." }), list, make("p", { className: "why", textContent: why }), error, row(leave)];
   }
+  const intro = make("p", { textContent: `This editor runs on weights of its authors. They are fetched from their home to the machine that runs Latentcam, and kept there. ${sizeWords(told)}` });
   const box = make("input", { type: "checkbox", checked: accepted });
   const accept = make("label", { className: "accept" });
   accept.append(box, make("span", { textContent: `I have read the licence and accept it: ${told.licence}` }));
@@ -155,7 +155,7 @@ function contents(told, accepted, { start, cancel, close }) {
  * @returns {string} what is fetched, what it takes on the disk, and what is free there.
  */
 function sizeWords({ to_fetch: bytes, unknown_sizes: unknown, converts, free }) {
-  const files = unknown === 1 ? "one file" : `${unknown} files`;
+  const files = unknown === 1 ? `${bytes ? "one" : "One"} file` : `${unknown} files`;
   const known = bytes ? `About ${size(bytes)} are fetched` : "";
   const more = unknown ? `${known ? ", and " : ""}${files} whose size the authors do not state` : "";
   const fetched = known || more ? `${known}${more}${known ? "" : unknown === 1 ? " is fetched" : " are fetched"}. ` : "";

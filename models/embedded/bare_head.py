@@ -34,8 +34,8 @@ class LossOrder:
     temple_hairline: float = 0.2
     crest: float = 0.78
     stands_out: tuple[float, float] = (0.78, 0.88)
-    half_width: float = 0.045
-    strand_delay: float = 0.25
+    half_width: float = 0.12
+    strand_delay: float = 0.5
     slack: float = 0.14
 
 

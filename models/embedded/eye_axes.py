@@ -5,8 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from models.arrays import Floats, Points
+from models.arrays import Floats
 from models.editor import Crop
+from models.face.eye_frame import eye_frame
 
 RIGHT_LIDS = 33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246
 LEFT_LIDS = 362, 382, 381, 380, 374, 373, 390, 249, 263, 466, 388, 387, 386, 385, 384, 398
@@ -17,7 +18,7 @@ EDGE = 9
 """Three standard deviations of the edge of what is kept of an eye, crop pixels."""
 
 
-def eye_axes(crop: Crop) -> tuple[Points, Floats]:
+def eye_axes(crop: Crop) -> tuple[Floats, Floats]:
     """The middle of the eyes, crop pixels, and two axes: (place - middle) @ axes.T is across and down.
 
     The unit is the distance of the eyes.
@@ -25,9 +26,7 @@ def eye_axes(crop: Crop) -> tuple[Points, Floats]:
     Returns:
         (2,) float32 and (2, 2) float32.
     """
-    apart = crop.points5[1] - crop.points5[0]
-    square = max(float(apart @ apart), 1.0)
-    return crop.points5[:2].mean(axis=0), np.array([apart, [-apart[1], apart[0]]], np.float32) / np.float32(square)
+    return eye_frame(crop.points5)
 
 
 def without_eyes(opacity: Floats, crop: Crop) -> Floats:

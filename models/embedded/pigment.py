@@ -11,6 +11,7 @@ import numpy as np
 from models.arrays import Floats, Image
 from models.editor import Crop
 from models.embedded.beard import find_beard
+from models.embedded.single_strands import single_strands
 from models.embedded.strands import FILTER, HALF_FILTER, Lit, Look, look_of, measure_look, pure_hair
 from models.embedded.white_hair import GREYED, ears, white_in, white_level, whiten
 from models.face.imaging import LUMINANCE, box_of, smoothstep
@@ -75,7 +76,11 @@ def grey_hair(crop: Crop, alpha: Floats, *, skin: Floats, now: Look, amount: flo
     level = max(white_level(now, skin), now.level + GREYED.lighter)
     wanted = Look(level, now.broad, now.fine, white_in(skin))
     share = np.clip(np.float32(amount) * (1 + np.float32(far) + np.float32(near - far) * beside), 0, 1)
-    change[box] = whiten(picture, weight, _sized(face, size)[box], now=now, wanted=wanted, share=share, steady=steady)
+    light = cv2.transform(picture, LUMINANCE[None]) if steady is None else steady
+    strands = single_strands(crop, box, light, weight)
+    change[box] = whiten(
+        picture, weight, _sized(face, size)[box], now=now, wanted=wanted, share=share, strands=strands, steady=steady
+    )
     where[box] = cv2.dilate(weight, np.ones((11, 11), np.uint8)) > 0
     return change, where
 

@@ -36,14 +36,14 @@ REMOVAL = "hair_removal.onnx"
 """The network in the embedded pack: "given" (N, 15, S, S) -> "drawn" (N, 3, S, S), colours as value / 64 - 2."""
 SPREAD = 15
 """Margin around the hair that is erased, crop pixels."""
-BEHIND = 7
+BEHIND = 5
 """The same of the backdrop and the face: what is seen there is better than what is drawn, strands aside."""
 ABOVE_EARS = (-5.0, 15.0)
 """Heights above the brows over which the margin grows from `BEHIND` to `SPREAD`, texture pixels: ears are seen."""
-COVER = 4
+COVER = 3
 """Margin around the hair that is hidden from the network, crop pixels."""
-FAINT = 1.8
-"""Factor of the hair probability: what may be hair is removed too."""
+FAINT = (0.02, 0.32)
+"""Alpha over which a pixel is taken for hair: what may be hair is removed too."""
 STRANGE = (30.0, 70.0)
 """Differences between picture and drawing, 0..255, over which a place beside the hair counts as hair itself."""
 MOST_ADDED = 80.0
@@ -221,7 +221,7 @@ def inpaint_without_hair(
         network: engine of `REMOVAL`.
         model: statistics of the scalp.
         image: (S, S, 3) uint8 RGB crop; S is a multiple of 32.
-        hair: (M, M) float32, hair probability over the crop.
+        hair: (S, S) float32 in 0..1, alpha of the hair.
         person: (M, M) float32, person probability over the crop.
         head: polar map of the crop.
         light: light coefficients, from `ScalpModel.light`.
@@ -234,7 +234,7 @@ def inpaint_without_hair(
         the skull moves with the head.
     """
     full = (len(image), len(image))
-    here = _own_hair_here(hair, head, full)
+    here = _own_hair_here(hair, head)
     hidden, erased = erase(here, COVER, SPREAD)
     beside = 1 - smoothstep(enlarge(head.distance, full), *BESIDE)
     if not erased.any():
@@ -273,7 +273,7 @@ def lost_hair(image: Image, *, hair: Floats, head: HeadMap, amount: float, sides
 
     Args:
         image: (S, S, 3) uint8 RGB crop.
-        hair: (M, M) float32, hair probability over the crop.
+        hair: (S, S) float32 in 0..1, alpha of the hair.
         head: polar map of the crop.
         amount: 0..1, how far the hairline has receded; at 1 no hair is left but at the sides.
         sides: 0..1, how much of short hair is kept above and behind the ears.
@@ -282,7 +282,7 @@ def lost_hair(image: Image, *, hair: Floats, head: HeadMap, amount: float, sides
         (S, S) float32 in 0..1.
     """
     full = (len(image), len(image))
-    here = _own_hair_here(hair, head, full)
+    here = _own_hair_here(hair, head)
     beside, above = erase(here, BEHIND, SPREAD)
     inside = smoothstep(head.distance, -4, 2) * (1 - _inner_face(head)) * smoothstep(_above_brows(head), *ABOVE_EARS)
     inside = enlarge(inside, full)
@@ -363,7 +363,7 @@ def _scene_behind(picture: Image, head: Floats, backdrop: Backdrop | None, beyon
     return np.asarray(np.clip(scene + np.float32(0.5), 0, 255), np.uint8)
 
 
-def _own_hair_here(hair: Floats, head: HeadMap, full: tuple[int, int]) -> Floats:
-    """Probability of this head's own hair in every pixel of the crop, faint hair raised."""
+def _own_hair_here(hair: Floats, head: HeadMap) -> Floats:
+    """How surely each pixel is hair of this head, faint hair too, from its alpha."""
     own = own_hair(cv2.resize(hair, head.distance.shape[::-1], interpolation=cv2.INTER_AREA), head)
-    return np.minimum(FAINT * enlarge(hair, full) * enlarge(own, full), np.float32(1))
+    return smoothstep(hair, *FAINT) * enlarge(own, hair.shape[::-1])

@@ -212,15 +212,7 @@ def find_strands(luminance: Floats, weight: Floats, lengths: StrandFilter = FILT
     """
     noise = lengths.noise_still if still else lengths.noise
     light = np.log(luminance + FILTER.offset)
-    edges = cv2.GaussianBlur(light, (0, 0), lengths.edge_sigma)
-    across, down = cv2.Sobel(edges, cv2.CV_32F, 1, 0), cv2.Sobel(edges, cv2.CV_32F, 0, 1)
-    tensor = cv2.merge([across * across, across * down, down * down])
-    xx, xy, yy = cv2.split(
-        cv2.GaussianBlur(cv2.multiply(tensor, cv2.merge([weight] * 3)), (0, 0), lengths.direction_sigma)
-    )
-    # the larger eigenvector of the structure tensor lies across the strands
-    angle = 0.5 * cv2.phase(xx - yy, 2 * xy) + np.float32(np.pi / 2)
-    x, y = cv2.polarToCart(np.ones_like(angle), angle)
+    x, y = direction_of_strands(light, weight, lengths.edge_sigma, lengths.direction_sigma)
     rows, columns = np.indices(luminance.shape, np.float32)
     layers = cv2.merge([light * weight, weight])
     total = layers + cv2.merge([light, np.ones_like(light)]) * np.float32(1e-3)
@@ -234,6 +226,35 @@ def find_strands(luminance: Floats, weight: Floats, lengths: StrandFilter = FILT
     smooth += (light - smooth) * clean
     broad = _weighted_blur(smooth, weight, lengths.broad_sigma)
     return Strands(broad, smooth - broad)
+
+
+def direction_of_strands(
+    light: Floats, weight: Floats, edge_sigma: float, window: float, usual: tuple[Floats, Floats] | None = None
+) -> tuple[Floats, Floats]:
+    """Where strands point to, by the structure tensor (Bigun and Granlund 1987).
+
+    Args:
+        light: (H, W) float32, log light.
+        weight: (H, W) float32 in 0..1, how much of a pixel is hair.
+        edge_sigma: Gaussian before the direction is measured, pixels.
+        window: Gaussian over which it is measured, pixels.
+        usual: the direction where little is seen, across and down, two (H, W) float32 whose length is its strength;
+            None for none.
+
+    Returns:
+        Two (H, W) float32, across and down, of unit length together.
+    """
+    edges = cv2.GaussianBlur(light, (0, 0), edge_sigma)
+    across, down = cv2.Sobel(edges, cv2.CV_32F, 1, 0), cv2.Sobel(edges, cv2.CV_32F, 0, 1)
+    tensor = cv2.merge([across * across, across * down, down * down])
+    xx, xy, yy = cv2.split(cv2.GaussianBlur(cv2.multiply(tensor, cv2.merge([weight] * 3)), (0, 0), window))
+    if usual is not None:
+        x, y = usual
+        xx, xy, yy = xx + y * y, xy - x * y, yy + x * x
+    # the larger eigenvector of the structure tensor lies across the strands
+    angle = 0.5 * cv2.phase(xx - yy, 2 * xy) + np.float32(np.pi / 2)
+    x, y = cv2.polarToCart(np.ones_like(angle), angle)
+    return np.asarray(x, np.float32), np.asarray(y, np.float32)
 
 
 def measure_look(picture: Floats, weight: Floats, lengths: StrandFilter = FILTER) -> Look | None:

@@ -40,6 +40,8 @@ class Greyed:
         temples: how much whiter hair is beside the face, and how much darker far from it.
         beside: Gaussian of the face's reach, share of the crop.
         locks: how much earlier light locks turn white, share per log unit.
+        single: how much earlier single strands turn white than others, share per unit of their noise.
+        glint: by how much single strands differ in light, log units: white ones do as well.
         wholly: shares of white hair over which no colour is left between it.
         kept: share of its colour that a dark lock keeps.
         dark_locks: logs of how much darker than what is around it such a lock is.
@@ -75,6 +77,8 @@ class Greyed:
     temples: tuple[float, float] = (0.12, -0.2)
     beside: float = 0.09
     locks: float = 0.2
+    single: float = 0.1
+    glint: float = 0.04
     wholly: tuple[float, float] = (0.6, 0.95)
     kept: float = 0.45
     dark_locks: tuple[float, float] = (0.0, 0.4)
@@ -129,6 +133,7 @@ def whiten(
     now: Look,
     wanted: Look,
     share: Floats,
+    strands: Floats | None = None,
     steady: Floats | None = None,
     shading: float = GREYED.shading,
 ) -> Floats:
@@ -141,6 +146,7 @@ def whiten(
         now: the look of this hair.
         wanted: the look of hair without pigment in this light.
         share: (H, W) float32 in 0..1, how much of the hair is white.
+        strands: (H, W) float32, `models.embedded.single_strands`; None where hair is too short for them.
         steady: (H, W) float32, 0..255, the picture's luminance with less noise; None if there is none.
         shading: power of the hair's broad light in that of white hair.
 
@@ -168,7 +174,11 @@ def whiten(
     # locks in the shade keep more of their pigment than those that the light meets first
     gone = share + (1 - share) * smoothstep(share, *GREYED.wholly)
     gone *= 1 - np.float32(GREYED.kept) * smoothstep(-gloss, *GREYED.dark_locks)
-    share = np.clip(share + np.float32(4 * GREYED.locks) * share * (1 - share) * (strand * pure), 0, 1)
+    earlier = np.float32(GREYED.locks) * strand * pure
+    if strands is not None:
+        lock += np.float32(GREYED.glint) * strands
+        earlier += np.float32(GREYED.single) * strands
+    share = np.clip(share + 4 * share * (1 - share) * earlier, 0, 1)
     shade = np.clip(cv2.pow(broad.deep * np.float32(np.exp(-now.level)), shading), *GREYED.shades)
     white = np.float32(np.exp(wanted.level)) * shade * cv2.exp(np.float32(GREYED.power) * lock)
     room = np.float32(REPAINT.top - REPAINT.shoulder)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import sys
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +95,10 @@ def _load(name: str, pack: str) -> Any:
     if pack == "embedded" and not any(Path(name).glob("*.onnx")):  # insightface would look for it on the network
         raise PackError(f"the face pack in {name} is missing; mend it with: {mend}")
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    with warnings.catch_warnings():
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(sys.stderr),
+    ):  # insightface prints where it downloads from
         warnings.simplefilter("ignore")
         import onnxruntime  # noqa: PLC0415
         from insightface.app import FaceAnalysis  # noqa: PLC0415
@@ -104,9 +109,9 @@ def _load(name: str, pack: str) -> Any:
             analysis = FaceAnalysis(
                 name=name, allowed_modules=["detection"], providers=["CPUExecutionProvider"], sess_options=options
             )
-        except ConnectionError as error:
+        except OSError as error:  # of the disk, or of requests: its exceptions are no ConnectionError of Python's
             raise PackError(
-                f"the face pack {pack!r} is not on this machine and cannot be fetched; use --pack embedded"
+                f"the face pack {pack!r} can be neither read here nor fetched; use --pack embedded"
             ) from error
         except (
             Exception

@@ -198,11 +198,19 @@ def test_the_folder_of_weights_can_be_moved(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def test_the_table_has_every_row(capsys: pytest.CaptureFixture[str]) -> None:
-    assert catalog.main() == 0
+    assert catalog.main([]) == 0
     printed = capsys.readouterr().out
     for row in catalog.ENTRIES.values():
         assert re.search(rf"^{re.escape(row.name)} +{row.state}", printed, re.MULTILINE)
     assert f"Weights lie in {weights_folder()}" in printed
+
+
+def test_the_table_takes_no_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    """A name after the command was passed over in silence."""
+    with pytest.raises(SystemExit) as refused:
+        catalog.main(["nobody"])
+    assert refused.value.code == 2
+    assert "unrecognized arguments: nobody" in capsys.readouterr().err
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:

@@ -43,6 +43,22 @@ def test_lists_are_easy_to_type(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.ice_servers[0].credential == "c"
 
 
+@pytest.mark.parametrize("typed", ["https://a, https://b", '["https://a", "https://b"]'])
+def test_origins_are_read_from_flags_and_environment_alike(typed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ServerSettings.load(["--allowed-origins", typed]).allowed_origins == ["https://a", "https://b"]
+    monkeypatch.setenv("LATENTCAM_ALLOWED_ORIGINS", typed)
+    assert ServerSettings.load([]).allowed_origins == ["https://a", "https://b"]
+
+
+@pytest.mark.parametrize("name", ["ICE_SERVERS", "ALLOWED_ORIGINS"])
+def test_an_environment_that_is_no_json_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a list ended the start in a traceback."""
+    monkeypatch.setenv(f"LATENTCAM_{name}", "[{")
+    with pytest.raises(ValidationError) as refused:
+        ServerSettings.load([])
+    assert problems(refused.value)[0].startswith(f"{name.lower()}: must be a list in JSON: ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "fetch", "loopback"),
     [
@@ -113,7 +129,16 @@ def test_what_is_wrong_is_named(arguments: list[str], said: str) -> None:
         (["--idle-timeout", "inf"], "idle_timeout: must be a number above 0"),
         (["--connect-timeout", "1e400"], "connect_timeout: must be a number above 0"),
         (["--threads", "99999999999999999999"], "threads: must be a whole number from 1 to 1024 or nothing"),
-        (["--ice-servers", "[7]"], "ice_servers.0: must be a list"),
+        (["--ice-servers", "[7]"], "ice_servers.0: must be an object"),
+        (["--ice-servers", "7"], "ice_servers: must be a list"),
+        (["--ice-servers", "stun:s:1"], "ice_servers: must be a list in JSON: Expecting value: line 1"),
+        (["--ice-servers", '[{"urls": "stun:s:1"}]'], "ice_servers.0.urls: must be a list"),
+        (["--ice-servers", '[{"urls": [7]}]'], "ice_servers.0.urls.0: must be text"),
+        (["--ice-servers", '[{"url": ["stun:s:1"]}]'], "ice_servers.0.urls: has to be set"),
+        (["--ice-servers", '[{"urls": ["stun:s:1"], "user": "u"}]'], "ice_servers.0.user: there is no such setting"),
+        (["--allowed-origins", '["https://a'], "allowed_origins: must be a list in JSON: Unterminated string"),
+        (["--media-ports", "50000"], "media_ports: must be text such as 50000-50100 or nothing"),
+        (["--root-path", "faces"], "root_path: must be text such as /faces"),
     ],
 )
 def test_the_operator_reads_plain_words(arguments: list[str], line: str) -> None:

@@ -5,6 +5,7 @@ import pytest
 from models.arrays import Image
 from models.editor import Masks
 from models.embedded.strands import look_of, repaint
+from models.face.eye_frame import eye_places
 from stream.filters import ExponentialMean, OneEuro
 from stream.flow import FlowCompensatedMean, PointFlow, SteadyLight
 
@@ -103,6 +104,34 @@ def test_no_smoothing_gives_the_masks_as_they_are() -> None:
     assert FlowCompensatedMean(0.0, 0.0)(textured()[:240, :240], masks, 0.0) is masks
 
 
+EYES = np.array([[88, 110], [152, 110], [120, 140], [100, 165], [140, 165]], np.float32)
+
+
+@pytest.mark.parametrize("speed", [0.0, 1.5, 4.0])
+def test_a_surface_sticks_to_what_moves_and_not_to_the_eyes(speed: float) -> None:
+    """What moves under resting eyes takes its places along; at rest they are those of the eyes."""
+    steady = SteadyLight()
+    frames = 12
+    for frame in range(frames):
+        surface = steady(textured((speed * frame, 0.0))[:, 40:280], EYES, frame / 30).surface
+    rest = eye_places(EYES, 240, 60)
+    moved = (surface - rest)[20:-20, 20:-20, 0] * 64
+    assert surface.shape == (60, 60, 2)
+    assert surface.dtype == np.float32
+    assert np.abs(moved + speed * (frames - 1)).mean() < 0.25 * speed * frames + 0.2
+
+
+def test_a_surface_returns_to_the_eyes() -> None:
+    steady = SteadyLight()
+    still = textured()[:, 40:280]
+    steady(still, EYES, 0.0)
+    away = steady(still, EYES + np.array([9, 0], np.float32), 1 / 30).surface
+    later = steady(still, EYES + np.array([9, 0], np.float32), 30.0).surface
+    rest = eye_places(EYES + np.array([9, 0], np.float32), 240, 60)
+    assert np.abs(away - rest).mean() > 0.05
+    assert np.abs(later - rest).mean() < 0.01
+
+
 @pytest.mark.parametrize(("speed", "most"), [(0.0, 0.6), (1.5, 1.05), (6.0, 1.05)])
 def test_steady_light_has_less_noise_and_does_not_lag(speed: float, most: float) -> None:
     generator = np.random.default_rng(2)
@@ -110,7 +139,7 @@ def test_steady_light_has_less_noise_and_does_not_lag(speed: float, most: float)
     for frame in range(12):
         clean = textured((speed * frame, 0.0))[:, 40:280]
         noisy = np.clip(clean + generator.normal(0, 4, clean.shape[:2])[..., None], 0, 255).astype(np.uint8)
-        light = steady(noisy, frame / 30)
+        light = steady(noisy, EYES, frame / 30).light
         noise.append(np.abs(noisy[..., 0].astype(np.float32) - clean[..., 0])[30:-30, 30:-30].mean())
         errors.append(np.abs(light - clean[..., 0])[30:-30, 30:-30].mean())
     assert np.mean(errors[6:]) < most * np.mean(noise[6:])
@@ -119,8 +148,8 @@ def test_steady_light_has_less_noise_and_does_not_lag(speed: float, most: float)
 def test_steady_light_shows_a_cut_at_once() -> None:
     steady = SteadyLight()
     dark, bright = np.full((64, 64, 3), 40, np.uint8), np.full((64, 64, 3), 180, np.uint8)
-    steady(dark, 0.0)
-    np.testing.assert_allclose(steady(bright, 0.03), 180, atol=1)
+    steady(dark, EYES, 0.0)
+    np.testing.assert_allclose(steady(bright, EYES, 0.03).light, 180, atol=1)
 
 
 def test_noise_of_dark_hair_is_not_amplified_when_it_is_bleached() -> None:
@@ -132,7 +161,7 @@ def test_noise_of_dark_hair_is_not_amplified_when_it_is_bleached() -> None:
     for frame in range(24):
         noisy = np.clip(30 + generator.normal(0, 2, (64, 64, 3)), 0, 255).astype(np.uint8)
         picture = noisy.astype(np.float32)
-        light = steady(noisy, frame / 30)
+        light = steady(noisy, EYES, frame / 30).light
         before.append(picture.mean(2))
         after.append((picture + repaint(picture, weight, now=now, wanted=blond, steady=light)).mean(2))
     flickers = [float(np.abs(np.diff(np.stack(series[12:]), axis=0)).mean()) for series in (before, after)]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 from skimage import data
 
 from engines.base import EngineError
@@ -166,6 +167,22 @@ def test_a_damaged_pack_names_the_file_and_the_way_out(tmp_path: Path) -> None:
     (tmp_path / "detector.onnx").write_bytes(b"not a network")
     with pytest.raises(PackError, match="fetch the pack"):
         Detector(str(tmp_path))
+
+
+def test_a_pack_that_cannot_be_fetched_is_refused_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The library's own error was shown, and where it downloads from in the command's output."""
+
+    def without_network(**_: object) -> None:
+        print("Downloading")
+        raise requests.exceptions.ConnectionError("HTTPSConnectionPool(...)")
+
+    monkeypatch.setattr("insightface.app.FaceAnalysis", without_network)
+    with pytest.raises(PackError, match="'nobody' can be neither read here nor fetched"):
+        Detector("nobody")
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "Downloading\n")
 
 
 def test_the_default_needs_no_torch() -> None:

@@ -72,6 +72,32 @@ def test_arrow_keys_look_through_the_editors_and_enter_or_space_chooses(fresh: P
     assert fresh.evaluate(seen) == [False, "summary", "three", ["two", "one", "three"]]
 
 
+def test_a_look_that_names_a_standard_value_is_put_on_and_taken_off(fresh: Page) -> None:
+    """Those of the hair colours name the full amount: none was shown as on, and a second press took none off."""
+    hair = {
+        "colour": {"type": "string", "enum": ["red", "none"], "default": "none"},
+        "amount": {"type": "number", "minimum": 0, "maximum": 1, "default": 1.0},
+    }
+    seen = run(
+        fresh,
+        "settings",
+        PANEL
+        + """
+        const red = { editor: "two", controls: { colour: "red", amount: 1 } };
+        const faint = { editor: "one", controls: { colour: "none", amount: 0.5 } };
+        const shown = () => [panel.shows(red), panel.shows(faint)];
+        panel.toggle(red);
+        const seen = [shown()];
+        panel.toggle(faint);
+        seen.push(shown());
+        panel.toggle(red);
+        seen.push(shown());
+        return seen;""",
+        SCHEMAS | {"controls": {"properties": hair}},
+    )
+    assert seen == [[True, False], [True, True], [False, True]]
+
+
 def test_the_keyboard_stays_at_the_layers(fresh: Page) -> None:
     """All were drawn anew whenever anything changed."""
     seen = run(
@@ -238,6 +264,23 @@ def test_controls_fit_into_the_panel(fresh: Page, size: tuple[int, int]) -> None
     assert wide[1] == 1 or size[0] < 1280, "a label of two words is one line where there is room"
 
 
+@pytest.mark.parametrize("size", [(667, 375), (1280, 800)])
+def test_nothing_makes_the_page_longer_than_the_window(fresh: Page, size: tuple[int, int]) -> None:
+    """Searched for a word far down the panel, the browser pushed the picture out of the window, with no way back."""
+    fresh.set_viewport_size({"width": size[0], "height": size[1]})
+    code = (
+        STYLED
+        + """
+        delete id("panel").dataset.empty;
+        for (const fold of document.querySelectorAll("details")) fold.open = true;
+        for (const each of document.querySelectorAll("#panel [hidden]")) each.hidden = false;
+        const { scrollHeight } = document.documentElement;
+        id("fold-marks").scrollIntoView();
+        return [scrollHeight, scrollY];"""
+    )
+    assert run(fresh, "view", code) == [size[1], 0]
+
+
 @pytest.mark.parametrize("size", [(390, 844), (360, 740), (768, 1024), (1280, 800)])
 def test_a_first_visit_sees_the_whole_card(fresh: Page, size: tuple[int, int]) -> None:
     """The line about what is sent was below the edge of a box that scrolls, on a phone."""
@@ -328,6 +371,46 @@ def test_no_face_is_missed_where_no_frame_was_looked_at(fresh: Page, fps: float,
     assert run(fresh, "view", code, fps) == said
 
 
+@pytest.mark.parametrize(
+    ("allowed", "downloadable", "known", "said"),
+    [
+        (True, True, 9e6, "kept there. About 9.0 MB are fetched, and one file whose size the authors do not state. "),
+        (True, True, 0, "kept there. One file whose size the authors do not state is fetched. "),
+        (True, False, 0, "weights on the machine that runs Latentcam.a.bin cannot be downloaded: ask them."),
+        (False, True, 9e6, "weights on the machine that runs Latentcam.This server fetches nothing"),
+    ],
+)
+def test_weights_say_what_is_fetched_where_it_can_be(
+    fresh: Page, allowed: bool, downloadable: bool, known: float, said: str
+) -> None:
+    """They were said to be fetched, and below that they cannot be downloaded."""
+    told: dict[str, Any] = {
+        "name": "far",
+        "title": "Far",
+        "state": "needs weights",
+        "why": "",
+        "licence": "MIT",
+        "licences": [],
+    }
+    told |= {"terms": [], "size": known, "to_fetch": known, "unknown_sizes": 1, "converts": False, "free": 9e9}
+    told |= {"allowed": allowed, "progress": {"running": False, "phase": "", "error": ""}}
+    told["files"] = [{"name": "a.bin", "here": False, "downloadable": downloadable, "origin": "ask them"}]
+    text = run(
+        fresh,
+        "weights",
+        """
+        window.fetch = async () => Response.json(a);
+        const dialog = document.createElement("dialog");
+        document.querySelector("main").append(dialog);
+        await m.setUpWeights(dialog, { token: () => null, onReady() {} }).open("far");
+        dialog.querySelector("ul").remove();
+        return dialog.textContent;""",
+        told,
+    )
+    assert said in text
+    assert ("fetched" in text) == (allowed and downloadable)
+
+
 LOOKS = (
     ELEMENTS
     + """
@@ -398,6 +481,31 @@ def test_looks_that_could_not_be_drawn_can_be_asked_for(fresh: Page) -> None:
         return said;""",
     )
     assert seen == "There is no face in the photo.Try again"
+
+
+def test_looks_are_not_drawn_of_a_camera_that_is_off(fresh: Page) -> None:
+    """After Stop the row said "Drawing the looks on your face…" and asked the server four more times."""
+    seen = run(
+        fresh,
+        "looks",
+        LOOKS
+        + """
+        looks.draw(camera, "");
+        await asked(1);
+        looks.stop();
+        const seen = [id("looks-block").hidden];
+        answers[0]("");
+        await new Promise((resolve) => setTimeout(resolve, 200));
+        seen.push(answers.length);
+        looks.draw(camera, "");
+        await asked(2);
+        answers[1]("Original");
+        await until(() => row() === "Original");
+        looks.stop(); // what is drawn can be pressed before the next start
+        seen.push(id("looks-block").hidden);
+        return seen;""",
+    )
+    assert seen == [True, 1, False]
 
 
 @pytest.mark.parametrize("state", ["refused", "idle", "closed", "wrong-token", "unreachable"])

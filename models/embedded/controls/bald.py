@@ -10,11 +10,12 @@ from pydantic import Field
 
 from engines.base import Engine
 from models.arrays import Floats
-from models.editor import Crop, Inpainting
+from models.editor import Crop, Inpainting, Masks
 from models.embedded.attributes import BALD
 from models.embedded.control import Control, Layer, Pack, Way, bareness, hair_obstacle, towards_one
 from models.embedded.eye_axes import without_eyes
 from models.embedded.latent import EmbeddedLatent
+from models.embedded.matte import MATTE, HairMatte
 from models.embedded.removal import REMOVAL, continued, inpaint_without_hair, lost_hair
 from models.embedded.scalp import HeadMap, ScalpModel, head_map, outline_features, with_back_of_head, within_hair
 
@@ -34,14 +35,15 @@ class Bald(Control):
         ),
     }
 
-    def __init__(self, removal: Engine, scalp: ScalpModel) -> None:
+    def __init__(self, removal: Engine, matte: HairMatte, scalp: ScalpModel) -> None:
         self._removal = removal
+        self._matte = matte
         self._scalp = scalp
 
     @classmethod
     def load(cls, pack: Pack) -> Self:
-        """Load the network and the statistics of scalps."""
-        return cls(pack.network(REMOVAL), ScalpModel.from_tables(pack.tables))
+        """Load the networks and the statistics of scalps."""
+        return cls(pack.network(REMOVAL), HairMatte(pack.network(MATTE)), ScalpModel.from_tables(pack.tables))
 
     def steer(self, now: Floats, wanted: Floats, controls: Any) -> None:
         """Move baldness by a share of its way to 1."""
@@ -65,7 +67,7 @@ class Bald(Control):
             self._removal,
             self._scalp,
             crop.image,
-            hair=continued(crop.masks.hair, crop.beyond),
+            hair=self._alpha(crop, crop.masks),
             person=crop.masks.person,
             head=self._head(way),
             light=way.own.light,
@@ -82,11 +84,15 @@ class Bald(Control):
         drawn = crop.inpainting or self.inpaint(way)
         if drawn is None:
             return None
-        hair = continued(crop.masks.hair, crop.beyond)
-        opacity = lost_hair(crop.image, hair=hair, head=self._head(way), amount=amount, sides=way.controls.bald_sides)
+        alpha = self._alpha(crop, crop.masks)
+        opacity = lost_hair(crop.image, hair=alpha, head=self._head(way), amount=amount, sides=way.controls.bald_sides)
         # a strand over an eye is better than a drawn eye, and mostly a shadow
         opacity = without_eyes(opacity, crop)
         return Layer((opacity > 0).astype(np.float32), image=drawn.image, opacity=opacity)
+
+    def _alpha(self, crop: Crop, masks: Masks) -> Floats:
+        """(S, S) float32 in 0..1, alpha of the hair."""
+        return continued(self._matte.read(crop.image, masks.hair), crop.beyond)
 
     def _head(self, way: Way) -> HeadMap:
         radii, size, masks = self._scalp.radii(outline_features(way.fit)), len(way.crop.image), way.crop.masks

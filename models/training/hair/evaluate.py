@@ -282,7 +282,7 @@ class Drawn:
     Args:
         faces: the portraits.
         checkpoint: of `python -m models.training hair`.
-        read: the hair is read by the shipped segmenter, as in use; otherwise the true matte is given.
+        read: the hair is read by the shipped networks, as in use; otherwise the true matte is given.
     """
 
     def __init__(self, faces: FaceSet, checkpoint: Path, *, read: bool) -> None:
@@ -290,6 +290,7 @@ class Drawn:
         self._faces = faces
         self._space, self._scalp = FaceSpace.from_tables(tables), ScalpModel.from_tables(tables)
         self._network = InTorch(checkpoint)
+        self._matte = HairMatte(_engine(EMBEDDED / MATTE))
         self._segmenter = Segmenter(_engine(EMBEDDED / "segmenter.onnx")) if read else None
 
     def __call__(self, composite: Composite) -> Image:
@@ -297,7 +298,7 @@ class Drawn:
         points5, mesh = (each[composite.row] + np.float32(PAD) for each in (self._faces.points5, self._faces.mesh))
         if self._segmenter is not None:
             masks = self._segmenter.read(image)
-            hair, person = masks.hair, masks.person
+            hair, person = self._matte.read(image, masks.hair), masks.person
         else:
             whole = np.maximum(self._faces.mask("person", composite.row), composite.alpha)
             hair, person = (

@@ -18,7 +18,6 @@ from models.embedded.removal import (
     BODY,
     CHANNELS,
     COVER,
-    FAINT,
     GREY_LEVELS,
     GUESS,
     SEEN,
@@ -53,6 +52,7 @@ class Recipe:
         thresholds: range of the alpha that is read as hair.
         missed: share of pictures in which parts of the hair are not read.
         really_read: share of pictures whose hair the segmenter reads, as in use.
+        faint: factor of the hair probability that the segmenter gives.
         framed: share of pictures that end before an edge; beyond, their last pixels are repeated.
         margin: how far before an edge they end at most, pixels.
         lowered: share of pictures moved down, so that tall hair reaches above what the portrait shows.
@@ -74,6 +74,7 @@ class Recipe:
     thresholds: tuple[float, float] = (0.15, 0.55)
     missed: float = 0.35
     really_read: float = 0.6
+    faint: float = 1.8
     framed: float = 0.4
     margin: int = 32
     lowered: float = 0.4
@@ -261,7 +262,7 @@ class Scenes:
         """Hair as the editor reads it in a picture with a margin around, (256, 256) float32 in 0..1."""
         crop = padded(image)
         hair = enlarge(self._segmenter.read(crop).hair, (len(crop), len(crop)))[PAD:-PAD, PAD:-PAD]
-        return np.minimum(np.float32(FAINT) * hair, np.float32(1))
+        return np.minimum(np.float32(RECIPE.faint) * hair, np.float32(1))
 
     def geometry(self, row: int) -> tuple[HeadMap, Floats, Floats]:
         """Polar map, light and skin tone of a portrait."""

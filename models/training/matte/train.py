@@ -47,8 +47,7 @@ MOST_SHIFT = 2
 NOISE = 8 / 255
 """Largest standard deviation of the noise by which two looks differ."""
 WAVER, WAVER_CELLS = 0.08, 24
-"""Standard deviation by which the reading of half-sure pixels differs between two looks, and cells of that along a side.
-"""
+"""Standard deviation by which the reading of half-sure pixels differs between two looks, and its cells along a side."""
 
 
 def main(argv: list[str]) -> int:

@@ -27,7 +27,7 @@ grey = partial(grey_hair, skin=SKIN)
 
 def turned(function: Any, image: Image, mask: Floats, amount: float = 1.0) -> Floats:
     look = hair_look(image, mask if mask.any() else hair())
-    crop = Crop(image, np.zeros((5, 2), np.float32))
+    crop = Crop(image, np.array([[20, 44], [44, 44], [32, 52], [24, 58], [40, 58]], np.float32))
     alpha = np.asarray(cv2.resize(mask, image.shape[:2], interpolation=cv2.INTER_LINEAR), np.float32)
     change, where = function(crop, alpha, now=look, amount=amount)
     assert not change[where == 0].any()

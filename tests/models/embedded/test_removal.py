@@ -203,7 +203,7 @@ def test_hair_of_others_stays(scene: Scene) -> None:
 
 
 def test_without_hair_nothing_runs(scene: Scene) -> None:
-    painter, _, opacity = remove(scene, 1.0, np.zeros((160, 160), np.float32))
+    painter, _, opacity = remove(scene, 1.0, np.zeros((SIZE, SIZE), np.float32))
     assert not opacity.any()
     assert not hasattr(painter, "given")
 
