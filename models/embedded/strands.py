@@ -350,7 +350,7 @@ def repaint(
         share = np.clip(share + np.float32(4 * REPAINT.turning) * share * (1 - share) * bright, 0, 1)
     share = share * weight
     light, over_one = np.maximum(light, 0), kept / np.maximum(own_light, 1)
-    changes = []
+    free, safe, bounds = [], [], []
     # a mixture of dyed hair and what is beside it is never brighter than both, nor darker
     near = np.ones((2 * lengths.beside + 1, 2 * lengths.beside + 1), np.uint8)
     lows, highs = cv2.split(cv2.erode(picture, near)), cv2.split(cv2.dilate(picture, near))
@@ -361,8 +361,13 @@ def repaint(
         turned = light * np.maximum(colour, np.float32(0.02))
         hair = around * own
         hair += pure * (value - hair)
-        least, most = np.minimum(turned, low) - value, np.maximum(turned, high) - value
-        changes.append(np.clip((turned - hair) * share, least, most))
+        whole, change = turned - value, (turned - hair) * share
+        free.append(change)
+        safe.append(np.clip(change, np.minimum(whole, 0), np.maximum(whole, 0)))
+        bounds.append((np.minimum(turned, low) - value, np.maximum(turned, high) - value))
+    # beyond the colour wanted only light goes on: where the weight is wrong, colours would turn into their opposites
+    rest = cv2.transform(cv2.merge(free) - cv2.merge(safe), LUMINANCE[None])
+    changes = [np.clip(each + rest, *bound) for each, bound in zip(safe, bounds, strict=True)]
     return np.asarray(cv2.merge(changes), np.float32)
 
 

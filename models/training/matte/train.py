@@ -46,6 +46,8 @@ MOST_SHIFT = 2
 """By how many pixels the second look at a picture is moved at most."""
 NOISE = 8 / 255
 """Largest standard deviation of the noise by which two looks differ."""
+WAVER, WAVER_CELLS = 0.08, 24
+"""Standard deviation by which the reading of half-sure pixels differs between two looks, and its cells along a side."""
 
 
 def main(argv: list[str]) -> int:
@@ -197,6 +199,6 @@ def _second_look(given: Tensor) -> Tensor:
     strength = NOISE * torch.rand(len(given), 1, 1, 1, device=given.device)
     picture = (given[:, :COARSE] + strength * torch.randn_like(given[:, :COARSE])).clamp(0, 1)
     coarse = given[:, COARSE : COARSE + 1]
-    field = torch.randn(len(given), 1, 24, 24, device=given.device) * 0.08
+    field = torch.randn(len(given), 1, WAVER_CELLS, WAVER_CELLS, device=given.device) * WAVER
     field = functional.interpolate(field, coarse.shape[2:], mode="bicubic", align_corners=False)
     return torch.cat([picture, (coarse + 4 * field * coarse * (1 - coarse)).clamp(0, 1)], 1)

@@ -17,6 +17,7 @@ from models.embedded.strands import (
     measure_look,
     repaint,
 )
+from models.face.imaging import LUMINANCE
 
 SIDE = 96
 BLACK, BLOND = np.array([28, 23, 20], np.float32), np.array([180, 150, 110], np.float32)
@@ -95,6 +96,20 @@ def test_edges_towards_skin_do_not_glow() -> None:
     assert now is not None
     after = picture + repaint(picture, read, now=now, wanted=look_of(BLOND))
     assert after.max() < 1.22 * max(float(skin.max()), float(BLOND.max()))
+
+
+def test_mixed_pixels_before_a_bright_wall_leave_no_dark_line() -> None:
+    """Half hair, half wall: what is added is half of what hair gets, even where that is brighter than the dye."""
+    wall, hair = np.full(3, 235, np.float32), np.array([24, 20, 18], np.float32)
+    rows = np.arange(SIDE, dtype=np.float32)[:, None] + np.zeros((1, SIDE), np.float32)
+    alpha = np.asarray(np.clip((52 - rows) / 8, 0, 1), np.float32)
+    picture = np.asarray(wall + alpha[..., None] * (hair - wall), np.float32)
+    now = measure_look(picture, alpha)
+    assert now is not None
+    after = (picture + repaint(picture, alpha, now=now, wanted=look_of(BLOND))) @ LUMINANCE
+    dyed = float(after[10:30].mean())
+    right = 235 + alpha * (dyed - 235)
+    assert np.abs(after - right)[44:52].mean() < 0.12 * (235 - dyed)
 
 
 def test_light_is_told_from_tone() -> None:
