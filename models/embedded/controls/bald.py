@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
+import cv2
 import numpy as np
 from pydantic import Field
 
@@ -18,6 +19,10 @@ from models.embedded.latent import EmbeddedLatent
 from models.embedded.matte import MATTE, HairMatte
 from models.embedded.removal import REMOVAL, continued, inpaint_without_hair, lost_hair
 from models.embedded.scalp import HeadMap, ScalpModel, head_map, outline_features, with_back_of_head, within_hair
+from models.face.imaging import enlarge
+
+ROUGH = 2
+"""How much smaller the picture is in which every frame's hair is read: it is hidden with a margin."""
 
 
 class Bald(Control):
@@ -84,15 +89,17 @@ class Bald(Control):
         drawn = crop.inpainting or self.inpaint(way)
         if drawn is None:
             return None
-        alpha = self._alpha(crop, crop.masks)
+        alpha = self._alpha(crop, crop.masks, ROUGH)
         opacity = lost_hair(crop.image, hair=alpha, head=self._head(way), amount=amount, sides=way.controls.bald_sides)
         # a strand over an eye is better than a drawn eye, and mostly a shadow
         opacity = without_eyes(opacity, crop)
         return Layer((opacity > 0).astype(np.float32), image=drawn.image, opacity=opacity)
 
-    def _alpha(self, crop: Crop, masks: Masks) -> Floats:
-        """(S, S) float32 in 0..1, alpha of the hair."""
-        return continued(self._matte.read(crop.image, masks.hair), crop.beyond)
+    def _alpha(self, crop: Crop, masks: Masks, shrunk: int = 1) -> Floats:
+        """(S, S) float32 in 0..1, alpha of the hair, read in the crop or in one that is so many times smaller."""
+        size = len(crop.image)
+        small = cv2.resize(crop.image, (size // shrunk, size // shrunk), interpolation=cv2.INTER_AREA)
+        return enlarge(continued(self._matte.read(small, masks.hair), crop.beyond), (size, size))
 
     def _head(self, way: Way) -> HeadMap:
         radii, size, masks = self._scalp.radii(outline_features(way.fit)), len(way.crop.image), way.crop.masks
