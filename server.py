@@ -24,6 +24,7 @@ def main(arguments: list[str]) -> int:
         print("\n".join(problems(error)), file=sys.stderr)
         return 2
     start_logging(settings.log_level, settings.log_format)
+    memory.few_heaps()
     state, reached_at = lan.files(), lan.addresses() if settings.lan else []
     if settings.lan:
         try:

@@ -11,10 +11,30 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
+import os
 import sys
 
 AFTER_S = 1.0
 """From a peer's leaving to the collection, which is one for all that leave meanwhile."""
+
+HEAPS = 2
+"""Of the C library. It keeps up to eight for each core, and those of threads that come and go fill with holes: with
+networks and settings that change, a server grew by 2.5 MB with every session.
+"""
+M_ARENA_MAX = -8
+"""The option of glibc's `mallopt`."""
+
+
+def few_heaps() -> bool:
+    """Let the C library keep `HEAPS` heaps, where it can (glibc); call it before threads start.
+
+    Returns:
+        Whether it does. `MALLOC_ARENA_MAX` in the environment goes first.
+    """
+    if sys.platform != "linux" or "MALLOC_ARENA_MAX" in os.environ:
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    return mallopt is not None and bool(mallopt(ctypes.c_int(M_ARENA_MAX), ctypes.c_int(HEAPS)))
 
 
 def settle() -> None:

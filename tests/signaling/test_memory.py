@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
+import subprocess
+import sys
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -22,6 +25,39 @@ pytestmark = pytest.mark.anyio
 
 DTLS = range(20, 64)
 """First bytes of its packets (RFC 7983)."""
+
+
+HEAPS_SCRIPT = """
+import ctypes, threading
+from signaling import memory
+limited = {limited} and memory.few_heaps()
+started, done = threading.Barrier(13), threading.Event()
+def use():
+    kept = [bytearray(2000) for _ in range(50)]
+    started.wait()
+    done.wait()
+threads = [threading.Thread(target=use) for _ in range(12)]
+for each in threads: each.start()
+started.wait()
+ctypes.CDLL(None).malloc_stats()
+done.set()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="an option of glibc")
+def test_many_threads_share_few_heaps() -> None:
+    """What the C library says of its heaps, in a process of its own: the option cannot be taken back."""
+    counts = []
+    for limited in (False, True):
+        script = HEAPS_SCRIPT.format(limited=limited)
+        environment = {name: value for name, value in os.environ.items() if name != "MALLOC_ARENA_MAX"}
+        told = subprocess.run(
+            [sys.executable, "-c", script], env=environment, check=True, capture_output=True, text=True, timeout=60
+        )
+        counts.append(told.stderr.count("Arena "))
+    if not counts[0]:
+        pytest.skip("another C library")
+    assert counts[1] <= memory.HEAPS < counts[0]
 
 
 @pytest.fixture
