@@ -1,8 +1,8 @@
 """The last touch on a head drawn without hair: a clean outline, the skin's own grain, the camera's on the backdrop.
 
-A network draws what is broad rightly and what is fine too softly: the outline of its head is a soft rim with a halo,
-its scalp has no pores, its backdrop no grain. The skull's geometry tells the outline, the person's own forehead how
-strong the grain of skin is, and the backdrop that is seen beside the hair that of the camera.
+A network draws a head with its hair and highlights, but with a halo around it, now and then too red, and with less
+grain than the camera has. The skull's geometry tells the outline, the person's own forehead how strong the grain of
+skin is, and the backdrop that is seen beside the hair that of the camera.
 """
 
 from __future__ import annotations
