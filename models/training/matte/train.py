@@ -1,7 +1,8 @@
 """`python -m models.training matte`: train the matte of hair and export it.
 
 Training stops after a time budget and goes on from its last checkpoint when it is started again. Checkpoints are in
-`.work/matte`. `--export DIR` writes the averaged network as ONNX, which hair dye runs.
+`.work/matte`; without one it begins with the committed weights (`START`). `--export DIR` writes the averaged network as
+ONNX, which hair dye runs.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from models.training.matte.scenes import Scenes
 from models.training.precision import autocast
 
 CHECKPOINT = WORK / "matte" / "matte.pt"
+START = Path(__file__).with_name("matte.pt")
+"""Averaged weights after 4,312 steps of 6 pictures, float16."""
 CHECKPOINT_S = 120
 REPORT_STEPS = 25
 EMA = 0.998
@@ -94,7 +97,10 @@ class Trainer:
 
     def __init__(self, device: torch.device, checkpoint: Path) -> None:
         self.device, self.checkpoint = device, checkpoint
-        self.network = MatteNet().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        start = {name: each.float() for name, each in torch.load(START, map_location="cpu", weights_only=True).items()}
+        self.network = MatteNet()
+        self.network.load_state_dict(start)
+        self.network = self.network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
         self.optimizer = torch.optim.AdamW(self.network.parameters(), RATE, weight_decay=1e-4)
         self.steps = 0
