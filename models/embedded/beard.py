@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from models.arrays import Floats
 from models.editor import Crop
@@ -35,6 +36,9 @@ class BeardSigns:
         soft: length over which it begins.
         lips: Gaussian by which the lips' outline is softened.
         chin: half the width of the chin.
+        moustache: half the width of the place below the nose that shows one.
+        moustached: as `bearded`, over that place: the shadow of a nose has edges.
+        hanging: height above the lower end of the lips at which a moustache begins that reaches beside them.
         gap: gaps of a beard that are closed.
         below: how far beyond the mask of the face a beard is looked for, mask pixels.
         fair: mean redness over which a beard counts as fair.
@@ -59,6 +63,9 @@ class BeardSigns:
     soft: float = 0.08
     lips: float = 0.025
     chin: float = 0.35
+    moustache: float = 0.25
+    moustached: tuple[float, float] = (0.52, 0.75)
+    hanging: float = 0.1
     gap: float = 0.07
     below: int = 3
     fair: tuple[float, float] = (0.3, 0.5)
@@ -70,8 +77,8 @@ SIGNS = BeardSigns()
 LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
 """Mesh points of the lips' outline."""
 CHEEKS = (50, 280)
-NOSE, LOWER_LIP, CHIN = 2, 17, 152
-"""Mesh points of the cheeks, of the lower end of the nose, of the lower lip and of the chin."""
+NOSE, UPPER_LIP, LOWER_LIP, CHIN = 2, 0, 17, 152
+"""Mesh points of the cheeks, of the lower end of the nose, of the upper and the lower lip's edge and of the chin."""
 
 
 def find_beard(crop: Crop) -> Floats:
@@ -102,8 +109,8 @@ def find_beard(crop: Crop) -> Floats:
     share = np.clip((across - left) / max(float(right - left), 0.1), 0, 1)
     darker = cheeks[0, 1] + (cheeks[1, 1] - cheeks[0, 1]) * share - broad[..., 1]
     rough = np.sqrt(cv2.GaussianBlur((logs[..., 1] - broad[..., 1]) ** 2, (0, 0), SIGNS.rough_window * unit))
-    bearded = _bearded(darker, rough, across - ends[CHIN, 0], down, ends)
-    if bearded == 0:
+    sure = _bearded(_hairy(darker, rough, SIGNS.darker, SIGNS.rough), across, down, ends)
+    if not sure.any():
         return np.zeros((whole, whole), np.float32)
 
     nose = float(ends[NOSE, 1])
@@ -119,7 +126,7 @@ def find_beard(crop: Crop) -> Floats:
     red = smoothstep(redder, *SIGNS.redder) * smoothstep(darker, *SIGNS.red_darker)
     beard = np.maximum(beard, red * smoothstep(rough, *SIGNS.red_rough))
     gap = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * int(SIGNS.gap * unit) + 1,) * 2)
-    beard = cv2.morphologyEx(beard, cv2.MORPH_CLOSE, gap) * below * np.float32(bearded)
+    beard = cv2.morphologyEx(beard, cv2.MORPH_CLOSE, gap) * below * sure
     masks = crop.masks
     reach = cv2.dilate(masks.face, np.ones((2 * SIGNS.below + 1,) * 2, np.uint8))
     hidden = np.maximum(masks.hair, masks.occluder)
@@ -135,12 +142,20 @@ def find_beard(crop: Crop) -> Floats:
     return np.asarray(cv2.resize(beard * reach * seen, (whole, whole), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _bearded(darker: Floats, rough: Floats, across: Floats, down: Floats, ends: Floats) -> float:
-    """How sure it is that the chin has a beard, 0..1, from both of its sides: one may lie in the shade."""
+def _bearded(hairy: Floats, across: Floats, down: Floats, ends: Floats) -> Floats:
+    """How sure it is that there is a beard, (H, W) float32 in 0..1: on the chin, or a moustache alone above it."""
     chin = (down > ends[LOWER_LIP, 1] + SIGNS.lips) & (down < ends[CHIN, 1])
-    sides = [chin & (across > 0) & (across < SIGNS.chin), chin & (across < 0) & (across > -SIGNS.chin)]
-    sure = [_hairy(darker[side], rough[side], SIGNS.darker, SIGNS.rough).mean() for side in sides if side.any()]
-    return float(smoothstep(np.asarray(min(sure, default=0)), *SIGNS.bearded))
+    lip = (down > ends[NOSE, 1] + SIGNS.lips) & (down < ends[UPPER_LIP, 1] - SIGNS.lips)
+    bearded = smoothstep(_less_hairy_side(hairy, chin, across - ends[CHIN, 0], SIGNS.chin), *SIGNS.bearded)
+    moustached = smoothstep(_less_hairy_side(hairy, lip, across - ends[NOSE, 0], SIGNS.moustache), *SIGNS.moustached)
+    higher = smoothstep(ends[LOWER_LIP, 1] - down, 0, SIGNS.hanging)
+    return np.asarray(bearded + higher * np.maximum(moustached - bearded, 0) + np.zeros_like(hairy), np.float32)
+
+
+def _less_hairy_side(hairy: Floats, place: NDArray[np.bool_], across: Floats, half_width: float) -> Floats:
+    """Mean over the less hairy side of a place, (): the other may lie in the shade."""
+    sides = [place & (across > 0) & (across < half_width), place & (across < 0) & (across > -half_width)]
+    return np.asarray(min((hairy[side].mean() for side in sides if side.any()), default=0), np.float32)
 
 
 def _hairy(darker: Floats, rough: Floats, dark: tuple[float, float], strands: tuple[float, float]) -> Floats:

@@ -59,6 +59,16 @@ def test_a_beard_is_found_around_the_lips(mesh: Floats) -> None:
     assert found[: int(mesh[1, 1]), 120:200].max() < 0.05
 
 
+def test_a_moustache_is_found_over_a_shaved_chin(mesh: Floats) -> None:
+    image = np.zeros((SIZE, SIZE, 3), np.uint8) + SKIN.astype(np.uint8)
+    lip = slice(int(mesh[2, 1]), int(mesh[0, 1]))
+    image[lip] = np.clip(strands()[lip], 0, 255).astype(np.uint8)
+    found = find_beard(crop_of(image, mesh))
+    chin, lip = (np.rint(mesh[point]).astype(int) for point in (199, 164))
+    assert found[lip[1] - 1 : lip[1] + 3, lip[0] - 10 : lip[0] + 11].mean() > 0.6
+    assert found[chin[1] - 4 : chin[1] + 5, chin[0] - 10 : chin[0] + 11].max() < 0.05
+
+
 def test_bare_skin_and_a_smooth_shadow_on_one_side_are_no_beard(mesh: Floats) -> None:
     even = np.zeros((SIZE, SIZE, 3), np.float32)
     assert not find_beard(crop_of((even + SKIN).astype(np.uint8), mesh)).any()
