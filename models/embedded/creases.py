@@ -68,6 +68,10 @@ CHEEKS = (50.0, 14.0), (98.0, 24.0)
 """Distance from the middle and height of the cheeks in the texture square, each with half the extent, pixels."""
 CHEEK_SIGMA, CHEEK_LOST = 1.3, 0.8
 """Gaussian over which what is broad there counts, and the share of it that is lost: a fold would look like a bruise."""
+KNOT, KNOT_LOST = (36.0, 60.0, 15.0), 0.6
+"""Rows between the brows and half the width there, texture pixels, and the share of all creases that is lost: who lends
+may frown, and a frown over a smile looks pasted.
+"""
 SHAPE_MODES = 8
 """Modes of shape by which faces are likened."""
 SHAPE, SMILING, LIGHTNESS, SEX = 0.6, 2.5, 100 / 12, 3.5
@@ -159,6 +163,7 @@ def without_stains(relief: NDArray[np.int8]) -> NDArray[np.int8]:
     kept = STAIN_KEPT + (1 - STAIN_KEPT) * smoothstep(line, *LINE)
     clean = light - broad + broad * kept
     clean -= np.float32(CHEEK_LOST) * _cheeks() * cv2.GaussianBlur(clean, (0, 0), CHEEK_SIGMA)
+    clean *= 1 - np.float32(KNOT_LOST) * _between_brows()
     # creases are about as deep on both sides; what one cheek has alone is a mark or a shadow
     depth = cv2.GaussianBlur(np.abs(clean), (0, 0), SIDE_SIGMA) + np.float32(SIDE_LEAST)
     clean *= np.minimum(1, depth[:, ::-1] / depth)
@@ -175,6 +180,16 @@ def _cheeks() -> Floats:
         -((away / np.float32(half_width)) ** 4) - ((down - np.float32(height)) / np.float32(half_height)) ** 4
     )
     return np.asarray(cv2.GaussianBlur(inside, (0, 0), 3.0), np.float32)
+
+
+@lru_cache(maxsize=1)
+def _between_brows() -> Floats:
+    """The place of frowns, (192, 192) float32 in 0..1."""
+    down, across = np.indices((SIZE, SIZE), np.float32)
+    top, bottom, half_width = KNOT
+    away = np.abs(across - np.float32((SIZE - 1) / 2))
+    inside = smoothstep(down, top - 8, top + 8) * smoothstep(-down, -bottom - 6, -bottom + 6)
+    return np.asarray(inside * smoothstep(-away, -half_width - 8, -half_width + 4), np.float32)
 
 
 def likeness(fit: Fit, smile: float, lightness: float, male: float) -> Floats:

@@ -99,7 +99,7 @@ def grey_beard(crop: Crop, *, skin: Floats, light: Lit, amount: float) -> tuple[
     now = Look(level, 0.0, 0.0, np.ones(3, np.float32))
     # seen through a beard, skin bounds how white it looks
     white = float(np.log(GREYED.beard_light * (skin @ LUMINANCE) + 1))
-    wanted = Look(max(min(light.on(GREY).level, white), level + GREYED.lighter), 0.0, 0.0, white_in(skin))
+    wanted = Look(max(min(white_level(now, skin), white), level + GREYED.lighter), 0.0, 0.0, white_in(skin))
     steady = None if crop.steady_light is None else crop.steady_light[box]
     share = np.full_like(weight, min(GREYED.beard * amount, 1.0))
     change[box] = whiten(

@@ -58,7 +58,8 @@ class GreyBrows:
         most: largest rise of lightness.
         around: Gaussian of the skin around a brow.
         darker: how much darker than the skin around it a brow is.
-        below_skin: lightness of grey brows below that of the skin around them.
+        below_skin: lightness of the grey brows of women and of men below that of the skin around them: 0.21 and 0.29 at
+            their darkest in portraits of people above 67.
         amount: share of the way to grey that brows go: they turn last.
         thin: share of the colour of skin in that of grey brows.
     """
@@ -68,9 +69,9 @@ class GreyBrows:
     most: float = 1.4
     around: float = 12.0
     darker: Range = (0.06, 0.35)
-    below_skin: float = 0.26
+    below_skin: tuple[float, float] = (0.1, 0.24)
     amount: float = 0.9
-    thin: float = 0.45
+    thin: float = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,12 +172,13 @@ class Skin:
         colour = OLDER.colour * colour + (np.float32(OLDER.pale_lips * (1 - male)) * self.lips)[..., None] * paler
         return np.asarray(colour + creases[..., None], np.float32)
 
-    def greyed(self, texture: NDArray[np.uint8], white: Floats) -> Floats:
+    def greyed(self, texture: NDArray[np.uint8], white: Floats, male: float) -> Floats:
         """Change of log colour that turns dark brows grey and thin, (192, 192, 3) float32.
 
         Args:
             texture: as of `older`.
             white: (3,) float32 RGB over luminance, colour of white hair in this light.
+            male: 0 for a woman, 1 for a man.
         """
         logs = log_colour(texture)
         light = logs @ LUMINANCE
@@ -184,9 +186,10 @@ class Skin:
         # skin is seen through thin brows
         seen = BROWS.thin * (cheeks - cheeks @ LUMINANCE)
         tint = np.asarray(seen + (1 - BROWS.thin) * np.log(white), np.float32)
-        return self._grey_brows(light, logs, tint)
+        woman, man = BROWS.below_skin
+        return self._grey_brows(light, logs, tint, woman + male * (man - woman))
 
-    def _grey_brows(self, light: Floats, logs: Floats, tint: Floats) -> Floats:
+    def _grey_brows(self, light: Floats, logs: Floats, tint: Floats, below_skin: float) -> Floats:
         zone = np.clip(cv2.GaussianBlur(self.brows, (0, 0), 2.0) * np.float32(1.6), 0, 1)
         bare = 1 - zone + np.float32(1e-3)
         skin = cv2.GaussianBlur(light * bare, (0, 0), BROWS.around)
@@ -195,7 +198,7 @@ class Skin:
         broad = cv2.GaussianBlur(logs, (0, 0), BROWS.sigma)
         darker = skin - broad @ LUMINANCE
         brow = BROWS.amount * zone * smoothstep(darker, *BROWS.darker)
-        return _grey(brow, np.clip(darker - BROWS.below_skin, 0, BROWS.most), broad, tint)
+        return _grey(brow, np.clip(darker - np.float32(below_skin), 0, BROWS.most), broad, tint)
 
     def younger(self, texture: NDArray[np.uint8], male: float) -> Floats:
         """Change of log colour in `models.embedded.ageing.AGEING_YEARS` towards youth; see `older`."""

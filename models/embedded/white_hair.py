@@ -30,13 +30,18 @@ class Greyed:
         tints: bounds of it.
         green: how much less green there is, log.
         around: side of the window of the light around a strand.
-        levels: shares of the log luminance of this hair and of skin in that of white hair, and what is added.
+        levels: shares of the log luminance of this hair and of skin in that of white hair, and what is added: that of
+            273 people with grey hair hardly depends on their skin.
+        above_skin: bound of it over skin, log: in a dim room nothing glows.
         shading: power of the hair's broad light in that of white hair, which scatters light.
         shades: bounds of the broad light of white hair over its median.
         contrast: bounds of a strand's light over that around it.
         strand_sigma: Gaussian that parts strands from the gloss of locks.
         gloss: share of gloss, which white hair has less of: it scatters light.
         power: of both in what a white strand gives back.
+        gaps, crests: multiples of that below and above the light around it: gaps between white locks are deep.
+        warmth: log of red over blue that a gap gains for each log unit that it is darker.
+        tinted: the same by which single strands differ.
         temples: how much whiter hair is beside the face, and how much darker far from it.
         beside: Gaussian of the face's reach, share of the crop.
         locks: how much earlier light locks turn white, share per log unit.
@@ -67,13 +72,18 @@ class Greyed:
     tints: tuple[float, float] = (-0.08, 0.1)
     green: float = 0.012
     around: int = 15
-    levels: tuple[float, float, float] = (0.4, 0.42, 1.4)
+    levels: tuple[float, float, float] = (0.2, 0.25, 3.02)
+    above_skin: float = 0.75
     shading: float = 0.38
     shades: tuple[float, float] = (0.4, 1.3)
     contrast: tuple[float, float] = (0.3, 3.0)
     strand_sigma: float = 2.5
     gloss: float = 1.0
     power: float = 0.6
+    gaps: float = 1.45
+    crests: float = 0.75
+    warmth: float = 0.12
+    tinted: float = 0.03
     temples: tuple[float, float] = (0.12, -0.2)
     beside: float = 0.09
     locks: float = 0.2
@@ -122,7 +132,8 @@ def white_level(now: Look, skin: Floats) -> float:
         skin: (3,) float32 RGB, 0..255, median of the face, which tells the light.
     """
     of_hair, of_skin, rest = GREYED.levels
-    return of_hair * now.level + of_skin * float(np.log(skin @ LUMINANCE + FILTER.offset)) + rest
+    of_face = float(np.log(skin @ LUMINANCE + FILTER.offset))
+    return min(of_hair * now.level + of_skin * of_face + rest, of_face + GREYED.above_skin)
 
 
 def whiten(
@@ -180,7 +191,8 @@ def whiten(
         earlier += np.float32(GREYED.single) * strands
     share = np.clip(share + 4 * share * (1 - share) * earlier, 0, 1)
     shade = np.clip(cv2.pow(broad.deep * np.float32(np.exp(-now.level)), shading), *GREYED.shades)
-    white = np.float32(np.exp(wanted.level)) * shade * cv2.exp(np.float32(GREYED.power) * lock)
+    lock = np.float32(GREYED.power) * np.where(lock < 0, np.float32(GREYED.gaps), np.float32(GREYED.crests)) * lock
+    white = np.float32(np.exp(wanted.level)) * shade * cv2.exp(lock)
     room = np.float32(REPAINT.top - REPAINT.shoulder)
     over = np.maximum(white - np.float32(REPAINT.shoulder), 0)
     white = np.minimum(white, np.float32(REPAINT.shoulder)) + room * (1 - cv2.exp(over * (-1 / room)))
@@ -192,9 +204,12 @@ def whiten(
     # what is seen between sparse hairs keeps the colour of skin
     gone *= alpha * (alpha if face is None else 1 - broad.told * (1 - alpha))
     lit = own + lift
+    warmer = np.float32(-0.5 * GREYED.warmth) * lock
+    if strands is not None:
+        warmer += np.float32(0.5 * GREYED.tinted) * strands
     changes = [
-        lift + gone * (lit * np.float32(tint - 1) - (value - own))
-        for value, tint in zip(cv2.split(picture), wanted.colour, strict=True)
+        lift + gone * (lit * (np.float32(tint - 1) + np.float32(side) * warmer) - (value - own))
+        for value, tint, side in zip(cv2.split(picture), wanted.colour, (1, 0, -1), strict=True)
     ]
     return np.asarray(cv2.merge(changes), np.float32)
 

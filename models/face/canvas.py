@@ -28,6 +28,10 @@ TOP_NODES = 7
 """Lattice nodes inside the upper edge of the square over which the change of shape fades."""
 NECK_NODES = 10
 """Lattice nodes below the square over which the change of shape fades."""
+ROOM = 24.0
+"""Distance from what the camera does not show within which the change of shape fades, crop pixels: nothing is drawn
+from there, where streaks would be.
+"""
 LEAST_MOVE = 0.02
 """Displacement below which a node counts as still, texture pixels."""
 HIDDEN = (0.25, 0.75)
@@ -94,6 +98,8 @@ class Canvas:
         shown = moves * np.pad(seen, ((0, NECK_NODES), (0, 0)), "edge")[..., None]
         where = space.to_texture(fit, box)
         shift = _sample(shown, (where + np.float32(0.5)) * np.float32(1 / STEP) - np.float32(0.5))
+        if crop.beyond is not None and crop.beyond[part].any():
+            shift *= _room(crop.beyond[part], shift.shape[1::-1])[..., None]
         pushed = shift @ np.ascontiguousarray(fit.affine[:, :2].T)
         # the change lies on the skin that is shown here, wherever that comes from
         drawn = _displaced(where, pushed * np.float32(-1 / INVERSE_STEP))
@@ -115,6 +121,13 @@ class Canvas:
         touched = cv2.dilate(touched.astype(np.float32), np.ones((3, 3), np.uint8))
         support[part] = cv2.resize(touched, extent, interpolation=cv2.INTER_NEAREST)
         return flow, delta, support
+
+
+def _room(beyond: Floats, size: tuple[int, int]) -> Floats:
+    """How freely each place may move, 0..1, from (H, W) float32, 1 beyond the camera's frame; at another size."""
+    shown = (beyond < 0.5).astype(np.uint8)
+    away = cv2.resize(cv2.distanceTransform(shown, cv2.DIST_L2, 3), size, interpolation=cv2.INTER_AREA)
+    return smoothstep(np.asarray(away, np.float32), 0, ROOM)
 
 
 def extend_over_neck(moves: Floats) -> Floats:

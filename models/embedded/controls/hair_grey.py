@@ -82,7 +82,7 @@ class HairGrey(Control):
     def read(self, reading: Reading) -> Floats:
         """What would turn brows grey."""
         white = white_in(np.exp(reading.skin) - np.float32(LOG_OFFSET))
-        return compress_change(self._skin.greyed(reading.texture, white))
+        return compress_change(self._skin.greyed(reading.texture, white, float(reading.attributes[MALE])))
 
     def steer(self, now: Floats, wanted: Floats, controls: Any) -> None:
         """Grey by the control or by the age asked for, whichever is more; youth gives pigment back."""

@@ -59,3 +59,30 @@ def test_a_change_of_colour_lies_on_the_skin_that_is_shown(turned: float) -> Non
     cheek = (np.abs(place[..., 1] - 110) < 12) & (np.abs(place[..., 0] - column) < 16)
     assert np.abs(crop.image[cheek].astype(float) - 120).max() > 50
     assert np.abs(edited[cheek].astype(float) - 120).max() < 18
+
+
+def test_no_shape_is_drawn_from_beyond_the_frame() -> None:
+    """A chin that moves up over the frame's lower edge would draw the neck from there: streaks."""
+    tables = read_tables(EMBEDDED)
+    space = FaceSpace.from_tables(tables)
+    fit = space.fit(np.asarray(space.mean + np.array([64, 88]), np.float32))
+    lowest = round(float(fit.nodes[-1, :, 1].mean())) + 6
+    beyond = np.zeros((SIDE, SIDE), np.float32)
+    beyond[lowest:] = 1
+    moves = np.zeros((SIZE // STEP, SIZE // STEP, 2), np.float32)
+    moves[..., 1] = -6
+    moves = extend_over_neck(moves)
+    still = np.zeros((SIZE, SIZE, 3), np.float32)
+    flows = [
+        Canvas.from_tables(tables, moves).draw(space, fit, crop, moves=moves, change=still)[0]
+        for crop in (
+            Crop(np.zeros((SIDE, SIDE, 3), np.uint8), np.zeros((5, 2), np.float32), beyond=each)
+            for each in (None, beyond)
+        )
+    ]
+    rows = np.arange(SIDE, dtype=np.float32)[:, None]
+    free, held = ((rows + flow[..., 1])[:lowest].max() for flow in flows)
+    assert free > lowest + 2
+    assert held < lowest
+    middle = slice(lowest - 80, lowest - 40)
+    assert np.allclose(flows[0][middle], flows[1][middle], atol=1e-3)

@@ -45,6 +45,13 @@ def test_the_deepest_creases_stay_dark_without_stains(tables: dict[str, NDArray[
     assert after[before > 100].min() > -20
 
 
+def test_a_lent_frown_is_faint(tables: dict[str, NDArray[Any]], creases: Creases) -> None:
+    """Who lends may frown while the face smiles."""
+    frown = (slice(None), slice(42, 54), slice(88, 104))
+    before, after = (np.abs(each[frown].astype(float)).mean() for each in (tables["creases_relief"], creases.relief))
+    assert after < 0.5 * before
+
+
 def reading(tables: dict[str, NDArray[Any]], detail: float = 6.0, male: float = 1.0, covered: float = 0.0) -> Reading:
     space = FaceSpace.from_tables(tables)
     fit = space.fit(np.vstack([space.mean + 100, np.zeros((10, 2))]).astype(np.float32))

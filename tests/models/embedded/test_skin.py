@@ -88,8 +88,8 @@ def test_dark_brows_turn_grey_and_a_bare_face_stays(skin: Skin) -> None:
     brows = skin.brows > 0.8
     dark = np.where(brows[..., None], np.array([60, 45, 40], np.uint8), even)
     white = np.ones(3, np.float32)
-    assert np.abs(skin.greyed(even, white)).max() < 0.02
-    change = skin.greyed(dark, white)
+    assert np.abs(skin.greyed(even, white, 0.5)).max() < 0.02
+    change = skin.greyed(dark, white, 0.5)
     after = np.exp(np.log(dark + 16.0) + change) - 16
     assert after[brows].mean() > 70
     # skin is seen through them

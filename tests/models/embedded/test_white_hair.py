@@ -8,7 +8,8 @@ import numpy as np
 from models.arrays import Floats, Image
 from models.editor import Crop, Masks
 from models.embedded.pigment import grey_hair, hair_look
-from models.embedded.white_hair import white_in
+from models.embedded.strands import Look
+from models.embedded.white_hair import white_in, white_level
 from models.face.imaging import LUMINANCE
 
 SKIN = np.array([200, 160, 140], np.float32)
@@ -44,6 +45,24 @@ def test_hair_runs_into_skin_without_a_dark_line_and_never_glows() -> None:
     assert light[20:50].mean() > 100
     assert light[52:70].min() > 0.7 * light[20:50].mean()
     assert light[52:].max() < 1.05 * float(SKIN @ LUMINANCE)
+
+
+def test_black_hair_turns_as_white_as_brown_hair_but_glows_in_no_dim_room() -> None:
+    colour = np.ones(3, np.float32)
+    levels = {name: Look(np.log(4 + light), 0.1, 0.1, colour) for name, light in (("black", 12), ("brown", 55))}
+    black, brown = (float(np.exp(white_level(look, SKIN))) for look in levels.values())
+    assert 0.7 * brown < black < brown
+    dim = np.float32(0.1) * SKIN
+    assert float(np.exp(white_level(levels["brown"], dim))) < 2.2 * (float(dim @ LUMINANCE) + 4)
+
+
+def test_gaps_between_white_locks_are_deep() -> None:
+    image, masks = scene()
+    locks = np.random.default_rng(0).normal(0, 12, (60, SIZE, 1)).astype(np.float32)
+    image[:60] = np.clip(45 + cv2.GaussianBlur(locks, (0, 0), 1.5)[..., None] * 2, 0, 255)
+    light = np.log((greyed(image, masks) @ LUMINANCE)[8:44, 8:-8] + 4)
+    away = light - cv2.GaussianBlur(light, (0, 0), 6.0)
+    assert np.mean((away - away.mean()) ** 3) / away.std() ** 3 < -0.15
 
 
 def test_half_grey_hair_differs_from_lock_to_lock() -> None:
