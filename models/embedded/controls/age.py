@@ -31,9 +31,10 @@ TREND = 0.9
 
 BRIGHTEST = np.float32(0.14)
 """Bound of what becomes lighter, log light."""
-SHAPE = 1.9
+SHAPE, MOST_SHAPE = 1.9, 2.0
 """Multiple of the mean change of shape that is drawn towards age: viewers guess 5 years more than at 1.2, as real as
-before. Towards youth it is drawn as it is: at 1.7 it looks warped and no younger.
+before. The second is its bound, at which lips do not fold over yet. Towards youth it is drawn as it is: at 1.7 it looks
+warped and no younger.
 """
 
 Years = Annotated[float, Field(ge=YOUNGEST, le=OLDEST)]
@@ -109,7 +110,7 @@ class Age(Control):
             return None
         strength, age = strength_of(years), float(read[AGE]) * 100
         moves = self._ageing.moves(
-            float(read[MALE]), SHAPE * max(strength, 0) + min(strength, 0), youth_of(age, age + years)
+            float(read[MALE]), min(SHAPE * strength, MOST_SHAPE) if years > 0 else strength, youth_of(age, age + years)
         )
         half = own[:COMPRESSED] if years > 0 else own[COMPRESSED:-1]
         return SkinChange(decompress_change(half) * np.float32(abs(strength)), moves)
