@@ -19,6 +19,7 @@ from models.arrays import Floats, Latent
 from models.crops import CropSpec
 from models.editor import LEAST_HAIR, NO_HAIR, Controls, Crop, Edit, Editor, Masks
 from models.embedded.matte import MATTE, HairMatte
+from models.embedded.single_strands import single_strands
 from models.embedded.strands import (
     FILTER,
     LIT_LENGTH,
@@ -30,14 +31,14 @@ from models.embedded.strands import (
     measure_look,
     repaint,
 )
-from models.face.imaging import box_of
+from models.face.imaging import LUMINANCE, box_of
 
 Preset = Literal["black", "brown", "blond", "red", "grey", "white", "custom"]
 
 PRESETS: dict[str, tuple[float, float, float]] = {
-    "black": (10.0, 0.5, -1.0),
-    "brown": (27.0, 6.5, 11.5),
-    "blond": (61.0, 5.0, 22.0),
+    "black": (10.0, 1.2, 1.4),
+    "brown": (27.0, 5.4, 9.4),
+    "blond": (61.0, 5.0, 23.5),
     "red": (33.0, 21.0, 24.0),
     "grey": (57.0, -0.3, -0.5),
     "white": (78.0, -0.3, 3.0),
@@ -183,14 +184,10 @@ class Hair(Editor[HairControls]):
         now, wanted = Look.unpack(latent), Look.unpack(steered)
         bleach = float(np.clip((wanted.level - now.level) / BLEACHED, 0, 1))
         amount = 1 - np.float32(ROOTS * bleach) * _roots(crop, masks, size)[area]
-        delta[area] = repaint(
-            picture,
-            weight,
-            now=now,
-            wanted=wanted,
-            amount=amount,
-            steady=None if crop.steady_light is None else crop.steady_light[area],
-        )
+        steady = None if crop.steady_light is None else crop.steady_light[area]
+        light = cv2.transform(picture, LUMINANCE[None]) if steady is None else steady
+        strands = single_strands(crop, area, light, weight)
+        delta[area] = repaint(picture, weight, now=now, wanted=wanted, amount=amount, steady=steady, single=strands)
 
         # smoothed statistics may lag behind the hair that is there: no hair, no dye
         mask *= np.float32(np.clip(latent[FRACTION] / LEAST_HAIR - 1, 0, 1))

@@ -68,6 +68,11 @@ class Repaint:
         saturations: smallest and largest factor of that.
         own_colour: share of a pixel's own deviation in colour that stays, in bright hair.
         turning: how much earlier bright strands take a new colour than dark ones on the way to it.
+        single: by how much single strands differ in light, over the variation of strands that is wanted, in light and
+            in dark hair: a camera shows less of it than there is, and averaging along strands takes some of it.
+        paler: share of its colour that a strand has less for each unit by which it is lighter so, in light and in dark
+            hair.
+        gaps, crests: multiples of what is darker and lighter than the light around it: gaps between strands are deep.
     """
 
     contrast: tuple[float, float] = (0.35, 1.7)
@@ -78,9 +83,13 @@ class Repaint:
     shoulder: float = 190.0
     top: float = 252.0
     saturation: float = 0.8
-    saturations: tuple[float, float] = (0.45, 1.4)
-    own_colour: float = 0.35
+    saturations: tuple[float, float] = (0.55, 1.4)
+    own_colour: float = 0.5
     turning: float = 0.3
+    single: tuple[float, float] = (0.45, 0.3)
+    paler: tuple[float, float] = (0.2, 0.05)
+    gaps: float = 1.25
+    crests: float = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +312,7 @@ def repaint(
     wanted: Look,
     amount: Floats | float = 1.0,
     steady: Floats | None = None,
+    single: Floats | None = None,
     lengths: StrandFilter = FILTER,
 ) -> Floats:
     """Hair of another look.
@@ -314,6 +324,7 @@ def repaint(
         wanted: the look it shall have.
         amount: how far each pixel goes there, 0..1, a number or (H, W) float32. On the way bright strands go first.
         steady: (H, W) float32, 0..255, the picture's luminance with less noise; None if there is none.
+        single: (H, W) float32, noise that differs from strand to strand, `models.embedded.single_strands`; or None.
         lengths: of the filters.
 
     Returns:
@@ -330,19 +341,26 @@ def repaint(
     broad_gain = np.float32(np.clip(wanted.broad / max(now.broad, 0.05), low, min(high, 1.2)))
     fine_gain = np.float32(np.clip(wanted.fine / max(now.fine, 0.03), low, high))
     broad = np.clip(strands.broad - np.float32(now.level), -REPAINT.broadest, REPAINT.broadest)
-    relative = broad * broad_gain + np.maximum(fine * fine_gain, REPAINT.deepest)
+    relative, darkness = fine * fine_gain, _darkness(wanted.level)
+    if single is not None:
+        varied, dark_varied = REPAINT.single
+        relative += np.float32((varied + (dark_varied - varied) * darkness) * wanted.fine) * pure * single
+    relative *= np.where(relative < 0, np.float32(REPAINT.gaps), np.float32(REPAINT.crests))
+    relative = broad * broad_gain + np.maximum(relative, REPAINT.deepest)
     matt, glossy = REPAINT.gloss
-    darkness, darkened = _darkness(wanted.level), _darkness(wanted.level) - _darkness(now.level)
+    darkened = darkness - _darkness(now.level)
     gloss = np.float32(matt + (glossy - matt) * darkness)
     sheen = np.float32((1 + REPAINT.sheen * max(darkened, 0.0)) / gloss)
     relative = np.where(relative > 0, gloss * np.tanh(relative * sheen), relative)
     light = np.exp(relative + np.float32(wanted.level)) - np.float32(FILTER.offset)
-    room = np.float32(REPAINT.top - REPAINT.shoulder)
-    over = np.maximum(light - np.float32(REPAINT.shoulder), 0)
-    light = np.minimum(light, np.float32(REPAINT.shoulder)) + room * (1 - np.exp(-over / room))
+    light = compressed(light)
     # a pixel of hair and something else changes as the hair in it does: its own light is that of the hair around
     around = np.maximum(np.exp(strands.broad) - np.float32(FILTER.offset), 0)
-    saturation = np.clip(1 - np.float32(REPAINT.saturation) * relative, *REPAINT.saturations)
+    saturation = 1 - np.float32(REPAINT.saturation) * relative
+    if single is not None:
+        pale, paled = REPAINT.paler
+        saturation -= np.float32(pale + (paled - pale) * darkness) * single
+    saturation = np.clip(saturation, *REPAINT.saturations)
     kept = REPAINT.own_colour * smoothstep(own_light, 40, 110) * pure
     share = np.asarray(amount, np.float32)
     if share.ndim or float(share) < 1:
@@ -369,6 +387,13 @@ def repaint(
     rest = cv2.transform(cv2.merge(free) - cv2.merge(safe), LUMINANCE[None])
     changes = [np.clip(each + rest, *bound) for each, bound in zip(safe, bounds, strict=True)]
     return np.asarray(cv2.merge(changes), np.float32)
+
+
+def compressed(light: Floats) -> Floats:
+    """Luminance, 0..255 and more, whose highlights never pass `REPAINT.top`."""
+    room = np.float32(REPAINT.top - REPAINT.shoulder)
+    over = np.maximum(light - np.float32(REPAINT.shoulder), 0)
+    return np.asarray(np.minimum(light, np.float32(REPAINT.shoulder)) + room * (1 - cv2.exp(over * (-1 / room))))
 
 
 def pure_hair(weight: Floats, edge: int) -> Floats:

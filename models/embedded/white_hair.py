@@ -15,7 +15,7 @@ import numpy as np
 from models.arrays import Floats
 from models.editor import Crop
 from models.embedded.eye_axes import eye_axes
-from models.embedded.strands import FILTER, REPAINT, Look, pure_hair
+from models.embedded.strands import FILTER, Look, compressed, pure_hair
 from models.face.imaging import LUMINANCE, smoothstep
 
 
@@ -192,10 +192,7 @@ def whiten(
     share = np.clip(share + 4 * share * (1 - share) * earlier, 0, 1)
     shade = np.clip(cv2.pow(broad.deep * np.float32(np.exp(-now.level)), shading), *GREYED.shades)
     lock = np.float32(GREYED.power) * np.where(lock < 0, np.float32(GREYED.gaps), np.float32(GREYED.crests)) * lock
-    white = np.float32(np.exp(wanted.level)) * shade * cv2.exp(lock)
-    room = np.float32(REPAINT.top - REPAINT.shoulder)
-    over = np.maximum(white - np.float32(REPAINT.shoulder), 0)
-    white = np.minimum(white, np.float32(REPAINT.shoulder)) + room * (1 - cv2.exp(over * (-1 / room)))
+    white = compressed(np.float32(np.exp(wanted.level)) * shade * cv2.exp(lock))
     alpha, hair = weight, light + (broad.deep - light) * (1 - weight)
     if face is not None:
         alpha, hair = _mixture(light, weight, broad, white)

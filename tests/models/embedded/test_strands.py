@@ -85,6 +85,21 @@ def test_on_the_way_bright_strands_turn_first() -> None:
     assert 0.35 < share.mean() < 0.65
 
 
+def test_single_strands_of_blond_hair_are_lighter_and_paler_than_others() -> None:
+    """Hair of one hue, as smooth as dark hair looks, is a wig's."""
+    before = strands(30, 0.02)
+    single = np.tile(np.random.default_rng(1).choice([-1.5, 0.0, 1.5], SIDE // 4).repeat(4), (SIDE, 1))
+    single = single.astype(np.float32)
+    now, want = look(before), look_of(BLOND)
+    plain, varied = (
+        before + repaint(before, everywhere(), now=now, wanted=want, single=each) for each in (None, single)
+    )
+    light, dark = (inner(varied)[inner(single) == side] for side in (1.5, -1.5))
+    assert light.mean() > 1.1 * dark.mean()
+    assert (light[:, 0] / light[:, 2]).mean() < 0.93 * (dark[:, 0] / dark[:, 2]).mean()
+    assert abs(np.median(inner(varied) @ LUMINANCE) / np.median(inner(plain) @ LUMINANCE) - 1) < 0.06
+
+
 def test_edges_towards_skin_do_not_glow() -> None:
     """A soft camera mixes hair and skin at the edge; that light was taken for hair and bleached to a bright line."""
     skin, hair = np.array([190, 140, 120], np.float32), np.array([24, 20, 18], np.float32)
