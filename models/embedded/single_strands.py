@@ -19,8 +19,8 @@ from models.face.eye_frame import eye_frame, eye_places
 
 GRID = 4
 """Pixels of a crop for one of the grid of places, in a single picture."""
-PER_EYES = 130.0
-"""Pixels of noise per distance of the eyes: about two in a crop's pixel."""
+PER_EYES = 85.0
+"""Pixels of noise per distance of the eyes: more than two in a pixel of a crop would shimmer as it moves."""
 FIELD = 1024
 """Side of the noise, which repeats."""
 THIN = 1.2

@@ -86,8 +86,8 @@ class Repaint:
     saturations: tuple[float, float] = (0.55, 1.4)
     own_colour: float = 0.5
     turning: float = 0.3
-    single: tuple[float, float] = (0.45, 0.3)
-    paler: tuple[float, float] = (0.2, 0.05)
+    single: tuple[float, float] = (0.28, 0.2)
+    paler: tuple[float, float] = (0.14, 0.04)
     gaps: float = 1.25
     crests: float = 0.9
 
