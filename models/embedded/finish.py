@@ -67,12 +67,12 @@ class Finish:
     brows: tuple[float, float] = (-4.0, 10.0)
     mottles: float = 20.0
     rounds: int = 1
-    relieved: float = 0.045
-    sharpened: float = 1.25
+    relieved: float = 0.055
+    sharpened: float = 1.6
     lines: tuple[float, float] = (0.6, 0.9)
     patches: float = 14.0
     freckles: tuple[float, float] = (1.3, 2.8)
-    blood: float = 0.02
+    blood: float = 0.015
     spots: tuple[float, float] = (2.2, 3.0)
     spot: float = 0.07
     clear: float = 7.0
