@@ -13,7 +13,7 @@ from models.editor import Crop
 from models.embedded.beard import find_beard
 from models.embedded.single_strands import single_strands
 from models.embedded.strands import FILTER, HALF_FILTER, Lit, Look, look_of, measure_look, pure_hair
-from models.embedded.white_hair import GREYED, ears, white_in, white_level, whiten
+from models.embedded.white_hair import GREYED, ears, half_white, white_in, white_level, whiten
 from models.face.imaging import LUMINANCE, box_of, smoothstep
 
 GREY = look_of(np.array([172, 169, 164], np.float32))
@@ -74,7 +74,7 @@ def grey_hair(crop: Crop, alpha: Floats, *, skin: Floats, now: Look, amount: flo
     far, near = GREYED.temples[1], GREYED.temples[0]
     steady = None if crop.steady_light is None else crop.steady_light[box]
     level = max(white_level(now, skin), now.level + GREYED.lighter)
-    wanted = Look(level, now.broad, now.fine, white_in(skin))
+    wanted = Look(level, now.broad, now.fine, half_white(white_in(skin), now, amount))
     share = np.clip(np.float32(amount) * (1 + np.float32(far) + np.float32(near - far) * beside), 0, 1)
     light = cv2.transform(picture, LUMINANCE[None]) if steady is None else steady
     strands = single_strands(crop, box, light, weight)

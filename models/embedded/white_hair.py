@@ -34,6 +34,8 @@ class Greyed:
             273 people with grey hair hardly depends on their skin.
         above_skin: bound of it over skin, log: in a dim room nothing glows.
         shading: power of the hair's broad light in that of white hair, which scatters light.
+        pigment: share of its own colour that half grey hair keeps, over the share of hair that keeps its pigment: in
+            portraits such hair has twice the colour of white hair.
         shades: bounds of the broad light of white hair over its median.
         contrast: bounds of a strand's light over that around it.
         strand_sigma: Gaussian that parts strands from the gloss of locks.
@@ -75,7 +77,8 @@ class Greyed:
     levels: tuple[float, float, float] = (0.2, 0.25, 3.02)
     above_skin: float = 0.75
     shading: float = 0.38
-    shades: tuple[float, float] = (0.4, 1.3)
+    pigment: float = 1.0
+    shades: tuple[float, float] = (0.35, 1.3)
     contrast: tuple[float, float] = (0.3, 3.0)
     strand_sigma: float = 2.5
     gloss: float = 1.0
@@ -136,6 +139,19 @@ def white_level(now: Look, skin: Floats) -> float:
     return min(of_hair * now.level + of_skin * of_face + rest, of_face + GREYED.above_skin)
 
 
+def half_white(white: Floats, now: Look, amount: float) -> Floats:
+    """The colour of hair that is partly white, (3,) float32 RGB over luminance: between white strands is pigment.
+
+    Args:
+        white: (3,) float32 RGB over luminance, hair without pigment.
+        now: the look of this hair.
+        amount: how grey it is, 0..1.
+    """
+    share = np.float32(min(GREYED.pigment * (1 - amount), 1.0))
+    colour = white * (np.maximum(now.colour, np.float32(0.05)) / white) ** share
+    return np.asarray(colour / float(colour @ LUMINANCE), np.float32)
+
+
 def whiten(
     picture: Floats,
     weight: Floats,
@@ -190,7 +206,9 @@ def whiten(
         lock += np.float32(GREYED.glint) * strands
         earlier += np.float32(GREYED.single) * strands
     share = np.clip(share + 4 * share * (1 - share) * earlier, 0, 1)
-    shade = np.clip(cv2.pow(broad.deep * np.float32(np.exp(-now.level)), shading), *GREYED.shades)
+    shade = np.float32(shading) * (cv2.log(broad.deep) - np.float32(now.level))
+    shade *= np.where(shade < 0, np.float32(GREYED.gaps), np.float32(GREYED.crests))
+    shade = np.clip(cv2.exp(shade), *GREYED.shades)
     lock = np.float32(GREYED.power) * np.where(lock < 0, np.float32(GREYED.gaps), np.float32(GREYED.crests)) * lock
     white = compressed(np.float32(np.exp(wanted.level)) * shade * cv2.exp(lock))
     alpha, hair = weight, light + (broad.deep - light) * (1 - weight)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import pytest
 
 from models.arrays import Floats, Image
 from models.editor import Crop, Masks
 from models.embedded.pigment import grey_hair, hair_look
 from models.embedded.strands import Look
-from models.embedded.white_hair import white_in, white_level
+from models.embedded.white_hair import half_white, white_in, white_level
 from models.face.imaging import LUMINANCE
 
 SKIN = np.array([200, 160, 140], np.float32)
@@ -54,6 +55,14 @@ def test_black_hair_turns_as_white_as_brown_hair_but_glows_in_no_dim_room() -> N
     assert 0.7 * brown < black < brown
     dim = np.float32(0.1) * SKIN
     assert float(np.exp(white_level(levels["brown"], dim))) < 2.2 * (float(dim @ LUMINANCE) + 4)
+
+
+def test_half_grey_hair_keeps_some_of_its_colour_and_white_hair_none() -> None:
+    brown = Look(4.0, 0.1, 0.1, np.array([1.3, 0.95, 0.7], np.float32))
+    white = white_in(SKIN)
+    warm = [float(np.log(colour[0] / colour[2])) for colour in (half_white(white, brown, share) for share in (0.6, 1))]
+    assert warm[1] == pytest.approx(float(np.log(white[0] / white[2])), abs=1e-4)
+    assert warm[1] + 0.1 < warm[0] < 0.6 * np.log(1.3 / 0.7)
 
 
 def test_gaps_between_white_locks_are_deep() -> None:
