@@ -81,7 +81,7 @@ class Greyed:
     shades: tuple[float, float] = (0.35, 1.3)
     contrast: tuple[float, float] = (0.3, 3.0)
     strand_sigma: float = 2.5
-    gloss: float = 1.0
+    gloss: float = 0.5
     power: float = 0.6
     gaps: float = 1.45
     crests: float = 0.75
@@ -89,8 +89,8 @@ class Greyed:
     tinted: float = 0.03
     temples: tuple[float, float] = (0.12, -0.2)
     beside: float = 0.09
-    locks: float = 0.2
-    single: float = 0.1
+    locks: float = 0.35
+    single: float = 0.05
     glint: float = 0.04
     wholly: tuple[float, float] = (0.6, 0.95)
     kept: float = 0.45
