@@ -99,20 +99,20 @@ class Younger:
 
     pores: float = 0.7
     smoothings: tuple[tuple[float, float], ...] = ((3.0, 0.15), (5.5, 0.12))
-    dark_side: float = 1.0
-    bright_side: float = 1.0
+    dark_side: float = 0.8
+    bright_side: float = 0.8
     grain: float = 0.025
     grain_kept: float = 0.6
     not_wrinkle: Range = (0.35, 0.65)
-    filling: float = 0.8
+    filling: float = 0.5
     most_lifted: float = 0.12
     most_lowered: float = 0.05
     sinking: Range = (0.01, 0.06)
     glare: Range = (0.15, 0.45)
     tone_sigma: float = 6.0
     toned: Range = (0.02, 0.1)
-    colour: float = 0.7
-    light: float = 0.3
+    colour: float = 0.5
+    light: float = 0.2
 
 
 OLDER = Older()

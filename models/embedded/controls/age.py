@@ -37,6 +37,9 @@ before. The second is its bound, at which lips do not fold over yet. Towards you
 warped and no younger.
 """
 
+FILLED = 0.8
+"""Share of a fold that is filled in half a lifetime: the young have folds too where they smile."""
+
 Years = Annotated[float, Field(ge=YOUNGEST, le=OLDEST)]
 
 
@@ -121,7 +124,7 @@ class Age(Control):
         years = float(way.wanted[AGE] - read[AGE]) * 100
         if years < 0:
             added, mask = fill_folds(way.crop.image, way.fit)
-            return Layer(mask, delta=added * np.float32(min(1.0, -strength_of(years))))
+            return Layer(mask, delta=added * np.float32(FILLED * min(1.0, -strength_of(years))))
         if years == 0 or way.crop.masks is None:
             return None
         skin = np.exp(way.own.skin) - np.float32(LOG_OFFSET)

@@ -28,8 +28,7 @@ ROUGH = 2
 class Bald(Control):
     """Replaces lost hair; hats stay. Without masks hair is not touched.
 
-    The network draws a bald head, for men mostly with the close ring that the bald people it saw have; `bald_sides`
-    keeps short hair itself above and behind the ears.
+    The network draws a shaved head; `bald_sides` keeps short hair itself above and behind the ears.
     """
 
     fields: ClassVar = {

@@ -99,12 +99,16 @@ def main(argv: list[str]) -> int:
     if "network" in wanted and options.checkpoint.is_file():
         answers["network"] = Drawn(faces, options.checkpoint, read=True)
         answers["network, true matte"] = Drawn(faces, options.checkpoint, read=False)
-    print(f"{len(composites)} composites\n| answer | distance to the real bald head, of 255 | fine detail / real |")
-    print("|---|---|---|")
+    print(f"{len(composites)} composites; distances are to the real bald head, of 255")
+    print("| answer | distance | where that head has no hair | fine detail / real |\n|---|---|---|---|")
     drawn = {name: [remove(each) for each in composites] for name, remove in answers.items()}
+    everywhere, bare = [None] * len(composites), [_bare(faces, each) for each in composites]
     for name, pictures in drawn.items():
-        errors, details = zip(*(compare(a, b) for a, b in zip(pictures, composites, strict=True)), strict=True)
-        print(f"| {name} | {np.mean(errors):.2f} | {np.mean(details):.2f} |")
+        whole, known = (
+            np.nanmean([compare(*each) for each in zip(pictures, composites, places, strict=True)], axis=0)
+            for places in (everywhere, bare)
+        )
+        print(f"| {name} | {whole[0]:.2f} | {known[0]:.2f} | {whole[1]:.2f} |")
     print_matte(faces, composites)
     print_dye(faces, composites)
     if options.sheet:
@@ -234,13 +238,31 @@ def dye_figures(change: Floats, alpha: Floats, where: NDArray[np.bool_]) -> tupl
 
 def _known(faces: FaceSet, composite: Composite) -> NDArray[np.bool_]:
     """(256, 256): where the bald person surely has no hair, or another's hair hides it."""
+    return np.asarray(_bare(faces, composite) | (composite.alpha > 0.95))
+
+
+def _bare(faces: FaceSet, composite: Composite) -> NDArray[np.bool_]:
+    """(256, 256): where the bald person surely has no hair."""
     own = cv2.dilate(faces.mask("hair", composite.row), np.ones((9, 9), np.uint8))
-    return np.asarray((own < OWN_HAIR) | (composite.alpha > 0.95))
+    return np.asarray(own < OWN_HAIR)
 
 
-def compare(picture: Image, composite: Composite) -> tuple[float, float]:
-    """Mean distance to the truth where hair was, of 255, and fine detail there over that of the truth."""
+def compare(picture: Image, composite: Composite, place: NDArray[np.bool_] | None = None) -> tuple[float, float]:
+    """Mean distance to the truth where hair was, of 255, and fine detail there over that of the truth.
+
+    Args:
+        picture: (256, 256, 3) uint8 RGB, an answer.
+        composite: what it answers.
+        place: (256, 256), what is compared of it; None for all.
+
+    Returns:
+        Both; NaN where nothing is compared.
+    """
     where = composite.alpha > 0.5
+    if place is not None:
+        where = where & place
+    if not where.any():
+        return float("nan"), float("nan")
     given, truth = picture.astype(np.float32), composite.truth.astype(np.float32)
     fine = [each - cv2.GaussianBlur(each, (0, 0), DETAIL_SIGMA) for each in (given, truth)]
     detail = float(np.abs(fine[0])[where].std() / max(float(np.abs(fine[1])[where].std()), 1e-3))
