@@ -12,7 +12,7 @@ from models.arrays import Floats, Image
 from models.editor import Crop
 from models.embedded.beard import find_beard
 from models.embedded.single_strands import single_strands
-from models.embedded.strands import FILTER, HALF_FILTER, Lit, Look, look_of, measure_look, pure_hair
+from models.embedded.strands import FILTER, HALF_FILTER, REPAINT, Lit, Look, look_of, measure_look, pure_hair
 from models.embedded.white_hair import GREYED, ears, half_white, white_in, white_level, whiten
 from models.face.imaging import LUMINANCE, box_of, smoothstep
 
@@ -32,6 +32,8 @@ STRAND_SIGMA, STRAND_GAIN, STRONGEST = 1.25, 0.45, 0.5
 """Gaussian that parts strands from the light around them, half crop pixels; by how much they stand out the more; the
 bound of their log light.
 """
+VARIED, PALER = 0.07, 0.12
+"""By how much single strands differ in log light, and the share of the colour that those that are lighter lack."""
 ROOM = 6
 """Half crop pixels around the hair that are processed with it: the filters look so far."""
 
@@ -124,7 +126,7 @@ def _repainted(
     """`repaint` in the box around the hair; pixels as dark as `spared`, a log luminance, stay."""
     size, half = len(crop.image), len(crop.image) // 2
     change, where = np.zeros((size, size, 3), np.float32), np.zeros((size, size), np.float32)
-    alpha = _shrunk(alpha[: 2 * half, : 2 * half], (half, half))
+    whole, alpha = alpha, _shrunk(alpha[: 2 * half, : 2 * half], (half, half))
     box = box_of(alpha > LEAST_HAIR, ROOM)
     if box is None or amount <= 0:
         return change, where
@@ -135,20 +137,25 @@ def _repainted(
     light = cv2.transform(picture, LUMINANCE[None]) if steady is None else _shrunk(steady[fine], extent)
     broad = np.log(cv2.GaussianBlur(light, (0, 0), 1.0) + np.float32(FILTER.offset))
     weight = alpha[box] * smoothstep(broad - np.float32(spared), *GREYNESS)
-    changed = _pigmented(picture, weight, light, now=now, wanted=wanted, amount=amount)
+    full = cv2.transform(crop.image[fine].astype(np.float32), LUMINANCE[None]) if steady is None else steady[fine]
+    single = _shrunk(single_strands(crop, fine, full, whole[fine]), extent)
+    changed = _pigmented(picture, weight, light, single, now=now, wanted=wanted, amount=amount)
     cv2.resize(changed, (2 * extent[0], 2 * extent[1]), dst=change[fine], interpolation=cv2.INTER_LINEAR)
     near = cv2.dilate((weight > 0).astype(np.float32), np.ones((3, 3), np.uint8))
     cv2.resize(near, (2 * extent[0], 2 * extent[1]), dst=where[fine], interpolation=cv2.INTER_NEAREST)
     return change, where
 
 
-def _pigmented(picture: Floats, weight: Floats, light: Floats, *, now: Look, wanted: Look, amount: float) -> Floats:
+def _pigmented(
+    picture: Floats, weight: Floats, light: Floats, single: Floats, *, now: Look, wanted: Look, amount: float
+) -> Floats:
     """Hair that takes in light: it keeps its shading, and its strands stand out the more.
 
     Args:
         picture: (H, W, 3) float32 RGB, 0..255.
         weight: (H, W) float32 in 0..1, how much of a pixel is hair.
         light: (H, W) float32, 0..255, its luminance, of little noise.
+        single: (H, W) float32, noise that differs from strand to strand.
         now: the look of this hair.
         wanted: that of hair with all of its pigment.
         amount: 0..1.
@@ -161,13 +168,15 @@ def _pigmented(picture: Floats, weight: Floats, light: Floats, *, now: Look, wan
     mean = cv2.GaussianBlur(light * inside, (0, 0), STRAND_SIGMA) / cv2.GaussianBlur(inside, (0, 0), STRAND_SIGMA)
     pure = pure_hair(weight, HALF_FILTER.edge)
     strand = pure * np.clip(cv2.log((light + offset) / (mean + offset)), -STRONGEST, STRONGEST)
-    taken = np.float32(amount * min(wanted.level - now.level, 0.0)) + np.float32(amount * STRAND_GAIN) * strand
+    strand = np.float32(STRAND_GAIN) * strand + np.float32(VARIED) * pure * single
+    strand *= np.where(strand < 0, np.float32(REPAINT.gaps), np.float32(REPAINT.crests))
+    taken = np.float32(amount * min(wanted.level - now.level, 0.0)) + np.float32(amount) * strand
     own = cv2.transform(picture, LUMINANCE[None])
     lit = (own + offset) * cv2.exp(taken) - offset
-    changes = []
+    changes, tinted = [], np.float32(TINTED * amount) * (1 - np.float32(PALER) * single)
     for value, usual, tint in zip(cv2.split(picture), now.colour, wanted.colour, strict=True):
         # what is not hair keeps its own colour
-        colour = value / np.maximum(own, 1) + np.float32(TINTED * amount) * (tint - usual)
+        colour = value / np.maximum(own, 1) + tinted * (tint - usual)
         changes.append(weight * (np.maximum(lit, 0) * np.maximum(colour, np.float32(0.1)) - value))
     return np.asarray(cv2.merge(changes), np.float32)
 

@@ -190,7 +190,7 @@ class Skin:
         return self._grey_brows(light, logs, tint, woman + male * (man - woman))
 
     def _grey_brows(self, light: Floats, logs: Floats, tint: Floats, below_skin: float) -> Floats:
-        zone = np.clip(cv2.GaussianBlur(self.brows, (0, 0), 2.0) * np.float32(1.6), 0, 1)
+        zone = self._around_brows()
         bare = 1 - zone + np.float32(1e-3)
         skin = cv2.GaussianBlur(light * bare, (0, 0), BROWS.around)
         skin /= cv2.GaussianBlur(bare, (0, 0), BROWS.around)
@@ -200,11 +200,15 @@ class Skin:
         brow = BROWS.amount * zone * smoothstep(darker, *BROWS.darker)
         return _grey(brow, np.clip(darker - np.float32(below_skin), 0, BROWS.most), broad, tint)
 
+    def _around_brows(self) -> Floats:
+        """Brows, and a little around them, as no face has them where the mean face has, (192, 192) float32 in 0..1."""
+        return np.clip(cv2.GaussianBlur(self.brows, (0, 0), 2.0) * np.float32(1.6), 0, 1)
+
     def younger(self, texture: NDArray[np.uint8], male: float) -> Floats:
         """Change of log colour in `models.embedded.ageing.AGEING_YEARS` towards youth; see `older`."""
         logs = log_colour(texture)
         light = logs @ LUMINANCE
-        spared = 1 - BROWS_SPARED * self.brows
+        spared = 1 - self._around_brows()
         fine = cv2.GaussianBlur(light, (0, 0), YOUNGER.pores)
         smooth = fine
         for sigma, edge in YOUNGER.smoothings:
