@@ -16,10 +16,8 @@ from models.embedded.strands import FILTER, HALF_FILTER, REPAINT, Lit, Look, loo
 from models.embedded.white_hair import GREYED, ears, half_white, white_in, white_level, whiten
 from models.face.imaging import LUMINANCE, box_of, smoothstep
 
-GREY = look_of(np.array([172, 169, 164], np.float32))
-"""Grey and white hair in white room light, the median over portraits of people who have it."""
 BROWN = look_of(np.array([68, 51, 39], np.float32))
-"""Brown hair in the same light."""
+"""Brown hair in white room light, the median over portraits of people who have it."""
 RESTORED = 0.8
 """Share of the way to brown that grey hair goes at most."""
 GREYNESS = (-0.1, 0.45)
@@ -87,8 +85,8 @@ def grey_hair(crop: Crop, alpha: Floats, *, skin: Floats, now: Look, amount: flo
     return change, where
 
 
-def grey_beard(crop: Crop, *, skin: Floats, light: Lit, amount: float) -> tuple[Floats, Floats]:
-    """Turn a man's beard grey, in the `light` on the face. The rest is as of `grey_hair`; the crop has a mesh."""
+def grey_beard(crop: Crop, *, skin: Floats, amount: float) -> tuple[Floats, Floats]:
+    """Turn a man's beard grey. The rest is as of `grey_hair`; the crop has a mesh."""
     size = len(crop.image)
     change, where = np.zeros((size, size, 3), np.float32), np.zeros((size, size), np.float32)
     beard = find_beard(crop)

@@ -122,7 +122,6 @@ class HairGrey(Control):
         if masks is None or wanted == now:
             return None
         layers = []
-        light = Lit.unpack(way.own.lit)
         skin = np.exp(way.own.skin) - np.float32(LOG_OFFSET)
         amount = way.rise(GREY)
         if way.own.hair.any() and keeps_hair(way.controls):
@@ -133,10 +132,11 @@ class HairGrey(Control):
                 layers.append(grey_hair(way.crop, alpha, skin=skin, now=look, amount=amount))
             elif wanted < now:
                 lost = float((1 - wanted / now) * smoothstep(np.asarray(now), *GREYING.least))
+                light = Lit.unpack(way.own.lit)
                 layers.append(restore_pigment(way.crop, alpha, now=look, light=light, amount=lost))
         man = float(smoothstep(way.own.attributes[MALE], *GREYING.man))
         if man * amount > 0 and way.controls.grey_brows:
-            layers.append(grey_beard(way.crop, skin=skin, light=light, amount=man * amount))
+            layers.append(grey_beard(way.crop, skin=skin, amount=man * amount))
         if not layers:
             return None
         return Layer(
