@@ -14,10 +14,12 @@ import numpy as np
 
 from models.arrays import Floats, Image, Rows
 from models.editor import Crop, Masks
+from models.embedded.matte import HairMatte
 from models.embedded.removal import (
     BODY,
     CHANNELS,
     COVER,
+    FAINT,
     GREY_LEVELS,
     GUESS,
     SEEN,
@@ -27,7 +29,7 @@ from models.embedded.removal import (
 )
 from models.embedded.scalp import HeadMap, ScalpModel, head_map, outline_features, skin_tone
 from models.face.canvas import covered
-from models.face.imaging import enlarge, smoothstep
+from models.face.imaging import smoothstep
 from models.face.segmenter import Segmenter
 from models.face.texture_space import FaceSpace
 from models.training.apply import PAD, padded
@@ -41,9 +43,14 @@ class Recipe:
 
     Attributes:
         bald_share: share of pictures that show a bald person under hair.
+        shaved_share: share of these in which that person is shaved.
+        shaved: most share of the portrait that is surely hair of somebody shaved.
+        sure: probability from which a pixel is surely hair.
         long_share: share of the hair laid over bald people that is long.
         bald: least baldness of a bald person.
         full: most baldness of a short-haired person.
+        edge: side of the square around a portrait's own hair in which nothing that is hidden is judged, pixels.
+        ring: the same of bald people, whose shortest hair no reader finds.
         shift: standard deviation of the shift of the hair, pixels.
         scale: standard deviation of its relative size.
         spreads: smallest and largest margin around the hair that is erased, pixels.
@@ -51,8 +58,7 @@ class Recipe:
         sides: sizes at which the hair is read, pixels.
         thresholds: range of the alpha that is read as hair.
         missed: share of pictures in which parts of the hair are not read.
-        really_read: share of pictures whose hair the segmenter reads, as in use.
-        faint: factor of the hair probability that the segmenter gives.
+        really_read: share of pictures whose hair the networks read, as in use.
         framed: share of pictures that end before an edge; beyond, their last pixels are repeated.
         margin: how far before an edge they end at most, pixels.
         lowered: share of pictures moved down, so that tall hair reaches above what the portrait shows.
@@ -62,19 +68,23 @@ class Recipe:
         noise: largest standard deviation of the camera noise, grey levels.
     """
 
-    bald_share: float = 0.5
+    bald_share: float = 0.6
+    shaved_share: float = 0.6
+    shaved: float = 0.004
+    sure: float = 0.7
     long_share: float = 0.6
     bald: float = 0.75
     full: float = 0.3
+    edge: int = 9
+    ring: int = 25
     shift: float = 6.0
     scale: float = 0.05
     spreads: tuple[int, int] = (10, 18)
     covers: tuple[int, int] = (1, 6)
     sides: tuple[int, ...] = (64, 96, 128)
     thresholds: tuple[float, float] = (0.15, 0.55)
-    missed: float = 0.35
-    really_read: float = 0.6
-    faint: float = 1.8
+    missed: float = 0.15
+    really_read: float = 0.85
     framed: float = 0.4
     margin: int = 32
     lowered: float = 0.4
@@ -94,9 +104,18 @@ LONG, SHORT = 0.08, 0.012
 
 
 class People(NamedTuple):
-    """Rows of portraits by what they are good for."""
+    """Rows of portraits by what they are good for.
+
+    Attributes:
+        bald: nearly no hair on the crown; many have a ring of it.
+        shaved: those of them without.
+        short: short hair.
+        long_hair: long hair, with a matte.
+        any_hair: hair of any length, with a matte.
+    """
 
     bald: Rows
+    shaved: Rows
     short: Rows
     long_hair: Rows
     any_hair: Rows
@@ -135,8 +154,11 @@ def choose_people(faces: FaceSet, mattes: Mattes, rows: Rows) -> People:
     low = np.array([faces.mask("hair", int(row))[LONG_ROWS].mean() for row in plain])
     full = (baldness >= 0) & (baldness < RECIPE.full)
     matted = np.isin(plain, mattes.rows)
+    bald = plain[baldness >= RECIPE.bald]
+    sure = np.array([np.mean(faces.mask("hair", int(row)) > RECIPE.sure) for row in bald])
     return People(
-        bald=plain[baldness >= RECIPE.bald],
+        bald=bald,
+        shaved=bald[sure < RECIPE.shaved],
         short=plain[full & (low < SHORT)],
         long_hair=plain[full & matted & (low > LONG)],
         any_hair=plain[full & matted],
@@ -152,7 +174,8 @@ class Scenes:
         people: who is drawn.
         space: the texture square.
         scalp: statistics of the scalp.
-        segmenter: reads hair in use.
+        segmenter: reads about where hair is, in use.
+        matte: reads how much of each pixel is hair, in use.
     """
 
     def __init__(
@@ -164,11 +187,13 @@ class Scenes:
         scalp: ScalpModel,
         *,
         segmenter: Segmenter,
+        matte: HairMatte,
     ) -> None:
-        self._segmenter = segmenter
+        self._segmenter, self._matte = segmenter, matte
         self._faces = faces
         self._mattes = mattes
         self._people = people
+        self._shaved, self._bald = frozenset(people.shaved.tolist()), frozenset(people.bald.tolist())
         self._space = space
         self._scalp = scalp
         self._of_row = {int(row): index for index, row in enumerate(mattes.rows)}
@@ -177,13 +202,13 @@ class Scenes:
     def draw(self, rng: np.random.Generator) -> Sample:
         """A new picture."""
         people = self._people
-        is_bald = rng.random() < RECIPE.bald_share
-        target = int(rng.choice(people.bald if is_bald else people.short))
+        is_bald, is_shaved = rng.random() < RECIPE.bald_share, rng.random() < RECIPE.shaved_share
+        target = int(rng.choice((people.shaved if is_shaved else people.bald) if is_bald else people.short))
         long_hair = not is_bald or rng.random() < RECIPE.long_share
         donor = int(rng.choice(people.long_hair if long_hair else people.any_hair))
         alpha, foreground = self._hair(donor, rng)
-        # the ring of hair that bald people have is part of the truth
-        own = np.zeros((SIZE, SIZE), np.float32) if is_bald else self._faces.mask("hair", target)
+        # who draws a ring of hair for some draws bits of it for all: hair that is there is no truth
+        own = np.zeros((SIZE, SIZE), np.float32) if target in self._shaved else self._faces.mask("hair", target)
         return self.compose(target, alpha, foreground, own, rng=rng)
 
     def compose(
@@ -241,8 +266,11 @@ class Scenes:
             beyond=beyond,
             moved=(0.0, 0.0) if rng is None else (float(rng.uniform(0, FIELD)), float(rng.uniform(0, FIELD))),
         )
-        unknown = cv2.dilate(smoothstep(own, 0.1, 0.4), np.ones((9, 9), np.uint8))
-        judged = erased * (1 - unknown) * smoothstep(erase(alpha, spread)[0], 0.1, 0.5)
+        # what is seen close to a portrait's own hair is true as well: the ear below it, the forehead
+        wide = RECIPE.ring if target in self._bald else RECIPE.edge
+        near, around = (cv2.dilate(smoothstep(own, 0.1, 0.4), np.ones((side, side), np.uint8)) for side in (3, wide))
+        unknown = np.maximum(near, around * smoothstep(hidden, 0.02, 0.3))
+        judged = erased * (1 - unknown)
         if beyond is not None:
             judged = judged * (1 - beyond)
         planes = np.concatenate([given, truth.transpose(2, 0, 1) / GREY_LEVELS - 2, judged[None]])
@@ -261,8 +289,7 @@ class Scenes:
     def _read(self, image: Image) -> Floats:
         """Hair as the editor reads it in a picture with a margin around, (256, 256) float32 in 0..1."""
         crop = padded(image)
-        hair = enlarge(self._segmenter.read(crop).hair, (len(crop), len(crop)))[PAD:-PAD, PAD:-PAD]
-        return np.minimum(np.float32(RECIPE.faint) * hair, np.float32(1))
+        return smoothstep(self._matte.read(crop, self._segmenter.read(crop).hair), *FAINT)[PAD:-PAD, PAD:-PAD]
 
     def geometry(self, row: int) -> tuple[HeadMap, Floats, Floats]:
         """Polar map, light and skin tone of a portrait."""

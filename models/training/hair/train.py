@@ -22,6 +22,7 @@ from torch.nn import functional
 from engines.select import load as load_engine
 from models.embedded import EMBEDDED
 from models.embedded.attributes import read_tables
+from models.embedded.matte import MATTE, HairMatte
 from models.embedded.removal import CHANNELS, ERASED, HIDDEN, REMOVAL, SIZE
 from models.embedded.scalp import ScalpModel
 from models.face.segmenter import Segmenter
@@ -40,7 +41,7 @@ CHECKPOINT_S = 120
 CROP = 320
 """Side of the editor's crop, which the exported network takes."""
 REPORT_STEPS = 25
-EMA = 0.9985
+EMA = 0.997
 RATE, CRITIC_RATE = 3e-4, 6e-4
 WARM_STEPS = 100
 CRITIC_ALONE = 300
@@ -66,6 +67,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m models.training hair", description=__doc__)
     parser.add_argument("--shared", type=Path, default=shared_folder(), help="folder with faces/ and teachers/")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=1, help="of the networks")
     parser.add_argument("--minutes", type=float, default=60, help="time budget of this run")
     parser.add_argument("--decay", type=float, default=0, help="minutes at the end in which the rate falls to 0")
     parser.add_argument("--batch", type=int, default=6)
@@ -76,7 +78,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--mattes", type=int, default=1500, help="portraits whose hair is used, at most")
     parser.add_argument("--export", type=Path, help="write the checkpoint's network into this folder, and stop")
     options = parser.parse_args(argv)
-    torch.set_num_threads(1)
+    torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)
     if options.save_start:
         average = torch.load(options.checkpoint, map_location="cpu", weights_only=True)["average"]
@@ -100,10 +102,20 @@ def training_scenes(faces: FaceSet, shared: Path, count: int) -> Scenes:
     mattes = read_mattes(faces, shared, count)
     tables = read_tables(EMBEDDED)
     people = choose_people(faces, mattes, faces.split("train"))
-    print(f"{len(people.bald)} bald, {len(people.short)} short-haired, {len(mattes.rows)} mattes", flush=True)
-    segmenter = Segmenter(load_engine(EMBEDDED / "segmenter.onnx", backend="openvino", precision="f32", threads=1))
+    bald = f"{len(people.bald)} bald, {len(people.shaved)} of them shaved"
+    print(f"{bald}, {len(people.short)} short-haired, {len(mattes.rows)} mattes", flush=True)
+    segmenter, matte = (
+        load_engine(EMBEDDED / name, backend="openvino", precision="f32", threads=1)
+        for name in ("segmenter.onnx", MATTE)
+    )
     return Scenes(
-        faces, mattes, people, FaceSpace.from_tables(tables), ScalpModel.from_tables(tables), segmenter=segmenter
+        faces,
+        mattes,
+        people,
+        FaceSpace.from_tables(tables),
+        ScalpModel.from_tables(tables),
+        segmenter=Segmenter(segmenter),
+        matte=HairMatte(matte),
     )
 
 

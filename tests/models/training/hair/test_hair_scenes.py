@@ -1,0 +1,99 @@
+"""What is the truth of hair removal: heads without hair, and what is seen beside hair."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+import pytest
+
+from models.arrays import Floats
+from models.embedded import EMBEDDED
+from models.embedded.attributes import read_tables
+from models.embedded.matte import HairMatte
+from models.embedded.removal import ERASED, HIDDEN
+from models.embedded.scalp import ScalpModel
+from models.face.segmenter import Segmenter
+from models.face.texture_space import FaceSpace
+from models.training.data import MASK_SIZE, SIZE, FaceSet
+from models.training.hair.mattes import Mattes
+from models.training.hair.scenes import Scenes, choose_people
+
+SHAVED, RINGED, SHORT, LONG = range(4)
+RING = slice(60, 130), slice(20, 44)
+"""Where the one with a ring has hair."""
+CROWN = slice(30, 60)
+"""Rows in which the short-haired have hair, over all columns."""
+
+
+@pytest.fixture(scope="module")
+def faces() -> FaceSet:
+    space = FaceSpace.from_tables(read_tables(EMBEDDED))
+    mesh = np.zeros((4, 478, 2), np.float32)
+    mesh[:, :468] = space.mean + np.array([32, 40], np.float32)
+    points5 = np.stack(
+        [mesh[:, [33, 133]].mean(1), mesh[:, [263, 362]].mean(1), mesh[:, 1], mesh[:, 61], mesh[:, 291]], 1
+    )
+    hair = np.zeros((4, MASK_SIZE, MASK_SIZE), np.uint8)
+    hair[RINGED][tuple(slice(part.start // 2, part.stop // 2) for part in RING)] = 255
+    hair[SHORT, CROWN.start // 2 : CROWN.stop // 2] = 255
+    hair[LONG, 15:120] = 255
+    labels = {name: np.zeros(4, np.float32) for name in ("yaw", "hat", "outside_fraction")}
+    labels |= {"age": np.full(4, 40, np.float32), "baldness": np.array([1, 0.8, 0, 0], np.float32)}
+    images = np.full((4, SIZE, SIZE, 3), 150, np.uint8)
+    return FaceSet(images, mesh, np.asarray(points5, np.float32), hair, np.full_like(hair, 255), labels)
+
+
+@pytest.fixture(scope="module")
+def scenes(faces: FaceSet) -> Scenes:
+    alpha = np.zeros((1, SIZE, SIZE), np.uint8)
+    mattes = Mattes(np.array([LONG]), alpha, np.zeros((*alpha.shape, 3), np.uint8))
+    people = choose_people(faces, mattes, np.arange(4))
+    tables = read_tables(EMBEDDED)
+    nobody = cast(Segmenter, None), cast(HairMatte, None)  # nothing is read where nothing is random
+    return Scenes(
+        faces,
+        mattes,
+        people,
+        FaceSpace.from_tables(tables),
+        ScalpModel.from_tables(tables),
+        segmenter=nobody[0],
+        matte=nobody[1],
+    )
+
+
+def judged(scenes: Scenes, row: int, alpha: Floats, own: Floats) -> tuple[Floats, Floats]:
+    """What is judged and the input, where hair of `alpha` lies over a portrait."""
+    sample = scenes.compose(row, alpha, np.zeros((SIZE, SIZE, 3), np.float32), own)
+    return sample.judged[0], sample.given
+
+
+def test_a_ring_of_hair_is_not_shaved(faces: FaceSet) -> None:
+    mattes = Mattes(np.array([LONG]), np.zeros((1, 1, 1), np.uint8), np.zeros((1, 1, 1, 3), np.uint8))
+    people = choose_people(faces, mattes, np.arange(4))
+    assert people.bald.tolist() == [SHAVED, RINGED]
+    assert people.shaved.tolist() == [SHAVED]
+    assert people.short.tolist() == [SHORT]
+    assert people.long_hair.tolist() == [LONG]
+
+
+def test_hair_that_a_bald_head_has_is_no_truth_and_a_shaved_head_is(faces: FaceSet, scenes: Scenes) -> None:
+    alpha = np.zeros((SIZE, SIZE), np.float32)
+    alpha[10:140, 10:246] = 1
+    ring, given = judged(scenes, RINGED, alpha, faces.mask("hair", RINGED))
+    bare, _ = judged(scenes, SHAVED, alpha, np.zeros_like(alpha))
+    assert given[HIDDEN][RING].min() > 0.9
+    assert ring[RING].max() < 0.05
+    # hair so short that no reader finds it grows beside
+    assert ring[RING[0], 46:52].max() < 0.05
+    assert bare[RING].min() > 0.95
+    assert ring[80, 200] > 0.95
+
+
+def test_what_is_seen_beside_own_hair_is_true(faces: FaceSet, scenes: Scenes) -> None:
+    """Ears below short hair teach that what is seen stays."""
+    truth, given = judged(scenes, SHORT, np.zeros((SIZE, SIZE), np.float32), faces.mask("hair", SHORT))
+    seen = (given[HIDDEN] < 0.02) & (given[ERASED] > 0.9)
+    assert seen[CROWN.stop + 6 : CROWN.stop + 8].all()
+    assert truth[CROWN.stop + 6 : CROWN.stop + 8].min() > 0.8
+    assert truth[CROWN].max() < 0.05
