@@ -27,7 +27,7 @@ from models.embedded.latent import EmbeddedLatent
 from models.embedded.pigment import hair_look
 from models.embedded.scalp import ScalpModel, skin_tone
 from models.embedded.strands import LOOK_LENGTH, measure_light
-from models.face.canvas import NECK_NODES, Canvas, covered
+from models.face.canvas import NECK_NODES, Canvas, covered, without_overlap
 from models.face.imaging import LOG_OFFSET, box_of, smoothstep
 from models.face.texture_space import SIZE, STEP, FaceSpace, Fit
 
@@ -139,6 +139,7 @@ class EmbeddedEditor(Editor[Any]):
         changes = [change for control, of_it in parts if (change := control.skin(way, of_it)) is not None]
         if changes:
             moves = reduce(np.add, [each.moves for each in changes if each.moves is not None] or [self._still])
+            moves = without_overlap(moves)
             colour = reduce(np.add, [each.colour for each in changes])
             flow, delta, mask = self._canvas.draw(self._space, way.fit, crop, moves=moves, change=colour)
         moved = mask

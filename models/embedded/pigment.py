@@ -124,7 +124,7 @@ def _repainted(
     """`repaint` in the box around the hair; pixels as dark as `spared`, a log luminance, stay."""
     size, half = len(crop.image), len(crop.image) // 2
     change, where = np.zeros((size, size, 3), np.float32), np.zeros((size, size), np.float32)
-    whole, alpha = alpha, _shrunk(alpha[: 2 * half, : 2 * half], (half, half))
+    alpha = _shrunk(alpha[: 2 * half, : 2 * half], (half, half))
     box = box_of(alpha > LEAST_HAIR, ROOM)
     if box is None or amount <= 0:
         return change, where
@@ -135,8 +135,7 @@ def _repainted(
     light = cv2.transform(picture, LUMINANCE[None]) if steady is None else _shrunk(steady[fine], extent)
     broad = np.log(cv2.GaussianBlur(light, (0, 0), 1.0) + np.float32(FILTER.offset))
     weight = alpha[box] * smoothstep(broad - np.float32(spared), *GREYNESS)
-    full = cv2.transform(crop.image[fine].astype(np.float32), LUMINANCE[None]) if steady is None else steady[fine]
-    single = _shrunk(single_strands(crop, fine, full, whole[fine]), extent)
+    single = single_strands(crop, box, light, alpha[box], 2)
     changed = _pigmented(picture, weight, light, single, now=now, wanted=wanted, amount=amount)
     cv2.resize(changed, (2 * extent[0], 2 * extent[1]), dst=change[fine], interpolation=cv2.INTER_LINEAR)
     near = cv2.dilate((weight > 0).astype(np.float32), np.ones((3, 3), np.uint8))

@@ -39,41 +39,45 @@ MOST = 2.5
 """Bound of it."""
 
 
-def single_strands(crop: Crop, box: tuple[slice, slice], light: Floats, weight: Floats) -> Floats:
+def single_strands(crop: Crop, box: tuple[slice, slice], light: Floats, weight: Floats, shrunk: int = 1) -> Floats:
     """Noise of about unit variance that differs from strand to strand.
 
     Args:
         crop: the face; its surface, or its eyes, tell how hair moves.
-        box: rows and columns of the crop.
+        box: rows and columns of the crop, or of one that is so many times smaller.
         light: (H, W) float32, 0..255, the luminance in the box, of little noise.
         weight: (H, W) float32 in 0..1, how much of a pixel is hair.
+        shrunk: how many times smaller the crop is that is drawn on.
 
     Returns:
         (H, W) float32.
     """
-    size = len(crop.image)
-    surface = eye_places(crop.points5, size, size // GRID) if crop.surface is None else crop.surface
+    whole = len(crop.image)
+    size = whole // shrunk
+    surface = eye_places(crop.points5, whole, whole // GRID) if crop.surface is None else crop.surface
     places = np.float32(PER_EYES) * cv2.resize(surface, (size, size), interpolation=cv2.INTER_LINEAR)[box]
     places += np.float32(FIELD / 2)
     strands = cv2.remap(_noise(), places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     log_light = cv2.log(light + np.float32(FILTER.offset))
-    x, y = direction_of_strands(log_light, weight, EDGE_SIGMA, DIRECTION_SIGMA, usual=_from_crown(crop, box))
+    x, y = direction_of_strands(
+        log_light, weight, EDGE_SIGMA / shrunk, DIRECTION_SIGMA / shrunk, usual=_from_crown(crop, box, shrunk)
+    )
     down, across = np.indices(light.shape, np.float32)
     for reach in PASSES:
         strands = strands + sum(
             cv2.remap(strands, across + way * x, down + way * y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-            for way in (np.float32(reach), np.float32(-reach))
+            for way in (np.float32(reach / shrunk), np.float32(-reach / shrunk))
         )
         strands *= np.float32(1 / 3)
     return np.clip(np.float32(GAIN) * strands, -MOST, MOST)
 
 
-def _from_crown(crop: Crop, box: tuple[slice, slice]) -> tuple[Floats, Floats]:
+def _from_crown(crop: Crop, box: tuple[slice, slice], shrunk: int) -> tuple[Floats, Floats]:
     """Where strands point to if nothing is seen of them: away from the crown, across and down, of length `USUAL`."""
     middle, axes = eye_frame(crop.points5)
     crown = middle + np.linalg.pinv(axes) @ np.array([0, -CROWN], np.float32)
-    columns = np.arange(box[1].start, box[1].stop, dtype=np.float32) - np.float32(crown[0])
-    rows = np.arange(box[0].start, box[0].stop, dtype=np.float32)[:, None] - np.float32(crown[1])
+    columns = np.arange(box[1].start, box[1].stop, dtype=np.float32) - np.float32(crown[0] / shrunk)
+    rows = np.arange(box[0].start, box[0].stop, dtype=np.float32)[:, None] - np.float32(crown[1] / shrunk)
     x, y = np.broadcast_arrays(columns, rows)
     length = np.maximum(cv2.magnitude(x, y), 1) / np.float32(USUAL)
     return np.asarray(x / length, np.float32), np.asarray(y / length, np.float32)

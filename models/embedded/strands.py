@@ -72,6 +72,7 @@ class Repaint:
             in dark hair: a camera shows less of it than there is, and averaging along strands takes some of it.
         paler: share of its colour that a strand has less for each unit by which it is lighter so, in light and in dark
             hair.
+        far: difference of two looks, in any of their numbers, from which the next two and single strands count wholly.
         gaps, crests: multiples of what is darker and lighter than the light around it: gaps between strands are deep.
     """
 
@@ -88,6 +89,7 @@ class Repaint:
     turning: float = 0.3
     single: tuple[float, float] = (0.28, 0.2)
     paler: tuple[float, float] = (0.14, 0.04)
+    far: float = 0.25
     gaps: float = 1.25
     crests: float = 0.9
 
@@ -341,14 +343,10 @@ def repaint(
     broad_gain = np.float32(np.clip(wanted.broad / max(now.broad, 0.05), low, min(high, 1.2)))
     fine_gain = np.float32(np.clip(wanted.fine / max(now.fine, 0.03), low, high))
     broad = np.clip(strands.broad - np.float32(now.level), -REPAINT.broadest, REPAINT.broadest)
-    relative, darkness = fine * fine_gain, _darkness(wanted.level)
-    if single is not None:
-        varied, dark_varied = REPAINT.single
-        relative += np.float32((varied + (dark_varied - varied) * darkness) * wanted.fine) * pure * single
-    relative *= np.where(relative < 0, np.float32(REPAINT.gaps), np.float32(REPAINT.crests))
-    relative = broad * broad_gain + np.maximum(relative, REPAINT.deepest)
+    varied, paler = _varied(fine * fine_gain, single, pure, now=now, wanted=wanted)
+    relative = broad * broad_gain + np.maximum(varied, REPAINT.deepest)
     matt, glossy = REPAINT.gloss
-    darkened = darkness - _darkness(now.level)
+    darkness, darkened = _darkness(wanted.level), _darkness(wanted.level) - _darkness(now.level)
     gloss = np.float32(matt + (glossy - matt) * darkness)
     sheen = np.float32((1 + REPAINT.sheen * max(darkened, 0.0)) / gloss)
     relative = np.where(relative > 0, gloss * np.tanh(relative * sheen), relative)
@@ -356,11 +354,7 @@ def repaint(
     light = compressed(light)
     # a pixel of hair and something else changes as the hair in it does: its own light is that of the hair around
     around = np.maximum(np.exp(strands.broad) - np.float32(FILTER.offset), 0)
-    saturation = 1 - np.float32(REPAINT.saturation) * relative
-    if single is not None:
-        pale, paled = REPAINT.paler
-        saturation -= np.float32(pale + (paled - pale) * darkness) * single
-    saturation = np.clip(saturation, *REPAINT.saturations)
+    saturation = np.clip(1 - np.float32(REPAINT.saturation) * relative - paler, *REPAINT.saturations)
     kept = REPAINT.own_colour * smoothstep(own_light, 40, 110) * pure
     share = np.asarray(amount, np.float32)
     if share.ndim or float(share) < 1:
@@ -387,6 +381,30 @@ def repaint(
     rest = cv2.transform(cv2.merge(free) - cv2.merge(safe), LUMINANCE[None])
     changes = [np.clip(each + rest, *bound) for each, bound in zip(safe, bounds, strict=True)]
     return np.asarray(cv2.merge(changes), np.float32)
+
+
+def _varied(
+    fine: Floats, single: Floats | None, pure: Floats, *, now: Look, wanted: Look
+) -> tuple[Floats, Floats | np.float32]:
+    """The light of strands with single ones between them, log units, and the share of their colour that these lack.
+
+    Args:
+        fine: (H, W) float32, strands of the look wanted, log units.
+        single: as of `repaint`.
+        pure: (H, W) float32 in 0..1, hair alone.
+        now: the look of this hair.
+        wanted: the look it shall have.
+    """
+    # the first step of a slider changes little
+    far = np.float32(np.clip(np.abs(wanted.pack() - now.pack()).max() / REPAINT.far, 0, 1))
+    paler: Floats | np.float32 = np.float32(0)
+    if single is not None:
+        darkness = _darkness(wanted.level)
+        light, pale = (at + (dark - at) * darkness for at, dark in (REPAINT.single, REPAINT.paler))
+        fine = fine + far * np.float32(light * wanted.fine) * pure * single
+        paler = far * np.float32(pale) * single
+    fine = fine * (1 + far * np.where(fine < 0, np.float32(REPAINT.gaps - 1), np.float32(REPAINT.crests - 1)))
+    return np.asarray(fine, np.float32), paler
 
 
 def compressed(light: Floats) -> Floats:

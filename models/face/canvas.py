@@ -28,10 +28,12 @@ TOP_NODES = 7
 """Lattice nodes inside the upper edge of the square over which the change of shape fades."""
 NECK_NODES = 10
 """Lattice nodes below the square over which the change of shape fades."""
-ROOM = 24.0
-"""Distance from what the camera does not show within which the change of shape fades, crop pixels: nothing is drawn
-from there, where streaks would be.
+ROOM = 6.0
+"""Distance from what the camera does not show within which the change of shape fades, over its largest displacement:
+nothing is drawn from there, where streaks would be.
 """
+STEEPEST = 0.85
+"""Largest difference of displacement between neighbouring places, over their distance: at 1 the picture folds over."""
 LEAST_MOVE = 0.02
 """Displacement below which a node counts as still, texture pixels."""
 HIDDEN = (0.25, 0.75)
@@ -99,7 +101,8 @@ class Canvas:
         where = space.to_texture(fit, box)
         shift = _sample(shown, (where + np.float32(0.5)) * np.float32(1 / STEP) - np.float32(0.5))
         if crop.beyond is not None and crop.beyond[part].any():
-            shift *= _room(crop.beyond[part], shift.shape[1::-1])[..., None]
+            farthest = float(np.abs(shift @ np.ascontiguousarray(fit.affine[:, :2].T)).max())
+            shift *= _room(crop.beyond[part], shift.shape[1::-1], ROOM * farthest)[..., None]
         pushed = shift @ np.ascontiguousarray(fit.affine[:, :2].T)
         # the change lies on the skin that is shown here, wherever that comes from
         drawn = _displaced(where, pushed * np.float32(-1 / INVERSE_STEP))
@@ -123,11 +126,23 @@ class Canvas:
         return flow, delta, support
 
 
-def _room(beyond: Floats, size: tuple[int, int]) -> Floats:
-    """How freely each place may move, 0..1, from (H, W) float32, 1 beyond the camera's frame; at another size."""
+def without_overlap(moves: Floats) -> Floats:
+    """A displacement of the lattice that is as much smaller as it takes to fold nothing over, see `STEEPEST`."""
+    steepest = max(float(np.abs(np.diff(moves[..., axis], axis=1 - axis)).max()) for axis in (0, 1)) / STEP
+    return moves * np.float32(min(1.0, STEEPEST / max(steepest, 1e-6)))
+
+
+def _room(beyond: Floats, size: tuple[int, int], reach: float) -> Floats:
+    """How freely each place may move, 0..1.
+
+    Args:
+        beyond: (H, W) float32, 1 beyond the camera's frame.
+        size: width and height of the answer.
+        reach: distance from there within which moves fade, pixels of `beyond`.
+    """
     shown = (beyond < 0.5).astype(np.uint8)
     away = cv2.resize(cv2.distanceTransform(shown, cv2.DIST_L2, 3), size, interpolation=cv2.INTER_AREA)
-    return smoothstep(np.asarray(away, np.float32), 0, ROOM)
+    return smoothstep(np.asarray(away, np.float32), 0, max(reach, 1.0))
 
 
 def extend_over_neck(moves: Floats) -> Floats:

@@ -31,12 +31,10 @@ TREND = 0.9
 
 BRIGHTEST = np.float32(0.14)
 """Bound of what becomes lighter, log light."""
-SHAPE, MOST_SHAPE = 1.9, 2.0
+SHAPE = 1.9
 """Multiple of the mean change of shape that is drawn towards age: viewers guess 5 years more than at 1.2, as real as
-before. The second is its bound, at which lips do not fold over yet. Towards youth it is drawn as it is: at 1.7 it looks
-warped and no younger.
+before. Towards youth it is drawn as it is: at 1.7 it looks warped and no younger.
 """
-
 FILLED = 0.8
 """Share of a fold that is filled in half a lifetime: the young have folds too where they smile."""
 
@@ -83,7 +81,8 @@ class Age(Control):
         # what becomes much lighter looks painted
         light = older @ LUMINANCE
         older -= np.maximum(light - BRIGHTEST * np.tanh(light / BRIGHTEST), 0)[..., None]
-        younger = self._skin.younger(without_folds(reading.texture), male)
+        beside_lips = (1 - reading.covered) * (1 - self._skin.lips)
+        younger = self._skin.younger(without_folds(reading.texture, beside_lips), male)
         # the neck keeps its tone, and the face has that of the neck
         skin = self._creases.skin * (1 - reading.covered)
         older, younger = (
@@ -113,7 +112,7 @@ class Age(Control):
             return None
         strength, age = strength_of(years), float(read[AGE]) * 100
         moves = self._ageing.moves(
-            float(read[MALE]), min(SHAPE * strength, MOST_SHAPE) if years > 0 else strength, youth_of(age, age + years)
+            float(read[MALE]), SHAPE * max(strength, 0) + min(strength, 0), youth_of(age, age + years)
         )
         half = own[:COMPRESSED] if years > 0 else own[COMPRESSED:-1]
         return SkinChange(decompress_change(half) * np.float32(abs(strength)), moves)
@@ -123,7 +122,7 @@ class Age(Control):
         read = way.own.attributes
         years = float(way.wanted[AGE] - read[AGE]) * 100
         if years < 0:
-            added, mask = fill_folds(way.crop.image, way.fit)
+            added, mask = fill_folds(way.crop, way.fit)
             return Layer(mask, delta=added * np.float32(FILLED * min(1.0, -strength_of(years))))
         if years == 0 or way.crop.masks is None:
             return None

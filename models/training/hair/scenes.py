@@ -203,7 +203,8 @@ class Scenes:
         """A new picture."""
         people = self._people
         is_bald, is_shaved = rng.random() < RECIPE.bald_share, rng.random() < RECIPE.shaved_share
-        target = int(rng.choice((people.shaved if is_shaved else people.bald) if is_bald else people.short))
+        bald = people.shaved if is_shaved and len(people.shaved) else people.bald
+        target = int(rng.choice(bald if is_bald else people.short))
         long_hair = not is_bald or rng.random() < RECIPE.long_share
         donor = int(rng.choice(people.long_hair if long_hair else people.any_hair))
         alpha, foreground = self._hair(donor, rng)

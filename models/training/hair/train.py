@@ -67,7 +67,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m models.training hair", description=__doc__)
     parser.add_argument("--shared", type=Path, default=shared_folder(), help="folder with faces/ and teachers/")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--threads", type=int, default=1, help="of the networks")
+    parser.add_argument("--threads", type=int, default=1, help="of the networks that are trained")
     parser.add_argument("--minutes", type=float, default=60, help="time budget of this run")
     parser.add_argument("--decay", type=float, default=0, help="minutes at the end in which the rate falls to 0")
     parser.add_argument("--batch", type=int, default=6)

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -19,10 +20,11 @@ from models.embedded.ageing import COMPRESSED, compress_change, decompress_chang
 from models.embedded.attributes import AGE, BALD, GREY, HAT, READER, SMILE, TABLES
 from models.embedded.controls.age import target_age
 from models.embedded.editor import EmbeddedControls, EmbeddedEditor, load
+from models.embedded.folds import FOLDS
 from models.embedded.latent import COMMON_LENGTH, EmbeddedLatent
 from models.embedded.matte import MATTE
 from models.embedded.removal import CHANNELS, REMOVAL
-from models.face.texture_space import FaceSpace
+from models.face.texture_space import STEP, FaceSpace
 from models.training.apply import apply_edit
 from tests.models.editing import delta_of, flow_of, image_of, opacity_of, rendered
 from tests.models.matting import CoarseMatte
@@ -164,12 +166,42 @@ def test_hair_that_is_gone_is_not_greyed(editor: EmbeddedEditor, crop: Crop) -> 
 def test_the_warp_fades_out_below_the_chin_and_never_folds_over(editor: EmbeddedEditor, crop: Crop) -> None:
     assert crop.mesh is not None
     chin = int(crop.mesh[152, 1])
-    for age, steepest in ((85, 0.85), (75, 0.85), (15, 0.6)):
-        flow = flow_of(edit(editor, crop, age=age))
-        down, across = np.diff(flow[..., 1], axis=0), np.diff(flow[..., 0], axis=1)
-        # where a row would be drawn of a place above that of the row before, the picture would be upside down
-        assert min(down.min(), across.min()) > -steepest
-        assert np.abs(np.diff(np.linalg.norm(flow, axis=2), axis=0))[chin:].max() < 0.55
+    beyond = np.zeros(crop.image.shape[:2], np.float32)
+    beyond[chin + 12 :] = 1
+    for controls in ({"age": 85, "smile": 1}, {"age": 75}, {"age": 15, "smile": 1}):
+        for own_age in (0.15, 0.3, 0.7):
+            for shown in (crop, replace(crop, beyond=beyond)):
+                wanted = EmbeddedControls.model_validate(controls)
+                latent = editor.encode(shown, wanted)
+                latent[AGE] = own_age
+                flow = flow_of(editor.render(shown, latent, editor.steer(latent, wanted), wanted))
+                down, across = np.diff(flow[..., 1], axis=0), np.diff(flow[..., 0], axis=1)
+                # where a row would be drawn of a place above that of the row before, the picture would be upside down
+                assert min(down.min(), across.min()) > -0.95
+                if shown is crop:
+                    assert np.abs(np.diff(np.linalg.norm(flow, axis=2), axis=0))[chin:].max() < 0.75
+
+
+def test_towards_youth_a_fold_is_filled_once(editor: EmbeddedEditor, crop: Crop) -> None:
+    """By the camera's pixels; filled by the texture as well, it would be a bright line."""
+    assert crop.mesh is not None
+    nodes = FaceSpace.load(EMBEDDED / TABLES).fit(crop.mesh).nodes.astype(np.float32)
+    image, line = np.full_like(crop.image, 150), np.zeros(crop.image.shape[:2], np.uint8)
+    for side in (-1, 1):
+        places = np.stack([95.5 + side * np.array(FOLDS.away), FOLDS.rows], -1)[None, :2]
+        at = cv2.remap(nodes, ((places + 0.5) / STEP - 0.5).astype(np.float32), None, cv2.INTER_LINEAR)[0]
+        cv2.polylines(line, [np.rint(at).astype(np.int32)], False, 1, 2)
+    line[200:236, 130:190] = 0
+    image[line > 0] = 80
+    folded = replace(crop, image=image)
+    latent = editor.encode(folded, editor.Controls())
+    latent[AGE] = 0.7
+    wanted = EmbeddedControls(age=25)
+    delta = editor.render(folded, latent, editor.steer(latent, wanted), wanted).delta
+    assert delta is not None
+    added = delta[line > 0].mean(1)
+    assert 25 < np.median(added) < 75
+    assert np.percentile(added, 98) < 85
 
 
 def test_hair_is_greyed_where_the_change_of_shape_puts_it(editor: EmbeddedEditor, crop: Crop) -> None:

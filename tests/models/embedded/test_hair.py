@@ -197,3 +197,17 @@ def test_a_photo_gives_the_colour_of_its_hair() -> None:
     assert np.abs(np.subtract(custom_lab(controls.custom), custom_lab(colour))).max() < 1.5
     with pytest.raises(ValueError, match="no hair"):
         coarse_hair().read_photo(Crop(image, points, masks=Masks(nothing, nothing, nothing, nothing)))
+
+
+def test_single_strands_come_between_and_the_first_step_changes_little() -> None:
+    """Dye of one hue, as smooth as dark hair looks, is a wig's; but a slider does not jump."""
+    crop = portrait(35)
+    where = inner_hair(crop)
+    whole, first = (dye(crop, colour="brown", amount=amount) for amount in (1.0, 0.02))
+    light = dyed_lab(crop, whole)[..., 0]
+    plain = cv2.cvtColor(crop.image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)[..., 0]
+    ranks = [np.argsort(np.argsort(each[where])).astype(float) for each in (plain, light)]
+    assert np.corrcoef(np.stack(ranks))[0, 1] < 0.99
+    assert first.delta is not None
+    assert whole.delta is not None
+    assert np.abs(first.delta[where]).mean() < 3.5

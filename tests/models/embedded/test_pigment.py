@@ -55,6 +55,12 @@ def test_noise_of_dark_hair_is_not_multiplied_when_it_turns_white() -> None:
     assert np.abs(after[0][top] - after[1][top]).mean() < 2 * before
 
 
+def test_hair_that_gets_pigment_is_no_even_sheet() -> None:
+    image = np.full((64, 64, 3), 180, np.uint8)
+    light = (image + turned(in_white_light, image, hair()))[6:20, 6:-6].mean(2)
+    assert light.std() > 0.03 * light.mean()
+
+
 def test_brown_hair_has_strands_again() -> None:
     image = np.full((64, 64, 3), 170, np.uint8)
     image[:, ::4] = 200

@@ -92,6 +92,8 @@ def test_dark_brows_turn_grey_and_a_bare_face_stays(skin: Skin) -> None:
     change = skin.greyed(dark, white, 0.5)
     after = np.exp(np.log(dark + 16.0) + change) - 16
     assert after[brows].mean() > 70
+    woman, man = (skin.greyed(dark, white, male)[brows].mean() for male in (0.0, 1.0))
+    assert woman > man + 0.05
     # skin is seen through them
     assert np.ptp(after[brows].mean(0)) < 0.6 * np.ptp(even[0, 0].astype(int))
     assert np.abs(change[:20]).max() < 0.02

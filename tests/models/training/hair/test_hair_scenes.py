@@ -93,7 +93,9 @@ def test_hair_that_a_bald_head_has_is_no_truth_and_a_shaved_head_is(faces: FaceS
 def test_what_is_seen_beside_own_hair_is_true(faces: FaceSet, scenes: Scenes) -> None:
     """Ears below short hair teach that what is seen stays."""
     truth, given = judged(scenes, SHORT, np.zeros((SIZE, SIZE), np.float32), faces.mask("hair", SHORT))
-    seen = (given[HIDDEN] < 0.02) & (given[ERASED] > 0.9)
-    assert seen[CROWN.stop + 6 : CROWN.stop + 8].all()
-    assert truth[CROWN.stop + 6 : CROWN.stop + 8].min() > 0.8
+    seen = (given[HIDDEN] < 0.02) & (given[ERASED] > 0.5)
+    rows = np.flatnonzero(seen[:, SIZE // 2] & (np.arange(SIZE) > CROWN.stop))
+    # the nearest that is not hidden, within what is not judged where it is
+    assert rows[0] <= CROWN.stop + 6
+    assert truth[rows[0] + 1].min() > 0.4
     assert truth[CROWN].max() < 0.05
