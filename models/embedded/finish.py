@@ -27,7 +27,7 @@ class Finish:
     Attributes:
         edge: half the width of the outline's edge.
         rim: how far inside and outside of the outline a drawing tells where it is.
-        kept: how far inside of the outline a drawing is trusted: hair that grows beside a bald head reaches up to it.
+        kept: how far inside of the outline a drawing is trusted: its edge is a mixture with the backdrop.
         unlike_backdrop: differences from the backdrop, over that of skin, over which a drawing shows the head.
         contrast: difference between skin and backdrop, 0..255, from which a drawn outline is told well.
         rays: directions in which it is told.
@@ -36,6 +36,9 @@ class Finish:
         brows: distances below the brows over which the skull's outline ends, texture pixels.
         mottles: difference between neighbours, 0..255, that is smoothed.
         rounds: how often.
+        plain: Gaussian of the broad light and colour of a scalp, crop pixels.
+        odd: how far a drawing may be from these, log units: a scalp has no edges.
+        inner: distances inside the outline over which that holds.
         relieved: strongest relief in each of the `GRAINS`, log units.
         sharpened: multiple of the measured relief that is drawn, as resampling softens it.
         lines: coherence of the relief over which it counts as wrinkles.
@@ -58,7 +61,7 @@ class Finish:
 
     edge: float = 1.4
     rim: tuple[float, float] = (10.0, 12.0)
-    kept: float = 3.0
+    kept: float = 7.0
     unlike_backdrop: tuple[float, float] = (0.2, 0.8)
     contrast: float = 25.0
     rays: int = 36
@@ -67,6 +70,9 @@ class Finish:
     brows: tuple[float, float] = (-4.0, 10.0)
     mottles: float = 20.0
     rounds: int = 1
+    plain: float = 12.0
+    odd: float = 0.1
+    inner: tuple[float, float] = (2.0, 7.0)
     relieved: float = 0.055
     sharpened: float = 1.6
     lines: tuple[float, float] = (0.6, 0.9)
@@ -187,6 +193,35 @@ def without_mottles(colours: Floats, *, erased: Floats) -> Floats:
             smooth = cv2.bilateralFilter(smooth, 7, FINISH.mottles, 2.5)
         finished[box] += erased[box][..., None] * (smooth - colours[box])
     return finished
+
+
+def plain_scalp(colours: Floats, *, erased: Floats, head: HeadMap) -> Floats:
+    """Bound how far a drawn scalp is from its own broad light and colour.
+
+    On turned heads a network with a critic draws blocks, as of hair or of an ear, where it has seen few heads.
+
+    Args:
+        colours: (S, S, 3) float32 RGB, 0..255, a drawing.
+        erased: (S, S) float32 in 0..1, where it is shown.
+        head: polar map.
+
+    Returns:
+        (S, S, 3) float32 RGB.
+    """
+    size = colours.shape[1::-1]
+    distance = enlarge(head.distance, size)
+    above = 1 - smoothstep(enlarge(_below_brows(head), size), -12, -2)
+    scalp = erased * above * smoothstep(distance, *FINISH.inner)
+    box = box_of(scalp > 0)
+    if box is None:
+        return colours
+    logs = cv2.log(np.maximum(colours, 0) + np.float32(LOG_OFFSET))
+    broad = cv2.log(
+        _blur_within(np.maximum(colours, 0), smoothstep(distance, 0, 3), FINISH.plain) + np.float32(LOG_OFFSET)
+    )
+    away = np.float32(FINISH.odd) * np.tanh((logs - broad) * np.float32(1 / FINISH.odd))
+    plain = cv2.exp(broad + away) - np.float32(LOG_OFFSET)
+    return np.asarray(colours + scalp[..., None] * (plain - colours), np.float32)
 
 
 def skin_relief(colours: Floats, image: Image, *, hidden: Floats, erased: Floats, head: HeadMap) -> Floats:

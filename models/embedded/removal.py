@@ -25,7 +25,15 @@ from models.embedded.bare_head import (
     scalp_colour,
     short_hair,
 )
-from models.embedded.finish import GRAINS, backdrop_grain, clean_rim, skin_colours, skin_relief, without_mottles
+from models.embedded.finish import (
+    GRAINS,
+    backdrop_grain,
+    clean_rim,
+    plain_scalp,
+    skin_colours,
+    skin_relief,
+    without_mottles,
+)
 from models.embedded.head_noise import between, hairs, noise_on
 from models.embedded.scalp import CENTER, COARSE, HeadMap, ScalpModel
 from models.face.imaging import LOG_OFFSET, box_of, enlarge, fill, smoothstep
@@ -262,6 +270,7 @@ def inpaint_without_hair(
     colours += continuation(image, colours, guess, erased=erased, hidden=unseen, distance=head.distance)
     colours = skin_colours(colours, image, hidden=unseen, erased=erased, head=head)
     colours = without_mottles(colours, erased=erased)
+    colours = plain_scalp(colours, erased=erased, head=head)
     colours = clean_rim(colours, erased=erased, head=head)
     solid = np.maximum(1 - beside, enlarge(person, full) * (1 - hidden))
     colours = backdrop_grain(colours, image, solid=solid, erased=erased, head=head, beyond=beyond)

@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 from models.arrays import Floats, Image
-from models.embedded.finish import FINISH, backdrop_grain, clean_rim, skin_colours, skin_relief, without_mottles
+from models.embedded.finish import (
+    FINISH,
+    backdrop_grain,
+    clean_rim,
+    plain_scalp,
+    skin_colours,
+    skin_relief,
+    without_mottles,
+)
 from models.embedded.scalp import CENTER, COARSE, HeadMap
 
 SIZE = 320
@@ -45,6 +53,23 @@ def test_hair_beside_a_bald_crown_reaches_the_outline(head: HeadMap, distance: F
     finished = clean_rim(ringed, erased=np.ones_like(distance), head=head)
     ring = upper(distance) & (distance > 4) & (distance < 8)
     assert np.abs(finished - ringed)[ring].mean() < 5
+
+
+def test_blocks_on_a_scalp_go_and_its_shading_and_what_is_below_the_brows_stay(head: HeadMap, distance: Floats) -> None:
+    shade = 1 + 0.3 * np.linspace(-1, 1, SIZE, dtype=np.float32)[None, :, None]
+    smooth = drawn(distance) * shade
+    blocks = smooth.copy()
+    rows, columns = np.indices((SIZE, SIZE))
+    dark = (rows // 6 + columns // 6) % 4 == 0
+    blocks[dark] *= 0.4
+    finished = plain_scalp(blocks, erased=np.ones_like(distance), head=head)
+    scalp = upper(distance) & (distance > 10) & (rows < 90)
+    before, after = (np.abs(np.log(each / smooth)[scalp]).std() for each in (blocks, finished))
+    assert after < 0.35 * before
+    plain = plain_scalp(smooth, erased=np.ones_like(distance), head=head)
+    assert np.abs(plain / smooth - 1)[scalp].max() < 0.06
+    low = rows > 190
+    assert np.array_equal(finished[low], blocks[low])
 
 
 def test_a_scalp_is_no_redder_than_the_face(head: HeadMap, distance: Floats) -> None:
