@@ -74,7 +74,7 @@ class Finish:
     odd: float = 0.1
     inner: tuple[float, float] = (2.0, 7.0)
     relieved: float = 0.055
-    sharpened: float = 1.6
+    sharpened: float = 1.5
     lines: tuple[float, float] = (0.6, 0.9)
     patches: float = 14.0
     freckles: tuple[float, float] = (1.3, 2.8)
