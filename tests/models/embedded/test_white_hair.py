@@ -71,6 +71,10 @@ def test_gaps_between_white_locks_are_deep() -> None:
     image[:60] = np.clip(45 + cv2.GaussianBlur(locks, (0, 0), 1.5)[..., None] * 2, 0, 255)
     light = np.log((greyed(image, masks) @ LUMINANCE)[8:44, 8:-8] + 4)
     away = light - cv2.GaussianBlur(light, (0, 0), 6.0)
+    # they are warmer too
+    after = greyed(image, masks)[8:44, 8:-8]
+    warmth = np.log((after[..., 0] + 4) / (after[..., 2] + 4))
+    assert np.polyfit(away.ravel(), (warmth - cv2.GaussianBlur(warmth, (0, 0), 6.0)).ravel(), 1)[0] < -0.03
     assert np.mean((away - away.mean()) ** 3) / away.std() ** 3 < -0.45
 
 

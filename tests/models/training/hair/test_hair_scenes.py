@@ -99,3 +99,21 @@ def test_what_is_seen_beside_own_hair_is_true(faces: FaceSet, scenes: Scenes) ->
     assert rows[0] <= CROWN.stop + 6
     assert truth[rows[0] + 1].min() > 0.4
     assert truth[CROWN].max() < 0.05
+
+
+def test_hair_of_its_own_is_told_of_all_but_the_shaved(
+    faces: FaceSet, scenes: Scenes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[int, float] = {}
+
+    def compose(target: int, alpha: Floats, foreground: Floats, own: Floats, **_: object) -> None:
+        told[target] = float(own.mean())
+
+    monkeypatch.setattr(scenes, "compose", compose)
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        scenes.draw(rng)
+    assert set(told) == {SHAVED, RINGED, SHORT}
+    assert told[SHAVED] == 0
+    assert told[RINGED] == pytest.approx(float(faces.mask("hair", RINGED).mean()))
+    assert told[SHORT] > 0
