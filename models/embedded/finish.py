@@ -212,8 +212,7 @@ def plain_scalp(colours: Floats, *, erased: Floats, head: HeadMap) -> Floats:
     distance = enlarge(head.distance, size)
     above = 1 - smoothstep(enlarge(_below_brows(head), size), -12, -2)
     scalp = erased * above * smoothstep(distance, *FINISH.inner)
-    box = box_of(scalp > 0)
-    if box is None:
+    if not scalp.any():
         return colours
     logs = cv2.log(np.maximum(colours, 0) + np.float32(LOG_OFFSET))
     broad = cv2.log(

@@ -87,7 +87,7 @@ class Repaint:
     saturations: tuple[float, float] = (0.55, 1.4)
     own_colour: float = 0.5
     turning: float = 0.3
-    single: tuple[float, float] = (0.28, 0.2)
+    single: tuple[float, float] = (0.28, 0.18)
     paler: tuple[float, float] = (0.14, 0.04)
     far: float = 0.25
     gaps: float = 1.25

@@ -86,7 +86,7 @@ class Greyed:
     gaps: float = 1.45
     crests: float = 0.75
     warmth: float = 0.12
-    tinted: float = 0.03
+    tinted: float = 0.015
     temples: tuple[float, float] = (0.12, -0.2)
     beside: float = 0.09
     locks: float = 0.35

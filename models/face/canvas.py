@@ -100,10 +100,10 @@ class Canvas:
         shown = moves * np.pad(seen, ((0, NECK_NODES), (0, 0)), "edge")[..., None]
         where = space.to_texture(fit, box)
         shift = _sample(shown, (where + np.float32(0.5)) * np.float32(1 / STEP) - np.float32(0.5))
-        if crop.beyond is not None and crop.beyond[part].any():
-            farthest = float(np.abs(shift @ np.ascontiguousarray(fit.affine[:, :2].T)).max())
-            shift *= _room(crop.beyond[part], shift.shape[1::-1], ROOM * farthest)[..., None]
         pushed = shift @ np.ascontiguousarray(fit.affine[:, :2].T)
+        if crop.beyond is not None and crop.beyond[part].any():
+            room = _room(crop.beyond[part], shift.shape[1::-1], ROOM * float(np.abs(pushed).max()))[..., None]
+            shift, pushed = shift * room, pushed * room
         # the change lies on the skin that is shown here, wherever that comes from
         drawn = _displaced(where, pushed * np.float32(-1 / INVERSE_STEP))
 

@@ -47,7 +47,7 @@ def test_a_halo_around_the_skull_goes(head: HeadMap, distance: Floats) -> None:
 
 
 def test_hair_beside_a_bald_crown_reaches_the_outline(head: HeadMap, distance: Floats) -> None:
-    """What the network draws right inside the outline is a ring of hair as often as a halo."""
+    """What is drawn wider than an edge is trusted: the head is hair there, and no halo."""
     ringed = drawn(distance)
     ringed[(distance > 0) & (distance < 9)] = (70, 60, 55)
     finished = clean_rim(ringed, erased=np.ones_like(distance), head=head)

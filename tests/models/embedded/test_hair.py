@@ -131,9 +131,7 @@ def test_strands_and_highlights_stay(lightness: float, colour: str) -> None:
     after = dyed_lab(crop, dye(crop, colour=colour, amount=1.0))[..., 0]
     where[:60] = False
     order = [np.argsort(np.argsort(values[where])).astype(np.float64) for values in (before, after)]
-    assert (
-        np.atleast_2d(np.corrcoef(np.stack(order)))[0, 1] > 0.75
-    )  # single strands that no camera shows come in between
+    assert np.atleast_2d(np.corrcoef(np.stack(order)))[0, 1] > 0.85
     assert after[where].std() > 0.3 * before[where].std()  # L* of black hair varies less
     # the highlight stays the brightest part of the hair
     assert after[45, 130] > np.percentile(after[where], 90)

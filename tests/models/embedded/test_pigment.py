@@ -38,8 +38,7 @@ def test_grey_hair_loses_its_colour_and_skin_keeps_it() -> None:
     image = np.zeros((64, 64, 3), np.uint8) + np.array([120, 60, 20], np.uint8)
     after = image + turned(grey, image, hair())
     spread = after.max(2) - after.min(2)
-    assert np.median(spread[:20]) < 20
-    assert spread[:20].max() < 35  # a third of what it was; gaps between strands are warmer than strands
+    assert spread[:20].max() < 25
     assert after[:20].mean() > image[:20].mean()
     np.testing.assert_array_equal(after[48:], image[48:])
 
