@@ -210,7 +210,8 @@ def plain_scalp(colours: Floats, *, erased: Floats, head: HeadMap) -> Floats:
     """
     size = colours.shape[1::-1]
     distance = enlarge(head.distance, size)
-    above = 1 - smoothstep(enlarge(_below_brows(head), size), -12, -2)
+    # brows may be raised
+    above = smoothstep(enlarge(head.clear, size), FINISH.clear, 2 * FINISH.clear)
     scalp = erased * above * smoothstep(distance, *FINISH.inner)
     if not scalp.any():
         return colours

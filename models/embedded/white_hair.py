@@ -77,7 +77,7 @@ class Greyed:
     levels: tuple[float, float, float] = (0.2, 0.25, 3.02)
     above_skin: float = 0.75
     shading: float = 0.38
-    pigment: float = 1.0
+    pigment: float = 0.6
     shades: tuple[float, float] = (0.35, 1.3)
     contrast: tuple[float, float] = (0.3, 3.0)
     strand_sigma: float = 2.5
