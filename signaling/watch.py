@@ -20,6 +20,7 @@ from signaling.settings import ServerSettings
 from signaling.transport import receive_promptly
 from signaling.transport.gatherer import offer_addresses
 from signaling.transport.handshake import leave_quietly
+from signaling.uncancelled import uncancelled
 
 CONNECT_S = 15.0
 SILENT_S = 2.5
@@ -108,10 +109,16 @@ async def watch(http: httpx.AsyncClient, address: SessionAddress, show: Show) ->
         await _follow(transceiver.receiver.track, ended, show)
     finally:
         show(None)
-        await connection.close()
-        if location.startswith(urljoin(address.endpoint, "/")):
-            with suppress(httpx.HTTPError):
-                await http.delete(location, headers=_headers(address))
+        await uncancelled(_leave(connection, http, address, location))
+
+
+async def _leave(
+    connection: RTCPeerConnection, http: httpx.AsyncClient, address: SessionAddress, location: str
+) -> None:
+    await connection.close()
+    if location.startswith(urljoin(address.endpoint, "/")):
+        with suppress(httpx.HTTPError):
+            await http.delete(location, headers=_headers(address))
 
 
 def _listen(connection: RTCPeerConnection, channel: RTCDataChannel, ended: asyncio.Event) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
-from collections.abc import Coroutine, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from aioice.candidate import Candidate, candidate_foundation, candidate_priority
@@ -16,6 +16,7 @@ from aiortc import RTCIceTransport, RTCPeerConnection
 from signaling.logs import limited
 from signaling.settings import ServerSettings
 from signaling.transport.arrivals import read_all
+from signaling.uncancelled import uncancelled
 
 logger = limited(__name__)
 
@@ -60,12 +61,12 @@ def _gather_from(connection: Connection, settings: ServerSettings) -> None:
     async def from_chosen(component: int, addresses: list[str], timeout: int = 5) -> Any:
         chosen, ports = chosen_addresses(addresses, settings), settings.ports
         if ports is None:
-            found = await _whole(gather(component, chosen, timeout))
+            found = await uncancelled(gather(component, chosen, timeout))
         else:
             hosts = [await _bind(connection, component, address, ports) for address in chosen]
             found = [candidate for candidate in hosts if candidate is not None]
             # a STUN server is not asked: who sets ports knows his address
-            found += await _whole(gather(component, [], timeout))
+            found += await uncancelled(gather(component, [], timeout))
         if connection._closing:
             await _close_sockets(connection)
         else:
@@ -73,16 +74,6 @@ def _gather_from(connection: Connection, settings: ServerSettings) -> None:
         return found
 
     connection.get_component_candidates = from_chosen  # type: ignore[method-assign]
-
-
-async def _whole(gathering: Coroutine[Any, Any, list[Candidate]]) -> list[Candidate]:
-    """Gather to the end even if cancelled: the connection knows of its sockets, and closes them, only then."""
-    task = asyncio.ensure_future(gathering)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
 
 
 async def _close_sockets(connection: Connection) -> None:

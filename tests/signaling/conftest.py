@@ -345,3 +345,19 @@ def _longest_pause() -> Any:
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[asyncio.BaseTransport]:
+    """All datagram sockets that were opened."""
+    sockets: list[asyncio.BaseTransport] = []
+    loop = asyncio.BaseEventLoop
+    create = loop.create_datagram_endpoint
+
+    async def create_and_keep(self: Any, *arguments: Any, **named: Any) -> Any:
+        transport, protocol = await create(self, *arguments, **named)
+        sockets.append(transport)
+        return transport, protocol
+
+    monkeypatch.setattr(loop, "create_datagram_endpoint", create_and_keep)
+    return sockets

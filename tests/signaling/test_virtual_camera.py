@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from aiortc import RTCPeerConnection
 
 from models.arrays import Image
 from signaling import screen as screens
@@ -146,6 +147,30 @@ async def test_the_virtual_camera_shows_what_the_page_shows(
             following.cancel()
             await asyncio.gather(following, return_exceptions=True)
             screen.close()
+
+
+@pytest.mark.anyio
+async def test_who_is_cancelled_while_closing_leaves_no_socket(
+    serve: Any, opened: list[asyncio.BaseTransport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closing = asyncio.Event()
+    close = RTCPeerConnection.close
+
+    async def say_and_close(self: RTCPeerConnection) -> None:
+        closing.set()
+        await asyncio.sleep(0)
+        await close(self)
+
+    monkeypatch.setattr(RTCPeerConnection, "close", say_and_close)
+    async with serve() as server:
+        address = SessionAddress.read(f"http://127.0.0.1:8080/?stream={NAME}")
+        following = asyncio.create_task(follow(server.http, address, lambda frame: None, lambda line: None))
+        await closing.wait()
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        assert following.cancelled()
+    assert opened
+    assert all(transport.is_closing() for transport in opened)
 
 
 @pytest.mark.anyio

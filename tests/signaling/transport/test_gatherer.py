@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
@@ -17,22 +16,6 @@ SETTINGS = [
     ServerSettings(bind_addresses=["127.0.0.1", "127.0.0.2", "127.0.0.3"]),
     ServerSettings(bind_addresses=["127.0.0.1", "127.0.0.2", "127.0.0.3"], media_ports="40000-49999"),
 ]
-
-
-@pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> list[asyncio.BaseTransport]:
-    """All datagram sockets that were opened."""
-    sockets: list[asyncio.BaseTransport] = []
-    loop = asyncio.BaseEventLoop
-    create = loop.create_datagram_endpoint
-
-    async def create_and_keep(self: Any, *arguments: Any, **named: Any) -> Any:
-        transport, protocol = await create(self, *arguments, **named)
-        sockets.append(transport)
-        return transport, protocol
-
-    monkeypatch.setattr(loop, "create_datagram_endpoint", create_and_keep)
-    return sockets
 
 
 def connect(settings: ServerSettings) -> RTCPeerConnection:
