@@ -93,12 +93,14 @@ class SkinChange:
     """What a control changes in the texture square, as `models.face.canvas.Canvas.draw` takes it.
 
     Attributes:
-        colour: (192, 192, 3) float32, change of log colour.
+        colour: (192, 192, 3) float32, change of log colour of the skin.
+        features: the same of eyes and lips, which `colour` leaves alone; None for none.
         moves: (64 + `NECK_NODES`, 64, 2) float32, displacement of the lattice, texture pixels; None for none.
     """
 
     colour: Floats
     moves: Floats | None = None
+    features: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from models.arrays import Floats, Image
 from models.embedded.attributes import MALE, SKIN_LIGHTNESS, SMILE
 from models.embedded.control import Reading
 from models.face.canvas import visible
-from models.face.imaging import LUMINANCE, log_colour, smoothstep
+from models.face.imaging import LUMINANCE, coherence, log_colour, smoothstep
 from models.face.texture_space import SIZE, Fit
 
 BROAD_SIGMA = 5.5
@@ -157,9 +157,7 @@ def without_stains(relief: NDArray[np.int8]) -> NDArray[np.int8]:
     """
     light = relief.astype(np.float32)
     broad = cv2.GaussianBlur(light, (0, 0), STAIN_SIGMA)
-    across, down = cv2.Sobel(broad, cv2.CV_32F, 1, 0), cv2.Sobel(broad, cv2.CV_32F, 0, 1)
-    xx, xy, yy = (cv2.GaussianBlur(each, (0, 0), LINE_SIGMA) for each in (across * across, across * down, down * down))
-    line = ((xx - yy) ** 2 + 4 * xy * xy) / ((xx + yy) ** 2 + np.float32(1e-3))
+    line = coherence(broad, LINE_SIGMA, 0.03)
     kept = STAIN_KEPT + (1 - STAIN_KEPT) * smoothstep(line, *LINE)
     clean = light - broad + broad * kept
     clean -= np.float32(CHEEK_LOST) * _cheeks() * cv2.GaussianBlur(clean, (0, 0), CHEEK_SIGMA)

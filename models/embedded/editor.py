@@ -141,7 +141,15 @@ class EmbeddedEditor(Editor[Any]):
             moves = reduce(np.add, [each.moves for each in changes if each.moves is not None] or [self._still])
             moves = without_overlap(moves)
             colour = reduce(np.add, [each.colour for each in changes])
-            flow, delta, mask = self._canvas.draw(self._space, way.fit, crop, moves=moves, change=colour)
+            features = [each.features for each in changes if each.features is not None]
+            flow, delta, mask = self._canvas.draw(
+                self._space,
+                way.fit,
+                crop,
+                moves=moves,
+                change=colour,
+                features=reduce(np.add, features) if features else None,
+            )
         moved = mask
         for control, of_it in parts:
             layer = control.draw(way, of_it)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from models.arrays import Floats, Image
 from models.embedded.head_noise import between, noise_on
 from models.embedded.scalp import CENTER, COARSE, SKIN_BOX, HeadMap, texture_scale
-from models.face.imaging import LOG_OFFSET, LUMINANCE, box_of, enlarge, fill, smoothstep
+from models.face.imaging import LOG_OFFSET, LUMINANCE, box_of, coherence, enlarge, fill, smoothstep
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,11 +298,9 @@ def _grain(image: Image, seen: NDArray[np.bool_], scale: float) -> list[float]:
 
 
 def _lined(relief: Floats) -> Floats:
-    """How much a relief runs in lines, 0..1, by the coherence of its structure tensor (Bigun and Granlund 1987)."""
-    across, down = (cv2.Sobel(cv2.GaussianBlur(relief, (0, 0), 1.0), cv2.CV_32F, dx, 1 - dx) for dx in (1, 0))
-    xx, yy, xy = (cv2.GaussianBlur(each, (0, 0), 4.0) for each in (across * across, down * down, across * down))
-    coherence = np.sqrt((xx - yy) ** 2 + 4 * xy * xy) / (xx + yy + np.float32(1e-9))
-    return smoothstep(coherence, *FINISH.lines)
+    """How much a relief runs in lines, 0..1."""
+    found = coherence(cv2.GaussianBlur(relief, (0, 0), 1.0), 4.0, 1e-9)
+    return smoothstep(np.sqrt(found), *FINISH.lines)
 
 
 def skin_colours(colours: Floats, image: Image, *, hidden: Floats, erased: Floats, head: HeadMap) -> Floats:

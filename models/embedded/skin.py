@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from models.arrays import Floats
 from models.embedded.scalp import SKIN_BOX
-from models.face.imaging import LUMINANCE, log_colour, smoothstep
+from models.face.imaging import LUMINANCE, coherence, log_colour, smoothstep
 
 Range = tuple[float, float]
 """Where a smooth step starts and where it is complete."""
@@ -32,8 +32,8 @@ class Older:
         creases: multiple of their depth by which the face's own creases deepen.
         crease_sigmas: the two Gaussians between which creases lie.
         deepest_crease: depth at which deepening saturates.
-        pale_lips: share of the way to the colour of skin that women's lips go.
-        palest: bound of that, before the share.
+        line_sigmas: the two Gaussians by which lines are told: before the gradients, and over their structure tensor.
+        line: its coherence over which something dark counts as a line: stains and shades would turn into bruises.
         dark_skin: mean log light at which skin counts as dark, and from which it does not.
         dark_gain: how much stronger ageing is drawn on dark skin, whose wrinkles show less.
     """
@@ -42,8 +42,8 @@ class Older:
     creases: float = 1.3
     crease_sigmas: tuple[float, float] = (0.9, 5.0)
     deepest_crease: float = 0.12
-    pale_lips: float = 0.5
-    palest: float = 0.25
+    line_sigmas: tuple[float, float] = (1.0, 4.0)
+    line: Range = (0.2, 0.55)
     dark_skin: Range = (4.85, 5.15)
     dark_gain: float = 1.2
 
@@ -162,15 +162,11 @@ class Skin:
         light = logs @ LUMINANCE
         low, high = (cv2.GaussianBlur(light, (0, 0), sigma) for sigma in OLDER.crease_sigmas)
         creases = np.tanh(np.minimum(low - high, 0) / OLDER.deepest_crease) * (OLDER.deepest_crease * OLDER.creases)
-        creases *= 1 - BROWS_SPARED * self.brows
+        creases *= (1 - BROWS_SPARED * self.brows) * _lined(low - high)
         # brows fade where this face has them, which differs from where the mean face has them
         brows = smoothstep(np.float32(np.median(light[SKIN_BOX])) - light, *BROW_DARK)
         colour = _mix_sexes(self.colour, male) * (1 - self.brows * (1 - brows))[..., None]
-        # lips get the colour of skin
-        cheeks = np.median(logs[BROWS.cheeks].reshape(-1, 3), axis=0)
-        paler = np.clip((cheeks - cheeks @ LUMINANCE) - (logs - light[..., None]), -OLDER.palest, OLDER.palest)
-        colour = OLDER.colour * colour + (np.float32(OLDER.pale_lips * (1 - male)) * self.lips)[..., None] * paler
-        return np.asarray(colour + creases[..., None], np.float32)
+        return np.asarray(OLDER.colour * colour + creases[..., None], np.float32)
 
     def greyed(self, texture: NDArray[np.uint8], white: Floats, male: float) -> Floats:
         """Change of log colour that turns dark brows grey and thin, (192, 192, 3) float32.
@@ -257,6 +253,12 @@ def _guided_by_itself(light: Floats, sigma: float, edge: float) -> Floats:
     slope = variance / (variance + np.float32(edge))
     offset = cv2.GaussianBlur(mean * (1 - slope), (0, 0), sigma)
     return np.asarray(cv2.GaussianBlur(slope, (0, 0), sigma) * light + offset)
+
+
+def _lined(light: Floats) -> Floats:
+    """How much a band of light runs in lines, (H, W) float32 in 0..1."""
+    fine, window = OLDER.line_sigmas
+    return smoothstep(coherence(cv2.GaussianBlur(light, (0, 0), fine), window, 1e-6), *OLDER.line)
 
 
 def _grey(where: Floats, lifted: Floats, broad: Floats, tint: Floats) -> Floats:

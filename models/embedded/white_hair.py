@@ -26,29 +26,39 @@ class Greyed:
 
     Attributes:
         lighter: least light of white hair over that of this hair.
-        tint, paler: slope of the log of red over blue against that of skin, and what is taken off.
-        tints: bounds of it.
-        green: how much less green there is, log.
+        skins, tints: logs of red over blue of skin, and those of white hair there, the medians of 286 people.
+        cast, casts: share of the hair's own broad differences in colour that white hair keeps, and their bound before
+            it, log: they are of the light on it, and without them grey looks painted.
+        cast_sigma: Gaussian of these differences.
+        cast_offset: offset of their logs, 0..255.
+        cast_bluer: share of a cast that stays where hair only has less of its pigment than elsewhere.
+        least_pigment: log of a colour below which hair counts as colourless for that.
+        coloured: log of a colour at which 1 / e of a cast stays.
         around: side of the window of the light around a strand.
         levels: shares of the log luminance of this hair and of skin in that of white hair, and what is added: that of
             273 people with grey hair hardly depends on their skin.
         above_skin: bound of it over skin, log: in a dim room nothing glows.
         shading: power of the hair's broad light in that of white hair, which scatters light.
+        least_shading: standard deviation of the broad light of white hair, at least: black hair shows little of it.
         pigment: share of its own colour that half grey hair keeps, over the share of hair that keeps its pigment: in
             portraits such hair has twice the colour of white hair.
+        brown, browned: log of red over blue, beyond that of white hair, that what turns grey has at least, over the
+            square of the share of hair that keeps its pigment; greyness over which that begins: by 224 people.
         shades: bounds of the broad light of white hair over its median.
         contrast: bounds of a strand's light over that around it.
         strand_sigma: Gaussian that parts strands from the gloss of locks.
         gloss: share of gloss, which white hair has less of: it scatters light.
         power: of both in what a white strand gives back.
         gaps, crests: multiples of that below and above the light around it: gaps between white locks are deep.
-        warmth: log of red over blue that a gap gains for each log unit that it is darker.
+        warmth, warm_shade: log of red over blue that gaps and broad shade gain for each log unit that they are darker.
         tinted: the same by which single strands differ.
+        least_white: share of white hair below which these three grow no more.
         temples: how much whiter hair is beside the face, and how much darker far from it.
         beside: Gaussian of the face's reach, share of the crop.
         locks: how much earlier light locks turn white, share per log unit.
         single: how much earlier single strands turn white than others, share per unit of their noise.
         glint: by how much single strands differ in light, log units: white ones do as well.
+        between, dark_between: noise of single strands below which a thin gap is, and how dark it is.
         wholly: shares of white hair over which no colour is left between it.
         kept: share of its colour that a dark lock keeps.
         dark_locks: logs of how much darker than what is around it such a lock is.
@@ -62,6 +72,7 @@ class Greyed:
         mean_window: side of the window of the mean light of hair and of what is beside it.
         shaded: light of skin in the shade of hair.
         sparse: how much of skin between sparse strands stays.
+        relit, relit_sigma: how much lighter skin beside hair becomes, log, as white hair shades it less; and how far.
         edge_sigma: Gaussian of the light by which hair is told from skin.
         redder: log of red over green, beyond that of skin and hair, over which a place is an ear.
         dark: offset of these logs, 0..255.
@@ -69,29 +80,41 @@ class Greyed:
     """
 
     lighter: float = 0.3
-    tint: float = 0.6
-    paler: float = 0.15
-    tints: tuple[float, float] = (-0.08, 0.1)
-    green: float = 0.012
+    skins: tuple[float, ...] = (0.06, 0.16, 0.26, 0.34, 0.45, 0.7)
+    tints: tuple[float, ...] = (-0.12, -0.03, 0.054, 0.085, 0.1, 0.11)
+    cast: float = 0.5
+    casts: float = 0.22
+    cast_sigma: float = 4.0
+    cast_offset: float = 6.0
+    cast_bluer: float = 0.2
+    least_pigment: float = 0.1
+    coloured: float = 0.4
     around: int = 15
     levels: tuple[float, float, float] = (0.2, 0.25, 3.02)
     above_skin: float = 0.75
-    shading: float = 0.38
+    shading: float = 0.5
+    least_shading: float = 0.14
     pigment: float = 0.6
+    brown: float = 0.85
+    browned: tuple[float, float] = (0.0, 0.3)
     shades: tuple[float, float] = (0.35, 1.3)
     contrast: tuple[float, float] = (0.3, 3.0)
     strand_sigma: float = 2.5
     gloss: float = 0.5
-    power: float = 0.6
+    power: float = 0.5
     gaps: float = 1.45
     crests: float = 0.75
-    warmth: float = 0.12
-    tinted: float = 0.015
+    warmth: float = 0.3
+    warm_shade: float = 0.25
+    tinted: float = 0.03
+    least_white: float = 0.4
     temples: tuple[float, float] = (0.12, -0.2)
     beside: float = 0.09
-    locks: float = 0.35
+    locks: float = 0.22
     single: float = 0.05
-    glint: float = 0.04
+    glint: float = 0.05
+    between: float = 0.8
+    dark_between: float = 0.12
     wholly: tuple[float, float] = (0.6, 0.95)
     kept: float = 0.45
     dark_locks: tuple[float, float] = (0.0, 0.4)
@@ -106,7 +129,9 @@ class Greyed:
     mean_window: int = 26
     told: tuple[float, float] = (0.25, 0.6)
     shaded: float = 0.85
-    sparse: float = 0.25
+    sparse: float = 0.1
+    relit: float = 0.16
+    relit_sigma: float = 3.0
     edge_sigma: float = 1.5
     redder: tuple[float, float] = (0.16, 0.35)
     dark: float = 12.0
@@ -121,9 +146,8 @@ def white_in(skin: Floats) -> Floats:
     Args:
         skin: (3,) float32 RGB, 0..255, median of the face.
     """
-    warmth = GREYED.tint * float(np.log(max(skin[0], 1) / max(skin[2], 1))) - GREYED.paler
-    warmth = float(np.clip(warmth, *GREYED.tints))
-    colour = np.exp(warmth * np.array([0.5, 0, -0.5], np.float32) - np.array([0, GREYED.green, 0], np.float32))
+    warmth = float(np.interp(np.log(max(skin[0], 1) / max(skin[2], 1)), GREYED.skins, GREYED.tints))
+    colour = np.exp(warmth * np.array([0.5, 0, -0.5], np.float32))
     return np.asarray(colour / float(colour @ LUMINANCE), np.float32)
 
 
@@ -148,7 +172,11 @@ def half_white(white: Floats, now: Look, amount: float) -> Floats:
         amount: how grey it is, 0..1.
     """
     share = np.float32(min(GREYED.pigment * (1 - amount), 1.0))
-    colour = white * (np.maximum(now.colour, np.float32(0.05)) / white) ** share
+    pigment = np.log(np.maximum(now.colour, np.float32(0.05)) / white) * share
+    # black hair is brown where it has lost some of its pigment
+    least = GREYED.brown * (1 - amount) ** 2 * float(smoothstep(np.asarray(amount), *GREYED.browned))
+    warmer = max(least - float(pigment[0] - pigment[2]), 0.0)
+    colour = white * np.exp(pigment + np.float32(warmer) * np.array([0.5, 0, -0.5], np.float32))
     return np.asarray(colour / float(colour @ LUMINANCE), np.float32)
 
 
@@ -203,14 +231,16 @@ def whiten(
     gone *= 1 - np.float32(GREYED.kept) * smoothstep(-gloss, *GREYED.dark_locks)
     earlier = np.float32(GREYED.locks) * strand * pure
     if strands is not None:
-        lock += np.float32(GREYED.glint) * strands
+        between = np.maximum(-strands - np.float32(GREYED.between), 0)
+        lock += np.float32(GREYED.glint) * strands - np.float32(GREYED.dark_between) * between * between
         earlier += np.float32(GREYED.single) * strands
     share = np.clip(share + 4 * share * (1 - share) * earlier, 0, 1)
+    shading = max(shading, min(GREYED.least_shading / max(now.broad, 0.05), 1.0)) if now.broad else shading
     shade = np.float32(shading) * (cv2.log(broad.deep) - np.float32(now.level))
     shade *= np.where(shade < 0, np.float32(GREYED.gaps), np.float32(GREYED.crests))
-    shade = np.clip(cv2.exp(shade), *GREYED.shades)
+    shade = np.clip(shade, *np.log(GREYED.shades, dtype=np.float32))
     lock = np.float32(GREYED.power) * np.where(lock < 0, np.float32(GREYED.gaps), np.float32(GREYED.crests)) * lock
-    white = compressed(np.float32(np.exp(wanted.level)) * shade * cv2.exp(lock))
+    white = compressed(cv2.exp(np.float32(wanted.level) + shade + lock))
     alpha, hair = weight, light + (broad.deep - light) * (1 - weight)
     if face is not None:
         alpha, hair = _mixture(light, weight, broad, white)
@@ -219,14 +249,47 @@ def whiten(
     # what is seen between sparse hairs keeps the colour of skin
     gone *= alpha * (alpha if face is None else 1 - broad.told * (1 - alpha))
     lit = own + lift
-    warmer = np.float32(-0.5 * GREYED.warmth) * lock
+    warmer = np.float32(-0.5 * GREYED.warmth) * lock - np.float32(0.5 * GREYED.warm_shade) * shade
     if strands is not None:
         warmer += np.float32(0.5 * GREYED.tinted) * strands
+    # strands differ most in hair that is half grey
+    warmer *= np.float32(1 / max(float(share.mean()), GREYED.least_white))
+    casts, shown = [np.ones((1, 1), np.float32)] * 3, np.zeros((1, 1), np.float32)
+    if face is not None:
+        casts = _casts(picture, weight, now)
+        near = cv2.GaussianBlur(weight * share, (0, 0), GREYED.relit_sigma) * (1 - weight) * face
+        shown = np.float32(GREYED.relit * min(1.0, max(wanted.level - now.level, 0.0))) * near
     changes = [
-        lift + gone * (lit * (np.float32(tint - 1) + np.float32(side) * warmer) - (value - own))
-        for value, tint, side in zip(cv2.split(picture), wanted.colour, (1, 0, -1), strict=True)
+        shown * value + lift + gone * (lit * (np.float32(tint) * cast - 1 + np.float32(side) * warmer) - (value - own))
+        for value, tint, cast, side in zip(cv2.split(picture), wanted.colour, casts, (1, 0, -1), strict=True)
     ]
     return np.asarray(cv2.merge(changes), np.float32)
+
+
+def _casts(picture: Floats, weight: Floats, now: Look) -> list[Floats]:
+    """Factors of red, green and blue by which white hair differs from its median colour, (H, W) float32 each."""
+    height, width = weight.shape
+    quarter, sigma = (max(width // 4, 1), max(height // 4, 1)), GREYED.cast_sigma / 4
+    sure = cv2.resize(weight, quarter, interpolation=cv2.INTER_AREA) ** 2
+    small = cv2.resize(picture, quarter, interpolation=cv2.INTER_AREA) * sure[..., None]
+    seen = cv2.GaussianBlur(sure, (0, 0), sigma)
+    channels = cv2.split(cv2.GaussianBlur(small, (0, 0), sigma))
+    light = cv2.GaussianBlur(cv2.transform(small, LUMINANCE[None]), (0, 0), sigma)
+    tiny, offset, bound = np.float32(1e-3), np.float32(GREYED.cast_offset), np.float32(GREYED.casts)
+    light = light / (seen + tiny) + offset
+    own = np.log(np.maximum(now.colour, 0.05)).astype(np.float32)
+    away = cv2.merge([cv2.log((each / (seen + tiny) + offset) / light) for each in channels]) - own
+    away -= cv2.transform(away, LUMINANCE[None])[..., None]
+    # a lock with less pigment than others is not lit by bluer light
+    pigment = own - own @ LUMINANCE
+    length = max(float(np.linalg.norm(pigment)), GREYED.least_pigment)
+    less = np.minimum(cv2.transform(away, pigment[None] / np.float32(length)), 0)
+    away -= np.float32(1 - GREYED.cast_bluer) * less[..., None] * (pigment / np.float32(length))
+    seen = seen / (seen + np.float32(0.1))
+    # in coloured hair they are of its pigment
+    share = GREYED.cast * float(np.exp(-((np.linalg.norm(pigment) / GREYED.coloured) ** 2)))
+    cast = np.float32(share) * bound * np.tanh(away * (seen / bound)[..., None])
+    return list(cv2.split(cv2.resize(cv2.exp(cast), (width, height), interpolation=cv2.INTER_LINEAR)))
 
 
 def ears(crop: Crop, box: tuple[slice, slice], skin: Floats, now: Look) -> Floats:

@@ -71,7 +71,14 @@ class Canvas:
         return Canvas(skin, np.array([[x0, y0], [x1, y0], [x0, y1], [x1, y1]], np.float32))
 
     def draw(
-        self, space: FaceSpace, fit: Fit, crop: Crop, *, moves: Floats, change: Floats
+        self,
+        space: FaceSpace,
+        fit: Fit,
+        crop: Crop,
+        *,
+        moves: Floats,
+        change: Floats,
+        features: Floats | None = None,
     ) -> tuple[Floats, Floats, Floats]:
         """Draw a change of the texture square on the crop.
 
@@ -81,7 +88,8 @@ class Canvas:
             crop: the face; skin that its masks call hidden keeps its look.
             moves: (64 + `NECK_NODES`, 64, 2) float32, displacement of the lattice, texture pixels; see
                 `extend_over_neck`.
-            change: (192, 192, 3) float32, change of log colour.
+            change: (192, 192, 3) float32, change of log colour where skin may change.
+            features: (192, 192, 3) float32, change of log colour that holds at eyes and lips too; None for none.
 
         Returns:
             (S, S, 2) flow and (S, S, 3) delta as in `models.editor.Edit`, and (S, S) float32, 1 where either may
@@ -109,9 +117,13 @@ class Canvas:
 
         turned = float(smoothstep(np.abs(fit.modes[YAW_MODE]), *TURNED))
         weight = seen * (1 - smoothstep(covered(crop, fit, len(seen)), *HIDDEN))
-        weight = cv2.resize(weight, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR) * self.skin
+        weight = cv2.resize(weight, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
         weight *= np.float32(1 - TURNED_FADE * turned)
-        gain = cv2.multiply(change, cv2.merge([weight, weight, weight]))
+        holds = weight * self.skin
+        gain = cv2.multiply(change, cv2.merge([holds, holds, holds]))
+        if features is not None:
+            cv2.add(gain, cv2.multiply(features, cv2.merge([weight, weight, weight])), dst=gain)
+            holds = np.maximum(holds, weight * (np.abs(features).max(axis=2) > 0))
         cv2.exp(gain, dst=gain)
         cv2.subtract(gain, (1.0, 1.0, 1.0, 0.0), dst=gain)
 
@@ -120,7 +132,7 @@ class Canvas:
         np.negative(both[..., 2:], out=flow[part])
         moved = _moved(crop.image, flow[part], box)
         cv2.multiply(cv2.add(moved, (LOG_OFFSET,) * 3 + (0.0,), dtype=cv2.CV_32F), factor, dst=delta[part])
-        touched = (shift[..., 0] != 0) | (shift[..., 1] != 0) | (_sample(weight, drawn) > 0)
+        touched = (shift[..., 0] != 0) | (shift[..., 1] != 0) | (_sample(holds, drawn) > 0)
         touched = cv2.dilate(touched.astype(np.float32), np.ones((3, 3), np.uint8))
         support[part] = cv2.resize(touched, extent, interpolation=cv2.INTER_NEAREST)
         return flow, delta, support

@@ -45,6 +45,22 @@ def smoothstep(x: NDArray[Any], low: float, high: float) -> Floats:
     return np.asarray(t * t * (3 - 2 * t), np.float32)
 
 
+def coherence(light: Floats, window: float, least: float) -> Floats:
+    """How much light runs in lines, 0..1, by its structure tensor (Weickert 1999).
+
+    Args:
+        light: (H, W) float32, smoothed.
+        window: Gaussian of the tensor, pixels.
+        least: sum of squared gradients, of `cv2.Sobel`, below which nothing is seen.
+
+    Returns:
+        (H, W) float32: 0 where no direction prevails, 1 where one alone does.
+    """
+    across, down = (cv2.Sobel(light, cv2.CV_32F, dx, 1 - dx) for dx in (1, 0))
+    xx, xy, yy = (cv2.GaussianBlur(each, (0, 0), window) for each in (across * across, across * down, down * down))
+    return np.asarray(((xx - yy) ** 2 + 4 * xy * xy) / ((xx + yy) ** 2 + np.float32(least * least)), np.float32)
+
+
 def three_channels(x: Floats) -> Floats:
     """Repeat an (H, W) float32 array to (H, W, 3)."""
     return np.asarray(cv2.merge([x, x, x]), np.float32)

@@ -11,10 +11,12 @@ from pydantic import Field
 from models.ages import Difference, shifted
 from models.arrays import Floats
 from models.editor import Crop
+from models.embedded import eyes_and_lips
 from models.embedded.ageing import COMPRESSED, Ageing, compress_change, decompress_change, strength_of, youth_of
 from models.embedded.attributes import AGE, MALE
 from models.embedded.control import Control, Layer, Pack, Reading, SkinChange, Way
 from models.embedded.creases import RELIEF_COLOUR, Creases
+from models.embedded.eyes_and_lips import EyesAndLips
 from models.embedded.folds import fill_folds, without_folds
 from models.embedded.latent import EmbeddedLatent
 from models.embedded.neck import Neck
@@ -50,23 +52,24 @@ class Age(Control):
             Field(None, title="Age", json_schema_extra={"unit": "years", "step": 1, "lifespan": True}),
         )
     }
-    length = 2 * COMPRESSED + 1
+    length = 2 * COMPRESSED + 1 + eyes_and_lips.LENGTH
     """The change of skin in `AGEING_YEARS` and the one towards youth, which stick to the skin: drawing them is slow.
-    Then the contrast of creases.
+    Then the contrast of creases, and the change of eyes and lips.
     """
 
-    def __init__(self, creases: Creases, ageing: Ageing, skin: Skin, neck: Neck) -> None:
+    def __init__(self, creases: Creases, ageing: Ageing, skin: Skin, neck: Neck, features: EyesAndLips) -> None:
         self._creases = creases
         self._ageing = ageing
         self._skin = skin
         self._neck = neck
+        self._features = features
 
     @classmethod
     def load(cls, pack: Pack) -> Self:
         """Load who lends creases, the statistics of shape and those of skin."""
         tables = pack.tables
         parts = Creases.from_tables(tables), Ageing.from_tables(tables), Skin.from_tables(tables)
-        return cls(*parts, Neck.from_tables(tables))
+        return cls(*parts, Neck.from_tables(tables), EyesAndLips.of(tables["mean"].astype(np.float32)))
 
     def reach(self) -> tuple[Floats, ...]:
         """The shapes of ageing and of growth."""
@@ -89,7 +92,8 @@ class Age(Control):
             each - np.log((np.einsum("hwc,hw->c", np.exp(each), skin) + 1) / (float(skin.sum()) + 1))
             for each in (older, younger)
         )
-        return np.concatenate([compress_change(older), compress_change(younger), [np.float32(wanted)]])
+        features = self._features.read(reading.texture, male)
+        return np.concatenate([compress_change(older), compress_change(younger), [np.float32(wanted)], features])
 
     def steer(self, now: Floats, wanted: Floats, controls: Any) -> None:
         """Want the age asked for."""
@@ -114,8 +118,9 @@ class Age(Control):
         moves = self._ageing.moves(
             float(read[MALE]), SHAPE * max(strength, 0) + min(strength, 0), youth_of(age, age + years)
         )
-        half = own[:COMPRESSED] if years > 0 else own[COMPRESSED:-1]
-        return SkinChange(decompress_change(half) * np.float32(abs(strength)), moves)
+        half = own[:COMPRESSED] if years > 0 else own[COMPRESSED : 2 * COMPRESSED]
+        features = self._features.change(own[2 * COMPRESSED + 1 :], float(read[MALE]), strength)
+        return SkinChange(decompress_change(half) * np.float32(abs(strength)), moves, features)
 
     def draw(self, way: Way, own: Floats) -> Layer | None:
         """An older neck, or no folds; a young neck stays as it is."""
@@ -128,7 +133,7 @@ class Age(Control):
             return None
         skin = np.exp(way.own.skin) - np.float32(LOG_OFFSET)
         turned = float(smoothstep(np.abs(way.fit.modes[YAW_MODE]), *TURNED))
-        depth = strength_of(years) * float(own[-1]) * (1 - turned)
+        depth = strength_of(years) * float(own[2 * COMPRESSED]) * (1 - turned)
         delta, mask = self._neck.draw(way.crop, skin=skin, male=float(read[MALE]), depth=depth)
         return Layer(mask, delta=delta)
 

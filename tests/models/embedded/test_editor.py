@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from engines.base import Engine, TensorSpec
 from engines.select import load as load_engine
 from models.editor import Crop, Edit, Editor, Masks
-from models.embedded import EMBEDDED
+from models.embedded import EMBEDDED, eyes_and_lips
 from models.embedded.ageing import COMPRESSED, compress_change, decompress_change, youth_of
 from models.embedded.attributes import AGE, BALD, GREY, HAT, READER, SMILE, TABLES
 from models.embedded.controls.age import target_age
@@ -89,7 +89,7 @@ def test_it_is_an_editor(editor: EmbeddedEditor) -> None:
 
 def test_the_latent_holds_both_ways_of_the_skin(editor: EmbeddedEditor, crop: Crop) -> None:
     latent = editor.encode(crop, editor.Controls())
-    assert latent.shape == (COMMON_LENGTH + 3 * COMPRESSED + 1,)
+    assert latent.shape == (COMMON_LENGTH + 3 * COMPRESSED + 1 + eyes_and_lips.LENGTH,)
     assert latent.dtype == np.float32
     parts = EmbeddedLatent.unpack(latent)
     older, younger = (decompress_change(half) for half in np.split(parts.details[: 2 * COMPRESSED], 2))

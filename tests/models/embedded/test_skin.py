@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -117,10 +118,14 @@ def test_ageing_is_drawn_more_strongly_on_dark_skin() -> None:
     assert np.all(np.diff(strengths) <= 0)
 
 
-def test_lips_get_paler_and_no_paler_than_skin(skin: Skin) -> None:
-    even = np.zeros((192, 192, 3), np.uint8) + np.array([180, 140, 120], np.uint8)
-    lips = skin.lips > 0.9
-    red = np.where(lips[..., None], np.array([170, 70, 70], np.uint8), even)
-    change = skin.older(red, 0.0) - skin.older(even, 0.0)
-    redness = (change[..., 0] - change[..., 1])[lips].mean()
-    assert -0.5 < redness < -0.1
+def test_lines_deepen_and_stains_do_not(skin: Skin) -> None:
+    """A shade on the cheek that deepens looks like a bruise."""
+    even = np.zeros((192, 192, 3), np.uint8) + np.array([190, 150, 130], np.uint8)
+    lined, stained = even.copy(), even.copy()
+    lined[20:24, 60:130] -= 25
+    cv2.circle(stained, (130, 110), 5, (165, 125, 105), -1)
+    usual = skin.older(even, 1.0).mean(axis=2)
+    line = (skin.older(lined, 1.0).mean(axis=2) - usual)[21:23, 70:120].mean()
+    stain = (skin.older(stained, 1.0).mean(axis=2) - usual)[108:113, 128:133].mean()
+    assert line < -0.05
+    assert stain > 0.5 * line
