@@ -47,8 +47,8 @@ class Greying:
         least: readings of greyness over which hair counts as grey enough to get its pigment back.
     """
 
-    ages: tuple[float, float] = (40.0, 82.0)
-    most: float = 0.6
+    ages: tuple[float, float] = (40.0, 97.0)
+    most: float = 1.0
     thin: tuple[float, float] = (0.35, 0.7)
     least: tuple[float, float] = (0.02, 0.15)
     man: tuple[float, float] = (0.25, 0.5)

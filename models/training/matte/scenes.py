@@ -18,6 +18,7 @@ from models.embedded.matte import COARSE, network_input
 from models.face.imaging import enlarge, fill, smoothstep
 from models.face.segmenter import Segmenter
 from models.training.data import SIZE, FaceSet
+from models.training.hair.ears import Ears, find_ears
 from models.training.hair.mattes import Mattes
 from models.training.hair.scenes import RECIPE as HAIR_RECIPE
 from models.training.hair.scenes import misread
@@ -147,9 +148,10 @@ class Scenes:
         self._bald = rows[(baldness >= HAIR_RECIPE.bald) & ~hats]
         # hats count twice: there the reading of hair is worst
         self._others = np.concatenate([rows[hats], rows[hats], self._bald])
-        self._clear = np.array([i for i in range(len(mattes.rows)) if not _foggy(self._hair(i)[0])])
         self._behind: dict[int, Behind] = {}
+        self._ears: dict[int, tuple[NDArray[np.bool_], NDArray[np.bool_]]] = {}
         self._stock: list[Image] = []
+        self._clear = np.array([i for i in range(len(mattes.rows)) if not _foggy(self._hair(i)[0])])
 
     def draw(self, rng: np.random.Generator) -> Sample:
         """A new picture."""
@@ -167,8 +169,9 @@ class Scenes:
         behind = self._what_is_behind(index)
         contrast = _contrast(hair, enlarge(behind.colour.astype(np.float32), (SIZE, SIZE)))
         matrix = _matrix(rng)
-        planes = _moved([picture, alpha, contrast], matrix)
-        return Layers(planes[0], planes[1], _within(matrix), planes[2], planes[1], np.zeros_like(alpha))
+        planes = _moved([picture, alpha, contrast, self._told(index)], matrix)
+        judged = planes[3] * _within(matrix)
+        return Layers(planes[0], planes[1], judged, planes[2], planes[1], np.zeros_like(alpha))
 
     def _on_backdrop(self, rng: np.random.Generator) -> Layers:
         index, row = self._donor(rng)
@@ -182,7 +185,7 @@ class Scenes:
         under = picture + near[..., None] * (under - picture)
         body = self._faces.mask("person", row) * (1 - near) + body * near
         matrix = _matrix(rng)
-        picture, alpha, hair, under, body = _moved([picture, alpha, hair, under, body], matrix)
+        picture, alpha, hair, under, body, told = _moved([picture, alpha, hair, under, body, self._told(index)], matrix)
         # the person goes on below the portrait, and ends at its sides
         within = _within(matrix, below=True)
         alpha, body = alpha * within, body * within
@@ -192,17 +195,17 @@ class Scenes:
         base = backdrop + body[..., None] * (under - backdrop)
         picture = base + alpha[..., None] * (hair - base)
         foreign = foreign * (1 - np.maximum(body, alpha))
-        return Layers(picture, alpha, np.ones_like(alpha), _contrast(hair, base), alpha, foreign)
+        return Layers(picture, alpha, told, _contrast(hair, base), alpha, foreign)
 
     def _on_bald(self, rng: np.random.Generator) -> Layers:
         index, _ = self._donor(rng)
         alpha, hair = self._hair(index, rng)
-        alpha, hair = _moved([alpha, hair], _matrix(rng, small=True))
+        alpha, hair, told = _moved([alpha, hair, self._told(index)], _matrix(rng, small=True))
         target = int(rng.choice(self._bald))
         base = self._faces.image(target).astype(np.float32)
         # the ring of hair that bald people have is hair too, of unknown alpha
         own = cv2.dilate(self._faces.mask("hair", target), np.ones((9, 9), np.uint8))
-        judged = np.maximum(1 - smoothstep(own, 0.02, 0.1), smoothstep(alpha, 0.9, 0.99))
+        judged = told * np.maximum(1 - smoothstep(own, 0.02, 0.1), smoothstep(alpha, 0.9, 0.99))
         picture = base + alpha[..., None] * (hair - base)
         matrix = _matrix(rng)
         planes = _moved([picture, alpha, judged, _contrast(hair, base)], matrix)
@@ -245,12 +248,26 @@ class Scenes:
     def _hair(self, index: int, rng: np.random.Generator | None = None) -> tuple[Floats, Floats]:
         """Alpha in 0..1 and colours of somebody's hair, at times of another light and tint."""
         alpha = self._mattes.alpha[index].astype(np.float32) / np.float32(ALPHA_LEVELS)
+        alpha = alpha * (1 - self._ears_of(index).skin)
         hair = self._mattes.foreground[index].astype(np.float32)
         if rng is not None and rng.random() < RECIPE.dyed:
             low, high = np.log(RECIPE.gains)
             hair = hair * np.float32(np.exp(rng.uniform(low, high))) * (1 + rng.normal(0, RECIPE.tint, 3))
             hair = np.clip(hair, 0, 255).astype(np.float32)
         return alpha, hair
+
+    def _told(self, index: int) -> Floats:
+        """Where somebody's matte is the truth, (256, 256) float32 in 0..1: not where it may hold an ear."""
+        return 1 - self._ears_of(index).unsure
+
+    def _ears_of(self, index: int) -> Ears:
+        if index not in self._ears:
+            row = int(self._mattes.rows[index])
+            alpha = self._mattes.alpha[index].astype(np.float32) / np.float32(ALPHA_LEVELS)
+            points5, mesh = (each[row].astype(np.float32) for each in (self._faces.points5, self._faces.mesh))
+            found = find_ears(self._faces.image(row), points5, mesh, alpha)
+            self._ears[index] = found.skin > 0, found.unsure > 0
+        return Ears(*(each.astype(np.float32) for each in self._ears[index]))
 
     def _what_is_behind(self, index: int) -> Behind:
         if index not in self._behind:
