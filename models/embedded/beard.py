@@ -34,6 +34,7 @@ class BeardSigns:
         beside: distances from the middle of the face between which the beard's upper end rises to the sideburns.
         sideburns: how far below the eyes it ends there.
         soft: length over which it begins.
+        ears: distances beyond the sides of the face over which ears begin, above the mouth.
         lips: Gaussian by which the lips' outline is softened.
         chin: half the width of the chin.
         moustache: half the width of the place below the nose that shows one.
@@ -61,6 +62,7 @@ class BeardSigns:
     beside: tuple[float, float] = (0.65, 0.9)
     sideburns: float = 0.3
     soft: float = 0.08
+    ears: tuple[float, float] = (-0.02, 0.06)
     lips: float = 0.025
     chin: float = 0.35
     moustache: float = 0.25
@@ -77,8 +79,12 @@ SIGNS = BeardSigns()
 LIPS = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
 """Mesh points of the lips' outline."""
 CHEEKS = (50, 280)
-NOSE, UPPER_LIP, LOWER_LIP, CHIN = 2, 0, 17, 152
-"""Mesh points of the cheeks, of the lower end of the nose, of the upper and the lower lip's edge and of the chin."""
+NOSE, UPPER_LIP, INNER_LIP, LOWER_LIP, CHIN = 2, 0, 13, 17, 152
+"""Mesh points of the cheeks, of the lower end of the nose, of both edges of the upper lip, of that of the lower lip and
+of the chin.
+"""
+SIDES = (234, 454)
+"""Mesh points of the sides of the face, before the ears."""
 
 
 def find_beard(crop: Crop) -> Floats:
@@ -120,7 +126,12 @@ def find_beard(crop: Crop) -> Floats:
     outline = np.rint(mesh[list(LIPS)]).astype(np.int32)
     cv2.fillPoly(lips, [outline], (1.0,))
     cv2.polylines(lips, [outline], True, (1.0,), max(int(2 * SIGNS.lips * unit), 1))
-    below *= 1 - cv2.GaussianBlur(lips, (0, 0), SIGNS.lips * unit)
+    # ears are rough and dark
+    away = np.maximum(ends[SIDES[0], 0] - across, across - ends[SIDES[1], 0])
+    below *= 1 - smoothstep(away, *SIGNS.ears) * (down < ends[UPPER_LIP, 1])
+    # a moustache hangs over the upper lip
+    hangs = smoothstep(darker, *SIGNS.black) * (down < ends[INNER_LIP, 1])
+    below *= 1 - cv2.GaussianBlur(lips, (0, 0), SIGNS.lips * unit) * (1 - hangs)
     redder = (broad[..., 0] - broad[..., 2]) - np.float32((cheeks[:, 0] - cheeks[:, 2]).mean())
     beard = _hairy(darker, rough, SIGNS.beard_darker, SIGNS.beard_rough)
     red = smoothstep(redder, *SIGNS.redder) * smoothstep(darker, *SIGNS.red_darker)

@@ -55,7 +55,6 @@ class Greyed:
         least_white: share of white hair below which these three grow no more.
         temples: how much whiter hair is beside the face, and how much darker far from it.
         beside: Gaussian of the face's reach, share of the crop.
-        locks: how much earlier light locks turn white, share per log unit.
         single: how much earlier single strands turn white than others, share per unit of their noise.
         glint: by how much single strands differ in light, log units: white ones do as well.
         between, dark_between: noise of single strands below which a thin gap is, and how dark it is.
@@ -101,7 +100,7 @@ class Greyed:
     contrast: tuple[float, float] = (0.3, 3.0)
     strand_sigma: float = 2.5
     gloss: float = 0.5
-    power: float = 0.5
+    power: float = 0.42
     gaps: float = 1.45
     crests: float = 0.75
     warmth: float = 0.3
@@ -110,11 +109,10 @@ class Greyed:
     least_white: float = 0.4
     temples: tuple[float, float] = (0.12, -0.2)
     beside: float = 0.09
-    locks: float = 0.22
-    single: float = 0.05
-    glint: float = 0.05
+    single: float = 0.15
+    glint: float = 0.08
     between: float = 0.8
-    dark_between: float = 0.12
+    dark_between: float = 0.2
     wholly: tuple[float, float] = (0.6, 0.95)
     kept: float = 0.45
     dark_locks: tuple[float, float] = (0.0, 0.4)
@@ -229,12 +227,10 @@ def whiten(
     # locks in the shade keep more of their pigment than those that the light meets first
     gone = share + (1 - share) * smoothstep(share, *GREYED.wholly)
     gone *= 1 - np.float32(GREYED.kept) * smoothstep(-gloss, *GREYED.dark_locks)
-    earlier = np.float32(GREYED.locks) * strand * pure
     if strands is not None:
         between = np.maximum(-strands - np.float32(GREYED.between), 0)
         lock += np.float32(GREYED.glint) * strands - np.float32(GREYED.dark_between) * between * between
-        earlier += np.float32(GREYED.single) * strands
-    share = np.clip(share + 4 * share * (1 - share) * earlier, 0, 1)
+        share = np.clip(share + 4 * share * (1 - share) * np.float32(GREYED.single) * strands, 0, 1)
     shading = max(shading, min(GREYED.least_shading / max(now.broad, 0.05), 1.0)) if now.broad else shading
     shade = np.float32(shading) * (cv2.log(broad.deep) - np.float32(now.level))
     shade *= np.where(shade < 0, np.float32(GREYED.gaps), np.float32(GREYED.crests))

@@ -68,6 +68,22 @@ def test_a_moustache_is_found_over_a_shaved_chin(mesh: Floats) -> None:
     assert found[chin[1] - 4 : chin[1] + 5, chin[0] - 10 : chin[0] + 11].max() < 0.05
 
 
+def test_a_black_moustache_hangs_over_the_upper_lip(mesh: Floats) -> None:
+    image = bearded(mesh, strands() * 0.3)
+    upper = slice(int(mesh[0, 1]) + 1, int(mesh[13, 1]) - 1)
+    columns = slice(int(mesh[13, 0]) - 8, int(mesh[13, 0]) + 9)
+    assert find_beard(crop_of(image, mesh))[upper, columns].mean() < 0.3, "lips are no beard"
+    image[upper] = np.clip(0.3 * strands()[upper], 0, 255).astype(np.uint8)
+    assert find_beard(crop_of(image, mesh))[upper, columns].mean() > 0.5
+
+
+def test_ears_are_no_beard(mesh: Floats) -> None:
+    image = bearded(mesh, strands())
+    ear = (slice(int(mesh[5, 1]), int(mesh[2, 1])), slice(int(mesh[234, 0]) - 12, int(mesh[234, 0]) - 3))
+    image[ear] = np.clip(strands()[ear], 0, 255).astype(np.uint8)
+    assert find_beard(crop_of(image, mesh))[ear].max() < 0.3
+
+
 def test_bare_skin_and_a_smooth_shadow_on_one_side_are_no_beard(mesh: Floats) -> None:
     even = np.zeros((SIZE, SIZE, 3), np.float32)
     assert not find_beard(crop_of((even + SKIN).astype(np.uint8), mesh)).any()
