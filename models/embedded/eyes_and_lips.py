@@ -44,6 +44,7 @@ class Rates:
         lashes: share of their darkness that the rims of the eyes lose, of women and men.
         rims: (2, 3) change of log colour there, of women and men.
         most: bound of the lips' difference, log colour.
+        youth: share of all this that is drawn the other way towards youth.
     """
 
     lips: float = 0.55
@@ -51,6 +52,7 @@ class Rates:
     lashes: tuple[float, float] = (0.16, 0.12)
     rims: tuple[tuple[float, float, float], ...] = ((0.055, -0.02, -0.04), (0.023, -0.008, -0.022))
     most: float = 0.4
+    youth: float = 0.5
 
 
 RATES = Rates()
@@ -106,7 +108,8 @@ class EyesAndLips:
         """
         woman, man = np.array(RATES.rims, np.float32)
         rims = woman + np.float32(male) * (man - woman) + own[3]
-        return np.float32(strength) * (self.lips[..., None] * own[:3] + self.rims[..., None] * rims)
+        drawn = np.float32(max(strength, 0) + RATES.youth * min(strength, 0))
+        return drawn * (self.lips[..., None] * own[:3] + self.rims[..., None] * rims)
 
 
 def _mean(logs: Floats, where: Floats) -> Floats:

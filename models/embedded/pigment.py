@@ -18,18 +18,24 @@ from models.face.imaging import LUMINANCE, box_of, smoothstep
 
 BROWN = look_of(np.array([68, 51, 39], np.float32))
 """Brown hair in white room light, the median over portraits of people who have it."""
-RESTORED = 0.8
+RESTORED = 0.88
 """Share of the way to brown that grey hair goes at most."""
 GREYNESS = (-0.1, 0.45)
 """Distance of a pixel's log light above that of brown hair from which it gets pigment, and at which it gets all."""
 LEAST_HAIR = 0.02
 """Alpha of hair, or probability of a beard, from which a pixel is processed."""
-TINTED = 0.6
-"""Share of the way to the colour of brown hair that is gone: dark hair shows little of it."""
-STRAND_SIGMA, STRAND_GAIN, STRONGEST = 1.25, 0.45, 0.5
+TINTED = 0.95
+"""Share of the way to the colour of brown hair that is gone."""
+STRAND_SIGMA, STRAND_GAIN, STRONGEST = 1.25, 0.7, 0.5
 """Gaussian that parts strands from the light around them, half crop pixels; by how much they stand out the more; the
 bound of their log light.
 """
+SHADE_SIGMA, SHADE_GAIN, SHADES = 5.0, 1.4, (-0.6, 0.4)
+"""Gaussian of broad light, half crop pixels; by how much its log stands out the more, as white hair scatters light and
+brown hair does not; bounds of it.
+"""
+DEEPER = 0.6
+"""How much more colourful hair is a log unit below its median."""
 VARIED, PALER = 0.07, 0.12
 """By how much single strands differ in log light, and the share of the colour that those that are lighter lack."""
 ROOM = 6
@@ -167,10 +173,14 @@ def _pigmented(
     strand = pure * np.clip(cv2.log((light + offset) / (mean + offset)), -STRONGEST, STRONGEST)
     strand = np.float32(STRAND_GAIN) * strand + np.float32(VARIED) * pure * single
     strand *= np.where(strand < 0, np.float32(REPAINT.gaps), np.float32(REPAINT.crests))
+    broad = cv2.GaussianBlur(light * inside, (0, 0), SHADE_SIGMA) / cv2.GaussianBlur(inside, (0, 0), SHADE_SIGMA)
+    shade = pure * np.clip(cv2.log(broad + offset) - np.float32(now.level), *SHADES)
+    strand += np.float32(SHADE_GAIN) * shade
     taken = np.float32(amount * min(wanted.level - now.level, 0.0)) + np.float32(amount) * strand
     own = cv2.transform(picture, LUMINANCE[None])
     lit = (own + offset) * cv2.exp(taken) - offset
-    changes, tinted = [], np.float32(TINTED * amount) * (1 - np.float32(PALER) * single)
+    tinted = np.float32(TINTED * amount) * (1 - np.float32(PALER) * single - np.float32(DEEPER) * (strand + shade))
+    changes = []
     for value, usual, tint in zip(cv2.split(picture), now.colour, wanted.colour, strict=True):
         # what is not hair keeps its own colour
         colour = value / np.maximum(own, 1) + tinted * (tint - usual)

@@ -50,6 +50,10 @@ ABOVE_EARS = (-5.0, 15.0)
 """Heights above the brows over which the margin grows from `BEHIND` to `SPREAD`, texture pixels: ears are seen."""
 CLOSE = 2
 """The same of brows and what they pass over: a brow that was drawn stays where it was when it moves."""
+SEEN_FACE = (0.4, 0.7)
+"""Face in the segmenter's reading over which skin counts as seen."""
+EARS_END = (2.0, 16.0)
+"""Heights above the brows over which ears end, texture pixels."""
 RAISED = (10.0, 18.0)
 """Distances above the brows over which they do not reach, texture pixels."""
 COVER = 3
@@ -282,7 +286,9 @@ def inpaint_without_hair(
     return Inpainting(picture, 1 - beside, _scene_behind(picture, 1 - beside, backdrop, beyond))
 
 
-def lost_hair(image: Image, *, hair: Floats, head: HeadMap, amount: float, sides: float = 0) -> Floats:
+def lost_hair(
+    image: Image, *, hair: Floats, head: HeadMap, amount: float, sides: float = 0, face: Floats | None = None
+) -> Floats:
     """Where hair is lost: the opacity of `inpaint_without_hair` over the picture.
 
     Args:
@@ -291,6 +297,7 @@ def lost_hair(image: Image, *, hair: Floats, head: HeadMap, amount: float, sides
         head: polar map of the crop.
         amount: 0..1, how far the hairline has receded; at 1 no hair is left but at the sides.
         sides: 0..1, how much of short hair is kept above and behind the ears.
+        face: (M, M) float32 in 0..1, skin of the face and of ears that are seen; None where it is not known.
 
     Returns:
         (S, S) float32 in 0..1.
@@ -298,7 +305,7 @@ def lost_hair(image: Image, *, hair: Floats, head: HeadMap, amount: float, sides
     full = (len(image), len(image))
     here = _own_hair_here(hair, head)
     close, beside, above = erase(here, CLOSE, BEHIND, SPREAD)
-    face = _inner_face(head)
+    face = np.maximum(_inner_face(head), _seen_ears(head, face))
     inside = enlarge(smoothstep(head.distance, -4, 2) * (1 - face) * smoothstep(_above_brows(head), *ABOVE_EARS), full)
     beside += enlarge(face, full) * (close - beside)
     erased = beside + inside * (above - beside)
@@ -348,6 +355,14 @@ def _inner_face(head: HeadMap) -> Floats:
     """
     across = np.abs(head.texture[..., 0] - np.float32(CENTER[0]))
     return (1 - smoothstep(head.clear, *RAISED)) * (1 - smoothstep(across, 52, 60))
+
+
+def _seen_ears(head: HeadMap, face: Floats | None) -> Floats:
+    """Ears and cheeks that are seen, (S / 4, S / 4) float32 in 0..1: better than what is drawn."""
+    if face is None:
+        return np.zeros_like(head.distance)
+    seen = cv2.resize(face, head.distance.shape[::-1], interpolation=cv2.INTER_AREA)
+    return smoothstep(seen, *SEEN_FACE) * (1 - smoothstep(_above_brows(head), *EARS_END))
 
 
 def continued(mask: Floats, beyond: Floats | None) -> Floats:

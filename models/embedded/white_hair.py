@@ -94,7 +94,7 @@ class Greyed:
     shading: float = 0.5
     least_shading: float = 0.14
     pigment: float = 0.6
-    brown: float = 0.85
+    brown: float = 0.4
     browned: tuple[float, float] = (0.0, 0.3)
     shades: tuple[float, float] = (0.35, 1.3)
     contrast: tuple[float, float] = (0.3, 3.0)

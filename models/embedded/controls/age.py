@@ -37,7 +37,7 @@ SHAPE = 1.9
 """Multiple of the mean change of shape that is drawn towards age: viewers guess 5 years more than at 1.2, as real as
 before. Towards youth it is drawn as it is: at 1.7 it looks warped and no younger.
 """
-FILLED = 0.8
+FILLED = 0.6
 """Share of a fold that is filled in half a lifetime: the young have folds too where they smile."""
 
 Years = Annotated[float, Field(ge=YOUNGEST, le=OLDEST)]

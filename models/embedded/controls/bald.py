@@ -89,7 +89,14 @@ class Bald(Control):
         if drawn is None:
             return None
         alpha = self._alpha(crop, crop.masks, ROUGH)
-        opacity = lost_hair(crop.image, hair=alpha, head=self._head(way), amount=amount, sides=way.controls.bald_sides)
+        opacity = lost_hair(
+            crop.image,
+            hair=alpha,
+            head=self._head(way),
+            amount=amount,
+            sides=way.controls.bald_sides,
+            face=crop.masks.face,
+        )
         # a strand over an eye is better than a drawn eye, and mostly a shadow
         opacity = without_eyes(opacity, crop)
         return Layer((opacity > 0).astype(np.float32), image=drawn.image, opacity=opacity)

@@ -52,7 +52,7 @@ def test_lips_go_half_of_the_way_to_the_colour_of_skin(features: EyesAndLips) ->
 
 def test_lips_of_the_young_are_redder(features: EyesAndLips) -> None:
     own = features.read(face(features), 0.0)
-    assert redness(features.change(own, 0.0, -0.5), features.lips) > 0.05
+    assert redness(features.change(own, 0.0, -1.0), features.lips) > 0.05
 
 
 @pytest.mark.parametrize("male", [0.0, 1.0])
