@@ -19,11 +19,11 @@ from models.face.eye_frame import eye_frame, eye_places
 
 GRID = 4
 """Pixels of a crop for one of the grid of places, in a single picture."""
-PER_EYES = 115.0
+PER_EYES = 95.0
 """Pixels of noise per distance of the eyes: more than two in a pixel of a crop would shimmer as it moves."""
 FIELD = 1024
 """Side of the noise, which repeats."""
-THIN = 1.0
+THIN = 1.1
 """Gaussian that makes a strand of it, pixels of noise."""
 PASSES = (1.5, 3.5, 8.0)
 """Distances along a strand over which noise is averaged, one after the other, crop pixels."""

@@ -9,6 +9,7 @@ over portraits with labelled hair colours.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -83,7 +84,7 @@ class Repaint:
     sheen: float = 0.9
     shoulder: float = 190.0
     top: float = 252.0
-    saturation: float = 0.8
+    saturation: float = 0.5
     saturations: tuple[float, float] = (0.55, 1.4)
     own_colour: float = 0.5
     turning: float = 0.3
@@ -204,7 +205,7 @@ def look_of(colour: Floats) -> Look:
     luminance = float(colour @ LUMINANCE)
     level = np.log(luminance + FILTER.offset)
     darkness = _darkness(float(level))
-    return Look(float(level), 0.27 + 0.12 * darkness, 0.20 + 0.13 * darkness, _over_luminance(colour))
+    return Look(float(level), 0.33 + 0.06 * darkness, 0.20 + 0.13 * darkness, _over_luminance(colour))
 
 
 def _darkness(level: float) -> float:
@@ -315,6 +316,7 @@ def repaint(
     amount: Floats | float = 1.0,
     steady: Floats | None = None,
     single: Floats | None = None,
+    casts: Sequence[Floats] | None = None,
     lengths: StrandFilter = FILTER,
 ) -> Floats:
     """Hair of another look.
@@ -327,6 +329,7 @@ def repaint(
         amount: how far each pixel goes there, 0..1, a number or (H, W) float32. On the way bright strands go first.
         steady: (H, W) float32, 0..255, the picture's luminance with less noise; None if there is none.
         single: (H, W) float32, noise that differs from strand to strand, `models.embedded.single_strands`; or None.
+        casts: factors of red, green and blue by which it differs from the colour wanted, (H, W) float32 each; or None.
         lengths: of the filters.
 
     Returns:
@@ -366,11 +369,12 @@ def repaint(
     # a mixture of dyed hair and what is beside it is never brighter than both, nor darker
     near = np.ones((2 * lengths.beside + 1, 2 * lengths.beside + 1), np.uint8)
     lows, highs = cv2.split(cv2.erode(picture, near)), cv2.split(cv2.dilate(picture, near))
-    planes = zip(cv2.split(picture), lows, highs, now.colour, wanted.colour, strict=True)
-    for value, low, high, own, new in planes:
+    casts = [np.ones((1, 1), np.float32)] * 3 if casts is None else casts
+    planes = zip(cv2.split(picture), lows, highs, now.colour, wanted.colour, casts, strict=True)
+    for value, low, high, own, new, cast in planes:
         # luminance weights sum to 1, and so do those of a colour over its luminance: no need to normalise
         colour = 1 + (new - 1) * saturation + (value * over_one - own * kept)
-        turned = light * np.maximum(colour, np.float32(0.02))
+        turned = light * np.maximum(colour, np.float32(0.02)) * cast
         hair = around * own
         hair += pure * (value - hair)
         whole, change = turned - value, (turned - hair) * share

@@ -14,6 +14,7 @@ import numpy as np
 
 from models.arrays import Floats
 from models.editor import Crop
+from models.embedded.casts import Cast, casts_of
 from models.embedded.eye_axes import eye_axes
 from models.embedded.strands import FILTER, Look, compressed, pure_hair
 from models.face.imaging import LUMINANCE, smoothstep
@@ -27,13 +28,6 @@ class Greyed:
     Attributes:
         lighter: least light of white hair over that of this hair.
         skins, tints: logs of red over blue of skin, and those of white hair there, the medians of 286 people.
-        cast, casts: share of the hair's own broad differences in colour that white hair keeps, and their bound before
-            it, log: they are of the light on it, and without them grey looks painted.
-        cast_sigma: Gaussian of these differences.
-        cast_offset: offset of their logs, 0..255.
-        cast_bluer: share of a cast that stays where hair only has less of its pigment than elsewhere.
-        least_pigment: log of a colour below which hair counts as colourless for that.
-        coloured: log of a colour at which 1 / e of a cast stays.
         around: side of the window of the light around a strand.
         levels: shares of the log luminance of this hair and of skin in that of white hair, and what is added: that of
             273 people with grey hair hardly depends on their skin.
@@ -81,13 +75,6 @@ class Greyed:
     lighter: float = 0.3
     skins: tuple[float, ...] = (0.06, 0.16, 0.26, 0.34, 0.45, 0.7)
     tints: tuple[float, ...] = (-0.12, -0.03, 0.054, 0.085, 0.1, 0.11)
-    cast: float = 0.5
-    casts: float = 0.22
-    cast_sigma: float = 4.0
-    cast_offset: float = 6.0
-    cast_bluer: float = 0.2
-    least_pigment: float = 0.1
-    coloured: float = 0.4
     around: int = 15
     levels: tuple[float, float, float] = (0.2, 0.25, 3.02)
     above_skin: float = 0.75
@@ -136,6 +123,7 @@ class Greyed:
 
 
 GREYED = Greyed()
+CAST = Cast()
 
 
 def white_in(skin: Floats) -> Floats:
@@ -252,7 +240,7 @@ def whiten(
     warmer *= np.float32(1 / max(float(share.mean()), GREYED.least_white))
     casts, shown = [np.ones((1, 1), np.float32)] * 3, np.zeros((1, 1), np.float32)
     if face is not None:
-        casts = _casts(picture, weight, now)
+        casts = casts_of(picture, weight, now, CAST)
         near = cv2.GaussianBlur(weight * share, (0, 0), GREYED.relit_sigma) * (1 - weight) * face
         shown = np.float32(GREYED.relit * min(1.0, max(wanted.level - now.level, 0.0))) * near
     changes = [
@@ -260,32 +248,6 @@ def whiten(
         for value, tint, cast, side in zip(cv2.split(picture), wanted.colour, casts, (1, 0, -1), strict=True)
     ]
     return np.asarray(cv2.merge(changes), np.float32)
-
-
-def _casts(picture: Floats, weight: Floats, now: Look) -> list[Floats]:
-    """Factors of red, green and blue by which white hair differs from its median colour, (H, W) float32 each."""
-    height, width = weight.shape
-    quarter, sigma = (max(width // 4, 1), max(height // 4, 1)), GREYED.cast_sigma / 4
-    sure = cv2.resize(weight, quarter, interpolation=cv2.INTER_AREA) ** 2
-    small = cv2.resize(picture, quarter, interpolation=cv2.INTER_AREA) * sure[..., None]
-    seen = cv2.GaussianBlur(sure, (0, 0), sigma)
-    channels = cv2.split(cv2.GaussianBlur(small, (0, 0), sigma))
-    light = cv2.GaussianBlur(cv2.transform(small, LUMINANCE[None]), (0, 0), sigma)
-    tiny, offset, bound = np.float32(1e-3), np.float32(GREYED.cast_offset), np.float32(GREYED.casts)
-    light = light / (seen + tiny) + offset
-    own = np.log(np.maximum(now.colour, 0.05)).astype(np.float32)
-    away = cv2.merge([cv2.log((each / (seen + tiny) + offset) / light) for each in channels]) - own
-    away -= cv2.transform(away, LUMINANCE[None])[..., None]
-    # a lock with less pigment than others is not lit by bluer light
-    pigment = own - own @ LUMINANCE
-    length = max(float(np.linalg.norm(pigment)), GREYED.least_pigment)
-    less = np.minimum(cv2.transform(away, pigment[None] / np.float32(length)), 0)
-    away -= np.float32(1 - GREYED.cast_bluer) * less[..., None] * (pigment / np.float32(length))
-    seen = seen / (seen + np.float32(0.1))
-    # in coloured hair they are of its pigment
-    share = GREYED.cast * float(np.exp(-((np.linalg.norm(pigment) / GREYED.coloured) ** 2)))
-    cast = np.float32(share) * bound * np.tanh(away * (seen / bound)[..., None])
-    return list(cv2.split(cv2.resize(cv2.exp(cast), (width, height), interpolation=cv2.INTER_LINEAR)))
 
 
 def ears(crop: Crop, box: tuple[slice, slice], skin: Floats, now: Look) -> Floats:
