@@ -96,3 +96,57 @@ def test_white_hair_is_warm_in_warm_light_and_never_yellow() -> None:
     assert brown[0] / brown[2] < 1.2
     for colour in (cold, warm, brown):
         assert abs(float(colour @ LUMINANCE) - 1) < 1e-3
+
+
+def test_white_hair_is_half_as_red_as_it_is_warm() -> None:
+    """As on 286 people: otherwise it looks lilac."""
+    for skin in ([190, 150, 125], [180, 160, 150], [120, 80, 50]):
+        red, green, blue = np.log(white_in(np.array(skin, np.float32)))
+        assert abs((red - green) - 0.5 * (red - blue)) < 0.02
+
+
+def test_white_hair_is_warmer_the_warmer_skin_is_and_bluish_where_skin_is_pale() -> None:
+    warmth = [np.log(white[0] / white[2]) for blue in (185, 160, 135, 100, 60) if (white := white_in_skin(blue)).any()]
+    assert np.all(np.diff(warmth) > 0)
+    assert warmth[0] < -0.05
+    assert warmth[-1] < 0.12
+
+
+def white_in_skin(blue: float) -> Floats:
+    return white_in(np.array([200, 160, blue], np.float32))
+
+
+def test_black_hair_is_brown_where_it_turns_grey() -> None:
+    black = Look(2.5, 0.1, 0.1, np.ones(3, np.float32))
+    white = white_in(SKIN)
+    warmth = [
+        np.log(colour[0] / colour[2]) for amount in (0.4, 0.7, 1.0) for colour in [half_white(white, black, amount)]
+    ]
+    assert warmth[0] > warmth[1] + 0.03 > warmth[2] + 0.05
+    assert warmth[2] == pytest.approx(np.log(white[0] / white[2]), abs=1e-4)
+
+
+def test_skin_beside_hair_gets_lighter_as_white_hair_shades_it_less() -> None:
+    image, masks = scene()
+    change = (greyed(image, masks, 1.0) - image) @ LUMINANCE
+    assert change[66:69, 32:96].mean() > 2
+    assert np.abs(change[90:]).max() < 1
+
+
+def test_hair_under_light_of_two_colours_keeps_both() -> None:
+    """Grey of one hue looks painted."""
+    image, masks = scene()
+    image[:60, :64] = np.clip(image[:60, :64] * np.array([1.3, 1.0, 0.75]), 0, 255).astype(np.uint8)
+    image[:60, 64:] = np.clip(image[:60, 64:] * np.array([0.85, 1.0, 1.2]), 0, 255).astype(np.uint8)
+    after = greyed(image, masks, 1.0)[10:45]
+    warm, cold = (np.log(part[..., 0].mean() / part[..., 2].mean()) for part in (after[:, 8:52], after[:, 76:120]))
+    assert 0.03 < warm - cold < 0.4
+
+
+def test_thin_gaps_lie_between_white_strands() -> None:
+    image, masks = scene()
+    image[:60] = (40, 34, 28)
+    light = np.log(greyed(image, masks, 1.0)[6:44, 8:-8] @ LUMINANCE + 4)
+    fine = light - cv2.GaussianBlur(light, (0, 0), 1.4)
+    skewness = float(((fine - fine.mean()) ** 3).mean() / fine.std() ** 3)
+    assert skewness < -0.2
