@@ -18,6 +18,7 @@ from cv2.typing import MatLike
 from models.arrays import Floats, Image
 from models.crops import Placement, similarity
 from models.editor import Controls, Crop, Inpainting
+from models.face.imaging import smoothstep
 from stream.frame import Trace
 
 
@@ -38,6 +39,9 @@ class CarrySettings:
         thumbnail: side in pixels of the pictures that are compared to see a cut.
         cut: mean difference of those pictures, 0..255, from which the scene is another one.
         still: displacement in crop pixels below which nothing is moved.
+        near: side of the window over which two inpaintings are compared, pixels.
+        alike: differences between them, 0..255, over which one does not fade into the other where the head has turned.
+        turning: what `turned` measures, over which that holds.
     """
 
     rigid: tuple[int, ...] = (10, 338, 297, 332, 284, 251, 389, 162, 21, 54, 103, 67, 109, 127, 6, 33, 133, 362, 263)
@@ -50,9 +54,14 @@ class CarrySettings:
     thumbnail: int = 16
     cut: float = 32.0
     still: float = 0.05
+    near: int = 3
+    alike: tuple[float, float] = (20.0, 50.0)
+    turning: tuple[float, float] = (0.003, 0.007)
 
 
 CARRY = CarrySettings()
+ALIKE = 1 - smoothstep(np.arange(256, dtype=np.float32), *CARRY.alike)
+"""How far one inpainting fades into another, by their difference, 0..255."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +111,7 @@ class CarriedInpainting:
         self._before: Inpainting | None = None  # what was shown, moved to the keyframe
         self._since = -math.inf
         self._fade = 0.0
+        self._turned = 0.0  # how far the head turned from one to the other, 0..1
 
     def __call__(
         self,
@@ -165,6 +175,7 @@ class CarriedInpainting:
             self._before = None
         else:
             self._before = _carried(before, last, key)
+            self._turned = float(smoothstep(np.asarray(_turn(last, key)), *CARRY.turning))
         self._fade = min(self._most_fade, time - self._since)
         self._drawn, self._key, self._since = drawn, key, time
 
@@ -183,22 +194,29 @@ class CarriedInpainting:
         if share >= 1:
             self._before = None
             return self._drawn
-        image, behind = (
-            np.asarray(cv2.addWeighted(new, share, old, 1 - share, 0), np.uint8)
-            for new, old in ((self._drawn.image, self._before.image), (self._drawn.behind, self._before.behind))
-        )
-        return Inpainting(image, self._drawn.head, behind)
+        new, old = self._drawn, self._before
+        # where one shows the head and the other what is behind it, both would be seen: a ghost of an outline
+        away = cv2.blur(cv2.absdiff(new.image, old.image), (CARRY.near, CARRY.near)).max(2)
+        left = np.float32(1 - share) * (1 - np.float32(self._turned) * (1 - ALIKE[away]))
+        image = np.asarray(cv2.blendLinear(old.image, new.image, left, 1 - left), np.uint8)
+        behind = np.asarray(cv2.addWeighted(new.behind, share, old.behind, 1 - share, 0), np.uint8)
+        return Inpainting(image, new.head, behind)
 
 
 def _is_cut(before: Keyframe, now: Keyframe) -> bool:
     return float(cv2.norm(before.thumbnail, now.thumbnail, cv2.NORM_L1)) > CARRY.cut * now.thumbnail.size
 
 
-def _is_far(before: Keyframe, now: Keyframe) -> bool:
-    size = now.placement.size
+def _turn(before: Keyframe, now: Keyframe) -> float:
+    """Mean distance of the rigid points from where a similarity carries them, crop sides."""
     (a, b), shift = similarity(before.anchors, now.anchors)
     carried = before.anchors @ np.array([[a, b], [-b, a]], np.float32) + shift
-    if float(np.hypot(*(carried - now.anchors).T).mean()) > CARRY.turned * size:
+    return float(np.hypot(*(carried - now.anchors).T).mean()) / now.placement.size
+
+
+def _is_far(before: Keyframe, now: Keyframe) -> bool:
+    size = now.placement.size
+    if _turn(before, now) > CARRY.turned:
         return True
     return _displacement(_scene_motion(before, now), size) > CARRY.moved * size
 

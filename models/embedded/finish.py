@@ -39,6 +39,7 @@ class Finish:
         plain: Gaussian of the broad light and colour of a scalp, crop pixels.
         odd: how far a drawing may be from these, log units: a scalp has no edges.
         inner: distances inside the outline over which that holds.
+        temples: distances from the middle of the face over which it holds below the brows too, texture pixels.
         relieved: strongest relief in each of the `GRAINS`, log units: of nine in ten bald heads.
         sunken: how much relief is made of dark spots: share of its square that is taken off, as 66 bald heads have it.
         sharpened: multiple of the measured relief that is drawn, as resampling softens it.
@@ -74,6 +75,7 @@ class Finish:
     plain: float = 12.0
     odd: float = 0.1
     inner: tuple[float, float] = (2.0, 7.0)
+    temples: tuple[float, float] = (54.0, 62.0)
     relieved: tuple[float, float] = (0.012, 0.021)
     sunken: float = 0.1
     sharpened: float = 1.5
@@ -214,6 +216,8 @@ def plain_scalp(colours: Floats, *, erased: Floats, head: HeadMap) -> Floats:
     distance = enlarge(head.distance, size)
     # brows may be raised
     above = smoothstep(enlarge(head.clear, size), FINISH.clear, 2 * FINISH.clear)
+    across = np.abs(enlarge(head.texture, size)[..., 0] - np.float32(CENTER[0]))
+    above = np.maximum(above, smoothstep(across, *FINISH.temples))
     scalp = erased * above * smoothstep(distance, *FINISH.inner)
     if not scalp.any():
         return colours

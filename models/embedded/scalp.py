@@ -95,12 +95,16 @@ class SkullLimit:
         nearest, farthest: where hair ends, as fractions of the statistical outline, at least and at most.
         thinnest: hair over the skull, texture pixels.
         smooth: Gaussian over the angle, degrees.
+        above_ears: angles over the line of the brows, degrees, over which skin that is seen widens it.
+        most_wider: by how much at most, as a fraction of the statistical outline.
     """
 
     nearest: float = 0.8
     farthest: float = 1.6
     thinnest: float = 2.5
     smooth: float = 8.0
+    above_ears: tuple[float, float] = (4.0, 14.0)
+    most_wider: float = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +309,25 @@ def within_hair(radii: Floats, fit: Fit, solid: Floats, size: int) -> Floats:
     lack = cv2.medianBlur(lack[None], 5)
     sigma = SKULL.smooth / 180 * len(radii)
     return np.asarray(radii - cv2.GaussianBlur(lack, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)[0], np.float32)
+
+
+def around_skin(radii: Floats, fit: Fit, face: Floats, size: int) -> Floats:
+    """Widen the outline of a skull to the skin of the face that is seen, above the ears: on a turned head the
+    statistics may end before the far temple.
+
+    Args:
+        radii, fit, size: as of `within_hair`.
+        face: (M, M) float32 in 0..1, skin of the face over the crop.
+
+    Returns:
+        (A,) float32, where skin stood out, more.
+    """
+    lack = np.maximum(hair_outline(radii, fit, face, size, bare=0.0) - radii, 0)
+    angles = np.linspace(0, 180, len(radii), dtype=np.float32)
+    lack *= smoothstep(np.minimum(angles, 180 - angles), *SKULL.above_ears)
+    lack = np.minimum(lack, SKULL.most_wider * radii).astype(np.float32)[None]
+    smooth = cv2.GaussianBlur(lack, (0, 0), 0.7, borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(radii + np.maximum(lack, smooth)[0], np.float32)
 
 
 def hair_outline(radii: Floats, fit: Fit, solid: Floats, size: int, *, bare: float) -> Floats:

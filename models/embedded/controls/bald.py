@@ -18,7 +18,15 @@ from models.embedded.eye_axes import without_eyes
 from models.embedded.latent import EmbeddedLatent
 from models.embedded.matte import MATTE, HairMatte
 from models.embedded.removal import REMOVAL, continued, inpaint_without_hair, lost_hair
-from models.embedded.scalp import HeadMap, ScalpModel, head_map, outline_features, with_back_of_head, within_hair
+from models.embedded.scalp import (
+    HeadMap,
+    ScalpModel,
+    around_skin,
+    head_map,
+    outline_features,
+    with_back_of_head,
+    within_hair,
+)
 from models.face.imaging import enlarge
 
 ROUGH = 2
@@ -113,5 +121,5 @@ class Bald(Control):
             hair = continued(masks.hair, way.crop.beyond)
             solid = np.maximum(continued(masks.person, way.crop.beyond), hair)
             radii = with_back_of_head(radii, way.fit, hair, size)
-            radii = within_hair(radii, way.fit, solid, size)
+            radii = within_hair(around_skin(radii, way.fit, masks.face, size), way.fit, solid, size)
         return head_map(way.fit, radii, size)

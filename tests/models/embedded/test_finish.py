@@ -70,7 +70,22 @@ def test_blocks_on_a_scalp_go_and_its_shading_and_what_is_below_the_brows_stay(h
     assert np.abs(plain / smooth - 1)[scalp].max() < 0.06
     # a brow that passes over the drawing stays, raised or not
     low = cv2.resize(head.clear, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR) < FINISH.clear - 1
+    across = np.abs(cv2.resize(head.texture, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)[..., 0] - CENTER[0])
+    low &= across < FINISH.temples[0] - 1
+    assert low.any()
     assert np.array_equal(finished[low], blocks[low])
+
+
+def test_temples_that_are_drawn_have_no_scraps(head: HeadMap, distance: Floats) -> None:
+    smooth = drawn(distance)
+    across = np.abs(cv2.resize(head.texture, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)[..., 0] - CENTER[0])
+    temples = (across > FINISH.temples[1] + 1) & (distance > FINISH.inner[1] + 1)
+    assert temples.any()
+    scraps = smooth.copy()
+    scraps[:, ::5] *= 0.4
+    finished = plain_scalp(scraps, erased=np.ones_like(distance), head=head)
+    before, after = (np.log(each / smooth)[temples].std() for each in (scraps, finished))
+    assert after < 0.35 * before
 
 
 def test_a_scalp_is_no_redder_than_the_face(head: HeadMap, distance: Floats) -> None:
