@@ -188,7 +188,7 @@ def test_a_new_drawing_fades_in() -> None:
     assert shown[11] == 140
 
 
-@pytest.mark.parametrize(("turn", "seen"), [(0.0, True), (0.5, False)])
+@pytest.mark.parametrize(("turn", "seen"), [(0.0, True), (2.0, False)])
 def test_the_outline_of_a_head_that_turns_shows_once(turn: float, seen: bool) -> None:
     """Two outlines over each other are a ghost; on a head that keeps still they hardly differ."""
     drawings = iter([wide_head(20), wide_head(28)])
