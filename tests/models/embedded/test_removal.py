@@ -120,6 +120,20 @@ def test_beside_a_brow_the_camera_is_seen(scene: Scene) -> None:
     assert opacity[(clear > -10) & (clear < 4) & (across < 45) & ~near].max() == 0
 
 
+def test_ears_that_are_seen_stay(scene: Scene) -> None:
+    """The network draws them worse."""
+    head, image = scene[4]["head"], scene[1]
+    row, across = (cv2.resize(head.texture, (SIZE, SIZE))[..., axis] for axis in (1, 0))
+    above = ((row < 52) & (row > 20) & (np.abs(across - CENTER[0]) > 55)).astype(np.float32)
+    ear = (row > 56) & (row < 70) & (np.abs(across - CENTER[0]) > 62) & (np.abs(across - CENTER[0]) < 80)
+    shown = [
+        float(lost_hair(image, hair=above, head=head, amount=1.0, face=face)[ear].mean())
+        for face in (None, ear.astype(np.float32))
+    ]
+    assert shown[0] > 0.05
+    assert shown[1] < 0.4 * shown[0]
+
+
 def test_a_drawing_goes_on_from_what_is_seen(scene: Scene) -> None:
     """A drawing of the right shapes in another light, such as a pale backdrop, left a seam where the hair had been."""
     _, image, hair, _, facts = scene

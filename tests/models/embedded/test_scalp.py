@@ -14,6 +14,7 @@ from models.embedded.bare_head import loss_order
 from models.embedded.scalp import (
     HeadMap,
     ScalpModel,
+    around_skin,
     head_map,
     outline_features,
     skin_tone,
@@ -60,6 +61,21 @@ def test_a_skull_never_leaps_as_the_hair_over_it_gets_thinner(tables: dict[str, 
     assert kept[0] > 0.98
     assert np.abs(np.diff(kept)).max() < 0.04
     assert np.diff(kept).max() < 0.01
+
+
+def test_skin_that_is_seen_lies_within_the_skull_but_for_ears(model: ScalpModel, fit: Fit) -> None:
+    """The far temple of a turned head stood out of its skull as a horn."""
+    radii = model.radii(outline_features(fit))
+    head = head_map(fit, radii, SIZE)
+    radius, angle = (cv2.resize(each, (SIZE, SIZE)) for each in (head.radius, np.degrees(head.angle)))
+    temple = (radius < 1.12) & (angle > 145) & (angle < 160)
+    ears = (radius < 1.12) & (angle < 4)
+    wider = around_skin(radii, fit, ((radius < 0.9) | temple | ears).astype(np.float32), SIZE) / radii
+    angles = np.linspace(0, 180, len(radii))
+    assert wider[(angles > 148) & (angles < 157)].min() > 1.06
+    assert np.abs(wider[(angles < 130) & (angles > 10)] - 1).max() < 0.01
+    assert wider[0] < 1.01
+    assert around_skin(radii, fit, np.ones((SIZE, SIZE), np.float32), SIZE).max() <= 1.21 * radii.max(), "bounded"
 
 
 def test_light_and_tone_are_those_of_the_visible_skin(model: ScalpModel) -> None:
