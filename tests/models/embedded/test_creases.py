@@ -15,6 +15,8 @@ from models.embedded import EMBEDDED
 from models.embedded.attributes import ATTRIBUTES, MALE, SKIN_LIGHTNESS, SMILE, read_tables
 from models.embedded.control import Reading
 from models.embedded.creases import (
+    DARK,
+    DARK_DEPTH,
     DEPTH,
     MOST_CREASED,
     MOST_RELIEF,
@@ -96,6 +98,16 @@ def test_who_lends_depends_on_the_face_but_never_changes_in_a_leap(
         lent = lent_by(creases, replace(face, attributes=attributes))
         assert last is None or np.sqrt(((lent - last) ** 2).mean()) < 0.15 * np.sqrt((lent**2).mean())
         last = lent
+
+
+def test_creases_are_deeper_on_dark_skin(creases: Creases, tables: dict[str, NDArray[Any]]) -> None:
+    dark, light = reading(tables), reading(tables)
+    for face, lightness in ((dark, DARK[0]), (light, DARK[1])):
+        face.attributes[SKIN_LIGHTNESS] = lightness
+    alike = replace(creases, likeness=np.zeros_like(creases.likeness))
+    depths = [np.minimum(lent_by(alike, face), 0) for face in (dark, light)]
+    where = depths[1] < -0.02
+    assert float(np.median(depths[0][where] / depths[1][where])) == pytest.approx(DARK_DEPTH, rel=0.05)
 
 
 def test_relief_is_what_is_fine_and_seen() -> None:
