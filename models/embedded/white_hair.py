@@ -96,10 +96,10 @@ class Greyed:
     least_white: float = 0.4
     temples: tuple[float, float] = (0.12, -0.2)
     beside: float = 0.09
-    single: float = 0.15
-    glint: float = 0.08
+    single: float = 0.1
+    glint: float = 0.05
     between: float = 0.8
-    dark_between: float = 0.2
+    dark_between: float = 0.12
     wholly: tuple[float, float] = (0.6, 0.95)
     kept: float = 0.45
     dark_locks: tuple[float, float] = (0.0, 0.4)
