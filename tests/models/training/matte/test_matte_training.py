@@ -83,3 +83,9 @@ def test_cloth_hides_hair_and_may_be_read_as_hair() -> None:
         hidden = (covered.readable > 0.9) & (covered.alpha < 0.1)
         assert hidden.any()
         assert np.abs(covered.picture - picture)[hidden].mean() > 5
+
+
+def test_committed_weights_are_finite() -> None:
+    """Statistics of batches overflow half precision."""
+    for name, each in torch.load(trainer.START, map_location="cpu", weights_only=True).items():
+        assert torch.isfinite(each.float()).all(), name
