@@ -31,8 +31,8 @@ from models.training.precision import autocast
 
 CHECKPOINT = WORK / "matte" / "matte.pt"
 START = Path(__file__).with_name("matte.pt")
-"""Averaged weights after 29,512 steps of 6 pictures, the last 14,328 of them without ears; float16, but for statistics of
-batches, which are beyond it.
+"""Averaged weights after 29,512 steps of 6 pictures, the last 14,328 of them without ears; float16, but for statistics
+of batches, which are beyond it.
 """
 CHECKPOINT_S = 120
 REPORT_STEPS = 25
