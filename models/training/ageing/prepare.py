@@ -26,6 +26,7 @@ from models.embedded.controls.hair_grey import HairGrey
 from models.embedded.controls.smile import SmileControl
 from models.embedded.creases import Creases
 from models.embedded.editor import EmbeddedControls, EmbeddedEditor
+from models.embedded.eyes_and_lips import EyesAndLips
 from models.embedded.matte import MATTE, HairMatte
 from models.embedded.neck import Neck
 from models.embedded.scalp import ScalpModel, skin_tone
@@ -156,7 +157,13 @@ class _Maker:
             canvas=Canvas.from_tables(tables, shaped.shape, shaped.youth, smile.shape),
             scalp=ScalpModel.from_tables(tables),
             controls=(
-                Age(Creases.from_tables(tables), still, skin, Neck.from_tables(tables)),
+                Age(
+                    Creases.from_tables(tables),
+                    still,
+                    skin,
+                    Neck.from_tables(tables),
+                    EyesAndLips.of(self.space.mean),
+                ),
                 HairGrey(skin, HairMatte(_engine(EMBEDDED / MATTE))),
                 SmileControl(smile),
             ),
