@@ -1,4 +1,4 @@
-"""Clean-up that a cancelled task still does to its end."""
+"""Work that a cancelled task still does to its end, such as clean-up."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ T = TypeVar("T")
 
 
 async def uncancelled(work: Coroutine[Any, Any, T]) -> T:
-    """Do work to its end, however often the task that waits for it is cancelled; a connection that is given up in the
-    middle of gathering or closing keeps its sockets.
+    """Do work to its end, however often the task that waits for it is cancelled.
+
+    A connection that is given up while it gathers addresses, or closes, would leave its sockets open. The work needs an
+    end of its own: nothing cuts it short.
 
     Returns:
         What the work returns.

@@ -195,11 +195,15 @@ class CarriedInpainting:
             self._before = None
             return self._drawn
         new, old = self._drawn, self._before
-        # where one shows the head and the other what is behind it, both would be seen: a ghost of an outline
-        away = cv2.blur(cv2.absdiff(new.image, old.image), (CARRY.near, CARRY.near)).max(2)
-        left = np.float32(1 - share) * (1 - np.float32(self._turned) * (1 - ALIKE[away]))
-        image = np.asarray(cv2.blendLinear(old.image, new.image, left, 1 - left), np.uint8)
         behind = np.asarray(cv2.addWeighted(new.behind, share, old.behind, 1 - share, 0), np.uint8)
+        if self._turned == 0:
+            image = np.asarray(cv2.addWeighted(new.image, share, old.image, 1 - share, 0), np.uint8)
+            return Inpainting(image, new.head, behind)
+        # where one shows the head and the other what is behind it, both would be seen: a ghost of an outline
+        red, green, blue = cv2.split(cv2.blur(cv2.absdiff(new.image, old.image), (CARRY.near, CARRY.near)))
+        faded = np.float32(1 - share) * (1 - np.float32(self._turned) * (1 - ALIKE))
+        left = cv2.LUT(cv2.max(cv2.max(red, green), blue), faded)
+        image = np.asarray(cv2.blendLinear(old.image, new.image, left, 1 - left), np.uint8)
         return Inpainting(image, new.head, behind)
 
 

@@ -128,9 +128,9 @@ def find_beard(crop: Crop) -> Floats:
     cv2.polylines(lips, [outline], True, (1.0,), max(int(2 * SIGNS.lips * unit), 1))
     # ears are rough and dark
     away = np.maximum(ends[SIDES[0], 0] - across, across - ends[SIDES[1], 0])
-    below *= 1 - smoothstep(away, *SIGNS.ears) * (down < ends[UPPER_LIP, 1])
+    below *= 1 - smoothstep(away, *SIGNS.ears) * smoothstep(ends[UPPER_LIP, 1] - down, 0, SIGNS.soft)
     # a moustache hangs over the upper lip
-    hangs = smoothstep(darker, *SIGNS.black) * (down < ends[INNER_LIP, 1])
+    hangs = smoothstep(darker, *SIGNS.black) * smoothstep(ends[INNER_LIP, 1] - down, 0, SIGNS.lips)
     below *= 1 - cv2.GaussianBlur(lips, (0, 0), SIGNS.lips * unit) * (1 - hangs)
     redder = (broad[..., 0] - broad[..., 2]) - np.float32((cheeks[:, 0] - cheeks[:, 2]).mean())
     beard = _hairy(darker, rough, SIGNS.beard_darker, SIGNS.beard_rough)

@@ -94,7 +94,7 @@ class SkinChange:
 
     Attributes:
         colour: (192, 192, 3) float32, change of log colour of the skin.
-        features: the same of eyes and lips, which `colour` leaves alone; None for none.
+        features: the same of eyes and lips, where `colour` does not hold; None for none.
         moves: (64 + `NECK_NODES`, 64, 2) float32, displacement of the lattice, texture pixels; None for none.
     """
 

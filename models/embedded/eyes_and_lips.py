@@ -12,16 +12,11 @@ import cv2
 import numpy as np
 
 from models.arrays import Floats, Image
+from models.embedded.beard import LIPS
+from models.embedded.eye_axes import LEFT_LIDS, RIGHT_LIDS
 from models.face.imaging import LUMINANCE, log_colour
 from models.face.texture_space import SIZE
 
-EYES = (
-    (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246),
-    (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466),
-)
-"""Mesh points around the openings of the eyes."""
-MOUTH = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 409, 270, 269, 267, 0, 37, 39, 40, 185)
-"""Mesh points around the lips."""
 OPENING = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 415, 310, 311, 312, 13, 82, 81, 80, 191)
 """Mesh points around the opening of the mouth."""
 CHEEKS = slice(60, 120), slice(50, 142)
@@ -43,7 +38,7 @@ class Rates:
         lips_light: share of their difference in light that lips lose, of women and men.
         lashes: share of their darkness that the rims of the eyes lose, of women and men.
         rims: (2, 3) change of log colour there, of women and men.
-        most: bound of the lips' difference, log colour.
+        most: bound of the lips' difference in light, and of that in tint, log.
         youth: share of all this that is drawn the other way towards youth.
     """
 
@@ -74,9 +69,9 @@ class EyesAndLips:
     def of(mean: Floats) -> EyesAndLips:
         """Find them by the mean mesh, (468, 2) float32, texture pixels."""
         opening = cv2.dilate(_filled(mean, OPENING), np.ones((3, 3), np.uint8))
-        eyes = _filled(mean, *EYES)
+        eyes = _filled(mean, RIGHT_LIDS, LEFT_LIDS)
         rims = cv2.dilate(eyes, np.ones((5, 5), np.uint8)) - cv2.erode(eyes, np.ones((3, 3), np.uint8))
-        lips = np.clip(_filled(mean, MOUTH) - opening, 0, 1)
+        lips = np.clip(_filled(mean, LIPS) - opening, 0, 1)
         return EyesAndLips(*(cv2.GaussianBlur(each, (0, 0), FEATHER) for each in (lips, rims)))
 
     def read(self, texture: Image, male: float) -> Floats:
@@ -91,12 +86,14 @@ class EyesAndLips:
         """
         logs = log_colour(texture)
         skin = np.median(logs[CHEEKS].reshape(-1, 3), axis=0)
-        lips = np.clip(_mean(logs, self.lips) - skin, -RATES.most, RATES.most)
-        light = float(lips @ LUMINANCE)
+        away = _mean(logs, self.lips) - skin
+        light = float(np.clip(away @ LUMINANCE, -RATES.most, RATES.most))
+        tint = away - float(away @ LUMINANCE)
+        tint *= min(1.0, RATES.most / max(float(np.abs(tint).max()), 1e-3))
         dark = float(np.maximum(skin - _mean(logs, self.rims), 0) @ LUMINANCE)
         lighter = RATES.lips_light[0] + male * (RATES.lips_light[1] - RATES.lips_light[0])
         thinner = RATES.lashes[0] + male * (RATES.lashes[1] - RATES.lashes[0])
-        return np.array([*(-RATES.lips * (lips - light) - lighter * light), thinner * dark], np.float32)
+        return np.array([*(-RATES.lips * tint - lighter * light), thinner * dark], np.float32)
 
     def change(self, own: Floats, male: float, strength: float) -> Floats:
         """Change of log colour, (192, 192, 3) float32.
@@ -109,7 +106,8 @@ class EyesAndLips:
         woman, man = np.array(RATES.rims, np.float32)
         rims = woman + np.float32(male) * (man - woman) + own[3]
         drawn = np.float32(max(strength, 0) + RATES.youth * min(strength, 0))
-        return drawn * (self.lips[..., None] * own[:3] + self.rims[..., None] * rims)
+        planes = cv2.merge([self.lips, self.rims])
+        return np.asarray(cv2.transform(planes, drawn * np.stack([own[:3], rims], axis=1)), np.float32)
 
 
 def _mean(logs: Floats, where: Floats) -> Floats:

@@ -38,6 +38,8 @@ DEEPER = 0.6
 """How much more colourful hair is a log unit below its median."""
 VARIED, PALER = 0.07, 0.12
 """By how much single strands differ in log light, and the share of the colour that those that are lighter lack."""
+SHADED = 12
+"""Crop pixels around white hair within which skin is shaded less."""
 ROOM = 6
 """Half crop pixels around the hair that are processed with it: the filters look so far."""
 
@@ -65,7 +67,7 @@ def grey_hair(crop: Crop, alpha: Floats, *, skin: Floats, now: Look, amount: flo
         amount: 0..1.
 
     Returns:
-        (S, S, 3) float32 RGB, the residual, 0 without hair; and (S, S) float32, 1 where it may differ from 0.
+        (S, S, 3) float32 RGB, the residual, 0 without hair near; and (S, S) float32, 1 where it may differ from 0.
     """
     size = len(crop.image)
     change, where = np.zeros((size, size, 3), np.float32), np.zeros((size, size), np.float32)
@@ -84,10 +86,19 @@ def grey_hair(crop: Crop, alpha: Floats, *, skin: Floats, now: Look, amount: flo
     share = np.clip(np.float32(amount) * (1 + np.float32(far) + np.float32(near - far) * beside), 0, 1)
     light = cv2.transform(picture, LUMINANCE[None]) if steady is None else steady
     strands = single_strands(crop, box, light, weight)
+    shading = max(GREYED.shading, min(GREYED.least_shading / max(now.broad, 0.05), 1.0))
     change[box] = whiten(
-        picture, weight, _sized(face, size)[box], now=now, wanted=wanted, share=share, strands=strands, steady=steady
+        picture,
+        weight,
+        _sized(face, size)[box],
+        now=now,
+        wanted=wanted,
+        share=share,
+        strands=strands,
+        steady=steady,
+        shading=shading,
     )
-    where[box] = cv2.dilate(weight, np.ones((11, 11), np.uint8)) > 0
+    where[box] = cv2.dilate(weight, np.ones((2 * SHADED + 1, 2 * SHADED + 1), np.uint8)) > 0
     return change, where
 
 
@@ -174,7 +185,10 @@ def _pigmented(
     strand = np.float32(STRAND_GAIN) * strand + np.float32(VARIED) * pure * single
     strand *= np.where(strand < 0, np.float32(REPAINT.gaps), np.float32(REPAINT.crests))
     broad = cv2.GaussianBlur(light * inside, (0, 0), SHADE_SIGMA) / cv2.GaussianBlur(inside, (0, 0), SHADE_SIGMA)
-    shade = pure * np.clip(cv2.log(broad + offset) - np.float32(now.level), *SHADES)
+    logs = cv2.log(broad + offset)
+    # the smoothed level lags behind the exposure
+    level = float((logs * weight).sum() / max(float(weight.sum()), 1e-3))
+    shade = pure * np.clip(logs - np.float32(level), *SHADES)
     strand += np.float32(SHADE_GAIN) * shade
     taken = np.float32(amount * min(wanted.level - now.level, 0.0)) + np.float32(amount) * strand
     own = cv2.transform(picture, LUMINANCE[None])

@@ -322,7 +322,7 @@ def around_skin(radii: Floats, fit: Fit, face: Floats, size: int) -> Floats:
     Returns:
         (A,) float32, where skin stood out, more.
     """
-    lack = np.maximum(hair_outline(radii, fit, face, size, bare=0.0) - radii, 0)
+    lack = np.maximum(hair_outline(radii, fit, face, size, bare=0.0, whole=True) - radii, 0)
     angles = np.linspace(0, 180, len(radii), dtype=np.float32)
     lack *= smoothstep(np.minimum(angles, 180 - angles), *SKULL.above_ears)
     lack = np.minimum(lack, SKULL.most_wider * radii).astype(np.float32)[None]
@@ -330,12 +330,13 @@ def around_skin(radii: Floats, fit: Fit, face: Floats, size: int) -> Floats:
     return np.asarray(radii + np.maximum(lack, smooth)[0], np.float32)
 
 
-def hair_outline(radii: Floats, fit: Fit, solid: Floats, size: int, *, bare: float) -> Floats:
+def hair_outline(radii: Floats, fit: Fit, solid: Floats, size: int, *, bare: float, whole: bool = False) -> Floats:
     """How far hair reaches along each ray, (A,) float32, texture pixels, within `SKULL.nearest` and `SKULL.farthest`.
 
     Args:
         radii, fit, solid, size: as of `within_hair`.
         bare: what counts where a ray hits no hair, as a fraction of `radii`.
+        whole: whether it ends at the first gap beyond the outline: other heads beside this one are none of it.
     """
     angles = np.linspace(0, np.pi, len(radii), dtype=np.float32)
     steps = np.arange(0.5 * SKULL.nearest, SKULL.farthest, 0.01, dtype=np.float32)
@@ -344,6 +345,8 @@ def hair_outline(radii: Floats, fit: Fit, solid: Floats, size: int, *, bare: flo
     crop = places.astype(np.float32) @ fit.upright[:, :2].T.astype(np.float32) + fit.upright[:, 2].astype(np.float32)
     at = np.asarray((crop + 0.5) * (len(solid) / size) - 0.5, np.float32)
     covered = cv2.remap(solid, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) > 0.5
+    if whole:
+        covered &= np.logical_and.accumulate(covered | (steps < 1), axis=1)
     last = covered.shape[1] - 1 - np.argmax(covered[:, ::-1], axis=1)
     found = np.where(covered.any(1), np.maximum(steps[last], np.float32(SKULL.nearest)), bare)
     return np.asarray(found * radii, np.float32)

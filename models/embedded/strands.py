@@ -374,7 +374,8 @@ def repaint(
     for value, low, high, own, new, cast in planes:
         # luminance weights sum to 1, and so do those of a colour over its luminance: no need to normalise
         colour = 1 + (new - 1) * saturation + (value * over_one - own * kept)
-        turned = light * np.maximum(colour, np.float32(0.02)) * cast
+        # what a pixel keeps of its own colour holds its cast already
+        turned = light * np.maximum(colour, np.float32(0.02)) * (1 + (cast - 1) * (1 - kept))
         hair = around * own
         hair += pure * (value - hair)
         whole, change = turned - value, (turned - hair) * share

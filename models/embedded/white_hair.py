@@ -1,7 +1,7 @@
 """White hair in the light of the hair that it was: what greying draws, on the head and in a beard.
 
 A white strand scatters the light that a dark one takes in, so that white hair is told by the light around a strand and
-hardly by its own. Half way some locks are white and others still dark: light ones turn first. Where hair lies over the
+hardly by its own. Half way some strands are white and others still dark. Where hair lies over the
 face, each pixel is a mixture of both.
 """
 
@@ -124,6 +124,7 @@ class Greyed:
 
 GREYED = Greyed()
 CAST = Cast()
+"""What white hair keeps of the differences in colour within it."""
 
 
 def white_in(skin: Floats) -> Floats:
@@ -160,8 +161,8 @@ def half_white(white: Floats, now: Look, amount: float) -> Floats:
     share = np.float32(min(GREYED.pigment * (1 - amount), 1.0))
     pigment = np.log(np.maximum(now.colour, np.float32(0.05)) / white) * share
     # black hair is brown where it has lost some of its pigment
-    least = GREYED.brown * (1 - amount) ** 2 * float(smoothstep(np.asarray(amount), *GREYED.browned))
-    warmer = max(least - float(pigment[0] - pigment[2]), 0.0)
+    begun = float(smoothstep(np.asarray(amount), *GREYED.browned))
+    warmer = begun * max(GREYED.brown * (1 - amount) ** 2 - float(pigment[0] - pigment[2]), 0.0)
     colour = white * np.exp(pigment + np.float32(warmer) * np.array([0.5, 0, -0.5], np.float32))
     return np.asarray(colour / float(colour @ LUMINANCE), np.float32)
 
@@ -192,7 +193,7 @@ def whiten(
         shading: power of the hair's broad light in that of white hair.
 
     Returns:
-        (H, W, 3) float32 RGB, what is added to the picture, 0 where there is no hair.
+        (H, W, 3) float32 RGB, what is added to the picture, 0 beyond hair and the skin that it shades.
     """
     own = cv2.transform(picture, LUMINANCE[None])
     light = own if steady is None else steady
@@ -219,7 +220,6 @@ def whiten(
         between = np.maximum(-strands - np.float32(GREYED.between), 0)
         lock += np.float32(GREYED.glint) * strands - np.float32(GREYED.dark_between) * between * between
         share = np.clip(share + 4 * share * (1 - share) * np.float32(GREYED.single) * strands, 0, 1)
-    shading = max(shading, min(GREYED.least_shading / max(now.broad, 0.05), 1.0)) if now.broad else shading
     shade = np.float32(shading) * (cv2.log(broad.deep) - np.float32(now.level))
     shade *= np.where(shade < 0, np.float32(GREYED.gaps), np.float32(GREYED.crests))
     shade = np.clip(shade, *np.log(GREYED.shades, dtype=np.float32))

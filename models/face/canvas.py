@@ -89,7 +89,7 @@ class Canvas:
             moves: (64 + `NECK_NODES`, 64, 2) float32, displacement of the lattice, texture pixels; see
                 `extend_over_neck`.
             change: (192, 192, 3) float32, change of log colour where skin may change.
-            features: (192, 192, 3) float32, change of log colour that holds at eyes and lips too; None for none.
+            features: (192, 192, 3) float32, change of log colour where skin may not change: at eyes and lips; or None.
 
         Returns:
             (S, S, 2) flow and (S, S, 3) delta as in `models.editor.Edit`, and (S, S) float32, 1 where either may
@@ -122,8 +122,10 @@ class Canvas:
         holds = weight * self.skin
         gain = cv2.multiply(change, cv2.merge([holds, holds, holds]))
         if features is not None:
-            cv2.add(gain, cv2.multiply(features, cv2.merge([weight, weight, weight])), dst=gain)
-            holds = np.maximum(holds, weight * (np.abs(features).max(axis=2) > 0))
+            rest = weight - holds
+            cv2.add(gain, cv2.multiply(features, cv2.merge([rest, rest, rest])), dst=gain)
+            red, green, blue = cv2.split(features)
+            holds = np.maximum(holds, rest * (red * red + green * green + blue * blue > 0))
         cv2.exp(gain, dst=gain)
         cv2.subtract(gain, (1.0, 1.0, 1.0, 0.0), dst=gain)
 

@@ -149,9 +149,11 @@ class Scenes:
         # hats count twice: there the reading of hair is worst
         self._others = np.concatenate([rows[hats], rows[hats], self._bald])
         self._behind: dict[int, Behind] = {}
-        self._ears: dict[int, tuple[NDArray[np.bool_], NDArray[np.bool_]]] = {}
+        self._ears: dict[int, tuple[NDArray[np.uint8], NDArray[np.uint8]]] = {}  # packed bits
         self._stock: list[Image] = []
-        self._clear = np.array([i for i in range(len(mattes.rows)) if not _foggy(self._hair(i)[0])])
+        self._clear = np.array(
+            [i for i in range(len(mattes.rows)) if not _foggy(mattes.alpha[i] / np.float32(ALPHA_LEVELS))]
+        )
 
     def draw(self, rng: np.random.Generator) -> Sample:
         """A new picture."""
@@ -266,8 +268,9 @@ class Scenes:
             alpha = self._mattes.alpha[index].astype(np.float32) / np.float32(ALPHA_LEVELS)
             points5, mesh = (each[row].astype(np.float32) for each in (self._faces.points5, self._faces.mesh))
             found = find_ears(self._faces.image(row), points5, mesh, alpha)
-            self._ears[index] = found.skin > 0, found.unsure > 0
-        return Ears(*(each.astype(np.float32) for each in self._ears[index]))
+            self._ears[index] = np.packbits(found.skin > 0), np.packbits(found.unsure > 0)
+        planes = (np.unpackbits(each).reshape(SIZE, SIZE).astype(np.float32) for each in self._ears[index])
+        return Ears(*planes)
 
     def _what_is_behind(self, index: int) -> Behind:
         if index not in self._behind:

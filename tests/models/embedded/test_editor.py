@@ -14,17 +14,22 @@ from numpy.typing import NDArray
 
 from engines.base import Engine, TensorSpec
 from engines.select import load as load_engine
+from models.arrays import Floats, Image
 from models.editor import Crop, Edit, Editor, Masks
 from models.embedded import EMBEDDED, eyes_and_lips
-from models.embedded.ageing import COMPRESSED, compress_change, decompress_change, youth_of
-from models.embedded.attributes import AGE, BALD, GREY, HAT, READER, SMILE, TABLES
+from models.embedded.ageing import COMPRESSED, compress_change, decompress_change, strength_of, youth_of
+from models.embedded.attributes import AGE, BALD, GREY, HAT, MALE, READER, SMILE, TABLES
+from models.embedded.beard import LIPS
+from models.embedded.controls import bald
 from models.embedded.controls.age import target_age
+from models.embedded.creases import MOST_CREASED
 from models.embedded.editor import EmbeddedControls, EmbeddedEditor, load
 from models.embedded.folds import FOLDS
 from models.embedded.latent import COMMON_LENGTH, EmbeddedLatent
 from models.embedded.matte import MATTE
-from models.embedded.removal import CHANNELS, REMOVAL
-from models.face.texture_space import STEP, FaceSpace
+from models.embedded.neck import Neck
+from models.embedded.removal import CHANNELS, REMOVAL, lost_hair
+from models.face.texture_space import STEP, FaceSpace, Fit
 from models.training.apply import apply_edit
 from tests.models.editing import delta_of, flow_of, image_of, opacity_of, rendered
 from tests.models.matting import CoarseMatte
@@ -463,3 +468,64 @@ def test_other_differences_are_refused(age: str) -> None:
 
 def test_a_number_as_text_is_a_number() -> None:
     assert EmbeddedControls(age="20").age == 20
+
+
+def with_red_lips(crop: Crop) -> tuple[Crop, NDArray[np.bool_]]:
+    assert crop.mesh is not None
+    lips = np.zeros(crop.image.shape[:2], np.uint8)
+    cv2.fillPoly(lips, [np.rint(crop.mesh[list(LIPS)]).astype(np.int32)], (1,))
+    image = crop.image.copy()
+    image[lips > 0] = (190, 90, 90)
+    return replace(crop, image=image), cv2.erode(lips, np.ones((3, 3), np.uint8)) > 0
+
+
+def test_age_pales_lips_and_leaves_hidden_ones(editor: EmbeddedEditor, crop: Crop) -> None:
+    red, lips = with_red_lips(crop)
+    latent = editor.encode(red, editor.Controls())
+    latent[MALE] = 0.0
+    done = rendered(editor, red, latent, EmbeddedControls(age=75))
+    delta = delta_of(done)[lips]
+    assert done.mask[lips].min() == 1
+    assert (delta[:, 0] - delta[:, 1]).mean() < -8
+    assert red.masks is not None
+    hand = np.ones_like(red.masks.occluder)
+    hidden = rendered(editor, replace(red, masks=replace(red.masks, occluder=hand)), latent, EmbeddedControls(age=75))
+    assert hidden.delta is None or np.abs(hidden.delta[lips]).max() < 1
+
+
+def test_the_latent_of_age_holds_the_contrast_of_creases_before_eyes_and_lips(
+    editor: EmbeddedEditor, crop: Crop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    depths = list[float]()
+
+    def draw(self: Neck, crop: Crop, *, depth: float, **_: Any) -> tuple[Floats, Floats]:
+        depths.append(depth)
+        size = len(crop.image)
+        return np.zeros((size, size, 3), np.float32), np.zeros((size, size), np.float32)
+
+    monkeypatch.setattr(Neck, "draw", draw)
+    latent = editor.encode(crop, editor.Controls())
+    rendered(editor, crop, latent, EmbeddedControls(age=75))
+    contrast = EmbeddedLatent.unpack(latent).details[2 * COMPRESSED]
+    assert MOST_CREASED[0] <= contrast <= MOST_CREASED[1]
+    assert depths[0] == pytest.approx(strength_of(45) * contrast, rel=0.2)
+
+
+def test_bald_sees_the_skin_of_the_face(editor: EmbeddedEditor, crop: Crop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It widens the skull, and ears stay."""
+    seen = list[Floats]()
+
+    def widen(radii: Floats, fit: Fit, face: Floats, size: int) -> Floats:
+        seen.append(face)
+        return radii
+
+    def lose(image: Image, *, face: Floats, **rest: Any) -> Floats:
+        seen.append(face)
+        return lost_hair(image, face=face, **rest)
+
+    monkeypatch.setattr(bald, "around_skin", widen)
+    monkeypatch.setattr(bald, "lost_hair", lose)
+    edit(editor, crop, bald=1)
+    assert crop.masks is not None
+    assert len(seen) >= 2
+    assert all(np.array_equal(each, crop.masks.face) for each in seen)

@@ -50,6 +50,18 @@ def test_lips_go_half_of_the_way_to_the_colour_of_skin(features: EyesAndLips) ->
     assert abs(redness(pale, features.lips)) < 0.03
 
 
+def test_the_reddest_lips_pale_most(features: EyesAndLips) -> None:
+    vivid = features.change(features.read(face(features, lips=(200, 20, 40)), 0.0), 0.0, 1.0)
+    usual = features.change(features.read(face(features), 0.0), 0.0, 1.0)
+    assert redness(vivid, features.lips) < 1.2 * redness(usual, features.lips) < -0.1
+
+
+def test_lips_of_women_get_lighter_too_and_lids_of_men_redden_less(features: EyesAndLips) -> None:
+    woman, man = (features.change(features.read(face(features), male), male, 1.0) for male in (0.0, 1.0))
+    assert woman[features.lips > 0.9].mean() > man[features.lips > 0.9].mean() + 0.03
+    assert redness(woman, features.rims) > redness(man, features.rims) + 0.03
+
+
 def test_lips_of_the_young_are_redder(features: EyesAndLips) -> None:
     own = features.read(face(features), 0.0)
     assert redness(features.change(own, 0.0, -1.0), features.lips) > 0.05

@@ -75,6 +75,9 @@ def test_skin_that_is_seen_lies_within_the_skull_but_for_ears(model: ScalpModel,
     assert wider[(angles > 148) & (angles < 157)].min() > 1.06
     assert np.abs(wider[(angles < 130) & (angles > 10)] - 1).max() < 0.01
     assert wider[0] < 1.01
+    other = (radius > 1.25) & (radius < 1.6) & (angle > 60) & (angle < 120)
+    beside = around_skin(radii, fit, ((radius < 0.9) | other).astype(np.float32), SIZE)
+    assert np.abs(beside / radii - 1).max() < 0.01, "the face of somebody else is none of it"
     assert around_skin(radii, fit, np.ones((SIZE, SIZE), np.float32), SIZE).max() <= 1.21 * radii.max(), "bounded"
 
 

@@ -10,7 +10,7 @@ from models.arrays import Floats, Image
 from models.editor import Crop, Masks
 from models.embedded.pigment import grey_hair, hair_look
 from models.embedded.strands import Look
-from models.embedded.white_hair import half_white, white_in, white_level
+from models.embedded.white_hair import GREYED, half_white, white_in, white_level
 from models.face.imaging import LUMINANCE
 
 SKIN = np.array([200, 160, 140], np.float32)
@@ -124,6 +124,13 @@ def test_black_hair_is_brown_where_it_turns_grey() -> None:
     ]
     assert warmth[0] > warmth[1] + 0.03 > warmth[2] + 0.05
     assert warmth[2] == pytest.approx(np.log(white[0] / white[2]), abs=1e-4)
+
+
+def test_the_first_step_to_grey_is_small() -> None:
+    black, white = Look(2.5, 0.1, 0.1, np.ones(3, np.float32)), white_in(SKIN)
+    first, next_one = (np.log(half_white(white, black, amount)) for amount in (0.0, 0.01))
+    assert np.abs(first - next_one).max() < 0.01
+    assert np.abs(first[0] - first[2] - (1 - GREYED.pigment) * np.log(white[0] / white[2])) < 0.01
 
 
 def test_skin_beside_hair_gets_lighter_as_white_hair_shades_it_less() -> None:

@@ -44,6 +44,14 @@ def test_an_ear_is_no_hair_and_its_edge_is_unsure() -> None:
     assert not ears.skin[:90].any()
 
 
+def test_ears_are_found_on_both_sides() -> None:
+    picture, alpha = scene()
+    flipped = POINTS5.copy()
+    flipped[:, 0] = 256 - flipped[[1, 0, 2, 4, 3], 0]
+    ears = find_ears(np.ascontiguousarray(picture[:, ::-1]), flipped, mesh(), np.ascontiguousarray(alpha[:, ::-1]))
+    assert ears.skin[120:136, -73:-67].mean() > 0.9
+
+
 @pytest.mark.parametrize("where", ["no ear", "little hair"])
 def test_hair_stays_hair(where: str) -> None:
     picture, alpha = scene(HAIR)
