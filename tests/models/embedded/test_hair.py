@@ -213,7 +213,7 @@ def test_single_strands_come_between_and_the_first_step_changes_little() -> None
     assert np.abs(first.delta[where]).mean() < 3.5
 
 
-@pytest.mark.parametrize("lightness", [20.0, 55.0])
+@pytest.mark.parametrize("lightness", [20.0, 55.0, 75.0])
 def test_hair_under_light_of_two_colours_keeps_some_of_both(lightness: float) -> None:
     """Dye of one hue looks painted; the difference never grows."""
     crop = portrait(lightness)
