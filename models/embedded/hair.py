@@ -18,7 +18,6 @@ from engines.base import Engine
 from models.arrays import Floats, Latent
 from models.crops import CropSpec
 from models.editor import LEAST_HAIR, NO_HAIR, Controls, Crop, Edit, Editor, Masks
-from models.embedded.casts import Cast, casts_of
 from models.embedded.matte import MATTE, HairMatte
 from models.embedded.single_strands import single_strands
 from models.embedded.strands import (
@@ -58,8 +57,6 @@ ROOTS = 0.45
 """How much less the roots of dark hair are bleached than its ends."""
 BLEACHED = 1.3
 """Rise of the level, log units, that counts as full bleach."""
-CAST = Cast(kept=0.6, most=0.2, paler=0.6, coloured=0.6)
-"""What dyed hair keeps of the differences in colour within it."""
 LEAST, ROOM = 0.02, 12
 """Alpha from which a pixel is processed, and crop pixels around the hair that the filters look at."""
 
@@ -190,16 +187,7 @@ class Hair(Editor[HairControls]):
         steady = None if crop.steady_light is None else crop.steady_light[area]
         light = cv2.transform(picture, LUMINANCE[None]) if steady is None else steady
         strands = single_strands(crop, area, light, weight)
-        delta[area] = repaint(
-            picture,
-            weight,
-            now=now,
-            wanted=wanted,
-            amount=amount,
-            steady=steady,
-            single=strands,
-            casts=casts_of(picture, weight, now, CAST),
-        )
+        delta[area] = repaint(picture, weight, now=now, wanted=wanted, amount=amount, steady=steady, single=strands)
 
         # smoothed statistics may lag behind the hair that is there: no hair, no dye
         mask *= np.float32(np.clip(latent[FRACTION] / LEAST_HAIR - 1, 0, 1))

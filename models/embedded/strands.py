@@ -9,7 +9,6 @@ over portraits with labelled hair colours.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -84,7 +83,7 @@ class Repaint:
     sheen: float = 0.9
     shoulder: float = 190.0
     top: float = 252.0
-    saturation: float = 0.5
+    saturation: float = 0.8
     saturations: tuple[float, float] = (0.55, 1.4)
     own_colour: float = 0.5
     turning: float = 0.3
@@ -205,7 +204,7 @@ def look_of(colour: Floats) -> Look:
     luminance = float(colour @ LUMINANCE)
     level = np.log(luminance + FILTER.offset)
     darkness = _darkness(float(level))
-    return Look(float(level), 0.33 + 0.06 * darkness, 0.20 + 0.13 * darkness, _over_luminance(colour))
+    return Look(float(level), 0.27 + 0.12 * darkness, 0.20 + 0.13 * darkness, _over_luminance(colour))
 
 
 def _darkness(level: float) -> float:
@@ -316,7 +315,6 @@ def repaint(
     amount: Floats | float = 1.0,
     steady: Floats | None = None,
     single: Floats | None = None,
-    casts: Sequence[Floats] | None = None,
     lengths: StrandFilter = FILTER,
 ) -> Floats:
     """Hair of another look.
@@ -329,7 +327,6 @@ def repaint(
         amount: how far each pixel goes there, 0..1, a number or (H, W) float32. On the way bright strands go first.
         steady: (H, W) float32, 0..255, the picture's luminance with less noise; None if there is none.
         single: (H, W) float32, noise that differs from strand to strand, `models.embedded.single_strands`; or None.
-        casts: factors of red, green and blue by which it differs from the colour wanted, (H, W) float32 each; or None.
         lengths: of the filters.
 
     Returns:
@@ -369,13 +366,11 @@ def repaint(
     # a mixture of dyed hair and what is beside it is never brighter than both, nor darker
     near = np.ones((2 * lengths.beside + 1, 2 * lengths.beside + 1), np.uint8)
     lows, highs = cv2.split(cv2.erode(picture, near)), cv2.split(cv2.dilate(picture, near))
-    casts = [np.ones((1, 1), np.float32)] * 3 if casts is None else casts
-    planes = zip(cv2.split(picture), lows, highs, now.colour, wanted.colour, casts, strict=True)
-    for value, low, high, own, new, cast in planes:
+    planes = zip(cv2.split(picture), lows, highs, now.colour, wanted.colour, strict=True)
+    for value, low, high, own, new in planes:
         # luminance weights sum to 1, and so do those of a colour over its luminance: no need to normalise
         colour = 1 + (new - 1) * saturation + (value * over_one - own * kept)
-        # what a pixel keeps of its own colour holds its cast already
-        turned = light * np.maximum(colour, np.float32(0.02)) * (1 + (cast - 1) * (1 - kept))
+        turned = light * np.maximum(colour, np.float32(0.02))
         hair = around * own
         hair += pure * (value - hair)
         whole, change = turned - value, (turned - hair) * share

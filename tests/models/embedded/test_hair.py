@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import cv2
 import numpy as np
 import pytest
@@ -211,22 +209,3 @@ def test_single_strands_come_between_and_the_first_step_changes_little() -> None
     assert first.delta is not None
     assert whole.delta is not None
     assert np.abs(first.delta[where]).mean() < 3.5
-
-
-@pytest.mark.parametrize("lightness", [20.0, 55.0, 75.0])
-def test_hair_under_light_of_two_colours_keeps_some_of_both(lightness: float) -> None:
-    """Dye of one hue looks painted; the difference never grows."""
-    crop = portrait(lightness)
-    tinted = crop.image.astype(np.float32)
-    tinted[:, : SIZE // 2] *= np.array([1.12, 1.0, 0.88])
-    tinted[:, SIZE // 2 :] *= np.array([0.88, 1.0, 1.12])
-    lit = replace(crop, image=np.clip(tinted, 0, 255).astype(np.uint8))
-    hair = inner_hair(lit)
-    done = dye(lit, colour="blond")
-    assert done.delta is not None
-    sides = []
-    for picture in (lit.image.astype(np.float32), lit.image + done.mask[..., None] * done.delta):
-        logs = np.log(np.clip(picture[..., 0], 1, 255) / np.clip(picture[..., 2], 1, 255))
-        left, right = (logs[:, half][hair[:, half]].mean() for half in (slice(40, 115), slice(SIZE - 115, SIZE - 40)))
-        sides.append(float(left - right))
-    assert 0.05 < sides[1] < sides[0]
