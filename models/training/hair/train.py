@@ -10,8 +10,12 @@ from __future__ import annotations
 import argparse
 import copy
 import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -34,6 +38,7 @@ from models.training.hair.networks import Critic, Removal
 from models.training.hair.scenes import Sample, Scenes, choose_people
 from models.training.precision import autocast
 
+Drawn = TypeVar("Drawn")
 CHECKPOINT = WORK / "hair" / "removal.pt"
 START = Path(__file__).with_name("removal.pt")
 """Averaged weights after 29,539 steps of 6 pictures, float16; the last 4,691 on shaved heads."""
@@ -68,6 +73,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--shared", type=Path, default=shared_folder(), help="folder with faces/ and teachers/")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1, help="of the networks that are trained")
+    parser.add_argument("--workers", type=int, default=0, help="threads that draw pictures beside the training")
     parser.add_argument("--minutes", type=float, default=60, help="time budget of this run")
     parser.add_argument("--decay", type=float, default=0, help="minutes at the end in which the rate falls to 0")
     parser.add_argument("--batch", type=int, default=6)
@@ -93,7 +99,8 @@ def main(argv: list[str]) -> int:
         return 0
     scenes = training_scenes(FaceSet.load(options.shared), options.shared, options.mattes)
     trainer = Trainer(torch.device(options.device), options.checkpoint, options.start)
-    trainer.run(scenes, options.minutes, options.decay, options.batch, options.window)
+    batches = drawn_ahead(partial(draw_batch, scenes, options.batch, options.window), options.workers)
+    trainer.run(batches, options.minutes, options.decay)
     return 0
 
 
@@ -161,17 +168,14 @@ class Trainer:
             self.steps, self.taught = state["steps"], state["taught"]
             print(f"goes on at step {self.steps}", flush=True)
 
-    def run(self, scenes: Scenes, minutes: float, decay: float, batch: int, window: int) -> None:
+    def run(self, batches: Iterator[Sample], minutes: float, decay: float) -> None:
         """Train for a while.
 
         Args:
-            scenes: the pictures.
+            batches: pictures of a step, stacked, as of `draw_batch`.
             minutes: how long.
             decay: minutes at the end in which the rate falls to 0.
-            batch: pictures a step.
-            window: side of the part of each picture that is used, a multiple of 32.
         """
-        rng = np.random.default_rng(time.time_ns())
         start = saved = time.monotonic()
         means: dict[str, float] = {}
         first = self.steps
@@ -181,10 +185,8 @@ class Trainer:
                 rate *= min(1.0, max(0.02, (minutes - spent) / decay))
             for optimizer, full in ((self.optimizer, RATE), (self.critic_optimizer, CRITIC_RATE)):
                 optimizer.param_groups[0]["lr"] = full * rate
-            samples = [windowed(scenes.draw(rng), window, rng) for _ in range(batch)]
             given, truth, judged = (
-                torch.from_numpy(np.stack(part)).to(self.device, memory_format=torch.channels_last)
-                for part in zip(*samples, strict=True)
+                torch.from_numpy(part).to(self.device, memory_format=torch.channels_last) for part in next(batches)
             )
             for name, value in self.step(given, truth, judged).items():
                 means[name] = value if name not in means else 0.98 * means[name] + 0.02 * value
@@ -275,6 +277,38 @@ def _where_judged(verdicts: list[Tensor], judged: Tensor) -> Tensor:
         weight = functional.adaptive_avg_pool2d(judged, (each.shape[-2], each.shape[-1])) + 0.02
         means.append((each * weight).mean() / weight.mean())
     return torch.stack(means).mean()
+
+
+def draw_batch(scenes: Scenes, count: int, window: int, rng: np.random.Generator) -> Sample:
+    """Pictures of a step, stacked along a first axis.
+
+    Args:
+        scenes: draws them.
+        count: how many.
+        window: side of the part of each picture that is used, a multiple of 32.
+        rng: chance.
+    """
+    samples = [windowed(scenes.draw(rng), window, rng) for _ in range(count)]
+    return Sample(*(np.stack(part) for part in zip(*samples, strict=True)))
+
+
+def drawn_ahead(draw: Callable[[np.random.Generator], Drawn], workers: int) -> Generator[Drawn]:
+    """What `draw` makes, without end; with workers, what is asked for next is drawn while the last is used.
+
+    Args:
+        draw: makes one from a generator of its own; thread-safe where there are several workers.
+        workers: threads; 0 draws where it is asked for.
+    """
+    generator = np.random.default_rng(time.time_ns())
+    if workers == 0:
+        while True:
+            yield draw(generator)
+    with ThreadPoolExecutor(workers) as pool:
+        ahead = deque(pool.submit(draw, child) for child in generator.spawn(2 * workers))
+        while True:
+            drawn = ahead.popleft().result()
+            ahead.append(pool.submit(draw, generator.spawn(1)[0]))
+            yield drawn
 
 
 def windowed(sample: Sample, side: int, rng: np.random.Generator) -> Sample:
