@@ -45,12 +45,15 @@ class Greying:
         thin: readings of baldness over which hair is too thin to get its pigment back: it would look like a haze.
         man: probabilities of a man over which a beard is looked for.
         least: readings of greyness over which hair counts as grey enough to get its pigment back.
+        blond: logs of red over blue in white light over which light hair has its pigment: three in four blond people
+            are above the middle of it, and one grey-haired in twenty is above its lower end.
     """
 
     ages: tuple[float, float] = (40.0, 97.0)
     most: float = 1.0
     thin: tuple[float, float] = (0.35, 0.7)
     least: tuple[float, float] = (0.02, 0.15)
+    blond: tuple[float, float] = (0.3, 0.45)
     man: tuple[float, float] = (0.25, 0.5)
 
 
@@ -131,8 +134,9 @@ class HairGrey(Control):
             if amount > 0:
                 layers.append(grey_hair(way.crop, alpha, skin=skin, now=look, amount=amount))
             elif wanted < now:
-                lost = float((1 - wanted / now) * smoothstep(np.asarray(now), *GREYING.least))
                 light = Lit.unpack(way.own.lit)
+                lost = float((1 - wanted / now) * smoothstep(np.asarray(now), *GREYING.least))
+                lost *= 1 - float(smoothstep(np.asarray(_warmth(look, light)), *GREYING.blond))
                 layers.append(restore_pigment(way.crop, alpha, now=look, light=light, amount=lost))
         man = float(smoothstep(way.own.attributes[MALE], *GREYING.man))
         if man * amount > 0 and way.controls.grey_brows:
@@ -142,3 +146,9 @@ class HairGrey(Control):
         return Layer(
             np.maximum.reduce([mask for _, mask in layers]), delta=np.add.reduce([delta for delta, _ in layers])
         )
+
+
+def _warmth(look: Look, light: Lit) -> float:
+    """Log of red over blue that hair would have in white light."""
+    red, _, blue = np.maximum(look.colour / light.tint, np.float32(1e-3))
+    return float(np.log(red / blue))

@@ -29,6 +29,7 @@ from models.embedded.latent import COMMON_LENGTH, EmbeddedLatent
 from models.embedded.matte import MATTE
 from models.embedded.neck import Neck
 from models.embedded.removal import CHANNELS, REMOVAL, lost_hair
+from models.embedded.strands import Lit, Look
 from models.face.texture_space import STEP, FaceSpace, Fit
 from models.training.apply import apply_edit
 from tests.models.editing import delta_of, flow_of, image_of, opacity_of, rendered
@@ -356,6 +357,23 @@ def test_youth_gives_grey_hair_its_pigment_back(editor: EmbeddedEditor, crop: Cr
     done = rendered(editor, light, latent, EmbeddedControls(age=30))
     assert delta_of(done)[40:80, 120:200].mean() < -60
     assert done.mask[40:80, 120:200].min() == 1
+
+
+def test_youth_leaves_blond_hair_its_colour(editor: EmbeddedEditor, crop: Crop) -> None:
+    """The same hair is blond in white light, and grey in the light of a candle."""
+    light = Crop(np.full_like(crop.image, 190), crop.points5, crop.mesh, crop.masks)
+    latent = editor.encode(light, editor.Controls())
+    latent[AGE], latent[GREY], latent[BALD] = 0.7, 0.4, 0.0
+    own = EmbeddedLatent.unpack(latent)
+    blond = replace(Look.unpack(own.hair), level=4.9, colour=np.array([1.2, 0.97, 0.74], np.float32))
+
+    def changed(tint: list[float]) -> float:
+        lit = Lit(0.0, np.array(tint, np.float32))
+        seen = replace(own, hair=blond.pack(), lit=lit.pack()).pack()
+        return -float(delta_of(rendered(editor, light, seen, EmbeddedControls(age=30)))[40:80, 120:200].mean())
+
+    assert changed([1.2, 0.97, 0.75]) > 40
+    assert changed([1.0, 1.0, 1.0]) < 1
 
 
 def test_youth_leaves_thin_hair_its_colour(editor: EmbeddedEditor, crop: Crop) -> None:
