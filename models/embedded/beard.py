@@ -45,6 +45,8 @@ class BeardSigns:
         fair: mean redness over which a beard counts as fair.
         length: how far a fair beard may reach, as it is known from clothes by its colour.
         bearded: mean over the chin at which there is no beard and a whole one: the side of a face may lie in the shade.
+        paler, grey_rough, grey_bearded: as `redder`, `rough` and `bearded` of a beard without pigment, which is less
+            colourful than cheeks.
     """
 
     offset: float = 12.0
@@ -73,6 +75,9 @@ class BeardSigns:
     fair: tuple[float, float] = (0.3, 0.5)
     length: float = 1.5
     bearded: tuple[float, float] = (0.1, 0.24)
+    paler: tuple[float, float] = (0.12, 0.3)
+    grey_rough: tuple[float, float] = (0.02, 0.05)
+    grey_bearded: tuple[float, float] = (0.25, 0.5)
 
 
 SIGNS = BeardSigns()
@@ -93,74 +98,147 @@ def find_beard(crop: Crop) -> Floats:
     Args:
         crop: a man's face, with mesh and masks.
     """
-    assert crop.mesh is not None
-    assert crop.masks is not None
-    whole = len(crop.image)
-    size = whole // 2
-    middle, axes = eye_axes(crop)
-    mesh, unit = np.float32(0.5) * crop.mesh, 0.5 / float(np.linalg.norm(axes[0]))
-    ends = np.asarray((crop.mesh - middle) @ axes.T, np.float32)
-    axis = np.arange(0, whole, 2, dtype=np.float32)[:size]
-    x, y = axis - np.float32(middle[0]), axis[:, None] - np.float32(middle[1])
-    across, down = x * axes[0, 0] + y * axes[0, 1], x * axes[1, 0] + y * axes[1, 1]
-
-    image = cv2.resize(crop.image, (size, size), interpolation=cv2.INTER_AREA)
-    logs = cv2.log(image.astype(np.float32) + np.float32(SIGNS.offset))
-    broad = cv2.GaussianBlur(logs, (0, 0), SIGNS.broad * unit)
-    window = (2 * int(SIGNS.cheek * unit) + 1,) * 2
-    places = mesh[None, list(CHEEKS)].astype(np.float32)
-    cheeks = cv2.remap(cv2.blur(broad, window), places, None, cv2.INTER_LINEAR)[0]
-    # one side of a face may lie in the shade: a beard is darker than the cheek above it
-    left, right = ends[list(CHEEKS), 0]
-    share = np.clip((across - left) / max(float(right - left), 0.1), 0, 1)
-    darker = cheeks[0, 1] + (cheeks[1, 1] - cheeks[0, 1]) * share - broad[..., 1]
-    rough = np.sqrt(cv2.GaussianBlur((logs[..., 1] - broad[..., 1]) ** 2, (0, 0), SIGNS.rough_window * unit))
-    sure = _bearded(_hairy(darker, rough, SIGNS.darker, SIGNS.rough), across, down, ends)
+    view = _View.of(crop)
+    across, down, ends, darker = view.across, view.down, view.ends, view.darker()
+    sure = _bearded(_hairy(darker, view.rough, SIGNS.darker, SIGNS.rough), across, down, ends)
     if not sure.any():
-        return np.zeros((whole, whole), np.float32)
-
-    nose = float(ends[NOSE, 1])
-    top = nose + (SIGNS.sideburns - nose) * smoothstep(np.abs(across - ends[NOSE, 0]), *SIGNS.beside)
-    below = smoothstep(down - top, 0, SIGNS.soft)
-    lips = np.zeros((size, size), np.float32)
-    outline = np.rint(mesh[list(LIPS)]).astype(np.int32)
-    cv2.fillPoly(lips, [outline], (1.0,))
-    cv2.polylines(lips, [outline], True, (1.0,), max(int(2 * SIGNS.lips * unit), 1))
-    # ears are rough and dark
-    away = np.maximum(ends[SIDES[0], 0] - across, across - ends[SIDES[1], 0])
-    below *= 1 - smoothstep(away, *SIGNS.ears) * smoothstep(ends[UPPER_LIP, 1] - down, 0, SIGNS.soft)
+        return np.zeros(crop.image.shape[:2], np.float32)
     # a moustache hangs over the upper lip
     hangs = smoothstep(darker, *SIGNS.black) * smoothstep(ends[INNER_LIP, 1] - down, 0, SIGNS.lips)
-    below *= 1 - cv2.GaussianBlur(lips, (0, 0), SIGNS.lips * unit) * (1 - hangs)
-    redder = (broad[..., 0] - broad[..., 2]) - np.float32((cheeks[:, 0] - cheeks[:, 2]).mean())
-    beard = _hairy(darker, rough, SIGNS.beard_darker, SIGNS.beard_rough)
+    redder = view.redder()
+    beard = _hairy(darker, view.rough, SIGNS.beard_darker, SIGNS.beard_rough)
     red = smoothstep(redder, *SIGNS.redder) * smoothstep(darker, *SIGNS.red_darker)
-    beard = np.maximum(beard, red * smoothstep(rough, *SIGNS.red_rough))
-    gap = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * int(SIGNS.gap * unit) + 1,) * 2)
-    beard = cv2.morphologyEx(beard, cv2.MORPH_CLOSE, gap) * below * sure
-    masks = crop.masks
-    reach = cv2.dilate(masks.face, np.ones((2 * SIGNS.below + 1,) * 2, np.uint8))
-    hidden = np.maximum(masks.hair, masks.occluder)
-    reach, seen = (
-        cv2.resize(each, (size, size), interpolation=cv2.INTER_LINEAR) for each in (reach, masks.person * (1 - hidden))
-    )
+    beard = view.filled(np.maximum(beard, red * smoothstep(view.rough, *SIGNS.red_rough)))
+    beard *= view.place(1 - hangs) * sure
+    reach, seen = view.shown(crop)
     fair = float((redder * beard).sum() / (beard.sum() + 1))
     if fair > SIGNS.fair[0]:
         # a fair beard is known from clothes by its colour, however long it is
         far = smoothstep(redder, *SIGNS.redder) * smoothstep(np.asarray(fair), *SIGNS.fair)
         far *= smoothstep(SIGNS.length - (down - ends[CHIN, 1]), 0, 0.3)
         reach = np.maximum(reach, far * smoothstep(down - ends[LOWER_LIP, 1], -0.2, 0))
-    return np.asarray(cv2.resize(beard * reach * seen, (whole, whole), interpolation=cv2.INTER_LINEAR), np.float32)
+    return _enlarged(beard * reach * seen, crop)
+
+
+def find_grey_beard(crop: Crop) -> Floats:
+    """How much of each pixel is a beard without pigment, which may be as light as skin; otherwise as `find_beard`."""
+    view = _View.of(crop)
+    hairy = smoothstep(-view.redder(), *SIGNS.paler) * smoothstep(view.rough, *SIGNS.grey_rough)
+    sure = float(smoothstep(_least_on_chin(hairy, view.across, view.down, view.ends), *SIGNS.grey_bearded))
+    if sure == 0:
+        return np.zeros(crop.image.shape[:2], np.float32)
+    reach, seen = view.shown(crop)
+    return _enlarged(view.filled(hairy) * view.place(np.float32(1)) * np.float32(sure) * reach * seen, crop)
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A face at half the crop's resolution.
+
+    Attributes:
+        mesh: (478, 2) float32, its mesh, pixels.
+        unit: distance of the eyes, pixels.
+        ends: (478, 2) float32, the mesh from the middle of the eyes, across and down, in distances of the eyes.
+        across, down: (S/2, S/2) float32, the same of each pixel.
+        broad: (S/2, S/2, 3) float32, log colour without strands.
+        rough: (S/2, S/2) float32, deviation of the strands.
+        cheeks: (2, 3) float32, log colour of both cheeks.
+    """
+
+    mesh: Floats
+    unit: float
+    ends: Floats
+    across: Floats
+    down: Floats
+    broad: Floats
+    rough: Floats
+    cheeks: Floats
+
+    @staticmethod
+    def of(crop: Crop) -> _View:
+        """Look at a crop with mesh and masks."""
+        assert crop.mesh is not None
+        whole = len(crop.image)
+        size = whole // 2
+        middle, axes = eye_axes(crop)
+        mesh, unit = np.float32(0.5) * crop.mesh, 0.5 / float(np.linalg.norm(axes[0]))
+        ends = np.asarray((crop.mesh - middle) @ axes.T, np.float32)
+        axis = np.arange(0, whole, 2, dtype=np.float32)[:size]
+        x, y = axis - np.float32(middle[0]), axis[:, None] - np.float32(middle[1])
+        across, down = x * axes[0, 0] + y * axes[0, 1], x * axes[1, 0] + y * axes[1, 1]
+
+        image = cv2.resize(crop.image, (size, size), interpolation=cv2.INTER_AREA)
+        logs = cv2.log(image.astype(np.float32) + np.float32(SIGNS.offset))
+        broad = np.asarray(cv2.GaussianBlur(logs, (0, 0), SIGNS.broad * unit))
+        window = (2 * int(SIGNS.cheek * unit) + 1,) * 2
+        places = mesh[None, list(CHEEKS)].astype(np.float32)
+        cheeks = np.asarray(cv2.remap(cv2.blur(broad, window), places, None, cv2.INTER_LINEAR)[0])
+        rough = np.sqrt(cv2.GaussianBlur((logs[..., 1] - broad[..., 1]) ** 2, (0, 0), SIGNS.rough_window * unit))
+        return _View(mesh, unit, ends, across, down, broad, rough, cheeks)
+
+    def darker(self) -> Floats:
+        """How much darker than the cheeks each pixel is: one side of a face may lie in the shade."""
+        left, right = self.ends[list(CHEEKS), 0]
+        share = np.clip((self.across - left) / max(float(right - left), 0.1), 0, 1)
+        cheeks = self.cheeks[:, 1]
+        return np.asarray(cheeks[0] + (cheeks[1] - cheeks[0]) * share - self.broad[..., 1], np.float32)
+
+    def redder(self) -> Floats:
+        """How much redder than the cheeks each pixel is, log red over blue."""
+        cheeks = np.float32((self.cheeks[:, 0] - self.cheeks[:, 2]).mean())
+        return np.asarray(self.broad[..., 0] - self.broad[..., 2] - cheeks, np.float32)
+
+    def filled(self, beard: Floats) -> Floats:
+        """A beard without its gaps."""
+        gap = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * int(SIGNS.gap * self.unit) + 1,) * 2)
+        return np.asarray(cv2.morphologyEx(beard, cv2.MORPH_CLOSE, gap))
+
+    def place(self, lips_bare: Floats | np.float32) -> Floats:
+        """Where a beard grows, 0..1, but on the lips as far as `lips_bare` says."""
+        nose = float(self.ends[NOSE, 1])
+        beside = np.abs(self.across - self.ends[NOSE, 0])
+        top = nose + (SIGNS.sideburns - nose) * smoothstep(beside, *SIGNS.beside)
+        below = smoothstep(self.down - top, 0, SIGNS.soft)
+        lips = np.zeros(self.down.shape, np.float32)
+        outline = np.rint(self.mesh[list(LIPS)]).astype(np.int32)
+        cv2.fillPoly(lips, [outline], (1.0,))
+        cv2.polylines(lips, [outline], True, (1.0,), max(int(2 * SIGNS.lips * self.unit), 1))
+        # ears are rough and dark
+        away = np.maximum(self.ends[SIDES[0], 0] - self.across, self.across - self.ends[SIDES[1], 0])
+        above = smoothstep(self.ends[UPPER_LIP, 1] - self.down, 0, SIGNS.soft)
+        below *= 1 - smoothstep(away, *SIGNS.ears) * above
+        return np.asarray(below * (1 - cv2.GaussianBlur(lips, (0, 0), SIGNS.lips * self.unit) * lips_bare))
+
+    def shown(self, crop: Crop) -> tuple[Floats, Floats]:
+        """How far a beard may reach beyond the mask of the face, and where nothing hides it; both 0..1."""
+        masks = crop.masks
+        assert masks is not None
+        reach = cv2.dilate(masks.face, np.ones((2 * SIGNS.below + 1,) * 2, np.uint8))
+        hidden = np.maximum(masks.hair, masks.occluder)
+        size = self.down.shape[::-1]
+        reach, seen = (
+            cv2.resize(each, size, interpolation=cv2.INTER_LINEAR) for each in (reach, masks.person * (1 - hidden))
+        )
+        return np.asarray(reach), np.asarray(seen)
+
+
+def _enlarged(beard: Floats, crop: Crop) -> Floats:
+    return np.asarray(cv2.resize(beard, crop.image.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _bearded(hairy: Floats, across: Floats, down: Floats, ends: Floats) -> Floats:
     """How sure it is that there is a beard, (H, W) float32 in 0..1: on the chin, or a moustache alone above it."""
-    chin = (down > ends[LOWER_LIP, 1] + SIGNS.lips) & (down < ends[CHIN, 1])
     lip = (down > ends[NOSE, 1] + SIGNS.lips) & (down < ends[UPPER_LIP, 1] - SIGNS.lips)
-    bearded = smoothstep(_less_hairy_side(hairy, chin, across - ends[CHIN, 0], SIGNS.chin), *SIGNS.bearded)
+    bearded = smoothstep(_least_on_chin(hairy, across, down, ends), *SIGNS.bearded)
     moustached = smoothstep(_less_hairy_side(hairy, lip, across - ends[NOSE, 0], SIGNS.moustache), *SIGNS.moustached)
     higher = smoothstep(ends[LOWER_LIP, 1] - down, 0, SIGNS.hanging)
     return np.asarray(bearded + higher * np.maximum(moustached - bearded, 0) + np.zeros_like(hairy), np.float32)
+
+
+def _least_on_chin(hairy: Floats, across: Floats, down: Floats, ends: Floats) -> Floats:
+    """Mean over the less hairy side of the chin, ()."""
+    chin = (down > ends[LOWER_LIP, 1] + SIGNS.lips) & (down < ends[CHIN, 1])
+    return _less_hairy_side(hairy, chin, across - ends[CHIN, 0], SIGNS.chin)
 
 
 def _less_hairy_side(hairy: Floats, place: NDArray[np.bool_], across: Floats, half_width: float) -> Floats:

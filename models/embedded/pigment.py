@@ -10,7 +10,7 @@ import numpy as np
 
 from models.arrays import Floats, Image
 from models.editor import Crop
-from models.embedded.beard import find_beard
+from models.embedded.beard import find_beard, find_grey_beard
 from models.embedded.single_strands import single_strands
 from models.embedded.strands import FILTER, HALF_FILTER, REPAINT, Lit, Look, look_of, measure_look, pure_hair
 from models.embedded.white_hair import GREYED, ears, half_white, white_in, white_level, whiten
@@ -133,6 +133,23 @@ def restore_pigment(crop: Crop, alpha: Floats, *, now: Look, light: Lit, amount:
     """
     wanted = light.on(BROWN)
     return _repainted(crop, alpha, now=now, wanted=wanted, amount=RESTORED * amount, spared=wanted.level)
+
+
+def restore_beard(crop: Crop, *, light: Lit, amount: float) -> tuple[Floats, Floats]:
+    """Give a man's grey beard brown pigment. The rest is as of `restore_pigment`; the crop has a mesh."""
+    beard = find_grey_beard(crop)
+    beard *= beard > LEAST_HAIR
+    box = box_of(beard > 0)
+    if box is None:
+        return np.zeros(crop.image.shape, np.float32), np.zeros_like(beard)
+    weight, picture = beard[box], crop.image[box].astype(np.float32)
+    weight = weight / weight.sum()
+    own = cv2.transform(picture, LUMINANCE[None])
+    level = float((np.log(own + np.float32(FILTER.offset)) * weight).sum())
+    colour = np.einsum("hwc,hw->c", picture, weight) / max(float((own * weight).sum()), 1.0)
+    wanted = light.on(BROWN)
+    now = Look(level, wanted.broad, wanted.fine, np.asarray(colour, np.float32))
+    return _repainted(crop, beard, now=now, wanted=wanted, amount=RESTORED * amount, spared=wanted.level)
 
 
 def _repainted(

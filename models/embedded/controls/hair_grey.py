@@ -28,7 +28,7 @@ from models.embedded.control import (
 from models.embedded.controls.age import target_age
 from models.embedded.latent import EmbeddedLatent
 from models.embedded.matte import MATTE, HairMatte
-from models.embedded.pigment import grey_beard, grey_hair, restore_pigment
+from models.embedded.pigment import grey_beard, grey_hair, restore_beard, restore_pigment
 from models.embedded.skin import Skin
 from models.embedded.strands import Lit, Look
 from models.embedded.white_hair import white_in
@@ -127,6 +127,7 @@ class HairGrey(Control):
         layers = []
         skin = np.exp(way.own.skin) - np.float32(LOG_OFFSET)
         amount = way.rise(GREY)
+        man = float(smoothstep(way.own.attributes[MALE], *GREYING.man))
         if way.own.hair.any() and keeps_hair(way.controls):
             size = len(way.crop.image)
             alpha = self._matte.read(way.crop.image, masks.hair) * (1 - enlarge(masks.occluder, (size, size)))
@@ -138,7 +139,8 @@ class HairGrey(Control):
                 lost = float((1 - wanted / now) * smoothstep(np.asarray(now), *GREYING.least))
                 lost *= 1 - float(smoothstep(np.asarray(_warmth(look, light)), *GREYING.blond))
                 layers.append(restore_pigment(way.crop, alpha, now=look, light=light, amount=lost))
-        man = float(smoothstep(way.own.attributes[MALE], *GREYING.man))
+                if man * lost > 0 and way.controls.grey_brows:
+                    layers.append(restore_beard(way.crop, light=light, amount=man * lost))
         if man * amount > 0 and way.controls.grey_brows:
             layers.append(grey_beard(way.crop, skin=skin, amount=man * amount))
         if not layers:

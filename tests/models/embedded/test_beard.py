@@ -10,8 +10,9 @@ from models.arrays import Floats, Image
 from models.editor import Crop, Masks
 from models.embedded import EMBEDDED
 from models.embedded.attributes import TABLES
-from models.embedded.beard import LIPS, find_beard
-from models.embedded.pigment import grey_beard
+from models.embedded.beard import LIPS, find_beard, find_grey_beard
+from models.embedded.pigment import grey_beard, restore_beard
+from models.embedded.strands import Lit
 from models.face.texture_space import FaceSpace
 
 SIZE = 320
@@ -101,3 +102,39 @@ def test_a_grey_beard_is_light_and_without_colour(mesh: Floats) -> None:
     before, after = image[part].mean((0, 1)), (image + change)[part].mean((0, 1))
     assert after.mean() > before.mean() + 25
     assert np.ptp(after) < 0.5 * np.ptp(before)
+
+
+def white(mesh: Floats) -> Image:
+    return bearded(mesh, np.float32(0.6) * strands() + 120)
+
+
+def test_a_white_beard_is_found_and_gets_its_pigment(mesh: Floats) -> None:
+    image = white(mesh)
+    assert find_beard(crop_of(image, mesh)).max() < 0.1, "it is as light as skin"
+    change, where = restore_beard(crop_of(image, mesh), light=Lit(0.0, np.ones(3, np.float32)), amount=1)
+    assert not change[where == 0].any()
+    x, y = np.rint(mesh[199]).astype(int)
+    chin, cheek = (slice(y - 4, y + 5), slice(x - 10, x + 11)), (slice(y - 80, y - 60), slice(x + 30, x + 50))
+    after = (image + change)[chin].mean((0, 1))
+    assert after.mean() < 0.6 * image[chin].mean()
+    assert after[0] > 1.3 * after[2]
+    assert not change[cheek].any()
+    lip = np.rint(mesh[15]).astype(int)
+    assert np.abs(change[lip[1], lip[0]]).max() < 12
+
+
+def test_neither_skin_nor_dark_nor_fair_beards_count_as_grey(mesh: Floats) -> None:
+    even = np.zeros((SIZE, SIZE, 3), np.float32) + SKIN
+    fair = strands() * np.array([1.6, 0.95, 0.4], np.float32)
+    wrinkled = even * (0.6 + strands() / 150)
+    for image in (even.astype(np.uint8), bearded(mesh, fair), np.clip(wrinkled, 0, 255).astype(np.uint8)):
+        assert find_grey_beard(crop_of(image, mesh)).max() < 0.1
+    dark = bearded(mesh, strands() * 0.3)
+    change, _ = restore_beard(crop_of(dark, mesh), light=Lit(0.0, np.ones(3, np.float32)), amount=1)
+    assert np.abs(change).mean() < 1
+
+
+def test_half_a_white_chin_is_no_beard(mesh: Floats) -> None:
+    """One side of a face may lie in coloured light."""
+    image = bearded(mesh, np.float32(0.6) * strands() + 120, left=False)
+    assert not find_grey_beard(crop_of(image, mesh)).any()

@@ -20,7 +20,7 @@ from models.embedded import EMBEDDED, eyes_and_lips
 from models.embedded.ageing import COMPRESSED, compress_change, decompress_change, strength_of, youth_of
 from models.embedded.attributes import AGE, BALD, GREY, HAT, MALE, READER, SMILE, TABLES
 from models.embedded.beard import LIPS
-from models.embedded.controls import bald
+from models.embedded.controls import bald, hair_grey
 from models.embedded.controls.age import target_age
 from models.embedded.creases import MOST_CREASED
 from models.embedded.editor import EmbeddedControls, EmbeddedEditor, load
@@ -404,6 +404,32 @@ def test_brows_and_beard_stay_where_that_is_asked_for(editor: EmbeddedEditor, cr
     bare = Crop(crop.image, crop.points5, crop.mesh)
     assert edit(editor, bare, hair_grey=1).mask.any()
     assert not edit(editor, bare, hair_grey=1, grey_brows=False).mask.any()
+
+
+@pytest.mark.parametrize(
+    ("asked", "drawn"), [((1.0, True, 30), True), ((0.0, True, 30), False), ((1.0, False, 30), False)]
+)
+def test_a_mans_beard_gets_its_pigment_with_his_hair(
+    editor: EmbeddedEditor,
+    crop: Crop,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: tuple[float, bool, int],
+    drawn: bool,
+) -> None:
+    male, brows, age = asked
+    shares = []
+
+    def restored(crop: Crop, *, light: Lit, amount: float) -> tuple[Floats, Floats]:
+        shares.append(amount)
+        return np.zeros(crop.image.shape, np.float32), np.zeros(crop.image.shape[:2], np.float32)
+
+    monkeypatch.setattr(hair_grey, "restore_beard", restored)
+    light = Crop(np.full_like(crop.image, 190), crop.points5, crop.mesh, crop.masks)
+    latent = editor.encode(light, editor.Controls())
+    latent[AGE], latent[GREY], latent[BALD], latent[MALE] = 0.7, 0.8, 0.0, male
+    rendered(editor, light, latent, EmbeddedControls(age=age, grey_brows=brows))
+    assert bool(shares) == drawn
+    assert all(0.5 < share <= 1 for share in shares)
 
 
 def test_a_crop_without_mesh_is_refused(editor: EmbeddedEditor, crop: Crop) -> None:
