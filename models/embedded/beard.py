@@ -47,7 +47,6 @@ class BeardSigns:
         bearded: mean over the chin at which there is no beard and a whole one: the side of a face may lie in the shade.
         paler, grey_rough, grey_bearded: as `redder`, `rough` and `bearded` of a beard without pigment, which is less
             colourful than cheeks.
-        grey_below: as `below`, of such a beard.
     """
 
     offset: float = 12.0
@@ -79,7 +78,6 @@ class BeardSigns:
     paler: tuple[float, float] = (0.12, 0.3)
     grey_rough: tuple[float, float] = (0.02, 0.05)
     grey_bearded: tuple[float, float] = (0.25, 0.5)
-    grey_below: int = 12
 
 
 SIGNS = BeardSigns()
@@ -130,9 +128,6 @@ def find_grey_beard(crop: Crop) -> Floats:
     if sure == 0:
         return np.zeros(crop.image.shape[:2], np.float32)
     reach, seen = view.shown(crop)
-    # it is known from skin by its colour: where it hangs over neck and collar it is looked for further down
-    lower = smoothstep(view.down - view.ends[LOWER_LIP, 1], 0, 2 * SIGNS.soft)
-    reach = np.maximum(reach, view.shown(crop, SIGNS.grey_below)[0] * lower)
     return _enlarged(view.filled(hairy) * view.place(np.float32(1)) * np.float32(sure) * reach * seen, crop)
 
 
@@ -214,11 +209,11 @@ class _View:
         below *= 1 - smoothstep(away, *SIGNS.ears) * above
         return np.asarray(below * (1 - cv2.GaussianBlur(lips, (0, 0), SIGNS.lips * self.unit) * lips_bare))
 
-    def shown(self, crop: Crop, below: int = SIGNS.below) -> tuple[Floats, Floats]:
-        """The mask of the face, `below` mask pixels wider, and where nothing hides it; both 0..1."""
+    def shown(self, crop: Crop) -> tuple[Floats, Floats]:
+        """How far a beard may reach beyond the mask of the face, and where nothing hides it; both 0..1."""
         masks = crop.masks
         assert masks is not None
-        reach = cv2.dilate(masks.face, np.ones((2 * below + 1,) * 2, np.uint8))
+        reach = cv2.dilate(masks.face, np.ones((2 * SIGNS.below + 1,) * 2, np.uint8))
         hidden = np.maximum(masks.hair, masks.occluder)
         size = self.down.shape[::-1]
         reach, seen = (

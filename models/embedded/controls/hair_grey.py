@@ -122,13 +122,14 @@ class HairGrey(Control):
     def draw(self, way: Way, own: Floats) -> Layer | None:
         """Less pigment in the hair, or more; nothing where no hair is left."""
         masks, now, wanted = way.crop.masks, way.own.attributes[GREY], way.wanted[GREY]
-        if masks is None or wanted == now:
+        beard = _back_in_beard(way)
+        if masks is None or (wanted == now and beard == 0):
             return None
         layers = []
         skin = np.exp(way.own.skin) - np.float32(LOG_OFFSET)
         amount = way.rise(GREY)
         man = float(smoothstep(way.own.attributes[MALE], *GREYING.man))
-        if way.own.hair.any() and keeps_hair(way.controls):
+        if wanted != now and way.own.hair.any() and keeps_hair(way.controls):
             size = len(way.crop.image)
             alpha = self._matte.read(way.crop.image, masks.hair) * (1 - enlarge(masks.occluder, (size, size)))
             look = Look.unpack(way.own.hair)
@@ -139,15 +140,25 @@ class HairGrey(Control):
                 lost = float((1 - wanted / now) * smoothstep(np.asarray(now), *GREYING.least))
                 lost *= 1 - float(smoothstep(np.asarray(_warmth(look, light)), *GREYING.blond))
                 layers.append(restore_pigment(way.crop, alpha, now=look, light=light, amount=lost))
-                if man * lost > 0 and way.controls.grey_brows:
-                    layers.append(restore_beard(way.crop, light=light, amount=man * lost))
         if man * amount > 0 and way.controls.grey_brows:
             layers.append(grey_beard(way.crop, skin=skin, amount=man * amount))
+        if man * beard > 0 and way.controls.grey_brows:
+            layers.append(restore_beard(way.crop, light=Lit.unpack(way.own.lit), amount=man * beard))
         if not layers:
             return None
         return Layer(
             np.maximum.reduce([mask for _, mask in layers]), delta=np.add.reduce([delta for delta, _ in layers])
         )
+
+
+def _back_in_beard(way: Way) -> float:
+    """Share of its pigment that a grey beard gets back, however thin the hair is, 0..1."""
+    if way.rise(GREY) > 0 or way.wanted[AGE] >= way.own.attributes[AGE]:
+        return 0.0
+    due = smoothstep(np.array([way.own.attributes[AGE], way.wanted[AGE]]) * 100, *GREYING.ages)
+    if due[0] == 0:
+        return 0.0
+    return float((1 - due[1] / due[0]) * smoothstep(way.own.attributes[GREY], *GREYING.least))
 
 
 def _warmth(look: Look, light: Lit) -> float:

@@ -407,16 +407,24 @@ def test_brows_and_beard_stay_where_that_is_asked_for(editor: EmbeddedEditor, cr
 
 
 @pytest.mark.parametrize(
-    ("asked", "drawn"), [((1.0, True, 30), True), ((0.0, True, 30), False), ((1.0, False, 30), False)]
+    ("asked", "drawn"),
+    [
+        ((1.0, True, 30, 0.0), True),
+        ((1.0, True, 30, 0.9), True),
+        ((0.0, True, 30, 0.0), False),
+        ((1.0, False, 30, 0.0), False),
+        ((1.0, True, 80, 0.0), False),
+    ],
 )
 def test_a_mans_beard_gets_its_pigment_with_his_hair(
     editor: EmbeddedEditor,
     crop: Crop,
     monkeypatch: pytest.MonkeyPatch,
-    asked: tuple[float, bool, int],
+    asked: tuple[float, bool, int, float],
     drawn: bool,
 ) -> None:
-    male, brows, age = asked
+    """However bald he is."""
+    male, brows, age, bald = asked
     shares = []
 
     def restored(crop: Crop, *, light: Lit, amount: float) -> tuple[Floats, Floats]:
@@ -426,7 +434,7 @@ def test_a_mans_beard_gets_its_pigment_with_his_hair(
     monkeypatch.setattr(hair_grey, "restore_beard", restored)
     light = Crop(np.full_like(crop.image, 190), crop.points5, crop.mesh, crop.masks)
     latent = editor.encode(light, editor.Controls())
-    latent[AGE], latent[GREY], latent[BALD], latent[MALE] = 0.7, 0.8, 0.0, male
+    latent[AGE], latent[GREY], latent[BALD], latent[MALE] = 0.7, 0.8, bald, male
     rendered(editor, light, latent, EmbeddedControls(age=age, grey_brows=brows))
     assert bool(shares) == drawn
     assert all(0.5 < share <= 1 for share in shares)
