@@ -46,7 +46,7 @@ class BeardSigns:
         length: how far a fair beard may reach, as it is known from clothes by its colour.
         bearded: mean over the chin at which there is no beard and a whole one: the side of a face may lie in the shade.
         paler, grey_rough, grey_bearded: as `redder`, `rough` and `bearded` of a beard without pigment, which is less
-            colourful than cheeks.
+            colourful than cheeks and rougher than they are.
     """
 
     offset: float = 12.0
@@ -76,7 +76,7 @@ class BeardSigns:
     length: float = 1.5
     bearded: tuple[float, float] = (0.1, 0.24)
     paler: tuple[float, float] = (0.12, 0.3)
-    grey_rough: tuple[float, float] = (0.02, 0.05)
+    grey_rough: tuple[float, float] = (0.012, 0.04)
     grey_bearded: tuple[float, float] = (0.25, 0.5)
 
 
@@ -123,7 +123,8 @@ def find_beard(crop: Crop) -> Floats:
 def find_grey_beard(crop: Crop) -> Floats:
     """How much of each pixel is a beard without pigment, which may be as light as skin; otherwise as `find_beard`."""
     view = _View.of(crop)
-    hairy = smoothstep(-view.redder(), *SIGNS.paler) * smoothstep(view.rough, *SIGNS.grey_rough)
+    # in the dark, noise is as rough as hair
+    hairy = smoothstep(-view.redder(), *SIGNS.paler) * smoothstep(view.rough - view.rough_cheeks, *SIGNS.grey_rough)
     sure = float(smoothstep(_least_on_chin(hairy, view.across, view.down, view.ends), *SIGNS.grey_bearded))
     if sure == 0:
         return np.zeros(crop.image.shape[:2], np.float32)
@@ -143,6 +144,7 @@ class _View:
         broad: (S/2, S/2, 3) float32, log colour without strands.
         rough: (S/2, S/2) float32, deviation of the strands.
         cheeks: (2, 3) float32, log colour of both cheeks.
+        rough_cheeks: least deviation of theirs.
     """
 
     mesh: Floats
@@ -153,6 +155,7 @@ class _View:
     broad: Floats
     rough: Floats
     cheeks: Floats
+    rough_cheeks: float
 
     @staticmethod
     def of(crop: Crop) -> _View:
@@ -174,7 +177,8 @@ class _View:
         places = mesh[None, list(CHEEKS)].astype(np.float32)
         cheeks = np.asarray(cv2.remap(cv2.blur(broad, window), places, None, cv2.INTER_LINEAR)[0])
         rough = np.sqrt(cv2.GaussianBlur((logs[..., 1] - broad[..., 1]) ** 2, (0, 0), SIGNS.rough_window * unit))
-        return _View(mesh, unit, ends, across, down, broad, rough, cheeks)
+        rough_cheeks = cv2.remap(cv2.blur(rough, window), places, None, cv2.INTER_LINEAR)
+        return _View(mesh, unit, ends, across, down, broad, rough, cheeks, float(rough_cheeks.min()))
 
     def darker(self) -> Floats:
         """How much darker than the cheeks each pixel is: one side of a face may lie in the shade."""

@@ -45,15 +45,21 @@ class Greying:
         thin: readings of baldness over which hair is too thin to get its pigment back: it would look like a haze.
         man: probabilities of a man over which a beard is looked for.
         least: readings of greyness over which hair counts as grey enough to get its pigment back.
-        blond: logs of red over blue in white light over which light hair has its pigment: three in four blond people
-            are above the middle of it, and one grey-haired in twenty is above its lower end.
+        blond: logs of red over blue, less what the light gives, over which light hair has its pigment: three in four
+            of 88 blond people are above its middle, and one in twenty of 120 grey-haired ones is.
+        light: levels in white room light over which hair counts as light.
+        skin: log of red over blue of skin in white light.
+        cast: share of a difference of the skin to it that is taken for the light's.
     """
 
     ages: tuple[float, float] = (40.0, 97.0)
     most: float = 1.0
     thin: tuple[float, float] = (0.35, 0.7)
     least: tuple[float, float] = (0.02, 0.15)
-    blond: tuple[float, float] = (0.3, 0.45)
+    blond: tuple[float, float] = (0.33, 0.48)
+    light: tuple[float, float] = (4.35, 4.6)
+    skin: float = 0.46
+    cast: float = 0.75
     man: tuple[float, float] = (0.25, 0.5)
 
 
@@ -96,7 +102,7 @@ class HairGrey(Control):
             grey = max(grey, float(due[1] - due[0]))
             if grey == 0 and due[1] < due[0]:
                 thick = 1 - float(smoothstep(now[BALD], *GREYING.thin))
-                wanted[GREY] *= 1 - thick * (1 - due[1] / due[0])
+                wanted[GREY] *= 1 - bareness(now) * thick * (1 - due[1] / due[0])
         if grey > 0:
             wanted[GREY] = towards_one(now[GREY], grey * bareness(now))
 
@@ -138,7 +144,7 @@ class HairGrey(Control):
             elif wanted < now:
                 light = Lit.unpack(way.own.lit)
                 lost = float((1 - wanted / now) * smoothstep(np.asarray(now), *GREYING.least))
-                lost *= 1 - float(smoothstep(np.asarray(_warmth(look, light)), *GREYING.blond))
+                lost *= 1 - _blond(look, light, way.own.skin)
                 layers.append(restore_pigment(way.crop, alpha, now=look, light=light, amount=lost))
         if man * amount > 0 and way.controls.grey_brows:
             layers.append(grey_beard(way.crop, skin=skin, amount=man * amount))
@@ -152,16 +158,24 @@ class HairGrey(Control):
 
 
 def _back_in_beard(way: Way) -> float:
-    """Share of its pigment that a grey beard gets back, however thin the hair is, 0..1."""
+    """Share of its pigment that a grey beard gets back, 0..1: it may be grey under dark hair, or under none."""
     if way.rise(GREY) > 0 or way.wanted[AGE] >= way.own.attributes[AGE]:
         return 0.0
     due = smoothstep(np.array([way.own.attributes[AGE], way.wanted[AGE]]) * 100, *GREYING.ages)
     if due[0] == 0:
         return 0.0
-    return float((1 - due[1] / due[0]) * smoothstep(way.own.attributes[GREY], *GREYING.least))
+    return float(1 - due[1] / due[0])
 
 
-def _warmth(look: Look, light: Lit) -> float:
-    """Log of red over blue that hair would have in white light."""
-    red, _, blue = np.maximum(look.colour / light.tint, np.float32(1e-3))
-    return float(np.log(red / blue))
+def _blond(look: Look, light: Lit, skin: Floats) -> float:
+    """How sure it is that hair is blond, 0..1.
+
+    Args:
+        look: of the hair.
+        light: on the face.
+        skin: (3,) float32, median log colour of the face.
+    """
+    red, _, blue = np.maximum(look.colour, np.float32(1e-3))
+    cast = GREYING.cast * (float(skin[0] - skin[2]) - GREYING.skin)
+    signs = np.array([np.log(red / blue) - cast, look.level - light.exposure], np.float32)
+    return float(smoothstep(signs[0], *GREYING.blond) * smoothstep(signs[1], *GREYING.light))

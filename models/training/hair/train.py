@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -99,8 +100,8 @@ def main(argv: list[str]) -> int:
         return 0
     scenes = training_scenes(FaceSet.load(options.shared), options.shared, options.mattes)
     trainer = Trainer(torch.device(options.device), options.checkpoint, options.start)
-    batches = drawn_ahead(partial(draw_batch, scenes, options.batch, options.window), options.workers)
-    trainer.run(batches, options.minutes, options.decay)
+    with closing(drawn_ahead(partial(draw_batch, scenes, options.batch, options.window), options.workers)) as batches:
+        trainer.run(batches, options.minutes, options.decay)
     return 0
 
 
@@ -303,12 +304,15 @@ def drawn_ahead(draw: Callable[[np.random.Generator], Drawn], workers: int) -> G
     if workers == 0:
         while True:
             yield draw(generator)
-    with ThreadPoolExecutor(workers) as pool:
+    pool = ThreadPoolExecutor(workers)
+    try:
         ahead = deque(pool.submit(draw, child) for child in generator.spawn(2 * workers))
         while True:
             drawn = ahead.popleft().result()
             ahead.append(pool.submit(draw, generator.spawn(1)[0]))
             yield drawn
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def windowed(sample: Sample, side: int, rng: np.random.Generator) -> Sample:

@@ -127,7 +127,11 @@ def test_neither_skin_nor_dark_nor_fair_beards_count_as_grey(mesh: Floats) -> No
     even = np.zeros((SIZE, SIZE, 3), np.float32) + SKIN
     fair = strands() * np.array([1.6, 0.95, 0.4], np.float32)
     wrinkled = even * (0.6 + strands() / 150)
-    for image in (even.astype(np.uint8), bearded(mesh, fair), np.clip(wrinkled, 0, 255).astype(np.uint8)):
+    blue = bearded(mesh, even * np.array([0.8, 1, 1.25], np.float32))
+    noise = np.random.default_rng(1).normal(0, 6, even.shape)
+    dim = np.clip(0.4 * blue + noise, 0, 255).astype(np.uint8)
+    lined = np.clip(wrinkled, 0, 255).astype(np.uint8)
+    for image in (even.astype(np.uint8), bearded(mesh, fair), lined, blue, dim):
         assert find_grey_beard(crop_of(image, mesh)).max() < 0.1
     dark = bearded(mesh, strands() * 0.3)
     change, _ = restore_beard(crop_of(dark, mesh), light=Lit(0.0, np.ones(3, np.float32)), amount=1)

@@ -20,7 +20,7 @@ pytest.importorskip("torch")
 from models.training.apply import portrait_crop
 from models.training.data import FaceSet
 
-OTHERS = 45
+OTHERS = 120
 
 
 def test_most_hats_are_left_and_hardly_a_head_without_one(shared: Path) -> None:
@@ -38,4 +38,4 @@ def test_most_hats_are_left_and_hardly_a_head_without_one(shared: Path) -> None:
         return 1 - bareness(EmbeddedLatent.unpack(editor.encode(crop, EmbeddedControls())).attributes)
 
     assert np.mean([left(int(row)) >= 0.5 for row in worn]) > 0.65
-    assert max(left(int(row)) for row in without) < 0.1
+    assert np.mean([left(int(row)) > 0.1 for row in without]) < 0.01

@@ -72,6 +72,19 @@ def test_brown_hair_has_strands_again() -> None:
     np.testing.assert_array_equal(after[48:], image[48:])
 
 
+def test_in_cold_light_brown_hair_is_not_orange() -> None:
+    """Grey hair is blue there; what is as warm as in white light looks like copper."""
+    neutral, cold = (
+        np.zeros((64, 64, 3), np.uint8) + np.array(colour, np.uint8) for colour in ((178, 172, 160), (150, 172, 190))
+    )
+    warmth = []
+    for image in (neutral, cold):
+        red, _, blue = (image + turned(in_white_light, image, hair()))[4:20].mean((0, 1))
+        warmth.append(float(np.log(red / blue)))
+    assert warmth[0] > 0.35
+    assert 0.05 < warmth[1] < warmth[0] - 0.2
+
+
 def test_dark_hair_and_none_at_all_stay() -> None:
     dark = np.full((64, 64, 3), 25, np.uint8)
     assert np.abs(turned(in_white_light, dark, hair())).max() < 1
