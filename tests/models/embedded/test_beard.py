@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -142,6 +144,19 @@ def test_a_white_collar_is_no_beard(mesh: Floats) -> None:
     """Both are light, rough and without colour: what lies below the face is left alone."""
     y = int(mesh[152, 1])
     assert find_grey_beard(crop_of(white(mesh), mesh))[y + 14 :].max() < 0.05
+
+
+def test_neither_lips_nor_a_hand_before_the_chin_count_as_grey_beard(mesh: Floats) -> None:
+    image = white(mesh)
+    cv2.fillPoly(image, [np.rint(mesh[list(LIPS)]).astype(np.int32)], (165.0, 165.0, 165.0))
+    crop = crop_of(image, mesh)
+    assert crop.masks is not None
+    lip, chin = (np.rint(mesh[point]).astype(int) for point in (15, 199))
+    assert find_grey_beard(crop)[lip[1], lip[0]] < 0.1
+    hand = np.zeros_like(crop.masks.face)
+    hand[int(chin[1] * 128 / SIZE) - 6 :] = 1
+    covered = replace(crop, masks=replace(crop.masks, occluder=hand))
+    assert find_grey_beard(covered)[chin[1] - 4 : chin[1] + 5].max() < 0.05
 
 
 def test_half_a_white_chin_is_no_beard(mesh: Floats) -> None:
