@@ -148,7 +148,9 @@ def test_a_white_collar_is_no_beard(mesh: Floats) -> None:
 
 def test_neither_lips_nor_a_hand_before_the_chin_count_as_grey_beard(mesh: Floats) -> None:
     image = white(mesh)
-    cv2.fillPoly(image, [np.rint(mesh[list(LIPS)]).astype(np.int32)], (165.0, 165.0, 165.0))
+    lips = np.zeros((SIZE, SIZE), np.uint8)
+    cv2.fillPoly(lips, [np.rint(mesh[list(LIPS)]).astype(np.int32)], (1.0,))
+    image[lips > 0] = (np.float32(0.6) * strands() + 120)[lips > 0].astype(np.uint8)
     crop = crop_of(image, mesh)
     assert crop.masks is not None
     lip, chin = (np.rint(mesh[point]).astype(int) for point in (15, 199))
