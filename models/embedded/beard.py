@@ -124,7 +124,7 @@ def find_grey_beard(crop: Crop) -> Floats:
     """How much of each pixel is a beard without pigment, which may be as light as skin; otherwise as `find_beard`."""
     view = _View.of(crop)
     # in the dark, noise is as rough as hair
-    hairy = smoothstep(-view.redder(), *SIGNS.paler) * smoothstep(view.rough - view.rough_cheeks, *SIGNS.grey_rough)
+    hairy = smoothstep(-view.redder(), *SIGNS.paler) * smoothstep(view.rougher(), *SIGNS.grey_rough)
     sure = float(smoothstep(_least_on_chin(hairy, view.across, view.down, view.ends), *SIGNS.grey_bearded))
     if sure == 0:
         return np.zeros(crop.image.shape[:2], np.float32)
@@ -144,7 +144,6 @@ class _View:
         broad: (S/2, S/2, 3) float32, log colour without strands.
         rough: (S/2, S/2) float32, deviation of the strands.
         cheeks: (2, 3) float32, log colour of both cheeks.
-        rough_cheeks: least deviation of theirs.
     """
 
     mesh: Floats
@@ -155,7 +154,6 @@ class _View:
     broad: Floats
     rough: Floats
     cheeks: Floats
-    rough_cheeks: float
 
     @staticmethod
     def of(crop: Crop) -> _View:
@@ -173,12 +171,8 @@ class _View:
         image = cv2.resize(crop.image, (size, size), interpolation=cv2.INTER_AREA)
         logs = cv2.log(image.astype(np.float32) + np.float32(SIGNS.offset))
         broad = np.asarray(cv2.GaussianBlur(logs, (0, 0), SIGNS.broad * unit))
-        window = (2 * int(SIGNS.cheek * unit) + 1,) * 2
-        places = mesh[None, list(CHEEKS)].astype(np.float32)
-        cheeks = np.asarray(cv2.remap(cv2.blur(broad, window), places, None, cv2.INTER_LINEAR)[0])
         rough = np.sqrt(cv2.GaussianBlur((logs[..., 1] - broad[..., 1]) ** 2, (0, 0), SIGNS.rough_window * unit))
-        rough_cheeks = cv2.remap(cv2.blur(rough, window), places, None, cv2.INTER_LINEAR)
-        return _View(mesh, unit, ends, across, down, broad, rough, cheeks, float(rough_cheeks.min()))
+        return _View(mesh, unit, ends, across, down, broad, rough, _at_cheeks(broad, mesh, unit))
 
     def darker(self) -> Floats:
         """How much darker than the cheeks each pixel is: one side of a face may lie in the shade."""
@@ -191,6 +185,10 @@ class _View:
         """How much redder than the cheeks each pixel is, log red over blue."""
         cheeks = np.float32((self.cheeks[:, 0] - self.cheeks[:, 2]).mean())
         return np.asarray(self.broad[..., 0] - self.broad[..., 2] - cheeks, np.float32)
+
+    def rougher(self) -> Floats:
+        """How much rougher than the smoother cheek each pixel is."""
+        return np.asarray(self.rough - _at_cheeks(self.rough, self.mesh, self.unit).min(), np.float32)
 
     def filled(self, beard: Floats) -> Floats:
         """A beard without its gaps."""
@@ -224,6 +222,13 @@ class _View:
             cv2.resize(each, size, interpolation=cv2.INTER_LINEAR) for each in (reach, masks.person * (1 - hidden))
         )
         return np.asarray(reach), np.asarray(seen)
+
+
+def _at_cheeks(plane: Floats, mesh: Floats, unit: float) -> Floats:
+    """Means of a plane over both cheeks, (2, C) float32, or (2,) of one channel; the rest is as in `_View`."""
+    window = (2 * int(SIGNS.cheek * unit) + 1,) * 2
+    places = mesh[None, list(CHEEKS)].astype(np.float32)
+    return np.asarray(cv2.remap(cv2.blur(plane, window), places, None, cv2.INTER_LINEAR)[0], np.float32)
 
 
 def _enlarged(beard: Floats, crop: Crop) -> Floats:

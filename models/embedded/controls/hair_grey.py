@@ -46,7 +46,7 @@ class Greying:
         man: probabilities of a man over which a beard is looked for.
         least: readings of greyness over which hair counts as grey enough to get its pigment back.
         blond: logs of red over blue, less what the light gives, over which light hair has its pigment: three in four
-            of 88 blond people are above its middle, and one in twenty of 120 grey-haired ones is.
+            of 88 blond people are above its middle, and fewer than one in twenty of 120 grey-haired ones.
         light: levels in white room light over which hair counts as light.
         skin: log of red over blue of skin in white light.
         cast: share of a difference of the skin to it that is taken for the light's.
@@ -97,8 +97,7 @@ class HairGrey(Control):
         """Grey by the control or by the age asked for, whichever is more; youth gives pigment back."""
         grey = controls.hair_grey
         if controls.age is not None:
-            ages = np.array([now[AGE] * 100, target_age(controls.age, float(now[AGE]) * 100)])
-            due = GREYING.most * smoothstep(ages, *GREYING.ages)
+            due = _due(now[AGE], target_age(controls.age, float(now[AGE]) * 100) / 100)
             grey = max(grey, float(due[1] - due[0]))
             if grey == 0 and due[1] < due[0]:
                 thick = 1 - float(smoothstep(now[BALD], *GREYING.thin))
@@ -126,13 +125,13 @@ class HairGrey(Control):
         return SkinChange(decompress_change(own) * np.float32(1 - (1 - amount) ** 2))
 
     def draw(self, way: Way, own: Floats) -> Layer | None:
-        """Less pigment in the hair, or more; nothing where no hair is left."""
+        """Less pigment in hair and beard, or more."""
         masks, now, wanted = way.crop.masks, way.own.attributes[GREY], way.wanted[GREY]
         beard = _back_in_beard(way)
         if masks is None or (wanted == now and beard == 0):
             return None
         layers = []
-        skin = np.exp(way.own.skin) - np.float32(LOG_OFFSET)
+        skin, light = np.exp(way.own.skin) - np.float32(LOG_OFFSET), Lit.unpack(way.own.lit)
         amount = way.rise(GREY)
         man = float(smoothstep(way.own.attributes[MALE], *GREYING.man))
         if wanted != now and way.own.hair.any() and keeps_hair(way.controls):
@@ -142,14 +141,13 @@ class HairGrey(Control):
             if amount > 0:
                 layers.append(grey_hair(way.crop, alpha, skin=skin, now=look, amount=amount))
             elif wanted < now:
-                light = Lit.unpack(way.own.lit)
                 lost = float((1 - wanted / now) * smoothstep(np.asarray(now), *GREYING.least))
                 lost *= 1 - _blond(look, light, way.own.skin)
                 layers.append(restore_pigment(way.crop, alpha, now=look, light=light, amount=lost))
         if man * amount > 0 and way.controls.grey_brows:
             layers.append(grey_beard(way.crop, skin=skin, amount=man * amount))
         if man * beard > 0 and way.controls.grey_brows:
-            layers.append(restore_beard(way.crop, light=Lit.unpack(way.own.lit), amount=man * beard))
+            layers.append(restore_beard(way.crop, light=light, amount=man * beard))
         if not layers:
             return None
         return Layer(
@@ -157,14 +155,17 @@ class HairGrey(Control):
         )
 
 
+def _due(own: np.float32, wanted: np.float32 | float) -> Floats:
+    """Greyness that hair has at two ages, centuries, by the age alone, (2,) float32."""
+    return np.asarray(GREYING.most * smoothstep(np.array([own, wanted], np.float32) * 100, *GREYING.ages), np.float32)
+
+
 def _back_in_beard(way: Way) -> float:
     """Share of its pigment that a grey beard gets back, 0..1: it may be grey under dark hair, or under none."""
     if way.rise(GREY) > 0 or way.wanted[AGE] >= way.own.attributes[AGE]:
         return 0.0
-    due = smoothstep(np.array([way.own.attributes[AGE], way.wanted[AGE]]) * 100, *GREYING.ages)
-    if due[0] == 0:
-        return 0.0
-    return float(1 - due[1] / due[0])
+    due = _due(way.own.attributes[AGE], way.wanted[AGE])
+    return float(1 - due[1] / due[0]) if due[0] > 0 else 0.0
 
 
 def _blond(look: Look, light: Lit, skin: Floats) -> float:

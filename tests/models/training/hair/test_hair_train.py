@@ -15,7 +15,7 @@ from models.embedded.removal import CHANNELS
 torch = pytest.importorskip("torch")
 
 from models.training.hair.scenes import Sample  # noqa: E402
-from models.training.hair.train import Trainer, drawn_ahead, windowed  # noqa: E402
+from models.training.hair.train import Trainer, draw_batch, drawn_ahead, windowed  # noqa: E402
 
 SIDE = 64
 
@@ -94,6 +94,17 @@ def test_a_fault_of_a_worker_is_raised_where_it_is_asked() -> None:
     drawn = drawn_ahead(draw, 1)
     with pytest.raises(RuntimeError, match="no scene"):
         next(drawn)
+
+
+def test_a_batch_has_as_many_windows_as_asked_and_no_two_alike() -> None:
+    class Drawn:
+        def draw(self, rng: np.random.Generator) -> Sample:
+            return sample(rng, 256)
+
+    scenes: Any = Drawn()
+    batch = draw_batch(scenes, 3, SIDE, np.random.default_rng(0))
+    assert [part.shape for part in batch] == [(3, count, SIDE, SIDE) for count in (CHANNELS, 3, 1)]
+    assert not np.array_equal(batch.truth[0], batch.truth[1])
 
 
 def test_a_window_is_the_same_part_of_every_plane() -> None:
