@@ -113,12 +113,14 @@ class Layer:
         mask: (S, S) float32 in 0..1.
         delta: (S, S, 3) float32 RGB, or None for no residual.
         image, opacity: (S, S, 3) uint8 RGB and (S, S) float32 in 0..1, or both None where nothing is replaced.
+        flow: (S, S, 2) float32 (dx, dy), or None for no warp.
     """
 
     mask: Floats
     delta: Floats | None = None
     image: Image | None = None
     opacity: Floats | None = None
+    flow: Floats | None = None
 
 
 class Control(ABC):

@@ -150,7 +150,6 @@ class EmbeddedEditor(Editor[Any]):
                 change=colour,
                 features=reduce(np.add, features) if features else None,
             )
-        moved = mask
         for control, of_it in parts:
             layer = control.draw(way, of_it)
             if layer is None:
@@ -158,10 +157,12 @@ class EmbeddedEditor(Editor[Any]):
             mask = np.maximum(mask, layer.mask)
             if layer.delta is not None:
                 drawn = layer.delta if drawn is None else cv2.add(drawn, layer.delta)
+            if layer.flow is not None:
+                flow = layer.flow if flow is None else cv2.add(flow, layer.flow)
             if layer.image is not None and layer.opacity is not None:
                 image, opacity = _over(layer.image, layer.opacity, image, opacity)
         if drawn is not None:
-            drawn = drawn if flow is None else _carried(drawn, flow, moved)
+            drawn = drawn if flow is None else _carried(drawn, flow)
             delta = drawn if delta is None else cv2.add(delta, drawn, dst=delta)
         return Edit(mask=mask, image=image, opacity=opacity, delta=delta, flow=flow)
 
@@ -211,9 +212,9 @@ def load(load_engine: Callable[[Path], Engine], folder: Path) -> EmbeddedEditor:
     )
 
 
-def _carried(delta: Floats, flow: Floats, moved: Floats) -> Floats:
-    """A residual of the camera's pixels, for those that the flow puts in their place, where `moved` is not 0."""
-    box = box_of(moved > 0)
+def _carried(delta: Floats, flow: Floats) -> Floats:
+    """A residual of the camera's pixels, for those that the flow puts in their place."""
+    box = box_of((flow[..., 0] != 0) | (flow[..., 1] != 0))
     if box is None:
         return delta
     where = flow[box].copy()

@@ -13,18 +13,7 @@ import numpy as np
 from engines.base import Engine
 from models.arrays import Floats, Image
 from models.editor import Backdrop, Inpainting
-from models.embedded.bare_head import (
-    LOSS,
-    REMAINING,
-    SIDES,
-    background_behind,
-    beyond_remaining,
-    beyond_sides,
-    loss_order,
-    own_hair,
-    scalp_colour,
-    short_hair,
-)
+from models.embedded.bare_head import background_behind, own_hair, scalp_colour
 from models.embedded.finish import (
     GRAINS,
     backdrop_grain,
@@ -34,9 +23,10 @@ from models.embedded.finish import (
     skin_relief,
     without_mottles,
 )
-from models.embedded.head_noise import between, hairs, noise_on
+from models.embedded.hair_loss import covered, lose_hair, shown_hair
+from models.embedded.head_noise import between, noise_on
 from models.embedded.scalp import CENTER, COARSE, HeadMap, ScalpModel
-from models.face.imaging import LOG_OFFSET, box_of, enlarge, fill, smoothstep
+from models.face.imaging import enlarge, fill, smoothstep
 
 SIZE = 256
 """Side of the pictures that the network is trained on, pixels. It takes any multiple of 32."""
@@ -68,8 +58,6 @@ BESIDE = (-9.0, -4.0)
 """Signed distances to the skull, crop pixels, over which a backdrop that was seen is no longer shown."""
 ERASED_BY_NEAR = smoothstep(np.arange(256, dtype=np.float32) / np.float32(255), 0.1, 0.5)
 """What is erased by the hair near by, 0..255."""
-LAST_HAIR = 0.9
-"""Where in the order of loss hair goes that hangs beside or below the head."""
 CHANNELS = 15
 GUESS, ERASED, DISTANCE, BODY, PERSON, SEEN, HIDDEN = slice(0, 3), 3, 4, slice(5, 8), 8, slice(9, 12), 12
 """Channels of the input: the picture with the guess in the erased part, how far each pixel is erased (0..1), the signed
@@ -287,61 +275,44 @@ def inpaint_without_hair(
 
 
 def lost_hair(
-    image: Image, *, hair: Floats, head: HeadMap, amount: float, sides: float = 0, face: Floats | None = None
-) -> Floats:
-    """Where hair is lost: the opacity of `inpaint_without_hair` over the picture.
+    *,
+    hair: Floats,
+    head: HeadMap,
+    amount: float,
+    sides: float = 0,
+    strands: Floats | None = None,
+    face: Floats | None = None,
+    edge: Floats | None = None,
+) -> tuple[Floats, Floats | None]:
+    """Where hair is lost: the opacity of `inpaint_without_hair` over the picture, and where the picture is moved.
 
     Args:
-        image: (S, S, 3) uint8 RGB crop.
         hair: (S, S) float32 in 0..1, alpha of the hair.
         head: polar map of the crop.
         amount: 0..1, how far the hairline has receded; at 1 no hair is left but at the sides.
-        sides: 0..1, how much of short hair is kept above and behind the ears.
+        sides: 0..1, how much of short hair is kept around the ears.
+        strands: (S, S) float32, unit noise that differs from strand to strand; None where they are not told apart.
         face: (M, M) float32 in 0..1, skin of the face and of ears that are seen; None where it is not known.
+        edge: where the edge of the skull is drawn, from `models.embedded.hair_loss.drawn_edge`; None if not known.
 
     Returns:
-        (S, S) float32 in 0..1.
+        (S, S) float32 in 0..1; and (S, S, 2) float32, crop pixels (x, y) from each place to the one that is shown
+        there under what is replaced, or None.
     """
-    full = (len(image), len(image))
+    full = (len(hair), len(hair))
     here = _own_hair_here(hair, head)
     close, beside, above = erase(here, CLOSE, BEHIND, SPREAD)
     face = np.maximum(_inner_face(head), _seen_ears(head, face))
     inside = enlarge(smoothstep(head.distance, -4, 2) * (1 - face) * smoothstep(_above_brows(head), *ABOVE_EARS), full)
     beside += enlarge(face, full) * (close - beside)
     erased = beside + inside * (above - beside)
-    coarse_hair = cv2.resize(hair, head.distance.shape[::-1], interpolation=cv2.INTER_AREA)
-    coarse_hair = coarse_hair * own_hair(coarse_hair, head)
-    short = short_hair(head, coarse_hair) if sides > 0 else 0.0
-    if (amount >= 1 and short == 0) or not erased.any():
-        return erased
-    strands = _strands(image)
-    left = np.zeros(full, np.float32)
-    if amount < 1:
-        order = loss_order(head)
-        hanging = smoothstep(-beyond_remaining(head, coarse_hair), -REMAINING.half_width, REMAINING.half_width)
-        order = order + hanging * np.maximum(LAST_HAIR - order, 0)
-        lost = enlarge(np.float32(amount * (1 + 2 * LOSS.slack) - LOSS.slack) - order, full)
-        lost -= np.float32(LOSS.strand_delay) * inside * strands
-        left = 1 - smoothstep(lost, -LOSS.half_width, LOSS.half_width)
-    if short > 0:
-        # without the blur, the steps of the coarse grid show in the outline
-        beyond = enlarge(cv2.GaussianBlur(beyond_sides(head, sides), (0, 0), 1.2), full)
-        beyond -= np.float32(SIDES.strand_delay) * inside * strands
-        box = box_of(np.abs(beyond) < 1)
-        if box is not None:
-            beyond[box] += np.float32(SIDES.sparse) * inside[box] * noise_on(head, hairs(), box)
-        left = np.maximum(left, np.float32(short) * (1 - smoothstep(beyond, -SIDES.half_hair, SIDES.half_hair)))
-    return erased * (1 - left)
-
-
-def _strands(image: Image) -> Floats:
-    """How much lighter than what is around it each pixel is, (S, S) float32, relative and bounded."""
-    light = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    # the finest detail of dark hair is camera noise: it would make the edge flicker
-    fine = cv2.GaussianBlur(light, (0, 0), 1.6)
-    small = cv2.resize(light, None, fx=1 / COARSE, fy=1 / COARSE, interpolation=cv2.INTER_AREA)
-    around = enlarge(cv2.GaussianBlur(small, (0, 0), 6.0 / COARSE), light.shape[::-1])
-    return np.clip((fine - around) / (around + np.float32(LOG_OFFSET)), -0.3, 0.3)
+    if (amount >= 1 and sides == 0) or not erased.any():
+        return erased, None
+    coarse = cv2.resize(hair, head.distance.shape[::-1], interpolation=cv2.INTER_AREA)
+    loss = lose_hair(head, coarse, amount=amount, sides=sides, edge=edge)
+    shown, flow = shown_hair(hair, loss.flow)
+    left = shown * covered(loss.density, strands, loss.contrast)
+    return erased * (1 - left), flow
 
 
 def _above_brows(head: HeadMap) -> Floats:

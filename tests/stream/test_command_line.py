@@ -131,7 +131,7 @@ def test_an_edit_of_nothing_ends_with_3(capsys: pytest.CaptureFixture[str]) -> N
     ("editor", "controls", "words"),
     [
         ("embedded", {}, "no control is moved; `--set age=+20` is one way"),
-        ("embedded", {"bald_sides": 1}, "Hair kept at the sides changes nothing until Bald is set"),
+        ("embedded", {"bald_sides": 0}, "Hair kept at the sides changes nothing until Bald is set"),
         ("embedded", {"grey_brows": False}, "Grey brows and beard too changes nothing until Grey hair or Age is set"),
         ("child", {"age": 18}, "choose a photo of the second parent"),
     ],

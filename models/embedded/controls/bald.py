@@ -15,6 +15,8 @@ from models.editor import Crop, Inpainting, Masks
 from models.embedded.attributes import BALD
 from models.embedded.control import Control, Layer, Pack, Way, bareness, hair_obstacle, towards_one
 from models.embedded.eye_axes import without_eyes
+from models.embedded.hair_loss import drawn_edge
+from models.embedded.head_noise import hairs, noise_on
 from models.embedded.latent import EmbeddedLatent
 from models.embedded.matte import MATTE, HairMatte
 from models.embedded.removal import REMOVAL, continued, inpaint_without_hair, lost_hair
@@ -27,8 +29,11 @@ from models.embedded.scalp import (
     with_back_of_head,
     within_hair,
 )
+from models.embedded.single_strands import single_strands
 from models.face.imaging import enlarge
 
+LOCKS, SINGLE = np.float32(0.8), np.float32(0.25)
+"""Shares of the noise along strands that are seen, and of that of single hairs."""
 ROUGH = 2
 """How much smaller the picture is in which every frame's hair is read: it is hidden with a margin."""
 
@@ -43,7 +48,7 @@ class Bald(Control):
         "bald": (float, Field(0.0, ge=0, le=1, title="Bald", json_schema_extra={"step": 0.01})),
         "bald_sides": (
             float,
-            Field(0.0, ge=0, le=1, title="Hair kept at the sides", json_schema_extra={"step": 0.01, "needs": "bald"}),
+            Field(1.0, ge=0, le=1, title="Hair kept at the sides", json_schema_extra={"step": 0.01, "needs": "bald"}),
         ),
     }
 
@@ -97,17 +102,31 @@ class Bald(Control):
         if drawn is None:
             return None
         alpha = self._alpha(crop, crop.masks, ROUGH)
-        opacity = lost_hair(
-            crop.image,
+        head, sides = self._head(way), way.controls.bald_sides
+        some_left = amount < 1 or sides > 0
+        opacity, flow = lost_hair(
             hair=alpha,
-            head=self._head(way),
+            head=head,
             amount=amount,
-            sides=way.controls.bald_sides,
+            sides=sides,
+            strands=self._strands(crop, alpha, head) if some_left else None,
             face=crop.masks.face,
+            edge=drawn_edge(head, drawn.image, drawn.behind) if some_left else None,
         )
         # a strand over an eye is better than a drawn eye, and mostly a shadow
         opacity = without_eyes(opacity, crop)
-        return Layer((opacity > 0).astype(np.float32), image=drawn.image, opacity=opacity)
+        changed = opacity > 0 if flow is None else (opacity > 0) | (flow[..., 0] != 0) | (flow[..., 1] != 0)
+        return Layer(changed.astype(np.float32), image=drawn.image, opacity=opacity, flow=flow)
+
+    def _strands(self, crop: Crop, alpha: Floats, head: HeadMap) -> Floats:
+        """(S, S) float32, noise from strand to strand, by what is seen and by single hairs."""
+        size = len(crop.image)
+        part = size // ROUGH
+        small, weight = (cv2.resize(each, (part, part), interpolation=cv2.INTER_AREA) for each in (crop.image, alpha))
+        light = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        everywhere = slice(0, part), slice(0, part)
+        locks = enlarge(single_strands(crop, everywhere, light, weight, ROUGH), (size, size))
+        return LOCKS * locks + SINGLE * noise_on(head, hairs(), (slice(0, size), slice(0, size)))
 
     def _alpha(self, crop: Crop, masks: Masks, shrunk: int = 1) -> Floats:
         """(S, S) float32 in 0..1, alpha of the hair, read in the crop or in one that is so many times smaller."""

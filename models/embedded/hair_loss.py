@@ -1,0 +1,344 @@
+"""How a head loses its hair, as men lose it (Norwood 1975): the hairline recedes to a ring, and the ring goes last.
+
+Hair is seen along rays from the point between the brows. On each ray it grows from the edge of the skull inwards to
+some depth, and stands out beyond it by some thickness. Loss changes both: the depth shrinks, first beside the forelock,
+until nothing is left above the ears; what stands out lies down on the skull, as the camera's pixels are moved towards
+it. Past that depth hair gets sparse, strand by strand, as a share of the skin that is covered (Beer and Lambert): half
+of the strands cover more than half of what all of them do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from models.arrays import Floats, Image
+from models.embedded.bare_head import own_hair
+from models.embedded.scalp import CENTER, COARSE, HeadMap, share_of_hair, texture_scale
+from models.face.imaging import enlarge, smoothstep
+
+
+@dataclass(frozen=True, slots=True)
+class HairLoss:
+    """The way from all hair to none. Angles are radians from the crown, lengths texture pixels.
+
+    Attributes:
+        ring: the amount at which a ring is left; from there to 1 it goes too.
+        long_share: share of the places beside the face covered by hair, over which hair counts as long.
+        rim: distances within the skull over which hair counts as lying before skin, not beyond it.
+        hairline: where hair begins, as a fraction of the way from the brows to the edge of the skull.
+        temple_hairline: how much further out it begins beside the forehead, over which angles.
+        depth: how deep the ring grows at the crown, and how much deeper beside the brows; below 0 there is none.
+        deeper: power of the angle over which it gets deeper.
+        sideburns: how much deeper it grows for each pixel below the brows.
+        temple, temple_width, lead: where the hairline recedes first, over which angles, and by how much sooner.
+        stands: depths of a ring over which it stands out as usual.
+        thickest: how far the hair of a ring stands out.
+        lies: depths of what is left over which hair lies down.
+        pressed: shares of the loss over which all of it does.
+        own: angle over which hair stands out as it did, to that of the brows.
+        least: share of its thickness to which hair is pressed, at least: its strands would become dots. What still
+            stands out too far is cut.
+        strays: how far hair is looked for beyond that, of its thickness.
+        bare: depths below which nothing that stands out is left: thin hair before a backdrop looks like smoke.
+        fading: depth over which hair thins out to an e-th, at the crown, and how much more beside the brows.
+        sparse: density that is left on the scalp where a ring is, of all hair.
+        covering: optical depth of all hair.
+        contrast, last_contrast: of the logarithm of the density from strand to strand, and as the ring goes.
+        thins: power of what is left of the ring, by which it thins out.
+    """
+
+    ring: float = 0.8
+    long_share: tuple[float, float] = (0.17, 0.25)
+    rim: tuple[float, float] = (-2.0, 0.0)
+    hairline: float = 0.54
+    temple_hairline: tuple[float, float, float] = (0.2, 0.75, 1.5)
+    depth: tuple[float, float] = (-22.0, 42.0)
+    deeper: float = 1.4
+    sideburns: float = 1.5
+    temple: float = 0.62
+    temple_width: float = 0.32
+    lead: float = 1.2
+    stands: tuple[float, float] = (-2.0, 18.0)
+    thickest: float = 7.0
+    lies: tuple[float, float] = (0.0, 14.0)
+    pressed: tuple[float, float] = (0.6, 1.0)
+    own: float = 1.05
+    least: float = 0.4
+    strays: float = 1.6
+    bare: tuple[float, float] = (-4.0, 4.0)
+    fading: tuple[float, float] = (6.0, 4.0)
+    sparse: float = 0.03
+    covering: float = 3.0
+    contrast: float = 0.55
+    last_contrast: float = 1.3
+    thins: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnEdge:
+    """How the edge of a skull that was drawn is found. Lengths are crop pixels.
+
+    Attributes:
+        usual: how far within the outline it is, where it is not seen.
+        deepest, farthest: how far within and beyond it is looked for.
+        bounds: least and most of it.
+        differs: differences between head and scene, 0..255, over which they tell.
+        smooth: Gaussian over rays.
+        least: weight of the usual edge.
+    """
+
+    usual: float = 3.5
+    deepest: float = 18.0
+    farthest: float = 8.0
+    bounds: tuple[float, float] = (-3.0, 10.0)
+    differs: tuple[float, float] = (12.0, 40.0)
+    smooth: float = 2.0
+    least: float = 0.1
+
+
+LOSS = HairLoss()
+EDGE = DrawnEdge()
+RAYS = 48
+"""Rays from ear to ear."""
+RAY_SIGMA = 1.5
+"""Gaussian over them by which a thickness of hair is smoothed."""
+FAINT = (0.1, 0.4)
+"""Alphas over which what is moved counts as hair: beside it the drawing stays."""
+MOVED = (0.3, 1.5)
+"""Distances, crop pixels, over which hair counts as moved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What is left of hair.
+
+    Attributes:
+        density: (S, S) float32, of strands, 1 for all of them, and more where they are far from going.
+        flow: (S, S, 2) float32, crop pixels (x, y) from each place to the one that is shown there.
+        contrast: of the logarithm of the density from strand to strand.
+    """
+
+    density: Floats
+    flow: Floats
+    contrast: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Rays:
+    """A head along its rays; each map is (S / 4, S / 4) float32.
+
+    Attributes:
+        head: polar map of the crop.
+        scale: crop pixels per texture pixel.
+        above: height above the brows, texture pixels.
+        angle: from the crown, radians.
+        length: distance from the point between the brows, texture pixels.
+        inside: distance within the edge of the skull, texture pixels.
+    """
+
+    head: HeadMap
+    scale: np.float32
+    above: Floats
+    angle: Floats
+    length: Floats
+    inside: Floats
+
+    @classmethod
+    def of(cls, head: HeadMap, edge: Floats | np.float32) -> _Rays:
+        """The rays of a head whose skull ends so many crop pixels within its outline."""
+        scale = np.float32(texture_scale(head))
+        above = np.asarray(np.float32(CENTER[1]) - head.texture[..., 1], np.float32)
+        return cls(
+            head=head,
+            scale=scale,
+            above=above,
+            angle=np.asarray(np.abs(head.angle - np.float32(np.pi / 2)), np.float32),
+            length=np.asarray(cv2.magnitude(head.texture[..., 0] - np.float32(CENTER[0]), above), np.float32),
+            inside=np.asarray((head.distance - edge) / scale, np.float32),
+        )
+
+    def sums(self, values: Floats) -> Floats:
+        """Sums of a map over the rays above the brows, each place by the share of its ray that it is, (`RAYS`,)."""
+        share = np.where(self.above > 0, values / np.maximum(self.length, 1), 0)
+        ray = np.minimum((self.head.angle * np.float32(RAYS / np.pi)).astype(np.intp), RAYS - 1)
+        return np.bincount(ray.ravel(), share.ravel(), RAYS).astype(np.float32)
+
+    def spread(self, values: Floats) -> Floats:
+        """The value of the ray of each place, from (`RAYS`,) float32."""
+        column = self.head.angle * np.float32(RAYS / np.pi) - np.float32(0.5)
+        row = np.zeros_like(column)
+        spread = cv2.remap(values[None], column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(spread, np.float32)
+
+    def outwards(self) -> tuple[Floats, Floats]:
+        """Unit vectors along the rays, crop axes: across and down."""
+        texture = self.head.texture
+        corner, side = texture[0, 0], len(texture)
+        right, below = (texture[0, -1] - corner) / (side - 1), (texture[-1, 0] - corner) / (side - 1)
+        middle = np.linalg.solve(np.column_stack([right, below]).astype(np.float64), np.array(CENTER) - corner)
+        axis = np.arange(side, dtype=np.float32)
+        across, down = np.meshgrid(axis - np.float32(middle[0]), axis - np.float32(middle[1]))
+        length = np.maximum(cv2.magnitude(across, down), 1)
+        return np.asarray(across / length, np.float32), np.asarray(down / length, np.float32)
+
+    def depths(self, receded: float) -> tuple[Floats, Floats]:
+        """How deep hair grows in from the edge, texture pixels; and the same without the lead of the temples.
+
+        What stands out beyond the skull grows behind the temples, and does not go with them.
+        """
+        share, start, end = LOSS.temple_hairline
+        bare = np.float32(LOSS.hairline) + np.float32(share) * smoothstep(self.angle, start, end)
+        first = (self.inside + self.length) * (1 - bare)
+        last = np.float32(LOSS.depth[0]) + np.float32(LOSS.depth[1]) * (self.angle * np.float32(2 / np.pi)) ** (
+            np.float32(LOSS.deeper)
+        )
+        last += np.float32(LOSS.sideburns) * np.maximum(-self.above, 0)
+        # the hairline of a full head is not known to a pixel: nothing is lost at 0
+        first = np.maximum(first, last) + np.float32(4 * LOSS.fading[0] * (1 - receded))
+        temple = (self.angle - np.float32(LOSS.temple)) / np.float32(LOSS.temple_width)
+        lead = 1 + np.float32(LOSS.lead) * np.exp(-np.square(temple))
+        left = np.float32(1 - receded)
+        inner, outer = (np.asarray(last + (first - last) * each, np.float32) for each in (left**lead, left))
+        return inner, outer
+
+    def pressed(self, hair: Floats, depth: Floats, receded: float, gone: float) -> tuple[Floats, Floats]:
+        """How far hair shall stand out, texture pixels, and to which share of what it does it is pressed.
+
+        Args:
+            hair: alpha.
+            depth: how deep it grows inwards, without the lead of the temples.
+            receded: share of the way to a ring.
+            gone: share of the ring that is lost.
+        """
+        # its area tells the thickness: its outline is less steady
+        area = self.sums(np.where(self.inside < 0, hair, 0)) * np.float32((COARSE / self.scale) ** 2 * RAYS / np.pi)
+        area = cv2.GaussianBlur(area[None], (0, 0), RAY_SIGMA, borderType=cv2.BORDER_REPLICATE)[0]
+        thickness = self.spread(np.asarray(area, np.float32))
+        wanted = np.float32(LOSS.thickest * (1 - gone)) * smoothstep(depth, *LOSS.stands)
+        lies = np.maximum(1 - smoothstep(depth, *LOSS.lies), smoothstep(np.asarray(receded), *LOSS.pressed))
+        share = 1 - lies * (1 - np.minimum(wanted / np.maximum(thickness, 1), 1))
+        share += (1 - share) * smoothstep(self.angle, LOSS.own, np.pi / 2) * np.float32(1 - gone)
+        share = np.where(self.above > 0, share, 1).astype(np.float32)
+        share = np.asarray(cv2.GaussianBlur(share, (0, 0), 1.0), np.float32)
+        return thickness * share, np.maximum(share, np.float32(LOSS.least))
+
+
+def short_hair(head: HeadMap, hair: Floats) -> float:
+    """How surely hair, (S / 4, S / 4) float32, hangs down on neither side, 0..1."""
+    share = np.maximum(
+        share_of_hair(head.hanging, hair, 1 / COARSE), share_of_hair(head.standing_out, hair, 1 / COARSE)
+    )
+    return 1 - float(smoothstep(share.max(), *LOSS.long_share))
+
+
+def drawn_edge(head: HeadMap, drawn: Image, behind: Image) -> Floats:
+    """How far within the outline the edge of a skull is drawn, by what differs from the scene behind it.
+
+    Args:
+        head: polar map of the crop.
+        drawn: (S, S, 3) uint8 RGB, the head without hair.
+        behind: (S, S, 3) uint8 RGB, the scene without the head.
+
+    Returns:
+        (S / 4, S / 4) float32, crop pixels, the same along each ray.
+    """
+    rays = _Rays.of(head, np.float32(0))
+    side = head.distance.shape[::-1]
+    bare, scene = (cv2.resize(each, side, interpolation=cv2.INTER_AREA).astype(np.float32) for each in (drawn, behind))
+    unlike = np.asarray(np.abs(bare - scene).max(2), np.float32)
+    around, surely = (
+        np.asarray((head.distance > start) & (head.distance < end), np.float32)
+        for start, end in ((-EDGE.farthest, EDGE.deepest), (EDGE.deepest, 2 * EDGE.deepest))
+    )
+    contrast = rays.sums(surely * unlike) / np.maximum(rays.sums(surely), np.float32(1e-6))
+    # a pixel of the maps on the edge is head in part
+    part = np.asarray(np.minimum(unlike / np.maximum(rays.spread(np.asarray(contrast, np.float32)), 1), 1), np.float32)
+    found = rays.sums(around * part) / np.maximum(rays.sums(around), np.float32(1e-6))
+    depth = np.float32(EDGE.deepest) - np.float32(EDGE.deepest + EDGE.farthest) * found
+    # where the scene looks like skin its edge is not seen
+    weight = smoothstep(contrast, *EDGE.differs)
+    lack = np.clip(depth, *EDGE.bounds) - np.float32(EDGE.usual)
+    seen, weight = (
+        cv2.GaussianBlur(each[None], (0, 0), EDGE.smooth, borderType=cv2.BORDER_REPLICATE)[0]
+        for each in (lack * weight, weight)
+    )
+    return rays.spread(np.asarray(np.float32(EDGE.usual) + seen / (weight + np.float32(EDGE.least)), np.float32))
+
+
+def lose_hair(head: HeadMap, hair: Floats, *, amount: float, sides: float = 0, edge: Floats | None = None) -> Loss:
+    """Lose hair.
+
+    Args:
+        head: polar map of the crop.
+        hair: (S / 4, S / 4) float32 in 0..1, alpha.
+        amount: 0..1, how much is lost.
+        sides: 0..1, how much of the ring stays at 1, if it is short.
+        edge: from `drawn_edge`; None where it is not known.
+    """
+    hair = hair * own_hair(hair, head)
+    kept = sides * short_hair(head, hair) if sides > 0 else 0.0
+    amount *= 1 - kept * (1 - LOSS.ring)
+    receded, gone = min(1.0, amount / LOSS.ring), max(0.0, (amount - LOSS.ring) / (1 - LOSS.ring))
+    rays = _Rays.of(head, np.float32(EDGE.usual) if edge is None else edge)
+    inner, outer = rays.depths(receded)
+    standing, share = rays.pressed(hair, outer, receded, gone)
+    fades = np.float32(LOSS.fading[0]) + np.float32(LOSS.fading[1] * 2 / np.pi) * rays.angle
+
+    # what has edges is made of smooth maps at the crop's own size: on the coarse grid the outline would have steps
+    maps = rays.inside, inner, outer, fades, standing, np.asarray(1 / share - 1, np.float32), *rays.outwards()
+    inside, depth, bare, fading, reach, longer, across, down = (
+        enlarge(each, (COARSE * len(hair), COARSE * len(hair))) for each in maps
+    )
+    density = cv2.exp(np.clip((depth - np.maximum(inside, 0)) / fading, -9, 1))
+    density = np.maximum(density, np.float32(LOSS.sparse**receded))
+    within = smoothstep(inside, *LOSS.rim)
+    density *= within + (1 - within) * smoothstep(bare, *LOSS.bare)
+    # what else looks like hair further out stays where it is
+    near = smoothstep(np.float32(LOSS.strays) * reach + inside, -1, 1)
+    density *= 1 - smoothstep(longer, 0, 0.4) * (1 - near)
+    density *= np.float32((1 - gone) ** LOSS.thins)
+    further = np.maximum(-inside * rays.scale, 0) * longer * (near > 0)
+    contrast = LOSS.contrast + (LOSS.last_contrast - LOSS.contrast) * gone
+    flow = cv2.merge([across * further, down * further])
+    return Loss(np.asarray(density, np.float32), np.asarray(flow, np.float32), contrast)
+
+
+def covered(density: Floats, strands: Floats | None, contrast: float) -> Floats:
+    """Share of what lies under hair that is covered, 0..1.
+
+    Args:
+        density: of strands, 1 for all of them.
+        strands: unit noise that differs from strand to strand, or None.
+        contrast: what it does to the logarithm of the density.
+    """
+    full = np.float32(1 / (1 - np.exp(-LOSS.covering)))
+    depth = np.float32(LOSS.covering) * density
+    if strands is not None:
+        depth = depth * cv2.exp(np.float32(contrast) * strands)
+    # where all hair is left the camera's pixels are
+    return np.asarray(np.minimum(full * (1 - cv2.exp(-depth)) + smoothstep(density, 0.9, 1.2), 1), np.float32)
+
+
+def shown_hair(hair: Floats, flow: Floats) -> tuple[Floats, Floats]:
+    """Where moved hair is shown, and the flow without what it would move beside it.
+
+    Args:
+        hair: (S, S) float32 in 0..1, alpha before it is moved.
+        flow: (S, S, 2) float32, from `Loss`.
+
+    Returns:
+        (S, S) float32 in 0..1, 0 where hair was moved away; and the flow.
+    """
+    moved = smoothstep(cv2.magnitude(flow[..., 0], flow[..., 1]), *MOVED)
+    if not moved.any():
+        return np.ones_like(hair), flow
+    axis = np.arange(len(hair), dtype=np.float32)
+    # pressed, single strands at its edge would become dots
+    soft = cv2.blur(hair, (5, 5))
+    there = cv2.remap(soft, flow[..., 0] + axis, flow[..., 1] + axis[:, None], cv2.INTER_LINEAR)
+    some = smoothstep(there, *FAINT)
+    near = cv2.dilate(some, np.ones((5, 5), np.uint8))
+    return 1 - moved * (1 - some), np.asarray(flow * near[..., None], np.float32)

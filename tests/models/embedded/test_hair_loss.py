@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from models.arrays import Floats
+from models.embedded import EMBEDDED
+from models.embedded.attributes import TABLES
+from models.embedded.hair_loss import EDGE, LOSS, covered, drawn_edge, lose_hair, shown_hair
+from models.embedded.removal import lost_hair
+from models.embedded.scalp import CENTER, HeadMap, ScalpModel, head_map, outline_features, texture_scale
+from models.face.texture_space import FaceSpace
+
+SIZE = 320
+BULK = 22.0
+"""How far the hair of `head_of_hair` stands out, texture pixels."""
+
+
+@pytest.fixture(scope="module")
+def tables() -> dict[str, NDArray[Any]]:
+    with np.load(EMBEDDED / TABLES) as file:
+        return {name: file[name] for name in file.files}
+
+
+@pytest.fixture(scope="module")
+def head(tables: dict[str, NDArray[Any]]) -> HeadMap:
+    space = FaceSpace.from_tables(tables)
+    fit = space.fit(space.mean + np.array([64, 88], np.float32))
+    return head_map(fit, ScalpModel.from_tables(tables).radii(outline_features(fit)), SIZE)
+
+
+@pytest.fixture(scope="module")
+def hair(head: HeadMap) -> Floats:
+    """Short hair that stands out all around, down to the ears."""
+    reach = head.distance / np.float32(texture_scale(head))
+    above = CENTER[1] - head.texture[..., 1]
+    return ((reach > -BULK) & (head.radius > 0.62) & (above > -10)).astype(np.float32)
+
+
+def at(head: HeadMap, values: Floats, angle: float, inside: float) -> float:
+    """A value at an angle from the crown, so many texture pixels within the outline."""
+    reach, angles = (cv2.resize(each, (SIZE, SIZE)) for each in (head.distance, head.angle))
+    far = ((angles - np.pi / 2 - angle) * 60) ** 2 + (reach / np.float32(texture_scale(head)) - inside) ** 2
+    return float(values.ravel()[far.argmin()])
+
+
+def full(values: Floats) -> Floats:
+    """At the crop's own size."""
+    return np.asarray(cv2.resize(values, (SIZE, SIZE)), np.float32)
+
+
+def test_nothing_is_lost_at_0(head: HeadMap, hair: Floats) -> None:
+    loss = lose_hair(head, hair, amount=0)
+    assert covered(loss.density[full(hair) > 0], None, loss.contrast).min() > 0.999
+    assert not loss.flow.any()
+
+
+def test_temples_go_before_the_front_and_sides_last(head: HeadMap, hair: Floats) -> None:
+    early, late = (lose_hair(head, hair, amount=amount).density for amount in (0.3, LOSS.ring))
+    assert at(head, early, 0.65, 25) < 0.6 < at(head, early, 0, 25)
+    assert at(head, late, 0, 3) < 0.1
+    assert at(head, late, 1.5, 3) > 0.9
+
+
+def test_on_both_sides_the_same_is_lost(head: HeadMap, hair: Floats) -> None:
+    loss = lose_hair(head, hair, amount=0.5)
+    for angle in (0.4, 0.9, 1.4):
+        assert at(head, loss.density, angle, 8) == pytest.approx(at(head, loss.density, -angle, 8), abs=0.12)
+
+
+def test_hair_only_gets_less(head: HeadMap, hair: Floats) -> None:
+    left = [np.minimum(lose_hair(head, hair, amount=amount).density, 1) for amount in np.linspace(0, 1, 11)]
+    assert all((after <= before + 1e-5).all() for before, after in pairwise(left))
+    assert left[-1].max() == 0
+
+
+def test_hair_that_is_left_lies_on_the_skull(head: HeadMap, hair: Floats) -> None:
+    """Cut off where it ended, what stood out looked like horns."""
+    loss = lose_hair(head, hair, amount=LOSS.ring)
+    scale = texture_scale(head)
+    whole = full(hair)
+    shown, flow = shown_hair(whole, loss.flow)
+    shown *= covered(loss.density, None, loss.contrast)
+    reach = full(head.distance) / scale
+    angle = np.abs(full(head.angle) - np.pi / 2)
+    beside = (angle > 0.85) & (angle < 1.0)
+    before, after = (
+        (beside & (reach < -1) & (each > 0.5)).sum() / (beside & (np.abs(reach) < 1)).sum() * 2
+        for each in (whole, whole * shown)
+    )
+    assert before > 0.8 * BULK
+    assert after < 0.5 * before
+    # it comes from further out, along the ray
+    there = beside & (np.abs(flow).sum(2) > 2)
+    up = flow[..., 1][there]
+    assert (up < 0).all()
+    assert (np.sign(flow[..., 0][there]) == np.sign(np.argwhere(there)[:, 1] - np.argwhere(beside)[:, 1].mean())).all()
+
+
+def test_nothing_is_left_in_the_air_above_a_bald_crown(head: HeadMap, hair: Floats) -> None:
+    loss = lose_hair(head, hair, amount=LOSS.ring)
+    for angle in (-0.3, 0.0, 0.3):
+        for out in (-6, -12, -20):
+            assert at(head, loss.density, angle, out) < 0.01
+
+
+def test_what_looks_like_hair_further_out_is_not_pulled_in(head: HeadMap, hair: Floats) -> None:
+    reach = head.distance / np.float32(texture_scale(head))
+    leaves = hair.copy()
+    leaves[(reach < -BULK - 12) & (reach > -BULK - 16) & (head.texture[..., 1] < 20)] = 1
+    with_leaves, without = (lose_hair(head, each, amount=LOSS.ring) for each in (leaves, hair))
+    np.testing.assert_allclose(with_leaves.flow, without.flow, atol=1e-4)
+
+
+def test_short_hair_keeps_a_ring_and_long_hair_goes(head: HeadMap, hair: Floats) -> None:
+    ring = lose_hair(head, hair, amount=1, sides=1)
+    np.testing.assert_allclose(ring.density, lose_hair(head, hair, amount=LOSS.ring).density, atol=1e-5)
+    half = lose_hair(head, hair, amount=1, sides=0.5).density
+    assert at(head, half, 1.5, 3) < at(head, ring.density, 1.5, 3)
+    assert at(head, half, 1.5, 3) > 0.05
+    reach = head.distance / np.float32(texture_scale(head))
+    long = hair.copy()
+    long[(reach < 5) & (reach > -45) & (head.texture[..., 1] > 0) & (head.texture[..., 1] < 190)] = 1
+    assert lose_hair(head, long, amount=1, sides=1).density.max() == 0
+    hanging = (full(long) > 0.9) & (full(head.texture[..., 1]) > 120)
+    assert lose_hair(head, long, amount=LOSS.ring).density[hanging].min() > 0.9
+
+
+def test_half_the_strands_cover_more_than_half_of_all() -> None:
+    density = np.array([0, 0.04, 0.25, 0.5, 1, 2.7], np.float32)
+    shares = covered(density, None, LOSS.contrast)
+    assert shares[0] == 0
+    assert (np.diff(shares) >= 0).all()
+    assert shares[3] > 0.75
+    np.testing.assert_allclose(shares[4:], 1, atol=1e-3)
+    thick, thin = (covered(density, np.full_like(density, noise), 1.0) for noise in (1.5, -1.5))
+    assert (thick[1:4] > 1.5 * thin[1:4]).all()
+    np.testing.assert_allclose(thin[-1], 1, atol=1e-3)
+
+
+def test_strands_tell_where_skin_shows(head: HeadMap, hair: Floats) -> None:
+    whole = full(hair)
+    strands = np.random.default_rng(2).standard_normal((SIZE, SIZE)).astype(np.float32)
+    opacity, _ = lost_hair(hair=whole, head=head, amount=0.5, strands=strands)
+    even, _ = lost_hair(hair=whole, head=head, amount=0.5)
+    half = (even > 0.3) & (even < 0.7)
+    assert half.sum() > 500
+    assert np.corrcoef(strands[half], opacity[half])[0, 1] < -0.7
+
+
+def test_hair_that_is_not_moved_is_the_cameras(hair: Floats) -> None:
+    whole = full(hair)
+    shown, flow = shown_hair(whole, np.zeros((SIZE, SIZE, 2), np.float32))
+    assert shown.min() == 1
+    assert not flow.any()
+
+
+def test_the_outline_has_no_steps(head: HeadMap, hair: Floats) -> None:
+    """On the coarse grid it had, four pixels wide."""
+    loss = lose_hair(head, hair, amount=LOSS.ring, edge=np.zeros_like(hair))
+    assert loss.density.shape == (SIZE, SIZE)
+    angles, reach = full(head.angle) - np.pi / 2, full(head.distance) / np.float32(texture_scale(head))
+    ray = (np.abs(angles - 1.25) < 0.03) & (reach < -1) & (reach > -5)
+    further = cv2.magnitude(loss.flow[..., 0], loss.flow[..., 1])[ray] / -reach[ray]
+    assert further.mean() > 0.5
+    assert further.std() < 0.15 * further.mean()
+
+
+def scene(head: HeadMap, within: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A head whose edge is drawn so many crop pixels within the outline, and the scene behind it."""
+    behind = np.full((SIZE, SIZE, 3), (60, 90, 170), np.uint8)
+    drawn = np.where((full(head.distance) > within)[..., None], np.array((210, 160, 130), np.uint8), behind)
+    return drawn, behind
+
+
+@pytest.mark.parametrize("within", [-2.0, 1.0, 4.0, 8.0])
+def test_the_edge_of_a_drawn_skull_is_found(head: HeadMap, within: float) -> None:
+    """Hair that stands on another outline than the skull's floats beside it, or leaves a pale rim."""
+    edge = drawn_edge(head, *scene(head, within))
+    above = head.texture[..., 1] < CENTER[1] - 20
+    assert np.abs(edge[above & (np.abs(head.distance) < 8)] - within).max() < 1.6
+
+
+def test_where_the_scene_looks_like_skin_the_edge_is_the_usual_one(head: HeadMap) -> None:
+    drawn, _ = scene(head, 8)
+    edge = drawn_edge(head, drawn, drawn)
+    np.testing.assert_allclose(edge, EDGE.usual, atol=1e-4)
+
+
+def test_a_smaller_skull_takes_its_hair_with_it(head: HeadMap, hair: Floats) -> None:
+    edges = [np.full_like(hair, within) for within in (0.0, 8.0)]
+    flows = (lose_hair(head, hair, amount=LOSS.ring, edge=edge).flow for edge in edges)
+    wide, narrow = (at(head, cv2.magnitude(flow[..., 0], flow[..., 1]), 1.25, -2) for flow in flows)
+    assert narrow > wide + 5
