@@ -185,7 +185,7 @@ def test_the_edge_of_a_drawn_skull_is_found(head: HeadMap, within: float) -> Non
     above = head.texture[..., 1] < CENTER[1] - 20
     # rather too far out: beside hair, skin that is left bare looks like the rim of a cap
     off = edge[above & (np.abs(head.distance) < 8)] - within
-    assert -2.5 < off.min()
+    assert off.min() > -2.5
     assert off.max() < 2
 
 
