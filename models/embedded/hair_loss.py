@@ -109,6 +109,10 @@ RAY_SIGMA = 1.5
 """Gaussian over them by which a thickness of hair is smoothed."""
 FAINT = (0.1, 0.4)
 """Alphas over which what is moved counts as hair: beside it the drawing stays."""
+GUESSED = (-0.5, -0.1)
+"""Alphas, less 1 beyond the frame, over which what is moved counts as hair."""
+STEPS = 12
+"""Places along a flow that are looked at for the edge of the frame."""
 MOVED = (0.3, 1.5)
 """Distances, crop pixels, over which hair counts as moved."""
 
@@ -294,13 +298,14 @@ def lose_hair(head: HeadMap, hair: Floats, *, amount: float, sides: float = 0, e
     inside, depth, bare, fading, reach, longer, across, down = (
         enlarge(each, (COARSE * len(hair), COARSE * len(hair))) for each in maps
     )
+    within = smoothstep(inside, *LOSS.rim)
+    depth = bare + within * (depth - bare)
     density = cv2.exp(np.clip((depth - np.maximum(inside, 0)) / fading, -9, 1))
     density = np.maximum(density, np.float32(LOSS.sparse**receded))
-    within = smoothstep(inside, *LOSS.rim)
     density *= within + (1 - within) * smoothstep(bare, *LOSS.bare)
     # what else looks like hair further out stays where it is
     near = smoothstep(np.float32(LOSS.strays) * reach + inside, *LOSS.rim)
-    density *= 1 - smoothstep(longer, 0, 0.4) * (1 - near)
+    density *= 1 - smoothstep(longer, 0, 0.1) * (1 - near)
     density *= np.float32((1 - gone) ** LOSS.thins)
     further = np.maximum(-inside * rays.scale, 0) * longer * (near > 0)
     contrast = LOSS.contrast + (LOSS.last_contrast - LOSS.contrast) * gone
@@ -324,12 +329,13 @@ def covered(density: Floats, strands: Floats | None, contrast: float) -> Floats:
     return np.asarray(np.minimum(full * (1 - cv2.exp(-depth)) + smoothstep(density, 0.9, 1.2), 1), np.float32)
 
 
-def shown_hair(hair: Floats, flow: Floats) -> tuple[Floats, Floats]:
-    """Where moved hair is shown, and the flow without what it would move beside it.
+def shown_hair(hair: Floats, flow: Floats, beyond: Floats | None = None) -> tuple[Floats, Floats]:
+    """Where moved hair is shown, and the flow without what it would move beside it, or from beyond the frame.
 
     Args:
         hair: (S, S) float32 in 0..1, alpha before it is moved.
         flow: (S, S, 2) float32, from `Loss`.
+        beyond: (S, S) float32 in 0..1, what lies beyond the camera's frame; None for nowhere.
 
     Returns:
         (S, S) float32 in 0..1, 0 where hair was moved away; and the flow.
@@ -337,10 +343,32 @@ def shown_hair(hair: Floats, flow: Floats) -> tuple[Floats, Floats]:
     moved = smoothstep(cv2.magnitude(flow[..., 0], flow[..., 1]), *MOVED)
     if not moved.any():
         return np.ones_like(hair), flow
-    axis = np.arange(len(hair), dtype=np.float32)
     # pressed, single strands at its edge would become dots
     soft = cv2.blur(hair, (5, 5))
-    there = cv2.remap(soft, flow[..., 0] + axis, flow[..., 1] + axis[:, None], cv2.INTER_LINEAR)
-    some = smoothstep(there, *FAINT)
+    some = smoothstep(_at_end(soft, flow), *FAINT)
+    if beyond is not None:
+        # what goes on beyond the frame is a guess
+        some = np.minimum(some, smoothstep(_at_end(np.asarray(soft - beyond, np.float32), flow), *GUESSED))
+        flow = _within_frame(flow, beyond)
+        some = np.minimum(some, smoothstep(_at_end(soft, flow), *FAINT))
     near = cv2.dilate(some, np.ones((5, 5), np.uint8))
     return 1 - moved * (1 - some), np.asarray(flow * near[..., None], np.float32)
+
+
+def _within_frame(flow: Floats, beyond: Floats) -> Floats:
+    """A flow that turns back at the edge of the frame, as in a mirror: what lies beyond repeats the edge in streaks."""
+    if not (_at_end(beyond, flow) > 0.5).any():
+        return flow
+    inside = np.zeros_like(beyond)
+    for share in np.linspace(1 / STEPS, 1, STEPS, dtype=np.float32):
+        # nothing that begins within the frame comes back to it
+        inside += _at_end(beyond, share * flow) < 0.5
+    share = inside / np.float32(STEPS)
+    return np.asarray(np.where(share < 1, np.maximum(2 * share - 1, 0), 1)[..., None] * flow, np.float32)
+
+
+def _at_end(values: Floats, flow: Floats) -> Floats:
+    """Values, (S, S) float32, where a flow points to."""
+    axis = np.arange(len(values), dtype=np.float32)
+    x, y = flow[..., 0] + axis, flow[..., 1] + axis[:, None]
+    return np.asarray(cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)

@@ -283,6 +283,7 @@ def lost_hair(
     strands: Floats | None = None,
     face: Floats | None = None,
     edge: Floats | None = None,
+    beyond: Floats | None = None,
 ) -> tuple[Floats, Floats | None]:
     """Where hair is lost: the opacity of `inpaint_without_hair` over the picture, and where the picture is moved.
 
@@ -294,6 +295,7 @@ def lost_hair(
         strands: (S, S) float32, unit noise that differs from strand to strand; None where they are not told apart.
         face: (M, M) float32 in 0..1, skin of the face and of ears that are seen; None where it is not known.
         edge: where the edge of the skull is drawn, from `models.embedded.hair_loss.drawn_edge`; None if not known.
+        beyond: (S, S) float32 in 0..1, what lies beyond the camera's frame; None for nowhere.
 
     Returns:
         (S, S) float32 in 0..1; and (S, S, 2) float32, crop pixels (x, y) from each place to the one that is shown
@@ -310,7 +312,7 @@ def lost_hair(
         return erased, None
     coarse = cv2.resize(hair, head.distance.shape[::-1], interpolation=cv2.INTER_AREA)
     loss = lose_hair(head, coarse, amount=amount, sides=sides, edge=edge)
-    shown, flow = shown_hair(hair, loss.flow)
+    shown, flow = shown_hair(hair, loss.flow, beyond)
     left = shown * covered(loss.density, strands, loss.contrast)
     return erased * (1 - left), flow
 

@@ -112,6 +112,7 @@ class Bald(Control):
             strands=self._strands(crop, alpha, head) if some_left else None,
             face=crop.masks.face,
             edge=drawn_edge(head, drawn.image, drawn.behind) if some_left else None,
+            beyond=crop.beyond,
         )
         # a strand over an eye is better than a drawn eye, and mostly a shadow
         opacity = without_eyes(opacity, crop)
