@@ -37,7 +37,7 @@ class HairLoss:
         stands: depths of a ring over which it stands out as usual.
         thickest: how far the hair of a ring stands out.
         lies: depths of what is left over which hair lies down.
-        pressed: shares of the loss over which all of it does.
+        pressed: shares of the way to a ring over which all of it does: thin hair has little volume.
         own: angle over which hair stands out as it did, to that of the brows.
         least: share of its thickness to which hair is pressed, at least: its strands would become dots. What still
             stands out too far is cut.
@@ -64,7 +64,7 @@ class HairLoss:
     stands: tuple[float, float] = (-2.0, 18.0)
     thickest: float = 7.0
     lies: tuple[float, float] = (0.0, 14.0)
-    pressed: tuple[float, float] = (0.6, 1.0)
+    pressed: tuple[float, float] = (0.1, 0.8)
     own: float = 0.95
     least: float = 0.3
     strays: float = 1.6

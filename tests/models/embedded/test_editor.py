@@ -169,6 +169,22 @@ def test_hair_that_is_gone_is_not_greyed(editor: EmbeddedEditor, crop: Crop) -> 
     assert not editor.wants_steady_light(EmbeddedControls(hair_grey=1, bald=1, bald_sides=0, grey_brows=False))
 
 
+def test_grey_goes_with_the_hair_that_is_moved(editor: EmbeddedEditor, crop: Crop) -> None:
+    """Hair that lies down on the skull comes from further out, and brings its colour."""
+    grey = edit(editor, crop, hair_grey=1, grey_brows=False).delta
+    both = edit(editor, crop, hair_grey=1, grey_brows=False, bald=0.8)
+    assert grey is not None
+    assert both.delta is not None
+    flow = flow_of(both)
+    far = np.hypot(flow[..., 0], flow[..., 1]) > 4
+    assert far.sum() > 50
+    rows, columns = np.nonzero(far)
+    places = (np.column_stack([columns, rows]) + flow[far]).astype(np.float32)
+    there = cv2.remap(grey, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0]
+    np.testing.assert_allclose(both.delta[far], there, atol=2)
+    assert np.abs(both.delta[far] - grey[far]).max() > 5
+
+
 def test_the_warp_fades_out_below_the_chin_and_never_folds_over(editor: EmbeddedEditor, crop: Crop) -> None:
     assert crop.mesh is not None
     chin = int(crop.mesh[152, 1])

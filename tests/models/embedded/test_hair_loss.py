@@ -171,6 +171,57 @@ def test_the_outline_has_no_steps(head: HeadMap, hair: Floats) -> None:
     assert further.std() < 0.2 * further.mean()
 
 
+def test_hair_behind_the_temples_stays_with_the_crown(head: HeadMap, hair: Floats) -> None:
+    """It went with the temples, and left a tuft on the crown."""
+    density = lose_hair(head, hair, amount=0.45).density
+    assert all(at(head, density, angle, -8) > 1 for angle in (0.0, 0.3, 0.62, 0.9))
+    assert at(head, density, 0.62, 10) < 0.5 * at(head, density, 0.0, 10)
+
+
+def test_thin_hair_has_little_volume(head: HeadMap, hair: Floats) -> None:
+    """Hair that stood as high as before over a bare forehead had a flat top."""
+    whole = full(hair)
+    above = (np.abs(full(head.angle) - np.pi / 2) < 0.3) & (full(head.distance) < 0)
+    volumes = []
+    for amount in (0.0, 0.3, 0.45, 0.55):
+        loss = lose_hair(head, hair, amount=amount)
+        shown, _ = shown_hair(whole, loss.flow)
+        volumes.append(float((whole * shown * covered(loss.density, None, loss.contrast))[above].sum()))
+    assert all(after < 0.9 * before for before, after in pairwise(volumes))
+
+
+def cut_off(head: HeadMap, above: int = 12) -> tuple[Floats, int]:
+    """What lies beyond a frame that cuts the hair so many rows above the skull, and its first row."""
+    row = int((full(head.distance)[:, SIZE // 2] > 0).argmax()) - above
+    beyond = np.zeros((SIZE, SIZE), np.float32)
+    beyond[:row] = 1
+    return beyond, row
+
+
+def test_nothing_is_fetched_from_beyond_the_frame(head: HeadMap, hair: Floats) -> None:
+    """Repeated there, the edge of the frame showed as streaks in the hair."""
+    beyond, row = cut_off(head)
+    loss = lose_hair(head, hair, amount=0.4)
+    shown, flow = shown_hair(full(hair), loss.flow, beyond)
+    rows = np.arange(SIZE, dtype=np.float32)[:, None]
+    fetched = (rows + loss.flow[..., 1] < row - 2) & (beyond == 0)
+    assert fetched.sum() > 100
+    assert not ((rows + flow[..., 1] < row - 2) & (beyond == 0)).any()
+    # hair that goes on beyond it is no hole
+    within = cv2.magnitude(loss.flow[..., 0], loss.flow[..., 1]) < BULK - 8 + full(head.distance)
+    assert shown[fetched & within].min() > 0.9
+
+
+def test_what_only_may_go_on_beyond_the_frame_is_not_shown(head: HeadMap, hair: Floats) -> None:
+    beyond, row = cut_off(head)
+    loss = lose_hair(head, hair, amount=0.4)
+    shown, _ = shown_hair(full(hair) * (1 - 0.6 * beyond), loss.flow, beyond)
+    moved = np.hypot(loss.flow[..., 0], loss.flow[..., 1]) > 2
+    fetched = moved & (np.arange(SIZE)[:, None] + loss.flow[..., 1] < row - 4) & (beyond == 0)
+    assert fetched.sum() > 50
+    assert shown[fetched].max() < 0.1
+
+
 def scene(head: HeadMap, within: float) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """A head whose edge is drawn so many crop pixels within the outline, and the scene behind it."""
     behind = np.full((SIZE, SIZE, 3), (60, 90, 170), np.uint8)
