@@ -351,8 +351,9 @@ def shown_hair(hair: Floats, flow: Floats, beyond: Floats | None = None) -> tupl
         some = np.minimum(some, smoothstep(_at_end(np.asarray(soft - beyond, np.float32), flow), *GUESSED))
         flow = _within_frame(flow, beyond)
         some = np.minimum(some, smoothstep(_at_end(soft, flow), *FAINT))
-    near = cv2.dilate(some, np.ones((5, 5), np.uint8))
-    return 1 - moved * (1 - some), np.asarray(flow * near[..., None], np.float32)
+    # whole or not at all: half of the way leads into the hair
+    near = cv2.dilate(some, np.ones((5, 5), np.uint8)) > 0
+    return 1 - moved * (1 - some), np.where(near[..., None], flow, np.float32(0))
 
 
 def _within_frame(flow: Floats, beyond: Floats) -> Floats:
