@@ -107,8 +107,10 @@ RAYS = 48
 """Rays from ear to ear."""
 RAY_SIGMA = 1.5
 """Gaussian over them by which a thickness of hair is smoothed."""
-FAINT = (0.1, 0.4)
+FAINT = (0.05, 0.8)
 """Alphas over which what is moved counts as hair: beside it the drawing stays."""
+SOFT = 2.5
+"""Gaussian of alpha before that, crop pixels: the outline of hair that lies on a skull is no edge."""
 GUESSED = (-0.5, -0.1)
 """Alphas, less 1 beyond the frame, over which what is moved counts as hair."""
 STEPS = 12
@@ -343,8 +345,7 @@ def shown_hair(hair: Floats, flow: Floats, beyond: Floats | None = None) -> tupl
     moved = smoothstep(cv2.magnitude(flow[..., 0], flow[..., 1]), *MOVED)
     if not moved.any():
         return np.ones_like(hair), flow
-    # pressed, single strands at its edge would become dots
-    soft = cv2.blur(hair, (5, 5))
+    soft = cv2.GaussianBlur(hair, (0, 0), SOFT)
     some = smoothstep(_at_end(soft, flow), *FAINT)
     if beyond is not None:
         # what goes on beyond the frame is a guess
