@@ -18,6 +18,7 @@ from engines.base import Engine
 from models.arrays import Floats, Latent
 from models.crops import CropSpec
 from models.editor import LEAST_HAIR, NO_HAIR, Controls, Crop, Edit, Editor, Masks
+from models.embedded.facial_hair import dye_facial_hair
 from models.embedded.matte import MATTE, HairMatte
 from models.embedded.single_strands import single_strands
 from models.embedded.strands import (
@@ -76,6 +77,7 @@ class HairControls(Controls):
         },
     )
     amount: float = Field(1.0, ge=0, le=1, title="Amount", json_schema_extra={"step": 0.01, "needs": "colour"})
+    brows: bool = Field(False, title="Brows and beard too", json_schema_extra={"needs": "colour"})
 
     def neutral(self) -> bool:
         """No dye: no colour, or none of it."""
@@ -188,6 +190,11 @@ class Hair(Editor[HairControls]):
         light = cv2.transform(picture, LUMINANCE[None]) if steady is None else steady
         strands = single_strands(crop, area, light, weight)
         delta[area] = repaint(picture, weight, now=now, wanted=wanted, amount=amount, steady=steady, single=strands)
+        if controls.brows:
+            covered = np.maximum(alpha, cv2.resize(masks.occluder, (size, size), interpolation=cv2.INTER_LINEAR))
+            change, where = dye_facial_hair(crop, covered=covered, wanted=wanted, amount=controls.amount)
+            delta += change
+            mask = np.maximum(mask, where)
 
         # smoothed statistics may lag behind the hair that is there: no hair, no dye
         mask *= np.float32(np.clip(latent[FRACTION] / LEAST_HAIR - 1, 0, 1))
