@@ -1,6 +1,6 @@
-"""What is known of a head without its hair: the colour of its scalp, the backdrop behind it, the order of hair loss.
+"""What is known of a head without its hair: the colour of its scalp, the backdrop behind it, and which hair is its own.
 
-`models.embedded.removal` gives a network the first two as its first guess, and lets hair go in that order.
+`models.embedded.removal` gives a network the first two as its first guess.
 """
 
 from __future__ import annotations

@@ -33,12 +33,14 @@ class HairLoss:
         depth: how deep the ring grows at the crown, and how much deeper beside the brows; below 0 there is none.
         deeper: power of the angle over which it gets deeper.
         sideburns: how much deeper it grows for each pixel below the brows.
+        before: depth of hair before its hairline that is known, of `fading`: nothing is lost at 0.
         temple, temple_width, lead: where the hairline recedes first, over which angles, and by how much sooner.
         stands: depths of a ring over which it stands out as usual.
         thickest: how far the hair of a ring stands out.
         lies: depths of what is left over which hair lies down.
         pressed: shares of the way to a ring over which all of it does: thin hair has little volume.
-        own: angle over which hair stands out as it did, to that of the brows.
+        own, bulk: angle from which on hair stands out as it did, to that of the brows, and how far at most.
+        ears: heights above the brows over which hair begins to lie down.
         least: share of its thickness to which hair is pressed, at least: its strands would become dots. What still
             stands out too far is cut.
         strays: how far hair is looked for beyond that, of its thickness.
@@ -58,14 +60,17 @@ class HairLoss:
     depth: tuple[float, float] = (-22.0, 42.0)
     deeper: float = 1.4
     sideburns: float = 1.5
+    before: float = 3.0
     temple: float = 0.62
     temple_width: float = 0.32
     lead: float = 1.2
     stands: tuple[float, float] = (-2.0, 18.0)
     thickest: float = 7.0
     lies: tuple[float, float] = (0.0, 14.0)
-    pressed: tuple[float, float] = (0.1, 0.8)
+    pressed: tuple[float, float] = (0.0, 0.8)
     own: float = 0.95
+    bulk: float = 13.0
+    ears: tuple[float, float] = (0.0, 18.0)
     least: float = 0.3
     strays: float = 1.6
     bare: tuple[float, float] = (-4.0, 4.0)
@@ -113,8 +118,8 @@ SOFT = 2.5
 """Gaussian of alpha before that, crop pixels: the outline of hair that lies on a skull is no edge."""
 GUESSED = (-0.5, -0.1)
 """Alphas, less 1 beyond the frame, over which what is moved counts as hair."""
-STEPS = 12
-"""Places along a flow that are looked at for the edge of the frame."""
+STEPS = 7
+"""Halvings by which the edge of the frame is found along a flow."""
 MOVED = (0.3, 1.5)
 """Distances, crop pixels, over which hair counts as moved."""
 
@@ -204,8 +209,7 @@ class _Rays:
             np.float32(LOSS.deeper)
         )
         last += np.float32(LOSS.sideburns) * np.maximum(-self.above, 0)
-        # the hairline of a full head is not known to a pixel: nothing is lost at 0
-        first = np.maximum(first, last) + np.float32(4 * LOSS.fading[0] * (1 - receded))
+        first = np.maximum(first, last) + np.float32(LOSS.before * LOSS.fading[0] * (1 - receded))
         temple = (self.angle - np.float32(LOSS.temple)) / np.float32(LOSS.temple_width)
         lead = 1 + np.float32(LOSS.lead) * np.exp(-np.square(temple))
         left = np.float32(1 - receded)
@@ -225,13 +229,13 @@ class _Rays:
         area = self.sums(np.where(self.inside < 0, hair, 0)) * np.float32((COARSE / self.scale) ** 2 * RAYS / np.pi)
         area = cv2.GaussianBlur(area[None], (0, 0), RAY_SIGMA, borderType=cv2.BORDER_REPLICATE)[0]
         thickness = self.spread(np.asarray(area, np.float32))
-        wanted = np.float32(LOSS.thickest * (1 - gone)) * smoothstep(depth, *LOSS.stands)
+        at_ears = np.minimum(thickness, np.float32(LOSS.bulk)) * smoothstep(self.angle, LOSS.own, np.pi / 2)
+        wanted = np.maximum(np.float32(LOSS.thickest) * smoothstep(depth, *LOSS.stands), at_ears) * np.float32(1 - gone)
         lies = np.maximum(1 - smoothstep(depth, *LOSS.lies), smoothstep(np.asarray(receded), *LOSS.pressed))
         share = 1 - lies * (1 - np.minimum(wanted / np.maximum(thickness, 1), 1))
-        share += (1 - share) * smoothstep(self.angle, LOSS.own, np.pi / 2) * np.float32(1 - gone)
-        share = np.where(self.above > 0, share, 1).astype(np.float32)
-        share = np.asarray(cv2.GaussianBlur(share, (0, 0), 1.0), np.float32)
-        return thickness * share, np.maximum(share, np.float32(LOSS.least))
+        # below the brows are ears, which do not move
+        share = 1 - (1 - share) * smoothstep(self.above, *LOSS.ears)
+        return np.asarray(thickness * share, np.float32), np.maximum(share, np.float32(LOSS.least))
 
 
 def short_hair(head: HeadMap, hair: Floats) -> float:
@@ -307,7 +311,7 @@ def lose_hair(head: HeadMap, hair: Floats, *, amount: float, sides: float = 0, e
     density *= within + (1 - within) * smoothstep(bare, *LOSS.bare)
     # what else looks like hair further out stays where it is
     near = smoothstep(np.float32(LOSS.strays) * reach + inside, *LOSS.rim)
-    density *= 1 - smoothstep(longer, 0, 0.1) * (1 - near)
+    density *= 1 - smoothstep(longer, 0, 0.4) * (1 - near)
     density *= np.float32((1 - gone) ** LOSS.thins)
     further = np.maximum(-inside * rays.scale, 0) * longer * (near > 0)
     contrast = LOSS.contrast + (LOSS.last_contrast - LOSS.contrast) * gone
@@ -359,14 +363,20 @@ def shown_hair(hair: Floats, flow: Floats, beyond: Floats | None = None) -> tupl
 
 def _within_frame(flow: Floats, beyond: Floats) -> Floats:
     """A flow that turns back at the edge of the frame, as in a mirror: what lies beyond repeats the edge in streaks."""
-    if not (_at_end(beyond, flow) > 0.5).any():
+    rows, columns = np.nonzero((_at_end(beyond, flow) > 0.5) & ((flow[..., 0] != 0) | (flow[..., 1] != 0)))
+    if not len(rows):
         return flow
-    inside = np.zeros_like(beyond)
-    for share in np.linspace(1 / STEPS, 1, STEPS, dtype=np.float32):
-        # nothing that begins within the frame comes back to it
-        inside += _at_end(beyond, share * flow) < 0.5
-    share = inside / np.float32(STEPS)
-    return np.asarray(np.where(share < 1, np.maximum(2 * share - 1, 0), 1)[..., None] * flow, np.float32)
+    start, way = np.column_stack([columns, rows]).astype(np.float32), flow[rows, columns]
+    within, out = np.zeros(len(rows), np.float32), np.ones(len(rows), np.float32)
+    for _ in range(STEPS):
+        half = (within + out) / 2
+        places = (start + half[:, None] * way)[:, None]
+        there = cv2.remap(beyond, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[:, 0] > 0.5
+        within, out = np.where(there, within, half), np.where(there, half, out)
+    turned = flow.copy()
+    # what begins beyond the frame stays there
+    turned[rows, columns] = np.maximum(2 * within - 1, 0)[:, None] * way
+    return turned
 
 
 def _at_end(values: Floats, flow: Floats) -> Floats:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from engines.base import Engine, TensorSpec
 from engines.select import load as load_engine
-from models.arrays import Floats
+from models.arrays import Floats, Image
 from models.editor import Crop, Edit, Editor, Masks
 from models.embedded import EMBEDDED, eyes_and_lips
 from models.embedded.ageing import COMPRESSED, compress_change, decompress_change, strength_of, youth_of
@@ -29,6 +29,7 @@ from models.embedded.latent import COMMON_LENGTH, EmbeddedLatent
 from models.embedded.matte import MATTE
 from models.embedded.neck import Neck
 from models.embedded.removal import CHANNELS, REMOVAL, lost_hair
+from models.embedded.scalp import HeadMap
 from models.embedded.strands import Lit, Look
 from models.face.texture_space import STEP, FaceSpace, Fit
 from models.training.apply import apply_edit
@@ -167,6 +168,49 @@ def test_hair_that_is_gone_is_not_greyed(editor: EmbeddedEditor, crop: Crop) -> 
     assert editor.wants_steady_light(EmbeddedControls(hair_grey=1, bald=1))
     assert editor.wants_steady_light(EmbeddedControls(hair_grey=1, bald=1, bald_sides=0))
     assert not editor.wants_steady_light(EmbeddedControls(hair_grey=1, bald=1, bald_sides=0, grey_brows=False))
+
+
+def test_bald_tells_all_that_it_knows_of_the_hair(
+    editor: EmbeddedEditor, crop: Crop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = dict[str, Any]()
+
+    def lose(**known: Any) -> tuple[Floats, Floats | None]:
+        told.update(known)
+        return lost_hair(**known)
+
+    compared = list[Image]()
+
+    def find(head: HeadMap, drawn: Image, behind: Image) -> Floats:
+        compared.extend([drawn, behind])
+        return np.full(head.distance.shape, 2, np.float32)
+
+    monkeypatch.setattr(bald, "lost_hair", lose)
+    monkeypatch.setattr(bald, "drawn_edge", find)
+    beyond = np.zeros((SIZE, SIZE), np.float32)
+    beyond[:20] = 1
+    done = edit(editor, replace(crop, beyond=beyond), bald=0.6)
+    assert told["beyond"] is beyond
+    assert told["edge"].min() == 2
+    assert compared[0] is image_of(done)
+    assert compared[1] is not compared[0]
+    strands = told["strands"]
+    assert 0.3 < strands[told["hair"] > 0.5].std() < 1.5
+    moved = np.abs(flow_of(done)).sum(2) > 0
+    assert moved.any()
+    assert done.mask[moved].min() == 1
+    told.clear()
+    edit(editor, crop, bald=1, bald_sides=0)
+    assert told["strands"] is None
+
+
+def test_hair_and_face_are_moved_together(editor: EmbeddedEditor, crop: Crop) -> None:
+    face, hair, both = (
+        flow_of(edit(editor, crop, **controls)) for controls in ({"age": 75}, {"bald": 0.6}, {"age": 75, "bald": 0.6})
+    )
+    assert np.abs(face).max() > 1
+    assert np.abs(hair).max() > 1
+    np.testing.assert_allclose(both, face + hair, atol=1e-4)
 
 
 def test_grey_goes_with_the_hair_that_is_moved(editor: EmbeddedEditor, crop: Crop) -> None:

@@ -96,10 +96,24 @@ def test_hair_that_is_left_lies_on_the_skull(head: HeadMap, hair: Floats) -> Non
     assert before > 0.8 * BULK
     assert after < 0.5 * before
     # it comes from further out, along the ray
+    assert (beside & (np.abs(flow).sum(2) > 2)).sum() > 40
     there = beside & (np.abs(flow).sum(2) > 2)
     up = flow[..., 1][there]
     assert (up < 0).all()
     assert (np.sign(flow[..., 0][there]) == np.sign(np.argwhere(there)[:, 1] - np.argwhere(beside)[:, 1].mean())).all()
+
+
+def test_hair_beside_the_ears_has_no_wings(head: HeadMap, hair: Floats) -> None:
+    """Thick hair that stood out beside the ears and lay on the skull above them looked like a pair of horns."""
+    loss = lose_hair(head, hair, amount=LOSS.ring, edge=np.zeros_like(hair))
+    whole = full(hair)
+    shown, _ = shown_hair(whole, loss.flow)
+    seen = whole * shown * covered(loss.density, None, loss.contrast) > 0.5
+    angle, reach = np.abs(full(head.angle) - np.pi / 2), full(head.distance) / texture_scale(head)
+    above = full(head.texture[..., 1]) < CENTER[1] - 2
+    outlines = [-reach[seen & above & (np.abs(angle - at_angle) < 0.04)].min() for at_angle in (1.05, 1.2, 1.35)]
+    assert all(0 < after - before < 7 for before, after in pairwise(outlines))
+    assert outlines[-1] < 0.7 * BULK
 
 
 def test_nothing_is_left_in_the_air_above_a_bald_crown(head: HeadMap, hair: Floats) -> None:
@@ -151,6 +165,28 @@ def test_strands_tell_where_skin_shows(head: HeadMap, hair: Floats) -> None:
     half = (even > 0.3) & (even < 0.7)
     assert half.sum() > 500
     assert np.corrcoef(strands[half], opacity[half])[0, 1] < -0.7
+
+
+def test_noise_in_the_picture_hardly_moves_the_hair(head: HeadMap, hair: Floats) -> None:
+    generator = np.random.default_rng(0)
+    results = []
+    for _ in range(4):
+        alpha = np.clip(full(hair) + generator.normal(0, 0.02, (SIZE, SIZE)), 0, 1).astype(np.float32)
+        opacity, flow = lost_hair(hair=alpha, head=head, amount=0.5)
+        assert flow is not None
+        results.append((opacity, flow))
+    opacities, flows = (np.stack(each) for each in zip(*results, strict=True))
+    assert opacities.std(0)[full(hair) > 0].mean() < 0.01
+    assert np.quantile(flows.std(0), 0.99) < 0.1
+
+
+def test_every_step_of_the_way_is_small(head: HeadMap, hair: Floats) -> None:
+    amounts = np.linspace(0, 1, 41)
+    shown = [lost_hair(hair=full(hair), head=head, amount=float(amount))[0] for amount in amounts]
+    steps = [float(np.abs(after - before).sum()) for before, after in pairwise(shown)]
+    assert max(steps) < 0.15 * shown[-1].sum()
+    # and it begins early
+    assert shown[6].sum() > 0.01 * shown[-1].sum()
 
 
 def test_hair_that_is_not_moved_is_the_cameras(hair: Floats) -> None:
