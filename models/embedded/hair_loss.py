@@ -17,7 +17,7 @@ import numpy as np
 from models.arrays import Floats, Image
 from models.embedded.bare_head import own_hair
 from models.embedded.scalp import CENTER, COARSE, HeadMap, share_of_hair, texture_scale
-from models.face.imaging import enlarge, smoothstep
+from models.face.imaging import box_of, enlarge, smoothstep
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +280,15 @@ def drawn_edge(head: HeadMap, drawn: Image, behind: Image) -> Floats:
     return rays.spread(np.asarray(np.float32(EDGE.usual) + seen / (weight + np.float32(EDGE.least)), np.float32))
 
 
-def lose_hair(head: HeadMap, hair: Floats, *, amount: float, sides: float = 0, edge: Floats | None = None) -> Loss:
+def lose_hair(
+    head: HeadMap,
+    hair: Floats,
+    *,
+    amount: float,
+    sides: float = 0,
+    edge: Floats | None = None,
+    box: tuple[slice, slice] | None = None,
+) -> Loss:
     """Lose hair.
 
     Args:
@@ -289,6 +297,7 @@ def lose_hair(head: HeadMap, hair: Floats, *, amount: float, sides: float = 0, e
         amount: 0..1, how much is lost.
         sides: 0..1, how much of the ring stays at 1, if it is short.
         edge: from `drawn_edge`; None where it is not known.
+        box: rows and columns of the crop that are wanted: nothing is lost elsewhere. None for all of it.
     """
     hair = hair * own_hair(hair, head)
     kept = sides * short_hair(head, hair) if sides > 0 else 0.0
@@ -300,10 +309,10 @@ def lose_hair(head: HeadMap, hair: Floats, *, amount: float, sides: float = 0, e
     fades = np.float32(LOSS.fading[0]) + np.float32(LOSS.fading[1] * 2 / np.pi) * rays.angle
 
     # what has edges is made of smooth maps at the crop's own size: on the coarse grid the outline would have steps
+    size = COARSE * len(hair)
+    box = box or (slice(0, size), slice(0, size))
     maps = rays.inside, inner, outer, fades, standing, np.asarray(1 / share - 1, np.float32), *rays.outwards()
-    inside, depth, bare, fading, reach, longer, across, down = (
-        enlarge(each, (COARSE * len(hair), COARSE * len(hair))) for each in maps
-    )
+    inside, depth, bare, fading, reach, longer, across, down = (enlarge(each, (size, size))[box] for each in maps)
     within = smoothstep(inside, *LOSS.rim)
     depth = bare + within * (depth - bare)
     density = cv2.exp(np.clip((depth - np.maximum(inside, 0)) / fading, -9, 1))
@@ -315,8 +324,9 @@ def lose_hair(head: HeadMap, hair: Floats, *, amount: float, sides: float = 0, e
     density *= np.float32((1 - gone) ** LOSS.thins)
     further = np.maximum(-inside * rays.scale, 0) * longer * (near > 0)
     contrast = LOSS.contrast + (LOSS.last_contrast - LOSS.contrast) * gone
-    flow = cv2.merge([across * further, down * further])
-    return Loss(np.asarray(density, np.float32), np.asarray(flow, np.float32), contrast)
+    left, flow = np.ones((size, size), np.float32), np.zeros((size, size, 2), np.float32)
+    left[box], flow[box] = density, cv2.merge([across * further, down * further])
+    return Loss(left, flow, contrast)
 
 
 def covered(density: Floats, strands: Floats | None, contrast: float) -> Floats:
@@ -346,27 +356,33 @@ def shown_hair(hair: Floats, flow: Floats, beyond: Floats | None = None) -> tupl
     Returns:
         (S, S) float32 in 0..1, 0 where hair was moved away; and the flow.
     """
-    moved = smoothstep(cv2.magnitude(flow[..., 0], flow[..., 1]), *MOVED)
-    if not moved.any():
-        return np.ones_like(hair), flow
+    far = cv2.magnitude(flow[..., 0], flow[..., 1])
+    box = box_of(far > MOVED[0])
+    shown, kept = np.ones_like(hair), np.zeros_like(flow)
+    if box is None:
+        return shown, kept
+    part = flow[box]
     soft = cv2.GaussianBlur(hair, (0, 0), SOFT)
-    some = smoothstep(_at_end(soft, flow), *FAINT)
+    some = smoothstep(_at_end(soft, part, box), *FAINT)
     if beyond is not None:
         # what goes on beyond the frame is a guess
-        some = np.minimum(some, smoothstep(_at_end(np.asarray(soft - beyond, np.float32), flow), *GUESSED))
-        flow = _within_frame(flow, beyond)
-        some = np.minimum(some, smoothstep(_at_end(soft, flow), *FAINT))
+        some = np.minimum(some, smoothstep(_at_end(np.asarray(soft - beyond, np.float32), part, box), *GUESSED))
+        part = _within_frame(part, beyond, box)
+        some = np.minimum(some, smoothstep(_at_end(soft, part, box), *FAINT))
     # whole or not at all: half of the way leads into the hair
     near = cv2.dilate(some, np.ones((5, 5), np.uint8)) > 0
-    return 1 - moved * (1 - some), np.where(near[..., None], flow, np.float32(0))
+    shown[box] = 1 - smoothstep(far[box], *MOVED) * (1 - some)
+    kept[box] = np.where(near[..., None], part, np.float32(0))
+    return shown, kept
 
 
-def _within_frame(flow: Floats, beyond: Floats) -> Floats:
+def _within_frame(flow: Floats, beyond: Floats, box: tuple[slice, slice]) -> Floats:
     """A flow that turns back at the edge of the frame, as in a mirror: what lies beyond repeats the edge in streaks."""
-    rows, columns = np.nonzero((_at_end(beyond, flow) > 0.5) & ((flow[..., 0] != 0) | (flow[..., 1] != 0)))
+    rows, columns = np.nonzero((_at_end(beyond, flow, box) > 0.5) & ((flow[..., 0] != 0) | (flow[..., 1] != 0)))
     if not len(rows):
         return flow
-    start, way = np.column_stack([columns, rows]).astype(np.float32), flow[rows, columns]
+    start = np.column_stack([columns + box[1].start, rows + box[0].start]).astype(np.float32)
+    way = flow[rows, columns]
     within, out = np.zeros(len(rows), np.float32), np.ones(len(rows), np.float32)
     for _ in range(STEPS):
         half = (within + out) / 2
@@ -379,8 +395,8 @@ def _within_frame(flow: Floats, beyond: Floats) -> Floats:
     return turned
 
 
-def _at_end(values: Floats, flow: Floats) -> Floats:
-    """Values, (S, S) float32, where a flow points to."""
-    axis = np.arange(len(values), dtype=np.float32)
-    x, y = flow[..., 0] + axis, flow[..., 1] + axis[:, None]
+def _at_end(values: Floats, flow: Floats, box: tuple[slice, slice]) -> Floats:
+    """Values, (S, S) float32, where a flow of the rows and columns of a box points to."""
+    x = flow[..., 0] + np.arange(box[1].start, box[1].stop, dtype=np.float32)
+    y = flow[..., 1] + np.arange(box[0].start, box[0].stop, dtype=np.float32)[:, None]
     return np.asarray(cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)

@@ -26,7 +26,7 @@ from models.embedded.finish import (
 from models.embedded.hair_loss import covered, lose_hair, shown_hair
 from models.embedded.head_noise import between, noise_on
 from models.embedded.scalp import CENTER, COARSE, HeadMap, ScalpModel
-from models.face.imaging import enlarge, fill, smoothstep
+from models.face.imaging import box_of, enlarge, fill, smoothstep
 
 SIZE = 256
 """Side of the pictures that the network is trained on, pixels. It takes any multiple of 32."""
@@ -308,13 +308,16 @@ def lost_hair(
     inside = enlarge(smoothstep(head.distance, -4, 2) * (1 - face) * smoothstep(_above_brows(head), *ABOVE_EARS), full)
     beside += enlarge(face, full) * (close - beside)
     erased = beside + inside * (above - beside)
-    if (amount >= 1 and sides == 0) or not erased.any():
+    box = box_of(erased > 0)
+    if (amount >= 1 and sides == 0) or box is None:
         return erased, None
     coarse = cv2.resize(hair, head.distance.shape[::-1], interpolation=cv2.INTER_AREA)
-    loss = lose_hair(head, coarse, amount=amount, sides=sides, edge=edge)
+    loss = lose_hair(head, coarse, amount=amount, sides=sides, edge=edge, box=box)
     shown, flow = shown_hair(hair, loss.flow, beyond)
-    left = shown * covered(loss.density, strands, loss.contrast)
-    return erased * (1 - left), flow
+    told = None if strands is None else strands[box]
+    opacity = erased.copy()
+    opacity[box] *= 1 - shown[box] * covered(loss.density[box], told, loss.contrast)
+    return opacity, flow
 
 
 def _above_brows(head: HeadMap) -> Floats:
