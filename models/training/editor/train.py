@@ -16,10 +16,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from engines.select import load as load_engine
 from models.arrays import Floats
 from models.embedded import EMBEDDED
 from models.embedded.attributes import ATTRIBUTES
 from models.face.head_space import head_picture
+from models.face.segmenter import Segmenter
 from models.face.texture_space import FaceSpace
 from models.training.data import WORK, FaceSet, shared_folder
 from models.training.editor.export import export_reader, write_tables
@@ -37,6 +39,7 @@ from models.training.editor.statistics import (
     smile_trends,
     textures_of,
 )
+from models.training.editor.stubble import stubble_tables
 from models.training.editor.texture_space import measure_geometry
 
 Tables = dict[str, NDArray[Any]]
@@ -73,6 +76,8 @@ def main(argv: list[str]) -> int:
     tables |= _once(options.work / "ageing.npz", lambda: measure_ageing(faces, space, textures, rows, glasses))
     tables |= _once(options.work / "identity.npz", lambda: identity_tables(faces, space, adults))
     tables |= _once(options.work / "smile.npz", lambda: smile_tables(faces, space, textures, adults))
+    segmenter = Segmenter(load_engine(EMBEDDED / "segmenter.onnx", precision="f32", threads=1))
+    tables |= _once(options.work / "stubble.npz", lambda: stubble_tables(faces, space, adults, segmenter))
     write_tables(tables, options.out)
 
     return 0

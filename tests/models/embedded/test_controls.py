@@ -91,6 +91,7 @@ def test_the_page_shows_the_fields_in_the_order_of_the_modules() -> None:
         "hair_grey",
         "grey_brows",
         "smile",
+        "stubble",
     ]
 
 
@@ -105,6 +106,7 @@ def test_a_module_more_is_a_control_more(with_blush: None) -> None:
         "hair_grey",
         "grey_brows",
         "smile",
+        "stubble",
     ]
     editor: EmbeddedEditor = load(stub, EMBEDDED)
     crop, at_rest = face(), model()

@@ -1,0 +1,113 @@
+"""Stubble: short hair of the head's own colour where beards grow, in the texture square.
+
+Where beards grow is a mean over bearded men. How much of the skin hair covers follows its density (Beer and Lambert),
+which differs from hair to hair. Fuller beards look like a veil: they have strands, which this has not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.arrays import Floats
+from models.embedded.strands import FILTER, Look
+from models.face.imaging import LOG_OFFSET, LUMINANCE, smoothstep
+from models.face.texture_space import SIZE
+
+
+@dataclass(frozen=True, slots=True)
+class StubbleGrowth:
+    """How stubble looks. Lengths are texture pixels.
+
+    Attributes:
+        fullest: optical depth of all of it, where beards are thickest.
+        filled: power of the place: beards get denser before they spread.
+        hair: Gaussian of a single hair, across and down.
+        contrast: of the logarithm of the density from hair to hair.
+        patches: Gaussian of places where it grows more thinly, and how much they differ.
+        dark: luminance of a beard, of that of the hair of the head.
+        between: luminances that it has at least and at most, of that of the skin.
+        unknown: luminance where no hair of the head is seen, of that of the skin.
+        chin, cheeks: rows and columns that show a beard of one's own, and the skin that tells it.
+        own: how much darker than the cheeks the chin of a shaven and of a bearded man is, log units.
+    """
+
+    fullest: float = 0.45
+    filled: float = 0.8
+    hair: tuple[float, float] = (0.45, 0.9)
+    contrast: float = 0.38
+    patches: tuple[float, float] = (5.0, 0.25)
+    dark: float = 0.85
+    between: tuple[float, float] = (0.16, 0.62)
+    unknown: float = 0.35
+    chin: tuple[slice, slice] = (slice(150, 185), slice(76, 116))
+    cheeks: tuple[slice, slice] = (slice(78, 104), slice(44, 148))
+    own: tuple[float, float] = (0.25, 0.6)
+
+
+GROWTH = StubbleGrowth()
+
+
+@dataclass(frozen=True, slots=True)
+class Stubble:
+    """Where beards grow.
+
+    Attributes:
+        place: (192, 192) float32 in 0..1, how often a beard grows there.
+    """
+
+    place: Floats
+
+    @staticmethod
+    def from_tables(tables: dict[str, NDArray[Any]]) -> Stubble:
+        """Read `beard_place`, (192, 192) uint8, 0..255."""
+        return Stubble(tables["beard_place"].astype(np.float32) / np.float32(255))
+
+    def change(self, hair: Look | None, skin: Floats, amount: float) -> Floats:
+        """Change of the log colour of the skin, (192, 192, 3) float32.
+
+        Args:
+            hair: the look of the hair of the head; None where none is seen.
+            skin: (3,) float32 RGB, 0..255, of the face.
+            amount: 0..1.
+        """
+        over = (beard_colour(hair, skin) + np.float32(LOG_OFFSET)) / (skin + np.float32(LOG_OFFSET))
+        depth = np.float32(GROWTH.fullest * amount) * self.place ** np.float32(GROWTH.filled)
+        covered = 1 - np.exp(-depth * _strands())
+        return np.log1p(covered[..., None] * (np.asarray(over, np.float32) - 1))
+
+
+def beard_colour(hair: Look | None, skin: Floats) -> Floats:
+    """(3,) float32 RGB, 0..255, of a beard: darker than the hair of the head, and never as light as the skin."""
+    light = float(skin @ LUMINANCE)
+    if hair is None:
+        return np.asarray(GROWTH.unknown * skin, np.float32)
+    luminance = GROWTH.dark * float(np.exp(hair.level) - FILTER.offset)
+    lowest, highest = (share * light for share in GROWTH.between)
+    return np.asarray(hair.colour * np.clip(luminance, lowest, highest), np.float32)
+
+
+def own_beard(texture: NDArray[np.uint8]) -> float:
+    """How much of a beard a face has already, 0..1.
+
+    Args:
+        texture: (192, 192, 3) uint8 RGB, the face unwrapped.
+    """
+    lights = [float(np.median(texture[part] @ LUMINANCE)) + LOG_OFFSET for part in (GROWTH.cheeks, GROWTH.chin)]
+    return float(smoothstep(np.log(np.asarray(lights[0] / lights[1])), *GROWTH.own))
+
+
+@lru_cache(maxsize=1)
+def _strands() -> Floats:
+    """What the density is multiplied by from hair to hair, (192, 192) float32: the same in every frame."""
+    noise = np.random.default_rng(4).standard_normal((2, SIZE, SIZE)).astype(np.float32)
+    across, down = GROWTH.hair
+    hairs = cv2.GaussianBlur(noise[0], (0, 0), sigmaX=across, sigmaY=down)
+    patches = cv2.GaussianBlur(noise[1], (0, 0), GROWTH.patches[0])
+    thin = np.maximum(1 + np.float32(GROWTH.patches[1]) * patches / patches.std(), 0)
+    return np.asarray(np.exp(np.float32(GROWTH.contrast) * hairs / hairs.std()) * thin, np.float32)

@@ -1,0 +1,95 @@
+"""Stubble grows where beards grow, in the colour of the hair, and not twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from models.arrays import Floats, Image
+from models.embedded import EMBEDDED
+from models.embedded.attributes import read_tables
+from models.embedded.strands import FILTER, Look
+from models.embedded.stubble import GROWTH, Stubble, beard_colour, own_beard
+from models.face.imaging import LOG_OFFSET, LUMINANCE
+
+SKIN = np.array([195, 150, 130], np.float32)
+FOREHEAD, NOSE, LIPS = np.s_[20:50, 60:132], np.s_[95:110, 90:102], np.s_[134:140, 88:104]
+
+
+def look(*rgb: float) -> Look:
+    colour = np.array(rgb, np.float32)
+    light = float(colour @ LUMINANCE)
+    return Look(float(np.log(light + FILTER.offset)), 0.2, 0.1, np.asarray(colour / light, np.float32))
+
+
+DARK, FAIR, WHITE = look(50, 36, 28), look(150, 115, 80), look(225, 222, 220)
+
+
+@pytest.fixture(scope="module")
+def tables() -> Mapping[str, NDArray[Any]]:
+    return read_tables(EMBEDDED)
+
+
+@pytest.fixture(scope="module")
+def beard(tables: dict[str, NDArray[Any]]) -> Stubble:
+    return Stubble.from_tables(tables)
+
+
+def drawn(beard: Stubble, hair: Look | None, amount: float) -> Floats:
+    return np.asarray((SKIN + LOG_OFFSET) * np.exp(beard.change(hair, SKIN, amount)) - LOG_OFFSET, np.float32)
+
+
+def face(chin: Floats) -> Image:
+    texture = np.zeros((192, 192, 3), np.float32) + SKIN
+    texture[130:190, 40:152] = chin
+    return texture.astype(np.uint8)
+
+
+def test_it_grows_around_the_mouth_and_on_both_sides_alike(beard: Stubble) -> None:
+    place = beard.place
+    assert place.shape == (192, 192)
+    assert place[GROWTH.chin].mean() > 0.5
+    assert place[FOREHEAD].max() == 0
+    assert place[NOSE].max() < 0.05
+    assert place[LIPS].mean() < 0.3
+    np.testing.assert_allclose(place, place[:, ::-1], atol=0.01)
+
+
+def test_nothing_changes_at_0_and_more_with_every_step(beard: Stubble) -> None:
+    assert not beard.change(DARK, SKIN, 0).any()
+    means = [float(beard.change(DARK, SKIN, amount)[GROWTH.chin].mean()) for amount in (0, 0.1, 0.3, 0.6, 1)]
+    assert all(after < before - 0.005 for before, after in pairwise(means))
+    assert not beard.change(DARK, SKIN, 1)[FOREHEAD].any()
+
+
+def test_stubble_is_a_shadow_of_single_hairs(beard: Stubble) -> None:
+    light = drawn(beard, DARK, 1)[GROWTH.chin] @ LUMINANCE
+    assert 0.6 * (SKIN @ LUMINANCE) < np.median(light) < 0.9 * (SKIN @ LUMINANCE)
+    assert light.std() > 3
+
+
+@pytest.mark.parametrize("hair", [DARK, FAIR])
+def test_it_has_the_colour_of_the_hair(beard: Stubble, hair: Look) -> None:
+    seen = np.median(drawn(beard, hair, 1)[165:180, 86:106].reshape(-1, 3), axis=0)
+    share = (SKIN - seen) / (SKIN - beard_colour(hair, SKIN))
+    assert np.ptp(share) < 0.02
+    assert share.min() > 0.2
+
+
+def test_a_beard_is_never_as_light_as_skin() -> None:
+    for hair in (WHITE, FAIR, DARK, None):
+        light = beard_colour(hair, SKIN) @ LUMINANCE / (SKIN @ LUMINANCE)
+        assert GROWTH.between[0] - 1e-4 <= light <= GROWTH.between[1] + 1e-4
+    assert beard_colour(DARK, SKIN) @ LUMINANCE < beard_colour(FAIR, SKIN) @ LUMINANCE
+
+
+def test_a_beard_of_ones_own_is_told_from_a_shaven_chin() -> None:
+    assert own_beard(face(SKIN)) == 0
+    assert own_beard(face(0.9 * SKIN)) == 0
+    assert own_beard(face(np.array([60, 45, 38], np.float32))) == 1
+    assert 0 < own_beard(face(0.62 * SKIN)) < 1
