@@ -37,7 +37,7 @@ class StubbleGrowth:
         own: how much darker than the cheeks the chin of a shaven and of a bearded man is, log units.
     """
 
-    fullest: float = 0.45
+    fullest: float = 0.36
     filled: float = 0.8
     hair: tuple[float, float] = (0.45, 0.9)
     contrast: float = 0.38
