@@ -14,6 +14,8 @@ FOLD = 2
 """The picture is folded to half its size (space to depth): fewer pixels, more channels."""
 OUTPUTS = 4
 """Planes that the U-Net draws: a residual in red, green and blue, and what is taken over of the picture."""
+LEAK = 0.2
+"""Slope of the rectifiers below 0."""
 TAKEN_AT_FIRST = -1.0
 """Logit of the share that an untrained network takes over."""
 
@@ -79,19 +81,22 @@ class Critic(nn.Module):
 
     def __init__(self, widths: tuple[int, ...] = (48, 96, 128, 160, 160), fine: int = 2) -> None:
         super().__init__()
-        norm = nn.utils.parametrizations.spectral_norm
-        self.levels = nn.ModuleList(norm(nn.Conv2d(a, b, 4, 2, 1)) for a, b in pairwise((5, *widths)))
+        levels = [nn.Conv2d(before, after, 4, 2, 1) for before, after in pairwise((5, *widths))]
+        for level in levels:
+            # on portraits, with PyTorch's smaller first weights and spectral norm, critics of this size hardly learned
+            nn.init.kaiming_normal_(level.weight, LEAK)
+        self.levels = nn.ModuleList(levels)
         self.places = fine, len(widths) - 1
-        self.verdicts = nn.ModuleList(norm(nn.Conv2d(widths[place], 1, 1)) for place in self.places)
+        self.verdicts = nn.ModuleList(nn.Conv2d(widths[place], 1, 1) for place in self.places)
 
     def forward(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """The features of each level, and the verdicts by patch at both sizes: positive is real."""
         features = []
         for level in self.levels:
-            x = functional.leaky_relu(level(x), 0.2)
+            x = functional.leaky_relu(level(x), LEAK)
             features.append(x)
         return features, [verdict(features[place]) for place, verdict in zip(self.places, self.verdicts, strict=True)]
 
 
 def _convolution(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1), nn.LeakyReLU(0.2))
+    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, 1), nn.LeakyReLU(LEAK))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.embedded.removal import CHANNELS
+from models.embedded.removal import CHANNELS, ERASED
 
 torch = pytest.importorskip("torch")
 
@@ -114,3 +114,22 @@ def test_a_window_is_the_same_part_of_every_plane() -> None:
     assert [each.shape[-2:] for each in part] == [(SIDE, SIDE)] * 3
     y, x = divmod(int(part.truth[0, 0, 0]), 256)
     assert np.array_equal(whole.given[:, y : y + SIDE, x : x + SIDE], part.given)
+
+
+def test_the_critic_learns(tmp_path: Path) -> None:
+    """And with its penalty, which is taken every few steps."""
+    torch.manual_seed(0)
+    trainer = Trainer(torch.device("cpu"), tmp_path / "removal.pt", None)
+    trainer.optimizer.param_groups[0]["lr"] = 0.0
+    generator = np.random.default_rng(1)
+    told = []
+    for _ in range(40):
+        given = np.zeros((4, CHANNELS, SIDE, SIDE), np.float32)
+        given[:, ERASED] = 1
+        # photographs have grain, and what an untrained network draws has none
+        truth = generator.normal(0, 0.3, (4, 3, SIDE, SIDE)).astype(np.float32)
+        judged = np.ones((4, 1, SIDE, SIDE), np.float32)
+        said = trainer.step(*(torch.from_numpy(part) for part in (given, truth, judged)))
+        told.append(said["critic"])
+    assert told[0] > 1
+    assert np.mean(told[-5:]) < 0.4
