@@ -30,6 +30,7 @@ from models.embedded.scalp import (
     within_hair,
 )
 from models.embedded.single_strands import single_strands
+from models.embedded.stray_strands import stray_strands
 from models.face.imaging import enlarge
 
 LOCKS, SINGLE = np.float32(0.8), np.float32(0.25)
@@ -112,6 +113,15 @@ class Bald(Control):
             strands=self._strands(crop, alpha, head) if some_left else None,
             face=crop.masks.face,
             edge=drawn_edge(head, drawn.image, drawn.behind) if some_left else None,
+            beyond=crop.beyond,
+        )
+        opacity = stray_strands(
+            crop.image,
+            drawn.image,
+            opacity=opacity,
+            hair=alpha,
+            person=crop.masks.person,
+            head=head,
             beyond=crop.beyond,
         )
         # a strand over an eye is better than a drawn eye, and mostly a shadow

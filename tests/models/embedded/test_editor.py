@@ -22,6 +22,7 @@ from models.embedded.attributes import AGE, BALD, GREY, HAT, MALE, READER, SMILE
 from models.embedded.beard import LIPS
 from models.embedded.controls import bald, hair_grey
 from models.embedded.controls.age import target_age
+from models.embedded.controls.stubble import StubbleControl
 from models.embedded.creases import MOST_CREASED
 from models.embedded.editor import EmbeddedControls, EmbeddedEditor, load
 from models.embedded.folds import FOLDS
@@ -96,7 +97,7 @@ def test_it_is_an_editor(editor: EmbeddedEditor) -> None:
 
 def test_the_latent_holds_both_ways_of_the_skin(editor: EmbeddedEditor, crop: Crop) -> None:
     latent = editor.encode(crop, editor.Controls())
-    assert latent.shape == (COMMON_LENGTH + 3 * COMPRESSED + 1 + eyes_and_lips.LENGTH,)
+    assert latent.shape == (COMMON_LENGTH + 3 * COMPRESSED + 1 + eyes_and_lips.LENGTH + StubbleControl.length,)
     assert latent.dtype == np.float32
     parts = EmbeddedLatent.unpack(latent)
     older, younger = (decompress_change(half) for half in np.split(parts.details[: 2 * COMPRESSED], 2))
