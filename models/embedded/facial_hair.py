@@ -1,4 +1,4 @@
-"""Dye for brows and beard: hair so thin that skin shows through it, as a mixture of both colours.
+"""Dye for brows: hair so thin that skin shows through it, as a mixture of both colours.
 
 How far a pixel is from the skin beside it to the hair's own colour tells how much of it is hair. So much of the
 difference between the dye and that colour is added: light, shadow and single hairs stay.
@@ -13,7 +13,6 @@ import numpy as np
 
 from models.arrays import Floats
 from models.editor import Crop
-from models.embedded.beard import find_beard, find_grey_beard
 from models.embedded.strands import FILTER, Look
 from models.face.imaging import LUMINANCE, box_of, smoothstep
 
@@ -33,9 +32,9 @@ class Mixture:
         soft: Gaussian of that outline.
         dark, bright: shares of a place that are surely hair, and surely skin, by their light.
         differs: differences of log light between both over which they can be told.
-        brows, beard: how dark these are, of the hair's own luminance.
-        lightest: luminance that dyed hair may have at most, of the skin beside it.
-        darkest: luminance that it may have at least, of its own: thin hair is no paint.
+        share: how dark brows are, of the dyed hair's luminance.
+        lightest: luminance that dyed brows may have at most, of the skin beside them.
+        darkest: luminance that they may have at least, of their own: thin hair is no paint.
         fewest: least pixels that tell a colour.
     """
 
@@ -44,8 +43,7 @@ class Mixture:
     dark: float = 0.2
     bright: float = 0.4
     differs: tuple[float, float] = (0.12, 0.3)
-    brows: float = 0.65
-    beard: float = 0.85
+    share: float = 0.65
     lightest: float = 0.65
     darkest: float = 0.55
     fewest: int = 40
@@ -54,74 +52,93 @@ class Mixture:
 MIXTURE = Mixture()
 LEAST = 0.02
 """How much of a place counts as part of it."""
+COLOURS_LENGTH = 7
+"""Numbers of `brow_colours`."""
 
 
-def dye_facial_hair(crop: Crop, *, covered: Floats, wanted: Look, amount: float) -> tuple[Floats, Floats]:
-    """Dye brows and beard.
+def brow_colours(crop: Crop, covered: Floats) -> Floats:
+    """The colours of brows and of the skin between their hairs, (COLOURS_LENGTH,) float32.
+
+    They can be averaged over time: the first number, 1 where they are seen and 0 where they are not, says by what
+    the others are to be divided.
+
+    Args:
+        crop: with its mesh; without one nothing is seen.
+        covered: (S, S) float32 in 0..1, what lies over them: hair of the head, glasses, a hand.
+    """
+    found = []
+    for brow in _brows(crop):
+        free = np.asarray(brow * (1 - covered), np.float32)
+        box = box_of(free > LEAST)
+        colours = None if box is None else _hair_and_skin(crop.image[box].astype(np.float32), free[box])
+        if colours is not None:
+            found.append(np.concatenate(colours))
+    if not found:
+        return np.zeros(COLOURS_LENGTH, np.float32)
+    return np.concatenate([[1], np.mean(found, axis=0)]).astype(np.float32)
+
+
+def dye_brows(crop: Crop, *, colours: Floats, covered: Floats, dye: Look, amount: float) -> tuple[Floats, Floats]:
+    """Dye brows.
 
     Args:
         crop: with its mesh; without one nothing is dyed.
-        covered: (S, S) float32 in 0..1, what lies over them: hair of the head, glasses, a hand.
-        wanted: the look of the dyed hair.
-        amount: 0..1.
+        colours: from `brow_colours`, smoothed over time or not.
+        covered: as there.
+        dye: the look of hair with all of the dye.
+        amount: 0..1, how much of it they take.
 
     Returns:
         (S, S, 3) float32 RGB, the change, and (S, S) float32 in 0..1, where there is one.
     """
     change, where = np.zeros(crop.image.shape, np.float32), np.zeros(covered.shape, np.float32)
-    if crop.mesh is None or amount <= 0:
+    seen = float(colours[0])
+    if amount <= 0 or seen < 0.5:
         return change, where
-    beard = np.maximum(find_beard(crop), find_grey_beard(crop))
-    for place, share in (*((brow, MIXTURE.brows) for brow in _brows(crop)), (beard, MIXTURE.beard)):
-        free = np.asarray(place * (1 - covered), np.float32)
+    own, skin = colours[1:4] / seen, colours[4:7] / seen
+    lights = float(own @ LUMINANCE), float(skin @ LUMINANCE)
+    whole = float(np.exp(dye.level) - FILTER.offset)
+    luminance = max(min(MIXTURE.share * whole, MIXTURE.lightest * lights[1]), MIXTURE.darkest * lights[0])
+    # light dye darkens nothing
+    added = dye.colour * np.float32(max(luminance, min(whole, lights[0]))) - own
+    told = smoothstep(np.log((lights[1] + FILTER.offset) / (np.asarray(lights[0]) + FILTER.offset)), *MIXTURE.differs)
+    for brow in _brows(crop):
+        free = np.asarray(brow * (1 - covered), np.float32)
         box = box_of(free > LEAST)
-        if box is not None:
-            added = _mixed(crop.image[box].astype(np.float32), free[box], wanted, share)
-            change[box] += np.float32(amount) * added
-            where[box] = np.maximum(where[box], added.any(2))
+        if box is None:
+            continue
+        light = crop.image[box].astype(np.float32) @ LUMINANCE
+        dark = np.clip((lights[1] - light) / max(lights[1] - lights[0], 1.0), 0, 1)
+        mixed = np.asarray(np.float32(amount) * told * free[box] * dark, np.float32)
+        change[box] += mixed[..., None] * added
+        where[box] = np.maximum(where[box], mixed > 0)
     return change, where
 
 
-def _mixed(picture: Floats, weight: Floats, wanted: Look, share: float) -> Floats:
-    """(H, W, 3) float32, what the whole dye adds to a place; `share` of the luminance of the dyed hair is wanted."""
-    light = picture @ LUMINANCE
-    colours = _hair_and_skin(picture, light, weight)
-    if colours is None:
-        return np.zeros_like(picture)
-    own, skin = colours
-    lights = float(own @ LUMINANCE), float(skin @ LUMINANCE)
-    luminance = min(share * float(np.exp(wanted.level) - FILTER.offset), MIXTURE.lightest * lights[1])
-    dyed = wanted.colour * np.float32(max(luminance, MIXTURE.darkest * lights[0]))
-    told = smoothstep(np.log((lights[1] + FILTER.offset) / (np.asarray(lights[0]) + FILTER.offset)), *MIXTURE.differs)
-    dark = np.clip((lights[1] - light) / max(lights[1] - lights[0], 1.0), 0, 1.3)
-    return np.asarray((told * weight * dark)[..., None] * (dyed - own), np.float32)
-
-
-def _hair_and_skin(picture: Floats, light: Floats, weight: Floats) -> tuple[Floats, Floats] | None:
+def _hair_and_skin(picture: Floats, weight: Floats) -> tuple[Floats, Floats] | None:
     """(3,) float32 RGB each: the colour of the hair in a place and of the skin between it; None if it is too small."""
+    light = picture @ LUMINANCE
     inside = weight > 0.5
     if np.count_nonzero(inside) < MIXTURE.fewest:
         return None
-    colours, lights = picture[inside], light[inside]
-    order = np.argsort(lights)
-    dark, bright = (max(round(part * len(order)), 1) for part in (MIXTURE.dark, MIXTURE.bright))
-    hair = colours[order[:dark]].mean(0)
-    around = picture[(weight > LEAST) & (light >= np.quantile(lights, 1 - MIXTURE.bright))]
-    skin = np.median(around, axis=0) if len(around) else colours[order[-bright:]].mean(0)
+    lights = light[inside]
+    dark, bright = np.quantile(lights, (MIXTURE.dark, 1 - MIXTURE.bright))
+    hair = picture[inside][lights <= dark].mean(0)
+    skin = np.median(picture[(weight > LEAST) & (light >= bright)], axis=0)
     return np.asarray(hair, np.float32), np.asarray(skin, np.float32)
 
 
 def _brows(crop: Crop) -> list[Floats]:
-    """(S, S) float32 in 0..1 for each brow."""
+    """(S, S) float32 in 0..1 for each brow; none without a mesh."""
     if crop.mesh is None:
         return []
     unit = float(np.linalg.norm(crop.points5[1] - crop.points5[0]))
     reach = max(round(MIXTURE.reach * unit), 1)
+    shape = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     brows = []
     for upper, lower in BROWS:
         place = np.zeros(crop.image.shape[:2], np.uint8)
         cv2.fillPoly(place, [np.rint(crop.mesh[[*upper, *lower]]).astype(np.int32)], 255)
-        place = cv2.dilate(place, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1)))
-        soft = cv2.GaussianBlur(place, (0, 0), max(MIXTURE.soft * unit, 0.8))
+        soft = cv2.GaussianBlur(cv2.dilate(place, shape), (0, 0), max(MIXTURE.soft * unit, 0.8))
         brows.append(np.asarray(soft.astype(np.float32) / np.float32(255), np.float32))
     return brows

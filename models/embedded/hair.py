@@ -18,7 +18,7 @@ from engines.base import Engine
 from models.arrays import Floats, Latent
 from models.crops import CropSpec
 from models.editor import LEAST_HAIR, NO_HAIR, Controls, Crop, Edit, Editor, Masks
-from models.embedded.facial_hair import dye_facial_hair
+from models.embedded.facial_hair import COLOURS_LENGTH, brow_colours, dye_brows
 from models.embedded.matte import MATTE, HairMatte
 from models.embedded.single_strands import single_strands
 from models.embedded.strands import (
@@ -48,7 +48,7 @@ PRESETS: dict[str, tuple[float, float, float]] = {
 
 FRACTION = LOOK_LENGTH + LIT_LENGTH
 """Place in the latent of the share of the crop that is hair, behind its `Look` and the `Lit` of the face."""
-LENGTH = FRACTION + 1
+LENGTH = FRACTION + 1 + COLOURS_LENGTH
 
 BORDER = 0.09
 """Share of the crop over which the dye fades towards its border, where longer hair would otherwise be cut in a line."""
@@ -77,7 +77,7 @@ class HairControls(Controls):
         },
     )
     amount: float = Field(1.0, ge=0, le=1, title="Amount", json_schema_extra={"step": 0.01, "needs": "colour"})
-    brows: bool = Field(False, title="Brows and beard too", json_schema_extra={"needs": "colour"})
+    brows: bool = Field(False, title="Brows too", json_schema_extra={"needs": "colour"})
 
     def neutral(self) -> bool:
         """No dye: no colour, or none of it."""
@@ -109,8 +109,8 @@ class Hair(Editor[HairControls]):
             crop: with `masks`.
 
         Returns:
-            (LENGTH,) float32: `Look`, `Lit`, and the share of the crop that is hair. All zeros where there is too
-            little hair.
+            (LENGTH,) float32: `Look`, `Lit`, the share of the crop that is hair, and `brow_colours`. All zeros where
+            there is too little hair.
 
         Raises:
             ValueError: the crop has no masks.
@@ -126,16 +126,18 @@ class Hair(Editor[HairControls]):
             return np.zeros(LENGTH, np.float32)
         skin = _skin_colour(crop, masks)
         usual = np.array(USUAL_SKIN, np.float32) if skin is None else 255 * skin
-        return np.concatenate([look.pack(), measure_light(crop.image, usual).pack(), [fraction]]).astype(np.float32)
+        covering = np.maximum(masks.hair, masks.occluder)
+        covered = cv2.resize(covering, (size, size), interpolation=cv2.INTER_LINEAR)
+        brows = brow_colours(crop, np.asarray(covered, np.float32))
+        light = measure_light(crop.image, usual).pack()
+        return np.concatenate([look.pack(), light, [fraction], brows]).astype(np.float32)
 
     def steer(self, latent: Latent, controls: HairControls) -> Latent:
         """The look that the dyed hair shall have, (LENGTH,) float32."""
         steered = latent.copy()
         if controls.colour is None or controls.amount == 0 or latent[FRACTION] < LEAST_HAIR:
             return steered
-        own_choice = controls.colour == "custom"
-        lab = custom_lab(controls.custom) if own_choice else PRESETS[controls.colour]
-        wanted = Lit.unpack(latent[LOOK_LENGTH:]).on(look_of(_rgb_of_lab(lab)))
+        wanted = _dye(latent, controls.colour, controls.custom)
         steered[:LOOK_LENGTH] = Look.unpack(latent).towards(wanted, controls.amount).pack()
         return steered
 
@@ -190,11 +192,18 @@ class Hair(Editor[HairControls]):
         light = cv2.transform(picture, LUMINANCE[None]) if steady is None else steady
         strands = single_strands(crop, area, light, weight)
         delta[area] = repaint(picture, weight, now=now, wanted=wanted, amount=amount, steady=steady, single=strands)
-        if controls.brows:
-            covered = np.maximum(alpha, cv2.resize(masks.occluder, (size, size), interpolation=cv2.INTER_LINEAR))
-            change, where = dye_facial_hair(crop, covered=covered, wanted=wanted, amount=controls.amount)
-            delta += change
+        if controls.brows and controls.colour is not None:
+            occluder = cv2.resize(masks.occluder, (size, size), interpolation=cv2.INTER_LINEAR)
+            change, where = dye_brows(
+                crop,
+                colours=latent[FRACTION + 1 :],
+                covered=np.maximum(alpha, np.asarray(occluder, np.float32)),
+                dye=_dye(latent, controls.colour, controls.custom),
+                amount=controls.amount,
+            )
+            delta = mask[..., None] * delta + change
             mask = np.maximum(mask, where)
+            delta /= np.maximum(mask, np.float32(1e-3))[..., None]
 
         # smoothed statistics may lag behind the hair that is there: no hair, no dye
         mask *= np.float32(np.clip(latent[FRACTION] / LEAST_HAIR - 1, 0, 1))
@@ -212,6 +221,12 @@ def load(load_engine: Callable[[Path], Engine], folder: Path) -> Hair:
         FileNotFoundError: the network is missing.
     """
     return Hair(HairMatte(load_engine(folder / MATTE)))
+
+
+def _dye(latent: Latent, colour: Preset, custom: str) -> Look:
+    """The look of hair with all of a dye, in the light of a latent."""
+    lab = custom_lab(custom) if colour == "custom" else PRESETS[colour]
+    return Lit.unpack(latent[LOOK_LENGTH:]).on(look_of(_rgb_of_lab(lab)))
 
 
 def custom_lab(colour: str) -> tuple[float, float, float]:

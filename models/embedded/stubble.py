@@ -35,6 +35,9 @@ class StubbleGrowth:
         unknown: luminance where no hair of the head is seen, of that of the skin.
         chin, cheeks: rows and columns that show a beard of one's own, and the skin that tells it.
         own: how much darker than the cheeks the chin of a shaven and of a bearded man is, log units.
+        fine, rough: how much rougher it is, where it is dark: log light less its mean by this Gaussian.
+        grey: the same of a beard of any colour.
+        seen: cover up to which skin tells, and the least share of a place that must be seen.
     """
 
     fullest: float = 0.36
@@ -48,6 +51,10 @@ class StubbleGrowth:
     chin: tuple[slice, slice] = (slice(150, 185), slice(76, 116))
     cheeks: tuple[slice, slice] = (slice(78, 104), slice(44, 148))
     own: tuple[float, float] = (0.25, 0.6)
+    fine: float = 1.5
+    rough: tuple[float, float] = (-0.002, 0.01)
+    grey: tuple[float, float] = (0.015, 0.028)
+    seen: tuple[float, float] = (0.3, 0.3)
 
 
 GROWTH = StubbleGrowth()
@@ -68,15 +75,15 @@ class Stubble:
         """Read `beard_place`, (192, 192) uint8, 0..255."""
         return Stubble(tables["beard_place"].astype(np.float32) / np.float32(255))
 
-    def change(self, hair: Look | None, skin: Floats, amount: float) -> Floats:
+    def change(self, colour: Floats, skin: Floats, amount: float) -> Floats:
         """Change of the log colour of the skin, (192, 192, 3) float32.
 
         Args:
-            hair: the look of the hair of the head; None where none is seen.
+            colour: (3,) float32 RGB, 0..255, of the stubble.
             skin: (3,) float32 RGB, 0..255, of the face.
             amount: 0..1.
         """
-        over = (beard_colour(hair, skin) + np.float32(LOG_OFFSET)) / (skin + np.float32(LOG_OFFSET))
+        over = (colour + np.float32(LOG_OFFSET)) / (skin + np.float32(LOG_OFFSET))
         depth = np.float32(GROWTH.fullest * amount) * self.place ** np.float32(GROWTH.filled)
         covered = 1 - np.exp(-depth * _strands())
         return np.log1p(covered[..., None] * (np.asarray(over, np.float32) - 1))
@@ -92,14 +99,30 @@ def beard_colour(hair: Look | None, skin: Floats) -> Floats:
     return np.asarray(hair.colour * np.clip(luminance, lowest, highest), np.float32)
 
 
-def own_beard(texture: NDArray[np.uint8]) -> float:
-    """How much of a beard a face has already, 0..1.
+def own_beard(texture: NDArray[np.uint8], covered: Floats) -> float:
+    """How much of a beard a face has already, 0..1: its chin is rougher than its cheeks, and mostly darker.
 
     Args:
         texture: (192, 192, 3) uint8 RGB, the face unwrapped.
+        covered: (192, 192) float32 in 0..1, where hair or an occluder hides the skin.
+
+    Returns:
+        0 where chin or cheeks are hidden.
     """
-    lights = [float(np.median(texture[part] @ LUMINANCE)) + LOG_OFFSET for part in (GROWTH.cheeks, GROWTH.chin)]
-    return float(smoothstep(np.log(np.asarray(lights[0] / lights[1])), *GROWTH.own))
+    logs = np.log(texture @ LUMINANCE + np.float32(LOG_OFFSET)).astype(np.float32)
+    fine = np.abs(logs - cv2.GaussianBlur(logs, (0, 0), GROWTH.fine))
+    most, least = GROWTH.seen
+    found = []
+    for part in (GROWTH.cheeks, GROWTH.chin):
+        free = covered[part] < most
+        if free.mean() < least:
+            return 0.0
+        found.append((float(np.median(logs[part][free])), float(np.median(fine[part][free]))))
+    (light, smooth), (dark, rough) = found
+    darker, rougher = np.asarray(light - dark), np.asarray(rough - smooth)
+    # a chin in the shade is dark and smooth
+    dark_beard = smoothstep(darker, *GROWTH.own) * smoothstep(rougher, *GROWTH.rough)
+    return float(np.maximum(dark_beard, smoothstep(rougher, *GROWTH.grey)))
 
 
 @lru_cache(maxsize=1)

@@ -11,12 +11,14 @@ from models.arrays import Floats
 from models.embedded.attributes import GREY
 from models.embedded.control import Control, Pack, Reading, SkinChange, Way
 from models.embedded.strands import FILTER, Look
-from models.embedded.stubble import Stubble, own_beard
+from models.embedded.stubble import Stubble, beard_colour, own_beard
 from models.embedded.white_hair import white_in
 from models.face.imaging import LOG_OFFSET, LUMINANCE
 
 WHITE = 0.7
-"""Luminance of white stubble, of that of the skin: skin shows through it."""
+"""Luminance of the hair whose stubble is white, of that of the skin."""
+FEW = 0.05
+"""Share of the time in which hair must be seen to tell a colour."""
 
 
 class StubbleControl(Control):
@@ -36,7 +38,7 @@ class StubbleControl(Control):
 
     def read(self, reading: Reading) -> Floats:
         """The beard that is there."""
-        return np.array([own_beard(reading.texture)], np.float32)
+        return np.array([own_beard(reading.texture, reading.covered)], np.float32)
 
     def steer(self, now: Floats, wanted: Floats, controls: Any) -> None:
         """Stubble is none of the attributes."""
@@ -47,9 +49,18 @@ class StubbleControl(Control):
         if amount <= 0:
             return None
         skin = np.exp(way.own.skin) - np.float32(LOG_OFFSET)
-        hair = Look.unpack(way.own.hair) if way.own.hair.any() else None
-        grey = way.rise(GREY)
-        if hair is not None and grey > 0:
-            white = float(np.log(WHITE * (skin @ LUMINANCE) + FILTER.offset))
-            hair = hair.towards(Look(max(white, hair.level), hair.broad, hair.fine, white_in(skin)), grey)
-        return SkinChange(self._stubble.change(hair, skin, amount))
+        return SkinChange(self._stubble.change(_colour(way, skin), skin, amount))
+
+
+def _colour(way: Way, skin: Floats) -> Floats:
+    """That of the hair as it will be; where hair was seen at times, so much of it."""
+    # averaged over time, a look without hair is all zeros; the colours of others have luminance 1
+    seen = float(np.clip(way.own.hair[-3:] @ LUMINANCE, 0, 1))
+    unknown = beard_colour(None, skin)
+    if seen < FEW:
+        return unknown
+    hair, grey = Look.unpack(way.own.hair / np.float32(seen)), way.rise(GREY)
+    if grey > 0:
+        white = float(np.log(WHITE * (skin @ LUMINANCE) + FILTER.offset))
+        hair = hair.towards(Look(max(white, hair.level), hair.broad, hair.fine, white_in(skin)), grey)
+    return unknown + np.float32(seen) * (beard_colour(hair, skin) - unknown)

@@ -1,4 +1,4 @@
-"""Brows and beard take the dye where they are hair, and skin stays."""
+"""Brows take the dye where they are hair, and skin stays."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from models.arrays import Floats
 from models.editor import Crop, Masks
 from models.embedded import EMBEDDED
 from models.embedded.attributes import TABLES
-from models.embedded.facial_hair import BROWS, MIXTURE, dye_facial_hair
+from models.embedded.facial_hair import BROWS, COLOURS_LENGTH, MIXTURE, brow_colours, dye_brows
 from models.embedded.hair import HairControls
 from models.embedded.strands import FILTER, Look
 from models.face.imaging import LUMINANCE
@@ -65,7 +65,8 @@ def crop_of(mesh: Floats, brow: Floats = BROWN) -> Crop:
 
 
 def dyed(crop: Crop, wanted: Look, covered: Floats = NOTHING, amount: float = 1) -> Floats:
-    change, where = dye_facial_hair(crop, covered=covered, wanted=wanted, amount=amount)
+    colours = brow_colours(crop, covered)
+    change, where = dye_brows(crop, colours=colours, covered=covered, dye=wanted, amount=amount)
     assert not change[where == 0].any()
     return crop.image + change
 
@@ -112,13 +113,46 @@ def test_what_covers_a_brow_keeps_its_colour(mesh: Floats) -> None:
     assert np.abs(change[:, SIZE // 2 :]).max() > 20
 
 
+def test_light_dye_darkens_no_brow(mesh: Floats) -> None:
+    """Fair brows turned olive under blond hair."""
+    fair = np.array([155, 120, 95], np.float32)
+    crop = crop_of(mesh, fair)
+    inside = brows_of(mesh) > 0.95
+    assert (dyed(crop, BLOND)[inside] @ LUMINANCE).mean() > 0.97 * (crop.image[inside] @ LUMINANCE).mean()
+
+
 def test_no_mesh_and_no_brow_are_left_alone(mesh: Floats) -> None:
     crop = crop_of(mesh)
-    assert not dye_facial_hair(replace(crop, mesh=None), covered=NOTHING, wanted=RED, amount=1)[0].any()
+    for other in (replace(crop, mesh=None), replace(crop, mesh=mesh + np.float32(1000))):
+        colours = brow_colours(other, NOTHING)
+        assert colours.shape == (COLOURS_LENGTH,)
+        assert not colours.any()
+        assert not dye_brows(other, colours=colours, covered=NOTHING, dye=RED, amount=1)[0].any()
     bare = crop_of(mesh, SKIN)
     assert np.abs(dyed(bare, RED) - bare.image).max() < 3
-    far = replace(crop, mesh=mesh + np.float32(1000))
-    assert not dye_facial_hair(far, covered=NOTHING, wanted=RED, amount=1)[0].any()
+
+
+def test_colours_may_be_averaged_with_times_when_brows_are_hidden(mesh: Floats) -> None:
+    crop = crop_of(mesh)
+    colours = brow_colours(crop, NOTHING)
+    whole, faded = (
+        dye_brows(crop, colours=colours * np.float32(share), covered=NOTHING, dye=RED, amount=1)[0]
+        for share in (1, 0.6)
+    )
+    np.testing.assert_allclose(whole, faded, atol=0.05)
+
+
+def test_more_dye_is_more_change(mesh: Floats) -> None:
+    """The amount was taken twice, so that brows turned late, and dark first."""
+    crop, editor = crop_of(mesh), coarse_hair()
+    latent = editor.encode(crop, HairControls())
+    inside = brows_of(mesh) > 0.95
+    means = []
+    for amount in (0.25, 0.5, 0.75, 1.0):
+        edit = rendered(editor, crop, latent, HairControls(colour="blond", amount=amount, brows=True))
+        assert edit.delta is not None
+        means.append(float((edit.mask[..., None] * edit.delta)[inside].mean()))
+    np.testing.assert_allclose(means, means[-1] * np.array([0.25, 0.5, 0.75, 1.0]), rtol=0.05)
 
 
 def test_brows_follow_the_hair_by_a_setting(mesh: Floats) -> None:

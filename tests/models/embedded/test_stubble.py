@@ -11,11 +11,16 @@ import pytest
 from numpy.typing import NDArray
 
 from models.arrays import Floats, Image
+from models.editor import Crop
 from models.embedded import EMBEDDED
 from models.embedded.attributes import read_tables
+from models.embedded.control import Way
+from models.embedded.controls.stubble import _colour
+from models.embedded.latent import EmbeddedLatent
 from models.embedded.strands import FILTER, Look
 from models.embedded.stubble import GROWTH, Stubble, beard_colour, own_beard
 from models.face.imaging import LOG_OFFSET, LUMINANCE
+from models.face.texture_space import FaceSpace
 
 SKIN = np.array([195, 150, 130], np.float32)
 FOREHEAD, NOSE, LIPS = np.s_[20:50, 60:132], np.s_[95:110, 90:102], np.s_[134:140, 88:104]
@@ -41,13 +46,15 @@ def beard(tables: dict[str, NDArray[Any]]) -> Stubble:
 
 
 def drawn(beard: Stubble, hair: Look | None, amount: float) -> Floats:
-    return np.asarray((SKIN + LOG_OFFSET) * np.exp(beard.change(hair, SKIN, amount)) - LOG_OFFSET, np.float32)
+    change = beard.change(beard_colour(hair, SKIN), SKIN, amount)
+    return np.asarray((SKIN + LOG_OFFSET) * np.exp(change) - LOG_OFFSET, np.float32)
 
 
-def face(chin: Floats) -> Image:
-    texture = np.zeros((192, 192, 3), np.float32) + SKIN
-    texture[130:190, 40:152] = chin
-    return texture.astype(np.uint8)
+def face(chin: Floats, rough: float = 0.0) -> Image:
+    noise = np.random.default_rng(3).normal(0, 1, (192, 192, 1))
+    texture = SKIN * (1 + 0.01 * noise)
+    texture[130:190, 40:152] = (chin * (1 + (0.01 + rough) * noise))[130:190, 40:152]
+    return np.clip(texture, 0, 255).astype(np.uint8)
 
 
 def test_it_grows_around_the_mouth_and_on_both_sides_alike(beard: Stubble) -> None:
@@ -61,10 +68,13 @@ def test_it_grows_around_the_mouth_and_on_both_sides_alike(beard: Stubble) -> No
 
 
 def test_nothing_changes_at_0_and_more_with_every_step(beard: Stubble) -> None:
-    assert not beard.change(DARK, SKIN, 0).any()
-    means = [float(beard.change(DARK, SKIN, amount)[GROWTH.chin].mean()) for amount in (0, 0.1, 0.3, 0.6, 1)]
+    assert not beard.change(beard_colour(DARK, SKIN), SKIN, 0).any()
+    means = [
+        float(beard.change(beard_colour(DARK, SKIN), SKIN, amount)[GROWTH.chin].mean())
+        for amount in (0, 0.1, 0.3, 0.6, 1)
+    ]
     assert all(after < before - 0.005 for before, after in pairwise(means))
-    assert not beard.change(DARK, SKIN, 1)[FOREHEAD].any()
+    assert not beard.change(beard_colour(DARK, SKIN), SKIN, 1)[FOREHEAD].any()
 
 
 def test_stubble_is_a_shadow_of_single_hairs(beard: Stubble) -> None:
@@ -88,8 +98,46 @@ def test_a_beard_is_never_as_light_as_skin() -> None:
     assert beard_colour(DARK, SKIN) @ LUMINANCE < beard_colour(FAIR, SKIN) @ LUMINANCE
 
 
+SEEN = np.zeros((192, 192), np.float32)
+
+
 def test_a_beard_of_ones_own_is_told_from_a_shaven_chin() -> None:
-    assert own_beard(face(SKIN)) == 0
-    assert own_beard(face(0.9 * SKIN)) == 0
-    assert own_beard(face(np.array([60, 45, 38], np.float32))) == 1
-    assert 0 < own_beard(face(0.62 * SKIN)) < 1
+    assert own_beard(face(SKIN), SEEN) == 0
+    assert own_beard(face(np.float32(0.9) * SKIN), SEEN) == 0
+    assert own_beard(face(np.array([60, 45, 38], np.float32), 0.1), SEEN) == 1
+    assert 0 < own_beard(face(np.float32(0.66) * SKIN, 0.02), SEEN) < 1
+
+
+def test_a_chin_in_the_shade_is_no_beard_and_a_white_one_is() -> None:
+    assert own_beard(face(np.float32(0.5) * SKIN, -0.01), SEEN) < 0.1
+    assert own_beard(face(np.array([210, 208, 205], np.float32), 0.1), SEEN) == 1
+
+
+def test_what_hides_a_chin_is_no_beard() -> None:
+    scarf = face(np.array([20, 20, 20], np.float32), 0.3)
+    hidden = SEEN.copy()
+    hidden[120:] = 1
+    assert own_beard(scarf, SEEN) == 1
+    assert own_beard(scarf, hidden) == 0
+
+
+def test_hair_that_was_seen_at_times_makes_no_black_stubble() -> None:
+    """Averaged with nothing, the look of hair goes to 0, which is black."""
+    crop = Crop(np.zeros((320, 320, 3), np.uint8), np.zeros((5, 2), np.float32), None, None)
+    fit = FaceSpace.from_tables(read_tables(EMBEDDED)).fit(
+        FaceSpace.from_tables(read_tables(EMBEDDED)).mean + np.float32(64)
+    )
+    colours = []
+    for share in (1.0, 0.5, 0.1, 0.01, 0.0):
+        latent = EmbeddedLatent(
+            attributes=np.zeros(8, np.float32),
+            light=np.zeros(6, np.float32),
+            skin=np.log(SKIN + LOG_OFFSET).astype(np.float32),
+            lit=np.zeros(4, np.float32),
+            hair=DARK.pack() * np.float32(share),
+            details=np.zeros(1, np.float32),
+        )
+        colours.append(_colour(Way(crop, fit, latent, latent.attributes, None), SKIN))
+    np.testing.assert_allclose(colours[0], beard_colour(DARK, SKIN), rtol=1e-3)
+    np.testing.assert_allclose(colours[-1], beard_colour(None, SKIN), rtol=1e-3)
+    assert all((before <= after + 1e-3).all() for before, after in pairwise(colours))
