@@ -39,7 +39,9 @@ class HairLoss:
         thickest: how far the hair of a ring stands out.
         lies: depths of what is left over which hair lies down.
         pressed: shares of the way to a ring over which all of it does: thin hair has little volume.
-        own, bulk: angle from which on hair stands out as it did, to that of the brows, and how far at most.
+        own: angle from which on hair stands out as it did, to that of the brows: thin hair, and bulky hair.
+        bulk, bulky: how far short hair stands out there at most, and thicknesses over which it stands out all the same:
+            below the brows it does, where ears are.
         ears: heights above the brows over which hair begins to lie down.
         least: share of its thickness to which hair is pressed, at least: its strands would become dots. What still
             stands out too far is cut.
@@ -68,8 +70,9 @@ class HairLoss:
     thickest: float = 7.0
     lies: tuple[float, float] = (0.0, 14.0)
     pressed: tuple[float, float] = (0.0, 0.8)
-    own: float = 0.95
+    own: tuple[float, float] = (0.95, 0.7)
     bulk: float = 13.0
+    bulky: tuple[float, float] = (15.0, 23.0)
     ears: tuple[float, float] = (0.0, 18.0)
     least: float = 0.3
     strays: float = 1.6
@@ -216,7 +219,7 @@ class _Rays:
         inner, outer = (np.asarray(last + (first - last) * each, np.float32) for each in (left**lead, left))
         return inner, outer
 
-    def pressed(self, hair: Floats, depth: Floats, receded: float, gone: float) -> tuple[Floats, Floats]:
+    def pressed(self, hair: Floats, depth: Floats, receded: float, gone: float, short: float) -> tuple[Floats, Floats]:
         """How far hair shall stand out, texture pixels, and to which share of what it does it is pressed.
 
         Args:
@@ -224,12 +227,17 @@ class _Rays:
             depth: how deep it grows inwards, without the lead of the temples.
             receded: share of the way to a ring.
             gone: share of the ring that is lost.
+            short: how surely it is short: what hangs down from beside the brows has no end there.
         """
         # its area tells the thickness: its outline is less steady
         area = self.sums(np.where(self.inside < 0, hair, 0)) * np.float32((COARSE / self.scale) ** 2 * RAYS / np.pi)
         area = cv2.GaussianBlur(area[None], (0, 0), RAY_SIGMA, borderType=cv2.BORDER_REPLICATE)[0]
         thickness = self.spread(np.asarray(area, np.float32))
-        at_ears = np.minimum(thickness, np.float32(LOSS.bulk)) * smoothstep(self.angle, LOSS.own, np.pi / 2)
+        bulky = smoothstep(thickness, *LOSS.bulky)
+        more = np.maximum(thickness - np.float32(LOSS.bulk), 0)
+        start = np.float32(LOSS.own[0]) + np.float32(LOSS.own[1] - LOSS.own[0]) * bulky
+        way = np.clip((self.angle - start) / (np.float32(np.pi / 2) - start), 0, 1)
+        at_ears = (thickness - np.float32(short) * (1 - bulky) * more) * (3 - 2 * way) * way * way
         wanted = np.maximum(np.float32(LOSS.thickest) * smoothstep(depth, *LOSS.stands), at_ears) * np.float32(1 - gone)
         lies = np.maximum(1 - smoothstep(depth, *LOSS.lies), smoothstep(np.asarray(receded), *LOSS.pressed))
         share = 1 - lies * (1 - np.minimum(wanted / np.maximum(thickness, 1), 1))
@@ -300,12 +308,12 @@ def lose_hair(
         box: rows and columns of the crop that are wanted: nothing is lost elsewhere. None for all of it.
     """
     hair = hair * own_hair(hair, head)
-    kept = sides * short_hair(head, hair) if sides > 0 else 0.0
-    amount *= 1 - kept * (1 - LOSS.ring)
+    short = short_hair(head, hair)
+    amount *= 1 - sides * short * (1 - LOSS.ring)
     receded, gone = min(1.0, amount / LOSS.ring), max(0.0, (amount - LOSS.ring) / (1 - LOSS.ring))
     rays = _Rays.of(head, np.float32(EDGE.usual) if edge is None else edge)
     inner, outer = rays.depths(receded)
-    standing, share = rays.pressed(hair, outer, receded, gone)
+    standing, share = rays.pressed(hair, outer, receded, gone, short)
     fades = np.float32(LOSS.fading[0]) + np.float32(LOSS.fading[1] * 2 / np.pi) * rays.angle
 
     # what has edges is made of smooth maps at the crop's own size: on the coarse grid the outline would have steps

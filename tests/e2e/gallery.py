@@ -27,7 +27,7 @@ SHOWN = 192
 """Side of each half in pixels."""
 QUALITY = 82
 LOOKS: dict[str, tuple[str, dict[str, Any]]] = {
-    "embedded": ("embedded", {"age": 75, "bald": 0.6}),
+    "embedded": ("embedded", {"age": 85}),
     "hair": ("hair", {"colour": "red", "amount": 1.0}),
     "child": ("child", {"age": 10}),
     "older": ("embedded", {"age": 75}),

