@@ -14,9 +14,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from models.arrays import Floats, Image
+from models.arrays import Floats
 from models.embedded.bare_head import own_hair
-from models.embedded.scalp import CENTER, COARSE, HeadMap, share_of_hair, texture_scale
+from models.embedded.drawn_edge import EDGE
+from models.embedded.head_rays import RAYS, Rays
+from models.embedded.scalp import COARSE, HeadMap, share_of_hair
 from models.face.imaging import box_of, enlarge, smoothstep
 
 
@@ -85,34 +87,7 @@ class HairLoss:
     thins: float = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class DrawnEdge:
-    """How the edge of a skull that was drawn is found. Lengths are crop pixels.
-
-    Attributes:
-        usual: how far within the outline it is, where it is not seen.
-        deepest, farthest: how far within and beyond it is looked for.
-        bounds: least and most of it.
-        differs: differences between head and scene, 0..255, over which they tell.
-        part: shares of that difference over which a place is head.
-        smooth: Gaussian over rays.
-        least: weight of the usual edge.
-    """
-
-    usual: float = 3.5
-    deepest: float = 18.0
-    farthest: float = 8.0
-    bounds: tuple[float, float] = (-2.0, 7.0)
-    differs: tuple[float, float] = (12.0, 40.0)
-    part: tuple[float, float] = (0.1, 0.6)
-    smooth: float = 2.0
-    least: float = 0.3
-
-
 LOSS = HairLoss()
-EDGE = DrawnEdge()
-RAYS = 48
-"""Rays from ear to ear."""
 RAY_SIGMA = 1.5
 """Gaussian over them by which a thickness of hair is smoothed."""
 FAINT = (0.05, 0.8)
@@ -142,150 +117,12 @@ class Loss:
     contrast: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Rays:
-    """A head along its rays; each map is (S / 4, S / 4) float32.
-
-    Attributes:
-        head: polar map of the crop.
-        scale: crop pixels per texture pixel.
-        above: height above the brows, texture pixels.
-        angle: from the crown, radians.
-        length: distance from the point between the brows, texture pixels.
-        inside: distance within the edge of the skull, texture pixels.
-    """
-
-    head: HeadMap
-    scale: np.float32
-    above: Floats
-    angle: Floats
-    length: Floats
-    inside: Floats
-
-    @classmethod
-    def of(cls, head: HeadMap, edge: Floats | np.float32) -> _Rays:
-        """The rays of a head whose skull ends so many crop pixels within its outline."""
-        scale = np.float32(texture_scale(head))
-        above = np.asarray(np.float32(CENTER[1]) - head.texture[..., 1], np.float32)
-        return cls(
-            head=head,
-            scale=scale,
-            above=above,
-            angle=np.asarray(np.abs(head.angle - np.float32(np.pi / 2)), np.float32),
-            length=np.asarray(cv2.magnitude(head.texture[..., 0] - np.float32(CENTER[0]), above), np.float32),
-            inside=np.asarray((head.distance - edge) / scale, np.float32),
-        )
-
-    def sums(self, values: Floats) -> Floats:
-        """Sums of a map over the rays above the brows, each place by the share of its ray that it is, (`RAYS`,)."""
-        share = np.where(self.above > 0, values / np.maximum(self.length, 1), 0)
-        ray = np.minimum((self.head.angle * np.float32(RAYS / np.pi)).astype(np.intp), RAYS - 1)
-        return np.bincount(ray.ravel(), share.ravel(), RAYS).astype(np.float32)
-
-    def spread(self, values: Floats) -> Floats:
-        """The value of the ray of each place, from (`RAYS`,) float32."""
-        column = self.head.angle * np.float32(RAYS / np.pi) - np.float32(0.5)
-        row = np.zeros_like(column)
-        spread = cv2.remap(values[None], column, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return np.asarray(spread, np.float32)
-
-    def outwards(self) -> tuple[Floats, Floats]:
-        """Unit vectors along the rays, crop axes: across and down."""
-        texture = self.head.texture
-        corner, side = texture[0, 0], len(texture)
-        right, below = (texture[0, -1] - corner) / (side - 1), (texture[-1, 0] - corner) / (side - 1)
-        middle = np.linalg.solve(np.column_stack([right, below]).astype(np.float64), np.array(CENTER) - corner)
-        axis = np.arange(side, dtype=np.float32)
-        across, down = np.meshgrid(axis - np.float32(middle[0]), axis - np.float32(middle[1]))
-        length = np.maximum(cv2.magnitude(across, down), 1)
-        return np.asarray(across / length, np.float32), np.asarray(down / length, np.float32)
-
-    def depths(self, receded: float) -> tuple[Floats, Floats]:
-        """How deep hair grows in from the edge, texture pixels; and the same without the lead of the temples.
-
-        What stands out beyond the skull grows behind the temples, and does not go with them.
-        """
-        share, start, end = LOSS.temple_hairline
-        bare = np.float32(LOSS.hairline) + np.float32(share) * smoothstep(self.angle, start, end)
-        first = (self.inside + self.length) * (1 - bare)
-        last = np.float32(LOSS.depth[0]) + np.float32(LOSS.depth[1]) * (self.angle * np.float32(2 / np.pi)) ** (
-            np.float32(LOSS.deeper)
-        )
-        last += np.float32(LOSS.sideburns) * np.maximum(-self.above, 0)
-        first = np.maximum(first, last) + np.float32(LOSS.before * LOSS.fading[0] * (1 - receded))
-        temple = (self.angle - np.float32(LOSS.temple)) / np.float32(LOSS.temple_width)
-        lead = 1 + np.float32(LOSS.lead) * np.exp(-np.square(temple))
-        left = np.float32(1 - receded)
-        inner, outer = (np.asarray(last + (first - last) * each, np.float32) for each in (left**lead, left))
-        return inner, outer
-
-    def pressed(self, hair: Floats, depth: Floats, receded: float, gone: float, short: float) -> tuple[Floats, Floats]:
-        """How far hair shall stand out, texture pixels, and to which share of what it does it is pressed.
-
-        Args:
-            hair: alpha.
-            depth: how deep it grows inwards, without the lead of the temples.
-            receded: share of the way to a ring.
-            gone: share of the ring that is lost.
-            short: how surely it is short: what hangs down from beside the brows has no end there.
-        """
-        # its area tells the thickness: its outline is less steady
-        area = self.sums(np.where(self.inside < 0, hair, 0)) * np.float32((COARSE / self.scale) ** 2 * RAYS / np.pi)
-        area = cv2.GaussianBlur(area[None], (0, 0), RAY_SIGMA, borderType=cv2.BORDER_REPLICATE)[0]
-        thickness = self.spread(np.asarray(area, np.float32))
-        bulky = smoothstep(thickness, *LOSS.bulky)
-        more = np.maximum(thickness - np.float32(LOSS.bulk), 0)
-        start = np.float32(LOSS.own[0]) + np.float32(LOSS.own[1] - LOSS.own[0]) * bulky
-        way = np.clip((self.angle - start) / (np.float32(np.pi / 2) - start), 0, 1)
-        at_ears = (thickness - np.float32(short) * (1 - bulky) * more) * (3 - 2 * way) * way * way
-        wanted = np.maximum(np.float32(LOSS.thickest) * smoothstep(depth, *LOSS.stands), at_ears) * np.float32(1 - gone)
-        lies = np.maximum(1 - smoothstep(depth, *LOSS.lies), smoothstep(np.asarray(receded), *LOSS.pressed))
-        share = 1 - lies * (1 - np.minimum(wanted / np.maximum(thickness, 1), 1))
-        # below the brows are ears, which do not move
-        share = 1 - (1 - share) * smoothstep(self.above, *LOSS.ears)
-        return np.asarray(thickness * share, np.float32), np.maximum(share, np.float32(LOSS.least))
-
-
 def short_hair(head: HeadMap, hair: Floats) -> float:
     """How surely hair, (S / 4, S / 4) float32, hangs down on neither side, 0..1."""
     share = np.maximum(
         share_of_hair(head.hanging, hair, 1 / COARSE), share_of_hair(head.standing_out, hair, 1 / COARSE)
     )
     return 1 - float(smoothstep(share.max(), *LOSS.long_share))
-
-
-def drawn_edge(head: HeadMap, drawn: Image, behind: Image) -> Floats:
-    """How far within the outline the edge of a skull is drawn, by what differs from the scene behind it.
-
-    Args:
-        head: polar map of the crop.
-        drawn: (S, S, 3) uint8 RGB, the head without hair.
-        behind: (S, S, 3) uint8 RGB, the scene without the head.
-
-    Returns:
-        (S / 4, S / 4) float32, crop pixels, the same along each ray.
-    """
-    rays = _Rays.of(head, np.float32(0))
-    side = head.distance.shape[::-1]
-    bare, scene = (cv2.resize(each, side, interpolation=cv2.INTER_AREA).astype(np.float32) for each in (drawn, behind))
-    unlike = np.asarray(np.abs(bare - scene).max(2), np.float32)
-    around, surely = (
-        np.asarray((head.distance > start) & (head.distance < end), np.float32)
-        for start, end in ((-EDGE.farthest, EDGE.deepest), (EDGE.deepest, 2 * EDGE.deepest))
-    )
-    contrast = rays.sums(surely * unlike) / np.maximum(rays.sums(surely), np.float32(1e-6))
-    # towards its edge a head may be as dark as the scene
-    part = smoothstep(unlike / np.maximum(rays.spread(np.asarray(contrast, np.float32)), 1), *EDGE.part)
-    found = rays.sums(around * part) / np.maximum(rays.sums(around), np.float32(1e-6))
-    depth = np.float32(EDGE.deepest) - np.float32(EDGE.deepest + EDGE.farthest) * found
-    # where the scene looks like skin its edge is not seen
-    weight = smoothstep(contrast, *EDGE.differs)
-    lack = np.clip(depth, *EDGE.bounds) - np.float32(EDGE.usual)
-    seen, weight = (
-        cv2.GaussianBlur(each[None], (0, 0), EDGE.smooth, borderType=cv2.BORDER_REPLICATE)[0]
-        for each in (lack * weight, weight)
-    )
-    return rays.spread(np.asarray(np.float32(EDGE.usual) + seen / (weight + np.float32(EDGE.least)), np.float32))
 
 
 def lose_hair(
@@ -304,16 +141,16 @@ def lose_hair(
         hair: (S / 4, S / 4) float32 in 0..1, alpha.
         amount: 0..1, how much is lost.
         sides: 0..1, how much of the ring stays at 1, if it is short.
-        edge: from `drawn_edge`; None where it is not known.
+        edge: from `models.embedded.drawn_edge`; None where it is not known.
         box: rows and columns of the crop that are wanted: nothing is lost elsewhere. None for all of it.
     """
     hair = hair * own_hair(hair, head)
     short = short_hair(head, hair)
     amount *= 1 - sides * short * (1 - LOSS.ring)
     receded, gone = min(1.0, amount / LOSS.ring), max(0.0, (amount - LOSS.ring) / (1 - LOSS.ring))
-    rays = _Rays.of(head, np.float32(EDGE.usual) if edge is None else edge)
-    inner, outer = rays.depths(receded)
-    standing, share = rays.pressed(hair, outer, receded, gone, short)
+    rays = Rays.of(head, np.float32(EDGE.usual) if edge is None else edge)
+    inner, outer = _depths(rays, receded)
+    standing, share = _pressed(rays, hair, outer, receded=receded, gone=gone, short=short)
     fades = np.float32(LOSS.fading[0]) + np.float32(LOSS.fading[1] * 2 / np.pi) * rays.angle
 
     # what has edges is made of smooth maps at the crop's own size: on the coarse grid the outline would have steps
@@ -335,6 +172,56 @@ def lose_hair(
     left, flow = np.ones((size, size), np.float32), np.zeros((size, size, 2), np.float32)
     left[box], flow[box] = density, cv2.merge([across * further, down * further])
     return Loss(left, flow, contrast)
+
+
+def _depths(rays: Rays, receded: float) -> tuple[Floats, Floats]:
+    """How deep hair grows in from the edge, texture pixels; and the same without the lead of the temples.
+
+    What stands out beyond the skull grows behind the temples, and does not go with them.
+    """
+    share, start, end = LOSS.temple_hairline
+    bare = np.float32(LOSS.hairline) + np.float32(share) * smoothstep(rays.angle, start, end)
+    first = (rays.inside + rays.length) * (1 - bare)
+    last = np.float32(LOSS.depth[0]) + np.float32(LOSS.depth[1]) * (rays.angle * np.float32(2 / np.pi)) ** (
+        np.float32(LOSS.deeper)
+    )
+    last += np.float32(LOSS.sideburns) * np.maximum(-rays.above, 0)
+    first = np.maximum(first, last) + np.float32(LOSS.before * LOSS.fading[0] * (1 - receded))
+    temple = (rays.angle - np.float32(LOSS.temple)) / np.float32(LOSS.temple_width)
+    lead = 1 + np.float32(LOSS.lead) * np.exp(-np.square(temple))
+    left = np.float32(1 - receded)
+    inner, outer = (np.asarray(last + (first - last) * each, np.float32) for each in (left**lead, left))
+    return inner, outer
+
+
+def _pressed(
+    rays: Rays, hair: Floats, depth: Floats, *, receded: float, gone: float, short: float
+) -> tuple[Floats, Floats]:
+    """How far hair shall stand out, texture pixels, and to which share of what it does it is pressed.
+
+    Args:
+        rays: of the head.
+        hair: alpha.
+        depth: how deep it grows inwards, without the lead of the temples.
+        receded: share of the way to a ring.
+        gone: share of the ring that is lost.
+        short: how surely it is short: what hangs down from beside the brows has no end there.
+    """
+    # its area tells the thickness: its outline is less steady
+    area = rays.sums(np.where(rays.inside < 0, hair, 0)) * np.float32((COARSE / rays.scale) ** 2 * RAYS / np.pi)
+    area = cv2.GaussianBlur(area[None], (0, 0), RAY_SIGMA, borderType=cv2.BORDER_REPLICATE)[0]
+    thickness = rays.spread(np.asarray(area, np.float32))
+    bulky = smoothstep(thickness, *LOSS.bulky)
+    more = np.maximum(thickness - np.float32(LOSS.bulk), 0)
+    start = np.float32(LOSS.own[0]) + np.float32(LOSS.own[1] - LOSS.own[0]) * bulky
+    way = np.clip((rays.angle - start) / (np.float32(np.pi / 2) - start), 0, 1)
+    at_ears = (thickness - np.float32(short) * (1 - bulky) * more) * (3 - 2 * way) * way * way
+    wanted = np.maximum(np.float32(LOSS.thickest) * smoothstep(depth, *LOSS.stands), at_ears) * np.float32(1 - gone)
+    lies = np.maximum(1 - smoothstep(depth, *LOSS.lies), smoothstep(np.asarray(receded), *LOSS.pressed))
+    share = 1 - lies * (1 - np.minimum(wanted / np.maximum(thickness, 1), 1))
+    # below the brows are ears, which do not move
+    share = 1 - (1 - share) * smoothstep(rays.above, *LOSS.ears)
+    return np.asarray(thickness * share, np.float32), np.maximum(share, np.float32(LOSS.least))
 
 
 def covered(density: Floats, strands: Floats | None, contrast: float) -> Floats:

@@ -294,7 +294,7 @@ def lost_hair(
         sides: 0..1, how much of short hair is kept around the ears.
         strands: (S, S) float32, unit noise that differs from strand to strand; None where they are not told apart.
         face: (M, M) float32 in 0..1, skin of the face and of ears that are seen; None where it is not known.
-        edge: where the edge of the skull is drawn, from `models.embedded.hair_loss.drawn_edge`; None if not known.
+        edge: where the edge of the skull is drawn, from `models.embedded.drawn_edge`; None if not known.
         beyond: (S, S) float32 in 0..1, what lies beyond the camera's frame; None for nowhere.
 
     Returns:

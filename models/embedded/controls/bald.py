@@ -14,8 +14,8 @@ from models.arrays import Floats
 from models.editor import Crop, Inpainting, Masks
 from models.embedded.attributes import BALD
 from models.embedded.control import Control, Layer, Pack, Way, bareness, hair_obstacle, towards_one
+from models.embedded.drawn_edge import drawn_edge
 from models.embedded.eye_axes import without_eyes
-from models.embedded.hair_loss import drawn_edge
 from models.embedded.head_noise import hairs, noise_on
 from models.embedded.latent import EmbeddedLatent
 from models.embedded.matte import MATTE, HairMatte

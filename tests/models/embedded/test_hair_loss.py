@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from models.arrays import Floats
 from models.embedded import EMBEDDED
 from models.embedded.attributes import TABLES
-from models.embedded.hair_loss import EDGE, LOSS, covered, drawn_edge, lose_hair, shown_hair
+from models.embedded.drawn_edge import EDGE, drawn_edge
+from models.embedded.hair_loss import LOSS, covered, lose_hair, shown_hair
 from models.embedded.removal import lost_hair
 from models.embedded.scalp import CENTER, HeadMap, ScalpModel, head_map, outline_features, texture_scale
 from models.face.texture_space import FaceSpace
