@@ -25,7 +25,9 @@ class Finish:
     """How a drawing is finished. Lengths are crop pixels unless said.
 
     Attributes:
-        edge: half the width of the outline's edge.
+        edge: half the width of the outline's edge, least and most: it is as soft as the camera's own edges.
+        strong: quantile of gradients from which a place is one of these.
+        sharp: quantile of their sharpness that is taken: light and shade have soft edges of their own.
         rim: how far inside and outside of the outline a drawing tells where it is.
         kept: how far inside of the outline a drawing is trusted: its edge is a mixture with the backdrop.
         unlike_backdrop: differences from the backdrop, over that of skin, over which a drawing shows the head.
@@ -61,7 +63,9 @@ class Finish:
         scalp: distances inside the outline over which the drawing is scalp.
     """
 
-    edge: float = 1.4
+    edge: tuple[float, float] = (1.4, 4.0)
+    strong: float = 0.96
+    sharp: float = 0.65
     rim: tuple[float, float] = (10.0, 12.0)
     kept: float = 7.0
     unlike_backdrop: tuple[float, float] = (0.2, 0.8)
@@ -102,6 +106,12 @@ GRAINS = (0.7, 1.5), (1.5, 3.5)
 """Gaussians between which the relief of skin is measured and drawn, texture pixels."""
 CAMERA_GRAINS = (0.4, 0.9), (0.9, 2.0), (2.0, 4.5)
 """Gaussians between which the grain of a camera is measured and drawn, crop pixels."""
+REBLURS = 0.8, 1.6
+"""Gaussians whose gradients tell how soft an edge is, crop pixels."""
+BLUR_OF_SOBEL = 0.54
+"""Variance that its differences between pixels add to an edge."""
+HALF_WIDTH_OF_STEP = float(np.sqrt(5))
+"""Half the width of a smoothstep whose slope has standard deviation 1."""
 QUANTILE_OF_NOISE = 0.385
 """`Finish.faint` quantile of the absolute values of normally distributed noise of standard deviation 1."""
 MEDIAN_OF_NOISE = 0.6745
@@ -111,13 +121,24 @@ DARKER = np.array([-0.7, -1.0, -1.1], np.float32) * np.float32(FINISH.spot)
 """What blood and spots change, log RGB."""
 
 
-def clean_rim(colours: Floats, *, erased: Floats, head: HeadMap) -> Floats:
+def clean_rim(
+    colours: Floats,
+    image: Image,
+    *,
+    erased: Floats,
+    head: HeadMap,
+    pieces: tuple[Floats, Floats] | None = None,
+    beyond: Floats | None = None,
+) -> Floats:
     """Redraw the outline of the skull: skin up to it from inside, backdrop up to it from outside, and one thin edge.
 
     Args:
         colours: (S, S, 3) float32 RGB, 0..255, a drawing.
+        image: (S, S, 3) uint8 RGB, the camera's crop: it tells how soft an edge is.
         erased: (S, S) float32 in 0..1, where it is shown.
         head: polar map.
+        pieces: of the backdrop, from `models.embedded.backdrop_texture`; None where nothing is taken of it.
+        beyond: (S, S) float32 in 0..1, what lies beyond the camera's frame; None for nowhere.
 
     Returns:
         (S, S, 3) float32 RGB.
@@ -131,8 +152,47 @@ def clean_rim(colours: Floats, *, erased: Floats, head: HeadMap) -> Floats:
     distance += _drawn_beyond(small, skin, behind, distance=distance, angle=angle, shown=above)
     distance, above = enlarge(distance, size), enlarge(above, size)
     skin, behind = _extended(colours, distance, FINISH.kept)
-    layered = behind + smoothstep(distance, -FINISH.edge, FINISH.edge)[..., None] * (skin - behind)
+    if pieces is not None:
+        behind = _patched(behind, pieces)
+    edge = float(np.clip(HALF_WIDTH_OF_STEP * edge_blur(image, beyond), *FINISH.edge))
+    layered = behind + smoothstep(distance, -edge, edge)[..., None] * (skin - behind)
     return np.asarray(colours + above[..., None] * (layered - colours), np.float32)
+
+
+def edge_blur(image: Image, beyond: Floats | None = None) -> float:
+    """How soft the edges in a picture are: the Gaussian that a sharp edge was blurred by (Zhuo and Sim 2011).
+
+    A further blur lowers the gradient of a soft edge less than that of a sharp one.
+
+    Args:
+        image: (S, S, 3) uint8 RGB.
+        beyond: (S, S) float32 in 0..1, what lies beyond the camera's frame; None for nowhere.
+
+    Returns:
+        Standard deviation, pixels; 0 where no edge is seen.
+    """
+    light = cv2.transform(image, LUMINANCE[None]).astype(np.float32)
+    slopes = []
+    for sigma in REBLURS:
+        soft = cv2.GaussianBlur(light, (0, 0), sigma)
+        slopes.append(cv2.magnitude(*(cv2.Sobel(soft, cv2.CV_32F, dx, 1 - dx, scale=1 / 8) for dx in (1, 0))))
+    fine, coarse = slopes
+    edges = coarse >= cv2.dilate(coarse, np.ones((3, 3), np.uint8))
+    if beyond is not None:
+        edges &= cv2.dilate(beyond, np.ones((9, 9), np.uint8)) < 0.02
+    if not edges.any():
+        return 0.0
+    edges &= coarse >= max(float(np.quantile(coarse[edges], FINISH.strong)), 1.0)
+    if not edges.any():
+        return 0.0
+    sharper, softer = (np.square(sigma) for sigma in REBLURS)
+    ratio = float(np.quantile(np.square(fine[edges] / coarse[edges]), FINISH.sharp))
+    return float(np.sqrt(max((softer - sharper * ratio) / max(ratio - 1, 1e-3) - BLUR_OF_SOBEL, 0)))
+
+
+def _patched(colours: Floats, pieces: tuple[Floats, Floats]) -> Floats:
+    texture, fits = pieces
+    return np.asarray(colours + fits[..., None] * (texture - colours), np.float32)
 
 
 def _extended(colours: Floats, distance: Floats, inner: float) -> tuple[Floats, Floats]:
@@ -343,7 +403,14 @@ def skin_colours(colours: Floats, image: Image, *, hidden: Floats, erased: Float
 
 
 def backdrop_grain(
-    colours: Floats, image: Image, *, solid: Floats, erased: Floats, head: HeadMap, beyond: Floats | None
+    colours: Floats,
+    image: Image,
+    *,
+    solid: Floats,
+    erased: Floats,
+    head: HeadMap,
+    pieces: tuple[Floats, Floats] | None = None,
+    beyond: Floats | None,
 ) -> Floats:
     """Give a drawn backdrop the grain of what is seen of it, and nothing finer: what is drawn there is a guess.
 
@@ -355,6 +422,7 @@ def backdrop_grain(
         solid: (S, S) float32 in 0..1, the head that was drawn, and the body.
         erased: (S, S) float32 in 0..1, where the drawing is shown.
         head: polar map.
+        pieces: of the backdrop, from `models.embedded.backdrop_texture`; None where nothing is taken of it.
         beyond: (S, S) float32 in 0..1, what lies beyond the camera's frame; None for nowhere.
 
     Returns:
@@ -381,7 +449,10 @@ def backdrop_grain(
         return colours
     grain = _camera_grain(picture, cv2.erode(known, np.ones((5, 5), np.uint8)) > 0, box)
     finished = colours.copy()
-    finished[box] += share[box][..., None] * (smooth[box] + grain[..., None] - colours[box])
+    plain = smooth[box] + grain[..., None]
+    if pieces is not None:
+        plain = _patched(plain, (pieces[0][box], pieces[1][box]))
+    finished[box] += share[box][..., None] * (plain - colours[box])
     return finished
 
 

@@ -50,6 +50,7 @@ class HairLoss:
         strays: how far hair is looked for beyond that, of its thickness.
         bare: depths below which nothing that stands out is left: thin hair before a backdrop looks like smoke.
         fading: depth over which hair thins out to an e-th, at the crown, and how much more beside the brows.
+        tail: depths over which a ring begins: where it does not reach in, its edge would be a thin dark line.
         sparse: density that is left on the scalp where a ring is, of all hair.
         covering: optical depth of all hair.
         contrast, last_contrast: of the logarithm of the density from strand to strand, and as the ring goes.
@@ -68,8 +69,8 @@ class HairLoss:
     temple: float = 0.62
     temple_width: float = 0.32
     lead: float = 1.2
-    stands: tuple[float, float] = (-2.0, 18.0)
-    thickest: float = 7.0
+    stands: tuple[float, float] = (-2.0, 33.0)
+    thickest: float = 5.5
     lies: tuple[float, float] = (0.0, 14.0)
     pressed: tuple[float, float] = (0.0, 0.8)
     own: tuple[float, float] = (0.95, 0.7)
@@ -79,7 +80,8 @@ class HairLoss:
     least: float = 0.3
     strays: float = 1.6
     bare: tuple[float, float] = (-4.0, 4.0)
-    fading: tuple[float, float] = (6.0, 4.0)
+    fading: tuple[float, float] = (9.0, 6.0)
+    tail: tuple[float, float] = (-24.0, 8.0)
     sparse: float = 0.03
     covering: float = 3.0
     contrast: float = 0.55
@@ -161,6 +163,7 @@ def lose_hair(
     within = smoothstep(inside, *LOSS.rim)
     depth = bare + within * (depth - bare)
     density = cv2.exp(np.clip((depth - np.maximum(inside, 0)) / fading, -9, 1))
+    density *= smoothstep(depth, *LOSS.tail)
     density = np.maximum(density, np.float32(LOSS.sparse**receded))
     density *= within + (1 - within) * smoothstep(bare, *LOSS.bare)
     # what else looks like hair further out stays where it is

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from engines.base import Engine
 from models.arrays import Floats, Image
 from models.editor import Backdrop, Inpainting
+from models.embedded.backdrop_texture import backdrop_texture
 from models.embedded.bare_head import background_behind, own_hair, scalp_colour
 from models.embedded.finish import (
     GRAINS,
@@ -56,6 +58,16 @@ MOST_ADDED = 80.0
 """Largest correction of a drawing, 0..255."""
 BESIDE = (-9.0, -4.0)
 """Signed distances to the skull, crop pixels, over which a backdrop that was seen is no longer shown."""
+HALO = 6
+"""Margin around head and hair from which no backdrop is taken, crop pixels."""
+FAINTLY_TAKEN = 0.1
+"""What is taken by head and hair up to which a place counts as backdrop."""
+UNDER_RIM = 4.0
+"""How far within the outline of the skull the backdrop is drawn, crop pixels."""
+LYING = (0.3, 1.5)
+"""Distances by which hair is moved, crop pixels, over which it counts as pressed to the skull."""
+EDGE_OF_HAIR = 0.8
+"""Gaussian of the edge of such hair, crop pixels."""
 ERASED_BY_NEAR = smoothstep(np.arange(256, dtype=np.float32) / np.float32(255), 0.1, 0.5)
 """What is erased by the hair near by, 0..255."""
 CHANNELS = 15
@@ -263,15 +275,27 @@ def inpaint_without_hair(
     colours = skin_colours(colours, image, hidden=unseen, erased=erased, head=head)
     colours = without_mottles(colours, erased=erased)
     colours = plain_scalp(colours, erased=erased, head=head)
-    colours = clean_rim(colours, erased=erased, head=head)
     solid = np.maximum(1 - beside, enlarge(person, full) * (1 - hidden))
-    colours = backdrop_grain(colours, image, solid=solid, erased=erased, head=head, beyond=beyond)
+    pieces = backdrop_texture(
+        image.astype(np.float32),
+        _backdrop_seen(np.maximum(hidden, solid), beyond),
+        (erased > 0) & (enlarge(head.distance, full) < UNDER_RIM),
+    )
+    colours = clean_rim(colours, image, erased=erased, head=head, pieces=pieces, beyond=beyond)
+    colours = backdrop_grain(colours, image, solid=solid, erased=erased, head=head, pieces=pieces, beyond=beyond)
     colours = skin_relief(colours, image, hidden=unseen, erased=erased, head=head)
     if backdrop is not None:
         colours += (backdrop.known * beside)[..., None] * (backdrop.colour - colours)
     picture = np.clip(colours + 0.5, 0, 255).astype(np.uint8)
     picture = np.where(erased[..., None] > 0, picture, image)
     return Inpainting(picture, 1 - beside, _scene_behind(picture, 1 - beside, backdrop, beyond))
+
+
+def _backdrop_seen(taken: Floats, beyond: Floats | None) -> NDArray[np.bool_]:
+    """Where a backdrop is seen without what its head and hair leave around them, (S, S)."""
+    near = (taken > FAINTLY_TAKEN).astype(np.uint8)
+    seen = cv2.dilate(near, np.ones((2 * HALO + 1,) * 2, np.uint8)) == 0
+    return seen if beyond is None else seen & (beyond < FAINTLY_TAKEN)
 
 
 def lost_hair(
@@ -315,8 +339,13 @@ def lost_hair(
     loss = lose_hair(head, coarse, amount=amount, sides=sides, edge=edge, box=box)
     shown, flow = shown_hair(hair, loss.flow, beyond)
     told = None if strands is None else strands[box]
+    kept = shown[box] * covered(loss.density[box], told, loss.contrast)
+    # what is pressed has its edge pressed too
+    moved = cv2.magnitude(loss.flow[box][..., 0], loss.flow[box][..., 1])
+    lying = cv2.GaussianBlur(cv2.dilate(smoothstep(moved, *LYING), np.ones((3, 3), np.uint8)), (0, 0), 2 * EDGE_OF_HAIR)
+    kept += lying * (cv2.GaussianBlur(kept, (0, 0), EDGE_OF_HAIR) - kept)
     opacity = erased.copy()
-    opacity[box] *= 1 - shown[box] * covered(loss.density[box], told, loss.contrast)
+    opacity[box] *= 1 - kept
     return opacity, flow
 
 

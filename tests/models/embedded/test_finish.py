@@ -11,6 +11,7 @@ from models.embedded.finish import (
     FINISH,
     backdrop_grain,
     clean_rim,
+    edge_blur,
     plain_scalp,
     skin_colours,
     skin_relief,
@@ -32,6 +33,13 @@ def drawn(distance: Floats, grown: float = 0.0) -> Floats:
     return np.where((distance > -grown)[..., None], np.array(SKIN), np.array(BACKDROP)).astype(np.float32)
 
 
+def sharp(sigma: float = 0.0) -> Image:
+    """What a camera sees: squares, with edges that a Gaussian made softer."""
+    rows, columns = np.indices((SIZE, SIZE)) // 40
+    squares = np.dstack([60 + 120 * ((rows + columns) % 2)] * 3).astype(np.float32)
+    return (squares if sigma == 0 else cv2.GaussianBlur(squares, (0, 0), sigma)).astype(np.uint8)
+
+
 def upper(distance: Floats) -> np.ndarray:
     """Where the skull's outline is drawn anew: well above the brows."""
     return (np.arange(SIZE)[:, None] < 110) & (np.abs(distance) < 30)
@@ -40,7 +48,7 @@ def upper(distance: Floats) -> np.ndarray:
 def test_a_halo_around_the_skull_goes(head: HeadMap, distance: Floats) -> None:
     clean = drawn(distance)
     halo = clean + 60 * np.exp(-((distance / 3) ** 2))[..., None]
-    finished = clean_rim(halo, erased=np.ones_like(distance), head=head)
+    finished = clean_rim(halo, sharp(), erased=np.ones_like(distance), head=head)
     outside, within = upper(distance) & (distance < -2), upper(distance) & (np.abs(distance) < FINISH.kept)
     assert np.abs(finished - clean)[outside].mean() < 0.25 * np.abs(halo - clean)[outside].mean()
     assert np.abs(finished - clean)[within].mean() < 0.8 * np.abs(halo - clean)[within].mean()
@@ -50,7 +58,7 @@ def test_hair_beside_a_bald_crown_reaches_the_outline(head: HeadMap, distance: F
     """What is drawn wider than an edge is trusted: the head is hair there, and no halo."""
     ringed = drawn(distance)
     ringed[(distance > 0) & (distance < 9)] = (70, 60, 55)
-    finished = clean_rim(ringed, erased=np.ones_like(distance), head=head)
+    finished = clean_rim(ringed, sharp(), erased=np.ones_like(distance), head=head)
     ring = upper(distance) & (distance > 4) & (distance < 8)
     assert np.abs(finished - ringed)[ring].mean() < 5
 
@@ -107,14 +115,14 @@ def test_a_skull_has_no_corners(head: HeadMap, distance: Floats) -> None:
     picture = drawn(distance)
     crown = np.abs(np.arange(SIZE) - SIZE // 2) < 8
     picture[(distance > -12) & crown] = SKIN
-    finished = clean_rim(picture, erased=np.ones_like(distance), head=head)
+    finished = clean_rim(picture, sharp(), erased=np.ones_like(distance), head=head)
     left_over = upper(distance) & crown & (distance < -5) & (distance > -10)
     assert np.abs(finished - np.array(BACKDROP, np.float32))[left_over].mean() < 5
 
 
 def test_the_outline_stays_where_it_was_drawn(head: HeadMap, distance: Floats) -> None:
     larger = drawn(distance, grown=4)
-    finished = clean_rim(larger, erased=np.ones_like(distance), head=head)
+    finished = clean_rim(larger, sharp(), erased=np.ones_like(distance), head=head)
     kept = (distance < 0) & (distance > -2.5) & upper(distance)
     assert np.abs(finished - larger)[kept].mean() < 20
     gone = (distance < -6) & upper(distance)
@@ -125,7 +133,7 @@ def test_what_is_not_erased_stays(head: HeadMap, distance: Floats) -> None:
     picture = drawn(distance)
     nothing = np.zeros_like(distance)
     image = picture.astype(np.uint8)
-    assert np.array_equal(clean_rim(picture, erased=nothing, head=head), picture)
+    assert np.array_equal(clean_rim(picture, image, erased=nothing, head=head), picture)
     assert np.array_equal(skin_relief(picture, image, hidden=nothing, erased=nothing, head=head), picture)
     grained = backdrop_grain(picture, image, solid=nothing, erased=nothing, head=head, beyond=None)
     assert np.array_equal(grained, picture)
@@ -256,3 +264,44 @@ def test_a_raised_brow_leaves_no_ghost_on_the_scalp(head: HeadMap, distance: Flo
     ]
     assert raised.any()
     assert np.abs(finished[1] - finished[0]).max() < 4
+
+
+@pytest.mark.parametrize("sigma", [0.7, 1.2, 2.0, 3.0])
+def test_the_softness_of_edges_is_measured(sigma: float) -> None:
+    assert edge_blur(sharp(sigma)) == pytest.approx(sigma, rel=0.05)
+
+
+def test_without_edges_none_are_soft() -> None:
+    assert edge_blur(np.full((SIZE, SIZE, 3), 90, np.uint8)) == 0
+
+
+def test_what_lies_beyond_the_frame_tells_no_softness() -> None:
+    picture, beyond = sharp(2.5), np.zeros((SIZE, SIZE), np.float32)
+    picture[:, 160:] = sharp()[:, 160:]
+    beyond[:, 150:] = 1
+    assert edge_blur(picture, beyond) == pytest.approx(2.5, rel=0.05)
+    assert edge_blur(picture) < 1.5
+
+
+def test_the_outline_is_as_soft_as_what_the_camera_sees(head: HeadMap, distance: Floats) -> None:
+    def width(image: Image) -> float:
+        finished = clean_rim(drawn(distance), image, erased=np.ones_like(distance), head=head)
+        share = (finished[..., 0] - BACKDROP[0]) / (SKIN[0] - BACKDROP[0])
+        between = upper(distance) & (share > 0.1) & (share < 0.9)
+        return float(np.abs(distance[between]).max())
+
+    assert 1.6 * width(sharp()) < width(sharp(1.6)) < FINISH.edge[1] + 1
+
+
+def test_pieces_of_a_backdrop_are_shown_up_to_the_skull(head: HeadMap, distance: Floats) -> None:
+    """Between a skull and the margin around it no fog is left."""
+    fog, image = drawn(distance), sharp()
+    pieces = np.full((SIZE, SIZE, 3), (30, 160, 40), np.float32), np.ones((SIZE, SIZE), np.float32)
+    erased = ((distance < 20) & (distance > -40)).astype(np.float32)
+    solid = (distance > -7).astype(np.float32)
+    finished = clean_rim(fog, image, erased=erased, head=head, pieces=pieces)
+    finished = backdrop_grain(finished, image, solid=solid, erased=erased, head=head, pieces=pieces, beyond=None)
+    beside = upper(distance) & (distance < -2.5) & (distance > -35)
+    assert np.abs(finished - pieces[0])[beside].max() < 2
+    within = upper(distance) & (distance > 3)
+    assert np.abs(finished - fog)[within].mean() < 2

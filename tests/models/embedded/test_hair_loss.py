@@ -124,6 +124,25 @@ def test_nothing_is_left_in_the_air_above_a_bald_crown(head: HeadMap, hair: Floa
             assert at(head, loss.density, angle, out) < 0.01
 
 
+def test_the_edge_of_a_bald_crown_is_no_dark_line(head: HeadMap, hair: Floats) -> None:
+    """A ring that does not reach in is not seen as a rim of hair behind the crown."""
+    density = lose_hair(head, hair, amount=LOSS.ring).density
+    edge = np.array([at(head, density, angle, 4) for angle in (0, 0.3, 0.5)], np.float32)
+    assert covered(edge, None, LOSS.contrast).max() < 0.3
+    assert at(head, density, 1.15, 4) > 0.9
+
+
+def test_pressed_hair_has_no_cut_edge(head: HeadMap, hair: Floats) -> None:
+    """Its edge is as wide as that of hair that stands out, though it lies on less room."""
+    soft = cv2.GaussianBlur(full(hair), (0, 0), 1.0)
+    opacity, flow = lost_hair(hair=soft, head=head, amount=1.0, sides=1.0)
+    assert flow is not None
+    moved = cv2.magnitude(flow[..., 0], flow[..., 1]) > 2
+    slope = cv2.magnitude(*(cv2.Sobel(opacity, cv2.CV_32F, dx, 1 - dx, scale=1 / 8) for dx in (1, 0)))
+    assert moved.any()
+    assert slope[moved].max() < 0.36
+
+
 def test_what_looks_like_hair_further_out_is_not_pulled_in(head: HeadMap, hair: Floats) -> None:
     reach = head.distance / np.float32(texture_scale(head))
     leaves = hair.copy()

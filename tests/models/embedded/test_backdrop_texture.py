@@ -1,0 +1,111 @@
+"""Pieces of a backdrop that fill the hole that hair leaves in it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from models.arrays import Floats
+from models.embedded.backdrop_texture import backdrop_texture
+
+SIZE = 320
+
+
+def hole() -> NDArray[np.bool_]:
+    rows, columns = np.indices((SIZE, SIZE))
+    return np.hypot(rows - 110, columns - 160) < 70
+
+
+def shelves(shade: float = 0.0) -> Floats:
+    """Books: upright stripes that repeat, between boards; with light that falls off."""
+    rows, columns = np.indices((SIZE, SIZE), np.float32)
+    books = 120 + 60 * np.sign(np.sin(columns * np.float32(np.pi / 8))) * (rows % 64 > 8)
+    colours = np.dstack([books, 0.8 * books, 0.6 * books])
+    return np.asarray(colours * (1 + shade * (columns / SIZE - 0.5))[..., None], np.float32)
+
+
+def leaves(seed: int = 0) -> Floats:
+    noise = np.random.default_rng(seed).standard_normal((SIZE, SIZE)).astype(np.float32)
+    light = cv2.GaussianBlur(noise, (0, 0), 2.5)
+    return np.asarray(90 + (25 / light.std() * light)[..., None] * np.array([0.7, 1.0, 0.5]), np.float32)
+
+
+def filled(picture: Floats, wanted: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """What is made of a picture whose hole shows something else."""
+    spoiled = picture.copy()
+    spoiled[wanted] = (200, 20, 200)
+    return backdrop_texture(spoiled, ~cv2.dilate(wanted.astype(np.uint8), np.ones((9, 9))).astype(bool), wanted)
+
+
+def test_what_repeats_is_found_again() -> None:
+    books, wanted = shelves(), hole()
+    texture, fits = filled(books, wanted)
+    within = wanted & (np.indices((SIZE, SIZE))[0] > 50)
+    assert fits[within].mean() > 0.95
+    assert np.abs(texture - books)[within].mean() < 12
+
+
+def test_light_goes_on_over_the_hole() -> None:
+    """Pieces from one side are as light as what is seen on the other, where they meet it."""
+    books, wanted = shelves(shade=0.6), hole()
+    texture, _ = filled(books, wanted)
+    for side in (np.s_[90:130, 92:112], np.s_[90:130, 208:228]):
+        assert texture[side].mean() == pytest.approx(books[side].mean(), rel=0.08)
+
+
+def test_leaves_are_as_rich_as_those_that_are_seen() -> None:
+    picture, wanted = leaves(), hole()
+    texture, fits = filled(picture, wanted)
+    assert fits[wanted].mean() > 0.9
+    fine = texture - cv2.GaussianBlur(texture, (0, 0), 6)
+    seen = picture - cv2.GaussianBlur(picture, (0, 0), 6)
+    assert fine[wanted].std() == pytest.approx(seen[~wanted].std(), rel=0.15)
+
+
+def test_nothing_is_taken_of_the_hole() -> None:
+    texture, fits = filled(leaves(), hole())
+    shown = fits > 0
+    assert np.abs(texture[shown] - (200, 20, 200)).sum(1).min() > 60
+
+
+def test_a_plain_backdrop_is_left_to_the_network() -> None:
+    noise = np.random.default_rng(0).standard_normal((SIZE, SIZE, 3)).astype(np.float32)
+    _, fits = filled(np.asarray(128 + 0.8 * noise, np.float32), hole())
+    assert not fits.any()
+
+
+def test_without_a_backdrop_or_a_hole_there_is_nothing() -> None:
+    everywhere = np.ones((SIZE, SIZE), bool)
+    for known, wanted in ((~everywhere, hole()), (everywhere, ~everywhere), (~everywhere, everywhere)):
+        texture, fits = backdrop_texture(leaves(), known, wanted)
+        assert texture.shape == (SIZE, SIZE, 3)
+        assert not fits.any()
+        assert np.isfinite(texture).all()
+
+
+def test_a_hole_in_one_thing_is_not_filled_with_another() -> None:
+    dark = leaves() - 60
+    dark[:, 280:] = shelves()[:, 280:] + 75
+    wanted = hole()
+    texture, fits = filled(np.asarray(np.clip(dark, 0, 255), np.float32), wanted)
+    bright = texture.mean(2) > 120
+    assert (fits * bright)[wanted].mean() < 0.02
+    assert fits[wanted].mean() > 0.9
+
+
+@pytest.mark.parametrize("size", [32, 64, 96])
+def test_small_crops(size: int) -> None:
+    wanted = np.zeros((size, size), bool)
+    wanted[: size // 2, size // 4 : size // 2] = True
+    texture, fits = backdrop_texture(leaves()[:size, :size], ~wanted, wanted)
+    assert texture.shape == (size, size, 3)
+    assert 0 <= fits.min() <= fits.max() <= 1 + 1e-5
+
+
+def test_noise_of_the_camera_hardly_changes_the_choice() -> None:
+    wanted, rng = hole(), np.random.default_rng(4)
+    first, _ = filled(shelves(), wanted)
+    again, _ = filled(np.asarray(shelves() + rng.normal(0, 2, (SIZE, SIZE, 3)), np.float32), wanted)
+    assert np.abs(first - again)[wanted].mean() < 6
