@@ -137,6 +137,7 @@ class Hair(Editor[HairControls]):
         steered = latent.copy()
         if controls.colour is None or controls.amount == 0 or latent[FRACTION] < LEAST_HAIR:
             return steered
+        latent = _seen(latent)
         wanted = _dye(latent, controls.colour, controls.custom)
         steered[:LOOK_LENGTH] = Look.unpack(latent).towards(wanted, controls.amount).pack()
         return steered
@@ -185,6 +186,7 @@ class Hair(Editor[HairControls]):
             occluder = cv2.resize(masks.occluder, (size, size), interpolation=cv2.INTER_LINEAR)
             mask *= 1 - np.clip(occluder * 1.6 - 0.2, 0, 1)
         mask *= _border_fade(size)
+        share, latent = latent[FRACTION], _seen(latent)
         now, wanted = Look.unpack(latent), Look.unpack(steered)
         bleach = float(np.clip((wanted.level - now.level) / BLEACHED, 0, 1))
         amount = 1 - np.float32(ROOTS * bleach) * _roots(crop, masks, size)[area]
@@ -206,7 +208,7 @@ class Hair(Editor[HairControls]):
             delta /= np.maximum(mask, np.float32(1e-3))[..., None]
 
         # smoothed statistics may lag behind the hair that is there: no hair, no dye
-        mask *= np.float32(np.clip(latent[FRACTION] / LEAST_HAIR - 1, 0, 1))
+        mask *= np.float32(np.clip(share / LEAST_HAIR - 1, 0, 1))
         return Edit(mask=mask, delta=delta)
 
 
@@ -221,6 +223,12 @@ def load(load_engine: Callable[[Path], Engine], folder: Path) -> Hair:
         FileNotFoundError: the network is missing.
     """
     return Hair(HairMatte(load_engine(folder / MATTE)))
+
+
+def _seen(latent: Latent) -> Latent:
+    """A latent that was averaged over frames, as it is in those of them in which there is hair."""
+    look, share = Look.averaged(latent[:LOOK_LENGTH])
+    return latent if look is None else np.asarray(latent / np.float32(share), np.float32)
 
 
 def _dye(latent: Latent, colour: Preset, custom: str) -> Look:

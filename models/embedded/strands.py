@@ -126,6 +126,10 @@ LOOK_LENGTH = 6
 LIT_LENGTH = 4
 
 
+FEW = 0.05
+"""Share of the frames in which hair must be seen to tell how it looks."""
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """How hair looks.
@@ -150,6 +154,17 @@ class Look:
     def unpack(numbers: Floats) -> Look:
         """From (LOOK_LENGTH,) float32, smoothed or not."""
         return Look(float(numbers[0]), float(numbers[1]), float(numbers[2]), np.asarray(numbers[3:6], np.float32))
+
+    @staticmethod
+    def averaged(numbers: Floats) -> tuple[Look | None, float]:
+        """The look of hair that was seen in a share of some frames, and that share; None where that is next to nothing.
+
+        Args:
+            numbers: (LOOK_LENGTH,) float32, the mean of packed looks, and of zeros where no hair was seen.
+        """
+        # the colour of each look has luminance 1
+        share = float(np.clip(numbers[3:6] @ LUMINANCE, 0, 1))
+        return (Look.unpack(numbers / np.float32(share)) if share > FEW else None), share
 
     def towards(self, other: Look, amount: float) -> Look:
         """A look between: 0 is this one, 1 the other."""

@@ -134,10 +134,10 @@ class HairGrey(Control):
         skin, light = np.exp(way.own.skin) - np.float32(LOG_OFFSET), Lit.unpack(way.own.lit)
         amount = way.rise(GREY)
         man = float(smoothstep(way.own.attributes[MALE], *GREYING.man))
-        if wanted != now and way.own.hair.any() and keeps_hair(way.controls):
+        look, _ = Look.averaged(way.own.hair)
+        if wanted != now and look is not None and keeps_hair(way.controls):
             size = len(way.crop.image)
             alpha = self._matte.read(way.crop.image, masks.hair) * (1 - enlarge(masks.occluder, (size, size)))
-            look = Look.unpack(way.own.hair)
             if amount > 0:
                 layers.append(grey_hair(way.crop, alpha, skin=skin, now=look, amount=amount))
             elif wanted < now:

@@ -17,8 +17,6 @@ from models.face.imaging import LOG_OFFSET, LUMINANCE
 
 WHITE = 0.7
 """Luminance of the hair whose stubble is white, of that of the skin."""
-FEW = 0.05
-"""Share of the time in which hair must be seen to tell a colour."""
 
 
 class StubbleControl(Control):
@@ -54,12 +52,10 @@ class StubbleControl(Control):
 
 def _colour(way: Way, skin: Floats) -> Floats:
     """That of the hair as it will be; where hair was seen at times, so much of it."""
-    # averaged over time, a look without hair is all zeros; the colours of others have luminance 1
-    seen = float(np.clip(way.own.hair[-3:] @ LUMINANCE, 0, 1))
+    (hair, seen), grey = Look.averaged(way.own.hair), way.rise(GREY)
     unknown = beard_colour(None, skin)
-    if seen < FEW:
+    if hair is None:
         return unknown
-    hair, grey = Look.unpack(way.own.hair / np.float32(seen)), way.rise(GREY)
     if grey > 0:
         white = float(np.log(WHITE * (skin @ LUMINANCE) + FILTER.offset))
         hair = hair.towards(Look(max(white, hair.level), hair.broad, hair.fine, white_in(skin)), grey)

@@ -214,6 +214,18 @@ def test_hair_and_face_are_moved_together(editor: EmbeddedEditor, crop: Crop) ->
     np.testing.assert_allclose(both, face + hair, atol=1e-4)
 
 
+def test_hair_that_was_seen_at_times_turns_as_grey_as_that_which_was_seen_always(
+    editor: EmbeddedEditor, crop: Crop
+) -> None:
+    """Averaged with nothing, the look of hair goes to 0, which is black: its strands would be taken for white."""
+    controls = EmbeddedControls(hair_grey=1, grey_brows=False)
+    always = EmbeddedLatent.unpack(editor.encode(crop, controls))
+    at_times, never = (replace(always, hair=np.float32(share) * always.hair) for share in (0.3, 0.01))
+    first, second = (delta_of(rendered(editor, crop, each.pack(), controls)) for each in (always, at_times))
+    np.testing.assert_allclose(second, first, atol=0.2)
+    assert rendered(editor, crop, never.pack(), controls).delta is None
+
+
 def test_grey_goes_with_the_hair_that_is_moved(editor: EmbeddedEditor, crop: Crop) -> None:
     """Hair that lies down on the skull comes from further out, and brings its colour."""
     grey = edit(editor, crop, hair_grey=1, grey_brows=False).delta

@@ -8,7 +8,7 @@ import pytest
 
 from models.editor import Crop, Edit, Editor, Masks
 from models.embedded.hair import LENGTH, PRESETS, HairControls, custom_lab
-from tests.models.editing import rendered
+from tests.models.editing import delta_of, rendered
 from tests.models.matting import coarse_hair
 
 SIZE, SIDE = 256, 160
@@ -179,6 +179,17 @@ def test_smoothed_statistics_of_another_frame_are_safe() -> None:
     assert np.isfinite(edit.mask).all()
     edit = rendered(editor, bald(), latent, HairControls(colour="black", amount=1.0))
     assert edit.mask.max() == 0
+
+
+def test_hair_that_was_seen_at_times_is_dyed_like_that_which_was_seen_always() -> None:
+    """Averaged with nothing, the look of hair goes to 0, which is black: dye would glow where hair comes and goes."""
+    editor, crop = coarse_hair(), portrait(20)
+    latent, controls = editor.encode(crop, editor.Controls()), HairControls(colour="blond", amount=0.7, brows=False)
+    always, at_times = (delta_of(rendered(editor, crop, latent * np.float32(share), controls)) for share in (1, 0.3))
+    np.testing.assert_allclose(at_times, always, atol=0.2)
+    hardly = rendered(editor, crop, latent * np.float32(0.01), controls)
+    assert np.isfinite(delta_of(hardly)).all()
+    assert hardly.mask.max() < 0.3
 
 
 def test_a_photo_gives_the_colour_of_its_hair() -> None:

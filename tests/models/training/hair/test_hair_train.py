@@ -14,6 +14,7 @@ from models.embedded.removal import CHANNELS, ERASED
 
 torch = pytest.importorskip("torch")
 
+from models.training.hair.networks import Critic  # noqa: E402
 from models.training.hair.scenes import Sample  # noqa: E402
 from models.training.hair.train import Trainer, draw_batch, drawn_ahead, windowed  # noqa: E402
 
@@ -114,6 +115,15 @@ def test_a_window_is_the_same_part_of_every_plane() -> None:
     assert [each.shape[-2:] for each in part] == [(SIDE, SIDE)] * 3
     y, x = divmod(int(part.truth[0, 0, 0]), 256)
     assert np.array_equal(whole.given[:, y : y + SIDE, x : x + SIDE], part.given)
+
+
+def test_a_new_critic_passes_on_what_it_sees() -> None:
+    """With PyTorch's own first weights a fifth level hears a hundredth of the first, and learns nothing of faces."""
+    torch.manual_seed(0)
+    features, verdicts = Critic()(torch.randn(2, 5, 128, 128))
+    strengths = [float(each.detach().std()) for each in features]
+    assert min(strengths) > 0.5 * max(strengths)
+    assert all(0.2 < float(each.detach().std()) < 2 for each in verdicts)
 
 
 def test_the_critic_learns(tmp_path: Path) -> None:
