@@ -53,7 +53,7 @@ def _build_for(path: Path, options: argparse.Namespace) -> None:
     library = load_library("tensorrt_rtx")
     precision: Precision = "f32" if options.precision == "f32" else "f16"
     for capability in options.capability:
-        built = build(library, open_network(path), precision, capability=capability)
+        built = build(library, open_network(path), precision, capabilities=[capability])
         target = options.out / f"{path.stem}.sm{capability.replace('.', '')}.{precision}.plan"
         try:
             options.out.mkdir(parents=True, exist_ok=True)

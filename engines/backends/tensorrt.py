@@ -85,8 +85,8 @@ class TensorRt:
     def _build(self, library: Any, network: Network, precision: Precision, timings: Blob, device: Device) -> bytes:
         timing = timings.read() if has_timing_cache(library) else b""
         # By default, TensorRT for RTX builds for Ampere and newer GPUs; a Turing GPU refuses the result.
-        capability = device.capability if self.module == "tensorrt_rtx" else None
-        built = build(library, network, precision, capability=capability, timing=timing)
+        capabilities = [device.capability] if self.module == "tensorrt_rtx" else []
+        built = build(library, network, precision, capabilities=capabilities, timing=timing)
         timings.write(built.timing)
         return built.plan
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +41,7 @@ def build(
     network: Network,
     precision: Precision,
     *,
-    capability: str | None = None,
+    capabilities: Sequence[str] = (),
     timing: bytes = b"",
 ) -> Built:
     """Build a serialized engine for batches of 1 to 8.
@@ -49,7 +50,8 @@ def build(
         library: the module `tensorrt` or `tensorrt_rtx`.
         network: the ONNX file, in float32.
         precision: "f16" or "f32".
-        capability: compute capability to build for, such as "8.9"; None for this machine's GPU. TensorRT for RTX only.
+        capabilities: compute capabilities to build one engine for, such as "8.9"; none for this machine's GPU.
+            TensorRT for RTX only.
         timing: a timing cache of an earlier build.
 
     Raises:
@@ -69,9 +71,10 @@ def build(
             ]
             profile.set_shape(tensor.name, *shapes)
         config.add_optimization_profile(profile)
-    if capability is not None:
-        config.num_compute_capabilities = 1
-        config.set_compute_capability(capability_of(library, capability), 0)
+    if capabilities:
+        config.num_compute_capabilities = len(capabilities)
+        for index, capability in enumerate(capabilities):
+            config.set_compute_capability(capability_of(library, capability), index)
     # TF32 is on by default and has 10 bits of mantissa like FP16: layers kept in FP32 would gain range only.
     if (tf32 := getattr(library.BuilderFlag, "TF32", None)) is not None:
         config.clear_flag(tf32)

@@ -58,5 +58,4 @@ def test_they_can_be_captured(models: dict[Network, onnx.ModelProto]) -> None:
 def test_they_are_built_in_half_for_gpus_that_are_not_here(models: dict[Network, onnx.ModelProto]) -> None:
     rtx = pytest.importorskip("tensorrt_rtx", reason="needs the optional package tensorrt-rtx-cu13")
     for network in models:
-        for capability in ("8.6", "12.0"):
-            assert build(rtx, network, "f16", capability=capability).plan
+        assert build(rtx, network, "f16", capabilities=["8.6", "12.0"]).plan

@@ -73,7 +73,7 @@ def test_a_network_is_parsed_in_half(network: MakeNetwork) -> None:
 @pytest.mark.parametrize("capability", CAPABILITIES)
 @pytest.mark.parametrize("batch", ["batch", 1])
 def test_a_network_is_built_for_a_gpu_that_is_not_here(network: MakeNetwork, capability: str, batch: int) -> None:
-    built = build(rtx, open_network(network(batch=batch)), "f16", capability=capability)
+    built = build(rtx, open_network(network(batch=batch)), "f16", capabilities=[capability])
     assert len(built.plan) > 1000
     assert built.timing == b""
 
@@ -81,7 +81,7 @@ def test_a_network_is_built_for_a_gpu_that_is_not_here(network: MakeNetwork, cap
 def test_precision_and_capability_make_different_engines(network: MakeNetwork) -> None:
     path = open_network(network(channels=32, layers=3))
     plans = {
-        (precision, capability): build(rtx, path, precision, capability=capability).plan
+        (precision, capability): build(rtx, path, precision, capabilities=[capability]).plan
         for precision in ("f16", "f32")
         for capability in ("8.6", "12.0")
     }
@@ -94,17 +94,16 @@ def test_every_embedded_network_is_built(path: Path, tmp_path: Path) -> None:
     model = onnx.load(path)
     if any(not dim.HasField("dim_value") for dim in model.graph.input[0].type.tensor_type.shape.dim[1:]):
         with pytest.raises(EngineError, match="leaves more than its batch open"):
-            build(rtx, open_network(path), "f16", capability="8.6")
+            build(rtx, open_network(path), "f16", capabilities=["8.6"])
         path = fixed(model, tmp_path / path.name)
     network = open_network(path)
     check_definition(network)
-    for capability in ("8.6", "12.0"):
-        assert build(rtx, network, "f16", capability=capability).plan
+    assert build(rtx, network, "f16", capabilities=["8.6", "12.0"]).plan
 
 
 def test_progress_is_logged(network: MakeNetwork, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", "engines.backends.tensorrt_build"):
-        build(rtx, open_network(network()), "f16", capability="8.9")
+        build(rtx, open_network(network()), "f16", capabilities=["8.9"])
     steps = [record.getMessage() for record in caplog.records if " of " in record.getMessage()]
     assert len(steps) > 1
     assert steps[-1].startswith("small: ")
@@ -121,7 +120,7 @@ def test_what_the_parser_refuses_is_named(tmp_path: Path) -> None:
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9)
     onnx.save(model, tmp_path / "odd.onnx")
     with pytest.raises(EngineError, match=r"odd\.onnx: tensorrt_rtx .* cannot parse it: Unique 'odd_one': "):
-        build(rtx, open_network(tmp_path / "odd.onnx"), "f32", capability="8.9")
+        build(rtx, open_network(tmp_path / "odd.onnx"), "f32", capabilities=["8.9"])
 
 
 def test_a_capability_it_does_not_build_for_is_said() -> None:
