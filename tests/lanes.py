@@ -10,13 +10,18 @@ from xdist.scheduler import LoadScopeScheduling
 LIVE = ("e2e", "signaling", "soak", "web")
 """Folders whose tests move media in real time or drive a browser: one after the other, in one of the processes."""
 
+TOGETHER = ("tests/models/test_published_",)
+"""What the files of these beginnings share takes long to make: one process has them one after the other."""
+
 
 class Lanes(LoadScopeScheduling):  # type: ignore[misc]
     """Deals tests to processes: all that are live to one, the others by their files."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::", 1)[0]
-        return "live" if file.split("/")[1] in LIVE else file
+        if file.split("/")[1] in LIVE:
+            return "live"
+        return next((beginning for beginning in TOGETHER if file.startswith(beginning)), file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Lanes:

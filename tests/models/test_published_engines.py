@@ -4,8 +4,7 @@ found to be free of what a CUDA graph cannot capture. `test_published_live` comp
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 
 import onnx
 import pytest
@@ -14,19 +13,10 @@ from engines.backends.tensorrt_build import build
 from engines.graph import half
 from engines.onnx_file import Network, open_network
 from models import catalog
-from models.entry import weights_folder
 from tests.engines.captured import assert_nothing_leaves_the_device
 from tests.models import tiny
 
 PUBLISHED = [name for name, row in catalog.ENTRIES.items() if row.convert is not None]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _shrunk() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        tiny.shrink(patch)
-        yield
-    shutil.rmtree(weights_folder(), ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +26,7 @@ def seen() -> set[Hashable]:
 
 
 @pytest.fixture(scope="module", params=PUBLISHED)
-def models(request: pytest.FixtureRequest, seen: set[Hashable]) -> dict[Network, onnx.ModelProto]:
+def models(small_systems: None, request: pytest.FixtureRequest, seen: set[Hashable]) -> dict[Network, onnx.ModelProto]:
     """The networks of a row of the catalog of a structure that no row before it has."""
     models = {}
     for path in tiny.ready(request.param).networks:

@@ -9,7 +9,6 @@ and how steadily, not about how it looks.
 from __future__ import annotations
 
 import math
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -69,14 +68,11 @@ class Counted(Engine):
 
 
 @pytest.fixture(scope="module")
-def runtime(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
+def runtime(small_systems: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
     cache = tmp_path_factory.mktemp("cache")
     runtime = Runtime.load(RuntimeSettings(backend="onnxruntime", threads=1, cache_dir=cache))
-    with pytest.MonkeyPatch.context() as patch:
-        tiny.shrink(patch)
-        yield runtime
+    yield runtime
     runtime.close()
-    shutil.rmtree(weights_folder(), ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
