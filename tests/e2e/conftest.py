@@ -15,7 +15,7 @@ from tests.e2e.service import Service
 
 WAIT_MS = 120_000
 """For anything that is waited for: a slow machine under load is not a failure."""
-LOOP = 150
+LOOP = 5 * fake_camera.SLOW_FPS
 """Frames of the clips' loop: five seconds, so that the same frame comes back soon."""
 
 Clips = Callable[..., Path]
@@ -34,7 +34,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
     folder = tmp_path_factory.mktemp("clips")
 
     def clip(name: str, width: int = 640, height: int = 480) -> Path:
-        path = folder / f"{name}-{width}x{height}.mjpeg"
+        path = folder / f"{name}-{width}x{height}.y4m"
         if not path.exists():
             fake_camera.write_clip(path, width, height, getattr(fake_camera, name)(), LOOP)
         return path

@@ -75,7 +75,7 @@ def watch(page: Page) -> None:
     page.evaluate(COMPARE_JS)
 
 
-def remember_frames(page: Page, count: int = 60) -> None:
+def remember_frames(page: Page, count: int = 40) -> None:
     """Keep `count` frames of the returned video, to compare later ones with."""
     page.evaluate("(count) => window.remember(count)", count)
 

@@ -19,6 +19,8 @@ from skimage import data
 Image = NDArray[np.uint8]
 
 FPS = 30
+SLOW_FPS = 10
+"""Of raw clips: what a server with networks manages on a share of two cores. It then has time for all that comes."""
 FRAMES = 300
 COUNTER_BITS = 9
 BLOCKS = COUNTER_BITS + 1
@@ -69,24 +71,34 @@ def nobody() -> Scene:
 def write_clip(
     path: Path, width: int, height: int, scene: Scene, frames: int = FRAMES, *, counted: bool = True
 ) -> Path:
-    """Write an MJPEG file that loops without a seam.
+    """Write a file that loops without a seam.
 
     Args:
-        path: ends in .mjpeg, which is how Chromium knows the format; it plays at 30 fps.
+        path: its ending is how Chromium knows the format: .mjpeg plays at 30 fps, .y4m at `SLOW_FPS`.
         width: of the clip, in pixels.
         height: of the clip, in pixels.
         scene: what moves.
         frames: length of the loop, at most 2 ** COUNTER_BITS.
         counted: whether the counter is drawn.
     """
+    raw = path.suffix == ".y4m"
     with path.open("wb") as file:
+        if raw:
+            file.write(f"YUV4MPEG2 W{width} H{height} F{SLOW_FPS}:1 Ip A1:1 C420\n".encode())
         for index in range(frames):
             picture = frame(width, height, scene, index, frames)
             if counted:
                 draw_counter(picture, index)
-            _, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 88])
-            file.write(jpeg.tobytes())
+            file.write(_raw(picture) if raw else _jpeg(picture))
     return path
+
+
+def _raw(picture: Image) -> bytes:
+    return b"FRAME\n" + cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420).tobytes()
+
+
+def _jpeg(picture: Image) -> bytes:
+    return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()
 
 
 def frame(width: int, height: int, scene: Scene, index: int, frames: int = FRAMES) -> Image:

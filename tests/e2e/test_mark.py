@@ -79,7 +79,7 @@ def test_what_a_viewer_records_says_that_it_is_edited(
 ) -> None:
     monkeypatch.setenv(VARIABLE, str(tmp_path / "key.pem"))
     near = replace(fake_camera.astronaut(), height=190, sway=0.3)
-    clip = fake_camera.write_clip(tmp_path / "camera.mjpeg", 640, 480, near, 90, counted=False)
+    clip = fake_camera.write_clip(tmp_path / "camera.y4m", 640, 480, near, 30, counted=False)
     recorded = tmp_path / "viewer.mkv"
     with (
         Service(log=tmp_path / "log.txt") as service,

@@ -17,7 +17,7 @@ from tests.models import tiny
 
 EDITORS = ("starganv2", "e4e")
 """One that looks at the picture and one of latents; `tests.models.test_published_live` drives the others."""
-TRIES = 20
+TRIES = 60
 """Looks at a dozen frames each, while an editor is loaded."""
 
 
