@@ -18,6 +18,14 @@ WAIT_MS = 120_000
 LOOP = 5 * fake_camera.SLOW_FPS
 """Frames of the clips' loop: five seconds, so that the same frame comes back soon."""
 
+# Ten looks of one face take the server seconds, and every page asks for them: most get a row of the original alone.
+NO_LOOKS_JS = """
+const ask = window.fetch;
+window.fetch = (path, init) => String(path).startsWith("looks?")
+  ? Promise.resolve(Response.json({ looks: [{ editor: "", title: "Original", controls: {} }], image: "data:," }))
+  : ask(path, init);
+"""
+
 Clips = Callable[..., Path]
 
 
@@ -73,13 +81,25 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 class fresh_page(AbstractContextManager[Page]):
-    """A page in a context of its own."""
+    """A page in a context of its own.
 
-    def __init__(self, browser: Browser, width: int = 1280, height: int = 800, touch: bool = False) -> None:
+    Args:
+        browser: that it is in.
+        width: of its window, in pixels.
+        height: of its window, in pixels.
+        touch: whether it is pressed by fingers.
+        looks: whether the server draws the looks on the camera's face.
+    """
+
+    def __init__(
+        self, browser: Browser, width: int = 1280, height: int = 800, *, touch: bool = False, looks: bool = False
+    ) -> None:
         self._context = browser.new_context(
             viewport={"width": width, "height": height}, accept_downloads=True, has_touch=touch, reduced_motion="reduce"
         )
         self._context.set_default_timeout(WAIT_MS)
+        if not looks:
+            self._context.add_init_script(NO_LOOKS_JS)
         self._errors: list[str] = []
 
     def __enter__(self) -> Page:

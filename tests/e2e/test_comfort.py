@@ -214,22 +214,23 @@ def test_a_picture_does_in_place_of_a_camera(playwright: Playwright, service: Se
         expect(page.locator("body")).to_have_attribute("data-state", "start")
 
 
-def test_looks_are_shown_on_ones_own_face(page: Page, service: Service) -> None:
-    go_live(page, service.url)
-    looks = page.locator("#looks .thumbnail")
-    expect(looks.first).to_have_text("Original")
-    expect(looks.first).to_have_attribute("aria-pressed", "true")
-    bald = page.locator("#looks").get_by_role("button", name="Bald", exact=True)
-    bald.click()
-    expect(bald).to_have_attribute("aria-pressed", "true")
-    red = page.locator("#looks").get_by_role("button", name="Red", exact=True)
-    red.click()
-    expect(red).to_have_attribute("aria-pressed", "true")
-    expect(bald).to_have_attribute("aria-pressed", "true")
-    bald.click()
-    expect(bald).to_have_attribute("aria-pressed", "false")
-    looks.first.click()
-    expect(page.locator("#layers")).to_be_hidden()
+def test_looks_are_shown_on_ones_own_face(browser: Browser, service: Service) -> None:
+    with fresh_page(browser, looks=True) as page:
+        go_live(page, service.url)
+        looks = page.locator("#looks .thumbnail")
+        expect(looks.first).to_have_text("Original")
+        expect(looks.first).to_have_attribute("aria-pressed", "true")
+        bald = page.locator("#looks").get_by_role("button", name="Bald", exact=True)
+        bald.click()
+        expect(bald).to_have_attribute("aria-pressed", "true")
+        red = page.locator("#looks").get_by_role("button", name="Red", exact=True)
+        red.click()
+        expect(red).to_have_attribute("aria-pressed", "true")
+        expect(bald).to_have_attribute("aria-pressed", "true")
+        bald.click()
+        expect(bald).to_have_attribute("aria-pressed", "false")
+        looks.first.click()
+        expect(page.locator("#layers")).to_be_hidden()
 
 
 def test_an_output_says_what_is_wrong_until_it_has_shown_something(browser: Browser, service: Service) -> None:

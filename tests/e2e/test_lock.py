@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Response, Route, expect
+from playwright.sync_api import Browser, Page, Response, Route, expect
 
 from models.entry import weights_folder
-from tests.e2e.conftest import WAIT_MS
+from tests.e2e.conftest import WAIT_MS, fresh_page
 from tests.e2e.driver import go_live, set_value
 from tests.e2e.hasty import STEPS
 from tests.e2e.service import Service
@@ -49,6 +49,13 @@ class Told:
 
     def last_id(self) -> str:
         return [body["id"] for _, _, body in self.answers if body][-1]
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that has the looks drawn: the server refuses a snapshot meanwhile."""
+    with fresh_page(browser, looks=True) as opened:
+        yield opened
 
 
 def test_a_snapshot_is_locked_until_the_session_ends(page: Page, service: Service) -> None:

@@ -642,7 +642,7 @@ def test_screenshots(playwright: Playwright, service: Service, tmp_path: Path) -
     for name, width, height in (("page", 1280, 800), ("phone", 390, 844)):
         with (
             chromium.launched(playwright, clip) as browser,
-            fresh_page(browser, width, height, touch=width < 500) as page,
+            fresh_page(browser, width, height, touch=width < 500, looks=True) as page,
         ):
             go_live(page, service.url)
             page.get_by_role("radio", name="Split").check()
