@@ -50,7 +50,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Clips:
     return clip
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
     if chromium.find() is None:
         pytest.skip(chromium.INSTALL_HINT)
@@ -59,14 +59,14 @@ def playwright() -> Iterator[Playwright]:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A server that all tests share; those that end it or fill it start their own."""
+    """A server that all tests of this folder share; those that end it or fill it start their own."""
     with Service(log=tmp_path_factory.mktemp("server") / "log.txt") as running:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser(playwright: Playwright, clips: Clips) -> Iterator[Browser]:
     """A browser whose camera shows one person."""
     with chromium.launched(playwright, clips("astronaut")) as running:

@@ -1,0 +1,1 @@
+"""Tests; a package, so that folders in it can be packages."""
