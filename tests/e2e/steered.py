@@ -21,15 +21,15 @@ SIZE = 640, 480
 
 
 class Lens:
-    """Plays the clip at its own rate."""
+    """Plays a short clip at the rate of raw ones."""
 
     def __init__(self) -> None:
         scene = fake_camera.astronaut()
-        self._frames = [fake_camera.frame(*SIZE, scene, index, 60) for index in range(60)]
+        self._frames = [fake_camera.frame(*SIZE, scene, index, 20) for index in range(20)]
         self._count = 0
 
     def read(self) -> tuple[bool, Image]:
-        time.sleep(1 / fake_camera.FPS)
+        time.sleep(1 / fake_camera.SLOW_FPS)
         self._count += 1
         return True, self._frames[self._count % len(self._frames)]
 
