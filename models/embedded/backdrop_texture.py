@@ -1,9 +1,10 @@
-"""Texture for a drawn backdrop: pieces of the one that is seen, moved and fitted to what is around the hole.
+"""What is known of a backdrop behind hair, by what is seen beside it.
 
-A network draws the broad colours of what is behind hair, but no leaves, books or stars. A picture repeats itself at few
-offsets (He and Sun 2012): here those at which the surroundings of the hole look like those of the piece. Neighbouring
-pieces overlap (Orchard and Sullivan 1994), and what they differ by from the surroundings is continued over the hole,
-so that no seam is seen (Farbman et al. 2011).
+A network draws the broad colours of what is there, with a ghost of the hair before a plain wall, and no leaves, books
+or stars. Where the backdrop is plain its colours go on. Elsewhere pieces of it are moved: a picture repeats itself at
+few offsets (He and Sun 2012), here those at which the surroundings of the hole look like those of the piece. Pieces
+overlap (Orchard and Sullivan 1994), and what they differ by from the surroundings is continued over the hole, so that
+no seam is seen (Farbman et al. 2011).
 """
 
 from __future__ import annotations
@@ -31,11 +32,12 @@ class Pieces:
         reach: Gaussians over what is seen around a place, by which an offset is judged there.
         weaker: weight of the second of them.
         uneven: weight of the difference in contrast beside that in colour.
+        expected: weight of the difference from what is around the hole, continued over it.
         further: what an offset costs per cell, and what one that leaves the row does besides, levels of 255.
         several: how many different offsets are used.
         nearly: how much more than the best one such an offset may cost, levels of 255.
         unsure: weight of what is seen around, below which an offset is not judged, and what it costs then.
-        plain: contrast of what is seen, levels of 255, up to which nothing is taken of it.
+        plain: contrast of what is around, levels of 255, up to which no piece is needed.
         poor: costs, levels of 255, over which a piece is no better than none.
         rim: how far around the hole a piece is compared with what is seen.
         most: largest correction of a piece, levels of 255.
@@ -49,10 +51,11 @@ class Pieces:
     reach: tuple[float, float] = (2.0, 7.0)
     weaker: float = 0.02
     uneven: float = 1.5
+    expected: float = 0.4
     further: tuple[float, float] = (0.1, 0.4)
     several: int = 12
     nearly: float = 5.0
-    unsure: tuple[float, float] = (1e-5, 30.0)
+    unsure: tuple[float, float] = (1e-5, 52.0)
     plain: tuple[float, float] = (1.2, 2.0)
     poor: tuple[float, float] = (45.0, 80.0)
     rim: int = 2
@@ -60,6 +63,71 @@ class Pieces:
 
 
 PIECES = Pieces()
+EVERYWHERE = (slice(None), slice(None))
+COARSE = 4
+"""Crop pixels of a pixel of the grid on which a plain backdrop is continued."""
+BROAD = 5.0
+"""Gaussian of the broad colours of a backdrop, coarse pixels."""
+UNEVEN = (2.5, 7.0)
+"""Differences from these, levels of 255, over which a backdrop is no longer plain."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeenBackdrop:
+    """What is known of a backdrop that hair hides.
+
+    Attributes:
+        calm: (S, S, 3) float32 RGB, 0..255, its broad colours.
+        calmness: (S, S) float32 in 0..1, how plain it is.
+        texture: (S, S, 3) float32 RGB, pieces of it.
+        fits: (S, S) float32 in 0..1, how well they fit, 0 where there is none.
+    """
+
+    calm: Floats
+    calmness: Floats
+    texture: Floats
+    fits: Floats
+
+    @classmethod
+    def of(cls, picture: Floats, known: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> SeenBackdrop:
+        """What a picture tells where it is wanted; the arguments of `backdrop_texture`."""
+        return cls(*plain_backdrop(picture, known), *backdrop_texture(picture, known, wanted))
+
+    def instead_of(self, drawn: Floats, grain: Floats | None = None, box: tuple[slice, slice] = EVERYWHERE) -> Floats:
+        """What is known, and what was drawn of the rest.
+
+        Args:
+            drawn: (H, W, 3) float32 RGB, 0..255.
+            grain: (H, W) float32, of the camera, which pieces have already; None for none.
+            box: rows and columns of the crop that these are.
+        """
+        shown = drawn + self.calmness[box][..., None] * (self.calm[box] - drawn)
+        if grain is not None:
+            shown = shown + grain[..., None]
+        return np.asarray(shown + self.fits[box][..., None] * (self.texture[box] - shown), np.float32)
+
+
+def plain_backdrop(picture: Floats, known: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Continue the broad colours of a backdrop over what hides it.
+
+    Args:
+        picture: (S, S, 3) float32 RGB, 0..255.
+        known: (S, S), where the backdrop is seen.
+
+    Returns:
+        (S, S, 3) float32 RGB; and (S, S) float32 in 0..1, how plain it is around, 0 where nothing is seen.
+    """
+    size = len(picture)
+    side = (size // COARSE, size // COARSE)
+    weight = cv2.resize(known.astype(np.float32), side, interpolation=cv2.INTER_AREA)
+    weight = (weight > PIECES.whole).astype(np.float32)
+    if not weight.any():
+        return np.zeros_like(picture), np.zeros((size, size), np.float32)
+    small = cv2.resize(picture, side, interpolation=cv2.INTER_AREA)
+    away = np.abs(small - _mean_within(small, weight, BROAD)).max(2)
+    uneven = fill(cv2.merge([away, away, away]), weight)[..., 0]
+    calmness = 1 - smoothstep(cv2.GaussianBlur(uneven, (0, 0), BROAD / 2), *UNEVEN)
+    return enlarge(fill(small, weight), (size, size)), enlarge(calmness, (size, size))
 
 
 def backdrop_texture(picture: Floats, known: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> tuple[Floats, Floats]:
@@ -81,12 +149,20 @@ def backdrop_texture(picture: Floats, known: NDArray[np.bool_], wanted: NDArray[
     )
     seen = free > PIECES.whole
     around = cv2.dilate((hole > 0).astype(np.uint8), np.ones((2 * PIECES.rim + 1,) * 2, np.uint8)) > 0
-    contrast = _contrast(picture, side)
+    contrast = _contrast(picture, known, seen)
     nothing = np.zeros_like(picture), np.zeros((size, size), np.float32)
-    rich = float(smoothstep(np.quantile(contrast[seen], 0.8), *PIECES.plain)) if seen.any() else 0.0
-    if rich == 0 or not around.any():
+    if not seen.any() or not around.any():
         return nothing
-    offsets, costs = _costs(np.dstack([small, np.float32(PIECES.uneven) * contrast]), seen, around)
+    expected = fill(cv2.merge([contrast, contrast, contrast]), seen.astype(np.float32))[..., 0]
+    # a sign on a wall is no texture of it
+    least = cv2.erode(np.where(seen, contrast, np.float32(255)), np.ones((5, 5), np.uint8))
+    least = fill(cv2.merge([least, least, least]), seen.astype(np.float32))[..., 0]
+    rich = smoothstep(least, *PIECES.plain)
+    if not rich[around].any():
+        return nothing
+    features = np.dstack([small, np.float32(PIECES.uneven) * contrast])
+    continued = np.dstack([fill(small, seen.astype(np.float32)), np.float32(PIECES.uneven) * expected])
+    offsets, costs = _costs(features, continued, seen, around)
     number, cost = _few(costs)
     found = np.isfinite(cost)
     if not found.any():
@@ -100,12 +176,20 @@ def backdrop_texture(picture: Floats, known: NDArray[np.bool_], wanted: NDArray[
     return texture, enlarge(np.asarray(rich * fits, np.float32), (size, size)) * total
 
 
-def _contrast(picture: Floats, side: int) -> Floats:
-    """How uneven the picture is around each cell, levels of 255."""
-    light = cv2.transform(picture, LUMINANCE[None])
-    fine = np.abs(light - cv2.GaussianBlur(light, (0, 0), PIECES.cell / 2))
-    cells = cv2.resize(fine, (side, side), interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.GaussianBlur(cells, (0, 0), 0.8), np.float32)
+def _contrast(picture: Floats, known: NDArray[np.bool_], seen: NDArray[np.bool_]) -> Floats:
+    """How uneven what is known of a picture is around each cell that is seen, levels of 255."""
+    light, weight = cv2.transform(picture, LUMINANCE[None]), known.astype(np.float32)
+    broad = _mean_within(light, weight, PIECES.cell / 2)
+    fine = np.abs(light - broad) * weight
+    cells = cv2.resize(fine, seen.shape[::-1], interpolation=cv2.INTER_AREA)
+    return _mean_within(cells, seen.astype(np.float32), 0.8)
+
+
+def _mean_within(values: Floats, weight: Floats, sigma: float) -> Floats:
+    """Gaussian mean by weight, (H, W) or (H, W, C)."""
+    total = np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), np.float32(1e-3))
+    parts = values * (weight if values.ndim == 2 else weight[..., None])
+    return np.asarray(cv2.GaussianBlur(parts, (0, 0), sigma) / (total if values.ndim == 2 else total[..., None]))
 
 
 @lru_cache(maxsize=4)
@@ -126,8 +210,19 @@ def _gaussian(side: int, sigma: float) -> Floats:
     return np.exp(-np.square((place[:, None] - place) / np.float32(sigma)) / 2) / np.float32(sigma * np.sqrt(2 * np.pi))
 
 
-def _costs(features: Floats, seen: NDArray[np.bool_], around: NDArray[np.bool_]) -> tuple[NDArray[np.intp], Floats]:
-    """Offsets, (N, 2); and what each costs at each cell, (N, side, side) float32, infinite where it leads nowhere."""
+def _costs(
+    features: Floats, expected: Floats, seen: NDArray[np.bool_], around: NDArray[np.bool_]
+) -> tuple[NDArray[np.intp], Floats]:
+    """What offsets cost.
+
+    Args:
+        features: (side, side, 4) float32, colour and contrast of each cell.
+        expected: the same, of what is seen, continued over the hole.
+        seen, around: (side, side), where the backdrop is seen, and where it is wanted.
+
+    Returns:
+        Offsets, (N, 2); and what each costs at each cell, (N, side, side) float32, infinite where it leads nowhere.
+    """
     side = len(seen)
     offsets = _offsets(side)
     costs = np.full((len(offsets), side, side), np.inf, np.float32)
@@ -137,21 +232,27 @@ def _costs(features: Floats, seen: NDArray[np.bool_], around: NDArray[np.bool_])
     rows, columns = box
     known = seen.astype(np.float32)
     pad = max(PIECES.across[0], PIECES.down[0])
-    stack = np.pad(np.dstack([features, known]).transpose(2, 0, 1), ((0, 0), (pad, pad), (pad, pad)))
+    broad = _mean_within(features, known, PIECES.reach[0])
+    stack = np.pad(np.dstack([features, broad, known]).transpose(2, 0, 1), ((0, 0), (pad, pad), (pad, pad)))
     extent = rows.stop - rows.start, columns.stop - columns.start
     windows = np.lib.stride_tricks.sliding_window_view(stack, extent, axis=(1, 2))
     there = windows[:, pad + rows.start + offsets[:, 1], pad + columns.start + offsets[:, 0]]
     both = known[box] * there[-1]
-    unlike = np.abs(there[:-1] - features.transpose(2, 0, 1)[:, None, rows, columns])
-    total = (unlike[0] + unlike[1] + unlike[2]) * np.float32(1 / 3) + unlike[3]
     weight = _around(both)
-    here = _around(both * total) / np.maximum(weight, np.float32(1e-6))
+    here = _around(both * _unlike(there[:4], features[box])) / np.maximum(weight, np.float32(1e-6))
     here[weight < PIECES.unsure[0]] = PIECES.unsure[1]
+    here += np.float32(PIECES.expected) * _unlike(there[4:-1], expected[box])
     distance = np.hypot(*offsets.T) * PIECES.further[0] + np.abs(offsets[:, 1]) * PIECES.further[1]
     here += distance.astype(np.float32)[:, None, None]
     here[(there[-1] == 0) | ~around[box]] = np.inf
     costs[:, rows, columns] = here
     return offsets, costs
+
+
+def _unlike(there: Floats, here: Floats) -> Floats:
+    """Differences of features, (4, N, H, W) from (H, W, 4), levels of 255."""
+    red, green, blue, contrast = (np.abs(a - b) for a, b in zip(there, cv2.split(here), strict=True))
+    return np.asarray((red + green + blue) * np.float32(1 / 3) + contrast, np.float32)
 
 
 def _around(values: Floats) -> Floats:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from models.arrays import Floats
-from models.embedded.scalp import HeadMap, ScalpModel, sample_at_angle
+from models.embedded.scalp import CENTER, HeadMap, ScalpModel, sample_at_angle
 from models.face.imaging import LOG_OFFSET, fill, log_colour, smoothstep, three_channels
 from models.face.texture_space import SIZE
 
@@ -23,11 +23,15 @@ class OwnHair:
     Attributes:
         connected: probability above which neighbouring hair pixels count as connected.
         reach: distance from the skull within which hair belongs to this head, crop pixels.
+        beside, down: how far from the middle of the face, and between which heights below the brows, hair belongs to it
+            as well: a cheek may hide where a lock comes from. Texture pixels.
         shadow: rows below hair that it shades, coarse pixels.
     """
 
     connected: float = 0.15
     reach: float = 8.0
+    beside: float = 70.0
+    down: tuple[float, float] = (-10.0, 115.0)
     shadow: int = 5
 
 
@@ -76,8 +80,11 @@ def scalp_colour(
 def own_hair(hair: Floats, head: HeadMap) -> Floats:
     """1 on and around the hair that is connected with this head, 0 on the hair of others."""
     count, labels = cv2.connectedComponents((hair > OWN.connected).astype(np.uint8))
+    across = np.abs(head.texture[..., 0] - np.float32(CENTER[0]))
+    below = head.texture[..., 1] - np.float32(CENTER[1])
+    face = (across < OWN.beside) & (below > OWN.down[0]) & (below < OWN.down[1])
     touching = np.zeros(count, np.float32)
-    touching[labels[head.distance > -OWN.reach]] = 1
+    touching[labels[face | (head.distance > -OWN.reach)]] = 1
     touching[0] = 0
     return np.asarray(cv2.dilate(touching[labels], np.ones((5, 5), np.uint8)), np.float32)
 

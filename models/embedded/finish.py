@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import Floats, Image
+from models.embedded.backdrop_texture import SeenBackdrop
 from models.embedded.head_noise import between, noise_on
 from models.embedded.scalp import CENTER, COARSE, SKIN_BOX, HeadMap, texture_scale
 from models.face.imaging import LOG_OFFSET, LUMINANCE, box_of, coherence, enlarge, fill, smoothstep
@@ -127,7 +128,7 @@ def clean_rim(
     *,
     erased: Floats,
     head: HeadMap,
-    pieces: tuple[Floats, Floats] | None = None,
+    seen: SeenBackdrop | None = None,
     beyond: Floats | None = None,
 ) -> Floats:
     """Redraw the outline of the skull: skin up to it from inside, backdrop up to it from outside, and one thin edge.
@@ -137,7 +138,7 @@ def clean_rim(
         image: (S, S, 3) uint8 RGB, the camera's crop: it tells how soft an edge is.
         erased: (S, S) float32 in 0..1, where it is shown.
         head: polar map.
-        pieces: of the backdrop, from `models.embedded.backdrop_texture`; None where nothing is taken of it.
+        seen: what is known of the backdrop; None for nothing.
         beyond: (S, S) float32 in 0..1, what lies beyond the camera's frame; None for nowhere.
 
     Returns:
@@ -152,8 +153,8 @@ def clean_rim(
     distance += _drawn_beyond(small, skin, behind, distance=distance, angle=angle, shown=above)
     distance, above = enlarge(distance, size), enlarge(above, size)
     skin, behind = _extended(colours, distance, FINISH.kept)
-    if pieces is not None:
-        behind = _patched(behind, pieces)
+    if seen is not None:
+        behind = seen.instead_of(behind)
     edge = float(np.clip(HALF_WIDTH_OF_STEP * edge_blur(image, beyond), *FINISH.edge))
     layered = behind + smoothstep(distance, -edge, edge)[..., None] * (skin - behind)
     return np.asarray(colours + above[..., None] * (layered - colours), np.float32)
@@ -188,11 +189,6 @@ def edge_blur(image: Image, beyond: Floats | None = None) -> float:
     sharper, softer = (np.square(sigma) for sigma in REBLURS)
     ratio = float(np.quantile(np.square(fine[edges] / coarse[edges]), FINISH.sharp))
     return float(np.sqrt(max((softer - sharper * ratio) / max(ratio - 1, 1e-3) - BLUR_OF_SOBEL, 0)))
-
-
-def _patched(colours: Floats, pieces: tuple[Floats, Floats]) -> Floats:
-    texture, fits = pieces
-    return np.asarray(colours + fits[..., None] * (texture - colours), np.float32)
 
 
 def _extended(colours: Floats, distance: Floats, inner: float) -> tuple[Floats, Floats]:
@@ -409,7 +405,7 @@ def backdrop_grain(
     solid: Floats,
     erased: Floats,
     head: HeadMap,
-    pieces: tuple[Floats, Floats] | None = None,
+    seen: SeenBackdrop | None = None,
     beyond: Floats | None,
 ) -> Floats:
     """Give a drawn backdrop the grain of what is seen of it, and nothing finer: what is drawn there is a guess.
@@ -422,7 +418,7 @@ def backdrop_grain(
         solid: (S, S) float32 in 0..1, the head that was drawn, and the body.
         erased: (S, S) float32 in 0..1, where the drawing is shown.
         head: polar map.
-        pieces: of the backdrop, from `models.embedded.backdrop_texture`; None where nothing is taken of it.
+        seen: what is known of the backdrop; None for nothing.
         beyond: (S, S) float32 in 0..1, what lies beyond the camera's frame; None for nowhere.
 
     Returns:
@@ -449,10 +445,8 @@ def backdrop_grain(
         return colours
     grain = _camera_grain(picture, cv2.erode(known, np.ones((5, 5), np.uint8)) > 0, box)
     finished = colours.copy()
-    plain = smooth[box] + grain[..., None]
-    if pieces is not None:
-        plain = _patched(plain, (pieces[0][box], pieces[1][box]))
-    finished[box] += share[box][..., None] * (plain - colours[box])
+    shown = smooth[box] + grain[..., None] if seen is None else seen.instead_of(smooth[box], grain, box)
+    finished[box] += share[box][..., None] * (shown - colours[box])
     return finished
 
 

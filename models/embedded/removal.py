@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from engines.base import Engine
 from models.arrays import Floats, Image
 from models.editor import Backdrop, Inpainting
-from models.embedded.backdrop_texture import backdrop_texture
+from models.embedded.backdrop_texture import SeenBackdrop
 from models.embedded.bare_head import background_behind, own_hair, scalp_colour
 from models.embedded.finish import (
     GRAINS,
@@ -276,13 +276,13 @@ def inpaint_without_hair(
     colours = without_mottles(colours, erased=erased)
     colours = plain_scalp(colours, erased=erased, head=head)
     solid = np.maximum(1 - beside, enlarge(person, full) * (1 - hidden))
-    pieces = backdrop_texture(
+    seen = SeenBackdrop.of(
         image.astype(np.float32),
         _backdrop_seen(np.maximum(hidden, solid), beyond),
         (erased > 0) & (enlarge(head.distance, full) < UNDER_RIM),
     )
-    colours = clean_rim(colours, image, erased=erased, head=head, pieces=pieces, beyond=beyond)
-    colours = backdrop_grain(colours, image, solid=solid, erased=erased, head=head, pieces=pieces, beyond=beyond)
+    colours = clean_rim(colours, image, erased=erased, head=head, seen=seen, beyond=beyond)
+    colours = backdrop_grain(colours, image, solid=solid, erased=erased, head=head, seen=seen, beyond=beyond)
     colours = skin_relief(colours, image, hidden=unseen, erased=erased, head=head)
     if backdrop is not None:
         colours += (backdrop.known * beside)[..., None] * (backdrop.colour - colours)

@@ -114,7 +114,9 @@ class BackOfHead:
     Attributes:
         turned: yaw over which the back of the head shows, units of its mode: about 10 degrees.
         long_share: share of hair beside neck and ears over which hair counts as long and tells nothing.
+        both: share of that which is believed at both sides of a head that does not turn.
         thickness: of short hair at the sides, as a fraction of the distance from the center.
+        thickest: the same at most, texture pixels.
         bulk: reach beyond the statistical outline, as a fraction of it, over which hair is no short hair.
         ears: height above which ears do not stand out, degrees above the center.
         ends: heights over which the statistics are right again, degrees.
@@ -122,7 +124,9 @@ class BackOfHead:
 
     turned: tuple[float, float] = (0.8, 2.2)
     long_share: tuple[float, float] = (0.1, 0.3)
+    both: float = 0.6
     thickness: float = 0.14
+    thickest: float = 15.0
     bulk: tuple[float, float] = (0.38, 0.45)
     ears: float = 18.0
     ends: tuple[float, float] = (50.0, 110.0)
@@ -365,7 +369,7 @@ def share_of_hair(places: Floats, hair: Floats, scale: float) -> Floats:
 
 
 def with_back_of_head(radii: Floats, fit: Fit, hair: Floats, size: int) -> Floats:
-    """Reach out to the back of a head that turns, which few of the statistics' people show.
+    """Reach out to the back of a head that turns, which few of the statistics' people show, and to broad heads.
 
     Its hair tells where it ends, if it is short: at the sides it is thin.
 
@@ -376,32 +380,44 @@ def with_back_of_head(radii: Floats, fit: Fit, hair: Floats, size: int) -> Float
         size: side of the crop in pixels.
 
     Returns:
-        (A,) float32, larger on the side that is seen more of.
+        (A,) float32, larger where thick hair would stand out at a side, above all at the one that is seen more of.
     """
-    yaw = float(fit.modes[YAW_MODE])
-    turned = float(smoothstep(np.asarray(np.abs(yaw), np.float32), *BACK.turned))
-    if turned == 0:
-        return radii
     short = 1 - float(
         smoothstep(share_of_hair(_beside(fit, radii, HANGING), hair, len(hair) / size).max(), *BACK.long_share)
     )
     if short == 0:
         return radii
+    yaw = float(fit.modes[YAW_MODE])
+    turned = float(smoothstep(np.asarray(np.abs(yaw), np.float32), *BACK.turned))
+    reach = hair_outline(radii, fit, hair, size, bare=SKULL.nearest)
     degrees = np.linspace(0, 180, len(radii), dtype=np.float32)
-    from_back = degrees if yaw > 0 else 180 - degrees
-    lack = hair_outline(radii, fit, hair, size, bare=SKULL.nearest) * np.float32(1 - BACK.thickness) - radii
+    wider = np.zeros_like(radii)
+    for side, from_back in (1, degrees), (-1, 180 - degrees):
+        weight = BACK.both * (1 - turned) + (turned if side * yaw > 0 else 0)
+        wider = np.maximum(wider, np.float32(weight * short) * _lacking(radii, reach, from_back))
+    sigma = SKULL.smooth / 180 * len(radii)
+    wider = cv2.GaussianBlur(wider[None], (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)[0]
+    return np.asarray(radii + wider, np.float32)
+
+
+def _lacking(radii: Floats, reach: Floats, from_back: Floats) -> Floats:
+    """How much larger a skull is at one side than the statistics say, if its hair is short there, (A,) float32.
+
+    Args:
+        radii: of the statistics.
+        reach: of the hair.
+        from_back: (A,), angle of each ray above the line of the brows at that side, degrees.
+    """
+    lack = reach - np.minimum(np.float32(BACK.thickness) * reach, np.float32(BACK.thickest)) - radii
     lack = cv2.medianBlur(np.clip(lack, 0, None).astype(np.float32)[None], 5)[0]
     beside = (from_back >= BACK.ears) & (from_back < BACK.ends[1])
-    short *= 1 - float(smoothstep((lack / radii)[beside].max(), *BACK.bulk))
+    short = 1 - float(smoothstep((lack / radii)[beside].max(), *BACK.bulk))
     # ears stand out below
     lack = np.where(from_back < BACK.ears, lack[np.argmin(np.abs(from_back - BACK.ears))], lack)
     # towards the crown hair may be tall, but the skull comes closer to what the statistics say
     order = np.argsort(from_back)
     lack[order] = np.minimum.accumulate(lack[order])
-    lack = turned * short * (1 - smoothstep(from_back, *BACK.ends)) * lack
-    sigma = SKULL.smooth / 180 * len(radii)
-    wider = cv2.GaussianBlur(lack.astype(np.float32)[None], (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)[0]
-    return np.asarray(radii + wider, np.float32)
+    return np.asarray(short * (1 - smoothstep(from_back, *BACK.ends)) * lack, np.float32)
 
 
 def _polar(x: Floats, y: Floats, radii: Floats) -> tuple[Floats, Floats, Floats]:

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from models.arrays import Floats
-from models.embedded.backdrop_texture import backdrop_texture
+from models.embedded.backdrop_texture import SeenBackdrop, backdrop_texture, plain_backdrop
 
 SIZE = 320
 
@@ -74,6 +74,39 @@ def test_a_plain_backdrop_is_left_to_the_network() -> None:
     noise = np.random.default_rng(0).standard_normal((SIZE, SIZE, 3)).astype(np.float32)
     _, fits = filled(np.asarray(128 + 0.8 * noise, np.float32), hole())
     assert not fits.any()
+
+
+def test_a_sign_on_a_wall_is_no_texture_of_it() -> None:
+    """Letters that are repeated over a wall are worse than a wall without them."""
+    sign = np.full((SIZE, SIZE, 3), 170, np.uint8)
+    cv2.putText(sign, "EXIT", (20, 60), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (30, 30, 30), 2)
+    wanted = hole()
+    texture, fits = filled(sign.astype(np.float32), wanted)
+    away = fits * np.abs(texture - 170).max(2)
+    assert away[wanted & (np.indices((SIZE, SIZE))[1] > 100)].max() < 40
+    assert (away[wanted] > 40).mean() < 0.02
+
+
+def test_a_plain_wall_goes_on_behind_the_hair() -> None:
+    """With its light, whatever was drawn there: a network left a ghost of the hair before dark curtains."""
+    rows, columns = np.indices((SIZE, SIZE), np.float32)
+    wall = np.dstack([20 + 30 * columns / SIZE, 15 + 20 * rows / SIZE, 40 + 0 * rows])
+    wanted = hole()
+    spoiled, known = wall.copy(), ~cv2.dilate(wanted.astype(np.uint8), np.ones((9, 9))).astype(bool)
+    spoiled[wanted] = (200, 20, 200)
+    seen = SeenBackdrop.of(spoiled, known, wanted)
+    assert seen.calmness[wanted].min() > 0.95
+    shown = seen.instead_of(np.full_like(wall, 70))
+    assert np.abs(shown - wall)[wanted].max() < 5
+    grain = np.ones((SIZE, SIZE), np.float32)
+    np.testing.assert_allclose(seen.instead_of(wall, grain) - seen.instead_of(wall), 1, atol=1e-3)
+
+
+def test_leaves_are_not_plain() -> None:
+    picture, wanted = leaves(), hole()
+    _, calmness = plain_backdrop(picture, ~wanted)
+    assert calmness[wanted].max() < 0.1
+    assert not plain_backdrop(picture, np.zeros_like(wanted))[1].any()
 
 
 def test_without_a_backdrop_or_a_hole_there_is_nothing() -> None:

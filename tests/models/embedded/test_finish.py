@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from models.arrays import Floats, Image
+from models.embedded.backdrop_texture import SeenBackdrop
 from models.embedded.finish import (
     FINISH,
     backdrop_grain,
@@ -296,12 +297,13 @@ def test_the_outline_is_as_soft_as_what_the_camera_sees(head: HeadMap, distance:
 def test_pieces_of_a_backdrop_are_shown_up_to_the_skull(head: HeadMap, distance: Floats) -> None:
     """Between a skull and the margin around it no fog is left."""
     fog, image = drawn(distance), sharp()
-    pieces = np.full((SIZE, SIZE, 3), (30, 160, 40), np.float32), np.ones((SIZE, SIZE), np.float32)
+    green, whole = np.full((SIZE, SIZE, 3), (30, 160, 40), np.float32), np.ones((SIZE, SIZE), np.float32)
+    seen = SeenBackdrop(fog, np.zeros_like(whole), green, whole)
     erased = ((distance < 20) & (distance > -40)).astype(np.float32)
     solid = (distance > -7).astype(np.float32)
-    finished = clean_rim(fog, image, erased=erased, head=head, pieces=pieces)
-    finished = backdrop_grain(finished, image, solid=solid, erased=erased, head=head, pieces=pieces, beyond=None)
+    finished = clean_rim(fog, image, erased=erased, head=head, seen=seen)
+    finished = backdrop_grain(finished, image, solid=solid, erased=erased, head=head, seen=seen, beyond=None)
     beside = upper(distance) & (distance < -2.5) & (distance > -35)
-    assert np.abs(finished - pieces[0])[beside].max() < 2
+    assert np.abs(finished - green)[beside].max() < 2
     within = upper(distance) & (distance > 3)
     assert np.abs(finished - fog)[within].mean() < 2

@@ -220,6 +220,16 @@ def test_hair_of_others_stays(scene: Scene) -> None:
     assert remove(scene, 1.0, others)[2][20:60, 300:].max() == 0
 
 
+def test_a_lock_beside_the_far_cheek_goes_though_the_face_hides_where_it_comes_from(scene: Scene) -> None:
+    """It came and went as its thin end touched the rest of the hair or not."""
+    head, own = scene[4]["head"], scene[2].copy()
+    across, down = (cv2.resize(head.texture[..., i], (SIZE, SIZE)) - CENTER[i] for i in (0, 1))
+    lock = (across > 58) & (across < 76) & (down > 70) & (down < 110)
+    own[cv2.dilate(lock.astype(np.uint8), np.ones((15, 15))) > 0] = 0
+    own[lock] = 1
+    assert remove(scene, 1.0, own)[2][lock].min() > 0.9
+
+
 def test_without_hair_nothing_runs(scene: Scene) -> None:
     painter, _, opacity = remove(scene, 1.0, np.zeros((SIZE, SIZE), np.float32))
     assert not opacity.any()

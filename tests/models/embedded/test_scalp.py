@@ -127,6 +127,35 @@ def test_the_back_of_a_turned_head_reaches_out_to_its_short_hair(model: ScalpMod
     assert np.array_equal(with_back_of_head(radii, fit, long_hair, SIZE), radii), "tells nothing"
 
 
+def test_a_broad_head_that_looks_straight_on_is_broad_at_both_sides(model: ScalpModel, fit: Fit) -> None:
+    """Short hair that stands out by far more than it does at sides tells a larger skull than the statistics do."""
+    modes = fit.modes.copy()
+    modes[YAW_MODE] = 0
+    fit = replace(fit, modes=modes)
+    radii = model.radii(outline_features(fit))
+    away = cv2.resize(head_map(fit, radii, SIZE).radius, (SIZE, SIZE))
+    rows = np.arange(SIZE)[:, None]
+    thick, thin = (((away < reach) & (rows < 150)).astype(np.float32) for reach in (1.32, 1.1))
+    wider = with_back_of_head(radii, fit, thick, SIZE) / radii
+    side = len(wider) // 6
+    assert 1.03 < wider[side] < 1.15
+    assert wider[side] == pytest.approx(wider[-side], abs=0.03)
+    assert wider[len(wider) // 2] == pytest.approx(1, abs=0.03), "hair may be tall at the crown"
+    assert np.abs(with_back_of_head(radii, fit, thin, SIZE) / radii - 1).max() < 0.01
+
+
+def test_the_back_of_a_turning_head_comes_gradually(model: ScalpModel, fit: Fit) -> None:
+    wider = []
+    for yaw in np.linspace(-2.5, 2.5, 21):
+        modes = fit.modes.copy()
+        modes[YAW_MODE] = yaw
+        turned = replace(fit, modes=modes)
+        radii = model.radii(outline_features(turned))
+        cap = (cv2.resize(head_map(turned, radii, SIZE).radius, (SIZE, SIZE)) < 1.3) & (np.arange(SIZE)[:, None] < 150)
+        wider.append(with_back_of_head(radii, turned, cap.astype(np.float32), SIZE) / radii)
+    assert np.abs(np.diff(wider, axis=0)).max() < 0.06
+
+
 def test_tall_hair_on_a_turned_head_makes_no_peak(model: ScalpModel, fit: Fit) -> None:
     modes = fit.modes.copy()
     modes[YAW_MODE] = 2.5
