@@ -68,7 +68,7 @@ COARSE = 4
 """Crop pixels of a pixel of the grid on which a plain backdrop is continued."""
 BROAD = 5.0
 """Gaussian of the broad colours of a backdrop, coarse pixels."""
-UNEVEN = (2.5, 7.0)
+UNEVEN = (1.5, 4.0)
 """Differences from these, levels of 255, over which a backdrop is no longer plain."""
 
 

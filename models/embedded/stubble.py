@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from models.arrays import Floats
 from models.embedded.strands import FILTER, Look
-from models.face.imaging import LOG_OFFSET, LUMINANCE, smoothstep
+from models.face.imaging import LOG_OFFSET, LUMINANCE, enlarge, smoothstep
 from models.face.texture_space import SIZE
 
 
@@ -30,6 +30,7 @@ class StubbleGrowth:
         hair: Gaussian of a single hair, across and down.
         contrast: of the logarithm of the density from hair to hair.
         patches: Gaussian of places where it grows more thinly, and how much they differ.
+        drawn_out: shortest over longest side of a texture pixel in the crop, over which single hairs are told apart.
         dark: luminance of a beard, of that of the hair of the head.
         between: luminances that it has at least and at most, of that of the skin.
         unknown: luminance where no hair of the head is seen, of that of the skin.
@@ -45,6 +46,7 @@ class StubbleGrowth:
     hair: tuple[float, float] = (0.45, 0.9)
     contrast: float = 0.38
     patches: tuple[float, float] = (5.0, 0.25)
+    drawn_out: tuple[float, float] = (0.5, 0.8)
     dark: float = 0.85
     between: tuple[float, float] = (0.16, 0.62)
     unknown: float = 0.35
@@ -75,18 +77,39 @@ class Stubble:
         """Read `beard_place`, (192, 192) uint8, 0..255."""
         return Stubble(tables["beard_place"].astype(np.float32) / np.float32(255))
 
-    def change(self, colour: Floats, skin: Floats, amount: float) -> Floats:
+    def change(self, colour: Floats, skin: Floats, amount: float, told: Floats | None = None) -> Floats:
         """Change of the log colour of the skin, (192, 192, 3) float32.
 
         Args:
             colour: (3,) float32 RGB, 0..255, of the stubble.
             skin: (3,) float32 RGB, 0..255, of the face.
             amount: 0..1.
+            told: (192, 192) float32 in 0..1, where single hairs are told apart, from `told_apart`; None for everywhere.
         """
         over = (colour + np.float32(LOG_OFFSET)) / (skin + np.float32(LOG_OFFSET))
         depth = np.float32(GROWTH.fullest * amount) * self.place ** np.float32(GROWTH.filled)
-        covered = 1 - np.exp(-depth * _strands())
+        strands = _strands() if told is None else np.float32(1) + told * (_strands() - np.float32(1))
+        covered = 1 - np.exp(-depth * strands)
         return np.log1p(covered[..., None] * (np.asarray(over, np.float32) - 1))
+
+
+def told_apart(nodes: Floats) -> Floats:
+    """Where single hairs are told apart: not where a cheek is seen from its side, and dots would be drawn out to lines.
+
+    Args:
+        nodes: (64, 64, 2) float32, crop pixels of the lattice nodes, `Fit.nodes`.
+
+    Returns:
+        (192, 192) float32 in 0..1.
+    """
+    across, down = (np.gradient(nodes, axis=axis) for axis in (1, 0))
+    # singular values of the 2 x 2 derivatives, by their squared norm and determinant
+    norm = np.square(across).sum(2) + np.square(down).sum(2)
+    area = np.abs(across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0])
+    total, difference = np.sqrt(norm + 2 * area), np.sqrt(np.maximum(norm - 2 * area, 0))
+    shape = np.asarray((total - difference) / np.maximum(total + difference, 1e-6), np.float32)
+    square = smoothstep(cv2.GaussianBlur(shape, (0, 0), 2.0), *GROWTH.drawn_out)
+    return enlarge(square, (SIZE, SIZE))
 
 
 def beard_colour(hair: Look | None, skin: Floats) -> Floats:

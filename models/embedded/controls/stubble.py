@@ -11,7 +11,7 @@ from models.arrays import Floats
 from models.embedded.attributes import GREY
 from models.embedded.control import Control, Pack, Reading, SkinChange, Way
 from models.embedded.strands import FILTER, Look
-from models.embedded.stubble import Stubble, beard_colour, own_beard
+from models.embedded.stubble import Stubble, beard_colour, own_beard, told_apart
 from models.embedded.white_hair import white_in
 from models.face.imaging import LOG_OFFSET, LUMINANCE
 
@@ -47,7 +47,7 @@ class StubbleControl(Control):
         if amount <= 0:
             return None
         skin = np.exp(way.own.skin) - np.float32(LOG_OFFSET)
-        return SkinChange(self._stubble.change(_colour(way, skin), skin, amount))
+        return SkinChange(self._stubble.change(_colour(way, skin), skin, amount, told_apart(way.fit.nodes)))
 
 
 def _colour(way: Way, skin: Floats) -> Floats:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from models.embedded.control import Way
 from models.embedded.controls.stubble import _colour
 from models.embedded.latent import EmbeddedLatent
 from models.embedded.strands import FILTER, Look
-from models.embedded.stubble import GROWTH, Stubble, beard_colour, own_beard
+from models.embedded.stubble import GROWTH, Stubble, beard_colour, own_beard, told_apart
 from models.face.imaging import LOG_OFFSET, LUMINANCE
 from models.face.texture_space import FaceSpace
 
@@ -119,6 +120,22 @@ def test_what_hides_a_chin_is_no_beard() -> None:
     hidden[120:] = 1
     assert own_beard(scarf, SEEN) == 1
     assert own_beard(scarf, hidden) == 0
+
+
+def test_on_a_cheek_that_is_seen_from_its_side_single_hairs_are_not_told_apart(beard: Stubble) -> None:
+    """They were drawn out to long lines; the shade that they make stays."""
+    y, x = np.mgrid[0:64, 0:64].astype(np.float32)
+    turned = np.dstack([np.where(x < 32, 0.9 * x, 0.9 * 32 + 2.7 * (x - 32)), 3.0 * y])
+    told = told_apart(turned.astype(np.float32))
+    assert told.shape == (192, 192)
+    assert told[:, :80].max() < 0.05
+    assert told[:, 112:].min() > 0.95
+    assert told_apart(np.dstack([3 * x, 3 * y])).min() > 0.99
+    dots, shade = (beard.change(beard_colour(DARK, SKIN), SKIN, 1, where) for where in (None, np.zeros_like(told)))
+    chin = np.s_[160:182, 80:112]
+    fine_shade, fine_dots = (each - cv2.GaussianBlur(each, (0, 0), 2.0) for each in (shade, dots))
+    assert fine_shade[chin].std() < 0.1 * fine_dots[chin].std()
+    assert shade[chin].mean() == pytest.approx(dots[chin].mean(), rel=0.2)
 
 
 def test_hair_that_was_seen_at_times_makes_no_black_stubble() -> None:
