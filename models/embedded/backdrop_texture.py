@@ -163,10 +163,10 @@ def backdrop_texture(picture: Floats, known: NDArray[np.bool_], wanted: NDArray[
     features = np.dstack([small, np.float32(PIECES.uneven) * contrast])
     continued = np.dstack([fill(small, seen.astype(np.float32)), np.float32(PIECES.uneven) * expected])
     offsets, costs = _costs(features, continued, seen, around)
+    if not len(offsets):
+        return nothing
     number, cost = _few(costs)
     found = np.isfinite(cost)
-    if not found.any():
-        return nothing
     texture, total = _overlapping(picture, PIECES.cell * offsets[number], found)
     # what is seen beside the hole tells how a piece differs
     away = small - cv2.resize(texture, (side, side), interpolation=cv2.INTER_AREA)
@@ -225,10 +225,8 @@ def _costs(
     """
     side = len(seen)
     offsets = _offsets(side)
-    costs = np.full((len(offsets), side, side), np.inf, np.float32)
-    box = box_of(around, int(2 * PIECES.reach[0]))
-    if box is None:
-        return offsets, costs
+    # the surroundings of the hole tell
+    box = box_of(around, int(2 * PIECES.reach[0])) or (slice(0, side), slice(0, side))
     rows, columns = box
     known = seen.astype(np.float32)
     pad = max(PIECES.across[0], PIECES.down[0])
@@ -236,7 +234,10 @@ def _costs(
     stack = np.pad(np.dstack([features, broad, known]).transpose(2, 0, 1), ((0, 0), (pad, pad), (pad, pad)))
     extent = rows.stop - rows.start, columns.stop - columns.start
     windows = np.lib.stride_tricks.sliding_window_view(stack, extent, axis=(1, 2))
-    there = windows[:, pad + rows.start + offsets[:, 1], pad + columns.start + offsets[:, 0]]
+    starts = pad + rows.start + offsets[:, 1], pad + columns.start + offsets[:, 0]
+    useful = (windows[-1][starts] * around[box]).any((1, 2))
+    offsets, starts = offsets[useful], (starts[0][useful], starts[1][useful])
+    there = windows[:, starts[0], starts[1]]
     both = known[box] * there[-1]
     weight = _around(both)
     here = _around(both * _unlike(there[:4], features[box])) / np.maximum(weight, np.float32(1e-6))
@@ -245,6 +246,7 @@ def _costs(
     distance = np.hypot(*offsets.T) * PIECES.further[0] + np.abs(offsets[:, 1]) * PIECES.further[1]
     here += distance.astype(np.float32)[:, None, None]
     here[(there[-1] == 0) | ~around[box]] = np.inf
+    costs = np.full((len(offsets), side, side), np.inf, np.float32)
     costs[:, rows, columns] = here
     return offsets, costs
 
