@@ -69,8 +69,8 @@ class HairLoss:
     temple: float = 0.62
     temple_width: float = 0.32
     lead: float = 1.2
-    stands: tuple[float, float] = (-2.0, 33.0)
-    thickest: float = 5.5
+    stands: tuple[float, float] = (-2.0, 18.0)
+    thickest: float = 7.0
     lies: tuple[float, float] = (0.0, 14.0)
     pressed: tuple[float, float] = (0.0, 0.8)
     own: tuple[float, float] = (0.95, 0.7)
@@ -80,7 +80,7 @@ class HairLoss:
     least: float = 0.3
     strays: float = 1.6
     bare: tuple[float, float] = (-4.0, 4.0)
-    fading: tuple[float, float] = (9.0, 6.0)
+    fading: tuple[float, float] = (6.0, 4.0)
     tail: tuple[float, float] = (-24.0, 8.0)
     sparse: float = 0.03
     covering: float = 3.0
