@@ -91,7 +91,8 @@ class SeenBackdrop:
     @classmethod
     def of(cls, picture: Floats, known: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> SeenBackdrop:
         """What a picture tells where it is wanted; the arguments of `backdrop_texture`."""
-        return cls(*plain_backdrop(picture, known), *backdrop_texture(picture, known, wanted))
+        # beside hair are single strands, which would go on as shade
+        return cls(*plain_backdrop(picture, known & ~wanted), *backdrop_texture(picture, known, wanted))
 
     def instead_of(self, drawn: Floats, grain: Floats | None = None, box: tuple[slice, slice] = EVERYWHERE) -> Floats:
         """What is known, and what was drawn of the rest.

@@ -86,7 +86,7 @@ class HairLoss:
     covering: float = 3.0
     contrast: float = 0.55
     last_contrast: float = 1.3
-    thins: float = 2.0
+    thins: float = 3.0
 
 
 LOSS = HairLoss()

@@ -102,6 +102,17 @@ def test_a_plain_wall_goes_on_behind_the_hair() -> None:
     np.testing.assert_allclose(seen.instead_of(wall, grain) - seen.instead_of(wall), 1, atol=1e-3)
 
 
+def test_strands_beside_the_hair_are_none_of_a_plain_wall() -> None:
+    """What the matte misses is wanted too: it is drawn, to tell the strands that are left over it."""
+    wall, wanted = np.full((SIZE, SIZE, 3), 150, np.float32), hole()
+    known = np.hypot(np.indices((SIZE, SIZE))[0] - 110, np.indices((SIZE, SIZE))[1] - 160) > 55
+    spoiled = wall.copy()
+    spoiled[~known] = (200, 20, 200)
+    spoiled[100:120:6, 220:229] = 20
+    seen = SeenBackdrop.of(spoiled, known, wanted)
+    assert np.abs(seen.instead_of(spoiled) - wall)[wanted].max() < 6
+
+
 def test_leaves_are_not_plain() -> None:
     picture, wanted = leaves(), hole()
     _, calmness = plain_backdrop(picture, ~wanted)
