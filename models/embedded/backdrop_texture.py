@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import Floats
-from models.face.imaging import LUMINANCE, box_of, enlarge, fill, smoothstep
+from models.face.imaging import LUMINANCE, box_of, enlarge, fill, smoothstep, three_channels
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,10 @@ COARSE = 4
 """Crop pixels of a pixel of the grid on which a plain backdrop is continued."""
 BROAD = 5.0
 """Gaussian of the broad colours of a backdrop, coarse pixels."""
+STRANDS = 9
+"""Side of the median that leaves out single strands, crop pixels."""
+ENOUGH = (40.0, 160.0)
+"""Coarse pixels of a backdrop that must be seen, from none to all that is believed of it."""
 UNEVEN = (1.5, 4.0)
 """Differences from these, levels of 255, over which a backdrop is no longer plain."""
 
@@ -89,10 +93,16 @@ class SeenBackdrop:
     fits: Floats
 
     @classmethod
-    def of(cls, picture: Floats, known: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> SeenBackdrop:
-        """What a picture tells where it is wanted; the arguments of `backdrop_texture`."""
-        # beside hair are single strands, which would go on as shade
-        return cls(*plain_backdrop(picture, known & ~wanted), *backdrop_texture(picture, known, wanted))
+    def of(
+        cls, picture: Floats, known: NDArray[np.bool_], wanted: NDArray[np.bool_], *, textured: bool = True
+    ) -> SeenBackdrop:
+        """What a picture tells where it is wanted: arguments of `backdrop_texture`, and whether pieces are taken."""
+        texture = (
+            backdrop_texture(picture, known, wanted)
+            if textured
+            else (np.zeros_like(picture), np.zeros_like(picture[..., 0]))
+        )
+        return cls(*plain_backdrop(picture, known), *texture)
 
     def instead_of(self, drawn: Floats, grain: Floats | None = None, box: tuple[slice, slice] = EVERYWHERE) -> Floats:
         """What is known, and what was drawn of the rest.
@@ -124,10 +134,13 @@ def plain_backdrop(picture: Floats, known: NDArray[np.bool_]) -> tuple[Floats, F
     weight = (weight > PIECES.whole).astype(np.float32)
     if not weight.any():
         return np.zeros_like(picture), np.zeros((size, size), np.float32)
-    small = cv2.resize(picture, side, interpolation=cv2.INTER_AREA)
+    # beside hair are single strands, which would go on as shade
+    cleared = cv2.medianBlur(np.clip(picture, 0, 255).astype(np.uint8), STRANDS)
+    small = cv2.resize(cleared, side, interpolation=cv2.INTER_AREA).astype(np.float32)
     away = np.abs(small - _mean_within(small, weight, BROAD)).max(2)
-    uneven = fill(cv2.merge([away, away, away]), weight)[..., 0]
+    uneven = fill(three_channels(away), weight)[..., 0]
     calmness = 1 - smoothstep(cv2.GaussianBlur(uneven, (0, 0), BROAD / 2), *UNEVEN)
+    calmness *= smoothstep(weight.sum(), *ENOUGH)
     return enlarge(fill(small, weight), (size, size)), enlarge(calmness, (size, size))
 
 
@@ -135,12 +148,13 @@ def backdrop_texture(picture: Floats, known: NDArray[np.bool_], wanted: NDArray[
     """Fill a hole in a backdrop with pieces of what is seen of it.
 
     Args:
-        picture: (S, S, 3) float32 RGB, 0..255.
+        picture: (S, S, 3) float32 RGB, 0..255; S is a multiple of 8.
         known: (S, S), where the backdrop is seen.
         wanted: (S, S), where it is wanted.
 
     Returns:
-        (S, S, 3) float32 RGB; and (S, S) float32 in 0..1, how well it fits, 0 where nothing was found.
+        (S, S, 3) float32 RGB, which may leave 0..255; and (S, S) float32 in 0..1, how well it fits, 0 where nothing was
+        found.
     """
     size = len(picture)
     side = size // PIECES.cell
@@ -154,10 +168,10 @@ def backdrop_texture(picture: Floats, known: NDArray[np.bool_], wanted: NDArray[
     nothing = np.zeros_like(picture), np.zeros((size, size), np.float32)
     if not seen.any() or not around.any():
         return nothing
-    expected = fill(cv2.merge([contrast, contrast, contrast]), seen.astype(np.float32))[..., 0]
+    expected = fill(three_channels(contrast), seen.astype(np.float32))[..., 0]
     # a sign on a wall is no texture of it
     least = cv2.erode(np.where(seen, contrast, np.float32(255)), np.ones((5, 5), np.uint8))
-    least = fill(cv2.merge([least, least, least]), seen.astype(np.float32))[..., 0]
+    least = fill(three_channels(least), seen.astype(np.float32))[..., 0]
     rich = smoothstep(least, *PIECES.plain)
     if not rich[around].any():
         return nothing
@@ -168,7 +182,7 @@ def backdrop_texture(picture: Floats, known: NDArray[np.bool_], wanted: NDArray[
         return nothing
     number, cost = _few(costs)
     found = np.isfinite(cost)
-    texture, total = _overlapping(picture, PIECES.cell * offsets[number], found)
+    texture, total = _overlapping(picture, known, PIECES.cell * offsets[number], found)
     # what is seen beside the hole tells how a piece differs
     away = small - cv2.resize(texture, (side, side), interpolation=cv2.INTER_AREA)
     added = fill(np.clip(away, -PIECES.most, PIECES.most), (seen & around & found).astype(np.float32))
@@ -266,25 +280,30 @@ def _around(values: Floats) -> Floats:
 
 
 def _few(costs: Floats) -> tuple[NDArray[np.intp], Floats]:
-    """The number of the best offset at each cell, of few that are used, and its cost: so pieces are large.
+    """The number of the offset of each cell, of at most `several` that are used, and its cost: so pieces are large.
 
-    Offsets are taken one after the other, each the one that is good enough for most cells that have none yet.
+    Offsets are taken one after the other, each the one that is good enough for most cells that have none yet. What has
+    none in the end takes the best of them.
     """
-    number, best = costs.argmin(0), costs.min(0)
+    best = costs.min(0)
     lacking = np.isfinite(best)
     suits = (costs <= best + np.float32(PIECES.nearly)) & lacking
-    for _ in range(PIECES.several):
-        if not lacking.any():
-            break
-        most = int(np.count_nonzero(suits[:, lacking], axis=1).argmax())
-        taken = lacking & suits[most]
-        number[taken] = most
+    number = np.zeros(best.shape, np.intp)
+    used: list[int] = []
+    while lacking.any() and len(used) < PIECES.several:
+        used.append(int(np.count_nonzero(suits[:, lacking], axis=1).argmax()))
+        taken = lacking & suits[used[-1]]
+        number[taken] = used[-1]
         lacking &= ~taken
+    if used:
+        number[lacking] = np.array(used)[costs[used].argmin(0)][lacking]
     return number, np.take_along_axis(costs, number[None], 0)[0]
 
 
-def _overlapping(picture: Floats, offsets: NDArray[np.intp], found: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """The picture moved by the offsets of the four cells that are nearest, (side, side, 2) pixels; and their weight."""
+def _overlapping(
+    picture: Floats, known: NDArray[np.bool_], offsets: NDArray[np.intp], found: NDArray[np.bool_]
+) -> tuple[Floats, Floats]:
+    """What is known of a picture, moved by the offsets of the four nearest cells, pixels; and its weight."""
     size, side, cell = len(picture), len(found), PIECES.cell
     texture, total = np.zeros_like(picture), np.zeros((size, size), np.float32)
     box = box_of(found, 1)
@@ -292,17 +311,19 @@ def _overlapping(picture: Floats, offsets: NDArray[np.intp], found: NDArray[np.b
         return texture, total
     part = tuple(slice(each.start * cell, min(each.stop * cell, size)) for each in box)
     rows, columns = (np.arange(each.start, each.stop, dtype=np.float32) for each in part)
-    places = [(each + np.float32(0.5)) / np.float32(cell) - np.float32(0.5) for each in (rows, columns)]
-    weights = [np.stack([1 - each % 1, each % 1]) for each in places]
-    first = [np.floor(each).astype(np.intp) for each in places]
+    middles = [(each + np.float32(0.5)) / np.float32(cell) - np.float32(0.5) for each in (rows, columns)]
+    weights = [np.stack([1 - each % 1, each % 1]) for each in middles]
+    first = [np.floor(each).astype(np.intp) for each in middles]
     cells = [np.clip(np.stack([each, each + 1]), 0, side - 1) for each in first]
     for below in (0, 1):
         for right in (0, 1):
             grid = np.ix_(cells[0][below], cells[1][right])
             weight = np.outer(weights[0][below], weights[1][right]) * found[grid]
             across, down = cv2.split(offsets.astype(np.float32)[grid])
-            moved = cv2.remap(picture, across + columns, down + rows[:, None], cv2.INTER_NEAREST)
-            texture[part] += cv2.multiply(moved, cv2.merge([weight] * 3))
+            places = across + columns, down + rows[:, None]
+            moved, there = (cv2.remap(each, *places, cv2.INTER_NEAREST) for each in (picture, known.astype(np.float32)))
+            weight *= there
+            texture[part] += cv2.multiply(moved, three_channels(weight))
             total[part] += weight
     texture[part] /= np.maximum(total[part], np.float32(1e-3))[..., None]
     return texture, total

@@ -23,8 +23,9 @@ class OwnHair:
     Attributes:
         connected: probability above which neighbouring hair pixels count as connected.
         reach: distance from the skull within which hair belongs to this head, crop pixels.
-        beside, down: how far from the middle of the face, and between which heights below the brows, hair belongs to it
-            as well: a cheek may hide where a lock comes from. Texture pixels.
+        beside, down: how far from the middle of the face, and between which heights below the brows, a lock belongs to
+            it as well: a cheek may hide where it comes from. Texture pixels.
+        within: shares of a lock that lie there, over which it does: the hair of others reaches further out.
         shadow: rows below hair that it shades, coarse pixels.
     """
 
@@ -32,6 +33,7 @@ class OwnHair:
     reach: float = 8.0
     beside: float = 70.0
     down: tuple[float, float] = (-10.0, 115.0)
+    within: tuple[float, float] = (0.55, 0.85)
     shadow: int = 5
 
 
@@ -78,13 +80,14 @@ def scalp_colour(
 
 
 def own_hair(hair: Floats, head: HeadMap) -> Floats:
-    """1 on and around the hair that is connected with this head, 0 on the hair of others."""
+    """1 on and around what is connected with this head, and locks beside its face; 0 on the hair of others."""
     count, labels = cv2.connectedComponents((hair > OWN.connected).astype(np.uint8))
     across = np.abs(head.texture[..., 0] - np.float32(CENTER[0]))
     below = head.texture[..., 1] - np.float32(CENTER[1])
     face = (across < OWN.beside) & (below > OWN.down[0]) & (below < OWN.down[1])
-    touching = np.zeros(count, np.float32)
-    touching[labels[face | (head.distance > -OWN.reach)]] = 1
+    sizes, beside = (np.bincount(labels[where], minlength=count) for where in (np.ones_like(face), face))
+    touching = smoothstep((beside / np.maximum(sizes, 1)).astype(np.float32), *OWN.within)
+    touching[labels[head.distance > -OWN.reach]] = 1
     touching[0] = 0
     return np.asarray(cv2.dilate(touching[labels], np.ones((5, 5), np.uint8)), np.float32)
 

@@ -27,8 +27,9 @@ class Finish:
 
     Attributes:
         edge: half the width of the outline's edge, least and most: it is as soft as the camera's own edges.
-        strong: quantile of gradients from which a place is one of these.
-        sharp: quantile of their sharpness that is taken: light and shade have soft edges of their own.
+        strong: quantile of the gradients of edges from which an edge tells how soft the camera's are.
+        noisy: multiple of the median gradient up to which an edge is noise.
+        sharp: quantile of the sharpness of edges that is taken: light and shade have soft edges of their own.
         rim: how far inside and outside of the outline a drawing tells where it is.
         kept: how far inside of the outline a drawing is trusted: its edge is a mixture with the backdrop.
         unlike_backdrop: differences from the backdrop, over that of skin, over which a drawing shows the head.
@@ -66,6 +67,7 @@ class Finish:
 
     edge: tuple[float, float] = (1.4, 4.0)
     strong: float = 0.96
+    noisy: float = 6.0
     sharp: float = 0.65
     rim: tuple[float, float] = (10.0, 12.0)
     kept: float = 7.0
@@ -183,7 +185,9 @@ def edge_blur(image: Image, beyond: Floats | None = None) -> float:
         edges &= cv2.dilate(beyond, np.ones((9, 9), np.uint8)) < 0.02
     if not edges.any():
         return 0.0
-    edges &= coarse >= max(float(np.quantile(coarse[edges], FINISH.strong)), 1.0)
+    # noise has edges as well
+    noise = FINISH.noisy * float(np.median(coarse))
+    edges &= coarse >= max(float(np.quantile(coarse[edges], FINISH.strong)), noise, 1.0)
     if not edges.any():
         return 0.0
     sharper, softer = (np.square(sigma) for sigma in REBLURS)
@@ -408,9 +412,9 @@ def backdrop_grain(
     seen: SeenBackdrop | None = None,
     beyond: Floats | None,
 ) -> Floats:
-    """Give a drawn backdrop the grain of what is seen of it, and nothing finer: what is drawn there is a guess.
+    """Show what is known of a backdrop instead of what was drawn of it, and give the rest the grain of what is seen.
 
-    Texture that is copied from beside the hair repeats the halo around it, and shows as a ghost of the hair.
+    Nothing finer is left of what was drawn there: it is a guess.
 
     Args:
         colours: (S, S, 3) float32 RGB, 0..255, a drawing.

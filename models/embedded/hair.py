@@ -31,6 +31,7 @@ from models.embedded.strands import (
     measure_light,
     measure_look,
     repaint,
+    seen_often,
 )
 from models.face.imaging import LUMINANCE, box_of
 
@@ -135,9 +136,10 @@ class Hair(Editor[HairControls]):
     def steer(self, latent: Latent, controls: HairControls) -> Latent:
         """The look that the dyed hair shall have, (LENGTH,) float32."""
         steered = latent.copy()
-        if controls.colour is None or controls.amount == 0 or latent[FRACTION] < LEAST_HAIR:
+        seen = _seen(latent)
+        if controls.colour is None or controls.amount == 0 or latent[FRACTION] < LEAST_HAIR or seen is None:
             return steered
-        latent = _seen(latent)
+        latent, _ = seen
         wanted = _dye(latent, controls.colour, controls.custom)
         steered[:LOOK_LENGTH] = Look.unpack(latent).towards(wanted, controls.amount).pack()
         return steered
@@ -174,7 +176,8 @@ class Hair(Editor[HairControls]):
         masks = _masks(crop)
         mask = np.zeros((size, size), np.float32)
         delta = np.zeros((size, size, 3), np.float32)
-        if np.array_equal(latent, steered) or latent[FRACTION] < LEAST_HAIR:
+        seen = _seen(latent)
+        if np.array_equal(latent, steered) or latent[FRACTION] < LEAST_HAIR or seen is None:
             return Edit(mask=mask, delta=delta)
         alpha = self._matte.read(crop.image, masks.hair)
         area = box_of(alpha > LEAST, ROOM)
@@ -186,7 +189,8 @@ class Hair(Editor[HairControls]):
             occluder = cv2.resize(masks.occluder, (size, size), interpolation=cv2.INTER_LINEAR)
             mask *= 1 - np.clip(occluder * 1.6 - 0.2, 0, 1)
         mask *= _border_fade(size)
-        share, latent = latent[FRACTION], _seen(latent)
+        fraction = latent[FRACTION]
+        latent, share = seen
         now, wanted = Look.unpack(latent), Look.unpack(steered)
         bleach = float(np.clip((wanted.level - now.level) / BLEACHED, 0, 1))
         amount = 1 - np.float32(ROOTS * bleach) * _roots(crop, masks, size)[area]
@@ -208,7 +212,7 @@ class Hair(Editor[HairControls]):
             delta /= np.maximum(mask, np.float32(1e-3))[..., None]
 
         # smoothed statistics may lag behind the hair that is there: no hair, no dye
-        mask *= np.float32(np.clip(share / LEAST_HAIR - 1, 0, 1))
+        mask *= np.float32(np.clip(fraction / LEAST_HAIR - 1, 0, 1)) * seen_often(share)
         return Edit(mask=mask, delta=delta)
 
 
@@ -225,10 +229,10 @@ def load(load_engine: Callable[[Path], Engine], folder: Path) -> Hair:
     return Hair(HairMatte(load_engine(folder / MATTE)))
 
 
-def _seen(latent: Latent) -> Latent:
-    """A latent that was averaged over frames, as it is in those of them in which there is hair."""
+def _seen(latent: Latent) -> tuple[Latent, float] | None:
+    """A latent that was averaged over frames, as it is in those of them in which there is hair, and their share."""
     look, share = Look.averaged(latent[:LOOK_LENGTH])
-    return latent if look is None else np.asarray(latent / np.float32(share), np.float32)
+    return None if look is None else (np.asarray(latent / np.float32(share), np.float32), share)
 
 
 def _dye(latent: Latent, colour: Preset, custom: str) -> Look:

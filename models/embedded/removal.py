@@ -276,10 +276,12 @@ def inpaint_without_hair(
     colours = without_mottles(colours, erased=erased)
     colours = plain_scalp(colours, erased=erased, head=head)
     solid = np.maximum(1 - beside, enlarge(person, full) * (1 - hidden))
+    wanted = (erased > 0) & (enlarge(head.distance, full) < UNDER_RIM)
+    if beyond is not None:
+        wanted &= beyond < 1
+    # anew for each drawing, pieces would be others: in a video they boil
     seen = SeenBackdrop.of(
-        image.astype(np.float32),
-        _backdrop_seen(np.maximum(hidden, solid), beyond),
-        (erased > 0) & (enlarge(head.distance, full) < UNDER_RIM),
+        image.astype(np.float32), _backdrop_seen(np.maximum(hidden, solid), beyond), wanted, textured=backdrop is None
     )
     colours = clean_rim(colours, image, erased=erased, head=head, seen=seen, beyond=beyond)
     colours = backdrop_grain(colours, image, solid=solid, erased=erased, head=head, seen=seen, beyond=beyond)

@@ -171,6 +171,11 @@ class Look:
         return Look.unpack(self.pack() + np.float32(amount) * (other.pack() - self.pack()))
 
 
+def seen_often(share: float) -> np.float32:
+    """How far a change of hair is shown that was seen in a share of the frames, 0..1: it comes and goes gradually."""
+    return np.float32(smoothstep(np.asarray(share), FEW, 3 * FEW))
+
+
 @dataclass(frozen=True, slots=True)
 class Lit:
     """The light on a face, against white room light.

@@ -30,7 +30,7 @@ from models.embedded.latent import EmbeddedLatent
 from models.embedded.matte import MATTE, HairMatte
 from models.embedded.pigment import grey_beard, grey_hair, restore_beard, restore_pigment
 from models.embedded.skin import Skin
-from models.embedded.strands import Lit, Look
+from models.embedded.strands import Lit, Look, seen_often
 from models.embedded.white_hair import white_in
 from models.face.imaging import LOG_OFFSET, enlarge, smoothstep
 
@@ -134,16 +134,17 @@ class HairGrey(Control):
         skin, light = np.exp(way.own.skin) - np.float32(LOG_OFFSET), Lit.unpack(way.own.lit)
         amount = way.rise(GREY)
         man = float(smoothstep(way.own.attributes[MALE], *GREYING.man))
-        look, _ = Look.averaged(way.own.hair)
-        if wanted != now and look is not None and keeps_hair(way.controls):
+        look, share = Look.averaged(way.own.hair)
+        if (amount > 0 or wanted < now) and look is not None and keeps_hair(way.controls):
             size = len(way.crop.image)
             alpha = self._matte.read(way.crop.image, masks.hair) * (1 - enlarge(masks.occluder, (size, size)))
             if amount > 0:
-                layers.append(grey_hair(way.crop, alpha, skin=skin, now=look, amount=amount))
-            elif wanted < now:
+                change, where = grey_hair(way.crop, alpha, skin=skin, now=look, amount=amount)
+            else:
                 lost = float((1 - wanted / now) * smoothstep(np.asarray(now), *GREYING.least))
                 lost *= 1 - _blond(look, light, way.own.skin)
-                layers.append(restore_pigment(way.crop, alpha, now=look, light=light, amount=lost))
+                change, where = restore_pigment(way.crop, alpha, now=look, light=light, amount=lost)
+            layers.append((seen_often(share) * change, where))
         if man * amount > 0 and way.controls.grey_brows:
             layers.append(grey_beard(way.crop, skin=skin, amount=man * amount))
         if man * beard > 0 and way.controls.grey_brows:

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from models.arrays import Floats
-from models.embedded.backdrop_texture import SeenBackdrop, backdrop_texture, plain_backdrop
+from models.embedded.backdrop_texture import PIECES, SeenBackdrop, _few, backdrop_texture, plain_backdrop
 
 SIZE = 320
 
@@ -64,6 +64,34 @@ def test_leaves_are_as_rich_as_those_that_are_seen() -> None:
     assert fine[wanted].std() == pytest.approx(seen[~wanted].std(), rel=0.15)
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("row", [40, 110, 300])
+def test_a_fill_has_no_dark_seams(seed: int, row: int) -> None:
+    """At the edge of the crop pieces reach beyond it, where there is nothing."""
+    rows, columns = np.indices((SIZE, SIZE))
+    wanted = np.hypot(rows - row, columns - 160) < 70
+    picture = leaves(seed) + 60
+    texture, fits = filled(picture, wanted)
+    shown = wanted & (fits > 0.5)
+    assert shown.any()
+    assert texture[shown].min() > picture.min() - 1.1 * 40
+
+
+def test_few_pieces_are_used() -> None:
+    costs = np.random.default_rng(0).random((60, 40, 40)).astype(np.float32) * 40
+    costs[:, :20] = np.inf
+    number, cost = _few(costs)
+    assert len(np.unique(number[20:])) <= PIECES.several
+    assert np.isfinite(cost[20:]).all()
+    assert np.isinf(cost[:20]).all()
+
+
+def test_a_corner_of_a_backdrop_does_not_tell_all_of_it() -> None:
+    known = np.zeros((SIZE, SIZE), bool)
+    known[:20, :20] = True
+    assert not plain_backdrop(leaves(), known)[1].any()
+
+
 def test_nothing_is_taken_of_the_hole() -> None:
     texture, fits = filled(leaves(), hole())
     shown = fits > 0
@@ -85,6 +113,7 @@ def test_a_sign_on_a_wall_is_no_texture_of_it() -> None:
     away = fits * np.abs(texture - 170).max(2)
     assert away[wanted & (np.indices((SIZE, SIZE))[1] > 100)].max() < 40
     assert (away[wanted] > 40).mean() < 0.02
+    assert fits[wanted].mean() < 0.1
 
 
 def test_a_plain_wall_goes_on_behind_the_hair() -> None:

@@ -272,6 +272,16 @@ def test_the_softness_of_edges_is_measured(sigma: float) -> None:
     assert edge_blur(sharp(sigma)) == pytest.approx(sigma, rel=0.05)
 
 
+def test_noise_is_no_edge() -> None:
+    """A soft camera in a dim room: the outline was as sharp as its noise in some frames, and soft in others."""
+    step = np.full((SIZE, SIZE, 3), 60, np.float32)
+    step[:, SIZE // 2 :] = 160
+    soft = cv2.GaussianBlur(step, (0, 0), 2.5)
+    rng = np.random.default_rng(2)
+    told = [edge_blur(np.clip(soft + rng.normal(0, 5, soft.shape), 0, 255).astype(np.uint8)) for _ in range(4)]
+    assert min(told) > 1.8
+
+
 def test_without_edges_none_are_soft() -> None:
     assert edge_blur(np.full((SIZE, SIZE, 3), 90, np.uint8)) == 0
 

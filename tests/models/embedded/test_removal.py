@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from engines.base import Engine, TensorSpec
 from models.arrays import Floats, Image
+from models.editor import Backdrop
 from models.embedded import EMBEDDED
 from models.embedded.attributes import TABLES
 from models.embedded.removal import (
@@ -228,6 +229,47 @@ def test_a_lock_beside_the_far_cheek_goes_though_the_face_hides_where_it_comes_f
     own[cv2.dilate(lock.astype(np.uint8), np.ones((15, 15))) > 0] = 0
     own[lock] = 1
     assert remove(scene, 1.0, own)[2][lock].min() > 0.9
+
+
+@pytest.mark.parametrize("down", [90, 110, 130])
+def test_the_hair_of_a_head_beside_the_jaw_stays(scene: Scene, down: int) -> None:
+    head, own = scene[4]["head"], scene[2].copy()
+    across, below = (cv2.resize(head.texture[..., i], (SIZE, SIZE)) - CENTER[i] for i in (0, 1))
+    others = np.hypot(across - 62 - 45, below - down) < 45
+    own[cv2.dilate(others.astype(np.uint8), np.ones((15, 15))) > 0] = 0
+    own[others] = 1
+    assert remove(scene, 1.0, own)[2][others].max() < 0.2
+
+
+def backdrops(scene: Scene, behind: Image, plate: Backdrop | None = None) -> tuple[Image, NDArray[np.bool_]]:
+    """A picture drawn before another backdrop, and where that was behind hair, beside the skull."""
+    model, image, hair, person, facts = scene
+    before = np.where((person > 0)[..., None], image, behind)
+    drawn = inpaint_without_hair(Painter(), model, before, hair=hair, person=person, backdrop=plate, **facts)
+    distance = cv2.resize(facts["head"].distance, (SIZE, SIZE))
+    return drawn.image, (hair > 0) & (distance < -2) & (np.arange(SIZE)[:, None] < 120)
+
+
+def test_a_plain_wall_is_shown_up_to_the_skull_and_not_what_a_network_draws(scene: Scene) -> None:
+    wall = np.full((SIZE, SIZE, 3), (90, 120, 60), np.uint8)
+    picture, behind = backdrops(scene, wall)
+    assert np.abs(picture[behind].astype(int) - (90, 120, 60)).max() < 8
+    # a rim around the hair is what the matte misses of it
+    rim = cv2.dilate(scene[2], np.ones((9, 9), np.uint8)) > 0
+    wall[rim] = (250, 20, 20)
+    picture, behind = backdrops(scene, wall)
+    assert np.abs(picture[behind].astype(int) - (90, 120, 60)).max() < 20
+
+
+def test_stripes_go_on_behind_hair_in_a_picture_but_in_a_video_a_plate_knows_better(scene: Scene) -> None:
+    """Pieces would be others in each drawing of a video, and boil."""
+    stripes = np.where(np.arange(SIZE)[None, :, None] // 8 % 2, np.uint8(60), np.uint8(160))
+    stripes = np.ascontiguousarray(np.broadcast_to(stripes, (SIZE, SIZE, 3)))
+    picture, behind = backdrops(scene, stripes)
+    assert np.abs(picture.astype(int) - stripes)[behind].mean() < 25
+    knows_nothing = Backdrop(np.zeros((SIZE, SIZE, 3), np.float32), np.zeros((SIZE, SIZE), np.float32))
+    picture, _ = backdrops(scene, stripes, knows_nothing)
+    assert picture[behind].std(0).max() < 25
 
 
 def test_without_hair_nothing_runs(scene: Scene) -> None:
