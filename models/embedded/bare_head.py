@@ -31,9 +31,9 @@ class OwnHair:
 
     connected: float = 0.15
     reach: float = 8.0
-    beside: float = 70.0
+    beside: float = 86.0
     down: tuple[float, float] = (-10.0, 115.0)
-    within: tuple[float, float] = (0.55, 0.85)
+    within: tuple[float, float] = (0.45, 0.7)
     shadow: int = 5
 
 

@@ -64,7 +64,7 @@ def test_leaves_are_as_rich_as_those_that_are_seen() -> None:
     assert fine[wanted].std() == pytest.approx(seen[~wanted].std(), rel=0.15)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("row", [40, 110, 300])
 def test_a_fill_has_no_dark_seams(seed: int, row: int) -> None:
     """At the edge of the crop pieces reach beyond it, where there is nothing."""
@@ -74,7 +74,7 @@ def test_a_fill_has_no_dark_seams(seed: int, row: int) -> None:
     texture, fits = filled(picture, wanted)
     shown = wanted & (fits > 0.5)
     assert shown.any()
-    assert texture[shown].min() > picture.min() - 1.1 * 40
+    assert texture[shown].min() > picture.min() - 5
 
 
 def test_few_pieces_are_used() -> None:
@@ -89,7 +89,10 @@ def test_few_pieces_are_used() -> None:
 def test_a_corner_of_a_backdrop_does_not_tell_all_of_it() -> None:
     known = np.zeros((SIZE, SIZE), bool)
     known[:20, :20] = True
-    assert not plain_backdrop(leaves(), known)[1].any()
+    wall = np.full((SIZE, SIZE, 3), 90, np.float32)
+    assert not plain_backdrop(wall, known)[1].any()
+    known[:80, :80] = True
+    assert plain_backdrop(wall, known)[1].min() > 0.9
 
 
 def test_nothing_is_taken_of_the_hole() -> None:

@@ -278,8 +278,8 @@ def test_noise_is_no_edge() -> None:
     step[:, SIZE // 2 :] = 160
     soft = cv2.GaussianBlur(step, (0, 0), 2.5)
     rng = np.random.default_rng(2)
-    told = [edge_blur(np.clip(soft + rng.normal(0, 5, soft.shape), 0, 255).astype(np.uint8)) for _ in range(4)]
-    assert min(told) > 1.8
+    told = [edge_blur(np.clip(soft + rng.normal(0, 7, soft.shape), 0, 255).astype(np.uint8)) for _ in range(4)]
+    assert min(told) > 1.6
 
 
 def test_without_edges_none_are_soft() -> None:

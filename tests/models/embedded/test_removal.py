@@ -255,7 +255,7 @@ def test_a_plain_wall_is_shown_up_to_the_skull_and_not_what_a_network_draws(scen
     picture, behind = backdrops(scene, wall)
     assert np.abs(picture[behind].astype(int) - (90, 120, 60)).max() < 8
     # a rim around the hair is what the matte misses of it
-    rim = cv2.dilate(scene[2], np.ones((9, 9), np.uint8)) > 0
+    rim = cv2.dilate(scene[2], np.ones((15, 15), np.uint8)) > 0
     wall[rim] = (250, 20, 20)
     picture, behind = backdrops(scene, wall)
     assert np.abs(picture[behind].astype(int) - (90, 120, 60)).max() < 20
