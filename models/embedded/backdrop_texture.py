@@ -29,14 +29,14 @@ class Pieces:
         whole: share of a cell that must be seen.
         across, down: offsets that are tried: the largest, and the step between two.
         nearest: the shortest of them.
-        reach: Gaussians over what is seen around a place, by which an offset is judged there.
-        weaker: weight of the second of them.
+        reach: Gaussians over what is seen around a place, near by and further away, by which an offset is judged there.
+        weaker: weight of what is further away.
         uneven: weight of the difference in contrast beside that in colour.
         expected: weight of the difference from what is around the hole, continued over it.
-        further: what an offset costs per cell, and what one that leaves the row does besides, levels of 255.
+        further: what an offset costs for each cell of its length, and for each row that it leaves, levels of 255.
         several: how many different offsets are used.
         nearly: how much more than the best one such an offset may cost, levels of 255.
-        unsure: weight of what is seen around, below which an offset is not judged, and what it costs then.
+        unsure: least weight of what is seen around by which an offset is judged, and what it costs without.
         plain: contrast of what is around, levels of 255, up to which no piece is needed.
         poor: costs, levels of 255, over which a piece is no better than none.
         rim: how far around the hole a piece is compared with what is seen.

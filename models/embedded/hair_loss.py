@@ -50,7 +50,8 @@ class HairLoss:
         strays: how far hair is looked for beyond that, of its thickness.
         bare: depths below which nothing that stands out is left: thin hair before a backdrop looks like smoke.
         fading: depth over which hair thins out to an e-th, at the crown, and how much more beside the brows.
-        tail: depths over which a ring begins: where it does not reach in, its edge would be a thin dark line.
+        tail: depths of a ring, towards the crown, over which its hair begins: at the edge of the skull alone it would
+            be a thin dark line.
         sparse: density that is left on the scalp where a ring is, of all hair.
         covering: optical depth of all hair.
         contrast, last_contrast: of the logarithm of the density from strand to strand, and as the ring goes.

@@ -109,14 +109,14 @@ class SkullLimit:
 
 @dataclass(frozen=True, slots=True)
 class BackOfHead:
-    """How the outline of a head that turns is found from its hair.
+    """How the outline of a head that turns, or is broad, is found from its hair.
 
     Attributes:
         turned: yaw over which the back of the head shows, units of its mode: about 10 degrees.
         long_share: share of hair beside neck and ears over which hair counts as long and tells nothing.
-        both: share of that which is believed at both sides of a head that does not turn.
+        both: share of the width that is lacking that is added at each side of a head that looks straight on.
         thickness: of short hair at the sides, as a fraction of the distance from the center.
-        thickest: the same at most, texture pixels.
+        thickest: most of that thickness, texture pixels.
         bulk: reach beyond the statistical outline, as a fraction of it, over which hair is no short hair.
         ears: height above which ears do not stand out, degrees above the center.
         ends: heights over which the statistics are right again, degrees.
@@ -380,7 +380,8 @@ def with_back_of_head(radii: Floats, fit: Fit, hair: Floats, size: int) -> Float
         size: side of the crop in pixels.
 
     Returns:
-        (A,) float32, larger where thick hair would stand out at a side, above all at the one that is seen more of.
+        (A,) float32, larger where hair stands out further than short hair does, above all at the side that is seen more
+        of.
     """
     short = 1 - float(
         smoothstep(share_of_hair(_beside(fit, radii, HANGING), hair, len(hair) / size).max(), *BACK.long_share)
