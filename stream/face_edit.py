@@ -455,7 +455,8 @@ class FaceEdit:
         return inpainting
 
     def _with_backdrop(self, crop: Crop, placement: Placement, layer: Layer, context: FrameContext) -> Crop:
-        if not layer.editor.wants_backdrop(layer.controls):
+        # without smoothing every picture is one by itself, as a photo is
+        if context.smoothing == 0 or not layer.editor.wants_backdrop(layer.controls):
             return crop
         return replace(crop, backdrop=self._plate(crop, placement, context.camera.shape[:2]))
 

@@ -85,7 +85,7 @@ def own_hair(hair: Floats, head: HeadMap) -> Floats:
     across = np.abs(head.texture[..., 0] - np.float32(CENTER[0]))
     below = head.texture[..., 1] - np.float32(CENTER[1])
     face = (across < OWN.beside) & (below > OWN.down[0]) & (below < OWN.down[1])
-    sizes, beside = (np.bincount(labels[where], minlength=count) for where in (np.ones_like(face), face))
+    sizes, beside = np.bincount(labels.ravel()), np.bincount(labels[face], minlength=count)
     touching = smoothstep((beside / np.maximum(sizes, 1)).astype(np.float32), *OWN.within)
     touching[labels[head.distance > -OWN.reach]] = 1
     touching[0] = 0

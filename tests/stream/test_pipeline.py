@@ -273,7 +273,6 @@ def test_what_is_inpainted_is_carried_to_the_frames_between(world: World, tint: 
 
         def inpaint(self, crop: Crop, latent: Latent, steered: Latent, controls: Any) -> Inpainting:
             self.drawn += 1
-            assert crop.backdrop is not None
             grey = np.full_like(crop.image, 90)
             return Inpainting(grey, np.ones(crop.image.shape[:2], np.float32), grey)
 
@@ -294,6 +293,26 @@ def test_what_is_inpainted_is_carried_to_the_frames_between(world: World, tint: 
         shown.append(output.image[120, 160 + k])
     assert editor.drawn == 4
     assert np.abs(np.stack(shown).astype(int) - 90).max() <= 1
+
+
+def test_a_picture_by_itself_has_no_backdrop_that_was_seen_earlier(world: World, tint: Settings) -> None:
+    """Its editor takes pieces of what is seen instead, which in a video would be others in every drawing."""
+    plates = []
+
+    class Looking(Tint):
+        def render(self, crop: Crop, latent: Latent, steered: Latent, controls: Any) -> Edit:
+            plates.append(crop.backdrop)
+            return super().render(crop, latent, steered, controls)
+
+        def wants_backdrop(self, controls: Any) -> bool:
+            return True
+
+    editor, pipeline = Looking(), Pipeline(Tracker(world.detect, world.landmarks))
+    for smoothing in (0.0, 0.5):
+        settings = tint.model_copy(update={"smoothing": smoothing})
+        pipeline.process(Frame(world.picture(), smoothing), look_of(settings, editor))
+    assert plates[0] is None
+    assert plates[1] is not None
 
 
 def test_the_trace_names_every_stage(make_pipeline: Make, world: World, tint: Settings) -> None:

@@ -118,7 +118,7 @@ def test_a_window_is_the_same_part_of_every_plane() -> None:
 
 
 def test_a_new_critic_passes_on_what_it_sees() -> None:
-    """With PyTorch's own first weights a fifth level hears a hundredth of the first, and learns nothing of faces."""
+    """With PyTorch's own first weights a fifth level hears a thirtieth of the first, and learns nothing of faces."""
     torch.manual_seed(0)
     features, verdicts = Critic()(torch.randn(2, 5, 128, 128))
     strengths = [float(each.detach().std()) for each in features]
