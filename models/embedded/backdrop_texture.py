@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import Floats
-from models.face.imaging import LUMINANCE, box_of, enlarge, fill, smoothstep, three_channels
+from models.face.imaging import LUMINANCE, box_of, enlarge, fill, membrane, smoothstep, three_channels
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ def plain_backdrop(picture: Floats, known: NDArray[np.bool_]) -> tuple[Floats, F
     uneven = fill(three_channels(away), weight)[..., 0]
     calmness = 1 - smoothstep(cv2.GaussianBlur(uneven, (0, 0), BROAD / 2), *UNEVEN)
     calmness *= smoothstep(weight.sum(), *ENOUGH)
-    return enlarge(fill(small, weight), (size, size)), enlarge(calmness, (size, size))
+    return enlarge(membrane(small, weight), (size, size)), enlarge(calmness, (size, size))
 
 
 def backdrop_texture(picture: Floats, known: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> tuple[Floats, Floats]:

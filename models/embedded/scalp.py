@@ -97,6 +97,7 @@ class SkullLimit:
         smooth: Gaussian over the angle, degrees.
         above_ears: angles over the line of the brows, degrees, over which skin that is seen widens it.
         most_wider: by how much at most, as a fraction of the statistical outline.
+        goes_on: angle over which that goes on under the hair above, degrees.
     """
 
     nearest: float = 0.8
@@ -105,6 +106,7 @@ class SkullLimit:
     smooth: float = 8.0
     above_ears: tuple[float, float] = (4.0, 14.0)
     most_wider: float = 0.2
+    goes_on: float = 45.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,8 +330,12 @@ def around_skin(radii: Floats, fit: Fit, face: Floats, size: int) -> Floats:
     """
     lack = np.maximum(hair_outline(radii, fit, face, size, bare=0.0, whole=True) - radii, 0)
     angles = np.linspace(0, 180, len(radii), dtype=np.float32)
-    lack *= smoothstep(np.minimum(angles, 180 - angles), *SKULL.above_ears)
-    lack = np.minimum(lack, SKULL.most_wider * radii).astype(np.float32)[None]
+    height = np.minimum(angles, 180 - angles)
+    lack *= smoothstep(height, *SKULL.above_ears)
+    lack = np.minimum(lack, SKULL.most_wider * radii).astype(np.float32)
+    # under the hair above that skin a skull has no corner
+    apart = np.where(height[:, None] < height, SKULL.goes_on, np.abs(angles[:, None] - angles))
+    lack = (lack * np.square(1 - smoothstep(apart, 0, SKULL.goes_on))).max(1)[None].astype(np.float32)
     smooth = cv2.GaussianBlur(lack, (0, 0), 0.7, borderType=cv2.BORDER_REPLICATE)
     return np.asarray(radii + np.maximum(lack, smooth)[0], np.float32)
 

@@ -14,6 +14,12 @@ LUMINANCE = np.array([0.3, 0.59, 0.11], np.float32)
 """Weights of R, G and B in luminance (ITU-R BT.601, rounded)."""
 LOG_OFFSET = 16.0
 """Added to 0..255 before the logarithm: it keeps noise in dark areas small."""
+MEMBRANE_HELD = 0.2
+"""Share of a coarse pixel that must be known for it to hold a membrane."""
+MEMBRANE_ROUNDS = 24
+"""Means of the neighbours that are taken at each size."""
+MEMBRANE_PULL = np.array([0.25, 0.5, 0.25], np.float32)
+"""Weights of these neighbours across and down."""
 
 
 def box_of(where: NDArray[np.bool_], room: int = 0) -> tuple[slice, slice] | None:
@@ -100,6 +106,34 @@ def fill(picture: Floats, weight: Floats) -> Floats:
         filled = cv2.GaussianBlur(cv2.resize(filled, known.shape[::-1], interpolation=cv2.INTER_LINEAR), (0, 0), 1.0)
         filled = cv2.add(finer, cv2.multiply(filled, three_channels(1 - known)))
     return filled
+
+
+def membrane(picture: Floats, known: Floats) -> Floats:
+    """Fill unknown pixels as a membrane that is held by the known ones hangs (Laplace's equation), coarse to fine.
+
+    Light that falls off goes on over the hole, where `fill` soon comes to the mean of all that is around.
+
+    Args:
+        picture: (H, W, 3) float32.
+        known: (H, W) float32, 0 or 1.
+
+    Returns:
+        (H, W, 3) float32; known pixels keep their value.
+    """
+    pictures, weights = [cv2.multiply(picture, three_channels(known))], [known]
+    while min(weights[-1].shape) > 7:
+        shape = ((weights[-1].shape[1] + 1) // 2, (weights[-1].shape[0] + 1) // 2)
+        smaller, share = (cv2.resize(each[-1], shape, interpolation=cv2.INTER_AREA) for each in (pictures, weights))
+        weights.append((share > MEMBRANE_HELD).astype(np.float32))
+        pictures.append(cv2.multiply(smaller, three_channels(weights[-1] / np.maximum(share, np.float32(1e-3)))))
+    hung = fill(pictures[-1], weights[-1])
+    for finer, held in zip(pictures[::-1], weights[::-1], strict=True):
+        hung = cv2.resize(hung, held.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        free = three_channels(1 - held)
+        for _ in range(MEMBRANE_ROUNDS):
+            around = cv2.sepFilter2D(hung, -1, MEMBRANE_PULL, MEMBRANE_PULL, borderType=cv2.BORDER_REPLICATE)
+            hung = cv2.add(finer, cv2.multiply(around, free))
+    return np.asarray(hung, np.float32)
 
 
 def guided_filter(guide: Floats, signal: Floats, radius: int, epsilon: float) -> Floats:

@@ -13,6 +13,7 @@ from engines.base import Engine
 from models.arrays import Floats
 from models.editor import Crop, Inpainting, Masks
 from models.embedded.attributes import BALD
+from models.embedded.beside_hair import replaced_beside
 from models.embedded.control import Control, Layer, Pack, Way, bareness, hair_obstacle, towards_one
 from models.embedded.drawn_edge import drawn_edge
 from models.embedded.eye_axes import without_eyes
@@ -30,7 +31,6 @@ from models.embedded.scalp import (
     within_hair,
 )
 from models.embedded.single_strands import single_strands
-from models.embedded.stray_strands import stray_strands
 from models.face.imaging import enlarge
 
 LOCKS, SINGLE = np.float32(0.8), np.float32(0.25)
@@ -115,7 +115,7 @@ class Bald(Control):
             edge=drawn_edge(head, drawn.image, drawn.behind) if some_left else None,
             beyond=crop.beyond,
         )
-        opacity = stray_strands(
+        opacity = replaced_beside(
             crop.image,
             drawn.image,
             opacity=opacity,

@@ -1,4 +1,4 @@
-"""Strands that the matte misses go with the hair beside them; textures, kept hair and people stay."""
+"""Strands that the matte misses go with the hair beside them, and a drawing ends softly; the rest stays."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from models.arrays import Floats, Image
 from models.embedded import EMBEDDED
 from models.embedded.attributes import read_tables
+from models.embedded.beside_hair import replaced_beside
 from models.embedded.scalp import HeadMap, ScalpModel, head_map, outline_features
-from models.embedded.stray_strands import stray_strands
 from models.face.texture_space import FaceSpace
 
 SIZE = 320
@@ -47,7 +47,7 @@ def strand(head: HeadMap) -> Floats:
 
 def due(head: HeadMap, gone: Floats, image: Image, hair: Floats | None = None, person: float = 0.0) -> Floats:
     clean = np.broadcast_to(PLAIN, image.shape).astype(np.uint8)
-    return stray_strands(
+    return replaced_beside(
         image,
         clean,
         opacity=gone,
@@ -63,18 +63,18 @@ def with_strand(image: Image, line: Floats) -> Image:
 
 def test_a_strand_beside_hair_that_is_gone_goes_too(head: HeadMap, gone: Floats) -> None:
     line = strand(head)
-    found = due(head, gone, with_strand(scene(), line)) - gone
+    found, without = due(head, gone, with_strand(scene(), line)), due(head, gone, scene())
     assert line.sum() > 50
     assert found[line > 0].mean() > 0.7
+    assert without[line > 0].mean() < 0.5
     far = cv2.dilate(line, np.ones((9, 9), np.uint8)) == 0
-    assert found[far].mean() < 0.01
-    np.testing.assert_array_equal(due(head, gone, scene()) > 0.5, gone > 0.5)
+    assert (found - without)[far].mean() < 0.001
 
 
 def test_a_texture_is_no_strand(head: HeadMap, gone: Floats) -> None:
     line = strand(head)
-    rough = due(head, gone, with_strand(scene(20.0), line)) - gone
-    assert np.abs(rough).max() == 0
+    rough = due(head, gone, with_strand(scene(20.0), line)) - due(head, gone, scene(20.0))
+    assert rough.max() < 0.02
 
 
 def test_strands_of_hair_that_is_kept_stay(head: HeadMap, gone: Floats) -> None:
@@ -92,3 +92,34 @@ def test_a_person_beside_it_stays(head: HeadMap, gone: Floats) -> None:
 def test_where_nothing_is_gone_nothing_goes(head: HeadMap) -> None:
     nothing = np.zeros((SIZE, SIZE), np.float32)
     assert not due(head, nothing, with_strand(scene(), strand(head))).any()
+
+
+def halo(head: HeadMap, gone: Floats) -> Image:
+    """A wall that is some levels lighter beside the hair, as photographs that were sharpened show it."""
+    away = cv2.distanceTransform((gone < 0.5).astype(np.uint8), cv2.DIST_L2, 5)
+    lighter = 7 * np.exp(-away / 12)[..., None]
+    return np.clip(PLAIN + lighter, 0, 255).astype(np.uint8)
+
+
+def steps_upwards(head: HeadMap, opacity: Floats, image: Image) -> Floats:
+    """Largest difference between neighbouring rows above the head, at each column of its crown, of what is shown."""
+    shown = image + opacity[..., None] * (PLAIN - image)
+    crown = slice(SIZE // 2 - 20, SIZE // 2 + 20)
+    distance = cv2.resize(head.distance, (SIZE, SIZE))[:, crown]
+    steps = np.abs(np.diff(shown[:, crown, 1], axis=0)) * (distance[1:] < -12)
+    return np.asarray(steps.max(0), np.float32)
+
+
+def test_a_drawing_passes_over_softly_to_the_halo_around_the_hair(head: HeadMap, gone: Floats) -> None:
+    image = halo(head, gone)
+    assert np.median(steps_upwards(head, gone, image)) > 4
+    opacity = due(head, gone, image)
+    assert np.median(steps_upwards(head, opacity, image)) < 2
+    assert (opacity >= gone).all()
+
+
+def test_a_drawing_ends_where_something_else_begins(head: HeadMap, gone: Floats) -> None:
+    """A dark frame beside the hair is no halo."""
+    frame = halo(head, gone)
+    frame[gone < 0.5] = 40
+    np.testing.assert_allclose(due(head, gone, frame)[gone < 0.5], 0, atol=0.05)
