@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from stream.frame import Face
 from stream.settings import Settings
+from stream.tracking.association import area
 
 LOCK_S = 2.0
 """Seconds without the locked face after which the lock moves on to the largest face."""
 
 
+LARGER = 1.3
+"""How many times as large as the largest face so far another must be to take its place: two people side by side are
+about as large, and the edit would leap between them.
+"""
+
+
 class Selection:
-    """The choice of one stream; remembers the face that an automatic lock is on."""
+    """The choice of one stream; remembers the largest face, and the one that an automatic lock is on."""
 
     def __init__(self) -> None:
+        self._largest: int | None = None
         self._locked: int | None = None
         self._seen_at = 0.0
 
@@ -27,7 +35,10 @@ class Selection:
         if settings.faces == "all" or not faces:
             return faces
         if settings.faces == "largest":
-            return faces[:1]
+            same = next((face for face in faces if face.id == self._largest), faces[0])
+            largest = faces[0] if area(faces[0].box) > LARGER * area(same.box) else same
+            self._largest = largest.id
+            return (largest,)
         locked = settings.lock
         if locked is None:
             if self._locked is None or time - self._seen_at > LOCK_S:
