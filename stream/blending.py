@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from models.arrays import Floats, Image
 from models.crops import Placement
 from models.editor import Edit
+from models.face.squeezing import footprint, pressed
 from stream.frame import Region
 
 FEATHER = 0.04
@@ -41,6 +42,7 @@ class Paint:
         painted: (S, S) bool, where the mask is not 0.
         replaced: (S, S) bool, where k is not 0; None without a picture.
         flow: of the edit times the mask, two (S, S) float32 planes in crop pixels; None without one.
+        covers: what a pixel covers of the camera's where that flow presses them together, likewise; None for nowhere.
     """
 
     mask: Floats
@@ -48,6 +50,7 @@ class Paint:
     painted: NDArray[np.bool_]
     replaced: NDArray[np.bool_] | None
     flow: tuple[Floats, Floats] | None
+    covers: tuple[Floats, Floats] | None
 
     @staticmethod
     def of(edit: Edit, mask: Floats) -> Paint:
@@ -59,8 +62,12 @@ class Paint:
         """
         colour = _premultiply(edit, mask)
         replaced = None if edit.image is None else colour[..., 3] > 0
-        flow = None if edit.flow is None else (edit.flow[..., 0] * mask, edit.flow[..., 1] * mask)
-        return Paint(mask, colour, mask > 0, replaced, flow)
+        if edit.flow is None:
+            return Paint(mask, colour, mask > 0, replaced, None, None)
+        flow = edit.flow * mask[..., None]
+        covers = footprint(edit.flow)
+        planes = None if covers is None else (covers[..., 0] * mask, covers[..., 1] * mask)
+        return Paint(mask, colour, mask > 0, replaced, (flow[..., 0], flow[..., 1]), planes)
 
 
 def blend(image: Image, out: Image, edit: Edit, placement: Placement, keep: Floats | None = None) -> Region:
@@ -109,12 +116,17 @@ def blend_paint(image: Image, out: Image, paint: Paint, placement: Placement) ->
         return region
     painted = _spans(paint.painted, placement, region)
     shift: tuple[Floats, Floats] | None = None
+    covers: tuple[Floats, Floats] | None = None
+    squeezed: list[tuple[int, int] | None] = [None] * len(painted)
     moved: list[tuple[int, int] | None] = [None] * len(painted)
     replaced = [None] * len(painted) if paint.replaced is None else _spans(paint.replaced, placement, region)
     if paint.flow is not None:
         shift = _frame_shift(paint.flow, placement)
         moved = _spans((np.abs(shift[0]) > STILL) | (np.abs(shift[1]) > STILL), placement, region)
-    for index, (span, move, replace) in enumerate(zip(painted, moved, replaced, strict=True)):
+    if paint.covers is not None:
+        covers = _frame_shift(paint.covers, placement)
+        squeezed = _spans((covers[0] != 0) | (covers[1] != 0), placement, region)
+    for index, (span, move, squeeze, replace) in enumerate(zip(painted, moved, squeezed, replaced, strict=True)):
         if span is None:
             continue
         y0 = region.y0 + index * STRIP_ROWS
@@ -122,9 +134,15 @@ def blend_paint(image: Image, out: Image, paint: Paint, placement: Placement) ->
         base = out[strip.slices]
         if shift is not None and move is not None:
             base = base.copy()
-            part = Region(max(region.x0 + move[0], strip.x0), y0, min(region.x0 + move[1], strip.x1), strip.y1)
-            if not part.empty:
-                base[:, part.x0 - strip.x0 : part.x1 - strip.x0] = _moved(image, part, shift, _at(placement, part))
+            for reached, covered in ((move, None), (squeeze, covers)):
+                if reached is None:
+                    continue
+                part = Region(
+                    max(region.x0 + reached[0], strip.x0), y0, min(region.x0 + reached[1], strip.x1), strip.y1
+                )
+                if not part.empty:
+                    seen = _moved(image, part, shift, _at(placement, part), covered)
+                    base[:, part.x0 - strip.x0 : part.x1 - strip.x0] = seen
         above = _warp_to_frame(paint.colour, _at(placement, strip), strip)
         change = cv2.cvtColor(above, cv2.COLOR_BGRA2BGR)
         if replace is not None:
@@ -171,7 +189,13 @@ def _warp_to_frame(plane: Floats, to_crop: Floats, strip: Region) -> Floats:
     return cv2.warpAffine(plane, to_crop, extent, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
 
 
-def _moved(image: Image, strip: Region, shift: tuple[Floats, Floats], to_crop: Floats) -> Image:
+def _moved(
+    image: Image,
+    strip: Region,
+    shift: tuple[Floats, Floats],
+    to_crop: Floats,
+    covers: tuple[Floats, Floats] | None,
+) -> Image:
     """Warp the camera's pixels by the flow; where the flow is 0 the integer grid returns the camera's pixel exactly."""
     u, v = _grid(strip.x1 - strip.x0, STRIP_ROWS)
     rows = strip.y1 - strip.y0
@@ -179,9 +203,10 @@ def _moved(image: Image, strip: Region, shift: tuple[Floats, Floats], to_crop: F
     y = cv2.add(_warp_to_frame(shift[1], to_crop, strip), v[:rows])
     cv2.add(x, float(strip.x0), dst=x)
     cv2.add(y, float(strip.y0), dst=y)
-    whole, fraction = cv2.convertMaps(x, y, cv2.CV_16SC2)
-    # Cubic: linear interpolation by fractions of a pixel takes a quarter of the skin's sharpness.
-    return cv2.remap(image, whole, fraction, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    if covers is None:
+        return pressed(image, x, y, None)
+    across, down = (_warp_to_frame(each, to_crop, strip) for each in covers)
+    return pressed(image, x, y, (across, down))
 
 
 def touched(mask: Floats, placement: Placement, shape: tuple[int, ...]) -> Region:

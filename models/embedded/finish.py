@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from models.arrays import Floats, Image
 from models.embedded.backdrop_texture import SeenBackdrop
+from models.embedded.edge_blur import edge_blur
 from models.embedded.head_noise import between, noise_on
 from models.embedded.scalp import CENTER, COARSE, SKIN_BOX, HeadMap, texture_scale
 from models.face.imaging import LOG_OFFSET, LUMINANCE, box_of, coherence, enlarge, fill, smoothstep
@@ -27,9 +28,6 @@ class Finish:
 
     Attributes:
         edge: half the width of the outline's edge, least and most: it is as soft as the camera's own edges.
-        strong: quantile of the gradients of edges from which an edge tells how soft the camera's are.
-        noisy: multiple of the median gradient up to which an edge is noise.
-        sharp: quantile of the sharpness of edges that is taken: light and shade have soft edges of their own.
         rim: how far inside and outside of the outline a drawing tells where it is.
         kept: how far inside of the outline a drawing is trusted: its edge is a mixture with the backdrop.
         unlike_backdrop: differences from the backdrop, over that of skin, over which a drawing shows the head.
@@ -66,9 +64,6 @@ class Finish:
     """
 
     edge: tuple[float, float] = (1.4, 4.0)
-    strong: float = 0.96
-    noisy: float = 6.0
-    sharp: float = 0.65
     rim: tuple[float, float] = (10.0, 12.0)
     kept: float = 7.0
     unlike_backdrop: tuple[float, float] = (0.2, 0.8)
@@ -109,10 +104,6 @@ GRAINS = (0.7, 1.5), (1.5, 3.5)
 """Gaussians between which the relief of skin is measured and drawn, texture pixels."""
 CAMERA_GRAINS = (0.4, 0.9), (0.9, 2.0), (2.0, 4.5)
 """Gaussians between which the grain of a camera is measured and drawn, crop pixels."""
-REBLURS = 0.8, 1.6
-"""Gaussians whose gradients tell how soft an edge is, crop pixels."""
-BLUR_OF_SOBEL = 0.54
-"""Variance that its differences between pixels add to an edge."""
 HALF_WIDTH_OF_STEP = float(np.sqrt(5))
 """Half the width of a smoothstep whose slope has standard deviation 1."""
 QUANTILE_OF_NOISE = 0.385
@@ -160,39 +151,6 @@ def clean_rim(
     edge = float(np.clip(HALF_WIDTH_OF_STEP * edge_blur(image, beyond), *FINISH.edge))
     layered = behind + smoothstep(distance, -edge, edge)[..., None] * (skin - behind)
     return np.asarray(colours + above[..., None] * (layered - colours), np.float32)
-
-
-def edge_blur(image: Image, beyond: Floats | None = None) -> float:
-    """How soft the edges in a picture are: the Gaussian that a sharp edge was blurred by (Zhuo and Sim 2011).
-
-    A further blur lowers the gradient of a soft edge less than that of a sharp one.
-
-    Args:
-        image: (S, S, 3) uint8 RGB.
-        beyond: (S, S) float32 in 0..1, what lies beyond the camera's frame; None for nowhere.
-
-    Returns:
-        Standard deviation, pixels; 0 where no edge is seen.
-    """
-    light = cv2.transform(image, LUMINANCE[None]).astype(np.float32)
-    slopes = []
-    for sigma in REBLURS:
-        soft = cv2.GaussianBlur(light, (0, 0), sigma)
-        slopes.append(cv2.magnitude(*(cv2.Sobel(soft, cv2.CV_32F, dx, 1 - dx, scale=1 / 8) for dx in (1, 0))))
-    fine, coarse = slopes
-    edges = coarse >= cv2.dilate(coarse, np.ones((3, 3), np.uint8))
-    if beyond is not None:
-        edges &= cv2.dilate(beyond, np.ones((9, 9), np.uint8)) < 0.02
-    if not edges.any():
-        return 0.0
-    # noise has edges as well
-    noise = FINISH.noisy * float(np.median(coarse))
-    edges &= coarse >= max(float(np.quantile(coarse[edges], FINISH.strong)), noise, 1.0)
-    if not edges.any():
-        return 0.0
-    sharper, softer = (np.square(sigma) for sigma in REBLURS)
-    ratio = float(np.quantile(np.square(fine[edges] / coarse[edges]), FINISH.sharp))
-    return float(np.sqrt(max((softer - sharper * ratio) / max(ratio - 1, 1e-3) - BLUR_OF_SOBEL, 0)))
 
 
 def _extended(colours: Floats, distance: Floats, inner: float) -> tuple[Floats, Floats]:

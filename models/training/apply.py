@@ -8,6 +8,7 @@ import numpy as np
 from models.arrays import Floats, Image
 from models.editor import Crop, Edit
 from models.face.segmenter import Segmenter
+from models.face.squeezing import shown_by
 
 PAD = 32
 """Pixels around a portrait of 256 pixels in the embedded editor's crop of 320; they lie beyond the picture."""
@@ -52,11 +53,7 @@ def apply_edit(edit: Edit, camera: Image) -> Image:
     Returns:
         (S, S, 3) uint8 RGB.
     """
-    edited = camera.astype(np.float32)
-    if edit.flow is not None:
-        axis = np.arange(len(camera), dtype=np.float32)
-        where = np.stack(np.meshgrid(axis, axis), axis=-1) + edit.flow
-        edited = cv2.remap(edited, where, None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    edited = (camera if edit.flow is None else shown_by(camera, edit.flow)).astype(np.float32)
     if edit.delta is not None:
         edited = edited + edit.delta
     if edit.image is not None:

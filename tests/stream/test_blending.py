@@ -141,3 +141,18 @@ def test_an_edit_of_another_size_than_its_crop_is_refused() -> None:
     image = noise(7, (100, 100, 3))
     with pytest.raises(ValueError, match="64 pixels"):
         blend(image, image.copy(), Edit(mask=disc()), square(50, 50, 40, size=2 * SIZE))
+
+
+def test_what_a_flow_presses_together_has_no_stair_steps() -> None:
+    """Hair that is pressed to a skull had combs and steps of its strands at the outline."""
+    size = 128
+    placement = square(size / 2, size / 2, size / 2, size=size)
+    stripes = np.where(np.arange(size) % 4 < 2, 20, 220)[None, :, None]
+    image = np.broadcast_to(stripes, (size, size, 3)).astype(np.uint8).copy()
+    flow = np.zeros((size, size, 2), np.float32)
+    flow[:, 40:70, 0] = 2.3 * np.arange(30, dtype=np.float32)
+    flow[:, 70:, 0] = flow[:, 69:70, 0]
+    out = image.copy()
+    blend(image, out, Edit(mask=np.ones((size, size), np.float32), flow=flow), placement)
+    assert np.ptp(out[60, 46:64, 0].astype(int)) < 90
+    assert np.ptp(out[60, 20:38, 0].astype(int)) == 200

@@ -12,13 +12,13 @@ from models.embedded.finish import (
     FINISH,
     backdrop_grain,
     clean_rim,
-    edge_blur,
     plain_scalp,
     skin_colours,
     skin_relief,
     without_mottles,
 )
 from models.embedded.scalp import CENTER, COARSE, HeadMap
+from tests.models.embedded.test_edge_blur import sharp
 
 SIZE = 320
 SKIN, BACKDROP = (200.0, 150.0, 120.0), (40.0, 90.0, 200.0)
@@ -32,13 +32,6 @@ def distance(head: HeadMap) -> Floats:
 def drawn(distance: Floats, grown: float = 0.0) -> Floats:
     """A head of flat skin before a flat backdrop, `grown` pixels larger than the skull."""
     return np.where((distance > -grown)[..., None], np.array(SKIN), np.array(BACKDROP)).astype(np.float32)
-
-
-def sharp(sigma: float = 0.0) -> Image:
-    """What a camera sees: squares, with edges that a Gaussian made softer."""
-    rows, columns = np.indices((SIZE, SIZE)) // 40
-    squares = np.dstack([60 + 120 * ((rows + columns) % 2)] * 3).astype(np.float32)
-    return (squares if sigma == 0 else cv2.GaussianBlur(squares, (0, 0), sigma)).astype(np.uint8)
 
 
 def upper(distance: Floats) -> np.ndarray:
@@ -265,33 +258,6 @@ def test_a_raised_brow_leaves_no_ghost_on_the_scalp(head: HeadMap, distance: Flo
     ]
     assert raised.any()
     assert np.abs(finished[1] - finished[0]).max() < 4
-
-
-@pytest.mark.parametrize("sigma", [0.7, 1.2, 2.0, 3.0])
-def test_the_softness_of_edges_is_measured(sigma: float) -> None:
-    assert edge_blur(sharp(sigma)) == pytest.approx(sigma, rel=0.05)
-
-
-def test_noise_is_no_edge() -> None:
-    """A soft camera in a dim room: the outline was as sharp as its noise in some frames, and soft in others."""
-    step = np.full((SIZE, SIZE, 3), 60, np.float32)
-    step[:, SIZE // 2 :] = 160
-    soft = cv2.GaussianBlur(step, (0, 0), 2.5)
-    rng = np.random.default_rng(2)
-    told = [edge_blur(np.clip(soft + rng.normal(0, 7, soft.shape), 0, 255).astype(np.uint8)) for _ in range(4)]
-    assert min(told) > 1.6
-
-
-def test_without_edges_none_are_soft() -> None:
-    assert edge_blur(np.full((SIZE, SIZE, 3), 90, np.uint8)) == 0
-
-
-def test_what_lies_beyond_the_frame_tells_no_softness() -> None:
-    picture, beyond = sharp(2.5), np.zeros((SIZE, SIZE), np.float32)
-    picture[:, 160:] = sharp()[:, 160:]
-    beyond[:, 150:] = 1
-    assert edge_blur(picture, beyond) == pytest.approx(2.5, rel=0.05)
-    assert edge_blur(picture) < 1.5
 
 
 def test_the_outline_is_as_soft_as_what_the_camera_sees(head: HeadMap, distance: Floats) -> None:
