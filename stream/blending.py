@@ -42,7 +42,8 @@ class Paint:
         painted: (S, S) bool, where the mask is not 0.
         replaced: (S, S) bool, where k is not 0; None without a picture.
         flow: of the edit times the mask, two (S, S) float32 planes in crop pixels; None without one.
-        covers: what a pixel covers of the camera's where that flow presses them together, likewise; None for nowhere.
+        covers: what a pixel covers of the camera's where the edit's flow presses them together, two (S, S) float32
+            planes along the crop's axes in pixels, at any scale the same; None for nowhere.
     """
 
     mask: Floats
@@ -124,8 +125,10 @@ def blend_paint(image: Image, out: Image, paint: Paint, placement: Placement) ->
         shift = _frame_shift(paint.flow, placement)
         moved = _spans((np.abs(shift[0]) > STILL) | (np.abs(shift[1]) > STILL), placement, region)
     if paint.covers is not None:
-        covers = _frame_shift(paint.covers, placement)
-        squeezed = _spans((covers[0] != 0) | (covers[1] != 0), placement, region)
+        turned = 1 / float(np.hypot(*placement.to_frame[:2, 0]))
+        across, down = _frame_shift(paint.covers, placement)
+        covers = np.asarray(across * turned, np.float32), np.asarray(down * turned, np.float32)
+        squeezed = _spans((across != 0) | (down != 0), placement, region)
     for index, (span, move, squeeze, replace) in enumerate(zip(painted, moved, squeezed, replaced, strict=True)):
         if span is None:
             continue
@@ -134,15 +137,10 @@ def blend_paint(image: Image, out: Image, paint: Paint, placement: Placement) ->
         base = out[strip.slices]
         if shift is not None and move is not None:
             base = base.copy()
-            for reached, covered in ((move, None), (squeeze, covers)):
-                if reached is None:
-                    continue
-                part = Region(
-                    max(region.x0 + reached[0], strip.x0), y0, min(region.x0 + reached[1], strip.x1), strip.y1
-                )
-                if not part.empty:
-                    seen = _moved(image, part, shift, _at(placement, part), covered)
-                    base[:, part.x0 - strip.x0 : part.x1 - strip.x0] = seen
+            part = Region(max(region.x0 + move[0], strip.x0), y0, min(region.x0 + move[1], strip.x1), strip.y1)
+            if not part.empty:
+                seen = _moved(image, part, shift, _at(placement, part), None if squeeze is None else covers)
+                base[:, part.x0 - strip.x0 : part.x1 - strip.x0] = seen
         above = _warp_to_frame(paint.colour, _at(placement, strip), strip)
         change = cv2.cvtColor(above, cv2.COLOR_BGRA2BGR)
         if replace is not None:

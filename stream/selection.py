@@ -7,7 +7,7 @@ from stream.settings import Settings
 from stream.tracking.association import area
 
 LOCK_S = 2.0
-"""Seconds without the locked face after which the lock moves on to the largest face."""
+"""Seconds without the locked face, or the largest one, after which another has its place for good."""
 
 
 LARGER = 1.3
@@ -21,6 +21,7 @@ class Selection:
 
     def __init__(self) -> None:
         self._largest: int | None = None
+        self._largest_at = 0.0
         self._locked: int | None = None
         self._seen_at = 0.0
 
@@ -35,9 +36,11 @@ class Selection:
         if settings.faces == "all" or not faces:
             return faces
         if settings.faces == "largest":
-            same = next((face for face in faces if face.id == self._largest), faces[0])
-            largest = faces[0] if area(faces[0].box) > LARGER * area(same.box) else same
-            self._largest = largest.id
+            same = next((face for face in faces if face.id == self._largest), None)
+            if same is None and self._largest is not None and time - self._largest_at <= LOCK_S:
+                return faces[:1]
+            largest = faces[0] if same is None or area(faces[0].box) > LARGER * area(same.box) else same
+            self._largest, self._largest_at = largest.id, time
             return (largest,)
         locked = settings.lock
         if locked is None:

@@ -24,7 +24,7 @@ class Beside:
     differences are of 0..255.
 
     Attributes:
-        gone: opacity from which hair is gone.
+        gone, untouched: opacities from which hair is gone, and up to which the camera is seen.
         reach: how far beside that strands are looked for; the backdrop is drawn so far.
         kept: alpha of hair that is left, from which its own strands begin.
         spared: how far beside that they stay.
@@ -36,9 +36,11 @@ class Beside:
         fewest: least pixels that tell.
         passage: how far beside what is gone a drawing passes over to what is seen.
         broad, unlike: differences of means by this Gaussian over which it does not: another thing begins there.
+        rough: mean differences from these means over which it does not either: a texture that is seen is no halo.
     """
 
     gone: float = 0.8
+    untouched: float = 0.1
     reach: int = 6
     kept: float = 0.3
     spared: int = 3
@@ -51,6 +53,7 @@ class Beside:
     passage: float = 5.0
     broad: float = 2.0
     unlike: tuple[float, float] = (20.0, 40.0)
+    rough: tuple[float, float] = (3.0, 6.0)
 
 
 BESIDE = Beside()
@@ -94,7 +97,7 @@ def replaced_beside(
     difference = seen - bare
     where = np.asarray(backdrop * (1 - smoothstep(distance, *BESIDE.outside)), np.float32)
     due = _passage(difference, where, gone)
-    untouched = backdrop & (gone < 0.1) & (distance < BESIDE.outside[0])
+    untouched = backdrop & (gone < BESIDE.untouched) & (distance < BESIDE.outside[0])
     strands = _strands(np.asarray(np.abs(difference).max(2), np.float32), where, untouched)
     return np.maximum(opacity, enlarge(np.maximum(due, strands), (len(image), len(image))))
 
@@ -102,9 +105,19 @@ def replaced_beside(
 def _passage(difference: Floats, where: Floats, gone: Floats) -> Floats:
     """How much of a drawing is shown beside what is gone: less the further away."""
     away = cv2.distanceTransform((gone <= BESIDE.gone).astype(np.uint8), cv2.DIST_L2, 3)
-    broad = np.abs(cv2.GaussianBlur(difference, (0, 0), BESIDE.broad)).max(2)
     near = cv2.GaussianBlur(where, (0, 0), 1.0) * (1 - smoothstep(away, 0, BESIDE.passage))
-    return np.asarray(near * (1 - smoothstep(broad, *BESIDE.unlike)), np.float32)
+    # hair that is gone tells nothing of what lies beside it
+    told = np.asarray(where * (gone < BESIDE.untouched), np.float32)
+    total = cv2.GaussianBlur(told, (0, 0), BESIDE.broad) + np.float32(1e-3)
+
+    def mean(values: Floats) -> Floats:
+        weighed = cv2.GaussianBlur(values * (told if values.ndim == 2 else told[..., None]), (0, 0), BESIDE.broad)
+        return np.asarray(weighed / (total if values.ndim == 2 else total[..., None]), np.float32)
+
+    broad = mean(difference)
+    rough = mean(np.asarray(np.abs(difference - broad).max(2), np.float32))
+    alike = (1 - smoothstep(np.abs(broad).max(2), *BESIDE.unlike)) * (1 - smoothstep(rough, *BESIDE.rough))
+    return np.asarray(near * alike, np.float32)
 
 
 def _strands(unlike: Floats, where: Floats, untouched: NDArray[np.bool_]) -> Floats:

@@ -186,16 +186,21 @@ def _depths(rays: Rays, receded: float) -> tuple[Floats, Floats]:
     share, start, end = LOSS.temple_hairline
     bare = np.float32(LOSS.hairline) + np.float32(share) * smoothstep(rays.angle, start, end)
     first = (rays.inside + rays.length) * (1 - bare)
-    last = np.float32(LOSS.depth[0]) + np.float32(LOSS.depth[1]) * (rays.angle * np.float32(2 / np.pi)) ** (
-        np.float32(LOSS.deeper)
-    )
-    last += np.float32(LOSS.sideburns) * np.maximum(-rays.above, 0)
+    last = ring_depth(rays)
     first = np.maximum(first, last) + np.float32(LOSS.before * LOSS.fading[0] * (1 - receded))
     temple = (rays.angle - np.float32(LOSS.temple)) / np.float32(LOSS.temple_width)
     lead = 1 + np.float32(LOSS.lead) * np.exp(-np.square(temple))
     left = np.float32(1 - receded)
     inner, outer = (np.asarray(last + (first - last) * each, np.float32) for each in (left**lead, left))
     return inner, outer
+
+
+def ring_depth(rays: Rays) -> Floats:
+    """How deep a ring grows in from the edge of the skull, texture pixels; below 0 there is none."""
+    depth = np.float32(LOSS.depth[0]) + np.float32(LOSS.depth[1]) * (rays.angle * np.float32(2 / np.pi)) ** (
+        np.float32(LOSS.deeper)
+    )
+    return np.asarray(depth + np.float32(LOSS.sideburns) * np.maximum(-rays.above, 0), np.float32)
 
 
 def _pressed(

@@ -124,7 +124,8 @@ def membrane(picture: Floats, known: Floats) -> Floats:
     while min(weights[-1].shape) > 7:
         shape = ((weights[-1].shape[1] + 1) // 2, (weights[-1].shape[0] + 1) // 2)
         smaller, share = (cv2.resize(each[-1], shape, interpolation=cv2.INTER_AREA) for each in (pictures, weights))
-        weights.append((share > MEMBRANE_HELD).astype(np.float32))
+        held = share > MEMBRANE_HELD
+        weights.append((held if held.any() else share > 0).astype(np.float32))
         pictures.append(cv2.multiply(smaller, three_channels(weights[-1] / np.maximum(share, np.float32(1e-3)))))
     hung = fill(pictures[-1], weights[-1])
     for finer, held in zip(pictures[::-1], weights[::-1], strict=True):

@@ -143,16 +143,36 @@ def test_an_edit_of_another_size_than_its_crop_is_refused() -> None:
         blend(image, image.copy(), Edit(mask=disc()), square(50, 50, 40, size=2 * SIZE))
 
 
-def test_what_a_flow_presses_together_has_no_stair_steps() -> None:
+@pytest.mark.parametrize(("scale", "tilt"), [(0.5, 0.0), (1.0, 0.0), (2.0, 0.0), (2.0, 0.6)])
+def test_what_a_flow_presses_together_is_the_mean_of_the_cameras_at_any_scale(scale: float, tilt: float) -> None:
     """Hair that is pressed to a skull had combs and steps of its strands at the outline."""
-    size = 128
-    placement = square(size / 2, size / 2, size / 2, size=size)
-    stripes = np.where(np.arange(size) % 4 < 2, 20, 220)[None, :, None]
-    image = np.broadcast_to(stripes, (size, size, 3)).astype(np.uint8).copy()
+    size = 96
+    side = int(scale * size)
+    half = side / 2 * np.array([np.cos(tilt), np.sin(tilt)], np.float32)
+    placement = square(side / 2, side / 2, float(half[0]), float(half[1]), size=size)
+    image = noise(3, (side, side, 3))
     flow = np.zeros((size, size, 2), np.float32)
-    flow[:, 40:70, 0] = 2.3 * np.arange(30, dtype=np.float32)
-    flow[:, 70:, 0] = flow[:, 69:70, 0]
+    flow[..., 0] = 2 * (np.arange(size, dtype=np.float32) - size / 2)
     out = image.copy()
     blend(image, out, Edit(mask=np.ones((size, size), np.float32), flow=flow), placement)
-    assert np.ptp(out[60, 46:64, 0].astype(int)) < 90
-    assert np.ptp(out[60, 20:38, 0].astype(int)) == 200
+    # three times as far from the middle, along the crop's axis across
+    to_crop = placement.to_crop
+    y, x = np.mgrid[:side, :side].astype(np.float32)
+    across = to_crop[0, 0] * x + to_crop[0, 1] * y + to_crop[0, 2] - (size / 2)
+    unit = np.array([np.cos(tilt), np.sin(tilt)])
+    shift = 2 * across * scale
+    means = np.mean(
+        [
+            cv2.remap(
+                image.astype(np.float32),
+                (x + unit[0] * (shift + tap)).astype(np.float32),
+                (y + unit[1] * (shift + tap)).astype(np.float32),
+                cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+            for tap in np.linspace(-1.2, 1.2, 9)
+        ],
+        axis=0,
+    )
+    part = np.s_[int(0.4 * side) : int(0.6 * side), int(0.4 * side) : int(0.6 * side)]
+    assert np.sqrt(np.square(out[part] - means[part]).mean()) < 12

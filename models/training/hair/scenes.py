@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from models.arrays import Floats, Image, Rows
 from models.editor import Crop, Masks
@@ -27,7 +28,7 @@ from models.embedded.removal import (
     erase,
     network_input,
 )
-from models.embedded.scalp import HeadMap, ScalpModel, head_map, outline_features, skin_tone
+from models.embedded.scalp import COARSE, HeadMap, ScalpModel, head_map, outline_features, skin_tone
 from models.face.canvas import covered
 from models.face.imaging import smoothstep
 from models.face.segmenter import Segmenter
@@ -35,6 +36,7 @@ from models.face.texture_space import FaceSpace
 from models.training.apply import PAD, padded
 from models.training.data import FaceSet
 from models.training.hair.mattes import Mattes
+from models.training.hair.rings import darkened, ring_core
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,13 @@ class Recipe:
     """How training pictures are drawn.
 
     Attributes:
+        ring_share: share of pictures of rings in a training of these.
+        ring_long: share of the hair laid over these that is long.
+        insets: ranges of the inset of a ring's core beside the brows, and of what is added to it higher up.
+        darker, darkest: share of rings that get more pigment, and how much at most, log units.
+        above_core, edge_of_ring: angles from the crown, and distance within the skull, pixels, that tell how full
+            a ring is.
+        thin: share of hair there up to which a ring is hardly drawn.
         bald_share: share of pictures that show a bald person under hair.
         shaved_share: share of these in which that person is shaved.
         shaved: most share of the portrait that is surely hair of somebody shaved.
@@ -68,6 +77,14 @@ class Recipe:
         noise: largest standard deviation of the camera noise, grey levels.
     """
 
+    ring_share: float = 0.8
+    ring_long: float = 0.15
+    darker: float = 0.75
+    darkest: float = 1.8
+    above_core: tuple[float, float] = (0.75, 1.15)
+    edge_of_ring: float = 4.0
+    thin: float = 0.25
+    insets: tuple[tuple[float, float], tuple[float, float]] = ((-6.0, 4.0), (-2.0, 10.0))
     bald_share: float = 0.6
     shaved_share: float = 0.6
     shaved: float = 0.004
@@ -194,6 +211,8 @@ class Scenes:
         self._mattes = mattes
         self._people = people
         self._shaved, self._bald = frozenset(people.shaved.tolist()), frozenset(people.bald.tolist())
+        self._ringed = np.array(sorted(self._bald - self._shaved))
+        self._full: NDArray[np.float64] | None = None
         self._space = space
         self._scalp = scalp
         self._of_row = {int(row): index for index, row in enumerate(mattes.rows)}
@@ -212,12 +231,27 @@ class Scenes:
         own = np.zeros((SIZE, SIZE), np.float32) if target in self._shaved else self._faces.mask("hair", target)
         return self.compose(target, alpha, foreground, own, rng=rng)
 
+    def draw_for_rings(self, rng: np.random.Generator) -> Sample:
+        """A new picture of a ring, or now and then another."""
+        return self.draw_ring(rng) if rng.random() < RECIPE.ring_share else self.draw(rng)
+
+    def draw_ring(self, rng: np.random.Generator) -> Sample:
+        """A new picture of a bald person under hair whose ring is seen as far as its core: the rest of it is drawn."""
+        people = self._people
+        target = int(rng.choice(self._ringed, p=self._fullness()))
+        long_hair = rng.random() < RECIPE.ring_long
+        alpha, foreground = self._hair(int(rng.choice(people.long_hair if long_hair else people.any_hair)), rng)
+        low = float(rng.uniform(*RECIPE.insets[0]))
+        core = ring_core(self.geometry(target)[0], inset=(low, low + float(rng.uniform(*RECIPE.insets[1]))))
+        return self.compose(target, alpha, foreground, self._faces.mask("hair", target), core, rng=rng)
+
     def compose(
         self,
         target: int,
         alpha: Floats,
         foreground: Floats,
         own: Floats,
+        core: Floats | None = None,
         *,
         rng: np.random.Generator | None = None,
     ) -> Sample:
@@ -227,10 +261,15 @@ class Scenes:
             target: row of the portrait, the truth.
             alpha: (256, 256) float32 in 0..1, the hair.
             foreground: (256, 256, 3) float32 RGB, its colours.
-            own: (256, 256) float32 in 0..1, the portrait's own hair: erased too, and not judged.
+            own: (256, 256) float32 in 0..1, the portrait's own hair: erased too, and not judged where there is no core.
+            core: (256, 256) float32 in 0..1, where hair of a ring is seen; None where no ring is drawn.
             rng: for margins, light and noise; None for the middle of each.
         """
+        kept = np.zeros_like(alpha) if core is None else core
         truth = self._faces.image(target).astype(np.float32)
+        if core is not None and rng is not None and rng.random() < RECIPE.darker:
+            truth = darkened(truth, own, float(rng.uniform(0, RECIPE.darkest)))
+        alpha, own = alpha * (1 - kept), own * (1 - kept)
         person = self._faces.mask("person", target)
         low, high = RECIPE.spreads
         spread = int(rng.integers(low, high + 1)) if rng is not None else (low + high) // 2
@@ -246,13 +285,14 @@ class Scenes:
         if rng is not None and rng.random() < RECIPE.framed:
             rows, columns, beyond = _frame(rng)
             shown = np.ascontiguousarray(shown[rows][:, columns])
-            truth, alpha, own, person = (
-                np.ascontiguousarray(each[rows][:, columns], np.float32) for each in (truth, alpha, own, person)
+            truth, alpha, own, person, kept = (
+                np.ascontiguousarray(each[rows][:, columns], np.float32) for each in (truth, alpha, own, person, kept)
             )
         if rng is not None and rng.random() < RECIPE.really_read:
             read = np.ascontiguousarray(self._read(shown)[rows][:, columns])
         else:
             read = np.maximum(alpha if rng is None else misread(alpha, rng), own)
+        read = np.asarray(read * (1 - kept), np.float32)
         hidden, erased = erase(read, cover, spread)
         head, light, skin = self.geometry(target)
         given = network_input(
@@ -271,7 +311,7 @@ class Scenes:
         wide = RECIPE.ring if target in self._bald else RECIPE.edge
         near, around = (cv2.dilate(smoothstep(own, 0.1, 0.4), np.ones((side, side), np.uint8)) for side in (3, wide))
         unknown = np.maximum(near, around * smoothstep(hidden, 0.02, 0.3))
-        judged = erased * (1 - unknown)
+        judged = erased * (1 - unknown) if core is None else erased.copy()
         if beyond is not None:
             judged = judged * (1 - beyond)
         planes = np.concatenate([given, truth.transpose(2, 0, 1) / GREY_LEVELS - 2, judged[None]])
@@ -291,6 +331,20 @@ class Scenes:
         """Hair as the editor reads it in a picture with a margin around, (256, 256) float32 in 0..1."""
         crop = padded(image)
         return smoothstep(self._matte.read(crop, self._segmenter.read(crop).hair), *FAINT)[PAD:-PAD, PAD:-PAD]
+
+    def _fullness(self) -> NDArray[np.float64]:
+        """How likely each ring is drawn: the more of it is above its core, the more it tells."""
+        if self._full is None:
+            shares = []
+            for row in self._ringed:
+                head, hair = self.geometry(int(row))[0], self._faces.mask("hair", int(row), SIZE // COARSE)
+                from_crown = np.abs(head.angle - np.float32(np.pi / 2))
+                low, high = RECIPE.above_core
+                edge = (np.abs(head.distance - RECIPE.edge_of_ring) < 10) & (from_crown > low) & (from_crown < high)
+                seen = float(hair[edge].mean()) if edge.any() else 0.0
+                shares.append(max(seen - RECIPE.thin, 0.0) + 1e-3)
+            self._full = np.asarray(shares, np.float64) / np.sum(shares)
+        return self._full
 
     def geometry(self, row: int) -> tuple[HeadMap, Floats, Floats]:
         """Polar map, light and skin tone of a portrait."""

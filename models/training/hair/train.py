@@ -1,4 +1,4 @@
-"""`python -m models.training hair`: train the removal of hair and export it.
+"""`python -m models.training hair`: train the removal of hair, or with `--ring` that of all but a ring; export it.
 
 Training stops after a time budget and goes on from its last checkpoint when it is started again. Checkpoints are in
 `.work/hair`; without one it begins with the committed weights (`START`). `--export DIR` writes the network as ONNX,
@@ -40,11 +40,16 @@ from models.training.hair.scenes import Sample, Scenes, choose_people
 from models.training.precision import autocast
 
 Drawn = TypeVar("Drawn")
+RING = "hair_ring.onnx"
+"""The network of rings, which is no part of the editor."""
 CHECKPOINT = WORK / "hair" / "removal.pt"
+RING_CHECKPOINT = WORK / "hair" / "ring.pt"
 START = Path(__file__).with_name("removal.pt")
 """Averaged weights after 37,019 steps of 6 pictures, float16; the last 12,171 on shaved heads, of these the last 7,480
 with a critic that learns.
 """
+RING_START = Path(__file__).with_name("ring.pt")
+"""The same of the network that draws rings, after 4,025 steps more, that begin with those."""
 CHECKPOINT_S = 120
 CROP = 320
 """Side of the editor's crop, which the exported network takes."""
@@ -84,28 +89,32 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--decay", type=float, default=0, help="minutes at the end in which the rate falls to 0")
     parser.add_argument("--batch", type=int, default=6)
     parser.add_argument("--window", type=int, default=SIZE, help="side of the part of each picture that is trained on")
-    parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT)
-    parser.add_argument("--start", type=Path, default=START, help="weights to begin with, where there is no checkpoint")
+    parser.add_argument("--ring", action="store_true", help="train the network that draws rings of hair")
+    parser.add_argument("--checkpoint", type=Path, help="by default that of the network in `.work/hair`")
+    parser.add_argument("--start", type=Path, help="weights to begin with, where there is no checkpoint")
     parser.add_argument("--save-start", type=Path, help="write the checkpoint's averaged weights as float16, and stop")
     parser.add_argument("--mattes", type=int, default=1500, help="portraits whose hair is used, at most")
     parser.add_argument("--export", type=Path, help="write the checkpoint's network into this folder, and stop")
     options = parser.parse_args(argv)
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)
+    name = RING if options.ring else REMOVAL
+    checkpoint = options.checkpoint or (RING_CHECKPOINT if options.ring else CHECKPOINT)
     if options.save_start:
-        average = torch.load(options.checkpoint, map_location="cpu", weights_only=True)["average"]
+        average = torch.load(checkpoint, map_location="cpu", weights_only=True)["average"]
         torch.save({name: value.half() for name, value in average.items()}, options.save_start)
         return 0
     if options.export:
         network = Removal()
-        network.load_state_dict(torch.load(options.checkpoint, map_location="cpu", weights_only=True)["average"])
-        export_network(
-            network, {"given": torch.rand(1, CHANNELS, CROP, CROP)}, ["drawn"], options.export / REMOVAL, half=True
-        )
+        network.load_state_dict(torch.load(checkpoint, map_location="cpu", weights_only=True)["average"])
+        given = {"given": torch.rand(1, CHANNELS, CROP, CROP)}
+        export_network(network, given, ["drawn"], options.export / name, half=True)
         return 0
     scenes = training_scenes(FaceSet.load(options.shared), options.shared, options.mattes)
-    trainer = Trainer(torch.device(options.device), options.checkpoint, options.start)
-    with closing(drawn_ahead(partial(draw_batch, scenes, options.batch, options.window), options.workers)) as batches:
+    draw = scenes.draw_for_rings if options.ring else scenes.draw
+    start = options.start or (RING_START if options.ring else START)
+    trainer = Trainer(torch.device(options.device), checkpoint, start)
+    with closing(drawn_ahead(partial(draw_batch, draw, options.batch, options.window), options.workers)) as batches:
         trainer.run(batches, options.minutes, options.decay)
     return 0
 
@@ -299,16 +308,18 @@ def _where_judged(verdicts: list[Tensor], judged: Tensor) -> Tensor:
     return torch.stack(means).mean()
 
 
-def draw_batch(scenes: Scenes, count: int, window: int, rng: np.random.Generator) -> Sample:
+def draw_batch(
+    draw: Callable[[np.random.Generator], Sample], count: int, window: int, rng: np.random.Generator
+) -> Sample:
     """Pictures of a step, stacked along a first axis.
 
     Args:
-        scenes: draws them.
+        draw: draws one.
         count: how many.
         window: side of the part of each picture that is used, a multiple of 32.
         rng: chance.
     """
-    samples = [windowed(scenes.draw(rng), window, rng) for _ in range(count)]
+    samples = [windowed(draw(rng), window, rng) for _ in range(count)]
     return Sample(*(np.stack(part) for part in zip(*samples, strict=True)))
 
 

@@ -75,6 +75,8 @@ def test_a_texture_is_no_strand(head: HeadMap, gone: Floats) -> None:
     line = strand(head)
     rough = due(head, gone, with_strand(scene(20.0), line)) - due(head, gone, scene(20.0))
     assert rough.max() < 0.02
+    beside = cv2.dilate(gone, np.ones((9, 9), np.uint8)) > gone
+    assert (due(head, gone, scene(20.0)) - gone)[beside].mean() < 0.1 < (due(head, gone, scene()) - gone)[beside].mean()
 
 
 def test_strands_of_hair_that_is_kept_stay(head: HeadMap, gone: Floats) -> None:
@@ -123,3 +125,15 @@ def test_a_drawing_ends_where_something_else_begins(head: HeadMap, gone: Floats)
     frame = halo(head, gone)
     frame[gone < 0.5] = 40
     np.testing.assert_allclose(due(head, gone, frame)[gone < 0.5], 0, atol=0.05)
+
+
+def test_the_passage_falls_off_beside_dark_hair_that_is_gone(head: HeadMap, gone: Floats) -> None:
+    image = halo(head, gone)
+    image[gone > 0.5] = (30, 25, 20)
+    opacity = due(head, gone, image)
+    away = cv2.distanceTransform((gone < 0.5).astype(np.uint8), cv2.DIST_L2, 5)
+    crown = (np.abs(np.arange(SIZE) - SIZE // 2) < 20)[None] & (cv2.resize(head.distance, (SIZE, SIZE)) < -12)
+    rings = [float(np.median(opacity[crown & (np.abs(away - d) < 0.6)])) for d in (1, 3, 5, 7, 9)]
+    assert rings == sorted(rings, reverse=True)
+    assert rings[0] > 0.85
+    assert rings[-1] < 0.15

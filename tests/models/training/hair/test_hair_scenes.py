@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+import cv2
 import numpy as np
 import pytest
 
@@ -11,12 +12,13 @@ from models.arrays import Floats
 from models.embedded import EMBEDDED
 from models.embedded.attributes import read_tables
 from models.embedded.matte import HairMatte
-from models.embedded.removal import ERASED, HIDDEN
-from models.embedded.scalp import ScalpModel
+from models.embedded.removal import ERASED, HIDDEN, SEEN
+from models.embedded.scalp import CENTER, ScalpModel
 from models.face.segmenter import Segmenter
 from models.face.texture_space import FaceSpace
 from models.training.data import MASK_SIZE, SIZE, FaceSet
 from models.training.hair.mattes import Mattes
+from models.training.hair.rings import darkened, ring_core
 from models.training.hair.scenes import Scenes, choose_people
 
 SHAVED, RINGED, SHORT, LONG = range(4)
@@ -106,7 +108,7 @@ def test_hair_of_its_own_is_told_of_all_but_the_shaved(
 ) -> None:
     told: dict[int, float] = {}
 
-    def compose(target: int, alpha: Floats, foreground: Floats, own: Floats, **_: object) -> None:
+    def compose(target: int, alpha: Floats, foreground: Floats, own: Floats, *_: object, **__: object) -> None:
         told[target] = float(own.mean())
 
     monkeypatch.setattr(scenes, "compose", compose)
@@ -117,3 +119,39 @@ def test_hair_of_its_own_is_told_of_all_but_the_shaved(
     assert told[SHAVED] == 0
     assert told[RINGED] == pytest.approx(float(faces.mask("hair", RINGED).mean()))
     assert told[SHORT] > 0
+
+
+def test_all_of_a_ring_but_its_core_is_to_be_drawn(faces: FaceSet, scenes: Scenes) -> None:
+    alpha = np.zeros((SIZE, SIZE), np.float32)
+    alpha[10:140, 10:246] = 1
+    core = np.zeros_like(alpha)
+    core[60:100, 20:50] = 1
+    sample = scenes.compose(RINGED, alpha, np.zeros((SIZE, SIZE, 3), np.float32), faces.mask("hair", RINGED), core)
+    within = np.s_[70:90, 28:42]
+    assert sample.given[HIDDEN][within].max() < 0.05
+    assert sample.given[HIDDEN][80, 80:200].min() > 0.9
+    np.testing.assert_allclose(sample.given[SEEN][(slice(None), *within)], 150 / 64 - 2, atol=0.02)
+    np.testing.assert_array_equal(sample.judged[0], sample.given[ERASED])
+    assert sample.judged[0][80, 80:200].min() > 0.95
+
+
+def test_a_ring_with_more_pigment_is_darker_and_browner_and_skin_stays() -> None:
+    picture, hair = np.full((SIZE, SIZE, 3), 170, np.float32), np.zeros((SIZE, SIZE), np.float32)
+    hair[20:60, 20:60] = 1
+    dark = darkened(picture, hair, 1.2)
+    np.testing.assert_allclose(dark[100, 100], 170, atol=1e-3)
+    assert 30 < dark[30, 30, 1] < 60
+    assert dark[30, 30, 0] > dark[30, 30, 1] > dark[30, 30, 2]
+    assert darkened(np.zeros_like(picture), hair, 3).min() == 0
+
+
+def test_the_core_of_a_ring_is_at_the_sides_and_smaller_with_an_inset(scenes: Scenes) -> None:
+    head = scenes.geometry(RINGED)[0]
+    core, less = (ring_core(head, inset=inset) for inset in ((0.0, 0.0), (4.0, 12.0)))
+    distance, angle = (cv2.resize(each, (SIZE, SIZE)) for each in (head.distance, np.abs(head.angle - np.pi / 2)))
+    above = cv2.resize(head.texture[..., 1], (SIZE, SIZE)) < CENTER[1]
+    side, crown = above & (np.abs(distance - 8) < 3) & (angle > 1.4), (np.abs(distance - 8) < 3) & (angle < 0.6)
+    assert core[side].mean() > 0.95
+    assert not core[crown].any()
+    assert (less <= core + 1e-6).all()
+    assert less.sum() < 0.95 * core.sum()

@@ -14,9 +14,17 @@ from models.embedded.removal import CHANNELS, ERASED
 
 torch = pytest.importorskip("torch")
 
-from models.training.hair.networks import Critic  # noqa: E402
+from models.training.hair.networks import Critic, Removal  # noqa: E402
 from models.training.hair.scenes import Sample  # noqa: E402
-from models.training.hair.train import Trainer, draw_batch, drawn_ahead, windowed  # noqa: E402
+from models.training.hair.train import (  # noqa: E402
+    RING_START,
+    START,
+    Trainer,
+    draw_batch,
+    drawn_ahead,
+    load_partly,
+    windowed,
+)
 
 SIDE = 64
 
@@ -98,12 +106,7 @@ def test_a_fault_of_a_worker_is_raised_where_it_is_asked() -> None:
 
 
 def test_a_batch_has_as_many_windows_as_asked_and_no_two_alike() -> None:
-    class Drawn:
-        def draw(self, rng: np.random.Generator) -> Sample:
-            return sample(rng, 256)
-
-    scenes: Any = Drawn()
-    batch = draw_batch(scenes, 3, SIDE, np.random.default_rng(0))
+    batch = draw_batch(lambda rng: sample(rng, 256), 3, SIDE, np.random.default_rng(0))
     assert [part.shape for part in batch] == [(3, count, SIDE, SIDE) for count in (CHANNELS, 3, 1)]
     assert not np.array_equal(batch.truth[0], batch.truth[1])
 
@@ -143,3 +146,10 @@ def test_the_critic_learns(tmp_path: Path) -> None:
         told.append(said["critic"])
     assert told[0] > 1
     assert np.mean(told[-5:]) < 0.4
+
+
+@pytest.mark.parametrize("start", [START, RING_START])
+def test_a_training_begins_with_weights_that_fit(start: Path) -> None:
+    network = Removal()
+    load_partly(network, torch.load(start, map_location="cpu", weights_only=True))
+    assert any(bool((part != 0).any()) for part in network.leave.parameters())
