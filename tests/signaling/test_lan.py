@@ -126,6 +126,10 @@ def test_a_folder_that_cannot_be_used_is_said(tmp_path: Path) -> None:
         lan.complete(ServerSettings(lan=True), Files(tmp_path / "file" / "lan"), HERE)
 
 
+TOKEN = "A-token_of_32_letters_0123456789"
+"""One whose code OpenCV reads."""
+
+
 def picture_of(drawn: str) -> np.ndarray:
     """A QR code in half blocks, as an (H, W) uint8 picture."""
     rows = []
@@ -150,6 +154,8 @@ def test_the_qr_code_in_the_terminal_is_the_address(there: Files) -> None:
     settings = lan.complete(ServerSettings(lan=True), there, HERE)
     url = lan.page_address(settings, HERE[0], 8080)
     assert re.fullmatch(r"https://192\.168\.7\.20:8080/#token=[\w%-]{32,}", url)
+    # OpenCV's detector fails at one token in fifty, whatever draws the code
+    url = re.sub(r"token=.*", "token=" + TOKEN, url)
     picture = picture_of(lan.qr_code(url))
     read, _, _ = cv2.QRCodeDetector().detectAndDecode(np.pad(picture, 32, constant_values=255))
     assert read == url
