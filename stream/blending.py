@@ -65,10 +65,11 @@ class Paint:
         replaced = None if edit.image is None else colour[..., 3] > 0
         if edit.flow is None:
             return Paint(mask, colour, mask > 0, replaced, None, None)
-        flow = edit.flow * mask[..., None]
         covers = footprint(edit.flow)
-        planes = None if covers is None else (covers[..., 0] * mask, covers[..., 1] * mask)
-        return Paint(mask, colour, mask > 0, replaced, (flow[..., 0], flow[..., 1]), planes)
+        flow, planes = (
+            None if each is None else (each[..., 0] * mask, each[..., 1] * mask) for each in (edit.flow, covers)
+        )
+        return Paint(mask, colour, mask > 0, replaced, flow, planes)
 
 
 def blend(image: Image, out: Image, edit: Edit, placement: Placement, keep: Floats | None = None) -> Region:
@@ -201,10 +202,9 @@ def _moved(
     y = cv2.add(_warp_to_frame(shift[1], to_crop, strip), v[:rows])
     cv2.add(x, float(strip.x0), dst=x)
     cv2.add(y, float(strip.y0), dst=y)
-    if covers is None:
-        return pressed(image, x, y, None)
-    across, down = (_warp_to_frame(each, to_crop, strip) for each in covers)
-    return pressed(image, x, y, (across, down))
+    if covers is not None:
+        covers = _warp_to_frame(covers[0], to_crop, strip), _warp_to_frame(covers[1], to_crop, strip)
+    return pressed(image, x, y, covers)
 
 
 def touched(mask: Floats, placement: Placement, shape: tuple[int, ...]) -> Region:

@@ -8,8 +8,6 @@ from stream.tracking.association import area
 
 LOCK_S = 2.0
 """Seconds without the locked face, or the largest one, after which another has its place for good."""
-
-
 LARGER = 1.3
 """How many times as large as the largest face so far another must be to take its place: two people side by side are
 about as large, and the edit would leap between them.
