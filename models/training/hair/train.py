@@ -49,7 +49,7 @@ START = Path(__file__).with_name("removal.pt")
 with a critic that learns.
 """
 RING_START = Path(__file__).with_name("ring.pt")
-"""The same of the network of rings after 4,025 steps that begin with those, the first 550 of them as pale as rings are."""
+"""The same of the network of rings after 4,025 steps that begin with those, the first 550 on rings as they are."""
 CHECKPOINT_S = 120
 CROP = 320
 """Side of the editor's crop, which the exported network takes."""
