@@ -16,6 +16,7 @@ from models.arrays import Floats, Image
 from models.editor import Backdrop, Inpainting
 from models.embedded.backdrop_texture import SeenBackdrop
 from models.embedded.bare_head import background_behind, own_hair, scalp_colour
+from models.embedded.body_behind_hair import LAYERS, BodyBehindHair, body_colours, layers, layout_input
 from models.embedded.finish import (
     GRAINS,
     backdrop_grain,
@@ -33,7 +34,7 @@ from models.face.imaging import box_of, enlarge, fill, smoothstep
 SIZE = 256
 """Side of the pictures that the network is trained on, pixels. It takes any multiple of 32."""
 REMOVAL = "hair_removal.onnx"
-"""The network in the embedded pack: "given" (N, 15, S, S) -> "drawn" (N, 3, S, S), colours as value / 64 - 2."""
+"""The network in the embedded pack: "given" (N, 17, S, S) -> "drawn" (N, 3, S, S), colours as value / 64 - 2."""
 SPREAD = 15
 """Margin around the hair that is erased, crop pixels."""
 BEHIND = 5
@@ -70,13 +71,15 @@ EDGE_OF_HAIR = 0.8
 """Gaussian of the edge of such hair, crop pixels."""
 ERASED_BY_NEAR = smoothstep(np.arange(256, dtype=np.float32) / np.float32(255), 0.1, 0.5)
 """What is erased by the hair near by, 0..255."""
-CHANNELS = 15
+CHANNELS = 17
 GUESS, ERASED, DISTANCE, BODY, PERSON, SEEN, HIDDEN = slice(0, 3), 3, 4, slice(5, 8), 8, slice(9, 12), 12
+COVERS, CLOTHED = 15, 16
 """Channels of the input: the picture with the guess in the erased part, how far each pixel is erased (0..1), the signed
 distance to the skull, neighbouring skin and cloth continued over the erased part, the visible person (0..1), the
 picture with the guess in the hidden part, and how far each pixel is hidden (0..1). What is erased but not hidden lies
 beside the hair: the network takes over of it what is not hair. Noise inside the skull, in the bands of `GRAINS`, moves
-with the head: a texture is drawn of it.
+with the head: a texture is drawn of it. The last two are how far a body covers the backdrop below the brows, and how
+far with cloth (`models.embedded.body_behind_hair`).
 """
 GREY_LEVELS = 64.0
 """Colours are given as value / 64 - 2."""
@@ -90,6 +93,7 @@ BESIDE_EYES = (-5.0, 15.0)
 
 def network_input(
     model: ScalpModel,
+    bodies: BodyBehindHair,
     image: Image,
     *,
     erased: Floats,
@@ -106,6 +110,7 @@ def network_input(
 
     Args:
         model: statistics of the scalp.
+        bodies: tells what body is behind the hair.
         image: (S, S, 3) uint8 RGB, the head with its hair; S is a multiple of 32.
         erased: (S, S) float32 in 0..1, hair and its surroundings: these pixels are drawn anew.
         hidden: (S, S) float32 in 0..1, hair: these pixels are not shown.
@@ -118,7 +123,7 @@ def network_input(
         moved: where the noise begins, `FINER` pixels; training varies it.
 
     Returns:
-        (15, S, S) float32; see `GUESS` and the other channels.
+        (17, S, S) float32; see `GUESS` and the other channels.
     """
     size = len(image)
     side = size // COARSE
@@ -136,17 +141,29 @@ def network_input(
         backdrop += known[..., None] * (colour - backdrop)
     unseen = smoothstep(cv2.dilate(gone, np.ones((3, 3), np.uint8)), 0.03, 0.2)
     below = head.texture[..., 1] - np.float32(CENTER[1])
+    body_map = bodies.read(layout_input(coarse, gone, body, head, skin))
+    covers, clothed = layers(body_map, head, size)
+    if behind is not None:
+        covers = covers * (1 - behind.known)
     visible_body = smoothstep(cv2.erode(body, np.ones((3, 3), np.uint8)), 0.5, 0.9) * (1 - unseen)
     continued = fill(coarse, np.asarray(visible_body * smoothstep(below, 40, 60), np.float32))
     # between cheek and ear grows hair, and below it is skin
-    skin_beside = fill(coarse, np.asarray(visible_body * smoothstep(below, *BESIDE_EYES), np.float32))
+    skin_beside, cloth = body_colours(
+        coarse, np.asarray(visible_body * smoothstep(below, *BESIDE_EYES), np.float32), body_map
+    )
     lower = smoothstep(below, BELOW_BROWS - 6, BELOW_BROWS + 6)[..., None]
     scalp += lower * (skin_beside - scalp)
 
     full = (size, size)
     distance = enlarge(head.distance, full)
+    low = enlarge(smoothstep(below, *LAYERS.below), full)
     inside = smoothstep(distance, -2, 2)
-    guess = enlarge(backdrop, full) + inside[..., None] * (enlarge(scalp, full) - enlarge(backdrop, full))
+    # the skull goes over to the body below it
+    inside = inside * (1 - low) + covers
+    worn = (clothed * low)[..., None]
+    person_guess = enlarge(scalp, full) * (1 - worn) + enlarge(cloth, full) * worn
+    guess = enlarge(backdrop, full)
+    guess += inside[..., None] * (person_guess - guess)
     shown, seen = (image + where[..., None] * (guess - image) for where in (erased, hidden))
     everywhere = (slice(0, size), slice(0, size))
     within = erased * smoothstep(distance, -1, 2)
@@ -159,6 +176,8 @@ def network_input(
         seen / GREY_LEVELS - 2,
         hidden,
         *(within * noise_on(head, between(*band), everywhere, moved) for band in GRAINS),
+        covers,
+        covers * clothed,
     ]
     return np.ascontiguousarray(np.dstack(planes).transpose(2, 0, 1), np.float32)
 
@@ -184,7 +203,7 @@ def erase(hair: Floats, *spreads: int) -> list[Floats]:
 
 
 def continuation(
-    image: Image, drawn: Floats, guess: Floats, *, erased: Floats, hidden: Floats, distance: Floats
+    image: Image, drawn: Floats, guess: Floats, *, erased: Floats, hidden: Floats, inside: Floats
 ) -> Floats:
     """What is added to a drawing so that it goes on from what is seen beside the hair, without a seam.
 
@@ -197,12 +216,12 @@ def continuation(
         guess: (S, S, 3) float32 RGB, 0..255, the first guess.
         erased: (S, S) float32 in 0..1, drawn anew.
         hidden: (S, S) float32 in 0..1, not seen, or beyond the camera's frame.
-        distance: (S / 4, S / 4) float32, signed distance to the skull, crop pixels.
+        inside: (S / 4, S / 4) float32 in 0..1, head and body.
 
     Returns:
         (S, S, 3) float32 RGB.
     """
-    size = distance.shape[::-1]
+    size = inside.shape[::-1]
     away = cv2.resize(image - drawn, size, interpolation=cv2.INTER_AREA)
     covered = cv2.resize(cv2.dilate(hidden, np.ones((3, 3), np.uint8)), size, interpolation=cv2.INTER_AREA)
     seen = smoothstep(cv2.resize(erased, size, interpolation=cv2.INTER_AREA), 0.3, 0.9) * (
@@ -212,7 +231,6 @@ def continuation(
     unlike = np.abs(cv2.resize(image - guess, size, interpolation=cv2.INTER_AREA)).max(2)
     odd = np.minimum(np.abs(away).max(2), unlike)
     seen *= 1 - smoothstep(odd, *STRANGE)
-    inside = smoothstep(distance, -3, 3)
     filled = [fill(away, np.asarray(seen * part, np.float32)) for part in (inside, 1 - inside)]
     added = filled[1] + inside[..., None] * (filled[0] - filled[1])
     return enlarge(np.asarray(np.clip(added, -MOST_ADDED, MOST_ADDED), np.float32), (len(image), len(image)))
@@ -220,6 +238,7 @@ def continuation(
 
 def inpaint_without_hair(
     network: Engine,
+    bodies: BodyBehindHair,
     model: ScalpModel,
     image: Image,
     *,
@@ -235,6 +254,7 @@ def inpaint_without_hair(
 
     Args:
         network: engine of `REMOVAL`.
+        bodies: tells what body is behind the hair.
         model: statistics of the scalp.
         image: (S, S, 3) uint8 RGB crop; S is a multiple of 32.
         hair: (S, S) float32 in 0..1, alpha of the hair.
@@ -257,6 +277,7 @@ def inpaint_without_hair(
         return Inpainting(image, 1 - beside, _scene_behind(image, 1 - beside, backdrop, beyond))
     given = network_input(
         model,
+        bodies,
         image,
         erased=erased,
         hidden=hidden,
@@ -271,12 +292,17 @@ def inpaint_without_hair(
     colours = np.asarray((drawn.transpose(1, 2, 0) + 2) * GREY_LEVELS, np.float32)
     guess = (given[GUESS].transpose(1, 2, 0) + 2) * GREY_LEVELS
     unseen = hidden if beyond is None else np.maximum(hidden, beyond)
-    colours += continuation(image, colours, guess, erased=erased, hidden=unseen, distance=head.distance)
+    low = smoothstep(-_above_brows(head), *LAYERS.below)
+    covers = given[COVERS]
+    inside = smoothstep(head.distance, -3, 3) * (1 - low)
+    inside += cv2.resize(covers, inside.shape[::-1], interpolation=cv2.INTER_AREA)
+    colours += continuation(image, colours, guess, erased=erased, hidden=unseen, inside=inside)
     colours = skin_colours(colours, image, hidden=unseen, erased=erased, head=head)
     colours = without_mottles(colours, erased=erased)
     colours = plain_scalp(colours, erased=erased, head=head)
-    solid = np.maximum(1 - beside, enlarge(person, full) * (1 - hidden))
-    wanted = (erased > 0) & (enlarge(head.distance, full) < UNDER_RIM)
+    head_and_body = (1 - beside) * (1 - enlarge(low, full)) + covers
+    solid = np.maximum(head_and_body, enlarge(person, full) * (1 - hidden))
+    wanted = (erased > 0) & (enlarge(head.distance, full) < UNDER_RIM) & (covers < 0.5)
     if beyond is not None:
         wanted &= beyond < 1
     # anew for each drawing, pieces would be others: in a video they boil

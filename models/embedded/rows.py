@@ -26,6 +26,7 @@ def entries() -> tuple[Entry, ...]:
             weights=_files(
                 "editor_reader.onnx",
                 "hair_removal.onnx",
+                "body_behind_hair.onnx",
                 "hair_matte.onnx",
                 "editor_tables.npz",
                 "editor_creases.npz",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from models.arrays import Floats
 from models.face.imaging import LUMINANCE, log_colour, smoothstep
-from models.face.texture_space import SIZE, YAW_MODE, Fit
+from models.face.texture_space import FACE_OVAL, SIZE, YAW_MODE, Fit
 
 CENTER = (96.0, 52.0)
 """The point between the brows, texture pixels (x, y): the pole of the polar coordinates."""
@@ -218,6 +218,7 @@ class HeadMap:
         out: distance beyond the sides of the head at brow height, texture pixels; negative inside.
         hanging: (2, 64, 2), sample points of hanging hair on the right and on the left, crop pixels.
         standing_out: (2, 64, 2), the same of hair that stands out beside the ears.
+        oval: (36, 2), the outline of the face's mesh, crop pixels.
     """
 
     angle: Floats
@@ -230,6 +231,7 @@ class HeadMap:
     out: Floats
     hanging: Floats
     standing_out: Floats
+    oval: Floats
 
 
 def skin_tone(texture: NDArray[np.uint8], hidden: Floats) -> Floats:
@@ -286,6 +288,7 @@ def head_map(fit: Fit, radii: Floats, size: int) -> HeadMap:
         out=np.abs(across) - np.where(across > 0, radii[0], radii[-1]),
         hanging=_beside(fit, radii, HANGING),
         standing_out=_beside(fit, radii, STANDING_OUT),
+        oval=np.asarray(fit.points[list(FACE_OVAL)], np.float32),
     )
 
 

@@ -25,6 +25,11 @@ YAW_MODE = 0
 """Number of the shape mode that is the yaw of the head, about 10 degrees per unit."""
 SKULL = (33, 133, 362, 263, 168, 6, 197, 195, 5, 127, 356, 234, 454, 162, 389)
 """Mesh points that move with the skull, not with the expression: corners of the eyes, bridge of nose, temples."""
+FACE_OVAL = (
+    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
+    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
+)
+"""Outline of the face in the 478-point mesh, from the middle of the forehead clockwise in mesh order."""
 STEP = 3
 """Spacing of the lattice, texture pixels."""
 INVERSE_STEP = 4

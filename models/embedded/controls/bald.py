@@ -14,6 +14,7 @@ from models.arrays import Floats
 from models.editor import Crop, Inpainting, Masks
 from models.embedded.attributes import BALD
 from models.embedded.beside_hair import replaced_beside
+from models.embedded.body_behind_hair import BODY, BodyBehindHair
 from models.embedded.control import Control, Layer, Pack, Way, bareness, hair_obstacle, towards_one
 from models.embedded.drawn_edge import drawn_edge
 from models.embedded.eye_axes import without_eyes
@@ -53,15 +54,21 @@ class Bald(Control):
         ),
     }
 
-    def __init__(self, removal: Engine, matte: HairMatte, scalp: ScalpModel) -> None:
+    def __init__(self, removal: Engine, bodies: BodyBehindHair, matte: HairMatte, scalp: ScalpModel) -> None:
         self._removal = removal
+        self._bodies = bodies
         self._matte = matte
         self._scalp = scalp
 
     @classmethod
     def load(cls, pack: Pack) -> Self:
         """Load the networks and the statistics of scalps."""
-        return cls(pack.network(REMOVAL), HairMatte(pack.network(MATTE)), ScalpModel.from_tables(pack.tables))
+        return cls(
+            pack.network(REMOVAL),
+            BodyBehindHair(pack.network(BODY)),
+            HairMatte(pack.network(MATTE)),
+            ScalpModel.from_tables(pack.tables),
+        )
 
     def steer(self, now: Floats, wanted: Floats, controls: Any) -> None:
         """Move baldness by a share of its way to 1."""
@@ -83,6 +90,7 @@ class Bald(Control):
             return None
         return inpaint_without_hair(
             self._removal,
+            self._bodies,
             self._scalp,
             crop.image,
             hair=self._alpha(crop, crop.masks),

@@ -23,6 +23,7 @@ from models.embedded import EMBEDDED
 from models.embedded import editor as embedded_editor
 from models.embedded import hair as hair_editor
 from models.embedded.attributes import read_tables
+from models.embedded.body_behind_hair import BODY, BodyBehindHair
 from models.embedded.editor import EmbeddedControls
 from models.embedded.hair import HairControls
 from models.embedded.matte import MATTE, HairMatte
@@ -312,6 +313,7 @@ class Drawn:
         self._faces = faces
         self._space, self._scalp = FaceSpace.from_tables(tables), ScalpModel.from_tables(tables)
         self._network = InTorch(checkpoint)
+        self._bodies = BodyBehindHair(_engine(EMBEDDED / BODY))
         self._matte = HairMatte(_engine(EMBEDDED / MATTE))
         self._segmenter = Segmenter(_engine(EMBEDDED / "segmenter.onnx")) if read else None
 
@@ -336,6 +338,7 @@ class Drawn:
         head = head_map(fit, self._scalp.radii(outline_features(fit)), len(image))
         drawn = inpaint_without_hair(
             self._network,
+            self._bodies,
             self._scalp,
             image,
             hair=hair,

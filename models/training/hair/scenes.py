@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from models.arrays import Floats, Image, Rows
 from models.editor import Crop, Masks
+from models.embedded.body_behind_hair import BodyBehindHair
 from models.embedded.matte import HairMatte
 from models.embedded.removal import (
     BODY,
@@ -56,6 +57,7 @@ class Recipe:
         shaved: most share of the portrait that is surely hair of somebody shaved.
         sure: probability from which a pixel is surely hair.
         long_share: share of the hair laid over bald people that is long.
+        women: how many times as often short-haired women are drawn as men: they are few.
         bald: least baldness of a bald person.
         full: most baldness of a short-haired person.
         edge: side of the square around a portrait's own hair in which nothing that is hidden is judged, pixels.
@@ -90,6 +92,7 @@ class Recipe:
     shaved: float = 0.004
     sure: float = 0.7
     long_share: float = 0.6
+    women: float = 3.0
     bald: float = 0.75
     full: float = 0.3
     edge: int = 9
@@ -142,7 +145,7 @@ class Sample(NamedTuple):
     """One training picture.
 
     Attributes:
-        given: (15, 256, 256) float32, the input of the network.
+        given: (17, 256, 256) float32, the input of the network.
         truth: (3, 256, 256) float32, the photograph, value / 64 - 2.
         judged: (1, 256, 256) float32 in 0..1, where the photograph is the truth.
     """
@@ -150,6 +153,31 @@ class Sample(NamedTuple):
     given: Floats
     truth: Floats
     judged: Floats
+
+
+class Laid(NamedTuple):
+    """A portrait under hair.
+
+    Attributes:
+        shown: (256, 256, 3) uint8 RGB, the picture.
+        read: (256, 256) float32 in 0..1, the hair as it is read in it, the portrait's own too.
+        truth: (256, 256, 3) float32 RGB, 0..255, the portrait.
+        own: (256, 256) float32 in 0..1, its own hair.
+        person: (256, 256) float32 in 0..1, the portrait's person.
+        beyond: (256, 256) float32, 1 where the picture repeats its last pixels; None where it does not.
+        gain: (3,) float32, what its colours are multiplied with.
+        rows, columns: (256,), those of the portrait that are shown.
+    """
+
+    shown: Image
+    read: Floats
+    truth: Floats
+    own: Floats
+    person: Floats
+    beyond: Floats | None
+    gain: Floats
+    rows: Rows
+    columns: Rows
 
 
 def choose_people(faces: FaceSet, mattes: Mattes, rows: Rows) -> People:
@@ -191,6 +219,7 @@ class Scenes:
         people: who is drawn.
         space: the texture square.
         scalp: statistics of the scalp.
+        bodies: tells what body is behind the hair, in use; None where only `lay` is called.
         segmenter: reads about where hair is, in use.
         matte: reads how much of each pixel is hair, in use.
     """
@@ -203,14 +232,17 @@ class Scenes:
         space: FaceSpace,
         scalp: ScalpModel,
         *,
+        bodies: BodyBehindHair | None,
         segmenter: Segmenter,
         matte: HairMatte,
     ) -> None:
-        self._segmenter, self._matte = segmenter, matte
+        self._segmenter, self._matte, self._bodies = segmenter, matte, bodies
         self._faces = faces
         self._mattes = mattes
         self._people = people
         self._shaved, self._bald = frozenset(people.shaved.tolist()), frozenset(people.bald.tolist())
+        often = np.where(faces.labels["sex"][people.short] == "F", RECIPE.women, 1.0)
+        self._often = often / max(often.sum(), 1.0)
         self._ringed = np.array(sorted(self._bald - self._shaved))
         self._full: NDArray[np.float64] | None = None
         self._space = space
@@ -223,7 +255,7 @@ class Scenes:
         people = self._people
         is_bald, is_shaved = rng.random() < RECIPE.bald_share, rng.random() < RECIPE.shaved_share
         bald = people.shaved if is_shaved and len(people.shaved) else people.bald
-        target = int(rng.choice(bald if is_bald else people.short))
+        target = int(rng.choice(bald) if is_bald else rng.choice(people.short, p=self._often))
         long_hair = not is_bald or rng.random() < RECIPE.long_share
         donor = int(rng.choice(people.long_hair if long_hair else people.any_hair))
         alpha, foreground = self._hair(donor, rng)
@@ -265,48 +297,26 @@ class Scenes:
             core: (256, 256) float32 in 0..1, where hair of a ring is seen; None where no ring is drawn.
             rng: for margins, light and noise; None for the middle of each.
         """
-        kept = np.zeros_like(alpha) if core is None else core
-        truth = self._faces.image(target).astype(np.float32)
-        if core is not None and rng is not None and rng.random() < RECIPE.darker:
-            truth = darkened(truth, own, float(rng.uniform(0, RECIPE.darkest)))
-        alpha, own = alpha * (1 - kept), own * (1 - kept)
-        person = self._faces.mask("person", target)
+        assert self._bodies is not None
+        laid = self.lay(target, alpha, foreground, own, core, rng=rng)
         low, high = RECIPE.spreads
         spread = int(rng.integers(low, high + 1)) if rng is not None else (low + high) // 2
-        cover = int(rng.integers(RECIPE.covers[0], RECIPE.covers[1] + 1)) if rng is not None else COVER
-        picture = truth + alpha[..., None] * (foreground - truth)
-        gain = np.ones(3, np.float32)
-        if rng is not None:
-            gain = np.asarray(rng.uniform(*RECIPE.gain) * (1 + rng.normal(0, RECIPE.tint, 3)), np.float32)
-            picture = picture + rng.normal(0, rng.uniform(0, RECIPE.noise), picture.shape).astype(np.float32)
-        shown = np.clip(picture, 0, 255).astype(np.uint8)
-        rows = columns = np.arange(SIZE)
-        beyond = None
-        if rng is not None and rng.random() < RECIPE.framed:
-            rows, columns, beyond = _frame(rng)
-            shown = np.ascontiguousarray(shown[rows][:, columns])
-            truth, alpha, own, person, kept = (
-                np.ascontiguousarray(each[rows][:, columns], np.float32) for each in (truth, alpha, own, person, kept)
-            )
-        if rng is not None and rng.random() < RECIPE.really_read:
-            read = np.ascontiguousarray(self._read(shown)[rows][:, columns])
-        else:
-            read = np.maximum(alpha if rng is None else misread(alpha, rng), own)
-        read = np.asarray(read * (1 - kept), np.float32)
-        hidden, erased = erase(read, cover, spread)
+        hidden, erased = erase(laid.read, cover_of(rng), spread)
         head, light, skin = self.geometry(target)
         given = network_input(
             self._scalp,
-            shown,
+            self._bodies,
+            laid.shown,
             erased=erased,
             hidden=hidden,
-            person=person,
+            person=laid.person,
             head=head,
             light=light,
             skin=skin,
-            beyond=beyond,
+            beyond=laid.beyond,
             moved=(0.0, 0.0) if rng is None else (float(rng.uniform(0, FIELD)), float(rng.uniform(0, FIELD))),
         )
+        truth, own, person, beyond, gain = laid.truth, laid.own, laid.person, laid.beyond, laid.gain
         # what is seen close to a portrait's own hair is true as well: the ear below it, the forehead
         wide = RECIPE.ring if target in self._bald else RECIPE.edge
         near, around = (cv2.dilate(smoothstep(own, 0.1, 0.4), np.ones((side, side), np.uint8)) for side in (3, wide))
@@ -326,6 +336,44 @@ class Scenes:
         planes = np.ascontiguousarray(planes, np.float32)
         parts = np.split(planes, (CHANNELS, CHANNELS + 3))
         return Sample(*(np.ascontiguousarray(part) for part in parts))
+
+    def lay(
+        self,
+        target: int,
+        alpha: Floats,
+        foreground: Floats,
+        own: Floats,
+        core: Floats | None = None,
+        *,
+        rng: np.random.Generator | None = None,
+    ) -> Laid:
+        """Lay hair over a portrait and read it; arguments as of `compose`."""
+        kept = np.zeros_like(alpha) if core is None else core
+        truth = self._faces.image(target).astype(np.float32)
+        if core is not None and rng is not None and rng.random() < RECIPE.darker:
+            truth = darkened(truth, own, float(rng.uniform(0, RECIPE.darkest)))
+        alpha, own = alpha * (1 - kept), own * (1 - kept)
+        person = self._faces.mask("person", target)
+        picture = truth + alpha[..., None] * (foreground - truth)
+        gain = np.ones(3, np.float32)
+        if rng is not None:
+            gain = np.asarray(rng.uniform(*RECIPE.gain) * (1 + rng.normal(0, RECIPE.tint, 3)), np.float32)
+            picture = picture + rng.normal(0, rng.uniform(0, RECIPE.noise), picture.shape).astype(np.float32)
+        shown = np.clip(picture, 0, 255).astype(np.uint8)
+        rows = columns = np.arange(SIZE)
+        beyond = None
+        if rng is not None and rng.random() < RECIPE.framed:
+            rows, columns, beyond = _frame(rng)
+            shown = np.ascontiguousarray(shown[rows][:, columns])
+            truth, alpha, own, person, kept = (
+                np.ascontiguousarray(each[rows][:, columns], np.float32) for each in (truth, alpha, own, person, kept)
+            )
+        if rng is not None and rng.random() < RECIPE.really_read:
+            read = np.ascontiguousarray(self._read(shown)[rows][:, columns])
+        else:
+            read = np.maximum(alpha if rng is None else misread(alpha, rng), own)
+        read = np.asarray(read * (1 - kept), np.float32)
+        return Laid(shown, read, truth, own, person, beyond, gain, rows, columns)
 
     def _read(self, image: Image) -> Floats:
         """Hair as the editor reads it in a picture with a margin around, (256, 256) float32 in 0..1."""
@@ -362,6 +410,10 @@ class Scenes:
             self._geometry[row] = head, self._scalp.light(texture, hidden), skin_tone(texture, hidden)
         return self._geometry[row]
 
+    def hair(self, rng: np.random.Generator, *, long_hair: bool) -> tuple[Floats, Floats]:
+        """Somebody's hair, moved a little: (256, 256) float32 alpha and (256, 256, 3) float32 RGB colours."""
+        return self._hair(int(rng.choice(self._people.long_hair if long_hair else self._people.any_hair)), rng)
+
     def _hair(self, donor: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
         index = self._of_row[donor]
         alpha = self._mattes.alpha[index].astype(np.float32) / 255
@@ -378,6 +430,11 @@ class Scenes:
         ]
         gain = np.float32(rng.uniform(0.7, 1.3))
         return np.asarray(moved[0], np.float32), np.clip(moved[1] * gain, 0, 255).astype(np.float32)
+
+
+def cover_of(rng: np.random.Generator | None) -> int:
+    """Margin around the hair that is hidden, pixels."""
+    return int(rng.integers(RECIPE.covers[0], RECIPE.covers[1] + 1)) if rng is not None else COVER
 
 
 def misread(alpha: Floats, rng: np.random.Generator) -> Floats:

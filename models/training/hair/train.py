@@ -24,9 +24,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from engines.base import Engine
 from engines.select import load as load_engine
 from models.embedded import EMBEDDED
 from models.embedded.attributes import read_tables
+from models.embedded.body_behind_hair import BODY as BODY_NETWORK
+from models.embedded.body_behind_hair import BodyBehindHair
 from models.embedded.matte import MATTE, HairMatte
 from models.embedded.removal import CHANNELS, ERASED, HIDDEN, REMOVAL, SIZE
 from models.embedded.scalp import ScalpModel
@@ -126,19 +129,23 @@ def training_scenes(faces: FaceSet, shared: Path, count: int) -> Scenes:
     people = choose_people(faces, mattes, faces.split("train"))
     bald = f"{len(people.bald)} bald, {len(people.shaved)} of them shaved"
     print(f"{bald}, {len(people.short)} short-haired, {len(mattes.rows)} mattes", flush=True)
-    segmenter, matte = (
-        load_engine(EMBEDDED / name, backend="openvino", precision="f32", threads=1)
-        for name in ("segmenter.onnx", MATTE)
-    )
+    segmenter, matte = (_network(name) for name in ("segmenter.onnx", MATTE))
+    # who is trained to tell bodies needs none
+    bodies = BodyBehindHair(_network(BODY_NETWORK)) if (EMBEDDED / BODY_NETWORK).is_file() else None
     return Scenes(
         faces,
         mattes,
         people,
         FaceSpace.from_tables(tables),
         ScalpModel.from_tables(tables),
+        bodies=bodies,
         segmenter=Segmenter(segmenter),
         matte=HairMatte(matte),
     )
+
+
+def _network(name: str) -> Engine:
+    return load_engine(EMBEDDED / name, backend="openvino", precision="f32", threads=1)
 
 
 def read_mattes(faces: FaceSet, shared: Path, count: int) -> Mattes:

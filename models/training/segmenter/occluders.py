@@ -38,11 +38,6 @@ THIN: tuple[Kind, ...] = ("glasses", "strands")
 FINENESS = 2
 """Factor by which `draw_fine` supersamples thin occluders: they are narrower than the network's pixels."""
 
-FACE_OVAL = (
-    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
-    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
-)
-"""Outline of the face in the 478-point mesh, from the middle of the forehead clockwise in mesh order."""
 EYES = ((33, 133, 159, 145), (362, 263, 386, 374))
 """Per eye: two corners, upper and lower lid."""
 

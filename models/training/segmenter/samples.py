@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from models.arrays import Floats
 from models.face.imaging import guided_filter
+from models.face.texture_space import FACE_OVAL
 from models.training.data import SIZE, FaceSet
 from models.training.segmenter import occluder_drawing, occluders
 from models.training.segmenter.network import CHANNELS, INPUT
@@ -39,7 +40,7 @@ def face_skin(image: NDArray[np.uint8], mesh: Floats, hair: Floats, person: Floa
         (S, S) float32 in [0, 1].
     """
     side = len(image)
-    oval_points = mesh[list(occluders.FACE_OVAL)]
+    oval_points = mesh[list(FACE_OVAL)]
     oval = np.zeros((side, side), np.float32)
     cv2.fillPoly(oval, [oval_points.round().astype(np.int32)], 1.0)
     up = mesh[10] - mesh[152]

@@ -20,6 +20,7 @@ from models.embedded import EMBEDDED, eyes_and_lips
 from models.embedded.ageing import COMPRESSED, compress_change, decompress_change, strength_of, youth_of
 from models.embedded.attributes import AGE, BALD, GREY, HAT, MALE, READER, SMILE, TABLES
 from models.embedded.beard import LIPS
+from models.embedded.body_behind_hair import BODY
 from models.embedded.controls import bald, hair_grey
 from models.embedded.controls.age import target_age
 from models.embedded.controls.stubble import StubbleControl
@@ -34,6 +35,7 @@ from models.embedded.scalp import HeadMap
 from models.embedded.strands import Lit, Look
 from models.face.texture_space import STEP, FaceSpace, Fit
 from models.training.apply import apply_edit
+from tests.models.bodies import ToldBody
 from tests.models.editing import delta_of, flow_of, image_of, opacity_of, rendered
 from tests.models.matting import CoarseMatte
 
@@ -63,7 +65,7 @@ class Remover(Engine):
 
 
 def stub(path: Path) -> Engine:
-    engines: dict[str, Callable[[], Engine]] = {READER: Reader, REMOVAL: Remover, MATTE: CoarseMatte}
+    engines: dict[str, Callable[[], Engine]] = {READER: Reader, REMOVAL: Remover, BODY: ToldBody, MATTE: CoarseMatte}
     return engines[path.name]()
 
 

@@ -33,6 +33,7 @@ from models.embedded.removal import (
 )
 from models.embedded.scalp import CENTER, ScalpModel, head_map, outline_features, skin_tone, texture_scale
 from models.face.texture_space import FaceSpace
+from tests.models.bodies import no_body
 
 SIZE = 320
 Scene = tuple[ScalpModel, Image, Floats, Floats, dict[str, Any]]
@@ -81,7 +82,7 @@ def remove(scene: Scene, amount: float, hair: Floats | None = None, sides: float
     model, image, own, person, facts = scene
     painter = Painter()
     hair = own if hair is None else hair
-    drawn = inpaint_without_hair(painter, model, image, hair=hair, person=person, **facts)
+    drawn = inpaint_without_hair(painter, no_body(), model, image, hair=hair, person=person, **facts)
     opacity, _ = lost_hair(hair=hair, head=facts["head"], amount=amount, sides=sides)
     return painter, drawn.image, opacity
 
@@ -144,7 +145,7 @@ def test_a_drawing_goes_on_from_what_is_seen(scene: Scene) -> None:
     bare = np.where(skull, np.array(SKIN, np.float32), np.array(BACKDROP, np.float32))
     drawn = bare + np.where(skull, np.float32(-15), np.float32(30))
     hidden, erased = erase(hair, 4, 15)
-    added = continuation(image, drawn, bare, erased=erased, hidden=hidden, distance=distance)
+    added = continuation(image, drawn, bare, erased=erased, hidden=hidden, inside=(distance > 0).astype(np.float32))
     before, after = (np.abs(each - bare)[hidden > 0.5].mean() for each in (drawn, drawn + added))
     assert after < 0.35 * before
 
@@ -197,7 +198,7 @@ def test_what_lies_beyond_the_frame_tells_nothing(scene: Scene) -> None:
         other = np.where(beyond[..., None] > 0, np.uint8(value), image)
         painter = Painter()
         drawn = inpaint_without_hair(
-            painter, model, other, hair=continued(hair, beyond), person=person, beyond=beyond, **facts
+            painter, no_body(), model, other, hair=continued(hair, beyond), person=person, beyond=beyond, **facts
         )
         drawings.append(drawn.image[40:, 45:].astype(int))
         inputs.append(painter.given[GUESS][:, 40:, 45:])
@@ -245,7 +246,7 @@ def backdrops(scene: Scene, behind: Image, plate: Backdrop | None = None) -> tup
     """A picture drawn before another backdrop, and where that was behind hair, beside the skull."""
     model, image, hair, person, facts = scene
     before = np.where((person > 0)[..., None], image, behind)
-    drawn = inpaint_without_hair(Painter(), model, before, hair=hair, person=person, backdrop=plate, **facts)
+    drawn = inpaint_without_hair(Painter(), no_body(), model, before, hair=hair, person=person, backdrop=plate, **facts)
     distance = cv2.resize(facts["head"].distance, (SIZE, SIZE))
     return drawn.image, (hair > 0) & (distance < -2) & (np.arange(SIZE)[:, None] < 120)
 
@@ -288,6 +289,6 @@ def test_erasing_reaches_beyond_the_hair() -> None:
 
 def test_the_input_takes_any_multiple_of_thirty_two(scene: Scene, tables: dict[str, NDArray[Any]]) -> None:
     model, image, hair, person, facts = scene
-    given = network_input(model, image, erased=hair, hidden=hair, person=person, **facts)
+    given = network_input(model, no_body(), image, erased=hair, hidden=hair, person=person, **facts)
     assert given.shape == (CHANNELS, SIZE, SIZE)
     assert np.isfinite(given).all()

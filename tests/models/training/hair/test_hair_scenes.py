@@ -20,6 +20,7 @@ from models.training.data import MASK_SIZE, SIZE, FaceSet
 from models.training.hair.mattes import Mattes
 from models.training.hair.rings import darkened, ring_core
 from models.training.hair.scenes import Scenes, choose_people
+from tests.models.bodies import no_body
 
 SHAVED, RINGED, SHORT, LONG = range(4)
 RING = slice(60, 130), slice(20, 44)
@@ -41,7 +42,11 @@ def faces() -> FaceSet:
     hair[SHORT, CROWN.start // 2 : CROWN.stop // 2] = 255
     hair[LONG, 15:120] = 255
     labels = {name: np.zeros(4, np.float32) for name in ("yaw", "hat", "outside_fraction")}
-    labels |= {"age": np.full(4, 40, np.float32), "baldness": np.array([1, 0.8, 0, 0], np.float32)}
+    labels |= {
+        "sex": np.array(["M", "M", "F", "F"]),
+        "age": np.full(4, 40, np.float32),
+        "baldness": np.array([1, 0.8, 0, 0], np.float32),
+    }
     images = np.full((4, SIZE, SIZE, 3), 150, np.uint8)
     return FaceSet(images, mesh, np.asarray(points5, np.float32), hair, np.full_like(hair, 255), labels)
 
@@ -59,6 +64,7 @@ def scenes(faces: FaceSet) -> Scenes:
         people,
         FaceSpace.from_tables(tables),
         ScalpModel.from_tables(tables),
+        bodies=no_body(),
         segmenter=nobody[0],
         matte=nobody[1],
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from models.face.texture_space import FACE_OVAL
 from models.training.segmenter import occluders
 from models.training.segmenter.occluder_drawing import Kind
 
@@ -16,8 +17,8 @@ def mesh() -> np.ndarray:
     """A face-like set of 478 points: an oval with eyes at their places."""
     rng = np.random.default_rng(0)
     points = rng.uniform(60, 100, (478, 2)).astype(np.float32)
-    turn = np.linspace(0, 2 * np.pi, len(occluders.FACE_OVAL), endpoint=False) - np.pi / 2
-    points[list(occluders.FACE_OVAL)] = 80 + np.stack([40 * np.cos(turn), 55 * np.sin(turn)], 1)
+    turn = np.linspace(0, 2 * np.pi, len(FACE_OVAL), endpoint=False) - np.pi / 2
+    points[list(FACE_OVAL)] = 80 + np.stack([40 * np.cos(turn), 55 * np.sin(turn)], 1)
     for corners, x in zip(occluders.EYES, (62, 98), strict=True):
         points[list(corners)] = [(x - 8, 70), (x + 8, 70), (x, 67), (x, 73)]
     return points

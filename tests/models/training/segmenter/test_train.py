@@ -10,11 +10,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from models.face.texture_space import FACE_OVAL  # noqa: E402
 from models.training.data import FaceSet  # noqa: E402
 from models.training.segmenter import samples  # noqa: E402
 from models.training.segmenter import train as trainer  # noqa: E402
 from models.training.segmenter.network import INPUT, SegmenterNet  # noqa: E402
-from models.training.segmenter.occluders import FACE_OVAL  # noqa: E402
 
 ROWS = 6
 

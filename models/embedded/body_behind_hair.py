@@ -1,0 +1,167 @@
+"""What lies behind hair that hangs over neck and shoulders: skin, cloth or backdrop.
+
+A network tells it from what is seen beside the hair (amodal segmentation, Zhu et al. 2017). Removal of hair takes its
+first guess from it: a neck and shoulders with an edge, where a fill from the surroundings shows a backdrop that runs
+into the jaw.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from engines.base import Engine
+from models.arrays import Floats
+from models.embedded.scalp import CENTER, COARSE, HeadMap
+from models.face.imaging import enlarge, fill, log_colour, smoothstep
+from models.face.texture_space import SIZE
+
+BODY = "body_behind_hair.onnx"
+"""The network in the embedded pack: "given" (N, 12, S / 4, S / 4) -> "layout" (N, 3, S / 2, S / 2), logits of
+`BACKDROP`, `SKIN` and `CLOTH`.
+"""
+PLANES = 12
+BACKDROP, SKIN, CLOTH = range(3)
+FINER = 2
+"""Pixels of the layout per coarse pixel."""
+GREY_LEVELS = 64.0
+"""Colours are given as value / 64 - 2."""
+UNSEEN = (0.03, 0.2)
+"""Shares of hair in a coarse pixel over which it tells nothing."""
+LARGEST = 1.5
+"""Bound of relative log colours."""
+DISTANCE_SCALE = 40.0
+"""Distances are given in units of so many crop pixels, clipped to +-2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """How a guess is made of a layout.
+
+    Attributes:
+        smooth: Gaussian of the layout, its pixels.
+        edge: probabilities over which a layer begins.
+        sure: probabilities over which what is seen counts as that layer.
+        below: heights below the brows over which the layout tells where the head ends, and not the skull, texture
+            pixels.
+        cloth: RGB of cloth where none is seen, 0..255.
+        least: weight of it, seen coarse pixels.
+    """
+
+    smooth: float = 1.0
+    edge: tuple[float, float] = (0.35, 0.65)
+    sure: tuple[float, float] = (0.6, 0.9)
+    below: tuple[float, float] = (2.0, 18.0)
+    cloth: tuple[float, float, float] = (46.0, 46.0, 52.0)
+    least: float = 1e-3
+
+
+LAYERS = Layers()
+
+
+class Body(NamedTuple):
+    """What is where without hair; each (S / 2, S / 2) float32 in 0..1.
+
+    Attributes:
+        skin: head, ears and neck.
+        cloth: and all else that the person wears.
+    """
+
+    skin: Floats
+    cloth: Floats
+
+
+def layout_input(coarse: Floats, gone: Floats, person: Floats, head: HeadMap, skin: Floats) -> Floats:
+    """The input of the network.
+
+    Args:
+        coarse: (H, W, 3) float32 RGB, 0..255, the crop on the coarse grid.
+        gone: (H, W) float32 in 0..1, hair, and what lies beyond the camera's frame.
+        person: (H, W) float32 in 0..1, the person.
+        head: polar map of the crop.
+        skin: (3,) float32, median log colour of the face.
+
+    Returns:
+        (12, H, W) float32: colours, what is seen, the person, colours over those of the skin, the signed distances to
+        the skull and to the oval of the face, and the place.
+    """
+    seen = 1 - smoothstep(cv2.dilate(gone, np.ones((3, 3), np.uint8)), *UNSEEN)
+    told = seen[..., None]
+    distances = np.stack([head.distance, _within_oval(head)]) / np.float32(DISTANCE_SCALE)
+    place = (head.texture - np.array(CENTER, np.float32)) / np.float32(SIZE / 2)
+    planes = [
+        (coarse / GREY_LEVELS - 2) * told,
+        told,
+        (person * seen)[..., None],
+        np.clip(log_colour(coarse) - skin, -LARGEST, LARGEST) * told,
+        np.clip(distances, -2, 2).transpose(1, 2, 0),
+        place,
+    ]
+    return np.ascontiguousarray(np.concatenate(planes, 2).transpose(2, 0, 1), np.float32)
+
+
+def _within_oval(head: HeadMap) -> Floats:
+    """Signed distance inside the oval of the face, crop pixels, on the coarse grid."""
+    side = len(head.distance)
+    mask = np.zeros((2 * side, 2 * side), np.uint8)
+    corners = np.rint((head.oval + 0.5) * (2 / COARSE) * 16 - 8).astype(np.int32)
+    cv2.fillPoly(mask, [np.clip(corners, -(1 << 15), 1 << 15)], 1, shift=4)
+    inside, outside = (cv2.distanceTransform(each, cv2.DIST_L2, 3) for each in (mask, 1 - mask))
+    signed = np.asarray(inside - outside, np.float32) * np.float32(COARSE / 2)
+    return np.asarray(cv2.resize(signed, (side, side), interpolation=cv2.INTER_AREA))
+
+
+class BodyBehindHair:
+    """The network on any engine. Thread-safe, without state."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def read(self, given: Floats) -> Body:
+        """Tell the layout.
+
+        Args:
+            given: of `layout_input`.
+        """
+        logits = self._engine.run({"given": given[None]})["layout"][0]
+        odds = np.exp(logits - logits.max(0))
+        odds /= odds.sum(0)
+        return Body(odds[SKIN], odds[CLOTH])
+
+
+def layers(body: Body, head: HeadMap, size: int) -> tuple[Floats, Floats]:
+    """How far a body covers the backdrop below the brows, and how much of it is cloth; each (S, S) float32 in 0..1.
+
+    Args:
+        body: of `BodyBehindHair.read`.
+        head: polar map of the crop.
+        size: S.
+    """
+    full = (size, size)
+    skin, cloth = (enlarge(cv2.GaussianBlur(each, (0, 0), LAYERS.smooth), full) for each in body)
+    there = np.asarray(skin + cloth, np.float32)
+    low = enlarge(smoothstep(head.texture[..., 1] - np.float32(CENTER[1]), *LAYERS.below), full)
+    covers = low * smoothstep(there, *LAYERS.edge)
+    return covers, smoothstep(cloth / np.maximum(there, np.float32(1e-3)), *LAYERS.edge)
+
+
+def body_colours(coarse: Floats, seen: Floats, body: Body) -> tuple[Floats, Floats]:
+    """Colours of skin and of cloth, filled from what is seen of them; each (H, W, 3) float32 RGB, 0..255.
+
+    Args:
+        coarse: (H, W, 3) float32 RGB, the crop on the coarse grid.
+        seen: (H, W) float32 in 0..1, where a person is seen, below the eyes.
+        body: of `BodyBehindHair.read`.
+    """
+    skin, cloth = (
+        seen * smoothstep(cv2.resize(each, seen.shape[::-1], interpolation=cv2.INTER_AREA), *LAYERS.sure)
+        for each in body
+    )
+    held = float(cloth.sum())
+    filled = fill(coarse, np.asarray(cloth, np.float32))
+    share = np.float32(held / (held + LAYERS.least))
+    cloth_colour = filled * share + (1 - share) * np.array(LAYERS.cloth, np.float32)
+    return fill(coarse, np.asarray(skin, np.float32)), np.asarray(cloth_colour, np.float32)

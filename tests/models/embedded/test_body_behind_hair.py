@@ -1,0 +1,108 @@
+"""What is behind long hair: what the network is told, and the guess that is made of what it says."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from models.embedded.body_behind_hair import (
+    BACKDROP,
+    CLOTH,
+    LAYERS,
+    SKIN,
+    Body,
+    BodyBehindHair,
+    body_colours,
+    layers,
+    layout_input,
+)
+from models.embedded.scalp import CENTER, COARSE, HeadMap
+from tests.models.bodies import ToldBody
+
+SIDE = 80
+FLESH, SHIRT = (190, 140, 110), (240, 240, 240)
+OVAL_PLANE = 9
+
+
+@pytest.fixture
+def body() -> Body:
+    """A neck in the middle of the lower half, shoulders below it; at twice the coarse grid."""
+    kinds = np.full((2 * SIDE, 2 * SIDE), BACKDROP)
+    kinds[90:, 60:100] = SKIN
+    kinds[140:, 20:140] = CLOTH
+    return BodyBehindHair(ToldBody(kinds)).read(np.zeros((12, SIDE, SIDE), np.float32))
+
+
+def test_a_layout_is_probabilities(body: Body) -> None:
+    assert body.skin[100, 80] > 0.99
+    assert body.cloth[150, 30] > 0.99
+    assert (body.skin + body.cloth)[20, 20] < 0.01
+
+
+def test_hair_and_what_lies_beyond_the_frame_tell_nothing(head: HeadMap) -> None:
+    rng = np.random.default_rng(0)
+    pictures = [rng.uniform(0, 255, (SIDE, SIDE, 3)).astype(np.float32) for _ in range(2)]
+    gone = np.zeros((SIDE, SIDE), np.float32)
+    gone[40:, :30] = 1
+    shown = np.where(gone[..., None] > 0, pictures[1], pictures[0])
+    person = (1 - gone).astype(np.float32)
+    tone = np.log(np.array(FLESH, np.float32))
+    one = layout_input(pictures[0], gone, np.ones_like(person), head, tone)
+    other = layout_input(shown, gone, person, head, tone)
+    np.testing.assert_array_equal(one, other)
+    assert np.abs(one).max() <= 4
+    assert one[3, 60, 10] == 0
+    assert one[3, 60, 60] == 1
+
+
+def test_it_is_told_where_the_face_is(head: HeadMap) -> None:
+    given = layout_input(
+        np.zeros((SIDE, SIDE, 3), np.float32),
+        np.zeros((SIDE, SIDE), np.float32),
+        np.zeros((SIDE, SIDE), np.float32),
+        head,
+        np.zeros(3, np.float32),
+    )
+    column, row = (head.oval.mean(0) / COARSE).astype(int)
+    chin = int(head.oval[:, 1].max() / COARSE)
+    assert given[OVAL_PLANE, row, column] > 0.5
+    assert given[OVAL_PLANE, row, 1] < -0.5
+    assert given[OVAL_PLANE, chin - 2, column] > 0 > given[OVAL_PLANE, chin + 2, column]
+
+
+def test_a_body_covers_what_lies_below_the_brows_alone(head: HeadMap) -> None:
+    everywhere = np.ones((2 * SIDE, 2 * SIDE), np.float32)
+    covers, clothed = layers(Body(everywhere, 0 * everywhere), head, SIDE * COARSE)
+    below = cv2.resize(head.texture[..., 1], (SIDE * COARSE,) * 2) - CENTER[1]
+    assert covers[below < 0].max() == 0
+    assert covers[below > 20].min() > 0.99
+    assert clothed.max() == 0
+
+
+def test_edges_are_drawn_where_more_likely_than_not_something_is(head: HeadMap) -> None:
+    """A guess of half a shoulder all over is fog."""
+    ramp = np.broadcast_to(np.linspace(0, 1, 2 * SIDE, dtype=np.float32), (2 * SIDE, 2 * SIDE))
+    covers, clothed = layers(Body(ramp * 0.5, ramp * 0.5), head, SIDE * COARSE)
+    row = covers[-10]
+    assert (row[:90] == 0).all()
+    assert (row[230:] == 1).all()
+    assert 0.4 < row[160] < 0.6
+    np.testing.assert_allclose(clothed[-10, 60:], 0.5, atol=0.01)
+
+
+def test_a_neck_is_filled_from_skin_and_a_shirt_from_cloth(body: Body) -> None:
+    picture = np.full((SIDE, SIDE, 3), (20, 60, 200), np.float32)
+    picture[45:70, 30:50] = FLESH
+    picture[70:, 10:70] = SHIRT
+    seen = np.zeros((SIDE, SIDE), np.float32)
+    seen[50:76, 32:48] = 1
+    skin, cloth = body_colours(picture, seen, body)
+    np.testing.assert_allclose(skin[65, 20], FLESH, atol=2)
+    np.testing.assert_allclose(cloth[78, 60], SHIRT, atol=6)
+
+
+def test_cloth_that_nobody_sees_is_dark(body: Body) -> None:
+    picture = np.full((SIDE, SIDE, 3), FLESH, np.float32)
+    _, cloth = body_colours(picture, np.zeros((SIDE, SIDE), np.float32), body)
+    np.testing.assert_allclose(cloth[40, 40], LAYERS.cloth, atol=1)
