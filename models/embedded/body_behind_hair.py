@@ -56,7 +56,7 @@ class Layers:
     sure: tuple[float, float] = (0.6, 0.9)
     below: tuple[float, float] = (2.0, 18.0)
     cloth: tuple[float, float, float] = (46.0, 46.0, 52.0)
-    least: float = 1e-3
+    least: float = 1.5
 
 
 LAYERS = Layers()

@@ -87,7 +87,7 @@ class Recipe:
     edge_of_ring: float = 4.0
     thin: float = 0.25
     insets: tuple[tuple[float, float], tuple[float, float]] = ((-6.0, 4.0), (-2.0, 10.0))
-    bald_share: float = 0.6
+    bald_share: float = 0.5
     shaved_share: float = 0.6
     shaved: float = 0.004
     sure: float = 0.7
