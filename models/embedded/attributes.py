@@ -14,7 +14,8 @@ from models.face.head_space import head_picture
 from models.face.texture_space import Fit
 
 READER, TABLES, CREASES = "editor_reader.onnx", "editor_tables.npz", "editor_creases.npz"
-"""Files of the embedded pack: the attribute encoder, the tables of statistics, the creases that are lent."""
+EARS = "editor_ears.npz"
+"""Files of the embedded pack: the attribute encoder, the tables of statistics, what is lent of creases and ears."""
 
 ATTRIBUTES = ("age", "male", "bald", "grey", "glasses", "hat", "smile", "skin")
 """In the order of the encoder's output: age in centuries, the others 0..1; skin is the lightness L* / 100."""
@@ -46,7 +47,7 @@ def read_tables(folder: Path) -> dict[str, NDArray[Any]]:
         FileNotFoundError: the file is missing.
     """
     tables: dict[str, NDArray[Any]] = {}
-    for name in (TABLES, CREASES):
+    for name in (TABLES, CREASES, EARS):
         with np.load(folder / name, allow_pickle=False) as file:
             tables |= {key: file[key] for key in file.files}
     return tables

@@ -28,6 +28,7 @@ from models.embedded.finish import (
 )
 from models.embedded.hair_loss import covered, lose_hair, shown_hair
 from models.embedded.head_noise import between, noise_on
+from models.embedded.lent_ears import Ear, with_lent_ears
 from models.embedded.scalp import CENTER, COARSE, HeadMap, ScalpModel
 from models.face.imaging import box_of, enlarge, fill, smoothstep
 
@@ -239,6 +240,7 @@ def continuation(
 def inpaint_without_hair(
     network: Engine,
     bodies: BodyBehindHair,
+    ear: Ear,
     model: ScalpModel,
     image: Image,
     *,
@@ -255,6 +257,7 @@ def inpaint_without_hair(
     Args:
         network: engine of `REMOVAL`.
         bodies: tells what body is behind the hair.
+        ear: what is lent where hair hides the own ones.
         model: statistics of the scalp.
         image: (S, S, 3) uint8 RGB crop; S is a multiple of 32.
         hair: (S, S) float32 in 0..1, alpha of the hair.
@@ -267,7 +270,7 @@ def inpaint_without_hair(
 
     Returns:
         The picture with all hair and its surroundings drawn anew; without hair the picture itself. What lies inside
-        the skull moves with the head.
+        the skull moves with the head, and so do ears and neck.
     """
     full = (len(image), len(image))
     here = _own_hair_here(hair, head)
@@ -311,12 +314,25 @@ def inpaint_without_hair(
     )
     colours = clean_rim(colours, image, erased=erased, head=head, seen=seen, beyond=beyond)
     colours = backdrop_grain(colours, image, solid=solid, erased=erased, head=head, seen=seen, beyond=beyond)
+    beside_head = seen.instead_of(_without(colours, np.maximum(solid, hidden)))
+    colours = with_lent_ears(ear, colours, beside_head, hidden=unseen, erased=erased, covers=covers, head=head)
     colours = skin_relief(colours, image, hidden=unseen, erased=erased, head=head)
     if backdrop is not None:
         colours += (backdrop.known * beside)[..., None] * (backdrop.colour - colours)
     picture = np.clip(colours + 0.5, 0, 255).astype(np.uint8)
     picture = np.where(erased[..., None] > 0, picture, image)
-    return Inpainting(picture, 1 - beside, _scene_behind(picture, 1 - beside, backdrop, beyond))
+    # ears and neck move with the head, shoulders do not
+    moving = np.maximum(1 - beside, covers - given[CLOTHED])
+    return Inpainting(picture, moving, _scene_behind(picture, moving, backdrop, beyond))
+
+
+def _without(picture: Floats, taken: Floats) -> Floats:
+    """A picture whose backdrop goes on over what is taken, (S, S, 3) float32 RGB."""
+    coarse, free = (
+        cv2.resize(each, None, fx=1 / COARSE, fy=1 / COARSE, interpolation=cv2.INTER_AREA)
+        for each in (picture, 1 - taken)
+    )
+    return enlarge(fill(coarse, smoothstep(free, 0.5, 1)), taken.shape[::-1])
 
 
 def _backdrop_seen(taken: Floats, beyond: Floats | None) -> NDArray[np.bool_]:

@@ -30,6 +30,7 @@ def entries() -> tuple[Entry, ...]:
                 "hair_matte.onnx",
                 "editor_tables.npz",
                 "editor_creases.npz",
+                "editor_ears.npz",
                 "segmenter.onnx",
             ),
             presets=(

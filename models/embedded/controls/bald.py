@@ -20,6 +20,7 @@ from models.embedded.drawn_edge import drawn_edge
 from models.embedded.eye_axes import without_eyes
 from models.embedded.head_noise import hairs, noise_on
 from models.embedded.latent import EmbeddedLatent
+from models.embedded.lent_ears import Ear
 from models.embedded.matte import MATTE, HairMatte
 from models.embedded.removal import REMOVAL, continued, inpaint_without_hair, lost_hair
 from models.embedded.scalp import (
@@ -54,9 +55,10 @@ class Bald(Control):
         ),
     }
 
-    def __init__(self, removal: Engine, bodies: BodyBehindHair, matte: HairMatte, scalp: ScalpModel) -> None:
+    def __init__(self, removal: Engine, bodies: BodyBehindHair, ear: Ear, matte: HairMatte, scalp: ScalpModel) -> None:
         self._removal = removal
         self._bodies = bodies
+        self._ear = ear
         self._matte = matte
         self._scalp = scalp
 
@@ -66,6 +68,7 @@ class Bald(Control):
         return cls(
             pack.network(REMOVAL),
             BodyBehindHair(pack.network(BODY)),
+            Ear.from_tables(pack.tables),
             HairMatte(pack.network(MATTE)),
             ScalpModel.from_tables(pack.tables),
         )
@@ -91,6 +94,7 @@ class Bald(Control):
         return inpaint_without_hair(
             self._removal,
             self._bodies,
+            self._ear,
             self._scalp,
             crop.image,
             hair=self._alpha(crop, crop.masks),

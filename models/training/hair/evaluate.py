@@ -26,6 +26,7 @@ from models.embedded.attributes import read_tables
 from models.embedded.body_behind_hair import BODY, BodyBehindHair
 from models.embedded.editor import EmbeddedControls
 from models.embedded.hair import HairControls
+from models.embedded.lent_ears import Ear
 from models.embedded.matte import MATTE, HairMatte
 from models.embedded.removal import CHANNELS, continued, inpaint_without_hair, lost_hair
 from models.embedded.scalp import ScalpModel, head_map, outline_features, skin_tone
@@ -314,6 +315,7 @@ class Drawn:
         self._space, self._scalp = FaceSpace.from_tables(tables), ScalpModel.from_tables(tables)
         self._network = InTorch(checkpoint)
         self._bodies = BodyBehindHair(_engine(EMBEDDED / BODY))
+        self._ear = Ear.from_tables(tables)
         self._matte = HairMatte(_engine(EMBEDDED / MATTE))
         self._segmenter = Segmenter(_engine(EMBEDDED / "segmenter.onnx")) if read else None
 
@@ -339,6 +341,7 @@ class Drawn:
         drawn = inpaint_without_hair(
             self._network,
             self._bodies,
+            self._ear,
             self._scalp,
             image,
             hair=hair,

@@ -1,0 +1,195 @@
+"""Ears that hair hides, lent by a machine-made portrait as creases are: a silhouette, and a relief over skin.
+
+Nobody knows what an ear looks like that is not seen, and what a network draws of it is the mean of all: a blot. An ear
+of somebody else, in the light and the colour of the cheek beside it, looks like one.
+
+The relief lies in a frame beside the point of the mesh where the face ends: outwards and down, texture pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.arrays import Floats
+from models.embedded.scalp import CENTER, HeadMap
+from models.face.imaging import LOG_OFFSET, enlarge, smoothstep
+from models.face.texture_space import FACE_OVAL
+
+SIDES = (FACE_OVAL.index(234), FACE_OVAL.index(454))
+"""Places in `HeadMap.oval` of the points beside which ears are, left in the picture and right."""
+OUT, DOWN = (-20.0, 36.0), (-42.0, 42.0)
+"""The frame: from the cheek outwards, and from above to below the point, texture pixels."""
+FINE = 3
+"""Pixels of the relief per texture pixel."""
+ROWS, COLUMNS = (int(FINE * (high - low)) for low, high in (DOWN, OUT))
+MOST_RELIEF = 1.0
+"""Relief is clipped to this change of log colour, and stored as int8 of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lending:
+    """How an ear is laid beside a head. Lengths are texture pixels.
+
+    Attributes:
+        hidden: shares of the ear under hair over which another one is lent: what is seen of the own one is better.
+        width: reach of an ear beyond the mesh of a face that looks straight on, as a share of the distance of its sides
+            from the middle, by 1355 ears.
+        turned: what is added to it by the difference of both sides over their sum: less of the far ear is seen.
+        narrowest: least reach, below which none is lent.
+        inner: distances outwards over which it begins.
+        cheek: distance inwards at which the cheek's light and colour are taken.
+        smooth: Gaussian of these down the cheek.
+        skull: heights below the point over which the skull behind the ear ends.
+        neck: heights over which the neck begins.
+        above, below: heights over which the place around an ear begins and ends.
+        side: distances outwards over which the face ends.
+        soft: Gaussian of the relief, pixels of it.
+    """
+
+    hidden: tuple[float, float] = (0.55, 0.8)
+    width: float = 0.19
+    turned: float = 0.35
+    narrowest: float = 4.0
+    inner: tuple[float, float] = (-5.0, 1.0)
+    cheek: float = 7.0
+    smooth: float = 6.0
+    skull: tuple[float, float] = (-2.0, 14.0)
+    neck: tuple[float, float] = (18.0, 30.0)
+    above: tuple[float, float] = (-34.0, -28.0)
+    below: tuple[float, float] = (32.0, 42.0)
+    side: tuple[float, float] = (0.5, 2.5)
+    soft: float = 1.2
+
+
+LENDING = Lending()
+
+
+class Ear(NamedTuple):
+    """An ear that is lent.
+
+    Attributes:
+        alpha: (`ROWS`, `COLUMNS`) float32 in 0..1, head and ear.
+        relief: (`ROWS`, `COLUMNS`, 3) float32, log RGB over that of the cheek beside it.
+        reach: how far it stands out, texture pixels.
+    """
+
+    alpha: Floats
+    relief: Floats
+    reach: float
+
+    @classmethod
+    def from_tables(cls, tables: dict[str, NDArray[Any]]) -> Ear:
+        """Read the arrays named `ear_alpha`, `ear_relief` and `ear_reach`."""
+        relief = tables["ear_relief"].astype(np.float32) * np.float32(MOST_RELIEF / 127)
+        return cls(tables["ear_alpha"].astype(np.float32) / 255, relief, float(tables["ear_reach"]))
+
+
+class _Place(NamedTuple):
+    """Where an ear lies: rows and columns of the crop, and there the distances outwards and down, texture pixels."""
+
+    box: tuple[slice, slice]
+    out: Floats
+    down: Floats
+
+
+def with_lent_ears(
+    ear: Ear, colours: Floats, behind: Floats, *, hidden: Floats, erased: Floats, covers: Floats, head: HeadMap
+) -> Floats:
+    """Lay an ear beside each cheek where hair hides the own one.
+
+    Args:
+        ear: the ear, on the right of the picture.
+        colours: (S, S, 3) float32 RGB, 0..255, a head without hair.
+        behind: (S, S, 3) float32 RGB, the backdrop beside it.
+        hidden: (S, S) float32 in 0..1, where hair is.
+        erased: (S, S) float32 in 0..1, where the drawing is shown.
+        covers: (S, S) float32 in 0..1, of `models.embedded.body_behind_hair.layers`.
+        head: polar map.
+
+    Returns:
+        (S, S, 3) float32 RGB.
+    """
+    to_texture = _to_texture(head)
+    anchors = head.oval[list(SIDES)] @ to_texture[:, :2].T + to_texture[:, 2]
+    from_middle = np.abs(anchors[:, 0] - np.float32(CENTER[0]))
+    finished = colours.copy()
+    for index, side in enumerate((-1.0, 1.0)):
+        near = float((from_middle[index] - from_middle[1 - index]) / from_middle.sum())
+        reach = float(from_middle.mean()) * (LENDING.width + LENDING.turned * near)
+        place = _place(anchors[index], side, to_texture, len(colours))
+        if reach < LENDING.narrowest or place is None:
+            continue
+        box, out, down = place
+        frame = np.dstack(
+            [
+                (np.where(out > 0, out * np.float32(ear.reach / reach), out) - np.float32(OUT[0])) * FINE - 0.5,
+                (down - np.float32(DOWN[0])) * FINE - 0.5,
+            ]
+        ).astype(np.float32)
+        alpha, relief = (
+            np.asarray(cv2.remap(cv2.GaussianBlur(each, (0, 0), LENDING.soft), frame, None, cv2.INTER_LINEAR))
+            for each in (ear.alpha, ear.relief)
+        )
+        alpha *= smoothstep(out, *LENDING.inner) * smoothstep(down, *LENDING.above)
+        own = alpha * (out > 2)
+        covered = float((own * hidden[box]).sum() / max(float(own.sum()), 1e-3))
+        trust = float(smoothstep(np.asarray(covered), *LENDING.hidden))
+        if trust == 0:
+            continue
+        shown = np.float32(trust) * erased[box]
+        skull = smoothstep(enlarge(head.distance, colours.shape[1::-1])[box], -1.5, 1.5)
+        base = np.maximum(skull * (1 - smoothstep(down, *LENDING.skull)), 1 - smoothstep(out, *LENDING.side))
+        base = np.maximum(base, covers[box] * smoothstep(down, *LENDING.neck))
+        around = shown * (1 - base) * smoothstep(down, *LENDING.above) * (1 - smoothstep(down, *LENDING.below))
+        around *= smoothstep(out, *LENDING.inner)
+        part = finished[box]
+        part += around[..., None] * (behind[box] - part)
+        tone = _cheek(colours, anchors[index], side, down, to_texture)
+        drawn = np.exp(np.log(tone + LOG_OFFSET) + relief) - LOG_OFFSET
+        part += (shown * alpha)[..., None] * (np.clip(drawn, 0, 255) - part)
+        finished[box] = part
+    return finished
+
+
+def _to_texture(head: HeadMap) -> Floats:
+    """(2, 3): the affine map from crop pixels to texture pixels."""
+    side = len(head.texture)
+    scale = 4
+    rows, columns = (np.array([0, 0, side - 1]), np.array([0, side - 1, 0]))
+    crop = np.stack([(columns + 0.5) * scale - 0.5, (rows + 0.5) * scale - 0.5], 1).astype(np.float32)
+    return np.asarray(cv2.getAffineTransform(crop, np.ascontiguousarray(head.texture[rows, columns])), np.float32)
+
+
+def _place(anchor: Floats, side: float, to_texture: Floats, size: int) -> _Place | None:
+    """Where the frame lies in a crop; None where it does not."""
+    corners = np.array([(x, y) for x in OUT for y in DOWN], np.float32) * (side, 1) + anchor
+    to_crop = cv2.invertAffineTransform(to_texture)
+    crop = corners @ to_crop[:, :2].T + to_crop[:, 2]
+    low, high = (np.clip(each, 0, size).astype(int) for each in (np.floor(crop.min(0)), np.ceil(crop.max(0)) + 1))
+    if (high - low < 2).any():
+        return None
+    y, x = np.mgrid[low[1] : high[1], low[0] : high[0]].astype(np.float32)
+    across, down = (to_texture[i, 0] * x + to_texture[i, 1] * y + to_texture[i, 2] - anchor[i] for i in (0, 1))
+    box = slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
+    return _Place(box, np.asarray(np.float32(side) * across, np.float32), np.asarray(down, np.float32))
+
+
+def _cheek(colours: Floats, anchor: Floats, side: float, down: Floats, to_texture: Floats) -> Floats:
+    """Light and colour of a cheek beside each height, (H, W, 3) float32 RGB."""
+    heights = np.arange(DOWN[0], DOWN[1] + 1, dtype=np.float32)
+    inner = np.array([anchor[0] - side * LENDING.cheek, anchor[1]], np.float32)
+    places = np.stack([np.full_like(heights, inner[0]), inner[1] + heights], 1)
+    to_crop = cv2.invertAffineTransform(to_texture)
+    at = np.asarray(places @ to_crop[:, :2].T + to_crop[:, 2], np.float32)
+    smooth = cv2.GaussianBlur(colours, (0, 0), 2.0)
+    strip = cv2.remap(smooth, at[None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    strip = cv2.GaussianBlur(strip, (0, 0), sigmaX=LENDING.smooth, sigmaY=1e-3, borderType=cv2.BORDER_REPLICATE)
+    column = np.asarray(down - DOWN[0], np.float32)
+    return np.asarray(
+        cv2.remap(strip, column, np.zeros_like(column), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32
+    )
