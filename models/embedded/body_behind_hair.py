@@ -20,10 +20,10 @@ from models.face.imaging import enlarge, fill, log_colour, smoothstep
 from models.face.texture_space import SIZE
 
 BODY = "body_behind_hair.onnx"
-"""The network in the embedded pack: "given" (N, 12, S / 4, S / 4) -> "layout" (N, 3, S / 2, S / 2), logits of
+"""The network in the embedded pack: "given" (N, 13, S / 4, S / 4) -> "layout" (N, 3, S / 2, S / 2), logits of
 `BACKDROP`, `SKIN` and `CLOTH`.
 """
-PLANES = 12
+PLANES = 13
 BACKDROP, SKIN, CLOTH = range(3)
 FINER = 2
 """Pixels of the layout per coarse pixel."""
@@ -74,7 +74,7 @@ class Body(NamedTuple):
     cloth: Floats
 
 
-def layout_input(coarse: Floats, gone: Floats, person: Floats, head: HeadMap, skin: Floats) -> Floats:
+def layout_input(coarse: Floats, gone: Floats, person: Floats, head: HeadMap, skin: Floats, *, male: float) -> Floats:
     """The input of the network.
 
     Args:
@@ -83,14 +83,15 @@ def layout_input(coarse: Floats, gone: Floats, person: Floats, head: HeadMap, sk
         person: (H, W) float32 in 0..1, the person.
         head: polar map of the crop.
         skin: (3,) float32, median log colour of the face.
+        male: 0..1, how likely this is a man: necks of men are broad.
 
     Returns:
-        (12, H, W) float32: colours, what is seen, the person, colours over those of the skin, the signed distances to
-        the skull and to the oval of the face, and the place.
+        (13, H, W) float32: colours, what is seen, the person, colours over those of the skin, the signed distances to
+        the skull and to the oval of the face, the place, and -1 for women to 1 for men.
     """
     seen = 1 - smoothstep(cv2.dilate(gone, np.ones((3, 3), np.uint8)), *UNSEEN)
     told = seen[..., None]
-    distances = np.stack([head.distance, _within_oval(head)]) / np.float32(DISTANCE_SCALE)
+    distances = np.stack([head.distance, within_oval(head)]) / np.float32(DISTANCE_SCALE)
     place = (head.texture - np.array(CENTER, np.float32)) / np.float32(SIZE / 2)
     planes = [
         (coarse / GREY_LEVELS - 2) * told,
@@ -99,11 +100,12 @@ def layout_input(coarse: Floats, gone: Floats, person: Floats, head: HeadMap, sk
         np.clip(log_colour(coarse) - skin, -LARGEST, LARGEST) * told,
         np.clip(distances, -2, 2).transpose(1, 2, 0),
         place,
+        np.full_like(told, 2 * male - 1),
     ]
     return np.ascontiguousarray(np.concatenate(planes, 2).transpose(2, 0, 1), np.float32)
 
 
-def _within_oval(head: HeadMap) -> Floats:
+def within_oval(head: HeadMap) -> Floats:
     """Signed distance inside the oval of the face, crop pixels, on the coarse grid."""
     side = len(head.distance)
     mask = np.zeros((2 * side, 2 * side), np.uint8)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import Floats
+from models.embedded.body_behind_hair import within_oval
 from models.embedded.scalp import CENTER, HeadMap
 from models.face.imaging import LOG_OFFSET, enlarge, smoothstep
 from models.face.texture_space import FACE_OVAL
@@ -47,7 +48,7 @@ class Lending:
         skull: heights below the point over which the skull behind the ear ends.
         neck: heights over which the neck begins.
         above, below: heights over which the place around an ear begins and ends.
-        side: distances outwards over which the face ends.
+        face: distances inside the oval of the mesh, crop pixels, over which the face begins.
         soft: Gaussian of the relief, pixels of it.
     """
 
@@ -59,10 +60,10 @@ class Lending:
     cheek: float = 7.0
     smooth: float = 6.0
     skull: tuple[float, float] = (-2.0, 14.0)
-    neck: tuple[float, float] = (18.0, 30.0)
+    neck: tuple[float, float] = (24.0, 36.0)
     above: tuple[float, float] = (-34.0, -28.0)
     below: tuple[float, float] = (32.0, 42.0)
-    side: tuple[float, float] = (0.5, 2.5)
+    face: tuple[float, float] = (-4.0, -1.0)
     soft: float = 1.2
 
 
@@ -143,7 +144,8 @@ def with_lent_ears(
             continue
         shown = np.float32(trust) * erased[box]
         skull = smoothstep(enlarge(head.distance, colours.shape[1::-1])[box], -1.5, 1.5)
-        base = np.maximum(skull * (1 - smoothstep(down, *LENDING.skull)), 1 - smoothstep(out, *LENDING.side))
+        face = smoothstep(enlarge(within_oval(head), colours.shape[1::-1])[box], *LENDING.face)
+        base = np.maximum(skull * (1 - smoothstep(down, *LENDING.skull)), face)
         base = np.maximum(base, covers[box] * smoothstep(down, *LENDING.neck))
         around = shown * (1 - base) * smoothstep(down, *LENDING.above) * (1 - smoothstep(down, *LENDING.below))
         around *= smoothstep(out, *LENDING.inner)

@@ -17,6 +17,7 @@ from models.editor import Backdrop, Inpainting
 from models.embedded.backdrop_texture import SeenBackdrop
 from models.embedded.bare_head import background_behind, own_hair, scalp_colour
 from models.embedded.body_behind_hair import LAYERS, BodyBehindHair, body_colours, layers, layout_input
+from models.embedded.body_layers import in_layers
 from models.embedded.finish import (
     GRAINS,
     backdrop_grain,
@@ -103,6 +104,7 @@ def network_input(
     head: HeadMap,
     light: Floats,
     skin: Floats,
+    male: float,
     behind: Backdrop | None = None,
     beyond: Floats | None = None,
     moved: tuple[float, float] = (0.0, 0.0),
@@ -119,6 +121,7 @@ def network_input(
         head: polar map of this picture, from `models.embedded.scalp.head_map`.
         light: light coefficients, from `ScalpModel.light`.
         skin: (3,) float32, median log colour of the face.
+        male: 0..1, how likely this is a man.
         behind: what was seen of the backdrop earlier: the guess where it is known.
         beyond: (S, S) float32 in 0..1, what lies beyond the camera's frame and tells nothing; None for nowhere.
         moved: where the noise begins, `FINER` pixels; training varies it.
@@ -142,7 +145,7 @@ def network_input(
         backdrop += known[..., None] * (colour - backdrop)
     unseen = smoothstep(cv2.dilate(gone, np.ones((3, 3), np.uint8)), 0.03, 0.2)
     below = head.texture[..., 1] - np.float32(CENTER[1])
-    body_map = bodies.read(layout_input(coarse, gone, body, head, skin))
+    body_map = bodies.read(layout_input(coarse, gone, body, head, skin, male=male))
     covers, clothed = layers(body_map, head, size)
     if behind is not None:
         covers = covers * (1 - behind.known)
@@ -249,6 +252,7 @@ def inpaint_without_hair(
     head: HeadMap,
     light: Floats,
     skin: Floats,
+    male: float,
     backdrop: Backdrop | None = None,
     beyond: Floats | None = None,
 ) -> Inpainting:
@@ -265,6 +269,7 @@ def inpaint_without_hair(
         head: polar map of the crop.
         light: light coefficients, from `ScalpModel.light`.
         skin: (3,) float32, median log colour of the face.
+        male: 0..1, how likely this is a man.
         backdrop: what was seen of it earlier: it is shown where it is known, and only the rest is drawn.
         beyond: (S, S) float32 in 0..1, what lies beyond the camera's frame and tells nothing; None for nowhere.
 
@@ -288,6 +293,7 @@ def inpaint_without_hair(
         head=head,
         light=light,
         skin=skin,
+        male=male,
         behind=backdrop,
         beyond=beyond,
     )
@@ -315,6 +321,7 @@ def inpaint_without_hair(
     colours = clean_rim(colours, image, erased=erased, head=head, seen=seen, beyond=beyond)
     colours = backdrop_grain(colours, image, solid=solid, erased=erased, head=head, seen=seen, beyond=beyond)
     beside_head = seen.instead_of(_without(colours, np.maximum(solid, hidden)))
+    colours = in_layers(colours, beside_head, hidden=hidden, covers=covers, worn=given[CLOTHED], head=head)
     colours = with_lent_ears(ear, colours, beside_head, hidden=unseen, erased=erased, covers=covers, head=head)
     colours = skin_relief(colours, image, hidden=unseen, erased=erased, head=head)
     if backdrop is not None:

@@ -12,7 +12,7 @@ from pydantic import Field
 from engines.base import Engine
 from models.arrays import Floats
 from models.editor import Crop, Inpainting, Masks
-from models.embedded.attributes import BALD
+from models.embedded.attributes import BALD, MALE
 from models.embedded.beside_hair import replaced_beside
 from models.embedded.body_behind_hair import BODY, BodyBehindHair
 from models.embedded.control import Control, Layer, Pack, Way, bareness, hair_obstacle, towards_one
@@ -102,6 +102,7 @@ class Bald(Control):
             head=self._head(way),
             light=way.own.light,
             skin=way.own.skin,
+            male=float(way.own.attributes[MALE]),
             backdrop=crop.backdrop,
             beyond=crop.beyond,
         )

@@ -53,7 +53,7 @@ class BodyRecipe:
         seen: weight of what is seen, beside that of what is hidden.
     """
 
-    women: float = 5.0
+    women: float = 8.0
     long_target: float = 0.25
     long_share: float = 0.85
     seen: float = 0.15
@@ -66,7 +66,7 @@ class BodySample(NamedTuple):
     """One training picture.
 
     Attributes:
-        given: (12, 64, 64) float32, the input of the network.
+        given: (13, 64, 64) float32, the input of the network.
         shares: (3, 128, 128) float32 in 0..1, of backdrop, skin and cloth.
         weight: (128, 128) float32, how much each pixel counts.
     """
@@ -96,7 +96,7 @@ class Layout(nn.Module):
         """Tell the layout.
 
         Args:
-            given: (B, 12, H, W) float32.
+            given: (B, 13, H, W) float32.
 
         Returns:
             (B, 3, 2 H, 2 W) float32 logits.
@@ -158,7 +158,7 @@ class Bodies:
             for each in (laid.shown.astype(np.float32), gone, laid.person)
         )
         head, _, skin = self._scenes.geometry(target)
-        given = layout_input(coarse, gone_coarse, person, head, skin)
+        given = layout_input(coarse, gone_coarse, person, head, skin, male=self._scenes.male(target))
         given[:3] = (given[:3] + 2 * given[3]) * laid.gain[:, None, None] - 2 * given[3]
         label = self._labels[target][laid.rows][:, laid.columns]
         side = SIDE * FINER

@@ -349,6 +349,7 @@ class Drawn:
             head=head,
             light=self._scalp.light(texture, hidden),
             skin=skin_tone(texture, hidden),
+            male=float(self._faces.labels["sex"][composite.row] == MALE_LABEL),
             beyond=beyond,
         )
         opacity, _ = lost_hair(hair=hair, head=head, amount=1.0)

@@ -313,6 +313,7 @@ class Scenes:
             head=head,
             light=light,
             skin=skin,
+            male=self.male(target),
             beyond=laid.beyond,
             moved=(0.0, 0.0) if rng is None else (float(rng.uniform(0, FIELD)), float(rng.uniform(0, FIELD))),
         )
@@ -374,6 +375,10 @@ class Scenes:
             read = np.maximum(alpha if rng is None else misread(alpha, rng), own)
         read = np.asarray(read * (1 - kept), np.float32)
         return Laid(shown, read, truth, own, person, beyond, gain, rows, columns)
+
+    def male(self, row: int) -> float:
+        """1 for a man, 0 for a woman."""
+        return float(self._faces.labels["sex"][row] == "M")
 
     def _read(self, image: Image) -> Floats:
         """Hair as the editor reads it in a picture with a margin around, (256, 256) float32 in 0..1."""

@@ -10,6 +10,7 @@ from models.embedded.body_behind_hair import (
     BACKDROP,
     CLOTH,
     LAYERS,
+    PLANES,
     SKIN,
     Body,
     BodyBehindHair,
@@ -31,7 +32,7 @@ def body() -> Body:
     kinds = np.full((2 * SIDE, 2 * SIDE), BACKDROP)
     kinds[90:, 60:100] = SKIN
     kinds[140:, 20:140] = CLOTH
-    return BodyBehindHair(ToldBody(kinds)).read(np.zeros((12, SIDE, SIDE), np.float32))
+    return BodyBehindHair(ToldBody(kinds)).read(np.zeros((PLANES, SIDE, SIDE), np.float32))
 
 
 def test_a_layout_is_probabilities(body: Body) -> None:
@@ -48,8 +49,8 @@ def test_hair_and_what_lies_beyond_the_frame_tell_nothing(head: HeadMap) -> None
     shown = np.where(gone[..., None] > 0, pictures[1], pictures[0])
     person = (1 - gone).astype(np.float32)
     tone = np.log(np.array(FLESH, np.float32))
-    one = layout_input(pictures[0], gone, np.ones_like(person), head, tone)
-    other = layout_input(shown, gone, person, head, tone)
+    one = layout_input(pictures[0], gone, np.ones_like(person), head, tone, male=1)
+    other = layout_input(shown, gone, person, head, tone, male=1)
     np.testing.assert_array_equal(one, other)
     assert np.abs(one).max() <= 4
     assert one[3, 60, 10] == 0
@@ -63,6 +64,7 @@ def test_it_is_told_where_the_face_is(head: HeadMap) -> None:
         np.zeros((SIDE, SIDE), np.float32),
         head,
         np.zeros(3, np.float32),
+        male=0,
     )
     column, row = (head.oval.mean(0) / COARSE).astype(int)
     chin = int(head.oval[:, 1].max() / COARSE)

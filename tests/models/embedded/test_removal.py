@@ -76,7 +76,7 @@ def scene(tables: dict[str, NDArray[Any]]) -> Scene:
     image = np.where(person[..., None], np.array(SKIN, np.uint8), np.array(BACKDROP, np.uint8))
     image = np.where(hair[..., None], np.array(HAIR, np.uint8), image)
     texture, nothing = space.unwrap(image, fit), np.zeros((192, 192), np.float32)
-    facts = {"head": head, "light": model.light(texture, nothing), "skin": skin_tone(texture, nothing)}
+    facts = {"head": head, "light": model.light(texture, nothing), "skin": skin_tone(texture, nothing), "male": 1.0}
     return model, image, hair.astype(np.float32), person.astype(np.float32), facts
 
 
