@@ -17,7 +17,7 @@ from engines.base import Engine
 from models.arrays import Floats
 from models.embedded.scalp import CENTER, COARSE, HeadMap
 from models.face.imaging import enlarge, fill, log_colour, smoothstep
-from models.face.texture_space import SIZE
+from models.face.texture_space import FACE_OVAL, SIZE
 
 BODY = "body_behind_hair.onnx"
 """The network in the embedded pack: "given" (N, 13, S / 4, S / 4) -> "layout" (N, 3, S / 2, S / 2), logits of
@@ -47,6 +47,13 @@ class Layers:
         sure: probabilities over which what is seen counts as that layer.
         below: heights below the brows over which the layout tells where the head ends, and not the skull, texture
             pixels.
+        face: distances inside the oval of the face, crop pixels, over which all that is seen is skin.
+        jaw: heights below the points beside the ears over which a jaw begins, and ends in a neck, texture pixels.
+        wider: how much wider than the mesh it is, shares of half the width of the face, of women and of men: medians of
+            50 and 1400 sides.
+        nearer: how much wider it is where it turns to the camera, by how far the middle of the forehead is from the
+            middle of both sides.
+        neck: distances from the middle over which there is no neck, shares of half the width of the face.
         cloth: RGB of cloth where none is seen, 0..255.
         least: weight of it, seen coarse pixels.
     """
@@ -55,11 +62,18 @@ class Layers:
     edge: tuple[float, float] = (0.35, 0.65)
     sure: tuple[float, float] = (0.6, 0.9)
     below: tuple[float, float] = (2.0, 18.0)
+    face: tuple[float, float] = (4.0, 10.0)
+    jaw: tuple[tuple[float, float], tuple[float, float]] = ((26.0, 36.0), (66.0, 84.0))
+    wider: tuple[float, float] = (0.045, 0.06)
+    nearer: float = 1.0
+    neck: tuple[float, float] = (0.62, 0.74)
     cloth: tuple[float, float, float] = (46.0, 46.0, 52.0)
     least: float = 1.5
 
 
 LAYERS = Layers()
+EARS = (FACE_OVAL.index(234), FACE_OVAL.index(454))
+"""Places in `HeadMap.oval` of the points beside which ears are, left in the picture and right."""
 
 
 class Body(NamedTuple):
@@ -134,34 +148,71 @@ class BodyBehindHair:
         return Body(odds[SKIN], odds[CLOTH])
 
 
-def layers(body: Body, head: HeadMap, size: int) -> tuple[Floats, Floats]:
+def layers(body: Body, head: HeadMap, size: int, *, male: float) -> tuple[Floats, Floats]:
     """How far a body covers the backdrop below the brows, and how much of it is cloth; each (S, S) float32 in 0..1.
 
     Args:
         body: of `BodyBehindHair.read`.
         head: polar map of the crop.
         size: S.
+        male: 0..1, how likely this is a man.
     """
     full = (size, size)
     skin, cloth = (enlarge(cv2.GaussianBlur(each, (0, 0), LAYERS.smooth), full) for each in body)
+    within = within_oval(head)
+    bounded = 1 - enlarge(_beside_jaw(head) * _beyond_jaw(head, within, male), full)
+    skin = np.maximum(skin * bounded, smoothstep(enlarge(within, full), -1, 1) * (1 - cloth))
     there = np.asarray(skin + cloth, np.float32)
     low = enlarge(smoothstep(head.texture[..., 1] - np.float32(CENTER[1]), *LAYERS.below), full)
     covers = low * smoothstep(there, *LAYERS.edge)
     return covers, smoothstep(cloth / np.maximum(there, np.float32(1e-3)), *LAYERS.edge)
 
 
-def body_colours(coarse: Floats, seen: Floats, body: Body) -> tuple[Floats, Floats]:
+def _beside_jaw(head: HeadMap) -> Floats:
+    """Heights between the ears and the neck, (S / 4, S / 4) float32 in 0..1."""
+    heights = head.texture[..., 1] - np.float32(_texture_row(head))
+    (begins, whole), (ends, gone) = LAYERS.jaw
+    return smoothstep(heights, begins, whole) * (1 - smoothstep(heights, ends, gone))
+
+
+def _beyond_jaw(head: HeadMap, within: Floats, male: float) -> Floats:
+    """Where no skin of a head is, so far beyond its mesh, (S / 4, S / 4) float32 in 0..1."""
+    women, men = LAYERS.wider
+    sides = head.oval[list(EARS)]
+    half = float(np.linalg.norm(sides[1] - sides[0])) / 2
+    rows, columns = np.indices(within.shape, np.float32)
+    axis = (sides[1] - sides[0]) / np.float32(2 * half)
+    place = np.stack([columns, rows], -1) * np.float32(COARSE) + np.float32((COARSE - 1) / 2) - sides.mean(0)
+    across = place @ axis
+    # of a head that turns the neck behind the near jaw is seen
+    nose = float((head.oval[0] - sides.mean(0)) @ axis) / half
+    nearer = np.maximum(np.where(across > 0, -nose, nose), 0)
+    wider = (women + male * (men - women) + LAYERS.nearer * nearer) * half
+    return smoothstep(-within - wider, -2, 2) * smoothstep(np.abs(across) / half, *LAYERS.neck)
+
+
+def _texture_row(head: HeadMap) -> float:
+    """Texture row of the points of the mesh beside the ears."""
+    rows, columns = ((head.oval[list(EARS)].mean(0)[::-1] + 0.5) / COARSE - 0.5).astype(int)
+    place = np.clip([rows, columns], 0, len(head.texture) - 1)
+    return float(head.texture[place[0], place[1], 1])
+
+
+def body_colours(coarse: Floats, seen: Floats, body: Body, head: HeadMap) -> tuple[Floats, Floats]:
     """Colours of skin and of cloth, filled from what is seen of them; each (H, W, 3) float32 RGB, 0..255.
 
     Args:
         coarse: (H, W, 3) float32 RGB, the crop on the coarse grid.
         seen: (H, W) float32 in 0..1, where a person is seen, below the eyes.
         body: of `BodyBehindHair.read`.
+        head: polar map of the crop.
     """
     skin, cloth = (
-        seen * smoothstep(cv2.resize(each, seen.shape[::-1], interpolation=cv2.INTER_AREA), *LAYERS.sure)
-        for each in body
+        smoothstep(cv2.resize(each, seen.shape[::-1], interpolation=cv2.INTER_AREA), *LAYERS.sure) for each in body
     )
+    face = smoothstep(within_oval(head), *LAYERS.face)
+    skin = seen * np.maximum(skin, face)
+    cloth = seen * cloth * (1 - face)
     held = float(cloth.sum())
     filled = fill(coarse, np.asarray(cloth, np.float32))
     share = np.float32(held / (held + LAYERS.least))

@@ -16,13 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import Floats
-from models.embedded.body_behind_hair import within_oval
+from models.embedded.body_behind_hair import EARS, within_oval
 from models.embedded.scalp import CENTER, HeadMap
 from models.face.imaging import LOG_OFFSET, enlarge, smoothstep
-from models.face.texture_space import FACE_OVAL
 
-SIDES = (FACE_OVAL.index(234), FACE_OVAL.index(454))
-"""Places in `HeadMap.oval` of the points beside which ears are, left in the picture and right."""
 OUT, DOWN = (-20.0, 36.0), (-42.0, 42.0)
 """The frame: from the cheek outwards, and from above to below the point, texture pixels."""
 FINE = 3
@@ -116,7 +113,7 @@ def with_lent_ears(
         (S, S, 3) float32 RGB.
     """
     to_texture = _to_texture(head)
-    anchors = head.oval[list(SIDES)] @ to_texture[:, :2].T + to_texture[:, 2]
+    anchors = head.oval[list(EARS)] @ to_texture[:, :2].T + to_texture[:, 2]
     from_middle = np.abs(anchors[:, 0] - np.float32(CENTER[0]))
     finished = colours.copy()
     for index, side in enumerate((-1.0, 1.0)):

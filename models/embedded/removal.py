@@ -146,14 +146,14 @@ def network_input(
     unseen = smoothstep(cv2.dilate(gone, np.ones((3, 3), np.uint8)), 0.03, 0.2)
     below = head.texture[..., 1] - np.float32(CENTER[1])
     body_map = bodies.read(layout_input(coarse, gone, body, head, skin, male=male))
-    covers, clothed = layers(body_map, head, size)
+    covers, clothed = layers(body_map, head, size, male=male)
     if behind is not None:
         covers = covers * (1 - behind.known)
     visible_body = smoothstep(cv2.erode(body, np.ones((3, 3), np.uint8)), 0.5, 0.9) * (1 - unseen)
     continued = fill(coarse, np.asarray(visible_body * smoothstep(below, 40, 60), np.float32))
     # between cheek and ear grows hair, and below it is skin
     skin_beside, cloth = body_colours(
-        coarse, np.asarray(visible_body * smoothstep(below, *BESIDE_EYES), np.float32), body_map
+        coarse, np.asarray(visible_body * smoothstep(below, *BESIDE_EYES), np.float32), body_map, head
     )
     lower = smoothstep(below, BELOW_BROWS - 6, BELOW_BROWS + 6)[..., None]
     scalp += lower * (skin_beside - scalp)

@@ -33,9 +33,7 @@ def truth() -> Floats:
 def finished(picture: Floats, head: HeadMap, hidden: Floats | None = None) -> Floats:
     covers, worn, hair = planes()
     behind = np.full_like(picture, WALL)
-    return in_layers(
-        picture, behind, hidden=hair if hidden is None else hidden, covers=covers, worn=worn, head=head
-    )
+    return in_layers(picture, behind, hidden=hair if hidden is None else hidden, covers=covers, worn=worn, head=head)
 
 
 def test_fog_has_an_edge_again(truth: Floats, head: HeadMap) -> None:
