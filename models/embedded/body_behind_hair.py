@@ -43,7 +43,9 @@ class Layers:
 
     Attributes:
         smooth: Gaussian of the layout, its pixels.
-        edge: probabilities over which a layer begins.
+        likely: probability from which a body is there.
+        edge: half the width of its edge, pixels.
+        flat: least slope of probabilities that has an edge, per pixel.
         sure: probabilities over which what is seen counts as that layer.
         below: heights below the brows over which the layout tells where the head ends, and not the skull, texture
             pixels.
@@ -54,19 +56,23 @@ class Layers:
         nearer: how much wider it is where it turns to the camera, by how far the middle of the forehead is from the
             middle of both sides.
         neck: distances from the middle over which there is no neck, shares of half the width of the face.
+        unlike: distances from the log colour of skin over which something is cloth.
         cloth: RGB of cloth where none is seen, 0..255.
         least: weight of it, seen coarse pixels.
     """
 
     smooth: float = 1.0
-    edge: tuple[float, float] = (0.35, 0.65)
+    likely: float = 0.5
+    edge: float = 2.0
+    flat: float = 1e-3
     sure: tuple[float, float] = (0.6, 0.9)
     below: tuple[float, float] = (2.0, 18.0)
     face: tuple[float, float] = (4.0, 10.0)
-    jaw: tuple[tuple[float, float], tuple[float, float]] = ((26.0, 36.0), (66.0, 84.0))
+    jaw: tuple[tuple[float, float], tuple[float, float]] = ((20.0, 29.0), (66.0, 84.0))
     wider: tuple[float, float] = (0.045, 0.06)
-    nearer: float = 1.0
+    nearer: float = 0.6
     neck: tuple[float, float] = (0.62, 0.74)
+    unlike: tuple[float, float] = (0.3, 0.6)
     cloth: tuple[float, float, float] = (46.0, 46.0, 52.0)
     least: float = 1.5
 
@@ -126,7 +132,8 @@ def within_oval(head: HeadMap) -> Floats:
     corners = np.rint((head.oval + 0.5) * (2 / COARSE) * 16 - 8).astype(np.int32)
     cv2.fillPoly(mask, [np.clip(corners, -(1 << 15), 1 << 15)], 1, shift=4)
     inside, outside = (cv2.distanceTransform(each, cv2.DIST_L2, 3) for each in (mask, 1 - mask))
-    signed = np.asarray(inside - outside, np.float32) * np.float32(COARSE / 2)
+    # beyond the crop a face has no distance
+    signed = np.clip(inside - outside, -4 * side, 4 * side).astype(np.float32) * np.float32(COARSE / 2)
     return np.asarray(cv2.resize(signed, (side, side), interpolation=cv2.INTER_AREA))
 
 
@@ -162,10 +169,21 @@ def layers(body: Body, head: HeadMap, size: int, *, male: float) -> tuple[Floats
     within = within_oval(head)
     bounded = 1 - enlarge(_beside_jaw(head) * _beyond_jaw(head, within, male), full)
     skin = np.maximum(skin * bounded, smoothstep(enlarge(within, full), -1, 1) * (1 - cloth))
-    there = np.asarray(skin + cloth, np.float32)
     low = enlarge(smoothstep(head.texture[..., 1] - np.float32(CENTER[1]), *LAYERS.below), full)
-    covers = low * smoothstep(there, *LAYERS.edge)
-    return covers, smoothstep(cloth / np.maximum(there, np.float32(1e-3)), *LAYERS.edge)
+    covers, clothed = (_with_edge(odds) for odds in (skin + cloth - np.float32(LAYERS.likely), cloth - skin))
+    return low * covers, clothed
+
+
+def without_ears(head: HeadMap, size: int, *, male: float) -> Floats:
+    """Where a head may be that has no ears, (S, S) float32 in 0..1: as wide as its mesh, and a neck."""
+    return 1 - enlarge(_beyond_jaw(head, within_oval(head), male), (size, size))
+
+
+def _with_edge(odds: Floats) -> Floats:
+    """A layer with a sharp edge, (S, S) float32 in 0..1, where odds are above 0: a slope all over is fog."""
+    across, down = (cv2.Sobel(odds, cv2.CV_32F, dx, 1 - dx, scale=1 / 8) for dx in (1, 0))
+    distance = odds / np.maximum(cv2.magnitude(across, down), np.float32(LAYERS.flat))
+    return smoothstep(distance, -LAYERS.edge, LAYERS.edge)
 
 
 def _beside_jaw(head: HeadMap) -> Floats:
@@ -211,10 +229,20 @@ def body_colours(coarse: Floats, seen: Floats, body: Body, head: HeadMap) -> tup
         smoothstep(cv2.resize(each, seen.shape[::-1], interpolation=cv2.INTER_AREA), *LAYERS.sure) for each in body
     )
     face = smoothstep(within_oval(head), *LAYERS.face)
-    skin = seen * np.maximum(skin, face)
-    cloth = seen * cloth * (1 - face)
+    skin_colour = fill(coarse, np.asarray(seen * np.maximum(skin, face), np.float32))
+    cloth = seen * cloth * (1 - face) * unlike_skin(coarse, skin_colour)
     held = float(cloth.sum())
     filled = fill(coarse, np.asarray(cloth, np.float32))
     share = np.float32(held / (held + LAYERS.least))
     cloth_colour = filled * share + (1 - share) * np.array(LAYERS.cloth, np.float32)
-    return fill(coarse, np.asarray(skin, np.float32)), np.asarray(cloth_colour, np.float32)
+    return skin_colour, np.asarray(cloth_colour, np.float32)
+
+
+def unlike_skin(picture: Floats, skin: Floats) -> Floats:
+    """How surely a colour is no skin, (H, W) float32 in 0..1: the edge of a neck is not what cloth is filled with.
+
+    Args:
+        picture: (H, W, 3) float32 RGB, 0..255.
+        skin: (H, W, 3) float32 RGB, the skin near by.
+    """
+    return smoothstep(np.abs(log_colour(picture) - log_colour(skin)).max(2), *LAYERS.unlike)

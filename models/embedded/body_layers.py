@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from models.arrays import Floats
-from models.embedded.body_behind_hair import LAYERS, within_oval
+from models.embedded.body_behind_hair import LAYERS, unlike_skin, within_oval
 from models.embedded.scalp import CENTER, COARSE, HeadMap
 from models.face.imaging import LOG_OFFSET, box_of, enlarge, fill, smoothstep
 
@@ -24,20 +24,25 @@ class BodyFinish:
 
     Attributes:
         room: around what is hidden that tells its colours.
-        inner: side of the square by which a layer is eroded: so near its edge the drawing is not believed.
+        inner: sides of the squares by which a layer is eroded: so near its edge what is seen and what is drawn is not
+            believed.
         enough: coarse pixels of a layer that must be seen, from none to all that is believed of the camera's colours
-            instead of the drawn ones.
+            instead of those of the guess.
         broad: Gaussian of the broad colours of a layer, coarse pixels.
         skin, cloth: how far a drawing may be from these, log colour.
+        shade: Gaussian of the shade where skin and cloth meet.
+        shaded: the most that it takes of the light, of skin and of cloth.
         face: distances inside the oval of the face over which this ends: eyes and glasses are no plain skin.
     """
 
     room: int = 32
-    inner: int = 11
-    enough: tuple[float, float] = (4.0, 16.0)
+    inner: tuple[int, int] = (5, 11)
+    enough: tuple[float, float] = (2.0, 8.0)
     broad: float = 1.5
-    skin: float = 0.15
-    cloth: float = 0.2
+    skin: float = 0.2
+    cloth: float = 0.12
+    shade: float = 4.0
+    shaded: tuple[float, float] = (0.3, 0.5)
     face: tuple[float, float] = (-3.0, 3.0)
 
 
@@ -45,13 +50,21 @@ BODY_FINISH = BodyFinish()
 
 
 def in_layers(
-    colours: Floats, behind: Floats, *, hidden: Floats, covers: Floats, worn: Floats, head: HeadMap
+    colours: Floats,
+    behind: Floats,
+    guess: Floats,
+    *,
+    hidden: Floats,
+    covers: Floats,
+    worn: Floats,
+    head: HeadMap,
 ) -> Floats:
     """Draw a body that hair hid in layers.
 
     Args:
         colours: (S, S, 3) float32 RGB, 0..255: what the camera sees, and a drawing where hair is.
         behind: (S, S, 3) float32 RGB, the backdrop.
+        guess: (S, S, 3) float32 RGB, the first guess: it counts where nothing of a layer is seen.
         hidden: (S, S) float32 in 0..1, hair.
         covers: (S, S) float32 in 0..1, where a body covers the backdrop, below the brows.
         worn: (S, S) float32 in 0..1, where cloth does.
@@ -71,28 +84,42 @@ def in_layers(
     box = (slice(box[0].start // COARSE * COARSE, box[0].stop), slice(box[1].start // COARSE * COARSE, box[1].stop))
     drawn, covered, clothed = colours[box], covers[box], worn[box]
     seen = np.asarray(1 - hidden[box], np.float32)
-    skin = _plain(drawn, covered - clothed, seen, BODY_FINISH.skin)
-    cloth = _plain(drawn, clothed, seen, BODY_FINISH.cloth)
-    share = (clothed / np.maximum(covered, np.float32(1e-3)))[..., None]
-    body = skin + share * (cloth - skin)
+    skin = _plain(drawn, guess[box], covered - clothed, seen, BODY_FINISH.skin)
+    told = seen * unlike_skin(np.maximum(drawn, 0), skin)
+    cloth = _plain(drawn, guess[box], clothed, np.asarray(told, np.float32), BODY_FINISH.cloth)
+    share = clothed / np.maximum(covered, np.float32(1e-3))
+    # a collar lies in the shade of the neck, and the neck in that of the collar
+    near = cv2.GaussianBlur(share, (0, 0), BODY_FINISH.shade)
+    on_skin, on_cloth = BODY_FINISH.shaded
+    skin = skin * (1 - np.float32(on_skin) * near)[..., None]
+    cloth = cloth * (1 - np.float32(on_cloth) * (1 - near))[..., None]
+    body = skin + share[..., None] * (cloth - skin)
     layered = behind[box] + covered[..., None] * (body - behind[box])
     finished = colours.copy()
     finished[box] += where[box][..., None] * (layered - drawn)
     return finished
 
 
-def _plain(colours: Floats, layer: Floats, seen: Floats, most: float) -> Floats:
+def _plain(colours: Floats, guess: Floats, layer: Floats, seen: Floats, most: float) -> Floats:
     """The colours of a layer, carried on over its edge and bounded by how far they are from what is seen of them."""
-    side = BODY_FINISH.inner
-    inside = cv2.erode(layer, np.ones((side, side), np.uint8), borderType=cv2.BORDER_REPLICATE)
     coarse = (-(-colours.shape[1] // COARSE), -(-colours.shape[0] // COARSE))
-    known, drawn = (cv2.resize(inside * each, coarse, interpolation=cv2.INTER_AREA) for each in (seen, 1 - seen))
-    known += (1 - smoothstep(known.sum(), *BODY_FINISH.enough)) * drawn
-    if not known.any():
+    known, guessed = (
+        cv2.resize(_eroded(layer, side) * each, coarse, interpolation=cv2.INTER_AREA)
+        for each, side in zip((_eroded(seen, BODY_FINISH.inner[0]), 1 - seen), BODY_FINISH.inner, strict=True)
+    )
+    guessed *= 1 - smoothstep(known.sum(), *BODY_FINISH.enough)
+    weight = np.asarray(known + guessed, np.float32)
+    if not weight.any():
         return colours
-    filled = fill(cv2.resize(colours, coarse, interpolation=cv2.INTER_AREA), np.asarray(known, np.float32))
+    small, other = (cv2.resize(each, coarse, interpolation=cv2.INTER_AREA) for each in (colours, guess))
+    mixed = small + (guessed / np.maximum(weight, np.float32(1e-3)))[..., None] * (other - small)
+    filled = fill(mixed, weight)
     broad = enlarge(cv2.GaussianBlur(filled, (0, 0), BODY_FINISH.broad), colours.shape[1::-1])
     broad = cv2.log(np.maximum(broad, 0) + np.float32(LOG_OFFSET))
     logs = cv2.log(np.maximum(colours, 0) + np.float32(LOG_OFFSET))
     away = np.float32(most) * np.tanh((logs - broad) * np.float32(1 / most))
     return np.asarray(cv2.exp(broad + away) - np.float32(LOG_OFFSET), np.float32)
+
+
+def _eroded(mask: Floats, side: int) -> Floats:
+    return np.asarray(cv2.erode(mask, np.ones((side, side), np.uint8), borderType=cv2.BORDER_REPLICATE), np.float32)

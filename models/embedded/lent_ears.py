@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import Floats
-from models.embedded.body_behind_hair import EARS, within_oval
+from models.embedded.body_behind_hair import EARS, within_oval, without_ears
 from models.embedded.scalp import CENTER, HeadMap
 from models.face.imaging import LOG_OFFSET, enlarge, smoothstep
 
@@ -43,7 +43,6 @@ class Lending:
         cheek: distance inwards at which the cheek's light and colour are taken.
         smooth: Gaussian of these down the cheek.
         skull: heights below the point over which the skull behind the ear ends.
-        neck: heights over which the neck begins.
         above, below: heights over which the place around an ear begins and ends.
         face: distances inside the oval of the mesh, crop pixels, over which the face begins.
         soft: Gaussian of the relief, pixels of it.
@@ -57,7 +56,6 @@ class Lending:
     cheek: float = 7.0
     smooth: float = 6.0
     skull: tuple[float, float] = (-2.0, 14.0)
-    neck: tuple[float, float] = (24.0, 36.0)
     above: tuple[float, float] = (-34.0, -28.0)
     below: tuple[float, float] = (32.0, 42.0)
     face: tuple[float, float] = (-4.0, -1.0)
@@ -96,7 +94,15 @@ class _Place(NamedTuple):
 
 
 def with_lent_ears(
-    ear: Ear, colours: Floats, behind: Floats, *, hidden: Floats, erased: Floats, covers: Floats, head: HeadMap
+    ear: Ear,
+    colours: Floats,
+    behind: Floats,
+    *,
+    hidden: Floats,
+    erased: Floats,
+    covers: Floats,
+    head: HeadMap,
+    male: float,
 ) -> Floats:
     """Lay an ear beside each cheek where hair hides the own one.
 
@@ -108,10 +114,12 @@ def with_lent_ears(
         erased: (S, S) float32 in 0..1, where the drawing is shown.
         covers: (S, S) float32 in 0..1, of `models.embedded.body_behind_hair.layers`.
         head: polar map.
+        male: 0..1, how likely this is a man.
 
     Returns:
         (S, S, 3) float32 RGB.
     """
+    bare = without_ears(head, len(colours), male=male)
     to_texture = _to_texture(head)
     anchors = head.oval[list(EARS)] @ to_texture[:, :2].T + to_texture[:, 2]
     from_middle = np.abs(anchors[:, 0] - np.float32(CENTER[0]))
@@ -143,7 +151,7 @@ def with_lent_ears(
         skull = smoothstep(enlarge(head.distance, colours.shape[1::-1])[box], -1.5, 1.5)
         face = smoothstep(enlarge(within_oval(head), colours.shape[1::-1])[box], *LENDING.face)
         base = np.maximum(skull * (1 - smoothstep(down, *LENDING.skull)), face)
-        base = np.maximum(base, covers[box] * smoothstep(down, *LENDING.neck))
+        base = np.maximum(base, covers[box] * bare[box])
         around = shown * (1 - base) * smoothstep(down, *LENDING.above) * (1 - smoothstep(down, *LENDING.below))
         around *= smoothstep(out, *LENDING.inner)
         part = finished[box]

@@ -321,8 +321,10 @@ def inpaint_without_hair(
     colours = clean_rim(colours, image, erased=erased, head=head, seen=seen, beyond=beyond)
     colours = backdrop_grain(colours, image, solid=solid, erased=erased, head=head, seen=seen, beyond=beyond)
     beside_head = seen.instead_of(_without(colours, np.maximum(solid, hidden)))
-    colours = in_layers(colours, beside_head, hidden=hidden, covers=covers, worn=given[CLOTHED], head=head)
-    colours = with_lent_ears(ear, colours, beside_head, hidden=unseen, erased=erased, covers=covers, head=head)
+    colours = in_layers(colours, beside_head, guess, hidden=hidden, covers=covers, worn=given[CLOTHED], head=head)
+    colours = with_lent_ears(
+        ear, colours, beside_head, hidden=unseen, erased=erased, covers=covers, head=head, male=male
+    )
     colours = skin_relief(colours, image, hidden=unseen, erased=erased, head=head)
     if backdrop is not None:
         colours += (backdrop.known * beside)[..., None] * (backdrop.colour - colours)

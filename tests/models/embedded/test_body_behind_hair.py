@@ -86,12 +86,11 @@ def test_a_body_covers_what_lies_below_the_brows_alone(head: HeadMap) -> None:
 def test_edges_are_drawn_where_more_likely_than_not_something_is(head: HeadMap) -> None:
     """A guess of half a shoulder all over is fog."""
     ramp = np.broadcast_to(np.linspace(0, 1, 2 * SIDE, dtype=np.float32), (2 * SIDE, 2 * SIDE))
-    covers, clothed = layers(Body(ramp * 0.5, ramp * 0.5), head, SIDE * COARSE, male=0)
+    covers, _ = layers(Body(ramp * 0.5, ramp * 0.5), head, SIDE * COARSE, male=0)
     row = covers[-10]
     assert (row[:90] == 0).all()
     assert (row[230:] == 1).all()
-    assert 0.4 < row[160] < 0.6
-    np.testing.assert_allclose(clothed[-10, 60:], 0.5, atol=0.01)
+    assert ((row > 0.01) & (row < 0.99)).sum() <= 8
 
 
 def test_between_ear_and_neck_a_head_is_as_wide_as_its_mesh(head: HeadMap) -> None:

@@ -49,6 +49,7 @@ def lend(ear: Ear, drawn: Floats, head: HeadMap, hidden: Floats | None = None) -
         erased=everywhere,
         covers=0 * everywhere,
         head=head,
+        male=0,
     )
 
 
