@@ -15,7 +15,7 @@ import numpy as np
 
 from engines.base import Engine
 from models.arrays import Floats
-from models.embedded.scalp import CENTER, COARSE, HeadMap
+from models.embedded.scalp import CENTER, COARSE, HeadMap, texture_scale
 from models.face.imaging import enlarge, fill, log_colour, smoothstep
 from models.face.texture_space import FACE_OVAL, SIZE
 
@@ -50,13 +50,17 @@ class Layers:
         below: heights below the brows over which the layout tells where the head ends, and not the skull, texture
             pixels.
         face: distances inside the oval of the face, crop pixels, over which all that is seen is skin.
-        jaw: heights below the points beside the ears over which a jaw begins, and ends in a neck, texture pixels.
+        jaw: heights below the points beside the ears over which a jaw begins, texture pixels.
+        slant: height below them from which a neck may leave the jaw, and how far for each pixel down.
         wider: how much wider than the mesh it is, shares of half the width of the face, of women and of men: medians of
             50 and 1400 sides.
         nearer: how much wider it is where it turns to the camera, by how far the middle of the forehead is from the
             middle of both sides.
         neck: distances from the middle over which there is no neck, shares of half the width of the face.
         unlike: distances from the log colour of skin over which something is cloth.
+        chin: height below the points beside the ears from which shoulders are looked at, texture pixels.
+        bare: shares of skin in what is seen of them over which they are bare.
+        shoulders: coarse pixels of it that must be seen, from none to all that is believed of it.
         cloth: RGB of cloth where none is seen, 0..255.
         least: weight of it, seen coarse pixels.
     """
@@ -68,11 +72,15 @@ class Layers:
     sure: tuple[float, float] = (0.6, 0.9)
     below: tuple[float, float] = (2.0, 18.0)
     face: tuple[float, float] = (4.0, 10.0)
-    jaw: tuple[tuple[float, float], tuple[float, float]] = ((20.0, 29.0), (66.0, 84.0))
+    jaw: tuple[float, float] = (20.0, 29.0)
+    slant: tuple[float, float] = (68.0, 1.0)
     wider: tuple[float, float] = (0.045, 0.06)
     nearer: float = 0.6
     neck: tuple[float, float] = (0.62, 0.74)
     unlike: tuple[float, float] = (0.3, 0.6)
+    chin: float = 60.0
+    bare: tuple[float, float] = (0.45, 0.65)
+    shoulders: tuple[float, float] = (15.0, 40.0)
     cloth: tuple[float, float, float] = (46.0, 46.0, 52.0)
     least: float = 1.5
 
@@ -167,7 +175,7 @@ def layers(body: Body, head: HeadMap, size: int, *, male: float) -> tuple[Floats
     full = (size, size)
     skin, cloth = (enlarge(cv2.GaussianBlur(each, (0, 0), LAYERS.smooth), full) for each in body)
     within = within_oval(head)
-    bounded = 1 - enlarge(_beside_jaw(head) * _beyond_jaw(head, within, male), full)
+    bounded = 1 - enlarge(_below_ears(head) * _beyond_jaw(head, within, male), full)
     skin = np.maximum(skin * bounded, smoothstep(enlarge(within, full), -1, 1) * (1 - cloth))
     low = enlarge(smoothstep(head.texture[..., 1] - np.float32(CENTER[1]), *LAYERS.below), full)
     covers, clothed = (_with_edge(odds) for odds in (skin + cloth - np.float32(LAYERS.likely), cloth - skin))
@@ -186,11 +194,9 @@ def _with_edge(odds: Floats) -> Floats:
     return smoothstep(distance, -LAYERS.edge, LAYERS.edge)
 
 
-def _beside_jaw(head: HeadMap) -> Floats:
-    """Heights between the ears and the neck, (S / 4, S / 4) float32 in 0..1."""
-    heights = head.texture[..., 1] - np.float32(_texture_row(head))
-    (begins, whole), (ends, gone) = LAYERS.jaw
-    return smoothstep(heights, begins, whole) * (1 - smoothstep(heights, ends, gone))
+def _below_ears(head: HeadMap) -> Floats:
+    """Heights below the ears, (S / 4, S / 4) float32 in 0..1."""
+    return smoothstep(head.texture[..., 1] - np.float32(_texture_row(head)), *LAYERS.jaw)
 
 
 def _beyond_jaw(head: HeadMap, within: Floats, male: float) -> Floats:
@@ -206,6 +212,9 @@ def _beyond_jaw(head: HeadMap, within: Floats, male: float) -> Floats:
     nose = float((head.oval[0] - sides.mean(0)) @ axis) / half
     nearer = np.maximum(np.where(across > 0, -nose, nose), 0)
     wider = (women + male * (men - women) + LAYERS.nearer * nearer) * half
+    # a neck leaves the jaw at a slant
+    down = head.texture[..., 1] - np.float32(_texture_row(head) + LAYERS.slant[0])
+    wider = wider + np.maximum(down, 0) * np.float32(LAYERS.slant[1] * texture_scale(head))
     return smoothstep(-within - wider, -2, 2) * smoothstep(np.abs(across) / half, *LAYERS.neck)
 
 
@@ -236,6 +245,24 @@ def body_colours(coarse: Floats, seen: Floats, body: Body, head: HeadMap) -> tup
     share = np.float32(held / (held + LAYERS.least))
     cloth_colour = filled * share + (1 - share) * np.array(LAYERS.cloth, np.float32)
     return skin_colour, np.asarray(cloth_colour, np.float32)
+
+
+def bare_shoulders(coarse: Floats, seen: Floats, skin: Floats, head: HeadMap) -> float:
+    """How surely shoulders are bare, 0..1, by what is seen of them: the network has hardly seen any.
+
+    Args:
+        coarse, seen: as of `body_colours`.
+        skin: (H, W, 3) float32 RGB, the skin of the face and of what is near, from there.
+        head: polar map of the crop.
+    """
+    _, columns = np.indices(seen.shape, np.float32)
+    across = np.abs(columns * COARSE - head.oval[list(EARS), 0].mean()) / (np.ptp(head.oval[list(EARS), 0]) / 2)
+    chin = head.texture[..., 1] - np.float32(_texture_row(head)) > LAYERS.chin
+    beside = seen * chin * smoothstep(across, *LAYERS.neck)
+    cloth = unlike_skin(coarse, skin)
+    bare, clothed = float((beside * (1 - cloth)).sum()), float((beside * cloth).sum())
+    share = bare / max(bare + clothed, 1e-3)
+    return float(smoothstep(np.asarray(share), *LAYERS.bare) * smoothstep(np.asarray(bare), *LAYERS.shoulders))
 
 
 def unlike_skin(picture: Floats, skin: Floats) -> Floats:

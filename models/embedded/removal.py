@@ -16,7 +16,15 @@ from models.arrays import Floats, Image
 from models.editor import Backdrop, Inpainting
 from models.embedded.backdrop_texture import SeenBackdrop
 from models.embedded.bare_head import background_behind, own_hair, scalp_colour
-from models.embedded.body_behind_hair import LAYERS, BodyBehindHair, body_colours, layers, layout_input
+from models.embedded.body_behind_hair import (
+    LAYERS,
+    Body,
+    BodyBehindHair,
+    bare_shoulders,
+    body_colours,
+    layers,
+    layout_input,
+)
 from models.embedded.body_layers import in_layers
 from models.embedded.finish import (
     GRAINS,
@@ -146,15 +154,16 @@ def network_input(
     unseen = smoothstep(cv2.dilate(gone, np.ones((3, 3), np.uint8)), 0.03, 0.2)
     below = head.texture[..., 1] - np.float32(CENTER[1])
     body_map = bodies.read(layout_input(coarse, gone, body, head, skin, male=male))
-    covers, clothed = layers(body_map, head, size, male=male)
-    if behind is not None:
-        covers = covers * (1 - behind.known)
     visible_body = smoothstep(cv2.erode(body, np.ones((3, 3), np.uint8)), 0.5, 0.9) * (1 - unseen)
     continued = fill(coarse, np.asarray(visible_body * smoothstep(below, 40, 60), np.float32))
     # between cheek and ear grows hair, and below it is skin
-    skin_beside, cloth = body_colours(
-        coarse, np.asarray(visible_body * smoothstep(below, *BESIDE_EYES), np.float32), body_map, head
-    )
+    beside = np.asarray(visible_body * smoothstep(below, *BESIDE_EYES), np.float32)
+    skin_beside, cloth = body_colours(coarse, beside, body_map, head)
+    bare = np.float32(bare_shoulders(coarse, beside, skin_beside, head))
+    body_map = Body(body_map.skin + bare * body_map.cloth, (1 - bare) * body_map.cloth)
+    covers, clothed = layers(body_map, head, size, male=male)
+    if behind is not None:
+        covers = covers * (1 - behind.known)
     lower = smoothstep(below, BELOW_BROWS - 6, BELOW_BROWS + 6)[..., None]
     scalp += lower * (skin_beside - scalp)
 

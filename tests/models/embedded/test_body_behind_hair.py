@@ -15,6 +15,7 @@ from models.embedded.body_behind_hair import (
     SKIN,
     Body,
     BodyBehindHair,
+    bare_shoulders,
     body_colours,
     layers,
     layout_input,
@@ -86,7 +87,7 @@ def test_a_body_covers_what_lies_below_the_brows_alone(head: HeadMap) -> None:
 def test_edges_are_drawn_where_more_likely_than_not_something_is(head: HeadMap) -> None:
     """A guess of half a shoulder all over is fog."""
     ramp = np.broadcast_to(np.linspace(0, 1, 2 * SIDE, dtype=np.float32), (2 * SIDE, 2 * SIDE))
-    covers, _ = layers(Body(ramp * 0.5, ramp * 0.5), head, SIDE * COARSE, male=0)
+    covers, _ = layers(Body(0 * ramp, ramp), head, SIDE * COARSE, male=0)
     row = covers[-10]
     assert (row[:90] == 0).all()
     assert (row[230:] == 1).all()
@@ -122,3 +123,17 @@ def test_cloth_that_nobody_sees_is_dark(body: Body, head: HeadMap) -> None:
     picture = np.full((SIDE, SIDE, 3), FLESH, np.float32)
     _, cloth = body_colours(picture, np.zeros((SIDE, SIDE), np.float32), body, head)
     np.testing.assert_allclose(cloth[40, 40], LAYERS.cloth, atol=1)
+
+
+def test_bare_shoulders_are_told_by_their_colour(head: HeadMap) -> None:
+    skin = np.full((SIDE, SIDE, 3), FLESH, np.float32)
+    seen = np.zeros((SIDE, SIDE), np.float32)
+    seen[70:, :] = 1
+    picture = skin.copy()
+    assert bare_shoulders(picture, seen, skin, head) == 1
+    # straps
+    picture[:, 10:16] = SHIRT
+    assert bare_shoulders(picture, seen, skin, head) == 1
+    picture[:, :26] = picture[:, -26:] = SHIRT
+    assert bare_shoulders(picture, seen, skin, head) == 0
+    assert bare_shoulders(skin, 0 * seen, skin, head) == 0
