@@ -14,6 +14,7 @@ import numpy as np
 
 from models.arrays import Floats
 from models.embedded.body_behind_hair import LAYERS, unlike_skin, within_oval
+from models.embedded.head_noise import between, noise_on
 from models.embedded.scalp import CENTER, COARSE, HeadMap
 from models.face.imaging import LOG_OFFSET, box_of, enlarge, fill, smoothstep
 
@@ -32,6 +33,10 @@ class BodyFinish:
         skin, cloth: how far a drawing may be from these, log colour.
         shade: Gaussian of the shade where skin and cloth meet.
         shaded: the most that it takes of the light, of skin and of cloth.
+        round: Gaussian of the edge of cloth before the backdrop.
+        rounded: what it takes there of the log light.
+        folds: Gaussians between which cloth has folds, texture pixels.
+        fold: their strength, log light.
         face: distances inside the oval of the face over which this ends: eyes and glasses are no plain skin.
     """
 
@@ -43,6 +48,10 @@ class BodyFinish:
     cloth: float = 0.12
     shade: float = 4.0
     shaded: tuple[float, float] = (0.3, 0.5)
+    round: float = 6.0
+    rounded: float = 0.7
+    folds: tuple[float, float] = (6.0, 18.0)
+    fold: float = 0.09
     face: tuple[float, float] = (-3.0, 3.0)
 
 
@@ -53,6 +62,7 @@ def in_layers(
     colours: Floats,
     behind: Floats,
     guess: Floats,
+    grain: Floats,
     *,
     hidden: Floats,
     covers: Floats,
@@ -65,6 +75,7 @@ def in_layers(
         colours: (S, S, 3) float32 RGB, 0..255: what the camera sees, and a drawing where hair is.
         behind: (S, S, 3) float32 RGB, the backdrop.
         guess: (S, S, 3) float32 RGB, the first guess: it counts where nothing of a layer is seen.
+        grain: (S, S) float32, of `models.embedded.finish.camera_grain`.
         hidden: (S, S) float32 in 0..1, hair.
         covers: (S, S) float32 in 0..1, where a body covers the backdrop, below the brows.
         worn: (S, S) float32 in 0..1, where cloth does.
@@ -92,8 +103,14 @@ def in_layers(
     near = cv2.GaussianBlur(share, (0, 0), BODY_FINISH.shade)
     on_skin, on_cloth = BODY_FINISH.shaded
     skin = skin * (1 - np.float32(on_skin) * near)[..., None]
-    cloth = cloth * (1 - np.float32(on_cloth) * (1 - near))[..., None]
-    body = skin + share[..., None] * (cloth - skin)
+    # and it is round, with folds
+    edge = cv2.GaussianBlur(1 - covered, (0, 0), BODY_FINISH.round)
+    folds = noise_on(head, between(*BODY_FINISH.folds), box)
+    light = (1 - np.float32(on_cloth) * (1 - near)) * np.exp(
+        np.float32(BODY_FINISH.fold) * folds - np.float32(BODY_FINISH.rounded) * edge
+    )
+    cloth = cloth * light[..., None]
+    body = skin + share[..., None] * (cloth - skin) + grain[box][..., None]
     layered = behind[box] + covered[..., None] * (body - behind[box])
     finished = colours.copy()
     finished[box] += where[box][..., None] * (layered - drawn)

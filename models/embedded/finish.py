@@ -363,6 +363,7 @@ def skin_colours(colours: Floats, image: Image, *, hidden: Floats, erased: Float
 def backdrop_grain(
     colours: Floats,
     image: Image,
+    grain: Floats,
     *,
     solid: Floats,
     erased: Floats,
@@ -377,6 +378,7 @@ def backdrop_grain(
     Args:
         colours: (S, S, 3) float32 RGB, 0..255, a drawing.
         image: (S, S, 3) uint8 RGB, the camera's crop.
+        grain: (S, S) float32, of `camera_grain`.
         solid: (S, S) float32 in 0..1, the head that was drawn, and the body.
         erased: (S, S) float32 in 0..1, where the drawing is shown.
         head: polar map.
@@ -386,42 +388,54 @@ def backdrop_grain(
     Returns:
         (S, S, 3) float32 RGB.
     """
-    taken = (np.maximum(erased, solid) > 0.02).astype(np.uint8)
-    if beyond is not None:
-        taken |= (beyond > 0.02).astype(np.uint8)
-    taken = cv2.dilate(taken, np.ones((3, 3), np.uint8))
-    known = 1 - taken.astype(np.float32)
+    known = _untouched(solid, erased, beyond)
     picture = image.astype(np.float32)
     free = np.asarray(1 - solid, np.float32)
-    low = smoothstep(enlarge(_below_brows(head), taken.shape[::-1]), *FINISH.brows)
+    low = smoothstep(enlarge(_below_brows(head), known.shape[::-1]), *FINISH.brows)
     # ears, jaw and neck are drawn below the brows
     colours = _as_colourful(colours, picture[known > 0], erased * free * (1 - low))
     smooth = _blur_within(colours, free, FINISH.texture)
     # there it must look like the backdrop
     behind = fill(cv2.resize(picture, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA), _coarse(known))
-    unlike = np.abs(smooth - enlarge(behind, taken.shape[::-1])).max(2)
+    unlike = np.abs(smooth - enlarge(behind, known.shape[::-1])).max(2)
     body = low * smoothstep(cv2.GaussianBlur(unlike, (0, 0), 3.0), *FINISH.unlike)
     share = erased * free * (1 - body)
     box = box_of(share > 0)
     if box is None:
         return colours
-    grain = _camera_grain(picture, cv2.erode(known, np.ones((5, 5), np.uint8)) > 0, box)
     finished = colours.copy()
-    shown = smooth[box] + grain[..., None] if seen is None else seen.instead_of(smooth[box], grain, box)
+    shown = smooth[box] + grain[box][..., None] if seen is None else seen.instead_of(smooth[box], grain[box], box)
     finished[box] += share[box][..., None] * (shown - colours[box])
     return finished
 
 
-def _camera_grain(picture: Floats, seen: NDArray[np.bool_], box: tuple[slice, slice]) -> Floats:
-    """Noise as strong as the faint part of what is seen, in each of the `CAMERA_GRAINS`; rows and columns of `box`."""
-    grain = np.zeros(picture[box].shape[:2], np.float32)
+def _untouched(solid: Floats, erased: Floats, beyond: Floats | None) -> Floats:
+    """Where the backdrop is seen, (S, S) float32, 0 or 1."""
+    taken = (np.maximum(erased, solid) > 0.02).astype(np.uint8)
+    if beyond is not None:
+        taken |= (beyond > 0.02).astype(np.uint8)
+    return 1 - cv2.dilate(taken, np.ones((3, 3), np.uint8)).astype(np.float32)
+
+
+def camera_grain(image: Image, *, solid: Floats, erased: Floats, beyond: Floats | None) -> Floats:
+    """Noise as strong as the faint part of what is seen of a backdrop, in each of the `CAMERA_GRAINS`.
+
+    Args:
+        image: (S, S, 3) uint8 RGB.
+        solid, erased, beyond: as of `backdrop_grain`.
+
+    Returns:
+        (S, S) float32, levels of 0..255.
+    """
+    seen = cv2.erode(_untouched(solid, erased, beyond), np.ones((5, 5), np.uint8)) > 0
+    grain = np.zeros(seen.shape, np.float32)
     if np.count_nonzero(seen) < FINISH.least:
         return grain
-    light = cv2.transform(picture, LUMINANCE[None])
+    light = cv2.transform(image, LUMINANCE[None]).astype(np.float32)
     for finest, coarsest in CAMERA_GRAINS:
         band = np.abs(cv2.GaussianBlur(light, (0, 0), finest) - cv2.GaussianBlur(light, (0, 0), coarsest))
         strength = float(np.quantile(band[seen], FINISH.faint)) / QUANTILE_OF_NOISE
-        grain += min(strength, FINISH.grainy) * _noise_of_frame(finest, coarsest, picture.shape[:2])[box]
+        grain += min(strength, FINISH.grainy) * _noise_of_frame(finest, coarsest, grain.shape)
     return grain
 
 

@@ -29,6 +29,7 @@ from models.embedded.body_layers import in_layers
 from models.embedded.finish import (
     GRAINS,
     backdrop_grain,
+    camera_grain,
     clean_rim,
     plain_scalp,
     skin_colours,
@@ -328,9 +329,12 @@ def inpaint_without_hair(
         image.astype(np.float32), _backdrop_seen(np.maximum(hidden, solid), beyond), wanted, textured=backdrop is None
     )
     colours = clean_rim(colours, image, erased=erased, head=head, seen=seen, beyond=beyond)
-    colours = backdrop_grain(colours, image, solid=solid, erased=erased, head=head, seen=seen, beyond=beyond)
-    beside_head = seen.instead_of(_without(colours, np.maximum(solid, hidden)))
-    colours = in_layers(colours, beside_head, guess, hidden=hidden, covers=covers, worn=given[CLOTHED], head=head)
+    grain = camera_grain(image, solid=solid, erased=erased, beyond=beyond)
+    colours = backdrop_grain(colours, image, grain, solid=solid, erased=erased, head=head, seen=seen, beyond=beyond)
+    beside_head = seen.instead_of(_without(colours, np.maximum(solid, hidden)), grain)
+    colours = in_layers(
+        colours, beside_head, guess, grain, hidden=hidden, covers=covers, worn=given[CLOTHED], head=head
+    )
     colours = with_lent_ears(
         ear, colours, beside_head, hidden=unseen, erased=erased, covers=covers, head=head, male=male
     )

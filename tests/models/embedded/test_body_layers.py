@@ -33,9 +33,9 @@ def truth() -> Floats:
 def finished(picture: Floats, head: HeadMap, hidden: Floats | None = None) -> Floats:
     covers, worn, hair = planes()
     behind = np.full_like(picture, WALL)
-    return in_layers(
-        picture, behind, picture, hidden=hair if hidden is None else hidden, covers=covers, worn=worn, head=head
-    )
+    grain = np.zeros((SIZE, SIZE), np.float32)
+    hidden = hair if hidden is None else hidden
+    return in_layers(picture, behind, picture, grain, hidden=hidden, covers=covers, worn=worn, head=head)
 
 
 def test_fog_has_an_edge_again(truth: Floats, head: HeadMap) -> None:

@@ -11,6 +11,7 @@ from models.embedded.backdrop_texture import SeenBackdrop
 from models.embedded.finish import (
     FINISH,
     backdrop_grain,
+    camera_grain,
     clean_rim,
     plain_scalp,
     skin_colours,
@@ -37,6 +38,21 @@ def drawn(distance: Floats, grown: float = 0.0) -> Floats:
 def upper(distance: Floats) -> np.ndarray:
     """Where the skull's outline is drawn anew: well above the brows."""
     return (np.arange(SIZE)[:, None] < 110) & (np.abs(distance) < 30)
+
+
+def grained(
+    colours: Floats,
+    image: Image,
+    *,
+    solid: Floats,
+    erased: Floats,
+    head: HeadMap,
+    seen: SeenBackdrop | None = None,
+    beyond: Floats | None,
+) -> Floats:
+    """`backdrop_grain` with the grain of that camera."""
+    grain = camera_grain(image, solid=solid, erased=erased, beyond=beyond)
+    return backdrop_grain(colours, image, grain, solid=solid, erased=erased, head=head, seen=seen, beyond=beyond)
 
 
 def test_a_halo_around_the_skull_goes(head: HeadMap, distance: Floats) -> None:
@@ -129,8 +145,7 @@ def test_what_is_not_erased_stays(head: HeadMap, distance: Floats) -> None:
     image = picture.astype(np.uint8)
     assert np.array_equal(clean_rim(picture, image, erased=nothing, head=head), picture)
     assert np.array_equal(skin_relief(picture, image, hidden=nothing, erased=nothing, head=head), picture)
-    grained = backdrop_grain(picture, image, solid=nothing, erased=nothing, head=head, beyond=None)
-    assert np.array_equal(grained, picture)
+    assert np.array_equal(grained(picture, image, solid=nothing, erased=nothing, head=head, beyond=None), picture)
 
 
 def grainy(distance: Floats, strength: float) -> Image:
@@ -175,7 +190,7 @@ def beside_the_head(distance: Floats) -> tuple[Floats, Floats]:
 def test_a_drawn_backdrop_gets_the_grain_of_the_camera(head: HeadMap, distance: Floats, noise: float) -> None:
     image, smooth = before_a_wall(distance, noise), drawn(distance)
     erased, solid = beside_the_head(distance)
-    finished = backdrop_grain(smooth, image, solid=solid, erased=erased, head=head, beyond=None)
+    finished = grained(smooth, image, solid=solid, erased=erased, head=head, beyond=None)
     inside = (cv2.erode(erased, np.ones((5, 5))) > 0) & (np.arange(SIZE)[:, None] > 30)
     fine = finished - cv2.GaussianBlur(finished, (0, 0), 3.0)
     assert 0.5 * noise < fine[inside].mean(-1).std() < 1.3 * noise
@@ -187,7 +202,7 @@ def test_the_halo_around_hair_leaves_no_ghost_of_it(head: HeadMap, distance: Flo
     erased, solid = beside_the_head(distance)
     image = before_a_wall(distance, 1.0)
     image[(distance < -28) & (distance > -32)] = (80, 130, 240)
-    finished = backdrop_grain(drawn(distance), image, solid=solid, erased=erased, head=head, beyond=None)
+    finished = grained(drawn(distance), image, solid=solid, erased=erased, head=head, beyond=None)
     inside = (cv2.erode(erased, np.ones((5, 5))) > 0) & (np.arange(SIZE)[:, None] > 30)
     assert np.abs(cv2.GaussianBlur(finished, (0, 0), 1.5) - drawn(distance))[inside].max() < 4
 
@@ -201,7 +216,7 @@ def test_what_lies_beyond_the_frame_lends_no_texture(head: HeadMap, distance: Fl
     for value in (0, 255):
         image = drawn(distance).astype(np.uint8)
         image[:, :58:2] = value
-        answers.append(backdrop_grain(drawn(distance), image, solid=solid, erased=erased, head=head, beyond=beyond))
+        answers.append(grained(drawn(distance), image, solid=solid, erased=erased, head=head, beyond=beyond))
     assert np.abs(answers[0] - answers[1]).max() < 1
 
 
@@ -223,7 +238,7 @@ def test_a_drawn_backdrop_is_as_colourful_as_the_one_that_is_seen(head: HeadMap,
     erased = ((distance < -4) & (distance > -25) & (np.arange(SIZE)[:, None] < 120)).astype(np.float32)
     orange[erased > 0] = (250, 120, 40)
     solid = (distance > -4).astype(np.float32)
-    finished = backdrop_grain(orange, image, solid=solid, erased=erased, head=head, beyond=None)
+    finished = grained(orange, image, solid=solid, erased=erased, head=head, beyond=None)
     away = finished - finished[..., 1:2]
     assert away[erased > 0][:, 0].max() <= BACKDROP[0] - BACKDROP[1] + 25
     assert away[erased > 0][:, 2].min() >= BACKDROP[2] - BACKDROP[1] - 25
@@ -237,7 +252,7 @@ def test_ears_keep_their_colour_before_a_grey_backdrop(head: HeadMap, distance: 
     beside = (distance < -4) & (distance > -25)
     colours[beside] = SKIN
     solid = (distance > -4).astype(np.float32)
-    finished = backdrop_grain(colours, image, solid=solid, erased=beside.astype(np.float32), head=head, beyond=None)
+    finished = grained(colours, image, solid=solid, erased=beside.astype(np.float32), head=head, beyond=None)
     ears = beside & (below > 14) & (below < 60)
     assert np.abs(finished - colours)[ears].mean() < 6
     above = beside & (below < -30)
@@ -278,7 +293,7 @@ def test_pieces_of_a_backdrop_are_shown_up_to_the_skull(head: HeadMap, distance:
     erased = ((distance < 20) & (distance > -40)).astype(np.float32)
     solid = (distance > -7).astype(np.float32)
     finished = clean_rim(fog, image, erased=erased, head=head, seen=seen)
-    finished = backdrop_grain(finished, image, solid=solid, erased=erased, head=head, seen=seen, beyond=None)
+    finished = grained(finished, image, solid=solid, erased=erased, head=head, seen=seen, beyond=None)
     beside = upper(distance) & (distance < -2.5) & (distance > -35)
     assert np.abs(finished - green)[beside].max() < 2
     within = upper(distance) & (distance > 3)
