@@ -82,7 +82,7 @@ class Ear(NamedTuple):
     def from_tables(cls, tables: dict[str, NDArray[Any]]) -> Ear:
         """Read the arrays named `ear_alpha`, `ear_relief` and `ear_reach`."""
         relief = tables["ear_relief"].astype(np.float32) * np.float32(MOST_RELIEF / 127)
-        return cls(tables["ear_alpha"].astype(np.float32) / 255, relief, float(tables["ear_reach"]))
+        return cls(tables["ear_alpha"].astype(np.float32) / np.float32(255), relief, float(tables["ear_reach"]))
 
 
 class _Place(NamedTuple):

@@ -36,10 +36,11 @@ from models.embedded.finish import (
     skin_relief,
     without_mottles,
 )
-from models.embedded.hair_loss import covered, lose_hair, shown_hair
+from models.embedded.hair_loss import covered, lose_hair, short_hair, shown_hair
 from models.embedded.head_noise import between, noise_on
 from models.embedded.lent_ears import Ear, with_lent_ears
 from models.embedded.scalp import CENTER, COARSE, HeadMap, ScalpModel
+from models.embedded.shaved_head import with_stubble
 from models.face.imaging import box_of, enlarge, fill, smoothstep
 
 SIZE = 256
@@ -82,6 +83,8 @@ EDGE_OF_HAIR = 0.8
 """Gaussian of the edge of such hair, crop pixels."""
 ERASED_BY_NEAR = smoothstep(np.arange(256, dtype=np.float32) / np.float32(255), 0.1, 0.5)
 """What is erased by the hair near by, 0..255."""
+MEN = (0.44, 0.56)
+"""How likely somebody is a man, over which a ring of hair is kept."""
 CHANNELS = 17
 GUESS, ERASED, DISTANCE, BODY, PERSON, SEEN, HIDDEN = slice(0, 3), 3, 4, slice(5, 8), 8, slice(9, 12), 12
 COVERS, CLOTHED = 15, 16
@@ -194,6 +197,11 @@ def network_input(
         covers * clothed,
     ]
     return np.ascontiguousarray(np.dstack(planes).transpose(2, 0, 1), np.float32)
+
+
+def keeps_ring(male: float) -> float:
+    """How surely somebody who goes bald keeps a ring of hair, 0..1: women with one look like men."""
+    return float(smoothstep(np.asarray(male), *MEN))
 
 
 def erase(hair: Floats, *spreads: int) -> list[Floats]:
@@ -339,6 +347,9 @@ def inpaint_without_hair(
         ear, colours, beside_head, hidden=unseen, erased=erased, covers=covers, head=head, male=male
     )
     colours = skin_relief(colours, image, hidden=unseen, erased=erased, head=head)
+    coarse = cv2.resize(here, head.distance.shape[::-1], interpolation=cv2.INTER_AREA)
+    shaved = 1 - keeps_ring(male) * short_hair(head, coarse)
+    colours = with_stubble(colours, image, hair=here, erased=erased, head=head, amount=shaved)
     if backdrop is not None:
         colours += (backdrop.known * beside)[..., None] * (backdrop.colour - colours)
     picture = np.clip(colours + 0.5, 0, 255).astype(np.uint8)

@@ -22,7 +22,7 @@ from models.embedded.head_noise import hairs, noise_on
 from models.embedded.latent import EmbeddedLatent
 from models.embedded.lent_ears import Ear
 from models.embedded.matte import MATTE, HairMatte
-from models.embedded.removal import REMOVAL, continued, inpaint_without_hair, lost_hair
+from models.embedded.removal import REMOVAL, continued, inpaint_without_hair, keeps_ring, lost_hair
 from models.embedded.scalp import (
     HeadMap,
     ScalpModel,
@@ -116,7 +116,7 @@ class Bald(Control):
         if drawn is None:
             return None
         alpha = self._alpha(crop, crop.masks, ROUGH)
-        head, sides = self._head(way), way.controls.bald_sides
+        head, sides = self._head(way), way.controls.bald_sides * keeps_ring(float(way.own.attributes[MALE]))
         some_left = amount < 1 or sides > 0
         opacity, flow = lost_hair(
             hair=alpha,

@@ -63,7 +63,7 @@ def test_neck_is_skin_and_a_jacket_is_cloth(portrait: tuple[Image, Floats, Float
 def test_ears_in_the_shade_are_no_cloth(portrait: tuple[Image, Floats, Floats], mesh: Floats) -> None:
     image, person, hair = portrait[0].copy(), portrait[1].copy(), portrait[2]
     left, row = int(mesh[list(FACE_OVAL), 0].min()), int(mesh[1, 1]) - 20
-    image[row - 8 : row + 8, left - 5 : left + 4] = (40, 30, 25)
+    image[row - 8 : row + 8, left - 5 : left + 4] = np.array((40, 30, 25), np.uint8)
     person[row - 8 : row + 8, left - 5 : left + 4] = 1
     assert body_label(image, mesh, person, hair)[row, left - 2] == SKIN
 
