@@ -71,7 +71,7 @@ def test_ears_in_the_shade_are_no_cloth(portrait: tuple[Image, Floats, Floats], 
 @pytest.fixture(scope="module")
 def faces(portrait: tuple[Image, Floats, Floats], mesh: Floats) -> FaceSet:
     image, person, hair = portrait
-    small = [np.uint8(255 * cv2.resize(each, (MASK_SIZE, MASK_SIZE))) for each in (hair, person)]
+    small = [(255 * cv2.resize(each, (MASK_SIZE, MASK_SIZE))).astype(np.uint8) for each in (hair, person)]
     labels = {name: np.zeros(2, np.float32) for name in ("yaw", "hat", "outside_fraction", "baldness")}
     labels |= {"age": np.full(2, 40, np.float32), "sex": np.array(["F", "F"])}
     long_hair = small[0].copy()
