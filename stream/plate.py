@@ -21,6 +21,7 @@ class PlateSettings:
         side: longest side of the remembered frame, pixels.
         margin: pixels of the crop around a person that count as its own.
         feather: Gaussian of the edge of what is known, crop pixels.
+        around: weight of the colours within it beside those of a place itself.
         person: probabilities of a person over which a place stops being backdrop.
         follow: share of a difference by which the plate follows what is seen of it.
         moved: median difference, 0..255, at which the camera counts as moved: the plate is forgotten.
@@ -30,6 +31,7 @@ class PlateSettings:
     side: int = 480
     margin: int = 16
     feather: float = 5.0
+    around: float = 0.05
     person: tuple[float, float] = (0.03, 0.15)
     follow: float = 0.3
     moved: float = 14.0
@@ -66,10 +68,13 @@ class Plate:
         self._see(crop, to_plate, size)
         side = (len(crop.image), len(crop.image))
         back = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        colour = cv2.warpAffine(self._colour, to_plate, side, flags=back, borderMode=cv2.BORDER_REPLICATE)
-        known = cv2.warpAffine(self._known, to_plate, side, flags=back, borderMode=cv2.BORDER_CONSTANT)
-        known = smoothstep(cv2.GaussianBlur(known, (0, 0), PLATE.feather), 0.6, 0.97)
-        return Backdrop(np.asarray(colour, np.float32), known)
+        # what was never seen has no colour: a pixel of it amid others takes theirs
+        weighed = np.dstack([self._colour * self._known[..., None], self._known])
+        here = cv2.warpAffine(weighed, to_plate, side, flags=back, borderMode=cv2.BORDER_CONSTANT)
+        around = cv2.GaussianBlur(here, (0, 0), PLATE.feather)
+        total = here + np.float32(PLATE.around) * around
+        colour = total[..., :3] / np.maximum(total[..., 3:], np.float32(1e-6))
+        return Backdrop(np.asarray(colour, np.float32), smoothstep(around[..., 3], 0.6, 0.97))
 
     def _see(self, crop: Crop, to_plate: Floats, size: tuple[int, int]) -> None:
         if crop.masks is None:
@@ -91,6 +96,8 @@ class Plate:
                 shift = np.float32(PLATE.follow) * np.median(differences, axis=0)
                 self._colour += shift
                 away -= shift
-        share = free * np.where(self._known > 0.5, np.float32(PLATE.follow), np.float32(1))
+        known = np.maximum(self._known, free)
+        # what is seen for the first time has its whole colour, however little of it is seen
+        share = np.where(self._known > 0.5, np.float32(PLATE.follow) * free, free / np.maximum(known, np.float32(1e-6)))
         self._colour += share[..., None] * away
-        np.maximum(self._known, free, out=self._known)
+        self._known = known

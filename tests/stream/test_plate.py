@@ -81,3 +81,16 @@ def test_frames_may_change_their_size_and_crops_may_lie_outside(frame: tuple[int
     backdrop = plate(crop(scene(), far), far, frame)
     assert backdrop.known.max() == 0
     assert np.isfinite(backdrop.colour).all()
+
+
+@pytest.mark.parametrize("apart", [88, 90, 92, 94])
+def test_a_slit_that_nobody_saw_is_not_black(apart: float) -> None:
+    """Between two places of a head single pixels may stay unseen; they stood on the wall as black dots."""
+    plate, frame = Plate(), scene()
+    for x in (110, 110 + apart):
+        error(plate, frame, x)
+    placement = at(110 + apart / 2)
+    backdrop = plate(crop(frame, placement), placement, (HEIGHT, WIDTH))
+    away = np.abs(backdrop.colour - cut_placed(frame, placement)).max(2)
+    assert (backdrop.known > 0.6).mean() > 0.5
+    assert away[backdrop.known > 0.2].max() < 35
