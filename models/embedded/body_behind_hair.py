@@ -51,7 +51,7 @@ class Layers:
             pixels.
         face: distances inside the oval of the face, crop pixels, over which all that is seen is skin.
         jaw: heights below the points beside the ears over which a jaw begins, texture pixels.
-        slant: height below them from which a neck may leave the jaw, and how far for each pixel down.
+        slant: height below them from which a neck may leave the jaw, and how far for each pixel down, of women and of men.
         wider: how much wider than the mesh it is, shares of half the width of the face, of women and of men: medians of
             50 and 1400 sides.
         nearer: how much wider it is where it turns to the camera, by how far the middle of the forehead is from the
@@ -73,7 +73,7 @@ class Layers:
     below: tuple[float, float] = (2.0, 18.0)
     face: tuple[float, float] = (4.0, 10.0)
     jaw: tuple[float, float] = (20.0, 29.0)
-    slant: tuple[float, float] = (68.0, 1.0)
+    slant: tuple[float, float, float] = (68.0, 0.45, 0.9)
     wider: tuple[float, float] = (0.045, 0.06)
     nearer: float = 0.6
     neck: tuple[float, float] = (0.62, 0.74)
@@ -213,8 +213,10 @@ def _beyond_jaw(head: HeadMap, within: Floats, male: float) -> Floats:
     nearer = np.maximum(np.where(across > 0, -nose, nose), 0)
     wider = (women + male * (men - women) + LAYERS.nearer * nearer) * half
     # a neck leaves the jaw at a slant
-    down = head.texture[..., 1] - np.float32(_texture_row(head) + LAYERS.slant[0])
-    wider = wider + np.maximum(down, 0) * np.float32(LAYERS.slant[1] * texture_scale(head))
+    begins, of_women, of_men = LAYERS.slant
+    down = head.texture[..., 1] - np.float32(_texture_row(head) + begins)
+    slope = (of_women + male * (of_men - of_women)) * texture_scale(head)
+    wider = wider + np.maximum(down, 0) * np.float32(slope)
     return smoothstep(-within - wider, -2, 2) * smoothstep(np.abs(across) / half, *LAYERS.neck)
 
 

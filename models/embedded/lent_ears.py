@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import Floats
-from models.embedded.body_behind_hair import EARS, within_oval, without_ears
+from models.embedded.body_behind_hair import EARS, unlike_skin, within_oval, without_ears
 from models.embedded.scalp import CENTER, HeadMap
 from models.face.imaging import LOG_OFFSET, enlarge, smoothstep
 
@@ -35,6 +35,10 @@ class Lending:
 
     Attributes:
         hidden: shares of the ear under hair over which another one is lent: what is seen of the own one is better.
+        seen: areas of skin beside the cheek, shares of that of an ear, over which the own ear is seen: it may stand out
+            further than the one that is lent.
+        beside: distance outwards from which skin is that of an ear.
+        heights: heights, above and below the point, between which it is.
         width: reach of an ear beyond the mesh of a face that looks straight on, as a share of the distance of its sides
             from the middle, by 1355 ears.
         turned: what is added to it by the difference of both sides over their sum: less of the far ear is seen.
@@ -49,6 +53,9 @@ class Lending:
     """
 
     hidden: tuple[float, float] = (0.55, 0.8)
+    seen: tuple[float, float] = (0.06, 0.16)
+    beside: float = 3.0
+    heights: tuple[float, float] = (-26.0, 34.0)
     width: float = 0.19
     turned: float = 0.35
     narrowest: float = 4.0
@@ -100,6 +107,7 @@ def with_lent_ears(
     *,
     hidden: Floats,
     erased: Floats,
+    person: Floats,
     covers: Floats,
     head: HeadMap,
     male: float,
@@ -112,6 +120,7 @@ def with_lent_ears(
         behind: (S, S, 3) float32 RGB, the backdrop beside it.
         hidden: (S, S) float32 in 0..1, where hair is.
         erased: (S, S) float32 in 0..1, where the drawing is shown.
+        person: (S, S) float32 in 0..1, the person.
         covers: (S, S) float32 in 0..1, of `models.embedded.body_behind_hair.layers`.
         head: polar map.
         male: 0..1, how likely this is a man.
@@ -142,9 +151,9 @@ def with_lent_ears(
             for each in (ear.alpha, ear.relief)
         )
         alpha *= smoothstep(out, *LENDING.inner) * smoothstep(down, *LENDING.above)
-        own = alpha * (out > 2)
-        covered = float((own * hidden[box]).sum() / max(float(own.sum()), 1e-3))
-        trust = float(smoothstep(np.asarray(covered), *LENDING.hidden))
+        tone = _cheek(colours, anchors[index], side, down, to_texture)
+        skin = person[box] * (1 - unlike_skin(np.maximum(colours[box], 0), tone))
+        trust = _unseen(alpha, skin, hidden[box], place)
         if trust == 0:
             continue
         shown = np.float32(trust) * erased[box]
@@ -156,11 +165,21 @@ def with_lent_ears(
         around *= smoothstep(out, *LENDING.inner)
         part = finished[box]
         part += around[..., None] * (behind[box] - part)
-        tone = _cheek(colours, anchors[index], side, down, to_texture)
         drawn = np.exp(np.log(tone + LOG_OFFSET) + relief) - LOG_OFFSET
         part += (shown * alpha)[..., None] * (np.clip(drawn, 0, 255) - part)
         finished[box] = part
     return finished
+
+
+def _unseen(alpha: Floats, skin: Floats, hidden: Floats, place: _Place) -> float:
+    """How surely nothing is seen of the own ear, 0..1: it is hidden, and no skin is beside the cheek."""
+    ear = alpha * (place.out > LENDING.beside)
+    area = max(float(ear.sum()), 1e-3)
+    covered = float((ear * hidden).sum()) / area
+    low, high = LENDING.heights
+    near = (place.out > LENDING.beside) & (place.down > low) & (place.down < high)
+    seen = float((near * (1 - hidden) * skin).sum()) / area
+    return float(smoothstep(np.asarray(covered), *LENDING.hidden) * (1 - smoothstep(np.asarray(seen), *LENDING.seen)))
 
 
 def _to_texture(head: HeadMap) -> Floats:

@@ -344,7 +344,15 @@ def inpaint_without_hair(
         colours, beside_head, guess, grain, hidden=hidden, covers=covers, worn=given[CLOTHED], head=head
     )
     colours = with_lent_ears(
-        ear, colours, beside_head, hidden=unseen, erased=erased, covers=covers, head=head, male=male
+        ear,
+        colours,
+        beside_head,
+        hidden=unseen,
+        erased=erased,
+        person=enlarge(person, full),
+        covers=covers,
+        head=head,
+        male=male,
     )
     colours = skin_relief(colours, image, hidden=unseen, erased=erased, head=head)
     coarse = cv2.resize(here, head.distance.shape[::-1], interpolation=cv2.INTER_AREA)

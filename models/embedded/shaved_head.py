@@ -37,10 +37,10 @@ class Shaved:
         dark: its light, of that of long hair.
     """
 
-    depth: float = 0.17
+    depth: float = 0.15
     contrast: float = 0.16
     thinly: tuple[float, float, float] = (3.0, 8.0, 0.12)
-    hairline: tuple[float, float] = (-0.04, 0.16)
+    hairline: tuple[float, float] = (-0.08, 0.26)
     rim: tuple[float, float] = (1.0, 7.0)
     below: tuple[float, float] = (-2.0, 16.0)
     grown: tuple[float, float] = (0.25, 0.6)

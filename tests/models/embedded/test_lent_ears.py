@@ -47,6 +47,7 @@ def lend(ear: Ear, drawn: Floats, head: HeadMap, hidden: Floats | None = None) -
         wall,
         hidden=everywhere if hidden is None else hidden,
         erased=everywhere,
+        person=everywhere,
         covers=0 * everywhere,
         head=head,
         male=0,
@@ -122,3 +123,14 @@ def test_the_lent_ear_is_as_deep_as_ears_are(ear: Ear) -> None:
     assert (inside.std(0) < 0.25).all()
     assert np.abs(np.median(inside, 0)).max() < 0.15
     assert LENDING.narrowest < ear.reach
+
+
+def test_an_ear_that_stands_out_below_short_hair_is_not_doubled(ear: Ear, drawn: Floats, head: HeadMap) -> None:
+    """Hair hides where an ear usually is, and the lobe of a larger one shows beside it."""
+    picture, hidden = drawn.copy(), np.ones((SIZE, SIZE), np.float32)
+    x, y = (int(value) for value in head.oval[EARS[1]])
+    picture[y + 10 : y + 34, x + 12 : x + 26] = FLESH
+    hidden[y + 10 : y + 34, x + 12 : x + 26] = 0
+    changed = np.abs(lend(ear, picture, head, hidden) - picture).max(2) > 0
+    assert changed[:, : SIZE // 2].any()
+    assert not changed[:, SIZE // 2 :].any()
