@@ -51,7 +51,8 @@ class Layers:
             pixels.
         face: distances inside the oval of the face, crop pixels, over which all that is seen is skin.
         jaw: heights below the points beside the ears over which a jaw begins, texture pixels.
-        slant: height below them from which a neck may leave the jaw, and how far for each pixel down, of women and of men.
+        slant: height below them from which a neck may leave the jaw, and how far for each pixel down, of women and of
+            men.
         wider: how much wider than the mesh it is, shares of half the width of the face, of women and of men: medians of
             50 and 1400 sides.
         nearer: how much wider it is where it turns to the camera, by how far the middle of the forehead is from the
