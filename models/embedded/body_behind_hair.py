@@ -15,7 +15,7 @@ import numpy as np
 
 from engines.base import Engine
 from models.arrays import Floats
-from models.embedded.scalp import CENTER, COARSE, HeadMap, texture_scale
+from models.embedded.scalp import CENTER, COARSE, HeadMap, crop_to_texture, texture_scale
 from models.face.imaging import enlarge, fill, log_colour, smoothstep
 from models.face.texture_space import FACE_OVAL, SIZE
 
@@ -59,11 +59,12 @@ class Layers:
             middle of both sides.
         neck: distances from the middle over which there is no neck, shares of half the width of the face.
         unlike: distances from the log colour of skin over which something is cloth.
-        chin: height below the points beside the ears from which shoulders are looked at, texture pixels.
+        chin: heights below the points beside the ears over which shoulders are looked at, texture pixels.
         bare: shares of skin in what is seen of them over which they are bare.
         shoulders: coarse pixels of it that must be seen, from none to all that is believed of it.
         cloth: RGB of cloth where none is seen, 0..255.
-        least: weight of it, seen coarse pixels.
+        least: weight of it, coarse pixels of cloth that is seen.
+        collar: weight of cloth in front of the neck, of that of cloth beside it.
     """
 
     smooth: float = 1.0
@@ -79,11 +80,12 @@ class Layers:
     nearer: float = 0.6
     neck: tuple[float, float] = (0.62, 0.74)
     unlike: tuple[float, float] = (0.3, 0.6)
-    chin: float = 60.0
+    chin: tuple[float, float] = (54.0, 66.0)
     bare: tuple[float, float] = (0.45, 0.65)
     shoulders: tuple[float, float] = (15.0, 40.0)
     cloth: tuple[float, float, float] = (46.0, 46.0, 52.0)
     least: float = 1.5
+    collar: float = 0.03
 
 
 LAYERS = Layers()
@@ -138,8 +140,8 @@ def within_oval(head: HeadMap) -> Floats:
     """Signed distance inside the oval of the face, crop pixels, on the coarse grid."""
     side = len(head.distance)
     mask = np.zeros((2 * side, 2 * side), np.uint8)
-    corners = np.rint((head.oval + 0.5) * (2 / COARSE) * 16 - 8).astype(np.int32)
-    cv2.fillPoly(mask, [np.clip(corners, -(1 << 15), 1 << 15)], 1, shift=4)
+    corners = np.clip((head.oval + 0.5) * (2 / COARSE) * 16 - 8, -(1 << 15), 1 << 15)
+    cv2.fillPoly(mask, [np.rint(corners).astype(np.int32)], 1, shift=4)
     inside, outside = (cv2.distanceTransform(each, cv2.DIST_L2, 3) for each in (mask, 1 - mask))
     # beyond the crop a face has no distance
     signed = np.clip(inside - outside, -4 * side, 4 * side).astype(np.float32) * np.float32(COARSE / 2)
@@ -203,29 +205,36 @@ def _below_ears(head: HeadMap) -> Floats:
 def _beyond_jaw(head: HeadMap, within: Floats, male: float) -> Floats:
     """Where no skin of a head is, so far beyond its mesh, (S / 4, S / 4) float32 in 0..1."""
     women, men = LAYERS.wider
-    sides = head.oval[list(EARS)]
-    half = float(np.linalg.norm(sides[1] - sides[0])) / 2
-    rows, columns = np.indices(within.shape, np.float32)
-    axis = (sides[1] - sides[0]) / np.float32(2 * half)
-    place = np.stack([columns, rows], -1) * np.float32(COARSE) + np.float32((COARSE - 1) / 2) - sides.mean(0)
-    across = place @ axis
+    across, half, axis = _across(head)
+    middle = head.oval[list(EARS)].mean(0)
     # of a head that turns the neck behind the near jaw is seen
-    nose = float((head.oval[0] - sides.mean(0)) @ axis) / half
-    nearer = np.maximum(np.where(across > 0, -nose, nose), 0)
+    forehead = float((head.oval[0] - middle) @ axis) / half
+    nearer = np.maximum(np.where(across > 0, -forehead, forehead), 0)
     wider = (women + male * (men - women) + LAYERS.nearer * nearer) * half
     # a neck leaves the jaw at a slant
     begins, of_women, of_men = LAYERS.slant
     down = head.texture[..., 1] - np.float32(_texture_row(head) + begins)
     slope = (of_women + male * (of_men - of_women)) * texture_scale(head)
     wider = wider + np.maximum(down, 0) * np.float32(slope)
-    return smoothstep(-within - wider, -2, 2) * smoothstep(np.abs(across) / half, *LAYERS.neck)
+    return smoothstep(-within - wider, -2, 2) * smoothstep(np.abs(across), *LAYERS.neck)
+
+
+def _across(head: HeadMap) -> tuple[Floats, float, Floats]:
+    """Distances from the middle of a face to its right, (S / 4, S / 4) float32, in units of half its width; that, crop
+    pixels; and the direction, (2,) float32.
+    """
+    sides = head.oval[list(EARS)]
+    half = max(float(np.linalg.norm(sides[1] - sides[0])) / 2, 1.0)
+    axis = np.asarray((sides[1] - sides[0]) / np.float32(2 * half), np.float32)
+    rows, columns = np.indices(head.distance.shape, np.float32)
+    place = np.stack([columns, rows], -1) * np.float32(COARSE) + np.float32((COARSE - 1) / 2) - sides.mean(0)
+    return np.asarray(place @ axis / np.float32(half), np.float32), half, axis
 
 
 def _texture_row(head: HeadMap) -> float:
     """Texture row of the points of the mesh beside the ears."""
-    rows, columns = ((head.oval[list(EARS)].mean(0)[::-1] + 0.5) / COARSE - 0.5).astype(int)
-    place = np.clip([rows, columns], 0, len(head.texture) - 1)
-    return float(head.texture[place[0], place[1], 1])
+    to_texture = crop_to_texture(head)
+    return float(to_texture[1, :2] @ head.oval[list(EARS)].mean(0) + to_texture[1, 2])
 
 
 def body_colours(coarse: Floats, seen: Floats, body: Body, head: HeadMap) -> tuple[Floats, Floats]:
@@ -242,12 +251,12 @@ def body_colours(coarse: Floats, seen: Floats, body: Body, head: HeadMap) -> tup
     )
     face = smoothstep(within_oval(head), *LAYERS.face)
     skin_colour = fill(coarse, np.asarray(seen * np.maximum(skin, face), np.float32))
-    cloth = seen * cloth * (1 - face) * unlike_skin(coarse, skin_colour)
+    cloth = seen * cloth * (1 - face) * unlike_skin(coarse, skin_colour) * beside_collar(head)
     held = float(cloth.sum())
-    filled = fill(coarse, np.asarray(cloth, np.float32))
     share = np.float32(held / (held + LAYERS.least))
-    cloth_colour = filled * share + (1 - share) * np.array(LAYERS.cloth, np.float32)
-    return skin_colour, np.asarray(cloth_colour, np.float32)
+    dark = np.array(LAYERS.cloth, np.float32)
+    cloth_colour = np.asarray(dark + share * (fill(coarse, np.asarray(cloth, np.float32)) - dark), np.float32)
+    return skin_colour, cloth_colour
 
 
 def bare_shoulders(coarse: Floats, seen: Floats, skin: Floats, head: HeadMap) -> float:
@@ -258,14 +267,20 @@ def bare_shoulders(coarse: Floats, seen: Floats, skin: Floats, head: HeadMap) ->
         skin: (H, W, 3) float32 RGB, the skin of the face and of what is near, from there.
         head: polar map of the crop.
     """
-    _, columns = np.indices(seen.shape, np.float32)
-    across = np.abs(columns * COARSE - head.oval[list(EARS), 0].mean()) / (np.ptp(head.oval[list(EARS), 0]) / 2)
-    chin = head.texture[..., 1] - np.float32(_texture_row(head)) > LAYERS.chin
-    beside = seen * chin * smoothstep(across, *LAYERS.neck)
+    below = smoothstep(head.texture[..., 1] - np.float32(_texture_row(head)), *LAYERS.chin)
+    beside = seen * below * smoothstep(np.abs(_across(head)[0]), *LAYERS.neck)
     cloth = unlike_skin(coarse, skin)
     bare, clothed = float((beside * (1 - cloth)).sum()), float((beside * cloth).sum())
     share = bare / max(bare + clothed, 1e-3)
     return float(smoothstep(np.asarray(share), *LAYERS.bare) * smoothstep(np.asarray(bare), *LAYERS.shoulders))
+
+
+def beside_collar(head: HeadMap) -> Floats:
+    """How much cloth tells of what hair hides beside it, (S / 4, S / 4) float32 in 0..1: a white collar tells little of
+    the jacket over it.
+    """
+    beside = smoothstep(np.abs(_across(head)[0]), *LAYERS.neck)
+    return np.asarray(LAYERS.collar + (1 - LAYERS.collar) * beside, np.float32)
 
 
 def unlike_skin(picture: Floats, skin: Floats) -> Floats:

@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 
 from models.arrays import Floats
-from models.embedded.body_behind_hair import LAYERS, unlike_skin, within_oval
+from models.embedded.body_behind_hair import LAYERS, beside_collar, unlike_skin, within_oval
+from models.embedded.finish import FINISH
 from models.embedded.head_noise import between, noise_on
 from models.embedded.scalp import CENTER, COARSE, HeadMap
 from models.face.imaging import LOG_OFFSET, box_of, enlarge, fill, smoothstep
@@ -86,8 +87,11 @@ def in_layers(
     """
     size = colours.shape[1::-1]
     outside = 1 - smoothstep(enlarge(within_oval(head), size), *BODY_FINISH.face)
-    below = smoothstep(head.texture[..., 1] - np.float32(CENTER[1]), *LAYERS.below)
-    where = hidden * outside * enlarge(below, size)
+    heights = head.texture[..., 1] - np.float32(CENTER[1])
+    where = hidden * outside * enlarge(smoothstep(heights, *FINISH.brows), size)
+    # above, the skull covers the backdrop
+    skull = smoothstep(head.distance, -2, 2) * (1 - smoothstep(heights, *LAYERS.below))
+    covers = np.maximum(covers, enlarge(skull, size))
     box = box_of(where > 0, BODY_FINISH.room)
     if box is None:
         return colours
@@ -96,11 +100,18 @@ def in_layers(
     drawn, covered, clothed = colours[box], covers[box], worn[box]
     seen = np.asarray(1 - hidden[box], np.float32)
     skin = _plain(drawn, guess[box], covered - clothed, seen, BODY_FINISH.skin)
-    told = seen * unlike_skin(np.maximum(drawn, 0), skin)
+    told = seen * enlarge(beside_collar(head), size)[box]
+    if skin is None:
+        skin = drawn
+    else:
+        told = told * unlike_skin(np.maximum(drawn, 0), skin)
     cloth = _plain(drawn, guess[box], clothed, np.asarray(told, np.float32), BODY_FINISH.cloth)
+    if cloth is None:
+        cloth = drawn
     share = clothed / np.maximum(covered, np.float32(1e-3))
     # a collar lies in the shade of the neck, and the neck in that of the collar
-    near = cv2.GaussianBlur(share, (0, 0), BODY_FINISH.shade)
+    worn_near, body_near = (cv2.GaussianBlur(each, (0, 0), BODY_FINISH.shade) for each in (clothed, covered))
+    near = worn_near / np.maximum(body_near, np.float32(1e-3))
     on_skin, on_cloth = BODY_FINISH.shaded
     skin = skin * (1 - np.float32(on_skin) * near)[..., None]
     # and it is round, with folds
@@ -117,8 +128,10 @@ def in_layers(
     return finished
 
 
-def _plain(colours: Floats, guess: Floats, layer: Floats, seen: Floats, most: float) -> Floats:
-    """The colours of a layer, carried on over its edge and bounded by how far they are from what is seen of them."""
+def _plain(colours: Floats, guess: Floats, layer: Floats, seen: Floats, most: float) -> Floats | None:
+    """The colours of a layer, carried on over its edge and bounded by how far they are from what is seen of them; None
+    where there is none of it.
+    """
     coarse = (-(-colours.shape[1] // COARSE), -(-colours.shape[0] // COARSE))
     known, guessed = (
         cv2.resize(_eroded(layer, side) * each, coarse, interpolation=cv2.INTER_AREA)
@@ -127,7 +140,7 @@ def _plain(colours: Floats, guess: Floats, layer: Floats, seen: Floats, most: fl
     guessed *= 1 - smoothstep(known.sum(), *BODY_FINISH.enough)
     weight = np.asarray(known + guessed, np.float32)
     if not weight.any():
-        return colours
+        return None
     small, other = (cv2.resize(each, coarse, interpolation=cv2.INTER_AREA) for each in (colours, guess))
     mixed = small + (guessed / np.maximum(weight, np.float32(1e-3)))[..., None] * (other - small)
     filled = fill(mixed, weight)

@@ -431,7 +431,7 @@ def camera_grain(image: Image, *, solid: Floats, erased: Floats, beyond: Floats 
     grain = np.zeros(seen.shape, np.float32)
     if np.count_nonzero(seen) < FINISH.least:
         return grain
-    light = cv2.transform(image, LUMINANCE[None]).astype(np.float32)
+    light = cv2.transform(image.astype(np.float32), LUMINANCE[None])
     for finest, coarsest in CAMERA_GRAINS:
         band = np.abs(cv2.GaussianBlur(light, (0, 0), finest) - cv2.GaussianBlur(light, (0, 0), coarsest))
         strength = float(np.quantile(band[seen], FINISH.faint)) / QUANTILE_OF_NOISE

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from models.arrays import Floats
 from models.embedded.body_behind_hair import EARS, unlike_skin, within_oval, without_ears
-from models.embedded.scalp import CENTER, HeadMap
+from models.embedded.scalp import CENTER, HeadMap, crop_to_texture
 from models.face.imaging import LOG_OFFSET, enlarge, smoothstep
 
 OUT, DOWN = (-20.0, 36.0), (-42.0, 42.0)
@@ -42,8 +42,9 @@ class Lending:
         width: reach of an ear beyond the mesh of a face that looks straight on, as a share of the distance of its sides
             from the middle, by 1355 ears.
         turned: what is added to it by the difference of both sides over their sum: less of the far ear is seen.
-        narrowest: least reach, below which none is lent.
+        narrowest: reaches over which one is lent at all.
         inner: distances outwards over which it begins.
+        outer: distances outwards over which the place around it ends.
         cheek: distance inwards at which the cheek's light and colour are taken.
         smooth: Gaussian of these down the cheek.
         skull: heights below the point over which the skull behind the ear ends.
@@ -58,8 +59,9 @@ class Lending:
     heights: tuple[float, float] = (-26.0, 34.0)
     width: float = 0.19
     turned: float = 0.35
-    narrowest: float = 4.0
+    narrowest: tuple[float, float] = (4.0, 7.0)
     inner: tuple[float, float] = (-5.0, 1.0)
+    outer: tuple[float, float] = (20.0, 33.0)
     cheek: float = 7.0
     smooth: float = 6.0
     skull: tuple[float, float] = (-2.0, 14.0)
@@ -129,7 +131,7 @@ def with_lent_ears(
         (S, S, 3) float32 RGB.
     """
     bare = without_ears(head, len(colours), male=male)
-    to_texture = _to_texture(head)
+    to_texture = crop_to_texture(head)
     anchors = head.oval[list(EARS)] @ to_texture[:, :2].T + to_texture[:, 2]
     from_middle = np.abs(anchors[:, 0] - np.float32(CENTER[0]))
     finished = colours.copy()
@@ -137,7 +139,7 @@ def with_lent_ears(
         near = float((from_middle[index] - from_middle[1 - index]) / from_middle.sum())
         reach = float(from_middle.mean()) * (LENDING.width + LENDING.turned * near)
         place = _place(anchors[index], side, to_texture, len(colours))
-        if reach < LENDING.narrowest or place is None:
+        if reach < LENDING.narrowest[0] or place is None:
             continue
         box, out, down = place
         frame = np.dstack(
@@ -152,8 +154,8 @@ def with_lent_ears(
         )
         alpha *= smoothstep(out, *LENDING.inner) * smoothstep(down, *LENDING.above)
         tone = _cheek(colours, anchors[index], side, down, to_texture)
-        skin = person[box] * (1 - unlike_skin(np.maximum(colours[box], 0), tone))
-        trust = _unseen(alpha, skin, hidden[box], place)
+        skin = person[box] * (1 - unlike_skin(np.maximum(colours[box], 0), np.maximum(tone, 0)))
+        trust = _unseen(alpha, skin, hidden[box], place) * float(smoothstep(np.asarray(reach), *LENDING.narrowest))
         if trust == 0:
             continue
         shown = np.float32(trust) * erased[box]
@@ -162,10 +164,10 @@ def with_lent_ears(
         base = np.maximum(skull * (1 - smoothstep(down, *LENDING.skull)), face)
         base = np.maximum(base, covers[box] * bare[box])
         around = shown * (1 - base) * smoothstep(down, *LENDING.above) * (1 - smoothstep(down, *LENDING.below))
-        around *= smoothstep(out, *LENDING.inner)
+        around *= smoothstep(out, *LENDING.inner) * (1 - smoothstep(out, *LENDING.outer))
         part = finished[box]
         part += around[..., None] * (behind[box] - part)
-        drawn = np.exp(np.log(tone + LOG_OFFSET) + relief) - LOG_OFFSET
+        drawn = np.exp(np.log(np.maximum(tone, 0) + LOG_OFFSET) + relief) - LOG_OFFSET
         part += (shown * alpha)[..., None] * (np.clip(drawn, 0, 255) - part)
         finished[box] = part
     return finished
@@ -180,15 +182,6 @@ def _unseen(alpha: Floats, skin: Floats, hidden: Floats, place: _Place) -> float
     near = (place.out > LENDING.beside) & (place.down > low) & (place.down < high)
     seen = float((near * (1 - hidden) * skin).sum()) / area
     return float(smoothstep(np.asarray(covered), *LENDING.hidden) * (1 - smoothstep(np.asarray(seen), *LENDING.seen)))
-
-
-def _to_texture(head: HeadMap) -> Floats:
-    """(2, 3): the affine map from crop pixels to texture pixels."""
-    side = len(head.texture)
-    scale = 4
-    rows, columns = (np.array([0, 0, side - 1]), np.array([0, side - 1, 0]))
-    crop = np.stack([(columns + 0.5) * scale - 0.5, (rows + 0.5) * scale - 0.5], 1).astype(np.float32)
-    return np.asarray(cv2.getAffineTransform(crop, np.ascontiguousarray(head.texture[rows, columns])), np.float32)
 
 
 def _place(anchor: Floats, side: float, to_texture: Floats, size: int) -> _Place | None:

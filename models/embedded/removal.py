@@ -36,7 +36,7 @@ from models.embedded.finish import (
     skin_relief,
     without_mottles,
 )
-from models.embedded.hair_loss import covered, lose_hair, short_hair, shown_hair
+from models.embedded.hair_loss import covered, lose_hair, shown_hair
 from models.embedded.head_noise import between, noise_on
 from models.embedded.lent_ears import Ear, with_lent_ears
 from models.embedded.scalp import CENTER, COARSE, HeadMap, ScalpModel
@@ -83,6 +83,8 @@ EDGE_OF_HAIR = 0.8
 """Gaussian of the edge of such hair, crop pixels."""
 ERASED_BY_NEAR = smoothstep(np.arange(256, dtype=np.float32) / np.float32(255), 0.1, 0.5)
 """What is erased by the hair near by, 0..255."""
+ENOUGH_BACKDROP = 40.0
+"""Coarse pixels of a backdrop that count as much as what was drawn of it."""
 MEN = (0.44, 0.56)
 """How likely somebody is a man, over which a ring of hair is kept."""
 CHANNELS = 17
@@ -200,7 +202,7 @@ def network_input(
 
 
 def keeps_ring(male: float) -> float:
-    """How surely somebody who goes bald keeps a ring of hair, 0..1: women with one look like men."""
+    """How surely somebody who goes bald keeps a ring of hair, 0..1: women, who are shaved instead, keep none."""
     return float(smoothstep(np.asarray(male), *MEN))
 
 
@@ -324,6 +326,7 @@ def inpaint_without_hair(
     inside = smoothstep(head.distance, -3, 3) * (1 - low)
     inside += cv2.resize(covers, inside.shape[::-1], interpolation=cv2.INTER_AREA)
     colours += continuation(image, colours, guess, erased=erased, hidden=unseen, inside=inside)
+    colours = np.maximum(colours, 0)
     colours = skin_colours(colours, image, hidden=unseen, erased=erased, head=head)
     colours = without_mottles(colours, erased=erased)
     colours = plain_scalp(colours, erased=erased, head=head)
@@ -339,9 +342,9 @@ def inpaint_without_hair(
     colours = clean_rim(colours, image, erased=erased, head=head, seen=seen, beyond=beyond)
     grain = camera_grain(image, solid=solid, erased=erased, beyond=beyond)
     colours = backdrop_grain(colours, image, grain, solid=solid, erased=erased, head=head, seen=seen, beyond=beyond)
-    beside_head = seen.instead_of(_without(colours, np.maximum(solid, hidden)), grain)
+    beside_head = seen.instead_of(_without(colours, np.maximum(solid, unseen)), grain)
     colours = in_layers(
-        colours, beside_head, guess, grain, hidden=hidden, covers=covers, worn=given[CLOTHED], head=head
+        colours, beside_head, guess, grain, hidden=unseen, covers=covers, worn=given[CLOTHED], head=head
     )
     colours = with_lent_ears(
         ear,
@@ -355,9 +358,9 @@ def inpaint_without_hair(
         male=male,
     )
     colours = skin_relief(colours, image, hidden=unseen, erased=erased, head=head)
-    coarse = cv2.resize(here, head.distance.shape[::-1], interpolation=cv2.INTER_AREA)
-    shaved = 1 - keeps_ring(male) * short_hair(head, coarse)
-    colours = with_stubble(colours, image, hair=here, erased=erased, head=head, amount=shaved)
+    colours = with_stubble(
+        colours, image, hair=hair * (here > 0), erased=erased, head=head, amount=1 - keeps_ring(male)
+    )
     if backdrop is not None:
         colours += (backdrop.known * beside)[..., None] * (backdrop.colour - colours)
     picture = np.clip(colours + 0.5, 0, 255).astype(np.uint8)
@@ -368,12 +371,15 @@ def inpaint_without_hair(
 
 
 def _without(picture: Floats, taken: Floats) -> Floats:
-    """A picture whose backdrop goes on over what is taken, (S, S, 3) float32 RGB."""
+    """A picture whose backdrop goes on over what is taken, as far as any is seen, (S, S, 3) float32 RGB."""
     coarse, free = (
         cv2.resize(each, None, fx=1 / COARSE, fy=1 / COARSE, interpolation=cv2.INTER_AREA)
         for each in (picture, 1 - taken)
     )
-    return enlarge(fill(coarse, smoothstep(free, 0.5, 1)), taken.shape[::-1])
+    weight = smoothstep(free, 0.5, 1)
+    seen = float(weight.sum())
+    filled = enlarge(fill(coarse, weight), taken.shape[::-1])
+    return np.asarray(picture + np.float32(seen / (seen + ENOUGH_BACKDROP)) * (filled - picture), np.float32)
 
 
 def _backdrop_seen(taken: Floats, beyond: Floats | None) -> NDArray[np.bool_]:

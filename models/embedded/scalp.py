@@ -292,6 +292,14 @@ def head_map(fit: Fit, radii: Floats, size: int) -> HeadMap:
     )
 
 
+def crop_to_texture(head: HeadMap) -> Floats:
+    """The affine map from crop pixels to texture pixels, (2, 3) float32."""
+    last = len(head.texture) - 1
+    rows, columns = np.array([0, 0, last]), np.array([0, last, 0])
+    crop = (np.column_stack([columns, rows]) * COARSE + (COARSE - 1) / 2).astype(np.float32)
+    return np.asarray(cv2.getAffineTransform(crop, np.ascontiguousarray(head.texture[rows, columns])), np.float32)
+
+
 def texture_scale(head: HeadMap) -> float:
     """Crop pixels per texture pixel."""
     t = head.texture

@@ -33,7 +33,7 @@ class Shaved:
         grown: share of hair around a place, of this Gaussian, crop pixels, over which hair grew there.
         around: see `grown`.
         surely: alpha of hair that tells its colour.
-        fewest: pixels of it that are needed.
+        fewest: pixels of it over which stubble is drawn.
         dark: its light, of that of long hair.
     """
 
@@ -46,7 +46,7 @@ class Shaved:
     grown: tuple[float, float] = (0.25, 0.6)
     around: float = 6.0
     surely: float = 0.9
-    fewest: int = 60
+    fewest: tuple[float, float] = (40.0, 160.0)
     dark: float = 0.85
 
 
@@ -70,7 +70,8 @@ def with_stubble(
         (S, S, 3) float32 RGB.
     """
     sure = hair > SHAVED.surely
-    if amount == 0 or np.count_nonzero(sure) < SHAVED.fewest:
+    amount *= float(smoothstep(np.asarray(np.count_nonzero(sure)), *SHAVED.fewest))
+    if amount == 0:
         return colours
     size = colours.shape[1::-1]
     colour = np.float32(SHAVED.dark) * np.median(image[sure], axis=0).astype(np.float32)

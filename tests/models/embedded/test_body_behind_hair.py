@@ -108,15 +108,24 @@ def test_between_ear_and_neck_a_head_is_as_wide_as_its_mesh(head: HeadMap) -> No
     assert women[below, int(middle)] == 1
 
 
-def test_a_neck_is_filled_from_skin_and_a_shirt_from_cloth(body: Body, head: HeadMap) -> None:
+def test_a_neck_is_filled_from_skin_and_a_jacket_from_cloth(body: Body, head: HeadMap) -> None:
     picture = np.full((SIDE, SIDE, 3), (20, 60, 200), np.float32)
     picture[45:70, 30:50] = FLESH
     picture[70:, 10:70] = SHIRT
     seen = np.zeros((SIDE, SIDE), np.float32)
-    seen[50:76, 32:48] = 1
+    seen[50:70, 32:48] = seen[71:, 10:18] = 1
     skin, cloth = body_colours(picture, seen, body, head)
     np.testing.assert_allclose(skin[65, 20], FLESH, atol=2)
-    np.testing.assert_allclose(cloth[78, 60], SHIRT, atol=6)
+    np.testing.assert_allclose(cloth[78, 60], SHIRT, atol=15)
+
+
+def test_a_white_collar_does_not_make_a_white_jacket(body: Body, head: HeadMap) -> None:
+    picture = np.full((SIDE, SIDE, 3), FLESH, np.float32)
+    picture[70:, 36:44] = SHIRT
+    seen = np.zeros((SIDE, SIDE), np.float32)
+    seen[50:78, 36:44] = 1
+    _, cloth = body_colours(picture, seen, body, head)
+    assert cloth[78, 60].max() < 170
 
 
 def test_cloth_that_nobody_sees_is_dark(body: Body, head: HeadMap) -> None:

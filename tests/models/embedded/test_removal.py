@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 
 from engines.base import Engine, TensorSpec
 from models.arrays import Floats, Image
-from models.editor import Backdrop
+from models.editor import Backdrop, Inpainting
 from models.embedded import EMBEDDED
 from models.embedded.attributes import TABLES, read_tables
+from models.embedded.body_behind_hair import BACKDROP as BODY_BACKDROP
+from models.embedded.body_behind_hair import CLOTH as BODY_CLOTH
+from models.embedded.body_behind_hair import SKIN as BODY_SKIN
+from models.embedded.body_behind_hair import BodyBehindHair
 from models.embedded.lent_ears import Ear
 from models.embedded.removal import (
     BODY,
@@ -34,7 +38,7 @@ from models.embedded.removal import (
 )
 from models.embedded.scalp import CENTER, ScalpModel, head_map, outline_features, skin_tone, texture_scale
 from models.face.texture_space import FaceSpace
-from tests.models.bodies import no_body
+from tests.models.bodies import ToldBody, no_body
 
 SIZE = 320
 Scene = tuple[ScalpModel, Image, Floats, Floats, dict[str, Any]]
@@ -298,3 +302,83 @@ def test_the_input_takes_any_multiple_of_thirty_two(scene: Scene, tables: dict[s
     given = network_input(model, no_body(), image, erased=hair, hidden=hair, person=person, **facts)
     assert given.shape == (CHANNELS, SIZE, SIZE)
     assert np.isfinite(given).all()
+
+
+SHIRT = (220, 224, 230)
+
+
+def dressed(scene: Scene) -> tuple[Image, Floats, BodyBehindHair]:
+    """Long hair at both sides over a neck and shoulders; the picture, the hair, and what is told of the body."""
+    _, image, _, _, facts = scene
+    head, picture = facts["head"], image.copy()
+    rows, columns = np.mgrid[:SIZE, :SIZE]
+    distance = cv2.resize(head.distance, (SIZE, SIZE))
+    hair = ((np.abs(columns - SIZE // 2) > 62) & (np.abs(columns - SIZE // 2) < 120) & (rows > 60)).astype(np.float32)
+    hair[(distance > 0) & (rows < 90)] = 1
+    shoulders, neck = rows > 284, (rows > 230) & (np.abs(columns - SIZE // 2) < 50)
+    picture[neck], picture[shoulders] = SKIN, SHIRT
+    picture[hair > 0] = HAIR
+    kinds = np.full((SIZE // 2, SIZE // 2), BODY_BACKDROP)
+    kinds[115:, 55:105] = BODY_SKIN
+    kinds[142:] = BODY_CLOTH
+    return picture, hair, BodyBehindHair(ToldBody(kinds))
+
+
+def removed(scene: Scene, bodies: BodyBehindHair, male: float, backdrop: Backdrop | None = None) -> Inpainting:
+    picture, hair, _ = dressed(scene)
+    model, facts = scene[0], scene[4] | {"male": male}
+    person = ((picture != BACKDROP).any(2)).astype(np.float32)
+    return inpaint_without_hair(
+        Painter(), bodies, EAR, model, picture, hair=hair, person=person, backdrop=backdrop, **facts
+    )
+
+
+def test_behind_long_hair_are_shoulders_a_neck_and_a_wall(scene: Scene) -> None:
+    """Not what the network draws, which here is green all over."""
+    drawn = removed(scene, dressed(scene)[2], 1.0)
+    beside = np.s_[170:225, 46:66]
+    assert np.abs(drawn.image[beside].astype(int) - BACKDROP).mean() < 25
+    shoulder = np.s_[304:318, 60:90]
+    away = np.abs(drawn.image[shoulder].astype(int) - SHIRT).mean()
+    assert away < np.abs(drawn.image[shoulder].astype(int) - BACKDROP).mean() / 2
+    nobody = removed(scene, no_body(), 1.0)
+    assert np.abs(nobody.image[shoulder].astype(int) - SHIRT).mean() > 2 * away
+
+
+def test_ears_and_neck_move_with_the_head_and_shoulders_do_not(scene: Scene) -> None:
+    moving = removed(scene, dressed(scene)[2], 1.0).head
+    assert moving[255:275, 130:190].min() > 0.9
+    assert moving[310:, 60:260].max() < 0.1
+
+
+def test_what_was_seen_of_the_backdrop_is_no_body(scene: Scene) -> None:
+    plate = Backdrop(np.full((SIZE, SIZE, 3), (10, 200, 10), np.float32), np.ones((SIZE, SIZE), np.float32))
+    drawn = removed(scene, dressed(scene)[2], 1.0, plate)
+    assert np.abs(drawn.image[304:318, 60:90].astype(int) - (10, 200, 10)).mean() < 10
+
+
+def test_a_head_is_not_seen_through_at_the_height_of_the_brows(scene: Scene) -> None:
+    drawn = removed(scene, dressed(scene)[2], 1.0)
+    head = scene[4]["head"]
+    below = cv2.resize(head.texture[..., 1], (SIZE, SIZE)) - CENTER[1]
+    inside = (cv2.resize(head.distance, (SIZE, SIZE)) > 8) & (below > -10) & (below < 30)
+    towards = np.abs(drawn.image.astype(int) - BACKDROP).sum(2)
+    assert towards[inside].min() > 100
+
+
+def test_without_any_backdrop_nothing_turns_black(scene: Scene) -> None:
+    """A face that fills the crop."""
+    picture, hair, bodies = dressed(scene)
+    model, facts = scene[0], scene[4]
+    everywhere = np.ones((SIZE, SIZE), np.float32)
+    drawn = inpaint_without_hair(Painter(), bodies, EAR, model, picture, hair=hair, person=everywhere, **facts)
+    assert drawn.image[hair > 0].max(1).min() > 20
+
+
+def test_women_are_shaved_and_have_stubble(scene: Scene) -> None:
+    _, hair, bodies = dressed(scene)
+    man, woman = (removed(scene, bodies, male).image.astype(int) for male in (1.0, 0.0))
+    up = CENTER[1] - cv2.resize(scene[4]["head"].texture[..., 1], (SIZE, SIZE))
+    crown = (hair > 0) & (cv2.resize(scene[4]["head"].distance, (SIZE, SIZE)) > 10) & (up > 45)
+    assert (man - woman)[crown].mean() > 4
+    np.testing.assert_array_equal(man[200:230, 140:180], woman[200:230, 140:180])
