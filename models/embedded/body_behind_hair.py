@@ -19,7 +19,7 @@ from models.embedded.scalp import CENTER, COARSE, HeadMap, crop_to_texture, text
 from models.face.imaging import enlarge, fill, log_colour, smoothstep
 from models.face.texture_space import FACE_OVAL, SIZE
 
-BODY = "body_behind_hair.onnx"
+BODY_NETWORK = "body_behind_hair.onnx"
 """The network in the embedded pack: "given" (N, 13, S / 4, S / 4) -> "layout" (N, 3, S / 2, S / 2), logits of
 `BACKDROP`, `SKIN` and `CLOTH`.
 """
@@ -89,7 +89,7 @@ class Layers:
 
 
 LAYERS = Layers()
-EARS = (FACE_OVAL.index(234), FACE_OVAL.index(454))
+EAR_POINTS = (FACE_OVAL.index(234), FACE_OVAL.index(454))
 """Places in `HeadMap.oval` of the points beside which ears are, left in the picture and right."""
 
 
@@ -206,7 +206,7 @@ def _beyond_jaw(head: HeadMap, within: Floats, male: float) -> Floats:
     """Where no skin of a head is, so far beyond its mesh, (S / 4, S / 4) float32 in 0..1."""
     women, men = LAYERS.wider
     across, half, axis = _across(head)
-    middle = head.oval[list(EARS)].mean(0)
+    middle = head.oval[list(EAR_POINTS)].mean(0)
     # of a head that turns the neck behind the near jaw is seen
     forehead = float((head.oval[0] - middle) @ axis) / half
     nearer = np.maximum(np.where(across > 0, -forehead, forehead), 0)
@@ -223,7 +223,7 @@ def _across(head: HeadMap) -> tuple[Floats, float, Floats]:
     """Distances from the middle of a face to its right, (S / 4, S / 4) float32, in units of half its width; that, crop
     pixels; and the direction, (2,) float32.
     """
-    sides = head.oval[list(EARS)]
+    sides = head.oval[list(EAR_POINTS)]
     half = max(float(np.linalg.norm(sides[1] - sides[0])) / 2, 1.0)
     axis = np.asarray((sides[1] - sides[0]) / np.float32(2 * half), np.float32)
     rows, columns = np.indices(head.distance.shape, np.float32)
@@ -234,7 +234,7 @@ def _across(head: HeadMap) -> tuple[Floats, float, Floats]:
 def _texture_row(head: HeadMap) -> float:
     """Texture row of the points of the mesh beside the ears."""
     to_texture = crop_to_texture(head)
-    return float(to_texture[1, :2] @ head.oval[list(EARS)].mean(0) + to_texture[1, 2])
+    return float(to_texture[1, :2] @ head.oval[list(EAR_POINTS)].mean(0) + to_texture[1, 2])
 
 
 def body_colours(coarse: Floats, seen: Floats, body: Body, head: HeadMap) -> tuple[Floats, Floats]:

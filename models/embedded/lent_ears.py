@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import Floats
-from models.embedded.body_behind_hair import EARS, unlike_skin, within_oval, without_ears
+from models.embedded.body_behind_hair import EAR_POINTS, unlike_skin, within_oval, without_ears
 from models.embedded.scalp import CENTER, HeadMap, crop_to_texture
 from models.face.imaging import LOG_OFFSET, enlarge, smoothstep
 
@@ -61,7 +61,7 @@ class Lending:
     turned: float = 0.35
     narrowest: tuple[float, float] = (4.0, 7.0)
     inner: tuple[float, float] = (-5.0, 1.0)
-    outer: tuple[float, float] = (20.0, 33.0)
+    outer: tuple[float, float] = (26.0, 35.0)
     cheek: float = 7.0
     smooth: float = 6.0
     skull: tuple[float, float] = (-2.0, 14.0)
@@ -132,7 +132,7 @@ def with_lent_ears(
     """
     bare = without_ears(head, len(colours), male=male)
     to_texture = crop_to_texture(head)
-    anchors = head.oval[list(EARS)] @ to_texture[:, :2].T + to_texture[:, 2]
+    anchors = head.oval[list(EAR_POINTS)] @ to_texture[:, :2].T + to_texture[:, 2]
     from_middle = np.abs(anchors[:, 0] - np.float32(CENTER[0]))
     finished = colours.copy()
     for index, side in enumerate((-1.0, 1.0)):

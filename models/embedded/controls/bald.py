@@ -14,7 +14,7 @@ from models.arrays import Floats
 from models.editor import Crop, Inpainting, Masks
 from models.embedded.attributes import BALD, MALE
 from models.embedded.beside_hair import replaced_beside
-from models.embedded.body_behind_hair import BODY, BodyBehindHair
+from models.embedded.body_behind_hair import BODY_NETWORK, BodyBehindHair
 from models.embedded.control import Control, Layer, Pack, Way, bareness, hair_obstacle, towards_one
 from models.embedded.drawn_edge import drawn_edge
 from models.embedded.eye_axes import without_eyes
@@ -44,7 +44,8 @@ ROUGH = 2
 class Bald(Control):
     """Replaces lost hair; hats stay. Without masks hair is not touched.
 
-    The network draws a shaved head; `bald_sides` keeps short hair itself above and behind the ears.
+    The network draws a shaved head; `bald_sides` keeps a man's short hair itself above and behind the ears. Women are
+    shaved, with stubble.
     """
 
     fields: ClassVar = {
@@ -67,7 +68,7 @@ class Bald(Control):
         """Load the networks and the statistics of scalps."""
         return cls(
             pack.network(REMOVAL),
-            BodyBehindHair(pack.network(BODY)),
+            BodyBehindHair(pack.network(BODY_NETWORK)),
             Ear.from_tables(pack.tables),
             HairMatte(pack.network(MATTE)),
             ScalpModel.from_tables(pack.tables),

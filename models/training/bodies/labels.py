@@ -112,5 +112,7 @@ def body_labels(faces: FaceSet, rows: Rows, path: Path = LABELS) -> dict[int, ND
         kept[row] = body_label(faces.image(row), faces.mesh[row], *masks)
     if missing:
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(path, rows=np.array(list(kept)), labels=np.stack(list(kept.values())))
+        part = path.with_suffix(".part.npz")
+        np.savez_compressed(part, rows=np.array(list(kept)), labels=np.stack(list(kept.values())))
+        part.replace(path)
     return kept

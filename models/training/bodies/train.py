@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.arrays import Floats, Rows
-from models.embedded.body_behind_hair import BACKDROP, BODY, CLOTH, FINER, PLANES, SKIN, layout_input
+from models.embedded.body_behind_hair import BACKDROP, BODY_NETWORK, CLOTH, FINER, PLANES, SKIN, layout_input
 from models.embedded.removal import SIZE, erase
 from models.embedded.scalp import COARSE
 from models.training.bodies.labels import body_labels
@@ -137,7 +137,7 @@ class Bodies:
         """A new picture."""
         hidden_too = rng.random() < RECIPE.long_target
         target = int(rng.choice(self._long)) if hidden_too else int(rng.choice(self._short, p=self._often))
-        alpha, foreground = self._scenes.hair(rng, long_hair=rng.random() < RECIPE.long_share)
+        alpha, foreground = self._scenes.random_hair(rng, long_hair=rng.random() < RECIPE.long_share)
         return self.compose(target, alpha, foreground, rng)
 
     def compose(self, target: int, alpha: Floats, foreground: Floats, rng: np.random.Generator | None) -> BodySample:
@@ -272,7 +272,7 @@ def main(argv: list[str]) -> int:
         network = Layout()
         network.load_state_dict(torch.load(options.checkpoint, map_location="cpu", weights_only=True)["average"])
         given = {"given": torch.rand(1, PLANES, 80, 80)}
-        export_network(network, given, ["layout"], options.export / BODY, half=True, free_size=True)
+        export_network(network, given, ["layout"], options.export / BODY_NETWORK, half=True, free_size=True)
         return 0
     faces = FaceSet.load(options.shared)
     scenes = training_scenes(faces, options.shared, options.mattes)

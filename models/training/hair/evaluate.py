@@ -23,7 +23,7 @@ from models.embedded import EMBEDDED
 from models.embedded import editor as embedded_editor
 from models.embedded import hair as hair_editor
 from models.embedded.attributes import read_tables
-from models.embedded.body_behind_hair import BODY, BodyBehindHair
+from models.embedded.body_behind_hair import BODY_NETWORK, BodyBehindHair
 from models.embedded.editor import EmbeddedControls
 from models.embedded.hair import HairControls
 from models.embedded.lent_ears import Ear
@@ -314,7 +314,7 @@ class Drawn:
         self._faces = faces
         self._space, self._scalp = FaceSpace.from_tables(tables), ScalpModel.from_tables(tables)
         self._network = InTorch(checkpoint)
-        self._bodies = BodyBehindHair(_engine(EMBEDDED / BODY))
+        self._bodies = BodyBehindHair(_engine(EMBEDDED / BODY_NETWORK))
         self._ear = Ear.from_tables(tables)
         self._matte = HairMatte(_engine(EMBEDDED / MATTE))
         self._segmenter = Segmenter(_engine(EMBEDDED / "segmenter.onnx")) if read else None

@@ -50,7 +50,7 @@ class Removal(nn.Module):
         """Draw.
 
         Args:
-            given: (B, 15, 256, 256) float32.
+            given: (B, 17, 256, 256) float32.
 
         Returns:
             (B, 3, 256, 256), colours as value / 64 - 2.

@@ -415,7 +415,7 @@ class Scenes:
             self._geometry[row] = head, self._scalp.light(texture, hidden), skin_tone(texture, hidden)
         return self._geometry[row]
 
-    def hair(self, rng: np.random.Generator, *, long_hair: bool) -> tuple[Floats, Floats]:
+    def random_hair(self, rng: np.random.Generator, *, long_hair: bool) -> tuple[Floats, Floats]:
         """Somebody's hair, moved a little: (256, 256) float32 alpha and (256, 256, 3) float32 RGB colours."""
         return self._hair(int(rng.choice(self._people.long_hair if long_hair else self._people.any_hair)), rng)
 

@@ -28,8 +28,7 @@ from engines.base import Engine
 from engines.select import load as load_engine
 from models.embedded import EMBEDDED
 from models.embedded.attributes import read_tables
-from models.embedded.body_behind_hair import BODY as BODY_NETWORK
-from models.embedded.body_behind_hair import BodyBehindHair
+from models.embedded.body_behind_hair import BODY_NETWORK, BodyBehindHair
 from models.embedded.matte import MATTE, HairMatte
 from models.embedded.removal import CHANNELS, ERASED, HIDDEN, REMOVAL, SIZE
 from models.embedded.scalp import ScalpModel

@@ -9,7 +9,7 @@ import pytest
 from models.embedded.body_behind_hair import (
     BACKDROP,
     CLOTH,
-    EARS,
+    EAR_POINTS,
     LAYERS,
     PLANES,
     SKIN,
@@ -97,7 +97,7 @@ def test_edges_are_drawn_where_more_likely_than_not_something_is(head: HeadMap) 
 def test_between_ear_and_neck_a_head_is_as_wide_as_its_mesh(head: HeadMap) -> None:
     """A layout of what may be is wider there: flaps of skin stood out below the ears."""
     everywhere = np.ones((2 * SIDE, 2 * SIDE), np.float32)
-    low, middle = int(head.oval[list(EARS), 1].mean()), float(head.oval[list(EARS), 0].mean())
+    low, middle = int(head.oval[list(EAR_POINTS), 1].mean()), float(head.oval[list(EAR_POINTS), 0].mean())
     women, men = (layers(Body(everywhere, 0 * everywhere), head, SIDE * COARSE, male=male)[0] for male in (0, 1))
     jaw = head.oval[(head.oval[:, 1] > low + 44) & (head.oval[:, 1] < low + 64)]
     for x, y in jaw:

@@ -12,7 +12,7 @@ from models.embedded.scalp import HeadMap
 SIZE = 320
 FLESH, SHIRT, WALL, SMEAR = (180, 130, 100), (220, 225, 230), (60, 90, 160), (230, 90, 10)
 NECK, SHOULDERS = np.s_[266:296, 110:210], np.s_[296:, 50:270]
-HAIR = np.s_[262:, 50:140]
+HAIR = np.s_[262:306, 50:140]
 
 
 def planes() -> tuple[Floats, Floats, Floats]:

@@ -20,7 +20,7 @@ from models.embedded import EMBEDDED, eyes_and_lips
 from models.embedded.ageing import COMPRESSED, compress_change, decompress_change, strength_of, youth_of
 from models.embedded.attributes import AGE, BALD, GREY, HAT, MALE, READER, SMILE, TABLES
 from models.embedded.beard import LIPS
-from models.embedded.body_behind_hair import BODY
+from models.embedded.body_behind_hair import BODY_NETWORK
 from models.embedded.controls import bald, hair_grey
 from models.embedded.controls.age import target_age
 from models.embedded.controls.stubble import StubbleControl
@@ -65,7 +65,12 @@ class Remover(Engine):
 
 
 def stub(path: Path) -> Engine:
-    engines: dict[str, Callable[[], Engine]] = {READER: Reader, REMOVAL: Remover, BODY: ToldBody, MATTE: CoarseMatte}
+    engines: dict[str, Callable[[], Engine]] = {
+        READER: Reader,
+        REMOVAL: Remover,
+        BODY_NETWORK: ToldBody,
+        MATTE: CoarseMatte,
+    }
     return engines[path.name]()
 
 
@@ -659,3 +664,17 @@ def test_bald_sees_the_skin_of_the_face(editor: EmbeddedEditor, crop: Crop, monk
     assert crop.masks is not None
     assert len(seen) >= 2
     assert all(np.array_equal(each, crop.masks.face) for each in seen)
+
+
+def test_women_keep_no_ring_of_hair(editor: EmbeddedEditor, crop: Crop) -> None:
+    read = EmbeddedLatent.unpack(editor.encode(crop, editor.Controls()))
+    opacities = []
+    for male in (0.0, 1.0):
+        attributes = read.attributes.copy()
+        attributes[MALE] = male
+        latent = read.with_attributes(attributes).pack()
+        shown = [rendered(editor, crop, latent, EmbeddedControls(bald=1, bald_sides=sides)) for sides in (0, 1)]
+        opacities.append([opacity_of(edit) for edit in shown])
+    (shaved, woman), (_, man) = opacities
+    np.testing.assert_array_equal(woman, shaved)
+    assert man.sum() < 0.95 * shaved.sum()

@@ -146,7 +146,7 @@ def test_the_critic_learns(tmp_path: Path) -> None:
         told.append(said["critic"])
     assert told[0] > 1
     # its rate is high: a verdict may leap back for some steps
-    assert np.min(told[-10:]) < 0.45
+    assert np.mean(np.sort(told[-15:])[:5]) < 0.45
 
 
 @pytest.mark.parametrize("start", [START, RING_START])
