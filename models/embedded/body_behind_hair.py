@@ -75,7 +75,7 @@ class Layers:
     below: tuple[float, float] = (2.0, 18.0)
     face: tuple[float, float] = (4.0, 10.0)
     jaw: tuple[float, float] = (20.0, 29.0)
-    slant: tuple[float, float, float] = (68.0, 0.45, 0.9)
+    slant: tuple[float, float, float] = (68.0, 0.75, 0.95)
     wider: tuple[float, float] = (0.045, 0.06)
     nearer: float = 0.6
     neck: tuple[float, float] = (0.62, 0.74)
@@ -283,11 +283,12 @@ def beside_collar(head: HeadMap) -> Floats:
     return np.asarray(LAYERS.collar + (1 - LAYERS.collar) * beside, np.float32)
 
 
-def unlike_skin(picture: Floats, skin: Floats) -> Floats:
+def unlike_skin(picture: Floats, skin: Floats, over: tuple[float, float] = LAYERS.unlike) -> Floats:
     """How surely a colour is no skin, (H, W) float32 in 0..1: the edge of a neck is not what cloth is filled with.
 
     Args:
         picture: (H, W, 3) float32 RGB, 0..255.
         skin: (H, W, 3) float32 RGB, the skin near by.
+        over: distances of log colour over which it is none.
     """
-    return smoothstep(np.abs(log_colour(picture) - log_colour(skin)).max(2), *LAYERS.unlike)
+    return smoothstep(np.abs(log_colour(picture) - log_colour(skin)).max(2), *over)

@@ -37,6 +37,7 @@ class Lending:
         hidden: shares of the ear under hair over which another one is lent: what is seen of the own one is better.
         seen: areas of skin beside the cheek, shares of that of an ear, over which the own ear is seen: it may stand out
             further than the one that is lent.
+        unlike: distances from the log colour of the cheek over which something is no ear: it may be in other light.
         beside: distance outwards from which skin is that of an ear.
         heights: heights, above and below the point, between which it is.
         width: reach of an ear beyond the mesh of a face that looks straight on, as a share of the distance of its sides
@@ -55,6 +56,7 @@ class Lending:
 
     hidden: tuple[float, float] = (0.55, 0.8)
     seen: tuple[float, float] = (0.06, 0.16)
+    unlike: tuple[float, float] = (0.7, 1.1)
     beside: float = 3.0
     heights: tuple[float, float] = (-26.0, 34.0)
     width: float = 0.19
@@ -154,7 +156,7 @@ def with_lent_ears(
         )
         alpha *= smoothstep(out, *LENDING.inner) * smoothstep(down, *LENDING.above)
         tone = _cheek(colours, anchors[index], side, down, to_texture)
-        skin = person[box] * (1 - unlike_skin(np.maximum(colours[box], 0), np.maximum(tone, 0)))
+        skin = person[box] * (1 - unlike_skin(np.maximum(colours[box], 0), np.maximum(tone, 0), LENDING.unlike))
         trust = _unseen(alpha, skin, hidden[box], place) * float(smoothstep(np.asarray(reach), *LENDING.narrowest))
         if trust == 0:
             continue
