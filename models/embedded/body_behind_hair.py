@@ -50,6 +50,7 @@ class Layers:
         below: heights below the brows over which the layout tells where the head ends, and not the skull, texture
             pixels.
         face: distances inside the oval of the face, crop pixels, over which all that is seen is skin.
+        skull: heights below the points beside the ears over which the skull behind them ends, texture pixels.
         jaw: heights below the points beside the ears over which a jaw begins, texture pixels.
         slant: height below them from which a neck may leave the jaw, and how far for each pixel down, of women and of
             men.
@@ -74,6 +75,7 @@ class Layers:
     sure: tuple[float, float] = (0.6, 0.9)
     below: tuple[float, float] = (2.0, 18.0)
     face: tuple[float, float] = (4.0, 10.0)
+    skull: tuple[float, float] = (-2.0, 14.0)
     jaw: tuple[float, float] = (20.0, 29.0)
     slant: tuple[float, float, float] = (68.0, 0.75, 0.95)
     wider: tuple[float, float] = (0.045, 0.06)
@@ -179,7 +181,10 @@ def layers(body: Body, head: HeadMap, size: int, *, male: float) -> tuple[Floats
     skin, cloth = (enlarge(cv2.GaussianBlur(each, (0, 0), LAYERS.smooth), full) for each in body)
     within = within_oval(head)
     bounded = 1 - enlarge(_below_ears(head) * _beyond_jaw(head, within, male), full)
-    skin = np.maximum(skin * bounded, smoothstep(enlarge(within, full), -1, 1) * (1 - cloth))
+    # behind the upper half of an ear is the skull
+    behind_ears = 1 - smoothstep(head.texture[..., 1] - np.float32(_texture_row(head)), *LAYERS.skull)
+    head_there = enlarge(np.maximum(smoothstep(within, -2, 2), smoothstep(head.distance, -2, 2) * behind_ears), full)
+    skin = np.maximum(skin * bounded, head_there * (1 - cloth))
     low = enlarge(smoothstep(head.texture[..., 1] - np.float32(CENTER[1]), *LAYERS.below), full)
     covers, clothed = (_with_edge(odds) for odds in (skin + cloth - np.float32(LAYERS.likely), cloth - skin))
     return low * covers, clothed

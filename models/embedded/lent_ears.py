@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.arrays import Floats
-from models.embedded.body_behind_hair import EAR_POINTS, unlike_skin, within_oval, without_ears
+from models.embedded.body_behind_hair import EAR_POINTS, LAYERS, unlike_skin, within_oval, without_ears
 from models.embedded.scalp import CENTER, HeadMap, crop_to_texture
 from models.face.imaging import LOG_OFFSET, enlarge, smoothstep
 
@@ -48,7 +48,6 @@ class Lending:
         outer: distances outwards over which the place around it ends.
         cheek: distance inwards at which the cheek's light and colour are taken.
         smooth: Gaussian of these down the cheek.
-        skull: heights below the point over which the skull behind the ear ends.
         above, below: heights over which the place around an ear begins and ends.
         face: distances inside the oval of the mesh, crop pixels, over which the face begins.
         soft: Gaussian of the relief, pixels of it.
@@ -66,7 +65,6 @@ class Lending:
     outer: tuple[float, float] = (26.0, 35.0)
     cheek: float = 7.0
     smooth: float = 6.0
-    skull: tuple[float, float] = (-2.0, 14.0)
     above: tuple[float, float] = (-34.0, -28.0)
     below: tuple[float, float] = (32.0, 42.0)
     face: tuple[float, float] = (-4.0, -1.0)
@@ -163,7 +161,7 @@ def with_lent_ears(
         shown = np.float32(trust) * erased[box]
         skull = smoothstep(enlarge(head.distance, colours.shape[1::-1])[box], -1.5, 1.5)
         face = smoothstep(enlarge(within_oval(head), colours.shape[1::-1])[box], *LENDING.face)
-        base = np.maximum(skull * (1 - smoothstep(down, *LENDING.skull)), face)
+        base = np.maximum(skull * (1 - smoothstep(down, *LAYERS.skull)), face)
         base = np.maximum(base, covers[box] * bare[box])
         around = shown * (1 - base) * smoothstep(down, *LENDING.above) * (1 - smoothstep(down, *LENDING.below))
         around *= smoothstep(out, *LENDING.inner) * (1 - smoothstep(out, *LENDING.outer))
