@@ -54,6 +54,7 @@ class Layers:
         jaw: heights below the points beside the ears over which a jaw begins, texture pixels.
         slant: height below them from which a neck may leave the jaw, and how far for each pixel down, of women and of
             men.
+        shoulder: heights below them over which shoulders begin.
         wider: how much wider than the mesh it is, shares of half the width of the face, of women and of men: medians of
             50 and 1400 sides.
         nearer: how much wider it is where it turns to the camera, by how far the middle of the forehead is from the
@@ -78,6 +79,7 @@ class Layers:
     skull: tuple[float, float] = (-2.0, 14.0)
     jaw: tuple[float, float] = (20.0, 29.0)
     slant: tuple[float, float, float] = (68.0, 0.75, 0.95)
+    shoulder: tuple[float, float] = (88.0, 106.0)
     wider: tuple[float, float] = (0.045, 0.06)
     nearer: float = 0.6
     neck: tuple[float, float] = (0.62, 0.74)
@@ -221,7 +223,14 @@ def _beyond_jaw(head: HeadMap, within: Floats, male: float) -> Floats:
     down = head.texture[..., 1] - np.float32(_texture_row(head) + begins)
     slope = (of_women + male * (of_men - of_women)) * texture_scale(head)
     wider = wider + np.maximum(down, 0) * np.float32(slope)
-    return smoothstep(-within - wider, -2, 2) * smoothstep(np.abs(across), *LAYERS.neck)
+    beyond = smoothstep(-within - wider, -2, 2) * smoothstep(np.abs(across), *LAYERS.neck)
+    return np.asarray(beyond * above_shoulders(head), np.float32)
+
+
+def above_shoulders(head: HeadMap) -> Floats:
+    """Head and neck, and not what lies below them, (S / 4, S / 4) float32 in 0..1."""
+    heights = head.texture[..., 1] - np.float32(_texture_row(head))
+    return 1 - smoothstep(heights, *LAYERS.shoulder)
 
 
 def _across(head: HeadMap) -> tuple[Floats, float, Floats]:
@@ -264,16 +273,18 @@ def body_colours(coarse: Floats, seen: Floats, body: Body, head: HeadMap) -> tup
     return skin_colour, cloth_colour
 
 
-def bare_shoulders(coarse: Floats, seen: Floats, skin: Floats, head: HeadMap) -> float:
+def bare_shoulders(coarse: Floats, seen: Floats, skin: Floats, body: Body, head: HeadMap) -> float:
     """How surely shoulders are bare, 0..1, by what is seen of them: the network has hardly seen any.
 
     Args:
         coarse, seen: as of `body_colours`.
         skin: (H, W, 3) float32 RGB, the skin of the face and of what is near, from there.
+        body: of `BodyBehindHair.read`: a wall that is taken for the person is none of it.
         head: polar map of the crop.
     """
     below = smoothstep(head.texture[..., 1] - np.float32(_texture_row(head)), *LAYERS.chin)
-    beside = seen * below * smoothstep(np.abs(_across(head)[0]), *LAYERS.neck)
+    there = cv2.resize(body.skin + body.cloth, seen.shape[::-1], interpolation=cv2.INTER_AREA)
+    beside = seen * smoothstep(there, *LAYERS.sure) * below * smoothstep(np.abs(_across(head)[0]), *LAYERS.neck)
     cloth = unlike_skin(coarse, skin)
     bare, clothed = float((beside * (1 - cloth)).sum()), float((beside * cloth).sum())
     share = bare / max(bare + clothed, 1e-3)

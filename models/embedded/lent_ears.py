@@ -46,6 +46,7 @@ class Lending:
         narrowest: reaches over which one is lent at all.
         inner: distances outwards over which it begins.
         outer: distances outwards over which the place around it ends.
+        lightest: level of 0..255 of a cheek, above which an ear would be a white spot.
         cheek: distance inwards at which the cheek's light and colour are taken.
         smooth: Gaussian of these down the cheek.
         above, below: heights over which the place around an ear begins and ends.
@@ -63,6 +64,7 @@ class Lending:
     narrowest: tuple[float, float] = (4.0, 7.0)
     inner: tuple[float, float] = (-5.0, 1.0)
     outer: tuple[float, float] = (26.0, 35.0)
+    lightest: float = 215.0
     cheek: float = 7.0
     smooth: float = 6.0
     above: tuple[float, float] = (-34.0, -28.0)
@@ -167,7 +169,7 @@ def with_lent_ears(
         around *= smoothstep(out, *LENDING.inner) * (1 - smoothstep(out, *LENDING.outer))
         part = finished[box]
         part += around[..., None] * (behind[box] - part)
-        drawn = np.exp(np.log(np.maximum(tone, 0) + LOG_OFFSET) + relief) - LOG_OFFSET
+        drawn = np.exp(np.log(np.clip(tone, 0, LENDING.lightest) + LOG_OFFSET) + relief) - LOG_OFFSET
         part += (shown * alpha)[..., None] * (np.clip(drawn, 0, 255) - part)
         finished[box] = part
     return finished

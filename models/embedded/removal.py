@@ -20,6 +20,7 @@ from models.embedded.body_behind_hair import (
     LAYERS,
     Body,
     BodyBehindHair,
+    above_shoulders,
     bare_shoulders,
     body_colours,
     layers,
@@ -165,7 +166,7 @@ def network_input(
     # between cheek and ear grows hair, and below it is skin
     beside = np.asarray(visible_body * smoothstep(below, *BESIDE_EYES), np.float32)
     skin_beside, cloth = body_colours(coarse, beside, body_map, head)
-    bare = np.float32(bare_shoulders(coarse, beside, skin_beside, head))
+    bare = np.float32(bare_shoulders(coarse, beside, skin_beside, body_map, head))
     body_map = Body(body_map.skin + bare * body_map.cloth, (1 - bare) * body_map.cloth)
     covers, clothed = layers(body_map, head, size, male=male)
     if behind is not None:
@@ -366,8 +367,11 @@ def inpaint_without_hair(
     picture = np.clip(colours + 0.5, 0, 255).astype(np.uint8)
     picture = np.where(erased[..., None] > 0, picture, image)
     # ears and neck move with the head, shoulders do not
-    moving = np.maximum(1 - beside, covers - given[CLOTHED])
-    return Inpainting(picture, moving, _scene_behind(picture, moving, backdrop, beyond))
+    skin, above = covers - given[CLOTHED], enlarge(above_shoulders(head), full)
+    moving = np.maximum(1 - beside, skin * above)
+    # where a neck goes over to shoulders both show it
+    hides = np.maximum(1 - beside, skin * smoothstep(above, 0.9, 1))
+    return Inpainting(picture, moving, _scene_behind(picture, hides, backdrop, beyond))
 
 
 def _without(picture: Floats, taken: Floats) -> Floats:

@@ -15,6 +15,7 @@ from models.embedded.body_behind_hair import (
     SKIN,
     Body,
     BodyBehindHair,
+    above_shoulders,
     bare_shoulders,
     body_colours,
     layers,
@@ -138,11 +139,27 @@ def test_bare_shoulders_are_told_by_their_colour(head: HeadMap) -> None:
     skin = np.full((SIDE, SIDE, 3), FLESH, np.float32)
     seen = np.zeros((SIDE, SIDE), np.float32)
     seen[70:, :] = 1
+    everywhere = np.ones((2 * SIDE, 2 * SIDE), np.float32)
+    body = Body(0 * everywhere, everywhere)
     picture = skin.copy()
-    assert bare_shoulders(picture, seen, skin, head) == 1
+    assert bare_shoulders(picture, seen, skin, body, head) == 1
     # straps
     picture[:, 10:16] = SHIRT
-    assert bare_shoulders(picture, seen, skin, head) == 1
+    assert bare_shoulders(picture, seen, skin, body, head) == 1
     picture[:, :26] = picture[:, -26:] = SHIRT
-    assert bare_shoulders(picture, seen, skin, head) == 0
-    assert bare_shoulders(skin, 0 * seen, skin, head) == 0
+    assert bare_shoulders(picture, seen, skin, body, head) == 0
+    assert bare_shoulders(skin, 0 * seen, skin, body, head) == 0
+    # a wall of the colour of skin
+    assert bare_shoulders(skin, seen, skin, Body(0 * everywhere, 0 * everywhere), head) == 0
+
+
+def test_a_neck_is_bounded_and_shoulders_are_not(head: HeadMap) -> None:
+    """A limit that went on made a straight cut down a bare shoulder."""
+    everywhere = np.ones((2 * SIDE, 2 * SIDE), np.float32)
+    covers, _ = layers(Body(everywhere, 0 * everywhere), head, SIDE * COARSE, male=0)
+    down = cv2.resize(head.texture[..., 1], (SIDE * COARSE,) * 2) - np.interp(
+        head.oval[list(EAR_POINTS), 1].mean() / COARSE, np.arange(SIDE), head.texture[:, SIDE // 2, 1]
+    )
+    assert covers[(down > 108)].min() == 1
+    assert above_shoulders(head)[-1].max() == 0
+    assert above_shoulders(head)[int(head.oval[:, 1].mean() / COARSE)].min() == 1
