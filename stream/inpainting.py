@@ -42,6 +42,7 @@ class CarrySettings:
         near: side of the window over which two inpaintings are compared, pixels.
         alike: differences between them, 0..255, over which one does not fade into the other where the head has turned.
         turning: what `turned` measures, over which that holds.
+        apart: distances of the outlines of both heads, crop pixels, over which it holds too: a skull may be larger.
     """
 
     rigid: tuple[int, ...] = (10, 338, 297, 332, 284, 251, 389, 162, 21, 54, 103, 67, 109, 127, 6, 33, 133, 362, 263)
@@ -57,6 +58,7 @@ class CarrySettings:
     near: int = 3
     alike: tuple[float, float] = (20.0, 50.0)
     turning: tuple[float, float] = (0.003, 0.007)
+    apart: tuple[float, float] = (1.5, 4.0)
 
 
 CARRY = CarrySettings()
@@ -111,7 +113,7 @@ class CarriedInpainting:
         self._before: Inpainting | None = None  # what was shown, moved to the keyframe
         self._since = -math.inf
         self._fade = 0.0
-        self._turned = 0.0  # how far the head turned from one to the other, 0..1
+        self._turned = 0.0  # how far the head turned or grew from one to the other, 0..1
 
     def __call__(
         self,
@@ -175,7 +177,8 @@ class CarriedInpainting:
             self._before = None
         else:
             self._before = _carried(before, last, key)
-            self._turned = float(smoothstep(np.asarray(_turn(last, key)), *CARRY.turning))
+            turned = smoothstep(np.asarray(_turn(last, key)), *CARRY.turning)
+            self._turned = float(max(turned, smoothstep(np.asarray(_apart(self._before, drawn)), *CARRY.apart)))
         self._fade = min(self._most_fade, time - self._since)
         self._drawn, self._key, self._since = drawn, key, time
 
@@ -216,6 +219,12 @@ def _turn(before: Keyframe, now: Keyframe) -> float:
     (a, b), shift = similarity(before.anchors, now.anchors)
     carried = before.anchors @ np.array([[a, b], [-b, a]], np.float32) + shift
     return float(np.hypot(*(carried - now.anchors).T).mean()) / now.placement.size
+
+
+def _apart(before: Inpainting, now: Inpainting) -> float:
+    """Mean distance of the outlines of two heads, crop pixels: the area between them over the circumference."""
+    area = max(float(now.head.sum()), 1.0)
+    return float(cv2.norm(before.head, now.head, cv2.NORM_L1)) / (2 * math.sqrt(math.pi * area))
 
 
 def _is_far(before: Keyframe, now: Keyframe) -> bool:

@@ -320,3 +320,21 @@ def brow(row: int) -> Inpainting:
     image = np.full((SIZE, SIZE, 3), 200, np.uint8)
     cv2.rectangle(image, (28, row - 1), (36, row + 1), HEAD, -1)
     return Inpainting(image, np.ones((SIZE, SIZE), np.float32), image)
+
+
+@pytest.mark.parametrize(("larger", "seen"), [(1, True), (8, False)])
+def test_the_outline_of_a_skull_that_is_drawn_larger_shows_once(larger: int, seen: bool) -> None:
+    """A second, pale crown stood above the first one while a new drawing faded in."""
+
+    def wide(half: int) -> Inpainting:
+        drawn = wide_head(half)
+        return Inpainting(drawn.image, (drawn.image[..., 0] > 100).astype(np.float32), drawn.behind)
+
+    drawings = iter([wide(20), wide(20 + larger)])
+    session = Session(make=lambda: next(drawings))
+    for k in (0, 5, 6):
+        session.show(k)
+    shown = session.show(8)
+    assert shown is not None
+    between = shown.image[SIZE // 2, SIZE // 2 + 20 : SIZE // 2 + 20 + larger, 0].astype(int)
+    assert ((between > 60) & (between < 200)).any() == seen
