@@ -92,8 +92,11 @@ class Ear(NamedTuple):
     @classmethod
     def from_tables(cls, tables: dict[str, NDArray[Any]]) -> Ear:
         """Read the arrays named `ear_alpha`, `ear_relief` and `ear_reach`."""
-        relief = tables["ear_relief"].astype(np.float32) * np.float32(MOST_RELIEF / 127)
-        return cls(tables["ear_alpha"].astype(np.float32) / np.float32(255), relief, float(tables["ear_reach"]))
+        alpha, relief = (
+            np.asarray(cv2.GaussianBlur(tables[name].astype(np.float32) * np.float32(most), (0, 0), LENDING.soft))
+            for name, most in (("ear_alpha", 1 / 255), ("ear_relief", MOST_RELIEF / 127))
+        )
+        return cls(alpha, relief, float(tables["ear_reach"]))
 
 
 class _Place(NamedTuple):
@@ -136,6 +139,8 @@ def with_lent_ears(
     to_texture = crop_to_texture(head)
     anchors = head.oval[list(EAR_POINTS)] @ to_texture[:, :2].T + to_texture[:, 2]
     from_middle = np.abs(anchors[:, 0] - np.float32(CENTER[0]))
+    distance, oval = (enlarge(each, colours.shape[1::-1]) for each in (head.distance, within_oval(head)))
+    smooth = cv2.GaussianBlur(colours, (0, 0), 2.0)
     finished = colours.copy()
     for index, side in enumerate((-1.0, 1.0)):
         near = float((from_middle[index] - from_middle[1 - index]) / from_middle.sum())
@@ -150,19 +155,15 @@ def with_lent_ears(
                 (down - np.float32(DOWN[0])) * FINE - 0.5,
             ]
         ).astype(np.float32)
-        alpha, relief = (
-            np.asarray(cv2.remap(cv2.GaussianBlur(each, (0, 0), LENDING.soft), frame, None, cv2.INTER_LINEAR))
-            for each in (ear.alpha, ear.relief)
-        )
+        alpha, relief = (np.asarray(cv2.remap(each, frame, None, cv2.INTER_LINEAR)) for each in (ear.alpha, ear.relief))
         alpha *= smoothstep(out, *LENDING.inner) * smoothstep(down, *LENDING.above)
-        tone = _cheek(colours, anchors[index], side, down, to_texture)
+        tone = _cheek(smooth, anchors[index], side, down, to_texture)
         skin = person[box] * (1 - unlike_skin(np.maximum(colours[box], 0), np.maximum(tone, 0), LENDING.unlike))
         trust = _unseen(alpha, skin, hidden[box], place) * float(smoothstep(np.asarray(reach), *LENDING.narrowest))
         if trust == 0:
             continue
         shown = np.float32(trust) * erased[box]
-        skull = smoothstep(enlarge(head.distance, colours.shape[1::-1])[box], -1.5, 1.5)
-        face = smoothstep(enlarge(within_oval(head), colours.shape[1::-1])[box], *LENDING.face)
+        skull, face = smoothstep(distance[box], -1.5, 1.5), smoothstep(oval[box], *LENDING.face)
         base = np.maximum(skull * (1 - smoothstep(down, *LAYERS.skull)), face)
         base = np.maximum(base, covers[box] * bare[box])
         around = shown * (1 - base) * smoothstep(down, *LENDING.above) * (1 - smoothstep(down, *LENDING.below))
@@ -200,14 +201,13 @@ def _place(anchor: Floats, side: float, to_texture: Floats, size: int) -> _Place
     return _Place(box, np.asarray(np.float32(side) * across, np.float32), np.asarray(down, np.float32))
 
 
-def _cheek(colours: Floats, anchor: Floats, side: float, down: Floats, to_texture: Floats) -> Floats:
-    """Light and colour of a cheek beside each height, (H, W, 3) float32 RGB."""
+def _cheek(smooth: Floats, anchor: Floats, side: float, down: Floats, to_texture: Floats) -> Floats:
+    """Light and colour of a cheek beside each height, (H, W, 3) float32 RGB, from a smooth picture of the head."""
     heights = np.arange(DOWN[0], DOWN[1] + 1, dtype=np.float32)
     inner = np.array([anchor[0] - side * LENDING.cheek, anchor[1]], np.float32)
     places = np.stack([np.full_like(heights, inner[0]), inner[1] + heights], 1)
     to_crop = cv2.invertAffineTransform(to_texture)
     at = np.asarray(places @ to_crop[:, :2].T + to_crop[:, 2], np.float32)
-    smooth = cv2.GaussianBlur(colours, (0, 0), 2.0)
     strip = cv2.remap(smooth, at[None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     strip = cv2.GaussianBlur(strip, (0, 0), sigmaX=LENDING.smooth, sigmaY=1e-3, borderType=cv2.BORDER_REPLICATE)
     column = np.asarray(down - DOWN[0], np.float32)

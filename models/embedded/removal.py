@@ -18,6 +18,7 @@ from models.embedded.backdrop_texture import SeenBackdrop
 from models.embedded.bare_head import background_behind, own_hair, scalp_colour
 from models.embedded.body_behind_hair import (
     LAYERS,
+    UNSEEN,
     Body,
     BodyBehindHair,
     above_shoulders,
@@ -158,7 +159,7 @@ def network_input(
             cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA) for part in (behind.colour, behind.known)
         )
         backdrop += known[..., None] * (colour - backdrop)
-    unseen = smoothstep(cv2.dilate(gone, np.ones((3, 3), np.uint8)), 0.03, 0.2)
+    unseen = smoothstep(cv2.dilate(gone, np.ones((3, 3), np.uint8)), *UNSEEN)
     below = head.texture[..., 1] - np.float32(CENTER[1])
     body_map = bodies.read(layout_input(coarse, gone, body, head, skin, male=male))
     visible_body = smoothstep(cv2.erode(body, np.ones((3, 3), np.uint8)), 0.5, 0.9) * (1 - unseen)
