@@ -279,14 +279,14 @@ def main(argv: list[str]) -> int:
     short, long_hair = choose_bodies(faces, faces.split("train"))
     labels = body_labels(faces, np.concatenate([short, long_hair]))
     bodies = Bodies(faces, scenes, short, long_hair, labels)
-    print(f"{len(short)} short-haired, {len(long_hair)} others", flush=True)
+    print(f"{len(short)} short-haired, {len(long_hair)} women with long hair", flush=True)
     with closing(drawn_ahead(partial(draw_batch, bodies, options.batch), options.workers)) as batches:
         Trainer(options.checkpoint).run(batches, options.minutes)
     return 0
 
 
 def choose_bodies(faces: FaceSet, rows: Rows) -> tuple[Rows, Rows]:
-    """Rows of people whose neck and shoulders are seen, and of women and others whose are seen in part."""
+    """Rows of people whose neck and shoulders are seen, and of women whose are seen in part."""
     labels = faces.labels
     plain = rows[
         (labels["age"][rows] > 12)
