@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -277,6 +278,8 @@ class Editor(ABC, Generic[C]):
         Controls: the model of its controls.
         latent_seconds: time constant with which the stream averages the latent of one face; 0 where the latent holds
             what changes quickly (pose, expression).
+        lasting: places in the latent of what hardly changes in a face, as its age, and the time constants with which
+            these are averaged instead, seconds.
         encode_seconds: time between two readings of a face; 0 reads every frame.
         references: what it read of photos, by their ids; None where it keeps nothing. With it, a photo follows its
             session to another process.
@@ -291,6 +294,7 @@ class Editor(ABC, Generic[C]):
     Controls: type[C]
 
     latent_seconds: float = 0.25
+    lasting: Mapping[int, float] = MappingProxyType({})
     encode_seconds: float = 0.0
     references: References | None = None
     inpaint_seconds: float = 0.0

@@ -58,6 +58,7 @@ class LockedEditor(Editor[Any]):
         self._offset = offset
         self.name, self.crop, self.Controls = editor.name, editor.crop, editor.Controls
         self.latent_seconds, self.encode_seconds = editor.latent_seconds, editor.encode_seconds
+        self.lasting = editor.lasting
         self.inpaint_seconds, self.references = editor.inpaint_seconds, editor.references
         self.code_start, self.reads_age = editor.code_start, editor.reads_age
 

@@ -212,7 +212,10 @@ class FaceEdit:
         cutoff = SMOOTHING.quad_cutoff(smoothing)
         self._quad_filter = OneEuro(cutoff, SMOOTHING.quad_beta)
         self._mesh_filter = OneEuro(SMOOTHING.mesh_cutoff * cutoff, SMOOTHING.mesh_beta, SMOOTHING.mesh_lost)
-        self._latent_mean = ExponentialMean(layer.editor.latent_seconds * 2 * smoothing)
+        self._latent_mean = ExponentialMean(
+            layer.editor.latent_seconds * 2 * smoothing,
+            {place: seconds * 2 * smoothing for place, seconds in layer.editor.lasting.items()},
+        )
         self._plate = Plate()
         self._inpainting = CarriedInpainting(layer.editor.inpaint_seconds if smoothing > 0 else 0.0)
         self._mask_mean = FlowCompensatedMean(SMOOTHING.hair_s * 2 * smoothing, SMOOTHING.occluder_s * 2 * smoothing)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -69,25 +70,34 @@ class OneEuro:
 class ExponentialMean:
     """Running mean with a time constant; the first sample counts in full."""
 
-    def __init__(self, time_constant: float) -> None:
+    def __init__(self, time_constant: float, lasting: Mapping[int, float] | None = None) -> None:
         """Make a mean.
 
         Args:
             time_constant: seconds after which a step has been followed to 63 %; 0 or less turns smoothing off.
+            lasting: places of a one-dimensional input and longer time constants for these. Until then they are the mean
+                of all that came: a wrong first sample is outweighed by the next ones.
         """
         self.time_constant = time_constant
+        self._places = np.array(list(lasting or {}), np.intp)
+        self._lasting = np.array(list((lasting or {}).values()), np.float64)
         self._value: Floats | None = None
         self._time = -math.inf
+        self._count = 0
 
     def __call__(self, value: Floats, time: float) -> Floats:
         """Add one sample at `time` seconds and return the mean, shaped as `value`."""
         if self.time_constant <= 0 or self._value is None or self._value.shape != value.shape:
-            self._value, self._time = value, time
+            self._value, self._time, self._count = value, time, 1
             return value
         step = max(time - self._time, 0.0)
         self._time = max(time, self._time)
-        gain = np.float32(1.0 - math.exp(-step / self.time_constant))
-        self._value = self._value + gain * (value - self._value)
+        away = value - self._value
+        gain = np.full(value.shape, 1.0 - math.exp(-step / self.time_constant), np.float32)
+        if len(self._places) and step > 0:
+            self._count += 1
+            gain[self._places] = np.maximum(1 - np.exp(-step / self._lasting), 1 / self._count)
+        self._value = self._value + gain * away
         return self._value
 
 

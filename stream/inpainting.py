@@ -18,7 +18,9 @@ from cv2.typing import MatLike
 from models.arrays import Floats, Image
 from models.crops import Placement, similarity
 from models.editor import Controls, Crop, Inpainting
+from models.face.head_outline import HeadFrame, apart, bend, outline
 from models.face.imaging import smoothstep
+from models.inpaintings import laid_over, packed_head, with_head_from
 from stream.frame import Trace
 
 
@@ -43,6 +45,7 @@ class CarrySettings:
         alike: differences between them, 0..255, over which one does not fade into the other where the head has turned.
         turning: what `turned` measures, over which that holds.
         apart: distances of the outlines of both heads, crop pixels, over which it holds too: a skull may be larger.
+        bent: distance of the outlines along a ray, crop pixels, from which both drawings are bent to one between them.
     """
 
     rigid: tuple[int, ...] = (10, 338, 297, 332, 284, 251, 389, 162, 21, 54, 103, 67, 109, 127, 6, 33, 133, 362, 263)
@@ -59,6 +62,7 @@ class CarrySettings:
     alike: tuple[float, float] = (20.0, 50.0)
     turning: tuple[float, float] = (0.003, 0.007)
     apart: tuple[float, float] = (1.5, 4.0)
+    bent: float = 0.5
 
 
 CARRY = CarrySettings()
@@ -114,6 +118,8 @@ class CarriedInpainting:
         self._since = -math.inf
         self._fade = 0.0
         self._turned = 0.0  # how far the head turned or grew from one to the other, 0..1
+        self._frame: HeadFrame | None = None  # of both, where their outlines differ
+        self._outlines: tuple[Floats, Floats] | None = None
 
     def __call__(
         self,
@@ -179,6 +185,11 @@ class CarriedInpainting:
             self._before = _carried(before, last, key)
             turned = smoothstep(np.asarray(_turn(last, key)), *CARRY.turning)
             self._turned = float(max(turned, smoothstep(np.asarray(_apart(self._before, drawn)), *CARRY.apart)))
+            self._frame = HeadFrame.of(key.anchors)
+            self._outlines = None
+            if self._frame is not None:
+                old, new = (outline(each.head, self._frame) for each in (self._before, drawn))
+                self._outlines = (old, new) if apart(old, new) > CARRY.bent else None
         self._fade = min(self._most_fade, time - self._since)
         self._drawn, self._key, self._since = drawn, key, time
 
@@ -199,6 +210,12 @@ class CarriedInpainting:
             return self._drawn
         new, old = self._drawn, self._before
         behind = np.asarray(cv2.addWeighted(new.behind, share, old.behind, 1 - share, 0), np.uint8)
+        if self._frame is not None and self._outlines is not None:
+            between = self._outlines[0] + np.float32(share) * (self._outlines[1] - self._outlines[0])
+            old, new = (
+                with_head_from(each, behind, bend(self._frame, drawn, between, len(behind)))
+                for each, drawn in zip((old, new), self._outlines, strict=True)
+            )
         if self._turned == 0:
             image = np.asarray(cv2.addWeighted(new.image, share, old.image, 1 - share, 0), np.uint8)
             return Inpainting(image, new.head, behind)
@@ -241,17 +258,8 @@ def _carried(drawn: Inpainting, before: Keyframe, now: Keyframe) -> Inpainting:
     face = _face_motion(before, now, head)
     if face is None and max(_displacement(head, size), _displacement(scene, size)) < CARRY.still:
         return drawn
-    # Four channels: OpenCV warps them several times faster than three.
-    packed = cv2.cvtColor(drawn.image, cv2.COLOR_RGB2RGBA)
-    cv2.insertChannel(np.rint(255 * drawn.head).astype(np.uint8), packed, 3)
-    on_head = _warp_face(packed, head, face, size)
-    behind = _warp(cv2.cvtColor(drawn.behind, cv2.COLOR_RGB2RGBA), scene, size)
-    weight = cv2.extractChannel(on_head, 3).astype(np.float32) / np.float32(255)
-    image, still = (
-        np.asarray(cv2.cvtColor(each, cv2.COLOR_RGBA2RGB), np.uint8)
-        for each in (cv2.blendLinear(on_head, behind, weight, 1 - weight), behind)
-    )
-    return Inpainting(image, weight, still)
+    on_head = _warp_face(packed_head(drawn), head, face, size)
+    return laid_over(on_head, _warp(cv2.cvtColor(drawn.behind, cv2.COLOR_RGB2RGBA), scene, size))
 
 
 def _head_motion(before: Keyframe, now: Keyframe) -> Floats:

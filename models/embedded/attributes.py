@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,10 @@ EARS = "editor_ears.npz"
 ATTRIBUTES = ("age", "male", "bald", "grey", "glasses", "hat", "smile", "skin")
 """In the order of the encoder's output: age in centuries, the others 0..1; skin is the lightness L* / 100."""
 AGE, MALE, BALD, GREY, GLASSES, HAT, SMILE, SKIN_LIGHTNESS = range(len(ATTRIBUTES))
+LASTING = MappingProxyType({AGE: 4.0, MALE: 4.0, BALD: 2.0, GREY: 2.0, GLASSES: 1.0, HAT: 1.0})
+"""Time constants of what is the same from one moment to the next, seconds: each reading is off, and a head that turns
+must not lose the ring of its hair, or years, from frame to frame.
+"""
 PROBABILITIES = (MALE, GLASSES, HAT)
 """Attributes that the encoder gives as logits."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -54,6 +55,7 @@ class Reading:
         covered: (192, 192) float32 in 0..1, where hair or an occluder hides the skin.
         skin: (3,) float32, median log colour of the face.
         fit: where the face is in the crop.
+        crop: the picture that was read.
     """
 
     attributes: Floats
@@ -61,6 +63,7 @@ class Reading:
     covered: Floats
     skin: Floats
     fit: Fit
+    crop: Crop
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +132,12 @@ class Control(ABC):
     Attributes:
         fields: name of each field -> its type and `pydantic.Field`, as `models.editor.Controls` describes them.
         length: numbers of the latent that are this control's own.
+        lasting: which of these hardly change, and their time constants; see `models.editor.Editor.lasting`.
     """
 
     fields: ClassVar[Mapping[str, tuple[Any, Any]]]
     length: ClassVar[int] = 0
+    lasting: ClassVar[Mapping[int, float]] = MappingProxyType({})
 
     @classmethod
     @abstractmethod

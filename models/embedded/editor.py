@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import cv2
@@ -20,10 +21,10 @@ from engines.base import Engine
 from models.arrays import Floats, Image, Latent
 from models.crops import CropSpec
 from models.editor import Controls, Crop, Edit, Editor, Inpainting
-from models.embedded.attributes import HAT, READER, read_attributes, read_tables
+from models.embedded.attributes import HAT, LASTING, READER, read_attributes, read_tables
 from models.embedded.control import HAIR_ON_TOP, Control, Pack, Reading, Way, hair_on_top
 from models.embedded.controls import find_controls
-from models.embedded.latent import EmbeddedLatent
+from models.embedded.latent import COMMON_LENGTH, EmbeddedLatent
 from models.embedded.pigment import hair_look
 from models.embedded.scalp import ScalpModel, skin_tone
 from models.embedded.strands import LOOK_LENGTH, measure_light
@@ -69,6 +70,13 @@ class EmbeddedEditor(Editor[Any]):
         self._scalp = scalp
         self._controls = tuple(controls)
         self._ends = np.cumsum([control.length for control in controls])
+        starts = COMMON_LENGTH + np.append(0, self._ends)
+        of_controls = (
+            (int(start) + place, seconds)
+            for control, start in zip(controls, starts, strict=False)
+            for place, seconds in control.lasting.items()
+        )
+        self.lasting = MappingProxyType({**LASTING, **dict(of_controls)})
         self._still = np.zeros((SIZE // STEP + NECK_NODES, SIZE // STEP, 2), np.float32)
 
     def encode(self, crop: Crop, controls: Any) -> Latent:
@@ -90,7 +98,7 @@ class EmbeddedEditor(Editor[Any]):
             attributes[HAT] *= 1 - smoothstep(np.asarray(hair_on_top(crop)), *HAIR_ON_TOP)
         texture = self._space.unwrap(crop.image, fit)
         hidden = covered(crop, fit)
-        reading = Reading(attributes, texture, hidden, skin_tone(texture, hidden), fit)
+        reading = Reading(attributes, texture, hidden, skin_tone(texture, hidden), fit, crop)
         hair = None if crop.masks is None else hair_look(crop.image, crop.masks.hair)
         return EmbeddedLatent(
             attributes=attributes,
@@ -149,6 +157,7 @@ class EmbeddedEditor(Editor[Any]):
                 moves=moves,
                 change=colour,
                 features=reduce(np.add, features) if features else None,
+                tone=way.own.skin,
             )
         for control, of_it in parts:
             layer = control.draw(way, of_it)

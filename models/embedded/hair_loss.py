@@ -120,12 +120,15 @@ class Loss:
     contrast: float
 
 
-def short_hair(head: HeadMap, hair: Floats) -> float:
-    """How surely hair, (S / 4, S / 4) float32, hangs down on neither side, 0..1."""
-    share = np.maximum(
-        share_of_hair(head.hanging, hair, 1 / COARSE), share_of_hair(head.standing_out, hair, 1 / COARSE)
-    )
-    return 1 - float(smoothstep(share.max(), *LOSS.long_share))
+def hanging_share(head: HeadMap, hair: Floats) -> float:
+    """Share of the places beside the face where hair, (S / 4, S / 4) float32, hangs down, on the side with more."""
+    shares = (share_of_hair(places, hair, 1 / COARSE) for places in (head.hanging, head.standing_out))
+    return float(np.max(np.maximum(*shares)))
+
+
+def short_hair(hanging: float) -> float:
+    """How surely hair of which a `hanging_share` is seen hangs down on neither side, 0..1."""
+    return 1 - float(smoothstep(np.asarray(hanging), *LOSS.long_share))
 
 
 def lose_hair(
@@ -135,6 +138,7 @@ def lose_hair(
     amount: float,
     sides: float = 0,
     edge: Floats | None = None,
+    hanging: float | None = None,
     box: tuple[slice, slice] | None = None,
 ) -> Loss:
     """Lose hair.
@@ -145,10 +149,11 @@ def lose_hair(
         amount: 0..1, how much is lost.
         sides: 0..1, how much of the ring stays at 1, if it is short.
         edge: from `models.embedded.drawn_edge`; None where it is not known.
+        hanging: `hanging_share`, smoothed over time or not; None has that of `hair`.
         box: rows and columns of the crop that are wanted: nothing is lost elsewhere. None for all of it.
     """
     hair = hair * own_hair(hair, head)
-    short = short_hair(head, hair)
+    short = short_hair(hanging_share(head, hair) if hanging is None else hanging)
     amount *= 1 - sides * short * (1 - LOSS.ring)
     receded, gone = min(1.0, amount / LOSS.ring), max(0.0, (amount - LOSS.ring) / (1 - LOSS.ring))
     rays = Rays.of(head, np.float32(EDGE.usual) if edge is None else edge)

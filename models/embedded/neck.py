@@ -1,6 +1,7 @@
 """The neck below an old face: cords, folds and crepe, lent as relief by machine-made portraits as creases are.
 
-The relief lies in a frame that the mesh gives: across in distances of the eyes from the chin, down from the jaw.
+The relief lies in a frame that the mesh gives: across in distances of the eyes from the chin, down from the jaw. In a
+video it sticks to the skin that is seen (`models.editor.Crop.surface`), as a head turns and nods over its neck.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from models.arrays import Floats
 from models.editor import Crop
 from models.embedded.creases import RELIEF_COLOUR
 from models.embedded.eye_axes import eye_axes
-from models.face.imaging import LOG_OFFSET, LUMINANCE, smoothstep
+from models.face.imaging import LOG_OFFSET, LUMINANCE, enlarge, smoothstep
 
 JAW = (132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361)
 """Mesh points of the jaw, from the right ear to the left."""
@@ -81,10 +82,11 @@ class Neck:
         weight = neck_skin(crop, skin, box) * smoothstep(where[..., 2], *BEGINS)
         weight *= 1 - smoothstep(where[..., 1], *ENDS)
         relief = (1 - male) * self.relief[0] + male * self.relief[1]
+        across, down = cv2.split(where[..., :2] if crop.surface is None else _on_surface(crop, crop.surface, box))
         places = np.stack(
             [
-                (where[..., 0] / (2 * ACROSS) + 0.5) * COLUMNS - 0.5,
-                np.clip(where[..., 1] / DOWN * ROWS - 0.5, 0, ROWS - 1),
+                (across / (2 * ACROSS) + 0.5) * COLUMNS - 0.5,
+                np.clip(down / DOWN * ROWS - 0.5, 0, ROWS - 1),
             ],
             axis=-1,
         ).astype(np.float32)
@@ -116,10 +118,36 @@ def neck_places(crop: Crop) -> tuple[Floats, tuple[slice, slice] | None]:
     across, below = x * axes[0, 0] + y * axes[0, 1], x * axes[1, 0] + y * axes[1, 1]
     order = np.argsort(jaw[:, 0])
     edge = np.interp(across, jaw[order, 0], jaw[order, 1])
-    across -= jaw[CHIN, 0]
     nose = float((crop.mesh[NOSE] - middle) @ axes[1])
-    still = below - np.float32(NOSE_TO_CHIN * nose) + across * across
+    across, still = _of_neck(across, below, float(jaw[CHIN, 0]), nose)
     return np.stack([across, still, below - edge], axis=-1).astype(np.float32), box
+
+
+def _of_neck(across: Floats, below: Floats, chin: float, nose: float) -> tuple[Floats, Floats]:
+    """Places of the eyes' frame in that of the neck: across from the chin, and down from it as it is when it is closed.
+
+    Args:
+        across: (H, W) float32.
+        below: (H, W) float32.
+        chin: how far across the chin is.
+        nose: how far below the eyes the nose ends.
+    """
+    across = across - np.float32(chin)
+    return across, below - np.float32(NOSE_TO_CHIN * nose) + across * across
+
+
+def _on_surface(crop: Crop, surface: Floats, box: tuple[slice, slice]) -> Floats:
+    """Where the skin in a part of the crop is in the frame of the neck, (H, W, 2) float32: chin and nose, which move
+    with the head, have kept their places on the surface as the neck has.
+    """
+    assert crop.mesh is not None
+    size = len(crop.image)
+    ends = (crop.mesh[[JAW[CHIN], NOSE]] + np.float32(0.5)) * np.float32(len(surface) / size) - np.float32(0.5)
+    chin, nose = cv2.remap(
+        surface, ends[None].astype(np.float32), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )[0]
+    places = enlarge(surface, (size, size))[box]
+    return np.dstack(_of_neck(places[..., 0], places[..., 1], float(chin[0]), float(nose[1])))
 
 
 def neck_skin(crop: Crop, skin: Floats, box: tuple[slice, slice]) -> Floats:

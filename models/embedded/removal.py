@@ -403,6 +403,7 @@ def lost_hair(
     strands: Floats | None = None,
     face: Floats | None = None,
     edge: Floats | None = None,
+    hanging: float | None = None,
     beyond: Floats | None = None,
 ) -> tuple[Floats, Floats | None]:
     """Where hair is lost: the opacity of `inpaint_without_hair` over the picture, and where the picture is moved.
@@ -415,6 +416,7 @@ def lost_hair(
         strands: (S, S) float32, unit noise that differs from strand to strand; None where they are not told apart.
         face: (M, M) float32 in 0..1, skin of the face and of ears that are seen; None where it is not known.
         edge: where the edge of the skull is drawn, from `models.embedded.drawn_edge`; None if not known.
+        hanging: `models.embedded.hair_loss.hanging_share`, smoothed over time or not; None has that of `hair`.
         beyond: (S, S) float32 in 0..1, what lies beyond the camera's frame; None for nowhere.
 
     Returns:
@@ -432,7 +434,7 @@ def lost_hair(
     if (amount >= 1 and sides == 0) or box is None:
         return erased, None
     coarse = cv2.resize(hair, head.distance.shape[::-1], interpolation=cv2.INTER_AREA)
-    loss = lose_hair(head, coarse, amount=amount, sides=sides, edge=edge, box=box)
+    loss = lose_hair(head, coarse, amount=amount, sides=sides, edge=edge, hanging=hanging, box=box)
     shown, flow = shown_hair(hair, loss.flow, beyond)
     told = None if strands is None else strands[box]
     kept = shown[box] * covered(loss.density[box], told, loss.contrast)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from models.arrays import Floats
 from models.embedded.scalp import SKIN_BOX
+from models.face.canvas import around_brows
 from models.face.imaging import LUMINANCE, coherence, log_colour, smoothstep
 
 Range = tuple[float, float]
@@ -187,7 +188,7 @@ class Skin:
         return self._grey_brows(light, logs, tint, woman + male * (man - woman))
 
     def _grey_brows(self, light: Floats, logs: Floats, tint: Floats, below_skin: float) -> Floats:
-        zone = self._around_brows()
+        zone = around_brows(self.brows)
         bare = 1 - zone + np.float32(1e-3)
         skin = cv2.GaussianBlur(light * bare, (0, 0), BROWS.around)
         skin /= cv2.GaussianBlur(bare, (0, 0), BROWS.around)
@@ -197,15 +198,11 @@ class Skin:
         brow = BROWS.amount * zone * smoothstep(darker, *BROWS.darker)
         return _grey(brow, np.clip(darker - np.float32(below_skin), 0, BROWS.most), broad, tint)
 
-    def _around_brows(self) -> Floats:
-        """Brows, and a little around them, as no face has them where the mean face has, (192, 192) float32 in 0..1."""
-        return np.clip(cv2.GaussianBlur(self.brows, (0, 0), 2.0) * np.float32(1.6), 0, 1)
-
     def younger(self, texture: NDArray[np.uint8], male: float) -> Floats:
         """Change of log colour in `models.embedded.ageing.AGEING_YEARS` towards youth; see `older`."""
         logs = log_colour(texture)
         light = logs @ LUMINANCE
-        spared = 1 - self._around_brows()
+        spared = 1 - around_brows(self.brows)
         fine = cv2.GaussianBlur(light, (0, 0), YOUNGER.pores)
         smooth = _guided_by_itself(fine, *YOUNGER.smoothing)
         depth = np.abs(fine - cv2.GaussianBlur(fine, (0, 0), OLDER.crease_sigmas[1]))

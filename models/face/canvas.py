@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from models.arrays import Floats
 from models.editor import Crop
-from models.face.imaging import LOG_OFFSET, smoothstep
+from models.face.imaging import LOG_OFFSET, LUMINANCE, box_of, log_colour, smoothstep
 from models.face.texture_space import INVERSE_STEP, SIZE, STEP, YAW_MODE, Box, FaceSpace, Fit
 
 TURNED = (2.6, 4.0)
@@ -38,6 +38,10 @@ LEAST_MOVE = 0.02
 """Displacement below which a node counts as still, texture pixels."""
 HIDDEN = (0.25, 0.75)
 """Cover (0..1) over which the change of skin fades."""
+BROW_DARK = (0.0, 0.2)
+"""Log light below that of the face over which a place among the brows may become lighter."""
+BROW_SIGMA = 1.5
+"""Gaussian of that light, crop pixels: a brow is lifted as a whole."""
 FACING = (0.2, 0.5)
 """Apparent area of a lattice cell, relative to the whole face, over which it counts as turned to the camera."""
 
@@ -49,14 +53,16 @@ class Canvas:
     Attributes:
         skin: (192, 192) float32 in 0..1, where skin may change, in the texture square.
         reach: (4, 2) float32, corners of the part that skin or shape may change, texture pixels.
+        brows: (192, 192) float32 in 0..1, where brows may be, in the texture square.
     """
 
     skin: Floats
     reach: Floats
+    brows: Floats
 
     @staticmethod
     def from_tables(tables: dict[str, NDArray[Any]], *moves: Floats) -> Canvas:
-        """Read `ageing_skin` (stored as 0..255) from named arrays.
+        """Read `ageing_skin` and `skin_brows` (stored as 0..255) from named arrays.
 
         Args:
             tables: the arrays.
@@ -68,7 +74,8 @@ class Canvas:
         still[: SIZE // STEP] &= cv2.resize(skin, (SIZE // STEP, SIZE // STEP), interpolation=cv2.INTER_AREA) == 0
         rows, columns = np.flatnonzero(~still.all(1)), np.flatnonzero(~still.all(0))
         (x0, x1), (y0, y1) = ((ends[0] * STEP, (ends[-1] + 1) * STEP) for ends in (columns, rows))
-        return Canvas(skin, np.array([[x0, y0], [x1, y0], [x0, y1], [x1, y1]], np.float32))
+        reach = np.array([[x0, y0], [x1, y0], [x0, y1], [x1, y1]], np.float32)
+        return Canvas(skin, reach, around_brows(tables["skin_brows"].astype(np.float32) / np.float32(255)))
 
     def draw(
         self,
@@ -79,8 +86,12 @@ class Canvas:
         moves: Floats,
         change: Floats,
         features: Floats | None = None,
+        tone: Floats | None = None,
     ) -> tuple[Floats, Floats, Floats]:
         """Draw a change of the texture square on the crop.
+
+        What makes brows lighter is shown where the camera has something dark: a brow that is raised further than the
+        mesh tells would leave a bright bar below it.
 
         Args:
             space: the texture square.
@@ -90,6 +101,8 @@ class Canvas:
                 `extend_over_neck`.
             change: (192, 192, 3) float32, change of log colour where skin may change.
             features: (192, 192, 3) float32, change of log colour where skin may not change: at eyes and lips; or None.
+            tone: (3,) float32, median log colour of the face, which tells what is dark; None where brows are taken to
+                be where the mesh has them.
 
         Returns:
             (S, S, 2) flow and (S, S, 3) delta as in `models.editor.Edit`, and (S, S) float32, 1 where either may
@@ -133,11 +146,46 @@ class Canvas:
         factor = _sample(gain, np.ascontiguousarray(both[..., :2]))
         np.negative(both[..., 2:], out=flow[part])
         moved = _moved(crop.image, flow[part], box)
+        if tone is not None:
+            self._spare_bright(factor, moved, drawn, float(tone @ LUMINANCE))
         cv2.multiply(cv2.add(moved, (LOG_OFFSET,) * 3 + (0.0,), dtype=cv2.CV_32F), factor, dst=delta[part])
         touched = (shift[..., 0] != 0) | (shift[..., 1] != 0) | (_sample(holds, drawn) > 0)
         touched = cv2.dilate(touched.astype(np.float32), np.ones((3, 3), np.uint8))
         support[part] = cv2.resize(touched, extent, interpolation=cv2.INTER_NEAREST)
         return flow, delta, support
+
+    def _spare_bright(self, factor: Floats, picture: NDArray[np.uint8], where: Floats, level: float) -> None:
+        """Take back what makes bright places among the brows lighter.
+
+        Args:
+            factor: (H, W, 3) float32, changed in place: share of the camera's light that is added.
+            picture: (H, W, 3) uint8 RGB, the camera's pixels there.
+            where: (h, w, 2) float32, the same places in the texture square, coarser.
+            level: median log light of the face.
+        """
+        height, width = factor.shape[:2]
+        brows = _sample(self.brows, where)
+        coarse = box_of(brows > 0)
+        if coarse is None:
+            return
+        zoom = np.array([height / len(brows), width / brows.shape[1]])
+        box = tuple(
+            slice(int(each.start * scale), int(each.stop * scale)) for each, scale in zip(coarse, zoom, strict=True)
+        )
+        part = factor[box]
+        light = cv2.GaussianBlur(log_colour(picture[box]) @ LUMINANCE, (0, 0), BROW_SIGMA)
+        bright = 1 - smoothstep(np.float32(level) - light, *BROW_DARK)
+        bright *= cv2.resize(brows[coarse], part.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        part -= np.maximum(part, 0) * bright[..., None]
+
+
+def around_brows(brows: Floats) -> Floats:
+    """Brows, and a little around them, as no face has them where the mean face has; (192, 192) float32 in 0..1.
+
+    Args:
+        brows: (192, 192) float32 in 0..1, the brows of the mean face.
+    """
+    return np.clip(cv2.GaussianBlur(brows, (0, 0), 2.0) * np.float32(1.6), 0, 1)
 
 
 def without_overlap(moves: Floats) -> Floats:

@@ -55,3 +55,25 @@ def test_time_running_backwards_does_not_break_the_mean() -> None:
     mean = ExponentialMean(0.5)
     mean(np.zeros(2, np.float32), 10.0)
     assert np.isfinite(mean(np.ones(2, np.float32), 9.0)).all()
+
+
+def test_what_lasts_is_averaged_for_longer_and_begins_with_a_plain_mean() -> None:
+    """A first sample that is off is outweighed by the next ones; from then on a lasting number moves slowly."""
+    mean = ExponentialMean(0.1, {1: 4.0})
+    mean(np.array([1.0, 1.0], np.float32), 0.0)
+    for k in range(1, 5):
+        value = mean(np.zeros(2, np.float32), k / 25)
+    assert value[1] == pytest.approx(0.2, abs=1e-6)
+    assert value[0] == pytest.approx(np.exp(-1.6), abs=1e-3)
+    for k in range(5, 400):
+        mean(np.zeros(2, np.float32), k / 25)
+    value = mean(np.ones(2, np.float32), 400 / 25)
+    assert value[1] == pytest.approx(1 - np.exp(-0.04 / 4), rel=0.05)
+    assert value[0] > 0.3
+
+
+def test_a_frame_that_is_shown_again_changes_no_mean() -> None:
+    mean = ExponentialMean(0.1, {0: 4.0})
+    mean(np.zeros(1, np.float32), 0.0)
+    first = mean(np.ones(1, np.float32), 0.04)
+    np.testing.assert_array_equal(mean(np.zeros(1, np.float32), 0.04), first)

@@ -40,6 +40,15 @@ def test_it_sees_brows_rise_in_a_face_that_stays() -> None:
     assert np.abs(moved[:, 1] - wanted).mean() < 0.3
 
 
+def test_fine_motion_within_a_face_is_seen() -> None:
+    """Folds and lids move over a few pixels; at 96 pixels the mesh would be half as far off again."""
+    rows, columns = np.mgrid[:240, :320].astype(np.float32)
+    wave = 1.5 * np.sin(columns / 16)
+    bent = np.asarray(cv2.remap(textured(), columns, rows + wave, cv2.INTER_LINEAR), np.uint8)
+    moved = PointFlow()(textured(), bent, POINTS)
+    assert np.abs(moved[:, 1] + 1.5 * np.sin(POINTS[:, 0] / 16)).mean() < 0.16
+
+
 def test_points_without_extent_do_not_move() -> None:
     image = textured()
     assert not PointFlow()(image, image, np.zeros((3, 2), np.float32)).any()

@@ -338,3 +338,26 @@ def test_the_outline_of_a_skull_that_is_drawn_larger_shows_once(larger: int, see
     assert shown is not None
     between = shown.image[SIZE // 2, SIZE // 2 + 20 : SIZE // 2 + 20 + larger, 0].astype(int)
     assert ((between > 60) & (between < 200)).any() == seen
+
+
+def test_a_head_that_grows_from_one_drawing_to_the_next_grows_evenly() -> None:
+    """Its outline would jump with each drawing of a head that turns, five times a second."""
+    middle = keyframe(np.zeros((SIZE, SIZE, 3), np.uint8)).anchors.mean(0)
+
+    def disc(radius: float) -> Inpainting:
+        rows, columns = np.mgrid[:SIZE, :SIZE] + np.float32(0.5)
+        weight = np.clip(radius - np.hypot(columns - middle[0], rows - middle[1]), 0, 1).astype(np.float32)
+        image = np.repeat((20 + 200 * weight)[..., None], 3, axis=2).astype(np.uint8)
+        return Inpainting(image, weight, np.full((SIZE, SIZE, 3), 20, np.uint8))
+
+    drawings = iter([disc(20), disc(25), disc(25)])
+    session = Session(make=lambda: next(drawings))
+    column, heights = int(middle[0]), []
+    for k in range(13):
+        shown = session.show(k)
+        assert shown is not None
+        heights.append(float((shown.image[: int(middle[1]), column, 0].astype(float) - 20).sum() / 200))
+    assert heights[0] == pytest.approx(20, abs=1)
+    assert heights[-1] == pytest.approx(25, abs=1)
+    assert np.diff(heights).max() < 1.6
+    assert np.diff(heights).min() > -0.3

@@ -13,16 +13,19 @@ from engines.base import Engine
 from models.arrays import Floats
 from models.editor import Crop, Inpainting, Masks
 from models.embedded.attributes import BALD, MALE
+from models.embedded.bare_head import own_hair
 from models.embedded.beside_hair import replaced_beside
 from models.embedded.body_behind_hair import BODY_NETWORK, BodyBehindHair
-from models.embedded.control import Control, Layer, Pack, Way, bareness, hair_obstacle, towards_one
+from models.embedded.carried_head import bent_to_skull
+from models.embedded.control import Control, Layer, Pack, Reading, Way, bareness, hair_obstacle, towards_one
 from models.embedded.drawn_edge import drawn_edge
 from models.embedded.eye_axes import without_eyes
+from models.embedded.hair_loss import hanging_share
 from models.embedded.head_noise import hairs, noise_on
 from models.embedded.latent import EmbeddedLatent
 from models.embedded.lent_ears import Ear
 from models.embedded.matte import MATTE, HairMatte
-from models.embedded.removal import REMOVAL, continued, inpaint_without_hair, keeps_ring, lost_hair
+from models.embedded.removal import BESIDE, REMOVAL, continued, inpaint_without_hair, keeps_ring, lost_hair
 from models.embedded.scalp import (
     HeadMap,
     ScalpModel,
@@ -34,6 +37,7 @@ from models.embedded.scalp import (
 )
 from models.embedded.single_strands import single_strands
 from models.face.imaging import enlarge
+from models.face.texture_space import Fit
 
 LOCKS, SINGLE = np.float32(0.8), np.float32(0.25)
 """Shares of the noise along strands that are seen, and of that of single hairs."""
@@ -56,6 +60,10 @@ class Bald(Control):
         ),
     }
 
+    length = 1
+    """Share of the places beside the face where hair hangs down: where some does, no ring may come and go."""
+    lasting: ClassVar = {0: 4.0}
+
     def __init__(self, removal: Engine, bodies: BodyBehindHair, ear: Ear, matte: HairMatte, scalp: ScalpModel) -> None:
         self._removal = removal
         self._bodies = bodies
@@ -73,6 +81,17 @@ class Bald(Control):
             HairMatte(pack.network(MATTE)),
             ScalpModel.from_tables(pack.tables),
         )
+
+    def read(self, reading: Reading) -> Floats:
+        """How much hair hangs down."""
+        crop = reading.crop
+        if crop.masks is None:
+            return np.zeros(1, np.float32)
+        head = self._head(reading.fit, crop)
+        hair = cv2.resize(
+            continued(crop.masks.hair, crop.beyond), head.distance.shape[::-1], interpolation=cv2.INTER_AREA
+        )
+        return np.array([hanging_share(head, hair * own_hair(hair, head))], np.float32)
 
     def steer(self, now: Floats, wanted: Floats, controls: Any) -> None:
         """Move baldness by a share of its way to 1."""
@@ -100,7 +119,7 @@ class Bald(Control):
             crop.image,
             hair=self._alpha(crop, crop.masks),
             person=crop.masks.person,
-            head=self._head(way),
+            head=self._head(way.fit, way.crop),
             light=way.own.light,
             skin=way.own.skin,
             male=float(way.own.attributes[MALE]),
@@ -117,7 +136,9 @@ class Bald(Control):
         if drawn is None:
             return None
         alpha = self._alpha(crop, crop.masks, ROUGH)
-        head, sides = self._head(way), way.controls.bald_sides * keeps_ring(float(way.own.attributes[MALE]))
+        head = self._head(way.fit, way.crop)
+        drawn = bent_to_skull(drawn, head, BESIDE)
+        sides = way.controls.bald_sides * keeps_ring(float(way.own.attributes[MALE]))
         some_left = amount < 1 or sides > 0
         opacity, flow = lost_hair(
             hair=alpha,
@@ -127,6 +148,7 @@ class Bald(Control):
             strands=self._strands(crop, alpha, head) if some_left else None,
             face=crop.masks.face,
             edge=drawn_edge(head, drawn.image, drawn.behind) if some_left else None,
+            hanging=float(own[0]),
             beyond=crop.beyond,
         )
         opacity = replaced_beside(
@@ -159,11 +181,11 @@ class Bald(Control):
         small = cv2.resize(crop.image, (size // shrunk, size // shrunk), interpolation=cv2.INTER_AREA)
         return enlarge(continued(self._matte.read(small, masks.hair), crop.beyond), (size, size))
 
-    def _head(self, way: Way) -> HeadMap:
-        radii, size, masks = self._scalp.radii(outline_features(way.fit)), len(way.crop.image), way.crop.masks
+    def _head(self, fit: Fit, crop: Crop) -> HeadMap:
+        radii, size, masks = self._scalp.radii(outline_features(fit)), len(crop.image), crop.masks
         if masks is not None:
-            hair = continued(masks.hair, way.crop.beyond)
-            solid = np.maximum(continued(masks.person, way.crop.beyond), hair)
-            radii = with_back_of_head(radii, way.fit, hair, size)
-            radii = within_hair(around_skin(radii, way.fit, masks.face, size), way.fit, solid, size)
-        return head_map(way.fit, radii, size)
+            hair = continued(masks.hair, crop.beyond)
+            solid = np.maximum(continued(masks.person, crop.beyond), hair)
+            radii = with_back_of_head(radii, fit, hair, size)
+            radii = within_hair(around_skin(radii, fit, masks.face, size), fit, solid, size)
+        return head_map(fit, radii, size)

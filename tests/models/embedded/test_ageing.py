@@ -11,6 +11,7 @@ from models.embedded import EMBEDDED
 from models.embedded.ageing import MOUTH, with_lips_together
 from models.embedded.attributes import read_tables
 from models.face.canvas import Canvas, extend_over_neck
+from models.face.imaging import LOG_OFFSET
 from models.face.texture_space import SIZE, STEP, YAW_MODE, FaceSpace
 from models.training.apply import apply_edit
 
@@ -59,6 +60,36 @@ def test_a_change_of_colour_lies_on_the_skin_that_is_shown(turned: float) -> Non
     cheek = (np.abs(place[..., 1] - 110) < 12) & (np.abs(place[..., 0] - column) < 16)
     assert np.abs(crop.image[cheek].astype(float) - 120).max() > 50
     assert np.abs(edited[cheek].astype(float) - 120).max() < 18
+
+
+def test_a_raised_brow_leaves_no_bright_bar_below_it() -> None:
+    """The mesh rises less than a brow does: what makes brows grey lies on the skin below it then."""
+    tables = read_tables(EMBEDDED)
+    space = FaceSpace.from_tables(tables)
+    fit = space.fit(np.asarray(space.mean + np.array([64, 88]), np.float32))
+    still = np.zeros((SIZE // STEP, SIZE // STEP, 2), np.float32)
+    moves = extend_over_neck(still)
+    canvas = Canvas.from_tables(tables, moves)
+    brows = np.repeat((canvas.brows > 0.5)[..., None], 3, axis=2).astype(np.float32)
+    place = cv2.resize(space.to_texture(fit, (0, 0, SIDE, SIDE)), (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
+    where = cv2.remap(brows[..., 0], place, None, cv2.INTER_LINEAR) > 0.95
+    skin = np.full((SIDE, SIDE, 3), 160, np.uint8)
+    tone = np.full(3, np.log(160 + LOG_OFFSET), np.float32)
+
+    def added(grey: int) -> float:
+        image = np.where(where[..., None], np.uint8(grey), skin)
+        crop = Crop(image, np.zeros((5, 2), np.float32))
+        drawn = canvas.draw(space, fit, crop, moves=moves, change=np.float32(0.5) * brows, tone=tone)
+        return float(drawn[1][cv2.erode(where.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0].mean())
+
+    assert where.any()
+    assert abs(added(160)) < 5 < 0.05 * (160 + LOG_OFFSET) * (np.exp(0.5) - 1)
+    assert added(50) == pytest.approx((50 + LOG_OFFSET) * (np.exp(0.5) - 1), rel=0.1)
+    # what becomes darker there does so
+    darker = canvas.draw(
+        space, fit, Crop(skin, np.zeros((5, 2), np.float32)), moves=moves, change=np.float32(-0.5) * brows, tone=tone
+    )
+    assert darker[1][where].mean() < -30
 
 
 def test_no_shape_is_drawn_from_beyond_the_frame() -> None:

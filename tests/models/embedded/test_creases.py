@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from models.arrays import Floats
+from models.editor import Crop
 from models.embedded import EMBEDDED
 from models.embedded.attributes import ATTRIBUTES, MALE, SKIN_LIGHTNESS, SMILE, read_tables
 from models.embedded.control import Reading
@@ -61,7 +62,9 @@ def reading(tables: dict[str, NDArray[Any]], detail: float = 6.0, male: float = 
     texture = np.clip(np.repeat(cv2.GaussianBlur(skin, (0, 0), 1.0)[..., None], 3, axis=2), 0, 255).astype(np.uint8)
     attributes = np.zeros(len(ATTRIBUTES), np.float32)
     attributes[[MALE, SMILE, SKIN_LIGHTNESS]] = male, 0.4, 0.6
-    return Reading(attributes, texture, np.full((192, 192), covered, np.float32), np.full(3, 5.0, np.float32), fit)
+    crop = Crop(np.zeros((320, 320, 3), np.uint8), np.zeros((5, 2), np.float32))
+    hidden, skin_colour = np.full((192, 192), covered, np.float32), np.full(3, 5.0, np.float32)
+    return Reading(attributes, texture, hidden, skin_colour, fit, crop)
 
 
 def lent_by(creases: Creases, face: Reading) -> Floats:

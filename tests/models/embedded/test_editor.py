@@ -104,7 +104,8 @@ def test_it_is_an_editor(editor: EmbeddedEditor) -> None:
 
 def test_the_latent_holds_both_ways_of_the_skin(editor: EmbeddedEditor, crop: Crop) -> None:
     latent = editor.encode(crop, editor.Controls())
-    assert latent.shape == (COMMON_LENGTH + 3 * COMPRESSED + 1 + eyes_and_lips.LENGTH + StubbleControl.length,)
+    others = eyes_and_lips.LENGTH + StubbleControl.length + bald.Bald.length
+    assert latent.shape == (COMMON_LENGTH + 3 * COMPRESSED + 1 + others,)
     assert latent.dtype == np.float32
     parts = EmbeddedLatent.unpack(latent)
     older, younger = (decompress_change(half) for half in np.split(parts.details[: 2 * COMPRESSED], 2))
@@ -678,3 +679,32 @@ def test_women_keep_no_ring_of_hair(editor: EmbeddedEditor, crop: Crop) -> None:
     (shaved, woman), (_, man) = opacities
     np.testing.assert_array_equal(woman, shaved)
     assert man.sum() < 0.95 * shaved.sum()
+
+
+def test_what_hardly_changes_lasts(editor: EmbeddedEditor, crop: Crop) -> None:
+    """Age, sex and how long the hair is are those of some seconds; a smile is that of now."""
+    assert {AGE, MALE} <= set(editor.lasting)
+    assert SMILE not in editor.lasting
+    long = cv2.dilate(crop.masks.hair, np.ones((61, 61), np.uint8)) if crop.masks is not None else None
+    assert long is not None
+    assert crop.masks is not None
+    hanging = replace(crop, masks=replace(crop.masks, hair=long))
+    short, other = (editor.encode(each, EmbeddedControls()) for each in (crop, hanging))
+    (place,) = (place for place in editor.lasting if place >= COMMON_LENGTH)
+    assert short[place] < 0.17
+    assert other[place] > 0.2
+
+
+def test_a_ring_comes_and_goes_with_what_was_read_of_the_hair(editor: EmbeddedEditor, crop: Crop) -> None:
+    """Hair of middle length hangs down in one frame and not in the next: its reading lasts."""
+    controls = EmbeddedControls(bald=1)
+    latent = editor.encode(crop, controls)
+    latent[MALE] = 1
+    (place,) = (place for place in editor.lasting if place >= COMMON_LENGTH)
+    left = []
+    for hanging in (0.0, 1.0):
+        latent[place] = hanging
+        done = editor.render(crop, latent, editor.steer(latent, controls), controls)
+        assert done.opacity is not None
+        left.append(float(done.opacity.sum()))
+    assert left[1] > 1.02 * left[0]

@@ -160,6 +160,8 @@ def test_short_hair_keeps_a_ring_and_long_hair_goes(head: HeadMap, hair: Floats)
     reach = head.distance / np.float32(texture_scale(head))
     long = hair.copy()
     long[(reach < 5) & (reach > -45) & (head.texture[..., 1] > 0) & (head.texture[..., 1] < 190)] = 1
+    assert lose_hair(head, long, amount=1, sides=1, hanging=0.0).density.max() > 0.5
+    assert lose_hair(head, hair, amount=1, sides=1, hanging=1.0).density.max() == 0
     assert lose_hair(head, long, amount=1, sides=1).density.max() == 0
     hanging = (full(long) > 0.9) & (full(head.texture[..., 1]) > 120)
     assert lose_hair(head, long, amount=LOSS.ring).density[hanging].min() > 0.9

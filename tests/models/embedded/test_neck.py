@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from models.editor import Crop, Masks
 from models.embedded import EMBEDDED
 from models.embedded.attributes import TABLES, read_tables
 from models.embedded.neck import CHIN, JAW, Neck
+from models.face.eye_frame import eye_places
 from models.face.texture_space import FaceSpace
 
 SIZE = 320
@@ -66,3 +69,23 @@ def test_an_open_mouth_does_not_carry_the_neck_along(neck: Neck, crop: Crop) -> 
     low = slice(int(crop.mesh[JAW[CHIN], 1]) + 25, None)
     assert np.abs(still[low]).max() > 4
     np.testing.assert_allclose(still[low], moved[low], atol=1.5)
+
+
+def test_a_head_that_turns_does_not_carry_the_neck_along(neck: Neck, crop: Crop) -> None:
+    """The relief sticks to the skin that is seen, where a video tells it."""
+    assert crop.mesh is not None
+    surface = eye_places(crop.points5, SIZE, SIZE // 4)
+    before = replace(crop, surface=surface)
+    np.testing.assert_allclose(drawn(neck, before), drawn(neck, crop), atol=2)
+    # all of the face moves to the left over a neck that stays
+    chin = int(crop.mesh[JAW[CHIN], 1])
+    face = np.arange(SIZE // 4)[:, None] < chin // 4 + 3
+    shift = np.array([6, 0], np.float32)
+    apart = float(np.linalg.norm(crop.points5[1] - crop.points5[0]))
+    moved = np.where(face[..., None], surface + shift / apart, surface)
+    after = Crop(crop.image, crop.points5 - shift, crop.mesh - shift, crop.masks, surface=moved)
+    low = slice(chin + 25, chin + 60)
+    columns = slice(130, 180)
+    stays, goes = (drawn(neck, each)[low, columns] for each in (after, replace(after, surface=None)))
+    first = drawn(neck, before)[low, columns]
+    assert np.abs(goes - first).mean() > 2 * np.abs(stays - first).mean() + 0.5
