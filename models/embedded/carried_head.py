@@ -31,8 +31,10 @@ def bent_to_skull(drawn: Inpainting, head: HeadMap, edge: tuple[float, float]) -
     middle, up = back @ np.array([*CENTER, 1], np.float32), -back[:, 1]
     up /= np.float32(max(float(np.hypot(*up)), 1e-6))
     frame = HeadFrame(np.asarray(middle, np.float32), np.asarray(up, np.float32))
-    coarse = HeadFrame((frame.middle + np.float32(0.5)) / COARSE - np.float32(0.5), frame.up)
-    wanted = outline(smoothstep(head.distance, *edge), coarse) * COARSE
+    scale, half = np.float32(COARSE), np.float32(0.5)
+    wanted = scale * outline(
+        smoothstep(head.distance, *edge), HeadFrame((frame.middle + half) / scale - half, frame.up)
+    )
     now = outline(drawn.head, frame)
     if apart(now, wanted) <= STEADY:
         return drawn

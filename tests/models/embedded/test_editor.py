@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from engines.base import Engine, TensorSpec
 from engines.select import load as load_engine
 from models.arrays import Floats, Image
-from models.editor import Crop, Edit, Editor, Masks
+from models.editor import Crop, Edit, Editor, Inpainting, Masks
 from models.embedded import EMBEDDED, eyes_and_lips
 from models.embedded.ageing import COMPRESSED, compress_change, decompress_change, strength_of, youth_of
 from models.embedded.attributes import AGE, BALD, GREY, HAT, MALE, READER, SMILE, TABLES
@@ -708,3 +708,17 @@ def test_a_ring_comes_and_goes_with_what_was_read_of_the_hair(editor: EmbeddedEd
         assert done.opacity is not None
         left.append(float(done.opacity.sum()))
     assert left[1] > 1.02 * left[0]
+
+
+def test_a_drawing_that_was_carried_is_bent_to_the_skull(editor: EmbeddedEditor, crop: Crop) -> None:
+    controls = EmbeddedControls(bald=1)
+    latent = editor.encode(crop, controls)
+    steered = editor.steer(latent, controls)
+    drawn = editor.inpaint(crop, latent, steered, controls)
+    assert drawn is not None
+    smaller = Inpainting(drawn.image, cv2.erode(drawn.head, np.ones((21, 21), np.uint8)), drawn.behind)
+    same, bent = (
+        image_of(editor.render(replace(crop, inpainting=each), latent, steered, controls)) for each in (drawn, smaller)
+    )
+    assert same is drawn.image
+    assert not np.array_equal(bent, smaller.image)
