@@ -49,7 +49,8 @@ class Greyed:
         least_white: share of white hair below which these three grow no more.
         temples: how much whiter hair is beside the face, and how much darker far from it.
         beside: Gaussian of the face's reach, share of the crop.
-        single: how much earlier single strands turn white than others, share per unit of their noise.
+        single, single_still: how much earlier single strands turn white than others, share per unit of their noise, and
+            the same in a single picture, where they do not flicker.
         glint: by how much single strands differ in light, log units: white ones do as well.
         between, dark_between: noise of single strands below which a thin gap is, and how dark it is.
         wholly: shares of white hair over which no colour is left between it.
@@ -96,7 +97,8 @@ class Greyed:
     least_white: float = 0.4
     temples: tuple[float, float] = (0.12, -0.2)
     beside: float = 0.09
-    single: float = 0.1
+    single: float = 0.06
+    single_still: float = 0.1
     glint: float = 0.05
     between: float = 0.8
     dark_between: float = 0.12
@@ -219,7 +221,8 @@ def whiten(
     if strands is not None:
         between = np.maximum(-strands - np.float32(GREYED.between), 0)
         lock += np.float32(GREYED.glint) * strands - np.float32(GREYED.dark_between) * between * between
-        share = np.clip(share + 4 * share * (1 - share) * np.float32(GREYED.single) * strands, 0, 1)
+        earlier = np.float32(4 * (GREYED.single_still if steady is None else GREYED.single))
+        share = np.clip(share + earlier * share * (1 - share) * strands, 0, 1)
     shade = np.float32(shading) * (cv2.log(broad.deep) - np.float32(now.level))
     shade *= np.where(shade < 0, np.float32(GREYED.gaps), np.float32(GREYED.crests))
     shade = np.clip(shade, *np.log(GREYED.shades, dtype=np.float32))
