@@ -59,6 +59,8 @@ class Layers:
             50 and 1400 sides.
         nearer: how much wider it is where it turns to the camera, by how far the middle of the forehead is from the
             middle of both sides.
+        farther: the same on the far side, over which the skull behind the ear is hidden by the cheek.
+        cheek: distances beyond the oval of the mesh, crop pixels, over which what is seen of a person is the face.
         neck: distances from the middle over which there is no neck, shares of half the width of the face.
         unlike: distances from the log colour of skin over which something is cloth.
         chin: heights below the points beside the ears over which shoulders are looked at, texture pixels.
@@ -82,6 +84,8 @@ class Layers:
     shoulder: tuple[float, float] = (88.0, 106.0)
     wider: tuple[float, float] = (0.045, 0.06)
     nearer: float = 0.6
+    farther: tuple[float, float] = (0.15, 0.35)
+    cheek: tuple[float, float] = (-16.0, -12.0)
     neck: tuple[float, float] = (0.62, 0.74)
     unlike: tuple[float, float] = (0.3, 0.6)
     chin: tuple[float, float] = (54.0, 66.0)
@@ -170,7 +174,7 @@ class BodyBehindHair:
         return Body(odds[SKIN], odds[CLOTH])
 
 
-def layers(body: Body, head: HeadMap, size: int, *, male: float) -> tuple[Floats, Floats]:
+def layers(body: Body, head: HeadMap, size: int, *, male: float, seen: Floats | None = None) -> tuple[Floats, Floats]:
     """How far a body covers the backdrop below the brows, and how much of it is cloth; each (S, S) float32 in 0..1.
 
     Args:
@@ -178,14 +182,22 @@ def layers(body: Body, head: HeadMap, size: int, *, male: float) -> tuple[Floats
         head: polar map of the crop.
         size: S.
         male: 0..1, how likely this is a man.
+        seen: (S / 4, S / 4) float32 in 0..1, where a person is seen; beside the face that is its cheek, which may be
+            wider than the mesh. None where it is not known.
     """
     full = (size, size)
     skin, cloth = (enlarge(cv2.GaussianBlur(each, (0, 0), LAYERS.smooth), full) for each in body)
     within = within_oval(head)
-    bounded = 1 - enlarge(_below_ears(head) * _beyond_jaw(head, within, male), full)
+    # behind the far cheek of a head that turns neither ear nor skull is seen
+    farther = smoothstep(-_nearer(head), *LAYERS.farther)
+    bounded = 1 - enlarge(np.maximum(_below_ears(head), farther) * _beyond_jaw(head, within, male), full)
     # behind the upper half of an ear is the skull
     behind_ears = 1 - smoothstep(head.texture[..., 1] - np.float32(_texture_row(head)), *LAYERS.skull)
-    head_there = enlarge(np.maximum(smoothstep(within, -2, 2), smoothstep(head.distance, -2, 2) * behind_ears), full)
+    behind_ears = behind_ears * (1 - farther)
+    head_there = np.maximum(smoothstep(within, -2, 2), smoothstep(head.distance, -2, 2) * behind_ears)
+    if seen is not None:
+        head_there = np.maximum(head_there, seen * smoothstep(within, *LAYERS.cheek))
+    head_there = enlarge(head_there, full)
     skin = np.maximum(skin * bounded, head_there * (1 - cloth))
     low = enlarge(smoothstep(head.texture[..., 1] - np.float32(CENTER[1]), *LAYERS.below), full)
     covers, clothed = (_with_edge(odds) for odds in (skin + cloth - np.float32(LAYERS.likely), cloth - skin))
@@ -212,12 +224,9 @@ def _below_ears(head: HeadMap) -> Floats:
 def _beyond_jaw(head: HeadMap, within: Floats, male: float) -> Floats:
     """Where no skin of a head is, so far beyond its mesh, (S / 4, S / 4) float32 in 0..1."""
     women, men = LAYERS.wider
-    across, half, axis = _across(head)
-    middle = head.oval[list(EAR_POINTS)].mean(0)
+    across, half, _ = _across(head)
     # of a head that turns the neck behind the near jaw is seen
-    forehead = float((head.oval[0] - middle) @ axis) / half
-    nearer = np.maximum(np.where(across > 0, -forehead, forehead), 0)
-    wider = (women + male * (men - women) + LAYERS.nearer * nearer) * half
+    wider = (women + male * (men - women) + LAYERS.nearer * np.maximum(_nearer(head), 0)) * half
     # a neck leaves the jaw at a slant
     begins, of_women, of_men = LAYERS.slant
     down = head.texture[..., 1] - np.float32(_texture_row(head) + begins)
@@ -225,6 +234,15 @@ def _beyond_jaw(head: HeadMap, within: Floats, male: float) -> Floats:
     wider = wider + np.maximum(down, 0) * np.float32(slope)
     beyond = smoothstep(-within - wider, -2, 2) * smoothstep(np.abs(across), *LAYERS.neck)
     return np.asarray(beyond * above_shoulders(head), np.float32)
+
+
+def _nearer(head: HeadMap) -> Floats:
+    """How far the side of a head is turned to the camera, (S / 4, S / 4) float32: by how far the middle of the forehead
+    is from the middle of both sides, shares of half the width of the face; below 0 on the far side.
+    """
+    across, half, axis = _across(head)
+    forehead = float((head.oval[0] - head.oval[list(EAR_POINTS)].mean(0)) @ axis) / half
+    return np.where(across > 0, np.float32(-forehead), np.float32(forehead))
 
 
 def above_shoulders(head: HeadMap) -> Floats:

@@ -59,6 +59,8 @@ CLOSE = 2
 """The same of brows and what they pass over: a brow that was drawn stays where it was when it moves."""
 SEEN_FACE = (0.4, 0.7)
 """Face in the segmenter's reading over which skin counts as seen."""
+SEEN_BESIDE = (0.2, 0.6)
+"""Shares of hair over which a place beside a face is not seen."""
 EARS_END = (2.0, 16.0)
 """Heights above the brows over which ears end, texture pixels."""
 RAISED = (10.0, 18.0)
@@ -169,7 +171,8 @@ def network_input(
     skin_beside, cloth = body_colours(coarse, beside, body_map, head)
     bare = np.float32(bare_shoulders(coarse, beside, skin_beside, body_map, head))
     body_map = Body(body_map.skin + bare * body_map.cloth, (1 - bare) * body_map.cloth)
-    covers, clothed = layers(body_map, head, size, male=male)
+    seen = smoothstep(body, 0.5, 0.9) * (1 - smoothstep(gone, *SEEN_BESIDE))
+    covers, clothed = layers(body_map, head, size, male=male, seen=np.asarray(seen, np.float32))
     if behind is not None:
         covers = covers * (1 - behind.known)
     lower = smoothstep(below, BELOW_BROWS - 6, BELOW_BROWS + 6)[..., None]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -163,3 +165,33 @@ def test_a_neck_is_bounded_and_shoulders_are_not(head: HeadMap) -> None:
     assert covers[(down > 108)].min() == 1
     assert above_shoulders(head)[-1].max() == 0
     assert above_shoulders(head)[int(head.oval[:, 1].mean() / COARSE)].min() == 1
+
+
+def test_no_ear_and_no_skull_are_behind_the_far_cheek_of_a_head_that_turns(head: HeadMap) -> None:
+    """An ear was drawn beside the far eye."""
+    everywhere = np.ones((2 * SIDE, 2 * SIDE), np.float32)
+    left, right = head.oval[list(EAR_POINTS)]
+    turned = head.oval.copy()
+    turned[:, 0] += np.where(np.arange(len(turned)) == 0, 0.5 * (right[0] - left[0]) / 2, 0)  # forehead, to the right
+    ahead, aside = (
+        layers(Body(everywhere, 0 * everywhere), replace(head, oval=oval), SIDE * COARSE, male=0)[0]
+        for oval in (head.oval, turned)
+    )
+    row = int(left[1])
+    beside_right, beside_left = int(right[0] + 10), int(left[0] - 10)
+    assert ahead[row, beside_right] == ahead[row, beside_left] == 1
+    assert aside[row, beside_right] == 0
+    assert aside[row, beside_left] == 1
+    assert aside[row, int(right[0] - 6)] == 1
+
+
+def test_a_cheek_that_is_seen_is_part_of_the_head(head: HeadMap) -> None:
+    """The mesh of the far cheek may be narrower: it was cut off."""
+    nothing = np.zeros((2 * SIDE, 2 * SIDE), np.float32)
+    row, column = (int(each) for each in (head.oval[list(EAR_POINTS)].mean(0)[1] + 40, head.oval[:, 0].max() + 6))
+    seen = np.zeros((SIDE, SIDE), np.float32)
+    seen[:, : column // COARSE + 1] = 1
+    told, untold = (layers(Body(nothing, nothing), head, SIDE * COARSE, male=0, seen=each)[0] for each in (seen, None))
+    assert told[row, column] > 0.5 > untold[row, column]
+    assert told[row, column + 30] == 0
+    assert told[row, 4] == 0
