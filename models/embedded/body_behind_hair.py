@@ -84,7 +84,7 @@ class Layers:
     shoulder: tuple[float, float] = (88.0, 106.0)
     wider: tuple[float, float] = (0.045, 0.06)
     nearer: float = 0.6
-    farther: tuple[float, float] = (0.15, 0.35)
+    farther: tuple[float, float] = (0.26, 0.4)
     cheek: tuple[float, float] = (-16.0, -12.0)
     neck: tuple[float, float] = (0.62, 0.74)
     unlike: tuple[float, float] = (0.3, 0.6)

@@ -43,8 +43,8 @@ class Shaved:
     hairline: tuple[float, float] = (-0.08, 0.26)
     rim: tuple[float, float] = (1.0, 7.0)
     below: tuple[float, float] = (-2.0, 16.0)
-    grown: tuple[float, float] = (0.25, 0.6)
-    around: float = 6.0
+    grown: tuple[float, float] = (0.2, 0.95)
+    around: float = 11.0
     surely: float = 0.9
     fewest: tuple[float, float] = (40.0, 160.0)
     dark: float = 0.85
