@@ -9,6 +9,9 @@ from cv2.typing import MatLike
 from models.arrays import Floats, Image
 from models.editor import Inpainting
 
+STILL = 0.02
+"""Displacement below which a pixel stays, pixels: where a neck goes over to a collar both are of the drawing."""
+
 
 def packed_head(drawn: Inpainting) -> MatLike:
     """The picture and where the head is in it, (S, S, 4) uint8: OpenCV warps four channels faster than three."""
@@ -33,7 +36,7 @@ def laid_over(on_head: MatLike, behind: MatLike) -> Inpainting:
 
 
 def with_head_from(drawn: Inpainting, behind: Image, where: tuple[Floats, Floats]) -> Inpainting:
-    """A drawing whose head is shown from other places.
+    """A drawing whose head is shown from other places; what stays in its place stays as it is.
 
     Args:
         drawn: the drawing.
@@ -41,4 +44,8 @@ def with_head_from(drawn: Inpainting, behind: Image, where: tuple[Floats, Floats
         where: two (S, S) float32, pixel indices across and down, as of `models.face.head_outline.bend`.
     """
     on_head = cv2.remap(packed_head(drawn), *where, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return laid_over(on_head, cv2.cvtColor(behind, cv2.COLOR_RGB2RGBA))
+    laid = laid_over(on_head, cv2.cvtColor(behind, cv2.COLOR_RGB2RGBA))
+    x, y = where
+    indices = np.arange(len(x), dtype=np.float32)
+    moved = (np.abs(x - indices) > STILL) | (np.abs(y - indices[:, None]) > STILL)
+    return Inpainting(np.where(moved[..., None], laid.image, drawn.image), laid.head, laid.behind)

@@ -16,9 +16,9 @@ from models.arrays import Floats
 
 RAYS = 64
 """Rays from the middle of the face, from one side of the head over its crown to the other."""
-SIDEWAYS = 100.0
-"""Degrees from the crown at which they end; towards there heads are bent less and less."""
-FADES = 30.0
+SIDEWAYS = 88.0
+"""Degrees from the crown at which they end, above the ears; towards there heads are bent less and less."""
+FADES = 25.0
 """Degrees before that over which they are."""
 LENGTH = 128
 """Places along each ray that are looked at."""

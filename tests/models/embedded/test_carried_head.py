@@ -50,3 +50,24 @@ def test_the_scene_stays(head: HeadMap) -> None:
     shown = bent_to_skull(carried, head, EDGE)
     assert shown.behind.tobytes() == carried.behind.tobytes()
     assert (shown.image[cv2.resize(head.distance, shown.head.shape) < -30] == SCENE).all()
+
+
+def test_below_the_brows_nothing_is_bent(head: HeadMap) -> None:
+    """Ears are no skull, and where a neck goes over to a collar a line of the scene was seen."""
+    carried = drawn(head, -8.0)
+    size = len(carried.image)
+    weight = carried.head.copy()
+    below = cv2.resize(head.texture[..., 1], (size, size)) > 60
+    weight[below] = 0.5
+    with_neck = Inpainting(np.where(below[..., None], np.uint8(90), carried.image), weight, carried.behind)
+    shown = bent_to_skull(with_neck, head, EDGE)
+    assert not np.array_equal(shown.image, with_neck.image)
+    assert (shown.image[below] == 90).all()
+
+
+def test_ears_that_were_drawn_do_not_bend_a_still_head(head: HeadMap) -> None:
+    carried = drawn(head, 0.0)
+    size = len(carried.image)
+    low = cv2.resize(head.texture[..., 1], (size, size)) > 54
+    wide = Inpainting(carried.image, np.where(low, np.float32(1), carried.head), carried.behind)
+    assert bent_to_skull(wide, head, EDGE) is wide
