@@ -171,8 +171,8 @@ def network_input(
     skin_beside, cloth = body_colours(coarse, beside, body_map, head)
     bare = np.float32(bare_shoulders(coarse, beside, skin_beside, body_map, head))
     body_map = Body(body_map.skin + bare * body_map.cloth, (1 - bare) * body_map.cloth)
-    seen = smoothstep(body, 0.5, 0.9) * (1 - smoothstep(gone, *SEEN_BESIDE))
-    covers, clothed = layers(body_map, head, size, male=male, seen=np.asarray(seen, np.float32))
+    told = smoothstep(body, 0.5, 0.9) * (1 - smoothstep(gone, *SEEN_BESIDE))
+    covers, clothed = layers(body_map, head, size, male=male, seen=np.asarray(told, np.float32))
     if behind is not None:
         covers = covers * (1 - behind.known)
     lower = smoothstep(below, BELOW_BROWS - 6, BELOW_BROWS + 6)[..., None]
