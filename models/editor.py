@@ -279,7 +279,7 @@ class Editor(ABC, Generic[C]):
         latent_seconds: time constant with which the stream averages the latent of one face; 0 where the latent holds
             what changes quickly (pose, expression).
         lasting: places in the latent of what hardly changes in a face, as its age, and the time constants with which
-            these are averaged instead, seconds.
+            these are averaged instead, seconds; of a one-dimensional latent, and not where `latent_seconds` is 0.
         encode_seconds: time between two readings of a face; 0 reads every frame.
         references: what it read of photos, by their ids; None where it keeps nothing. With it, a photo follows its
             session to another process.

@@ -9,9 +9,6 @@ from cv2.typing import MatLike
 from models.arrays import Floats, Image
 from models.editor import Inpainting
 
-STILL = 0.02
-"""Displacement below which a pixel stays, pixels: where a neck goes over to a collar both are of the drawing."""
-
 
 def packed_head(drawn: Inpainting) -> MatLike:
     """The picture and where the head is in it, (S, S, 4) uint8: OpenCV warps four channels faster than three."""
@@ -35,17 +32,16 @@ def laid_over(on_head: MatLike, behind: MatLike) -> Inpainting:
     return Inpainting(image, weight, still)
 
 
-def with_head_from(drawn: Inpainting, behind: Image, where: tuple[Floats, Floats]) -> Inpainting:
-    """A drawing whose head is shown from other places; what stays in its place stays as it is.
+def bent(drawn: Inpainting, behind: Image, where: tuple[Floats, Floats]) -> Inpainting:
+    """A drawing that is shown from other places near by.
+
+    The picture is bent as it is, head and scene: laid over the scene once more, its soft edge would shrink.
 
     Args:
         drawn: the drawing.
         behind: (S, S, 3) uint8 RGB, the scene.
         where: two (S, S) float32, pixel indices across and down, as of `models.face.head_outline.bend`.
     """
-    on_head = cv2.remap(packed_head(drawn), *where, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    laid = laid_over(on_head, cv2.cvtColor(behind, cv2.COLOR_RGB2RGBA))
-    x, y = where
-    indices = np.arange(len(x), dtype=np.float32)
-    moved = (np.abs(x - indices) > STILL) | (np.abs(y - indices[:, None]) > STILL)
-    return Inpainting(np.where(moved[..., None], laid.image, drawn.image), laid.head, laid.behind)
+    moved = cv2.remap(packed_head(drawn), *where, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    head = cv2.extractChannel(moved, 3).astype(np.float32) / np.float32(255)
+    return Inpainting(np.asarray(cv2.cvtColor(moved, cv2.COLOR_RGBA2RGB), np.uint8), head, behind)

@@ -132,6 +132,8 @@ class Steadiness:
         dark: luminance, 0..255, that is added to the denominator of relative differences: in the dark they are noise.
         grid: pixels of the crop for one of the surface's grid.
         rest: seconds in which places that stick to a surface return to those that the eyes give: flow drifts.
+        strayed: distances between both, distances of the eyes, over which that is `soon`: a hand takes places along.
+        soon: see `strayed`.
         still: displacements between frames, crop pixels, at which a pixel counts as still and as moving. Moving pixels
             are not averaged: resampling blurs, and motion hides noise.
     """
@@ -142,6 +144,8 @@ class Steadiness:
     dark: float = 12.0
     grid: int = 4
     rest: float = 8.0
+    strayed: tuple[float, float] = (0.5, 1.0)
+    soon: float = 0.7
     still: tuple[float, float] = (0.4, 1.2)
 
 
@@ -193,9 +197,10 @@ class SteadyLight:
             back = self._flow.calc(grey, self._before, None)
             passed = max(time - self._time, 0.0)
             light = self._light(light, self._last.light, back, passed)
-            surface += np.float32(math.exp(-passed / STEADINESS.rest)) * (
-                _moved(self._last.surface, back, surface) - surface
-            )
+            away = _moved(self._last.surface, back, surface) - surface
+            strayed = smoothstep(np.hypot(away[..., 0], away[..., 1]), *STEADINESS.strayed)[..., None]
+            slowly, soon = (np.float32(math.exp(-passed / each)) for each in (STEADINESS.rest, STEADINESS.soon))
+            surface += (slowly + strayed * (soon - slowly)) * away
         self._last, self._before, self._time = Steady(light, surface), grey, time
         return self._last
 

@@ -20,7 +20,7 @@ from models.crops import Placement, similarity
 from models.editor import Controls, Crop, Inpainting
 from models.face.head_outline import HeadFrame, apart, bend, outline
 from models.face.imaging import smoothstep
-from models.inpaintings import laid_over, packed_head, with_head_from
+from models.inpaintings import bent, laid_over, packed_head
 from stream.frame import Trace
 
 
@@ -97,7 +97,16 @@ class Keyframe:
     @property
     def anchors(self) -> Floats:
         """The points that move with the skull."""
-        return self.points if len(self.points) <= max(CARRY.rigid) else self.points[list(CARRY.rigid)]
+        return self.points[list(CARRY.rigid)] if self._is_mesh else self.points
+
+    @property
+    def frame(self) -> HeadFrame | None:
+        """Where the rays of the head begin; None where there is no mesh."""
+        return HeadFrame.of(self.anchors) if self._is_mesh else None
+
+    @property
+    def _is_mesh(self) -> bool:
+        return len(self.points) > max(CARRY.rigid)
 
 
 class CarriedInpainting:
@@ -185,7 +194,7 @@ class CarriedInpainting:
             self._before = _carried(before, last, key)
             turned = smoothstep(np.asarray(_turn(last, key)), *CARRY.turning)
             self._turned = float(max(turned, smoothstep(np.asarray(_apart(self._before, drawn)), *CARRY.apart)))
-            self._frame = HeadFrame.of(key.anchors)
+            self._frame = key.frame
             self._outlines = None
             if self._frame is not None:
                 old, new = (outline(each.head, self._frame) for each in (self._before, drawn))
@@ -213,7 +222,7 @@ class CarriedInpainting:
         if self._frame is not None and self._outlines is not None:
             between = self._outlines[0] + np.float32(share) * (self._outlines[1] - self._outlines[0])
             old, new = (
-                with_head_from(each, behind, bend(self._frame, drawn, between, len(behind)))
+                bent(each, behind, bend(self._frame, drawn, between, len(behind)))
                 for each, drawn in zip((old, new), self._outlines, strict=True)
             )
         if self._turned == 0:

@@ -13,7 +13,7 @@ from models.editor import Inpainting
 from models.embedded.scalp import CENTER, COARSE, HeadMap, crop_to_texture
 from models.face.head_outline import HeadFrame, apart, bend, outline
 from models.face.imaging import smoothstep
-from models.inpaintings import with_head_from
+from models.inpaintings import bent
 
 STEADY = 1.0
 """Distance of both outlines along a ray, crop pixels, that is left: a still head is read as steadily as that."""
@@ -40,4 +40,4 @@ def bent_to_skull(drawn: Inpainting, head: HeadMap, edge: tuple[float, float]) -
         return drawn
     away = wanted - now
     wanted = now + np.copysign(np.maximum(np.abs(away) - np.float32(STEADY), 0), away)
-    return with_head_from(drawn, drawn.behind, bend(frame, now, wanted, len(drawn.image)))
+    return bent(drawn, drawn.behind, bend(frame, now, wanted, len(drawn.image)))

@@ -43,6 +43,8 @@ DARK = (-1.9, -1.2)
 """Log light over that of the face, over which a pixel is skin."""
 OFFSET = 12.0
 """Added to 0..255 before these logarithms."""
+STRAYED = (0.5, 0.9)
+"""Distances of chin and nose from their places on the surface, distances of the eyes, over which it is not believed."""
 LEAST = 0.02
 """Weight below which a pixel stays."""
 
@@ -82,7 +84,11 @@ class Neck:
         weight = neck_skin(crop, skin, box) * smoothstep(where[..., 2], *BEGINS)
         weight *= 1 - smoothstep(where[..., 1], *ENDS)
         relief = (1 - male) * self.relief[0] + male * self.relief[1]
-        across, down = cv2.split(where[..., :2] if crop.surface is None else _on_surface(crop, crop.surface, box))
+        at = where[..., :2]
+        if crop.surface is not None:
+            stuck, trust = _on_surface(crop, crop.surface, box)
+            at = at + np.float32(trust) * (stuck - at)
+        across, down = cv2.split(at)
         places = np.stack(
             [
                 (across / (2 * ACROSS) + 0.5) * COLUMNS - 0.5,
@@ -136,18 +142,23 @@ def _of_neck(across: Floats, below: Floats, chin: float, nose: float) -> tuple[F
     return across, below - np.float32(NOSE_TO_CHIN * nose) + across * across
 
 
-def _on_surface(crop: Crop, surface: Floats, box: tuple[slice, slice]) -> Floats:
-    """Where the skin in a part of the crop is in the frame of the neck, (H, W, 2) float32: chin and nose, which move
-    with the head, have kept their places on the surface as the neck has.
+def _on_surface(crop: Crop, surface: Floats, box: tuple[slice, slice]) -> tuple[Floats, float]:
+    """Where the skin in a part of the crop is in the frame of the neck, (H, W, 2) float32, and how far that is to be
+    believed, 0..1.
+
+    Chin and nose, which move with the head, have kept their places on the surface as the neck has; but what passes over
+    a chin takes these along.
     """
     assert crop.mesh is not None
-    size = len(crop.image)
-    ends = (crop.mesh[[JAW[CHIN], NOSE]] + np.float32(0.5)) * np.float32(len(surface) / size) - np.float32(0.5)
-    chin, nose = cv2.remap(
-        surface, ends[None].astype(np.float32), None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )[0]
+    size, side = len(crop.image), len(surface)
+    ends = (crop.mesh[[JAW[CHIN], NOSE]] + np.float32(0.5)) * np.float32(side / size) - np.float32(0.5)
+    chin, nose = cv2.remap(surface, ends[None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
+    middle, axes = eye_axes(crop)
+    now = (crop.mesh[[JAW[CHIN], NOSE]] - middle) @ axes.T
+    strayed = np.hypot(*(np.stack([chin, nose]) - now).T).max()
     places = enlarge(surface, (size, size))[box]
-    return np.dstack(_of_neck(places[..., 0], places[..., 1], float(chin[0]), float(nose[1])))
+    stuck = np.dstack(_of_neck(places[..., 0], places[..., 1], float(chin[0]), float(nose[1])))
+    return stuck, 1 - float(smoothstep(strayed, *STRAYED))
 
 
 def neck_skin(crop: Crop, skin: Floats, box: tuple[slice, slice]) -> Floats:

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from models.arrays import Floats
+from models.face.imaging import smoothstep
 
 RAYS = 64
 """Rays from the middle of the face, from one side of the head over its crown to the other."""
@@ -24,6 +25,8 @@ LENGTH = 128
 """Places along each ray that are looked at."""
 BENT = (0.45, 0.9)
 """Shares of the way to the outline over which a head is bent: a face stays."""
+AROUND = (1.1, 1.5)
+"""Shares of that way over which what is beside the head is bent less and less."""
 MOST = 0.2
 """Largest change of a radius."""
 SMOOTH = 2.0
@@ -82,8 +85,8 @@ def outline(head: Floats, frame: HeadFrame) -> Floats:
 
 
 def apart(first: Floats, second: Floats) -> float:
-    """Largest distance of two outlines where both are known, pixels."""
-    away = np.abs(first - second)
+    """Largest distance of two outlines where both are known, as far as heads are bent there, pixels."""
+    away = np.abs(first - second) * _shares()
     return float(np.nanmax(away, initial=0.0))
 
 
@@ -101,7 +104,7 @@ def bend(frame: HeadFrame, drawn: Floats, wanted: Floats, size: int) -> tuple[Fl
     """
     change = np.nan_to_num(np.clip(drawn / wanted, 1 - MOST, 1 + MOST) - 1).astype(np.float32)
     change = cv2.GaussianBlur(change[None], (0, 0), SMOOTH, borderType=cv2.BORDER_REPLICATE)
-    change *= np.clip((SIDEWAYS - np.abs(_angles())) / FADES, 0, 1)
+    change *= _shares()
     reach = np.nan_to_num(wanted, nan=float(size))[None]
     x, y = _pixels(size, GRID)
     x, y = x - frame.middle[0], y - frame.middle[1]
@@ -110,9 +113,8 @@ def bend(frame: HeadFrame, drawn: Floats, wanted: Floats, size: int) -> tuple[Fl
     ray = np.clip((angle + np.float32(SIDEWAYS)) * np.float32((RAYS - 1) / (2 * SIDEWAYS)), 0, RAYS - 1)
     row = np.zeros_like(ray)
     by, end = (cv2.remap(each, ray, row, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for each in (change, reach))
-    low, high = BENT
-    share = np.clip((cv2.magnitude(x, y) / end - np.float32(low)) * np.float32(1 / (high - low)), 0, 1)
-    by = by * share * share * (3 - 2 * share)
+    way = cv2.magnitude(x, y) / end
+    by = by * smoothstep(way, *BENT) * (1 - smoothstep(way, *AROUND))
     across, down = (cv2.resize(by * each, (size, size), interpolation=cv2.INTER_LINEAR) for each in (x, y))
     whole = _pixels(size, 1)
     return np.asarray(whole[0] + across, np.float32), np.asarray(whole[1] + down, np.float32)
@@ -121,6 +123,12 @@ def bend(frame: HeadFrame, drawn: Floats, wanted: Floats, size: int) -> tuple[Fl
 @lru_cache(maxsize=1)
 def _angles() -> Floats:
     return np.linspace(-SIDEWAYS, SIDEWAYS, RAYS, dtype=np.float32)
+
+
+@lru_cache(maxsize=1)
+def _shares() -> Floats:
+    """How far a head is bent along each ray, 0..1."""
+    return np.clip((np.float32(SIDEWAYS) - np.abs(_angles())) / np.float32(FADES), 0, 1)
 
 
 @lru_cache(maxsize=4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pytest
@@ -56,13 +56,17 @@ def test_the_code_of_a_longer_latent_is_moved() -> None:
     assert StyleFlow.code_start == CONDITIONS
 
     class Flow(StyleFlow):
+        lasting: ClassVar = {2: 4.0}
+
         def __init__(self) -> None:
             self.crop = None  # type: ignore[assignment]
 
         def encode(self, crop: object, controls: object) -> np.ndarray:
             return np.zeros(CONDITIONS + 4, np.float32)
 
-    latent = LockedEditor(Flow(), np.ones(4, np.float32)).encode(None, None)  # type: ignore[arg-type]
+    locked = LockedEditor(Flow(), np.ones(4, np.float32))
+    assert locked.lasting == {2: 4.0}
+    latent = locked.encode(None, None)  # type: ignore[arg-type]
     assert not latent[:CONDITIONS].any()
     assert latent[CONDITIONS:].all()
 

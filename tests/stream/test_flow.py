@@ -175,3 +175,17 @@ def test_noise_of_dark_hair_is_not_amplified_when_it_is_bleached() -> None:
         after.append((picture + repaint(picture, weight, now=now, wanted=blond, steady=light)).mean(2))
     flickers = [float(np.abs(np.diff(np.stack(series[12:]), axis=0)).mean()) for series in (before, after)]
     assert flickers[1] < 1.3 * flickers[0]
+
+
+def test_what_a_hand_took_along_returns_soon() -> None:
+    steady = SteadyLight()
+    still = textured()[:, 40:280]
+    far, near = np.array([100, 0], np.float32), np.array([12, 0], np.float32)
+    left = []
+    for shift in (far, near):
+        steady(still, EYES - shift, 0.0)
+        for k in range(1, 51):
+            surface = steady(still, EYES, k / 25).surface
+        left.append(float(np.abs(surface - eye_places(EYES, 240, 60)).mean() / (np.abs(shift).max() / 64)))
+    assert left[0] < 0.5
+    assert left[1] > 0.7

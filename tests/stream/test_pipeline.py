@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -313,6 +313,28 @@ def test_a_picture_by_itself_has_no_backdrop_that_was_seen_earlier(world: World,
         pipeline.process(Frame(world.picture(), smoothing), look_of(settings, editor))
     assert plates[0] is None
     assert plates[1] is not None
+
+
+def test_what_lasts_in_a_latent_is_averaged_for_longer(world: World, tint: Settings) -> None:
+    """A reading that flips once moves a lasting number by a bit, and the others at once."""
+    latents = []
+
+    class Flipping(Tint):
+        lasting: ClassVar = {1: 4.0}
+
+        def encode(self, crop: Crop, controls: Any) -> Latent:
+            return np.full(2, len(latents) >= 40, np.float32)
+
+        def render(self, crop: Crop, latent: Latent, steered: Latent, controls: Any) -> Edit:
+            latents.append(latent.copy())
+            return super().render(crop, latent, steered, controls)
+
+    editor, pipeline = Flipping(), Pipeline(Tracker(world.detect, world.landmarks))
+    settings = tint.model_copy(update={"smoothing": 0.5})
+    for k in range(46):
+        pipeline.process(Frame(world.picture(), k / 25), look_of(settings, editor))
+    assert latents[-1][0] > 0.5
+    assert 0.02 < latents[-1][1] < 0.2
 
 
 def test_the_trace_names_every_stage(make_pipeline: Make, world: World, tint: Settings) -> None:

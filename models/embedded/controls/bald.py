@@ -87,7 +87,8 @@ class Bald(Control):
         crop = reading.crop
         if crop.masks is None:
             return np.zeros(1, np.float32)
-        head = self._head(reading.fit, crop)
+        # masks would change the outline of the skull, which hardly matters here
+        head = head_map(reading.fit, self._scalp.radii(outline_features(reading.fit)), len(crop.image))
         hair = cv2.resize(
             continued(crop.masks.hair, crop.beyond), head.distance.shape[::-1], interpolation=cv2.INTER_AREA
         )
@@ -137,7 +138,8 @@ class Bald(Control):
             return None
         alpha = self._alpha(crop, crop.masks, ROUGH)
         head = self._head(way.fit, way.crop)
-        drawn = bent_to_skull(drawn, head, BESIDE)
+        if crop.inpainting is not None:
+            drawn = bent_to_skull(drawn, head, BESIDE)
         sides = way.controls.bald_sides * keeps_ring(float(way.own.attributes[MALE]))
         some_left = amount < 1 or sides > 0
         opacity, flow = lost_hair(

@@ -89,3 +89,16 @@ def test_a_head_that_turns_does_not_carry_the_neck_along(neck: Neck, crop: Crop)
     stays, goes = (drawn(neck, each)[low, columns] for each in (after, replace(after, surface=None)))
     first = drawn(neck, before)[low, columns]
     assert np.abs(goes - first).mean() > 2 * np.abs(stays - first).mean() + 0.5
+
+
+def test_a_hand_before_the_chin_does_not_carry_the_neck_away(neck: Neck, crop: Crop) -> None:
+    """What passes over a chin takes its place on the surface along."""
+    assert crop.mesh is not None
+    surface = eye_places(crop.points5, SIZE, SIZE // 4)
+    x, y = (crop.mesh[JAW[CHIN]] * 0.25).astype(int)
+    carried = surface.copy()
+    carried[y - 4 : y + 5, x - 4 : x + 5, 0] += 2.0
+    low, columns = slice(4 * y + 30, 4 * y + 60), slice(130, 180)
+    as_usual, with_hand = (drawn(neck, replace(crop, surface=each))[low, columns] for each in (surface, carried))
+    assert np.abs(as_usual).mean() > 2
+    np.testing.assert_allclose(with_hand, as_usual, atol=2)

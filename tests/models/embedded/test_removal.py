@@ -17,11 +17,12 @@ from models.embedded.attributes import TABLES, read_tables
 from models.embedded.body_behind_hair import BACKDROP as BODY_BACKDROP
 from models.embedded.body_behind_hair import CLOTH as BODY_CLOTH
 from models.embedded.body_behind_hair import SKIN as BODY_SKIN
-from models.embedded.body_behind_hair import BodyBehindHair
+from models.embedded.body_behind_hair import EAR_POINTS, BodyBehindHair
 from models.embedded.lent_ears import Ear
 from models.embedded.removal import (
     BODY,
     CHANNELS,
+    COVERS,
     ERASED,
     GREY_LEVELS,
     GUESS,
@@ -302,6 +303,17 @@ def test_the_input_takes_any_multiple_of_thirty_two(scene: Scene, tables: dict[s
     given = network_input(model, no_body(), image, erased=hair, hidden=hair, person=person, **facts)
     assert given.shape == (CHANNELS, SIZE, SIZE)
     assert np.isfinite(given).all()
+
+
+def test_a_cheek_that_is_seen_beside_the_mesh_covers_the_backdrop(scene: Scene) -> None:
+    model, image, _, _, facts = scene
+    oval, nothing = facts["head"].oval, np.zeros((SIZE, SIZE), np.float32)
+    row, column = int(oval[list(EAR_POINTS), 1].mean() + 40), int(oval[:, 0].max() + 6)
+    person = nothing.copy()
+    person[:, : column + 8] = 1
+    for hair, covered in ((nothing, True), (np.ones_like(nothing), False)):
+        given = network_input(model, no_body(), image, erased=hair, hidden=hair, person=person, **facts)
+        assert (given[COVERS, row, column] > 0.5) == covered
 
 
 SHIRT = (220, 224, 230)
