@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from types import MappingProxyType
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ def test_the_code_of_a_longer_latent_is_moved() -> None:
     assert StyleFlow.code_start == CONDITIONS
 
     class Flow(StyleFlow):
-        lasting: ClassVar = {2: 4.0}
+        lasting = MappingProxyType({2: 4.0})
 
         def __init__(self) -> None:
             self.crop = None  # type: ignore[assignment]

@@ -1,5 +1,6 @@
 from collections.abc import Callable
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import Any
 
 import cv2
 import numpy as np
@@ -317,10 +318,10 @@ def test_a_picture_by_itself_has_no_backdrop_that_was_seen_earlier(world: World,
 
 def test_what_lasts_in_a_latent_is_averaged_for_longer(world: World, tint: Settings) -> None:
     """A reading that flips once moves a lasting number by a bit, and the others at once."""
-    latents = []
+    latents = list[Latent]()
 
     class Flipping(Tint):
-        lasting: ClassVar = {1: 4.0}
+        lasting = MappingProxyType({1: 4.0})
 
         def encode(self, crop: Crop, controls: Any) -> Latent:
             return np.full(2, len(latents) >= 40, np.float32)

@@ -16,8 +16,8 @@ from models.embedded import EMBEDDED
 from models.embedded.attributes import TABLES, read_tables
 from models.embedded.body_behind_hair import BACKDROP as BODY_BACKDROP
 from models.embedded.body_behind_hair import CLOTH as BODY_CLOTH
-from models.embedded.body_behind_hair import SKIN as BODY_SKIN
 from models.embedded.body_behind_hair import EAR_POINTS, BodyBehindHair
+from models.embedded.body_behind_hair import SKIN as BODY_SKIN
 from models.embedded.lent_ears import Ear
 from models.embedded.removal import (
     BODY,
