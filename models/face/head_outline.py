@@ -102,6 +102,7 @@ def bend(frame: HeadFrame, drawn: Floats, wanted: Floats, size: int) -> tuple[Fl
     Returns:
         Two (S, S) float32, pixel indices across and down.
     """
+    wanted = np.maximum(wanted, 1)
     change = np.nan_to_num(np.clip(drawn / wanted, 1 - MOST, 1 + MOST) - 1).astype(np.float32)
     change = cv2.GaussianBlur(change[None], (0, 0), SMOOTH, borderType=cv2.BORDER_REPLICATE)
     change *= _shares()
