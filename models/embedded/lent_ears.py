@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from models.arrays import Floats
 from models.embedded.body_behind_hair import EAR_POINTS, LAYERS, unlike_skin, within_oval, without_ears
 from models.embedded.scalp import CENTER, HeadMap, crop_to_texture
-from models.face.imaging import LOG_OFFSET, enlarge, smoothstep
+from models.face.imaging import LOG_OFFSET, LUMINANCE, enlarge, smoothstep
 
 OUT, DOWN = (-20.0, 36.0), (-42.0, 42.0)
 """The frame: from the cheek outwards, and from above to below the point, texture pixels."""
@@ -52,6 +52,9 @@ class Lending:
         above, below: heights over which the place around an ear begins and ends.
         face: distances inside the oval of the mesh, crop pixels, over which the face begins.
         soft: Gaussian of the relief, pixels of it.
+        warmer: log RGB that is added to the relief: lent, the ear looked pink beside most cheeks.
+        glow, glowing: how much lighter than the cheek a place may be, log light, and the share of what is beyond that
+            stays: a lobe glowed.
     """
 
     hidden: tuple[float, float] = (0.55, 0.8)
@@ -71,6 +74,9 @@ class Lending:
     below: tuple[float, float] = (32.0, 42.0)
     face: tuple[float, float] = (-4.0, -1.0)
     soft: float = 1.2
+    warmer: tuple[float, float, float] = (0.0, -0.02, -0.06)
+    glow: float = 0.05
+    glowing: float = 0.5
 
 
 LENDING = Lending()
@@ -96,6 +102,9 @@ class Ear(NamedTuple):
             np.asarray(cv2.GaussianBlur(tables[name].astype(np.float32) * np.float32(most), (0, 0), LENDING.soft))
             for name, most in (("ear_alpha", 1 / 255), ("ear_relief", MOST_RELIEF / 127))
         )
+        light = (relief @ LUMINANCE)[..., None]
+        glowing = np.float32(1 - LENDING.glowing) * np.maximum(light - np.float32(LENDING.glow), 0)
+        relief = np.asarray(relief + np.array(LENDING.warmer, np.float32) - glowing, np.float32)
         return cls(alpha, relief, float(tables["ear_reach"]))
 
 

@@ -14,6 +14,7 @@ from models.embedded.attributes import read_tables
 from models.embedded.body_behind_hair import EAR_POINTS
 from models.embedded.lent_ears import LENDING, Ear, with_lent_ears
 from models.embedded.scalp import HeadMap
+from models.face.imaging import LUMINANCE
 
 SIZE = 320
 FLESH, WALL, BLOT = (180, 130, 100), (60, 90, 160), (200, 20, 20)
@@ -134,3 +135,11 @@ def test_an_ear_that_stands_out_below_short_hair_is_not_doubled(ear: Ear, drawn:
     changed = np.abs(lend(ear, picture, head, hidden) - picture).max(2) > 0
     assert changed[:, : SIZE // 2].any()
     assert not changed[:, SIZE // 2 :].any()
+
+
+def test_no_lobe_glows_and_no_ear_is_colder_than_the_cheek() -> None:
+    ear = Ear.from_tables(read_tables(EMBEDDED))
+    of_it = ear.relief[ear.alpha > 0.9]
+    light = of_it @ LUMINANCE
+    assert np.percentile(light, 99) < 0.2
+    assert np.median(of_it[:, 0] - of_it[:, 2]) > 0
