@@ -275,6 +275,8 @@ class Editor(ABC, Generic[C]):
     Attributes:
         name: its name in the catalog.
         crop: how it wants its faces cut out.
+        wider: sides of larger crops around the same middle, at the scale of `crop`, the smallest first, pixels. A face
+            gets one of them where `crop` does not hold what changes (`wanted_side`).
         Controls: the model of its controls.
         latent_seconds: time constant with which the stream averages the latent of one face; 0 where the latent holds
             what changes quickly (pose, expression).
@@ -293,6 +295,7 @@ class Editor(ABC, Generic[C]):
     crop: CropSpec
     Controls: type[C]
 
+    wider: tuple[int, ...] = ()
     latent_seconds: float = 0.25
     lasting: Mapping[int, float] = MappingProxyType({})
     encode_seconds: float = 0.0
@@ -371,6 +374,18 @@ class Editor(ABC, Generic[C]):
             controls: where the controls are.
         """
         return {}
+
+    def wanted_side(self, crop: Crop, controls: C) -> int:
+        """Side of the square around the middle of a crop that holds what the controls change, crop pixels.
+
+        Args:
+            crop: the face as `self.crop` cuts it, or one of `self.wider`, with masks.
+            controls: where the controls are.
+
+        Returns:
+            More than the crop's own side where what changes goes on beyond it.
+        """
+        return 0
 
     def wants_steady_light(self, controls: C) -> bool:
         """Whether `render` wants `Crop.steady_light` and `Crop.surface` here.

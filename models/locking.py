@@ -56,7 +56,8 @@ class LockedEditor(Editor[Any]):
     def __init__(self, editor: AnyEditor, offset: Floats) -> None:
         self._editor = editor
         self._offset = offset
-        self.name, self.crop, self.Controls = editor.name, editor.crop, editor.Controls
+        self.name, self.Controls = editor.name, editor.Controls
+        self.crop, self.wider = editor.crop, editor.wider
         self.latent_seconds, self.encode_seconds = editor.latent_seconds, editor.encode_seconds
         self.lasting = editor.lasting
         self.inpaint_seconds, self.references = editor.inpaint_seconds, editor.references
@@ -83,6 +84,10 @@ class LockedEditor(Editor[Any]):
     def obstacles(self, crop: Crop, latent: Latent, controls: Any) -> Mapping[str, str]:
         """As the editor."""
         return self._editor.obstacles(crop, latent, controls)
+
+    def wanted_side(self, crop: Crop, controls: Any) -> int:
+        """As the editor."""
+        return self._editor.wanted_side(crop, controls)
 
     def wants_steady_light(self, controls: Any) -> bool:
         """As the editor."""

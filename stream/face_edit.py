@@ -21,6 +21,7 @@ from models.embedded.own_age import AgeReader
 from models.face.segmenter import Segmenter
 from stream.background import StreamBackground
 from stream.blending import Paint, blend_paint, visible_mask
+from stream.crop_choice import CropChoice
 from stream.filters import ExponentialMean, OneEuro
 from stream.flow import FlowCompensatedMean, PointFlow, SteadyLight
 from stream.frame import Drawn, Face, Region, Trace
@@ -132,16 +133,20 @@ class View:
     Attributes:
         source: (H, W, 3) uint8 BGR, the frame under the layers below.
         face: in this frame.
-        placement: of its crop.
+        quad: of its usual crop.
         layer: to edit it with.
         context: of the frame.
     """
 
     source: Image
     face: Face
-    placement: Placement
+    quad: Quad
     layer: Layer
     context: FrameContext
+
+    def placed(self, side: int) -> Placement:
+        """Where a crop of so many pixels lies, at the scale of the editor's usual one."""
+        return placed(self.quad, side, self.layer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +222,12 @@ class FaceEdit:
             {place: seconds * 2 * smoothing for place, seconds in layer.editor.lasting.items()},
         )
         self._plate = Plate()
-        self._inpainting = CarriedInpainting(layer.editor.inpaint_seconds if smoothing > 0 else 0.0)
-        self._mask_mean = FlowCompensatedMean(SMOOTHING.hair_s * 2 * smoothing, SMOOTHING.occluder_s * 2 * smoothing)
+        self._fade = layer.editor.inpaint_seconds if smoothing > 0 else 0.0
+        self._inpainting = CarriedInpainting(self._fade)
+        self._choice = CropChoice(layer.editor)
+        self._cut_side = self._choice.side  # of the last crop, pixels
+        self._mask_seconds = SMOOTHING.hair_s * 2 * smoothing, SMOOTHING.occluder_s * 2 * smoothing
+        self._mask_mean = FlowCompensatedMean(*self._mask_seconds)
         self._steady_light = SteadyLight()
         self._last_frame: Image | None = None  # and where the mesh was in it
         self._last_mesh: Floats | None = None
@@ -294,10 +303,9 @@ class FaceEdit:
                 quad = self._steady_quad(quad_of(face, layer.editor.crop), context.time)
             except ValueError:
                 return None
-            placement = Placement.of(quad, layer.editor.crop.size)
             self._quad = quad
         at_age = self._at_own_age(face, layer, context)
-        rendered = self._newest_edit(source, face, placement, at_age, context)
+        rendered = self._newest_edit(View(source, face, quad, at_age, context))
         if rendered is None:
             return None
         obstacles = rendered.obstacles
@@ -305,6 +313,7 @@ class FaceEdit:
             obstacles = {name: AGE_UNKNOWN for name, value in layer.controls if value != getattr(at_age.controls, name)}
         with context.trace.timed("blend"):
             paint = self._paint_of(rendered, layer.amount)
+            placement = placed(quad, len(rendered.edit.mask), layer)
             drawn = Drawn(paint.mask, placement, rendered.edit.flow, rendered.masks, obstacles)
             return blend_paint(source, out, paint, placement), drawn
 
@@ -343,14 +352,13 @@ class FaceEdit:
                 self._own_age.update(reader, lambda: cut_out(context.camera, face, reader.crop), context.time)
         return replace(layer, controls=layer.controls.at_age(self._own_age.years))
 
-    def _newest_edit(
-        self, source: Image, face: Face, placement: Placement, layer: Layer, context: FrameContext
-    ) -> RenderedEdit | None:
+    def _newest_edit(self, view: View) -> RenderedEdit | None:
         """A new edit, or the last one where none is due or the engines are busy; None before the first."""
+        layer, context = view.layer, view.context
         level, background = context.level, self._tools.background
         self._take_edit(context)
         in_background = level.background and background is not None
-        self._view = View(source, face, placement, layer, context) if in_background else None
+        self._view = view if in_background else None
         self._age += 1
         if self._render_job is not None or self._is_fresh(layer, context):
             return self._rendered
@@ -358,10 +366,8 @@ class FaceEdit:
         if level.background and background is not None:
             self._render_job = background.submit(self.beside.measured, self._render_view)
             return self._rendered
-        with context.trace.timed("align"):
-            crop = crop_of(source, face, placement, layer.editor.crop.edge)
         with context.trace.unless_busy():
-            self._rendered = self._render(crop, placement, layer, context)
+            self._rendered = self._render(view)
         return self._rendered
 
     def _is_fresh(self, layer: Layer, context: FrameContext) -> bool:
@@ -387,23 +393,20 @@ class FaceEdit:
         """Render the newest view, which may be newer than the one that the job was made for."""
         view = self._view
         assert view is not None
-        crop = crop_of(view.source, view.face, view.placement, view.layer.editor.crop.edge)
         # Its duration is no part of that frame's: the job gets a trace of its own.
         apart = replace(view.context, trace=Trace(clock=self._tools.clock))
-        return self._render(crop, view.placement, view.layer, apart)
+        return self._render(replace(view, context=apart))
 
-    def _render(self, crop: Crop, placement: Placement, layer: Layer, context: FrameContext) -> RenderedEdit:
-        """Segment, encode, steer and render a crop.
+    def _render(self, view: View) -> RenderedEdit:
+        """Cut out, segment, encode, steer and render a face.
 
         Raises:
             engines.batching.Dropped: an engine is busy.
         """
-        started, segmenter, trace = self._tools.clock(), self._tools.segmenter, context.trace
+        layer, context = view.layer, view.context
+        started, trace = self._tools.clock(), context.trace
         editor, controls = layer.editor, layer.controls
-        if segmenter is not None:
-            with trace.timed("segment"):
-                masks = self._mask_mean(crop.image, segmenter.read(crop.image), context.time)
-            crop = replace(crop, masks=masks)
+        crop, placement = self._cut_out(view)
         if context.smoothing > 0 and editor.wants_steady_light(controls):
             with trace.timed("steady"):
                 steady = self._steady_light(crop.image, crop.points5, context.time)
@@ -433,6 +436,27 @@ class FaceEdit:
         obstacles = editor.obstacles(crop, latent, controls)
         seconds = self._tools.clock() - started - trace.ms["inpaint"] / 1e3
         return RenderedEdit(edit, crop.masks, controls, seconds, obstacles)
+
+    def _cut_out(self, view: View) -> tuple[Crop, Placement]:
+        """A face with its masks, in the smallest crop that holds what changes."""
+        segmenter, trace, time = self._tools.segmenter, view.context.trace, view.context.time
+        while True:
+            placement = view.placed(self._choice.side)
+            with trace.timed("align"):
+                crop = crop_of(view.source, view.face, placement, view.layer.editor.crop.edge)
+            if segmenter is None:
+                return crop, placement
+            with trace.timed("segment"):
+                crop = replace(crop, masks=segmenter.read(crop.image))
+            if not self._choice.update(view.layer.editor.wanted_side(crop, view.layer.controls), time):
+                break
+        if placement.size != self._cut_side:  # what was kept is of crops of another size
+            self._cut_side = placement.size
+            self._mask_mean = FlowCompensatedMean(*self._mask_seconds)
+            self._inpainting = CarriedInpainting(self._fade)
+        assert crop.masks is not None
+        with trace.timed("segment"):
+            return replace(crop, masks=self._mask_mean(crop.image, crop.masks, time)), placement
 
     def _newest_latent(self, crop: Crop, layer: Layer, context: FrameContext) -> Latent:
         """The newest latent of the face. In a live stream only the first one holds the frame up."""
@@ -470,6 +494,12 @@ def crop_of(image: Image, face: Face, placement: Placement, edge: Edge) -> Crop:
     quad, size = placement.quad, placement.size
     mesh = None if face.mesh is None else to_crop(face.mesh, quad, size)
     return Crop(pixels, to_crop(face.points5, quad, size), mesh, beyond=beyond_frame(placement, image.shape[:2]))
+
+
+def placed(quad: Quad, side: int, layer: Layer) -> Placement:
+    """Where a crop of so many pixels lies around the quad of an editor's usual one, at the same scale."""
+    usual = layer.editor.crop.size
+    return Placement.of(quad if side == usual else quad.enlarged(side / usual), side)
 
 
 def cut_out(image: Image, face: Face, spec: CropSpec) -> Crop:

@@ -24,6 +24,7 @@ from models.editor import Controls, Crop, Edit, Editor, Inpainting
 from models.embedded.attributes import HAT, LASTING, READER, read_attributes, read_tables
 from models.embedded.control import HAIR_ON_TOP, Control, Pack, Reading, Way, hair_on_top
 from models.embedded.controls import find_controls
+from models.embedded.hair_reach import side_of_hair
 from models.embedded.latent import COMMON_LENGTH, EmbeddedLatent
 from models.embedded.pigment import hair_look
 from models.embedded.scalp import ScalpModel, skin_tone
@@ -56,6 +57,7 @@ class EmbeddedEditor(Editor[Any]):
 
     name = "embedded"
     crop = CropSpec(convention="ffhq", size=320, margin=1.25, edge="repeated")
+    wider = (384, 448)
     Controls = EmbeddedControls
     encode_seconds = 0.2
     inpaint_seconds = 0.2
@@ -179,6 +181,12 @@ class EmbeddedEditor(Editor[Any]):
         """Those of all controls."""
         own = EmbeddedLatent.unpack(latent)
         return {name: why for each in self._controls for name, why in each.obstacles(crop, own, controls).items()}
+
+    def wanted_side(self, crop: Crop, controls: Any) -> int:
+        """As far as the hair reaches, where a control changes it."""
+        if crop.masks is None or not any(control.changes_hair(controls) for control in self._controls):
+            return 0
+        return side_of_hair(crop.masks.hair, len(crop.image), crop.beyond)
 
     def wants_steady_light(self, controls: Any) -> bool:
         """Whether one of the controls does."""

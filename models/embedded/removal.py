@@ -103,6 +103,8 @@ far with cloth (`models.embedded.body_behind_hair`).
 """
 GREY_LEVELS = 64.0
 """Colours are given as value / 64 - 2."""
+MIDDLE_ENDS = (4.0, 28.0)
+"""Distances from the edge of what the network draws of a larger crop, pixels, over which its drawing is shown."""
 DISTANCE_SCALE = 40.0
 """Distances are given in units of so many crop pixels, clipped to +-1.5."""
 BELOW_BROWS = 20.0
@@ -322,9 +324,8 @@ def inpaint_without_hair(
         behind=backdrop,
         beyond=beyond,
     )
-    drawn = network.run({"given": given[None]})["drawn"][0]
-    colours = np.asarray((drawn.transpose(1, 2, 0) + 2) * GREY_LEVELS, np.float32)
     guess = (given[GUESS].transpose(1, 2, 0) + 2) * GREY_LEVELS
+    colours = _drawn(network, given, guess)
     unseen = hidden if beyond is None else np.maximum(hidden, beyond)
     low = smoothstep(-_above_brows(head), *LAYERS.below)
     covers = given[COVERS]
@@ -376,6 +377,24 @@ def inpaint_without_hair(
     # where a neck goes over to shoulders both show it
     hides = np.maximum(1 - beside, skin * smoothstep(above, 0.9, 1))
     return Inpainting(picture, moving, _scene_behind(picture, hides, backdrop, beyond))
+
+
+def _drawn(network: Engine, given: Floats, guess: Floats) -> Floats:
+    """What the network draws of the middle of a crop, as much as it takes, and the first guess around it."""
+    size = given.shape[1]
+    side = network.inputs[0].shape[-1] or size
+    start = (size - side) // 2
+    middle = slice(start, start + side), slice(start, start + side)
+    part = np.ascontiguousarray(given[(slice(None), *middle)])
+    drawn = network.run({"given": part[None]})["drawn"][0]
+    colours = np.asarray((drawn.transpose(1, 2, 0) + 2) * np.float32(GREY_LEVELS), np.float32)
+    if side == size:
+        return colours
+    to_edge = np.minimum(np.arange(side), np.arange(side)[::-1]).astype(np.float32)
+    ramp = smoothstep(to_edge, *MIDDLE_ENDS)
+    whole = np.array(guess, np.float32)
+    whole[middle] += (ramp[:, None] * ramp)[..., None] * (colours - whole[middle])
+    return whole
 
 
 def _without(picture: Floats, taken: Floats) -> Floats:

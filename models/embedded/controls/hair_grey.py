@@ -113,6 +113,10 @@ class HairGrey(Control):
         brows = bareness(own.attributes) >= 0.5 and controls.grey_brows
         return {"hair_grey": f"{why}: brows and beard alone turn grey" if brows else why} if why else {}
 
+    def changes_hair(self, controls: Any) -> bool:
+        """Its colour does, by its own control or with age, as long as there is some."""
+        return (controls.hair_grey > 0 or controls.age is not None) and keeps_hair(controls)
+
     def wants_steady_light(self, controls: Any) -> bool:
         """Dark hair may turn white, by its own control or with age, as long as there is some."""
         return (controls.hair_grey > 0 or controls.age is not None) and (keeps_hair(controls) or controls.grey_brows)

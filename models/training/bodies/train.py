@@ -25,9 +25,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.arrays import Floats, Rows
-from models.embedded.body_behind_hair import BACKDROP, BODY_NETWORK, CLOTH, FINER, PLANES, SKIN, layout_input
+from models.embedded.body_behind_hair import (
+    BACKDROP,
+    BODY_NETWORK,
+    CLOTH,
+    FINER,
+    PLANES,
+    SKIN,
+    layout_input,
+    within_oval,
+)
 from models.embedded.removal import SIZE, erase
-from models.embedded.scalp import COARSE
+from models.embedded.scalp import COARSE, HeadMap
+from models.face.imaging import smoothstep
 from models.training.bodies.labels import body_labels
 from models.training.data import WORK, FaceSet, shared_folder
 from models.training.editor.export import export_network
@@ -51,12 +61,22 @@ class BodyRecipe:
         long_target: share of pictures of long-haired people.
         long_share: share of the hair laid over people that is long.
         seen: weight of what is seen, beside that of what is hidden.
+        holes: share of pictures whose person is read with holes below the face, as segmenters read bare shoulders.
+        hole_cells: cells across in which holes are drawn.
+        hole: noise over which there is one.
+        beside: distances from the face, pixels, over which one may be.
+        low: rows of the texture square over which one may be.
     """
 
     women: float = 8.0
     long_target: float = 0.25
     long_share: float = 0.85
     seen: float = 0.15
+    holes: float = 0.4
+    hole_cells: tuple[int, int] = (3, 9)
+    hole: tuple[float, float] = (0.5, 0.8)
+    beside: tuple[float, float] = (2.0, 10.0)
+    low: tuple[float, float] = (90.0, 130.0)
 
 
 RECIPE = BodyRecipe()
@@ -158,6 +178,8 @@ class Bodies:
             for each in (laid.shown.astype(np.float32), gone, laid.person)
         )
         head, _, skin = self._scenes.geometry(target)
+        if rng is not None and rng.random() < RECIPE.holes:
+            person = with_holes(person, head, rng)
         given = layout_input(coarse, gone_coarse, person, head, skin, male=self._scenes.male(target))
         given[:3] = (given[:3] + 2 * given[3]) * laid.gain[:, None, None] - 2 * given[3]
         label = self._labels[target][laid.rows][:, laid.columns]
@@ -173,6 +195,16 @@ class Bodies:
             given, stack, weight = given[..., ::-1].copy(), stack[..., ::-1].copy(), weight[..., ::-1].copy()
             given[PLACE_ACROSS] *= -1
         return BodySample(given, stack, np.asarray(weight, np.float32))
+
+
+def with_holes(person: Floats, head: HeadMap, rng: np.random.Generator) -> Floats:
+    """A person of which some places below the face are missed, (H, W) float32 in 0..1."""
+    cells = int(rng.integers(*RECIPE.hole_cells, endpoint=True))
+    noise = rng.random((cells, cells)).astype(np.float32)
+    holes = cv2.resize(noise, person.shape[::-1], interpolation=cv2.INTER_CUBIC)
+    missed = smoothstep(holes, *RECIPE.hole) * np.float32(rng.uniform(0.4, 1))
+    missed *= smoothstep(-within_oval(head), *RECIPE.beside) * smoothstep(head.texture[..., 1], *RECIPE.low)
+    return np.asarray(person * (1 - missed), np.float32)
 
 
 def draw_batch(bodies: Bodies, count: int, rng: np.random.Generator) -> BodySample:

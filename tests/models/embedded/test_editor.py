@@ -213,6 +213,30 @@ def test_bald_tells_all_that_it_knows_of_the_hair(
     assert told["strands"] is None
 
 
+@pytest.mark.parametrize(
+    ("controls", "larger"),
+    [
+        ({"bald": 0.5}, True),
+        ({"hair_grey": 0.5}, True),
+        ({"age": 70}, True),
+        ({"hair_grey": 1, "bald": 1, "bald_sides": 0}, True),
+        ({"smile": 1, "stubble": 1}, False),
+        ({}, False),
+    ],
+)
+def test_hair_that_changes_wants_a_crop_that_holds_it(
+    editor: EmbeddedEditor, crop: Crop, controls: dict[str, Any], larger: bool
+) -> None:
+    assert crop.masks is not None
+    hair = crop.masks.hair.copy()
+    hair[8:, 30:40] = 1
+    long = replace(crop, masks=replace(crop.masks, hair=hair))
+    chosen = EmbeddedControls(**controls)
+    assert (editor.wanted_side(long, chosen) > SIZE) == larger
+    assert editor.wanted_side(crop, chosen) <= SIZE
+    assert editor.wanted_side(replace(crop, masks=None), chosen) == 0
+
+
 def test_hair_and_face_are_moved_together(editor: EmbeddedEditor, crop: Crop) -> None:
     face, hair, both = (
         flow_of(edit(editor, crop, **controls)) for controls in ({"age": 75}, {"bald": 0.6}, {"age": 75, "bald": 0.6})

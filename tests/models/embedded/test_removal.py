@@ -38,6 +38,7 @@ from models.embedded.removal import (
     network_input,
 )
 from models.embedded.scalp import CENTER, ScalpModel, head_map, outline_features, skin_tone, texture_scale
+from models.face.imaging import enlarge
 from models.face.texture_space import FaceSpace
 from tests.models.bodies import ToldBody, no_body
 
@@ -102,6 +103,36 @@ def test_at_one_no_hair_is_left(scene: Scene) -> None:
     # below it ears are lent
     skull = (cv2.resize(head.distance, (SIZE, SIZE)) > 10) & (cv2.resize(head.texture[..., 1], (SIZE, SIZE)) < 40)
     assert np.abs(picture[(opacity > 0.5) & skull].astype(int) - DRAWN).max() <= MOST_ADDED
+
+
+def test_the_network_draws_the_middle_of_a_larger_crop(tables: dict[str, NDArray[Any]]) -> None:
+    """Around it the first guess stays: the backdrop."""
+    model, space, large = ScalpModel.from_tables(tables), FaceSpace.from_tables(tables), SIZE + 128
+    fit = space.fit(space.mean + np.array([128, 152], np.float32))
+    head = head_map(fit, model.radii(outline_features(fit)), large)
+    image = np.full((large, large, 3), BACKDROP, np.uint8)
+    hair = np.zeros((large, large), np.float32)
+    hair[10:200, 10:-10] = 1
+    image[hair > 0] = HAIR
+    drawn = inpaint_without_hair(
+        painter := Painter(),
+        no_body(),
+        EAR,
+        model,
+        image,
+        hair=hair,
+        person=hair,
+        head=head,
+        light=model.light(np.full((192, 192, 3), SKIN, np.uint8), np.zeros((192, 192), np.float32)),
+        skin=np.log(np.array(SKIN, np.float32) + 8),
+        male=1.0,
+    )
+    assert painter.given.shape == (CHANNELS, SIZE, SIZE)
+    np.testing.assert_allclose(painter.given[HIDDEN][:100], 1)
+    skull = enlarge(head.distance, (large, large)) > 12
+    crown = skull & (np.arange(large)[:, None] < 150)
+    assert np.abs(drawn.image[crown].astype(int) - DRAWN).max() <= MOST_ADDED
+    assert np.abs(drawn.image[:40].astype(int) - BACKDROP).max() <= 12
 
 
 def test_short_hair_stays_above_the_ears_and_long_hair_goes(scene: Scene) -> None:
