@@ -22,8 +22,8 @@ from models.embedded.latent import EmbeddedLatent
 from models.embedded.neck import Neck
 from models.embedded.skin import Skin, visibility_gain
 from models.face.canvas import TURNED
-from models.face.imaging import LOG_OFFSET, LUMINANCE, smoothstep
-from models.face.texture_space import YAW_MODE
+from models.face.imaging import LOG_OFFSET, LUMINANCE, log_colour, smoothstep
+from models.face.texture_space import SIZE, YAW_MODE
 
 YOUNGEST, OLDEST = 15.0, 85.0
 """Ages that can be asked for, years."""
@@ -33,6 +33,8 @@ TREND = 0.9
 
 BRIGHTEST = np.float32(0.14)
 """Bound of what becomes lighter, log light."""
+ROOM = np.float32(0.35)
+"""The same as a share of what a place lacks of the most that a camera shows: what is nearly white would be a patch."""
 SHAPE = 1.9
 """Multiple of the mean change of shape that is drawn towards age: viewers guess 5 years more than at 1.2, as real as
 before. Towards youth it is drawn as it is: at 1.7 it looks warped and no younger.
@@ -81,9 +83,7 @@ class Age(Control):
         older = np.float32(TREND * visibility_gain(reading.skin)) * self._skin.older(reading.texture, male)
         wanted = self._creases.contrast_for(reading)
         older += self._creases.lend(reading, wanted)[..., None] * RELIEF_COLOUR
-        # what becomes much lighter looks painted
-        light = older @ LUMINANCE
-        older -= np.maximum(light - BRIGHTEST * np.tanh(light / BRIGHTEST), 0)[..., None]
+        older = _bounded(older, np.full((SIZE, SIZE), BRIGHTEST))
         beside_lips = (1 - reading.covered) * (1 - self._skin.lips)
         younger = self._skin.younger(without_folds(reading.texture, beside_lips), male)
         # the neck keeps its tone, and the face has that of the neck
@@ -92,6 +92,8 @@ class Age(Control):
             each - np.log((np.einsum("hwc,hw->c", np.exp(each), skin) + 1) / (float(skin.sum()) + 1))
             for each in (older, younger)
         )
+        room = np.float32(np.log(255 + LOG_OFFSET)) - log_colour(reading.texture) @ LUMINANCE
+        older = _bounded(older, np.clip(ROOM * room, np.float32(1e-3), BRIGHTEST))
         features = self._features.read(reading.texture, male)
         return np.concatenate([compress_change(older), compress_change(younger), [np.float32(wanted)], features])
 
@@ -136,6 +138,12 @@ class Age(Control):
         depth = strength_of(years) * float(own[2 * COMPRESSED]) * (1 - turned)
         delta, mask = self._neck.draw(way.crop, skin=skin, male=float(read[MALE]), depth=depth)
         return Layer(mask, delta=delta)
+
+
+def _bounded(change: Floats, brightest: Floats) -> Floats:
+    """A change of log colour (H, W, 3) that lightens by less than (H, W) `brightest`: else it looks painted."""
+    light = change @ LUMINANCE
+    return np.asarray(change - np.maximum(light - brightest * np.tanh(light / brightest), 0)[..., None], np.float32)
 
 
 def target_age(wanted: float | str, own: float) -> float:

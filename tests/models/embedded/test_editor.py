@@ -213,6 +213,18 @@ def test_bald_tells_all_that_it_knows_of_the_hair(
     assert told["strands"] is None
 
 
+def test_skin_that_is_nearly_white_becomes_no_lighter(editor: EmbeddedEditor, crop: Crop) -> None:
+    """What is lighter than the camera shows is a white patch; grey skin has room."""
+    lighter = []
+    for level in (150, 240):
+        image = np.full_like(crop.image, level) + crop.image % 3
+        delta = delta_of(edit(editor, replace(crop, image=image), age=75, grey_brows=False))
+        face = delta[120:260, 110:210].mean(axis=2) / (level + 8)
+        lighter.append(float(np.quantile(face, 0.98)))
+    assert lighter[0] > 0.05
+    assert lighter[1] < 0.025
+
+
 @pytest.mark.parametrize(
     ("controls", "larger"),
     [
