@@ -13,13 +13,14 @@ from models.arrays import Floats
 from models.editor import Crop
 from models.embedded import eyes_and_lips
 from models.embedded.ageing import COMPRESSED, Ageing, compress_change, decompress_change, strength_of, youth_of
-from models.embedded.attributes import AGE, MALE
-from models.embedded.control import Control, Layer, Pack, Reading, SkinChange, Way
+from models.embedded.attributes import AGE, BALD, MALE
+from models.embedded.control import Control, Layer, Pack, Reading, SkinChange, Way, bareness
 from models.embedded.creases import RELIEF_COLOUR, Creases
 from models.embedded.eyes_and_lips import EyesAndLips
 from models.embedded.folds import fill_folds, without_folds
 from models.embedded.latent import EmbeddedLatent
 from models.embedded.neck import Neck
+from models.embedded.older_head import grown
 from models.embedded.skin import Skin, visibility_gain
 from models.face.canvas import TURNED
 from models.face.imaging import LOG_OFFSET, LUMINANCE, log_colour, smoothstep
@@ -41,6 +42,9 @@ before. Towards youth it is drawn as it is: at 1.7 it looks warped and no younge
 """
 FILLED = 0.6
 """Share of a fold that is filled in half a lifetime: the young have folds too where they smile."""
+
+MEN = (0.35, 0.65)
+"""Probabilities of a man over which the hairline goes up: women's does not."""
 
 Years = Annotated[float, Field(ge=YOUNGEST, le=OLDEST)]
 
@@ -125,7 +129,7 @@ class Age(Control):
         return SkinChange(decompress_change(half) * np.float32(abs(strength)), moves, features)
 
     def draw(self, way: Way, own: Floats) -> Layer | None:
-        """An older neck, or no folds; a young neck stays as it is."""
+        """An older neck and head, or no folds; a young neck stays as it is."""
         read = way.own.attributes
         years = float(way.wanted[AGE] - read[AGE]) * 100
         if years < 0:
@@ -133,11 +137,16 @@ class Age(Control):
             return Layer(mask, delta=added * np.float32(FILLED * min(1.0, -strength_of(years))))
         if years == 0 or way.crop.masks is None:
             return None
+        male = float(read[MALE])
+        bare = bareness(read) * (1 - min(1.0, 4 * way.rise(BALD)))
+        flow = grown(way.crop, way.fit, strength_of(years) * float(smoothstep(np.asarray(male), *MEN)) * bare)
         skin = np.exp(way.own.skin) - np.float32(LOG_OFFSET)
         turned = float(smoothstep(np.abs(way.fit.modes[YAW_MODE]), *TURNED))
         depth = strength_of(years) * float(own[2 * COMPRESSED]) * (1 - turned)
-        delta, mask = self._neck.draw(way.crop, skin=skin, male=float(read[MALE]), depth=depth)
-        return Layer(mask, delta=delta)
+        delta, mask = self._neck.draw(way.crop, skin=skin, male=male, depth=depth)
+        if flow is not None:
+            mask = np.maximum(mask, ((flow[..., 0] != 0) | (flow[..., 1] != 0)).astype(np.float32))
+        return Layer(mask, delta=delta, flow=flow)
 
 
 def _bounded(change: Floats, brightest: Floats) -> Floats:
