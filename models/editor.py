@@ -375,12 +375,14 @@ class Editor(ABC, Generic[C]):
         """
         return {}
 
-    def wanted_side(self, crop: Crop, controls: C) -> int:
+    def wanted_side(self, crop: Crop, latent: Latent, steered: Latent, controls: C) -> int:
         """Side of the square around the middle of a crop that holds what the controls change, crop pixels.
 
         Args:
             crop: the face as `self.crop` cuts it, or one of `self.wider`, with masks.
-            controls: where the controls are.
+            latent: from `encode`, smoothed or not.
+            steered: from `steer`.
+            controls: those that `steer` was given.
 
         Returns:
             More than the crop's own side where what changes goes on beyond it.

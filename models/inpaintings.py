@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from cv2.typing import MatLike
@@ -15,6 +17,21 @@ def packed_head(drawn: Inpainting) -> MatLike:
     packed = cv2.cvtColor(drawn.image, cv2.COLOR_RGB2RGBA)
     cv2.insertChannel(np.rint(255 * drawn.head).astype(np.uint8), packed, 3)
     return packed
+
+
+def of_side(drawn: Inpainting, side: int) -> Inpainting:
+    """A drawing in the middle of a larger crop, whose rest repeats its edge, or the middle of it as a smaller one."""
+    return Inpainting(*(in_middle(each, side) for each in (drawn.image, drawn.head, drawn.behind)))
+
+
+def in_middle(picture: MatLike, side: int) -> Any:
+    """The middle of a picture (S, S) or (S, S, C), or the picture in the middle of its repeated edge; (side, side) or
+    (side, side, C).
+    """
+    more = (side - len(picture)) // 2
+    if more <= 0:
+        return np.ascontiguousarray(picture[-more : len(picture) + more, -more : len(picture) + more])
+    return cv2.copyMakeBorder(picture, more, more, more, more, cv2.BORDER_REPLICATE)
 
 
 def laid_over(on_head: MatLike, behind: MatLike) -> Inpainting:

@@ -85,9 +85,9 @@ class LockedEditor(Editor[Any]):
         """As the editor."""
         return self._editor.obstacles(crop, latent, controls)
 
-    def wanted_side(self, crop: Crop, controls: Any) -> int:
+    def wanted_side(self, crop: Crop, latent: Latent, steered: Latent, controls: Any) -> int:
         """As the editor."""
-        return self._editor.wanted_side(crop, controls)
+        return self._editor.wanted_side(crop, latent, steered, controls)
 
     def wants_steady_light(self, controls: Any) -> bool:
         """As the editor."""

@@ -222,8 +222,7 @@ class FaceEdit:
             {place: seconds * 2 * smoothing for place, seconds in layer.editor.lasting.items()},
         )
         self._plate = Plate()
-        self._fade = layer.editor.inpaint_seconds if smoothing > 0 else 0.0
-        self._inpainting = CarriedInpainting(self._fade)
+        self._inpainting = CarriedInpainting(layer.editor.inpaint_seconds if smoothing > 0 else 0.0)
         self._choice = CropChoice(layer.editor)
         self._cut_side = self._choice.side  # of the last crop, pixels
         self._mask_seconds = SMOOTHING.hair_s * 2 * smoothing, SMOOTHING.occluder_s * 2 * smoothing
@@ -406,14 +405,20 @@ class FaceEdit:
         layer, context = view.layer, view.context
         started, trace = self._tools.clock(), context.trace
         editor, controls = layer.editor, layer.controls
+        if not self._choice.fits(editor):
+            self._choice = CropChoice(editor)
         crop, placement = self._cut_out(view)
+        with trace.timed("encode"):
+            latent = self._latent_mean(self._newest_latent(crop, layer, context), context.time)
+            steered = editor.steer(latent, controls)
+        while crop.masks is not None:
+            if not self._choice.update(editor.wanted_side(crop, latent, steered, controls), context.time):
+                break
+            crop, placement = self._cut_out(view)
         if context.smoothing > 0 and editor.wants_steady_light(controls):
             with trace.timed("steady"):
                 steady = self._steady_light(crop.image, crop.points5, context.time)
                 crop = replace(crop, steady_light=steady.light, surface=steady.surface)
-        with trace.timed("encode"):
-            latent = self._latent_mean(self._newest_latent(crop, layer, context), context.time)
-            steered = editor.steer(latent, controls)
         with trace.timed("inpaint"):
             behind = partial(self._with_backdrop, crop, placement, layer, context)
             if editor.inpaint_seconds > 0:
@@ -438,25 +443,19 @@ class FaceEdit:
         return RenderedEdit(edit, crop.masks, controls, seconds, obstacles)
 
     def _cut_out(self, view: View) -> tuple[Crop, Placement]:
-        """A face with its masks, in the smallest crop that holds what changes."""
-        segmenter, trace, time = self._tools.segmenter, view.context.trace, view.context.time
-        while True:
-            placement = view.placed(self._choice.side)
-            with trace.timed("align"):
-                crop = crop_of(view.source, view.face, placement, view.layer.editor.crop.edge)
-            if segmenter is None:
-                return crop, placement
-            with trace.timed("segment"):
-                crop = replace(crop, masks=segmenter.read(crop.image))
-            if not self._choice.update(view.layer.editor.wanted_side(crop, view.layer.controls), time):
-                break
-        if placement.size != self._cut_side:  # what was kept is of crops of another size
+        """A face with its masks, in the crop that is chosen."""
+        segmenter, trace = self._tools.segmenter, view.context.trace
+        placement = view.placed(self._choice.side)
+        with trace.timed("align"):
+            crop = crop_of(view.source, view.face, placement, view.layer.editor.crop.edge)
+        if segmenter is None:
+            return crop, placement
+        if placement.size != self._cut_side:  # means are of crops of another size
             self._cut_side = placement.size
             self._mask_mean = FlowCompensatedMean(*self._mask_seconds)
-            self._inpainting = CarriedInpainting(self._fade)
-        assert crop.masks is not None
         with trace.timed("segment"):
-            return replace(crop, masks=self._mask_mean(crop.image, crop.masks, time)), placement
+            masks = self._mask_mean(crop.image, segmenter.read(crop.image), view.context.time)
+        return replace(crop, masks=masks), placement
 
     def _newest_latent(self, crop: Crop, layer: Layer, context: FrameContext) -> Latent:
         """The newest latent of the face. In a live stream only the first one holds the frame up."""

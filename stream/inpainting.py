@@ -20,7 +20,7 @@ from models.crops import Placement, similarity
 from models.editor import Controls, Crop, Inpainting
 from models.face.head_outline import HeadFrame, apart, bend, outline
 from models.face.imaging import smoothstep
-from models.inpaintings import bent, laid_over, packed_head
+from models.inpaintings import bent, laid_over, of_side, packed_head
 from stream.frame import Trace
 
 
@@ -94,6 +94,16 @@ class Keyframe:
         thumbnail = np.asarray(cv2.resize(crop.image, size, interpolation=cv2.INTER_AREA), np.uint8)
         return Keyframe(points, placement, thumbnail, controls)
 
+    def sized_as(self, other: Keyframe) -> Keyframe:
+        """The same of a crop of the size of another's around the same middle, at the same scale; it has its thumbnail,
+        as none was made of that crop.
+        """
+        size, side = self.placement.size, other.placement.size
+        if side == size:
+            return self
+        placement = Placement.of(self.placement.quad.enlarged(side / size), side)
+        return Keyframe(self.points + np.float32((side - size) / 2), placement, other.thumbnail, self.controls)
+
     @property
     def anchors(self) -> Floats:
         """The points that move with the skull."""
@@ -163,6 +173,7 @@ class CarriedInpainting:
             job, self._job = self._job, None
             with trace.unless_busy():
                 self._add(job.result(), last)
+        self._go_on_in(now)
         shown = self._at(now, time)
         if self._job is not None and shown is not None:
             return shown
@@ -185,8 +196,21 @@ class CarriedInpainting:
         self._add(drawn, last)
         return self._at(now, time)
 
+    def _go_on_in(self, now: Keyframe) -> None:
+        """Bring what is shown into crops of another size, where the face is given one: its middle stays as it is."""
+        side = now.placement.size
+        if self._key is None or self._key.placement.size == side:
+            return
+        self._key, self._frame, self._outlines = self._key.sized_as(now), None, None
+        drawn, before = self._drawn, self._before
+        self._drawn = None if drawn is None else of_side(drawn, side)
+        self._before = None if before is None else of_side(before, side)
+
     def _add(self, drawn: Inpainting | None, time: float) -> None:
         """Fade in an inpainting of the crop that was asked for; `time` is that of the last frame without it."""
+        if self._key is not None and self._asked is not None:  # a job may have begun before the crop changed
+            self._asked = self._asked.sized_as(self._key)
+            drawn = None if drawn is None else of_side(drawn, self._key.placement.size)
         last, key, before = self._key, self._asked, self._shown(time)
         if drawn is None or last is None or key is None or before is None or _is_cut(last, key):
             self._before = None

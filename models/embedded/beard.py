@@ -33,6 +33,7 @@ class BeardSigns:
         black: how much darker than the cheeks only hair is, rough or not.
         beside: distances from the middle of the face between which the beard's upper end rises to the sideburns.
         sideburns: how far below the eyes it ends there.
+        hair_ends: the same where there is one for sure: it goes over to the hair.
         soft: length over which it begins.
         ears: distances beyond the sides of the face over which ears begin, above the mouth.
         lips: Gaussian by which the lips' outline is softened.
@@ -63,6 +64,7 @@ class BeardSigns:
     black: tuple[float, float] = (0.8, 1.2)
     beside: tuple[float, float] = (0.65, 0.9)
     sideburns: float = 0.3
+    hair_ends: float = 0.1
     soft: float = 0.08
     ears: tuple[float, float] = (-0.02, 0.06)
     lips: float = 0.025
@@ -92,15 +94,17 @@ SIDES = (234, 454)
 """Mesh points of the sides of the face, before the ears."""
 
 
-def find_beard(crop: Crop) -> Floats:
+def find_beard(crop: Crop, *, known: bool = False) -> Floats:
     """How much of each pixel is beard, (S, S) float32 in 0..1; found at half resolution, as it is soft.
 
     Args:
         crop: a man's face, with mesh and masks.
+        known: that there is one.
     """
     view = _View.of(crop)
     across, down, ends, darker = view.across, view.down, view.ends, view.darker()
     sure = _bearded(_hairy(darker, view.rough, SIGNS.darker, SIGNS.rough), across, down, ends)
+    sure = np.ones_like(sure) if known else sure
     if not sure.any():
         return np.zeros(crop.image.shape[:2], np.float32)
     # a moustache hangs over the upper lip
@@ -109,7 +113,7 @@ def find_beard(crop: Crop) -> Floats:
     beard = _hairy(darker, view.rough, SIGNS.beard_darker, SIGNS.beard_rough)
     red = smoothstep(redder, *SIGNS.redder) * smoothstep(darker, *SIGNS.red_darker)
     beard = view.filled(np.maximum(beard, red * smoothstep(view.rough, *SIGNS.red_rough)))
-    beard *= view.place(1 - hangs) * sure
+    beard *= view.place(1 - hangs, SIGNS.hair_ends if known else SIGNS.sideburns) * sure
     reach, seen = view.shown(crop)
     fair = float((redder * beard).sum() / (beard.sum() + 1))
     if fair > SIGNS.fair[0]:
@@ -195,11 +199,11 @@ class _View:
         gap = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * int(SIGNS.gap * self.unit) + 1,) * 2)
         return np.asarray(cv2.morphologyEx(beard, cv2.MORPH_CLOSE, gap))
 
-    def place(self, lips_bare: Floats | np.float32) -> Floats:
-        """Where a beard grows, 0..1, but on the lips as far as `lips_bare` says."""
+    def place(self, lips_bare: Floats | np.float32, sideburns: float = SIGNS.sideburns) -> Floats:
+        """Where a beard grows, 0..1, but on the lips as far as `lips_bare` says; at the sides up to `sideburns`."""
         nose = float(self.ends[NOSE, 1])
         beside = np.abs(self.across - self.ends[NOSE, 0])
-        top = nose + (SIGNS.sideburns - nose) * smoothstep(beside, *SIGNS.beside)
+        top = nose + (sideburns - nose) * smoothstep(beside, *SIGNS.beside)
         below = smoothstep(self.down - top, 0, SIGNS.soft)
         lips = np.zeros(self.down.shape, np.float32)
         outline = np.rint(self.mesh[list(LIPS)]).astype(np.int32)

@@ -63,6 +63,7 @@ class Layers:
         cheek: distances beyond the oval of the mesh, crop pixels, over which what is seen of a person is the face.
         neck: distances from the middle over which there is no neck, shares of half the width of the face.
         unlike: distances from the log colour of skin over which something is cloth.
+        tint: the same from that of the face, of red and blue over green, however it is lit, over which it is no skin.
         chin: heights below the points beside the ears over which shoulders are looked at, texture pixels.
         bare: shares of skin in what is seen of them over which they are bare.
         shoulders: coarse pixels of it that must be seen, from none to all that is believed of it.
@@ -88,6 +89,7 @@ class Layers:
     cheek: tuple[float, float] = (-16.0, -12.0)
     neck: tuple[float, float] = (0.62, 0.74)
     unlike: tuple[float, float] = (0.3, 0.6)
+    tint: tuple[float, float] = (0.2, 0.4)
     chin: tuple[float, float] = (54.0, 66.0)
     bare: tuple[float, float] = (0.45, 0.65)
     shoulders: tuple[float, float] = (15.0, 40.0)
@@ -269,7 +271,7 @@ def _texture_row(head: HeadMap) -> float:
     return float(to_texture[1, :2] @ head.oval[list(EAR_POINTS)].mean(0) + to_texture[1, 2])
 
 
-def body_colours(coarse: Floats, seen: Floats, body: Body, head: HeadMap) -> tuple[Floats, Floats]:
+def body_colours(coarse: Floats, seen: Floats, body: Body, head: HeadMap, tone: Floats) -> tuple[Floats, Floats]:
     """Colours of skin and of cloth, filled from what is seen of them; each (H, W, 3) float32 RGB, 0..255.
 
     Args:
@@ -277,18 +279,30 @@ def body_colours(coarse: Floats, seen: Floats, body: Body, head: HeadMap) -> tup
         seen: (H, W) float32 in 0..1, where a person is seen, below the eyes.
         body: of `BodyBehindHair.read`.
         head: polar map of the crop.
+        tone: (3,) float32, median log colour of the face: lips tell nothing of the skin beside them.
     """
     skin, cloth = (
         smoothstep(cv2.resize(each, seen.shape[::-1], interpolation=cv2.INTER_AREA), *LAYERS.sure) for each in body
     )
     face = smoothstep(within_oval(head), *LAYERS.face)
-    skin_colour = fill(coarse, np.asarray(seen * np.maximum(skin, face), np.float32))
+    skin_colour = fill(coarse, np.asarray(seen * np.maximum(skin, face) * of_tone(coarse, tone), np.float32))
     cloth = seen * cloth * (1 - face) * unlike_skin(coarse, skin_colour) * beside_collar(head)
     held = float(cloth.sum())
     share = np.float32(held / (held + LAYERS.least))
     dark = np.array(LAYERS.cloth, np.float32)
     cloth_colour = np.asarray(dark + share * (fill(coarse, np.asarray(cloth, np.float32)) - dark), np.float32)
     return skin_colour, cloth_colour
+
+
+def of_tone(picture: Floats, tone: Floats) -> Floats:
+    """How surely a colour is that of the face's skin, however it is lit, (H, W) float32 in 0..1.
+
+    Args:
+        picture: (H, W, 3) float32 RGB, 0..255.
+        tone: (3,) float32, median log colour of the face.
+    """
+    away = log_colour(picture) - tone
+    return 1 - smoothstep(np.abs(away[..., ::2] - away[..., 1:2]).max(2), *LAYERS.tint)
 
 
 def bare_shoulders(coarse: Floats, seen: Floats, skin: Floats, body: Body, head: HeadMap) -> float:

@@ -167,10 +167,6 @@ class Control(ABC):
             controls: where the controls are. Those at rest leave `wanted` as it is.
         """
 
-    def changes_hair(self, controls: Any) -> bool:
-        """Whether hair changes, however far it reaches."""
-        return False
-
     def wants_steady_light(self, controls: Any) -> bool:
         """Whether `draw` brightens what is dark; see `models.editor.Editor.wants_steady_light`."""
         return False

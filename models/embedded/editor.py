@@ -21,7 +21,7 @@ from engines.base import Engine
 from models.arrays import Floats, Image, Latent
 from models.crops import CropSpec
 from models.editor import Controls, Crop, Edit, Editor, Inpainting
-from models.embedded.attributes import HAT, LASTING, READER, read_attributes, read_tables
+from models.embedded.attributes import BALD, GREY, HAT, LASTING, READER, read_attributes, read_tables
 from models.embedded.control import HAIR_ON_TOP, Control, Pack, Reading, Way, hair_on_top
 from models.embedded.controls import find_controls
 from models.embedded.hair_reach import side_of_hair
@@ -57,7 +57,7 @@ class EmbeddedEditor(Editor[Any]):
 
     name = "embedded"
     crop = CropSpec(convention="ffhq", size=320, margin=1.25, edge="repeated")
-    wider = (384, 448)
+    wider = (368, 416)
     Controls = EmbeddedControls
     encode_seconds = 0.2
     inpaint_seconds = 0.2
@@ -182,9 +182,10 @@ class EmbeddedEditor(Editor[Any]):
         own = EmbeddedLatent.unpack(latent)
         return {name: why for each in self._controls for name, why in each.obstacles(crop, own, controls).items()}
 
-    def wanted_side(self, crop: Crop, controls: Any) -> int:
-        """As far as the hair reaches, where a control changes it."""
-        if crop.masks is None or not any(control.changes_hair(controls) for control in self._controls):
+    def wanted_side(self, crop: Crop, latent: Latent, steered: Latent, controls: Any) -> int:
+        """As far as the hair reaches, where it goes or changes its colour."""
+        own, wanted = (EmbeddedLatent.unpack(each).attributes for each in (latent, steered))
+        if crop.masks is None or (wanted[BALD] == own[BALD] and wanted[GREY] == own[GREY]):
             return 0
         return side_of_hair(crop.masks.hair, len(crop.image), crop.beyond)
 

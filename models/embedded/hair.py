@@ -18,6 +18,7 @@ from engines.base import Engine
 from models.arrays import Floats, Latent
 from models.crops import CropSpec
 from models.editor import LEAST_HAIR, NO_HAIR, Controls, Crop, Edit, Editor, Masks
+from models.embedded.beard_alpha import BEARD_NETWORK, BeardAlpha
 from models.embedded.facial_hair import COLOURS_LENGTH, brow_colours, dye_brows
 from models.embedded.matte import MATTE, HairMatte
 from models.embedded.single_strands import single_strands
@@ -33,6 +34,7 @@ from models.embedded.strands import (
     repaint,
     seen_often,
 )
+from models.embedded.white_hair import ornaments
 from models.face.imaging import LUMINANCE, box_of
 
 Preset = Literal["black", "brown", "blond", "red", "grey", "white", "custom"]
@@ -79,6 +81,7 @@ class HairControls(Controls):
     )
     amount: float = Field(1.0, ge=0, le=1, title="Amount", json_schema_extra={"step": 0.01, "needs": "colour"})
     brows: bool = Field(False, title="Brows too", json_schema_extra={"needs": "colour"})
+    beard: bool = Field(False, title="Beard too", json_schema_extra={"needs": "colour"})
 
     def neutral(self) -> bool:
         """No dye: no colour, or none of it."""
@@ -92,6 +95,7 @@ class Hair(Editor[HairControls]):
 
     Args:
         matte: tells how much of each pixel is hair.
+        beard: the same of a beard.
     """
 
     name = "hair"
@@ -100,8 +104,9 @@ class Hair(Editor[HairControls]):
     latent_seconds = 0.6
     encode_seconds = 0.1
 
-    def __init__(self, matte: HairMatte) -> None:
+    def __init__(self, matte: HairMatte, beard: BeardAlpha) -> None:
         self._matte = matte
+        self._beard = beard
 
     def encode(self, crop: Crop, controls: HairControls) -> Latent:
         """Measure the hair and the light on the face.
@@ -180,10 +185,14 @@ class Hair(Editor[HairControls]):
         if np.array_equal(latent, steered) or latent[FRACTION] < LEAST_HAIR or seen is None:
             return Edit(mask=mask, delta=delta)
         alpha = self._matte.read(crop.image, masks.hair)
+        if controls.beard:
+            alpha = np.maximum(alpha, self._beard.read(crop))
         area = box_of(alpha > LEAST, ROOM)
         if area is None:
             return Edit(mask=mask, delta=delta)
-        picture, weight = crop.image[area].astype(np.float32), alpha[area]
+        picture = crop.image[area].astype(np.float32)
+        now, wanted = Look.unpack(seen[0]), Look.unpack(steered)
+        weight = alpha[area] * (1 - ornaments(picture, alpha[area], now))
         mask[area] = cv2.dilate((weight > 0).astype(np.float32), np.ones((3, 3), np.uint8))
         if masks.occluder.max() > 0.05:
             occluder = cv2.resize(masks.occluder, (size, size), interpolation=cv2.INTER_LINEAR)
@@ -191,7 +200,6 @@ class Hair(Editor[HairControls]):
         mask *= _border_fade(size)
         fraction = latent[FRACTION]
         latent, share = seen
-        now, wanted = Look.unpack(latent), Look.unpack(steered)
         bleach = float(np.clip((wanted.level - now.level) / BLEACHED, 0, 1))
         amount = 1 - np.float32(ROOTS * bleach) * _roots(crop, masks, size)[area]
         steady = None if crop.steady_light is None else crop.steady_light[area]
@@ -224,9 +232,9 @@ def load(load_engine: Callable[[Path], Engine], folder: Path) -> Hair:
         folder: the embedded pack.
 
     Raises:
-        FileNotFoundError: the network is missing.
+        FileNotFoundError: a network is missing.
     """
-    return Hair(HairMatte(load_engine(folder / MATTE)))
+    return Hair(HairMatte(load_engine(folder / MATTE)), BeardAlpha(load_engine(folder / BEARD_NETWORK)))
 
 
 def _seen(latent: Latent) -> tuple[Latent, float] | None:

@@ -11,8 +11,8 @@ SURE = 0.5
 """Probability from which a place counts as hair."""
 MIDDLE = 0.5
 """Share of the crop's side around its middle that hair of this head reaches into: a neighbour's does not."""
-EDGE = 0.025
-"""Share of it along its edge: hair that reaches into it goes on beyond."""
+EDGE = 0.045
+"""Share of it along its edge: hair that reaches into it goes on beyond, and an edit fades there."""
 LEAST = 1e-3
 """Share of the crop that hair may cover outside of the square that is said to hold it."""
 

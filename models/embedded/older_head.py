@@ -76,16 +76,16 @@ def grown(crop: Crop, fit: Fit, strength: float) -> Floats | None:
         return None
     size = len(crop.image)
     side = size // COARSE
-    linear = fit.affine[:, :2].astype(np.float64)
+    linear = fit.upright[:, :2].astype(np.float64)
     back = np.linalg.inv(linear)
     axis = np.arange(side, dtype=np.float32) * COARSE + np.float32((COARSE - 1) / 2)
-    x, y = axis - fit.affine[0, 2], axis[:, None] - fit.affine[1, 2]
+    x, y = axis - fit.upright[0, 2], axis[:, None] - fit.upright[1, 2]
     across = x * np.float32(back[0, 0]) + y * np.float32(back[0, 1])
     down = x * np.float32(back[1, 0]) + y * np.float32(back[1, 1])
 
     shift = np.stack([np.zeros_like(across), _forehead(across, down, strength)], axis=-1)
     for point, outwards in zip(SIDES, (-1, 1), strict=True):
-        place = back @ (fit.points[point] - fit.affine[:, 2])
+        place = back @ (fit.points[point] - fit.upright[:, 2])
         shift += _ear(across, down, place.astype(np.float32), outwards, strength)
     head = np.maximum(np.maximum(crop.masks.hair, crop.masks.face), crop.masks.person)
     head = cv2.GaussianBlur(cv2.resize(head, (side, side), interpolation=cv2.INTER_AREA), (0, 0), GROWTH.edge)

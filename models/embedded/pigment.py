@@ -10,10 +10,10 @@ import numpy as np
 
 from models.arrays import Floats, Image
 from models.editor import Crop
-from models.embedded.beard import find_beard, find_grey_beard
+from models.embedded.beard import find_grey_beard
 from models.embedded.single_strands import single_strands
 from models.embedded.strands import FILTER, HALF_FILTER, REPAINT, Lit, Look, look_of, measure_look, pure_hair
-from models.embedded.white_hair import GREYED, ears, half_white, white_in, white_level, whiten
+from models.embedded.white_hair import GREYED, ears, half_white, ornaments, white_in, white_level, whiten
 from models.face.imaging import LUMINANCE, box_of, smoothstep
 
 BROWN = look_of(np.array([68, 51, 39], np.float32))
@@ -79,9 +79,9 @@ def grey_hair(crop: Crop, alpha: Floats, *, skin: Floats, now: Look, amount: flo
     if box is None or amount <= 0:
         return change, where
     picture = crop.image[box].astype(np.float32)
-    weight = alpha[box] * (1 - ears(crop, box, skin, now))
+    weight = alpha[box] * (1 - ears(crop, box, skin, now)) * (1 - ornaments(picture, alpha[box], now))
     face = np.zeros_like(alpha) if crop.masks is None else crop.masks.face
-    beside = cv2.GaussianBlur(face, (0, 0), GREYED.beside * len(face))
+    beside = cv2.GaussianBlur(face, (0, 0), GREYED.beside * len(face) / size)
     beside = _sized(np.clip(2 * beside, 0, 1), size)[box]
     far, near = GREYED.temples[1], GREYED.temples[0]
     steady = None if crop.steady_light is None else crop.steady_light[box]
@@ -106,11 +106,10 @@ def grey_hair(crop: Crop, alpha: Floats, *, skin: Floats, now: Look, amount: flo
     return change, where
 
 
-def grey_beard(crop: Crop, *, skin: Floats, amount: float) -> tuple[Floats, Floats]:
-    """Turn a man's beard grey. The rest is as of `grey_hair`; the crop has a mesh."""
+def grey_beard(crop: Crop, beard: Floats, *, skin: Floats, amount: float) -> tuple[Floats, Floats]:
+    """Turn a beard grey. The rest is as of `grey_hair`; `beard` is of `models.embedded.beard_alpha`."""
     size = len(crop.image)
     change, where = np.zeros((size, size, 3), np.float32), np.zeros((size, size), np.float32)
-    beard = find_beard(crop)
     box = box_of(beard > LEAST_HAIR, 2 * ROOM)
     if box is None or amount <= 0:
         return change, where

@@ -170,7 +170,7 @@ def network_input(
     continued = fill(coarse, np.asarray(visible_body * smoothstep(below, 40, 60), np.float32))
     # between cheek and ear grows hair, and below it is skin
     beside = np.asarray(visible_body * smoothstep(below, *BESIDE_EYES), np.float32)
-    skin_beside, cloth = body_colours(coarse, beside, body_map, head)
+    skin_beside, cloth = body_colours(coarse, beside, body_map, head, skin)
     bare = np.float32(bare_shoulders(coarse, beside, skin_beside, body_map, head))
     body_map = Body(body_map.skin + bare * body_map.cloth, (1 - bare) * body_map.cloth)
     told = smoothstep(body, 0.5, 0.9) * (1 - smoothstep(gone, *SEEN_BESIDE))

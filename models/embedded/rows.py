@@ -28,6 +28,7 @@ def entries() -> tuple[Entry, ...]:
                 "hair_removal.onnx",
                 "body_behind_hair.onnx",
                 "hair_matte.onnx",
+                "beard.onnx",
                 "editor_tables.npz",
                 "editor_creases.npz",
                 "editor_ears.npz",
@@ -48,7 +49,7 @@ def entries() -> tuple[Entry, ...]:
             description="Another hair colour on your own hair, with its lights and strands. Ships with Latentcam.",
             controls=lambda: hair.HairControls,
             load=lambda load_engine: hair.load(load_engine, EMBEDDED),
-            weights=_files("hair_matte.onnx", "segmenter.onnx"),
+            weights=_files("hair_matte.onnx", "beard.onnx", "segmenter.onnx"),
             presets=(
                 Preset("Blond", {"colour": "blond", "amount": 1.0}),
                 Preset("Red", {"colour": "red", "amount": 1.0}),

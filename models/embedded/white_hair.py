@@ -48,7 +48,7 @@ class Greyed:
         tinted: the same by which single strands differ.
         least_white: share of white hair below which these three grow no more.
         temples: how much whiter hair is beside the face, and how much darker far from it.
-        beside: Gaussian of the face's reach, share of the crop.
+        beside: Gaussian of the face's reach, crop pixels.
         single, single_still: how much earlier single strands turn white than others, share per unit of their noise, and
             the same in a single picture, where they do not flicker.
         glint: by how much single strands differ in light, log units: white ones do as well.
@@ -69,6 +69,12 @@ class Greyed:
         relit, relit_sigma: how much lighter skin beside hair becomes, log, as white hair shades it less; and how far.
         edge_sigma: Gaussian of the light by which hair is told from skin.
         redder: log of red over green, beyond that of skin and hair, over which a place is an ear.
+        red_hair: the same of hair beyond that of skin, over which no ear is told from it.
+        unlike, brighter: distances from the hair in logs of red and of blue over green, and in those of the brightest
+            of red, green and blue, over which a place is something that is worn in it.
+        ornament_sigma: Gaussian before these.
+        ornament, ornaments: shares of the hair over which one such place, and all of them, are hair after all.
+        amid_sigma, amid: Gaussian of how much of a pixel is hair, and shares over which a place lies amid hair.
         dark: offset of these logs, 0..255.
         told: shares of its own light by which hair must be darker than what is beside it to be told from it.
     """
@@ -96,7 +102,7 @@ class Greyed:
     tinted: float = 0.03
     least_white: float = 0.4
     temples: tuple[float, float] = (0.12, -0.2)
-    beside: float = 0.09
+    beside: float = 29.0
     single: float = 0.06
     single_still: float = 0.1
     glint: float = 0.05
@@ -121,6 +127,14 @@ class Greyed:
     relit_sigma: float = 3.0
     edge_sigma: float = 1.5
     redder: tuple[float, float] = (0.16, 0.35)
+    red_hair: tuple[float, float] = (0.02, 0.12)
+    unlike: tuple[float, float] = (0.7, 1.1)
+    brighter: tuple[float, float] = (0.6, 1.1)
+    ornament_sigma: float = 1.0
+    ornament: tuple[float, float] = (0.015, 0.03)
+    ornaments: tuple[float, float] = (0.03, 0.05)
+    amid_sigma: float = 4.0
+    amid: tuple[float, float] = (0.5, 0.75)
     dark: float = 12.0
 
 
@@ -273,9 +287,35 @@ def ears(crop: Crop, box: tuple[slice, slice], skin: Floats, now: Look) -> Float
     place *= smoothstep(down, -0.7, -0.4) * smoothstep(-down, -1.4, -1.1)
     small = cv2.resize(part, half, interpolation=cv2.INTER_AREA).astype(np.float32) + np.float32(GREYED.dark)
     own = float(np.log(max(skin[0], 1) / max(skin[1], 1)))
-    usual = max(own, float(np.log(max(now.colour[0], 1e-3) / max(now.colour[1], 1e-3))))
-    red = smoothstep(cv2.log(small[..., 0] / small[..., 1]) - np.float32(usual), *GREYED.redder)
+    of_hair = float(np.log(max(now.colour[0], 1e-3) / max(now.colour[1], 1e-3)))
+    red = smoothstep(cv2.log(small[..., 0] / small[..., 1]) - np.float32(max(own, of_hair)), *GREYED.redder)
+    red *= 1 - smoothstep(np.asarray(of_hair - own, np.float32), *GREYED.red_hair)
     return np.asarray(cv2.resize(red * place, part.shape[1::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def ornaments(picture: Floats, weight: Floats, now: Look) -> Floats:
+    """Earrings, bands and clips that count as hair, (H, W) float32 in 0..1: bright, and of a colour that it has not.
+
+    Args:
+        picture: (H, W, 3) float32 RGB, 0..255.
+        weight: (H, W) float32 in 0..1, how much of a pixel counts as hair: at its edge it is mixed with the backdrop.
+        now: the look of the hair.
+    """
+    logs = cv2.log(cv2.GaussianBlur(picture, (0, 0), GREYED.ornament_sigma) + np.float32(GREYED.dark))
+    own = np.log(np.maximum(now.colour * np.float32(np.exp(now.level)), 0) + np.float32(GREYED.dark))
+    away = cv2.subtract(logs, (*(float(value) for value in own), 0.0))
+    red, green, blue = cv2.split(away)
+    unlike = smoothstep(cv2.magnitude(red - green, blue - green), *GREYED.unlike)
+    amid = smoothstep(cv2.GaussianBlur(weight, (0, 0), GREYED.amid_sigma), *GREYED.amid)
+    worn = amid * unlike * smoothstep(cv2.max(cv2.max(red, green), blue), *GREYED.brighter)
+    # what is larger, or all over, is hair that is dyed or lit
+    whole = float(weight.sum()) + 1
+    _, parts, stats, _ = cv2.connectedComponentsWithStats((worn > np.float32(0.2)).astype(np.uint8))
+    areas = stats[:, cv2.CC_STAT_AREA] / np.float32(whole)
+    small = 1 - smoothstep(areas, *GREYED.ornament)
+    small[0] = 1
+    few = 1 - smoothstep(np.asarray(areas[1:].sum(), np.float32), *GREYED.ornaments)
+    return np.asarray(worn * small[parts] * few, np.float32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,10 @@ import sys
 
 from models.parts import run_part
 
-PARTS = ("tracker", "segmenter", "editor", "hair", "bodies", "matte", "ageing", "pix2pix", "stargan", "boundary")
+PARTS = (
+    *("tracker", "segmenter", "editor", "hair", "bodies", "beards", "matte", "ageing"),
+    *("pix2pix", "stargan", "boundary"),
+)
 
 
 def main(argv: list[str]) -> int:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from engines.base import Engine, TensorSpec
 from models.embedded.hair import Hair
 from models.embedded.matte import CHANNELS, COARSE, HairMatte
+from tests.models.beards import told_beard
 
 
 class CoarseMatte(Engine):
@@ -30,4 +31,4 @@ class CoarseMatte(Engine):
 
 def coarse_hair() -> Hair:
     """The hair dye editor on the coarse reading."""
-    return Hair(HairMatte(CoarseMatte()))
+    return Hair(HairMatte(CoarseMatte()), told_beard())

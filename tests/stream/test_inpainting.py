@@ -27,6 +27,12 @@ class Amount(Controls):
     amount: float = 0.5
 
 
+def larger(now: Keyframe, side: int) -> Keyframe:
+    """The crop of the same face with more around it."""
+    placement = Placement.of(now.placement.quad.enlarged(side / SIZE), side)
+    return Keyframe(now.points + np.float32((side - SIZE) / 2), placement, now.thumbnail[::-1], now.controls)
+
+
 @dataclass
 class Session:
     """A head in front of a camera, and what is carried along it. Every inpainting is of another brightness."""
@@ -361,3 +367,30 @@ def test_a_head_that_grows_from_one_drawing_to_the_next_grows_evenly() -> None:
     assert heights[-1] == pytest.approx(23, abs=1)
     assert np.diff(heights).max() < 1.5
     assert np.diff(heights).min() > -0.3
+
+
+def test_in_a_crop_of_another_size_the_same_is_shown_while_a_new_one_is_drawn() -> None:
+    """The one that was under way is of the old size: it is shown as well, and holds no frame up."""
+    later, side = Later(), SIZE + 32
+    session = Session(background=later, make=spots)
+    before = session.show(0)
+    assert before is not None
+    carried, usual = session.carried, keyframe(np.full((SIZE, SIZE, 3), 90, np.uint8))
+    session.show(7)
+    assert len(later.jobs) == 1
+
+    def show(k: int, now: Keyframe) -> Inpainting:
+        shown = carried(now, k / FPS, session.draw, every=0.2, background=later, trace=session.trace)
+        assert shown is not None
+        return shown
+
+    wide = larger(usual, side)
+    for k in (8, 9):
+        shown = show(k, wide)
+        assert shown.image.shape == shown.behind.shape == (side, side, 3)
+        assert shown.head.shape == (side, side)
+        np.testing.assert_allclose(shown.image[16:-16, 16:-16].astype(int), before.image, atol=2)
+        if k == 8:
+            later.run()
+    assert session.drawn == 2
+    np.testing.assert_allclose(show(10, usual).image.astype(int), before.image, atol=2)

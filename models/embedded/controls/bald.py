@@ -98,10 +98,6 @@ class Bald(Control):
         """Move baldness by a share of its way to 1."""
         wanted[BALD] = towards_one(now[BALD], controls.bald * bareness(now))
 
-    def changes_hair(self, controls: Any) -> bool:
-        """It goes."""
-        return bool(controls.bald > 0)
-
     def wants_backdrop(self, controls: Any) -> bool:
         """Where hair goes, the backdrop comes."""
         return bool(controls.bald > 0)

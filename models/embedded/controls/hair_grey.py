@@ -13,6 +13,7 @@ from models.arrays import Floats
 from models.editor import Crop
 from models.embedded.ageing import COMPRESSED, compress_change, decompress_change
 from models.embedded.attributes import AGE, BALD, GREY, MALE
+from models.embedded.beard_alpha import BEARD_NETWORK, BeardAlpha
 from models.embedded.control import (
     Control,
     Layer,
@@ -79,14 +80,16 @@ class HairGrey(Control):
     length = COMPRESSED
     """The change of skin that turns brows grey."""
 
-    def __init__(self, skin: Skin, matte: HairMatte) -> None:
+    def __init__(self, skin: Skin, matte: HairMatte, beard: BeardAlpha) -> None:
         self._skin = skin
         self._matte = matte
+        self._beard = beard
 
     @classmethod
     def load(cls, pack: Pack) -> Self:
-        """Load where faces have brows, and what tells hair from the rest."""
-        return cls(Skin.from_tables(pack.tables), HairMatte(pack.network(MATTE)))
+        """Load where faces have brows, and what tells hair and beards from the rest."""
+        networks = HairMatte(pack.network(MATTE)), BeardAlpha(pack.network(BEARD_NETWORK))
+        return cls(Skin.from_tables(pack.tables), *networks)
 
     def read(self, reading: Reading) -> Floats:
         """What would turn brows grey."""
@@ -112,10 +115,6 @@ class HairGrey(Control):
         why = hair_obstacle(crop, own) or ("" if keeps_hair(controls) else "Bald takes all hair off")
         brows = bareness(own.attributes) >= 0.5 and controls.grey_brows
         return {"hair_grey": f"{why}: brows and beard alone turn grey" if brows else why} if why else {}
-
-    def changes_hair(self, controls: Any) -> bool:
-        """Its colour does, by its own control or with age, as long as there is some."""
-        return (controls.hair_grey > 0 or controls.age is not None) and keeps_hair(controls)
 
     def wants_steady_light(self, controls: Any) -> bool:
         """Dark hair may turn white, by its own control or with age, as long as there is some."""
@@ -150,7 +149,7 @@ class HairGrey(Control):
                 change, where = restore_pigment(way.crop, alpha, now=look, light=light, amount=lost)
             layers.append((seen_often(share) * change, where))
         if man * amount > 0 and way.controls.grey_brows:
-            layers.append(grey_beard(way.crop, skin=skin, amount=man * amount))
+            layers.append(grey_beard(way.crop, self._beard.read(way.crop), skin=skin, amount=man * amount))
         if man * beard > 0 and way.controls.grey_brows:
             layers.append(restore_beard(way.crop, light=light, amount=man * beard))
         if not layers:

@@ -21,6 +21,7 @@ from models.editor import Crop, Edit
 from models.embedded import EMBEDDED
 from models.embedded.ageing import Ageing
 from models.embedded.attributes import AGE, MALE, READER, read_attributes, read_tables
+from models.embedded.beard_alpha import BEARD_NETWORK, BeardAlpha
 from models.embedded.controls.age import Age
 from models.embedded.controls.hair_grey import HairGrey
 from models.embedded.controls.smile import SmileControl
@@ -164,7 +165,7 @@ class _Maker:
                     Neck.from_tables(tables),
                     EyesAndLips.of(self.space.mean),
                 ),
-                HairGrey(skin, HairMatte(_engine(EMBEDDED / MATTE))),
+                HairGrey(skin, HairMatte(_engine(EMBEDDED / MATTE)), BeardAlpha(_engine(EMBEDDED / BEARD_NETWORK))),
                 SmileControl(smile),
             ),
         )

@@ -97,7 +97,8 @@ def test_bare_skin_and_a_smooth_shadow_on_one_side_are_no_beard(mesh: Floats) ->
 def test_a_grey_beard_is_light_and_without_colour(mesh: Floats) -> None:
     brown = strands() * np.array([1.3, 0.95, 0.6], np.float32)
     image = bearded(mesh, brown)
-    change, where = grey_beard(crop_of(image, mesh), skin=SKIN, amount=0.9)
+    crop = crop_of(image, mesh)
+    change, where = grey_beard(crop, find_beard(crop), skin=SKIN, amount=0.9)
     assert not change[where == 0].any()
     x, y = np.rint(mesh[199]).astype(int)
     part = (slice(y - 4, y + 5), slice(x - 10, x + 11))

@@ -24,10 +24,12 @@ from models.embedded.body_behind_hair import (
     layout_input,
 )
 from models.embedded.scalp import CENTER, COARSE, HeadMap
+from models.face.imaging import log_colour
 from tests.models.bodies import ToldBody
 
 SIDE = 80
 FLESH, SHIRT = (190, 140, 110), (240, 240, 240)
+TONE = log_colour(np.array(FLESH))
 OVAL_PLANE = 9
 
 
@@ -117,9 +119,20 @@ def test_a_neck_is_filled_from_skin_and_a_jacket_from_cloth(body: Body, head: He
     picture[70:, 10:70] = SHIRT
     seen = np.zeros((SIDE, SIDE), np.float32)
     seen[50:70, 32:48] = seen[71:, 10:18] = 1
-    skin, cloth = body_colours(picture, seen, body, head)
+    skin, cloth = body_colours(picture, seen, body, head, TONE)
     np.testing.assert_allclose(skin[65, 20], FLESH, atol=2)
     np.testing.assert_allclose(cloth[78, 60], SHIRT, atol=15)
+
+
+def test_lips_do_not_colour_the_cheek_beside_them(body: Body, head: HeadMap) -> None:
+    """They are seen next to the hair that hides it where a head turns."""
+    picture, seen = np.full((SIDE, SIDE, 3), FLESH, np.float32), np.zeros((SIDE, SIDE), np.float32)
+    picture[55:60, 42:48] = (170, 70, 80)
+    seen[40:70, 30:48] = 1
+    skin, _ = body_colours(picture, seen, body, head, TONE)
+    np.testing.assert_allclose(skin[57, 52], FLESH, atol=4)
+    shaded = np.float32(0.6) * picture
+    np.testing.assert_allclose(body_colours(shaded, seen, body, head, TONE)[0][57, 52], np.multiply(FLESH, 0.6), atol=4)
 
 
 def test_a_white_collar_does_not_make_a_white_jacket(body: Body, head: HeadMap) -> None:
@@ -127,13 +140,13 @@ def test_a_white_collar_does_not_make_a_white_jacket(body: Body, head: HeadMap) 
     picture[70:, 36:44] = SHIRT
     seen = np.zeros((SIDE, SIDE), np.float32)
     seen[50:78, 36:44] = 1
-    _, cloth = body_colours(picture, seen, body, head)
+    _, cloth = body_colours(picture, seen, body, head, TONE)
     assert cloth[78, 60].max() < 170
 
 
 def test_cloth_that_nobody_sees_is_dark(body: Body, head: HeadMap) -> None:
     picture = np.full((SIDE, SIDE, 3), FLESH, np.float32)
-    _, cloth = body_colours(picture, np.zeros((SIDE, SIDE), np.float32), body, head)
+    _, cloth = body_colours(picture, np.zeros((SIDE, SIDE), np.float32), body, head, TONE)
     np.testing.assert_allclose(cloth[40, 40], LAYERS.cloth, atol=1)
 
 

@@ -222,3 +222,21 @@ def test_single_strands_come_between_and_the_first_step_changes_little() -> None
     assert first.delta is not None
     assert whole.delta is not None
     assert np.abs(first.delta[where]).mean() < 3.5
+
+
+def test_an_earring_before_the_hair_keeps_its_colour() -> None:
+    crop = portrait(20)
+    crop.image[60:72, 120:140] = (240, 200, 40)
+    edit = dye(crop, colour="black")
+    assert edit.delta is not None
+    changed = np.abs(edit.mask[..., None] * edit.delta)
+    assert changed[63:69, 124:136].max() < 12
+
+
+def test_a_beard_is_dyed_where_that_is_asked_for() -> None:
+    crop = portrait(20)
+    chin = np.s_[195:215, 118:138]
+    stays, follows = (dye(crop, colour="red", beard=beard) for beard in (False, True))
+    assert stays.mask[chin].max() == 0
+    assert follows.mask[chin].min() > 0.9
+    assert np.abs(delta_of(follows)[chin]).mean() > 5

@@ -10,7 +10,7 @@ from models.arrays import Floats, Image
 from models.editor import Crop, Masks
 from models.embedded.pigment import grey_hair, hair_look
 from models.embedded.strands import Look
-from models.embedded.white_hair import GREYED, half_white, white_in, white_level, whiten
+from models.embedded.white_hair import GREYED, ears, half_white, ornaments, white_in, white_level, whiten
 from models.face.imaging import LUMINANCE
 
 SKIN = np.array([200, 160, 140], np.float32)
@@ -173,3 +173,48 @@ def test_single_strands_differ_less_in_a_video_where_they_flicker() -> None:
     )
     assert 1 < moving.std() < 0.8 * still.std()
     assert moving.mean() == pytest.approx(still.mean(), rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("worn", "kept"),
+    [((230, 200, 40), True), ((40, 90, 220), True), ((220, 60, 120), True), ((150, 140, 130), False), (SKIN, False)],
+    ids=["yellow", "blue", "pink", "gloss", "skin"],
+)
+def test_what_is_worn_in_the_hair_keeps_its_colour(worn: tuple[int, int, int], kept: bool) -> None:
+    """It is bright and of another colour; gloss is bright, and skin is little unlike hair."""
+    image, masks = scene()
+    image[20:29, 44:54] = worn
+    look = hair_look(image, masks.hair)
+    assert look is not None
+    share = ornaments(image.astype(np.float32), cv2.resize(masks.hair, (SIZE, SIZE)), look)
+    inner = np.s_[23:26, 47:51]
+    assert share[:16].max() < 0.02
+    assert (share[inner].min() > 0.9) if kept else (share[inner].max() < 0.1)
+    changed = np.abs(greyed(image, masks) - image)[inner].max()
+    assert not kept or changed < 12
+
+
+def test_locks_of_another_colour_are_hair() -> None:
+    """A dyed crown, or light of a screen on all of it, is no ornament."""
+    image, masks = scene()
+    look = hair_look(image, masks.hair)
+    assert look is not None
+    hair = np.asarray(cv2.resize(masks.hair, (SIZE, SIZE)), np.float32)
+    locks, lit = image.copy(), image.copy()
+    locks[4:40, 40:60] = (220, 60, 120)
+    for column in range(8, 120, 12):
+        lit[8:50, column : column + 2] = (40, 90, 220)
+    for picture in (locks, lit):
+        assert ornaments(picture.astype(np.float32), hair, look).max() < 0.1
+
+
+@pytest.mark.parametrize(("hair", "found"), [((46, 38, 34), True), ((150, 84, 50), False)], ids=["brown", "copper"])
+def test_red_hair_in_the_shade_is_no_ear(hair: tuple[int, int, int], found: bool) -> None:
+    """Beside brown hair a place that is redder than skin is an ear; beside copper hair it is more of it."""
+    image = np.zeros((SIZE, SIZE, 3), np.uint8) + np.array(hair, np.uint8)
+    image[90:110, 8:24] = (120, 46, 36)
+    crop = Crop(image, np.array([[40, 90], [88, 90], [64, 105], [50, 115], [78, 115]], np.float32))
+    level = float(np.log(np.dot(hair, LUMINANCE)))
+    now = Look(level, 0.1, 0.1, np.array(hair, np.float32) / float(np.dot(hair, LUMINANCE)))
+    everywhere = np.s_[0:SIZE, 0:SIZE]
+    assert (ears(crop, everywhere, SKIN, now)[95:105, 12:16].mean() > 0.5) == found
