@@ -57,7 +57,7 @@ class EmbeddedEditor(Editor[Any]):
 
     name = "embedded"
     crop = CropSpec(convention="ffhq", size=320, margin=1.25, edge="repeated")
-    wider = (368, 416)
+    wider = (384, 416)
     Controls = EmbeddedControls
     encode_seconds = 0.2
     inpaint_seconds = 0.2
