@@ -454,7 +454,8 @@ class FaceEdit:
             self._cut_side = placement.size
             self._mask_mean = FlowCompensatedMean(*self._mask_seconds)
         with trace.timed("segment"):
-            masks = self._mask_mean(crop.image, segmenter.read(crop.image), view.context.time)
+            masks = segmenter.read_around(crop.image, view.layer.editor.crop.size)
+            masks = self._mask_mean(crop.image, masks, view.context.time)
         return replace(crop, masks=masks), placement
 
     def _newest_latent(self, crop: Crop, layer: Layer, context: FrameContext) -> Latent:

@@ -13,8 +13,10 @@ MIDDLE = 0.5
 """Share of the crop's side around its middle that hair of this head reaches into: a neighbour's does not."""
 EDGE = 0.045
 """Share of it along its edge: hair that reaches into it goes on beyond, and an edit fades there."""
-LEAST = 1e-3
-"""Share of the crop that hair may cover outside of the square that is said to hold it."""
+LEAST = 8e-3
+"""Share of the crop that hair may cover outside of the square that is said to hold it: tips that stay are less seen
+than straps and collars that are taken for hair there.
+"""
 
 
 def side_of_hair(hair: Floats, size: int, beyond: Floats | None = None) -> int:

@@ -6,11 +6,14 @@ import cv2
 import numpy as np
 
 from engines.base import Engine, EngineError
-from models.arrays import Image
+from models.arrays import Floats, Image
 from models.editor import Masks
+from models.face.imaging import smoothstep
 
 CHANNELS = ("hair", "face", "occluder", "person")
 """Order of the network's output planes."""
+MIDDLE_ENDS = (0.0, 8.0)
+"""Distances from the edge of a crop's middle, mask pixels, over which its own reading counts."""
 
 
 class Segmenter:
@@ -59,3 +62,38 @@ class Segmenter:
         planes /= 255
         masks = self._engine.run({"image": planes})["masks"][0]
         return Masks(hair=masks[0], face=masks[1], occluder=masks[2], person=masks[3])
+
+    def read_around(self, image: Image, usual: int) -> Masks:
+        """Segment a crop that shows more than usual, its middle as finely as a usual one.
+
+        Args:
+            image: (S, S, 3) uint8 RGB.
+            usual: side of the middle that is read by itself, pixels; the network sees it as it was taught.
+
+        Returns:
+            Masks of the whole extent, at the same pixels of the crop for one of the masks as in a usual crop.
+        """
+        around = (len(image) - usual) // 2
+        whole = self.read(image)
+        if around <= 0:
+            return whole
+        middle = self.read(np.ascontiguousarray(image[around : around + usual, around : around + usual]))
+        inner = len(middle.hair)
+        start = round(inner * around / usual)
+        side = inner + 2 * start
+        to_edge = np.minimum(np.arange(inner), np.arange(inner)[::-1]).astype(np.float32)
+        ramp = smoothstep(to_edge, *MIDDLE_ENDS)
+        share = ramp[:, None] * ramp
+
+        def joined(coarse: Floats, fine: Floats) -> Floats:
+            both = np.array(cv2.resize(coarse, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
+            part = both[start : start + inner, start : start + inner]
+            part += share * (fine - part)
+            return both
+
+        return Masks(
+            hair=joined(whole.hair, middle.hair),
+            face=joined(whole.face, middle.face),
+            occluder=joined(whole.occluder, middle.occluder),
+            person=joined(whole.person, middle.person),
+        )

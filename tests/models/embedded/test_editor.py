@@ -260,7 +260,7 @@ def test_hair_that_changes_wants_a_crop_that_holds_it(
 ) -> None:
     assert crop.masks is not None
     hair = crop.masks.hair.copy()
-    hair[8:, 30:40] = 1
+    hair[8:, 30:60] = 1
     long = replace(crop, masks=replace(crop.masks, hair=hair))
     chosen = EmbeddedControls(**controls)
     latent = editor.encode(crop, chosen)

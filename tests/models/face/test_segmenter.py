@@ -56,6 +56,18 @@ def test_extent_is_kept() -> None:
     assert hair[28, 28] == hair[4, 4] == 0
 
 
+def test_the_middle_of_a_larger_crop_is_read_as_finely_as_a_usual_one() -> None:
+    """Echoes of stripes of 2 pixels: at a usual crop's own scale they are seen, in the shrunk whole they are grey."""
+    usual, size = 32, 64
+    image = np.zeros((size, size, 3), np.uint8)
+    image[:, ::2] = 255
+    masks = Segmenter(EchoEngine()).read_around(image, usual)
+    assert masks.hair.shape == masks.person.shape == (64, 64)
+    np.testing.assert_allclose(masks.hair[28:36, 28:36], image[28:36, 28:36, 0] / 255, atol=1e-5)
+    np.testing.assert_allclose(masks.hair[:12], 0.5, atol=0.01)
+    assert Segmenter(EchoEngine()).read_around(image[:usual, :usual], usual).hair.shape == (32, 32)
+
+
 @pytest.mark.parametrize(
     "image",
     [
