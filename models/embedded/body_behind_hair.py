@@ -45,6 +45,7 @@ class Layers:
         smooth: Gaussian of the layout, its pixels.
         likely: probability from which a body is there.
         edge: half the width of its edge, pixels.
+        even: Gaussian that evens it out between ears and shoulders, crop pixels.
         flat: least slope of probabilities that has an edge, per pixel.
         sure: probabilities over which what is seen counts as that layer.
         below: heights below the brows over which the layout tells where the head ends, and not the skull, texture
@@ -75,6 +76,7 @@ class Layers:
     smooth: float = 1.0
     likely: float = 0.5
     edge: float = 2.0
+    even: float = 5.0
     flat: float = 1e-3
     sure: tuple[float, float] = (0.6, 0.9)
     below: tuple[float, float] = (2.0, 18.0)
@@ -201,6 +203,9 @@ def layers(body: Body, head: HeadMap, size: int, *, male: float, seen: Floats | 
         head_there = np.maximum(head_there, seen * smoothstep(within, *LAYERS.cheek))
     head_there = enlarge(head_there, full)
     skin = np.maximum(skin * bounded, head_there * (1 - cloth))
+    # what is seen and what is told meet in steps beside the jaw
+    jaw = enlarge(np.asarray(_below_ears(head) * above_shoulders(head), np.float32), full)
+    skin += jaw * (cv2.GaussianBlur(skin, (0, 0), LAYERS.even) - skin)
     low = enlarge(smoothstep(head.texture[..., 1] - np.float32(CENTER[1]), *LAYERS.below), full)
     covers, clothed = (_with_edge(odds) for odds in (skin + cloth - np.float32(LAYERS.likely), cloth - skin))
     return low * covers, clothed

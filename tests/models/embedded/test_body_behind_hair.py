@@ -113,6 +113,24 @@ def test_between_ear_and_neck_a_head_is_as_wide_as_its_mesh(head: HeadMap) -> No
     assert women[below, int(middle)] == 1
 
 
+def test_the_outline_beside_a_jaw_is_even(head: HeadMap) -> None:
+    """A cheek that is seen beside locks ends in steps."""
+    nothing, seen = np.zeros((2 * SIDE, 2 * SIDE), np.float32), np.zeros((SIDE, SIDE), np.float32)
+    low = int(head.oval[list(EAR_POINTS), 1].mean())
+    rows = np.arange(low + 30, low + 70)
+    middle = int(head.oval[list(EAR_POINTS), 0].mean())
+    right = head.oval[(head.oval[:, 0] > middle) & (head.oval[:, 1] > low)]
+    right = right[np.argsort(right[:, 1])]
+    for row in np.unique(rows // COARSE):
+        end = int(np.interp(COARSE * row, right[:, 1], right[:, 0])) // COARSE + (2 if row % 4 < 2 else 0)
+        seen[row, middle // COARSE : end] = 1
+    covers = layers(Body(nothing, nothing), head, SIDE * COARSE, male=0, seen=seen)[0]
+    ends = (covers[rows, middle:] > 0.5).sum(axis=1)
+    # along the jaw it slopes; a step of 8 pixels would go to and fro
+    to_and_fro = np.abs(np.diff(ends)).sum() - abs(int(ends[-1]) - int(ends[0]))
+    assert to_and_fro <= 6
+
+
 def test_a_neck_is_filled_from_skin_and_a_jacket_from_cloth(body: Body, head: HeadMap) -> None:
     picture = np.full((SIDE, SIDE, 3), (20, 60, 200), np.float32)
     picture[45:70, 30:50] = FLESH
