@@ -1,7 +1,8 @@
 """What grows with age beyond the face mesh: men's foreheads and ears. The camera's own pixels are moved.
 
-Men of 66 and more have their hairline 9 texture pixels further up than those of 25 to 42, and 3 at the temples (350 and
-201 portraits); the outline of their hair is the same. Ears grow by a sixth in half a lifetime (Heathcote 1995).
+Men of 66 and more have their hairline 6.5 texture pixels further up than those of 25 to 42 in the middle, and 2 to 4.5
+beside it (350 and 201 portraits); the outline of their hair is the same within 3. It is drawn 1.4 times as far, as the
+shape of the face is drawn further than its mean. Ears grow by 0.22 mm a year (Heathcote 1995), 15 % in 45 years.
 """
 
 from __future__ import annotations

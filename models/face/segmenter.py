@@ -71,7 +71,7 @@ class Segmenter:
             usual: side of the middle that is read by itself, pixels; the network sees it as it was taught.
 
         Returns:
-            Masks of the whole extent, at the same pixels of the crop for one of the masks as in a usual crop.
+            Masks of the whole extent; a mask pixel is as large as in a usual crop.
         """
         around = (len(image) - usual) // 2
         whole = self.read(image)

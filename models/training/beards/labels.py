@@ -1,4 +1,4 @@
-"""What portraits show of beards: found by rules where the picture is sharp, and looked through by people."""
+"""What portraits show of beards: found by rules where the picture is sharp, and looked through one by one."""
 
 from __future__ import annotations
 

@@ -7,15 +7,12 @@ Beards that rules find in sharp portraits are what it shall see in soft, dim and
 from __future__ import annotations
 
 import argparse
-import copy
-import time
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -29,6 +26,7 @@ from models.embedded import EMBEDDED
 from models.embedded.beard_alpha import BEARD_NETWORK, PLANES, SIDE, network_input, window
 from models.face.segmenter import Segmenter
 from models.training.apply import portrait_crop
+from models.training.averaged import AveragedTrainer
 from models.training.beards.labels import Bearded, bearded
 from models.training.data import WORK, FaceSet, shared_folder
 from models.training.editor.export import export_network
@@ -37,8 +35,7 @@ from models.training.scenes.webcam import degrade
 from models.training.segmenter.network import ConvBlock, ResidualBlock
 
 CHECKPOINT = WORK / "beards" / "beards.pt"
-RATE, WARM_STEPS, EMA = 2e-3, 100, 0.998
-REPORT_STEPS, CHECKPOINT_S = 50, 120
+RATE, DECAY = 2e-3, 0.01
 GRADIENTS = 0.3
 """Weight of the error of gradients, beside cross entropy."""
 
@@ -193,65 +190,11 @@ def beard_loss(logits: Tensor, alpha: Tensor) -> Tensor:
     return entropy + GRADIENTS * (across.abs().mean() + down.abs().mean())
 
 
-class Trainer:
+class Trainer(AveragedTrainer):
     """The network and its state; read from the checkpoint if it is there."""
 
     def __init__(self, checkpoint: Path) -> None:
-        self.checkpoint, self.steps = checkpoint, 0
-        self.network = BeardNet()
-        self.average = copy.deepcopy(self.network).requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(self.network.parameters(), RATE, weight_decay=0.01)
-        if checkpoint.is_file():
-            state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-            for name, part in self._parts().items():
-                part.load_state_dict(state[name])
-            self.steps = state["steps"]
-            print(f"goes on at step {self.steps}", flush=True)
-
-    def run(self, batches: Iterator[BeardSample], minutes: float) -> None:
-        """Train for so many minutes; the rate falls to 0 in the last half of them."""
-        start = saved = time.monotonic()
-        mean = None
-        first = self.steps
-        while (spent := (time.monotonic() - start) / 60) < minutes:
-            rate = min(1.0, (self.steps - first + 1) / WARM_STEPS) * min(1.0, max(0.01, 2 * (1 - spent / minutes)))
-            self.optimizer.param_groups[0]["lr"] = RATE * rate
-            loss = self.step(next(batches))
-            mean = loss if mean is None else 0.98 * mean + 0.02 * loss
-            if self.steps % REPORT_STEPS == 0:
-                print(f"{spent:.1f} min, step {self.steps}: loss {mean:.4f}", flush=True)
-            if time.monotonic() - saved > CHECKPOINT_S:
-                self.save()
-                saved = time.monotonic()
-        self.save()
-
-    def step(self, batch: BeardSample) -> float:
-        """One step of the network; the loss."""
-        given, alpha = (torch.from_numpy(each) for each in batch)
-        loss = beard_loss(self.network(given), alpha)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimizer.step()
-        self.steps += 1
-        keep = min(EMA, (1 + self.steps) / (10 + self.steps))
-        with torch.no_grad():
-            for old, now in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
-                if old.is_floating_point():
-                    old.lerp_(now, 1 - keep)
-                else:
-                    old.copy_(now)
-        return float(loss.detach())
-
-    def save(self) -> None:
-        """Write the checkpoint."""
-        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        part = self.checkpoint.with_suffix(".part")
-        torch.save({name: each.state_dict() for name, each in self._parts().items()} | {"steps": self.steps}, part)
-        part.replace(self.checkpoint)
-
-    def _parts(self) -> dict[str, Any]:
-        return {"network": self.network, "average": self.average, "optimizer": self.optimizer}
+        super().__init__(BeardNet(), beard_loss, checkpoint, rate=RATE, decay=DECAY)
 
 
 def main(argv: list[str]) -> int:

@@ -7,15 +7,12 @@ well, judged where they are seen. Checkpoints are in `.work/hair`.
 from __future__ import annotations
 
 import argparse
-import copy
-import time
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -38,6 +35,7 @@ from models.embedded.body_behind_hair import (
 from models.embedded.removal import SIZE, erase
 from models.embedded.scalp import COARSE, HeadMap
 from models.face.imaging import smoothstep
+from models.training.averaged import AveragedTrainer
 from models.training.bodies.labels import body_labels
 from models.training.data import WORK, FaceSet, shared_folder
 from models.training.editor.export import export_network
@@ -46,8 +44,7 @@ from models.training.hair.train import drawn_ahead, training_scenes
 
 CHECKPOINT = WORK / "hair" / "bodies.pt"
 SIDE = SIZE // COARSE
-RATE, WARM_STEPS, EMA = 1e-3, 100, 0.998
-REPORT_STEPS, CHECKPOINT_S = 50, 120
+RATE, DECAY = 1e-3, 0.02
 PLACE_ACROSS = 10
 """Input plane that changes its sign in a mirror."""
 
@@ -218,65 +215,11 @@ def layout_loss(logits: Tensor, shares: Tensor, weight: Tensor) -> Tensor:
     return (lost * weight).sum() / (weight.sum() + 1)
 
 
-class Trainer:
+class Trainer(AveragedTrainer):
     """The network and its state; read from the checkpoint if it is there."""
 
     def __init__(self, checkpoint: Path) -> None:
-        self.checkpoint, self.steps = checkpoint, 0
-        self.layout = Layout()
-        self.average = copy.deepcopy(self.layout).requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(self.layout.parameters(), RATE, weight_decay=0.02)
-        if checkpoint.is_file():
-            state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-            for name, part in self._parts().items():
-                part.load_state_dict(state[name])
-            self.steps = state["steps"]
-            print(f"goes on at step {self.steps}", flush=True)
-
-    def run(self, batches: Iterator[BodySample], minutes: float) -> None:
-        """Train for so many minutes; the rate falls to 0 in the last half of them."""
-        start = saved = time.monotonic()
-        mean = None
-        first = self.steps
-        while (spent := (time.monotonic() - start) / 60) < minutes:
-            rate = min(1.0, (self.steps - first + 1) / WARM_STEPS) * min(1.0, max(0.01, 2 * (1 - spent / minutes)))
-            self.optimizer.param_groups[0]["lr"] = RATE * rate
-            loss = self.step(next(batches))
-            mean = loss if mean is None else 0.98 * mean + 0.02 * loss
-            if self.steps % REPORT_STEPS == 0:
-                print(f"{spent:.1f} min, step {self.steps}: loss {mean:.4f}", flush=True)
-            if time.monotonic() - saved > CHECKPOINT_S:
-                self.save()
-                saved = time.monotonic()
-        self.save()
-
-    def step(self, batch: BodySample) -> float:
-        """One step of the network; the loss."""
-        given, shares, weight = (torch.from_numpy(each) for each in batch)
-        loss = layout_loss(self.layout(given), shares, weight)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.layout.parameters(), 1.0)
-        self.optimizer.step()
-        self.steps += 1
-        keep = min(EMA, (1 + self.steps) / (10 + self.steps))
-        with torch.no_grad():
-            for old, now in zip(self.average.state_dict().values(), self.layout.state_dict().values(), strict=True):
-                if old.is_floating_point():
-                    old.lerp_(now, 1 - keep)
-                else:
-                    old.copy_(now)
-        return float(loss.detach())
-
-    def save(self) -> None:
-        """Write the checkpoint."""
-        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        part = self.checkpoint.with_suffix(".part")
-        torch.save({name: each.state_dict() for name, each in self._parts().items()} | {"steps": self.steps}, part)
-        part.replace(self.checkpoint)
-
-    def _parts(self) -> dict[str, Any]:
-        return {"layout": self.layout, "average": self.average, "optimizer": self.optimizer}
+        super().__init__(Layout(), layout_loss, checkpoint, rate=RATE, decay=DECAY)
 
 
 def main(argv: list[str]) -> int:
