@@ -65,6 +65,8 @@ class Layers:
         neck: distances from the middle over which there is no neck, shares of half the width of the face.
         unlike: distances from the log colour of skin over which something is cloth.
         tint: the same from that of the face, of red and blue over green, however it is lit, over which it is no skin.
+        eyes: how far eyes and brows are from the middle and below the brows, and half the width and height of what they
+            and made-up lashes take of the skin there, texture pixels.
         chin: heights below the points beside the ears over which shoulders are looked at, texture pixels.
         bare: shares of skin in what is seen of them over which they are bare.
         shoulders: coarse pixels of it that must be seen, from none to all that is believed of it.
@@ -92,6 +94,7 @@ class Layers:
     neck: tuple[float, float] = (0.62, 0.74)
     unlike: tuple[float, float] = (0.3, 0.6)
     tint: tuple[float, float] = (0.2, 0.4)
+    eyes: tuple[float, float, float, float] = (31.5, 7.0, 25.0, 18.0)
     chin: tuple[float, float] = (54.0, 66.0)
     bare: tuple[float, float] = (0.45, 0.65)
     shoulders: tuple[float, float] = (15.0, 40.0)
@@ -284,19 +287,28 @@ def body_colours(coarse: Floats, seen: Floats, body: Body, head: HeadMap, tone: 
         seen: (H, W) float32 in 0..1, where a person is seen, below the eyes.
         body: of `BodyBehindHair.read`.
         head: polar map of the crop.
-        tone: (3,) float32, median log colour of the face: lips tell nothing of the skin beside them.
+        tone: (3,) float32, median log colour of the face: lips and eyes tell nothing of the skin beside them.
     """
     skin, cloth = (
         smoothstep(cv2.resize(each, seen.shape[::-1], interpolation=cv2.INTER_AREA), *LAYERS.sure) for each in body
     )
     face = smoothstep(within_oval(head), *LAYERS.face)
-    skin_colour = fill(coarse, np.asarray(seen * np.maximum(skin, face) * of_tone(coarse, tone), np.float32))
+    plain = np.maximum(skin, face) * of_tone(coarse, tone) * beside_eyes(head)
+    skin_colour = fill(coarse, np.asarray(seen * plain, np.float32))
     cloth = seen * cloth * (1 - face) * unlike_skin(coarse, skin_colour) * beside_collar(head)
     held = float(cloth.sum())
     share = np.float32(held / (held + LAYERS.least))
     dark = np.array(LAYERS.cloth, np.float32)
     cloth_colour = np.asarray(dark + share * (fill(coarse, np.asarray(cloth, np.float32)) - dark), np.float32)
     return skin_colour, cloth_colour
+
+
+def beside_eyes(head: HeadMap) -> Floats:
+    """1 beside eyes and brows, 0 on them, on the coarse grid, float32."""
+    far, down, wide, high = LAYERS.eyes
+    across = np.abs(head.texture[..., 0] - np.float32(CENTER[0])) - np.float32(far)
+    below = head.texture[..., 1] - np.float32(CENTER[1] + down)
+    return smoothstep(np.hypot(across / np.float32(wide), below / np.float32(high)), 1.0, 1.3)
 
 
 def of_tone(picture: Floats, tone: Floats) -> Floats:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from models.arrays import Floats
-from models.embedded.body_behind_hair import LAYERS, beside_collar, unlike_skin, within_oval
+from models.embedded.body_behind_hair import LAYERS, beside_collar, beside_eyes, unlike_skin, within_oval
 from models.embedded.finish import FINISH
 from models.embedded.head_noise import between, noise_on
 from models.embedded.scalp import CENTER, COARSE, HeadMap
@@ -38,7 +38,9 @@ class BodyFinish:
         rounded: what it takes there of the log light.
         folds: Gaussians between which cloth has folds, texture pixels.
         fold: their strength, log light.
-        face: distances inside the oval of the face over which this ends: eyes and glasses are no plain skin.
+        face: distances inside the oval of the face over which this ends at eyes and brows.
+        temple: the same beside these: nose and mouth are no plain skin.
+        cheeks: heights below the brows over which temples end, texture pixels.
     """
 
     room: int = 32
@@ -54,6 +56,8 @@ class BodyFinish:
     folds: tuple[float, float] = (6.0, 18.0)
     fold: float = 0.09
     face: tuple[float, float] = (-3.0, 3.0)
+    temple: tuple[float, float] = (8.0, 18.0)
+    cheeks: tuple[float, float] = (22.0, 32.0)
 
 
 BODY_FINISH = BodyFinish()
@@ -86,12 +90,16 @@ def in_layers(
         (S, S, 3) float32 RGB.
     """
     size = colours.shape[1::-1]
-    outside = 1 - smoothstep(enlarge(within_oval(head), size), *BODY_FINISH.face)
+    within, apart = enlarge(within_oval(head), size), enlarge(beside_eyes(head), size)
+    outside = 1 - smoothstep(within, *BODY_FINISH.face)
+    # a temple that hair covers is plain skin too
+    outside = np.maximum(outside, apart * (1 - smoothstep(within, *BODY_FINISH.temple)))
     heights = head.texture[..., 1] - np.float32(CENTER[1])
     where = hidden * outside * enlarge(smoothstep(heights, *FINISH.brows), size)
-    # above, the skull covers the backdrop
+    # above, the skull covers the backdrop, and the temples do
     skull = smoothstep(head.distance, -2, 2) * (1 - smoothstep(heights, *LAYERS.below))
-    covers = np.maximum(covers, enlarge(skull, size))
+    temples = smoothstep(within, -1, 2) * (1 - smoothstep(enlarge(heights, size), *BODY_FINISH.cheeks))
+    covers = np.maximum(covers, np.maximum(enlarge(skull, size), temples))
     box = box_of(where > 0, BODY_FINISH.room)
     if box is None:
         return colours
@@ -99,7 +107,7 @@ def in_layers(
     box = (slice(box[0].start // COARSE * COARSE, box[0].stop), slice(box[1].start // COARSE * COARSE, box[1].stop))
     drawn, covered, clothed = colours[box], covers[box], worn[box]
     seen = np.asarray(1 - hidden[box], np.float32)
-    skin = _plain(drawn, guess[box], covered - clothed, seen, BODY_FINISH.skin)
+    skin = _plain(drawn, guess[box], covered - clothed, np.asarray(seen * apart[box], np.float32), BODY_FINISH.skin)
     told = seen * enlarge(beside_collar(head), size)[box]
     if skin is None:
         skin = drawn

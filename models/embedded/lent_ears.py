@@ -49,6 +49,7 @@ class Lending:
         lightest: level of 0..255 of a cheek, above which an ear would be a white spot.
         cheek: distance inwards at which the cheek's light and colour are taken.
         smooth: Gaussian of these down the cheek.
+        eyes: heights below the brows over which eyes end, which tell nothing of them.
         above, below: heights over which the place around an ear begins and ends.
         face: distances inside the oval of the mesh, crop pixels, over which the face begins.
         soft: Gaussian of the relief, pixels of it.
@@ -70,6 +71,7 @@ class Lending:
     lightest: float = 215.0
     cheek: float = 7.0
     smooth: float = 6.0
+    eyes: tuple[float, float] = (18.0, 28.0)
     above: tuple[float, float] = (-34.0, -28.0)
     below: tuple[float, float] = (32.0, 42.0)
     face: tuple[float, float] = (-4.0, -1.0)
@@ -218,7 +220,16 @@ def _cheek(smooth: Floats, anchor: Floats, side: float, down: Floats, to_texture
     to_crop = cv2.invertAffineTransform(to_texture)
     at = np.asarray(places @ to_crop[:, :2].T + to_crop[:, 2], np.float32)
     strip = cv2.remap(smooth, at[None], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    strip = cv2.GaussianBlur(strip, (0, 0), sigmaX=LENDING.smooth, sigmaY=1e-3, borderType=cv2.BORDER_REPLICATE)
+    # beside an eye are lashes and what is drawn on lids
+    plain = smoothstep(places[:, 1] - np.float32(CENTER[1]), *LENDING.eyes) + np.float32(1e-4)
+    strip = cv2.GaussianBlur(
+        np.asarray(np.concatenate([strip[0] * plain[:, None], plain[:, None]], 1)[None], np.float32),
+        (0, 0),
+        sigmaX=LENDING.smooth,
+        sigmaY=1e-3,
+        borderType=cv2.BORDER_REPLICATE,
+    )
+    strip = np.ascontiguousarray(strip[..., :3] / strip[..., 3:])
     column = np.asarray(down - DOWN[0], np.float32)
     return np.asarray(
         cv2.remap(strip, column, np.zeros_like(column), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32

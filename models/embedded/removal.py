@@ -107,7 +107,7 @@ MIDDLE_ENDS = (4.0, 28.0)
 """Distances from the edge of what the network draws of a larger crop, pixels, over which its drawing is shown."""
 DISTANCE_SCALE = 40.0
 """Distances are given in units of so many crop pixels, clipped to +-1.5."""
-BELOW_BROWS = 20.0
+BELOW_BROWS = 8.0
 """Texture pixels below the brows at which the scalp of the guess ends, and the skin of the cheek begins."""
 BESIDE_EYES = (-5.0, 15.0)
 """Distances below the brows over which what is seen counts as the skin of a cheek, texture pixels."""

@@ -153,6 +153,19 @@ def test_lips_do_not_colour_the_cheek_beside_them(body: Body, head: HeadMap) -> 
     np.testing.assert_allclose(body_colours(shaded, seen, body, head, TONE)[0][57, 52], np.multiply(FLESH, 0.6), atol=4)
 
 
+def test_made_up_eyes_do_not_colour_temples_and_cheeks(body: Body, head: HeadMap) -> None:
+    """A line that goes on from a lid ends at the hair."""
+    picture, seen = np.full((SIDE, SIDE, 3), FLESH, np.float32), np.zeros((SIDE, SIDE), np.float32)
+    below = head.texture[..., 1] - np.float32(CENTER[1])
+    lids = (np.abs(below - 13) < 6) & (np.abs(head.texture[..., 0] - np.float32(CENTER[0])) < 48)
+    picture[lids] = (90, 66, 52)
+    seen[(below > -4) & (below < 60) & (np.abs(head.texture[..., 0] - np.float32(CENTER[0])) < 48)] = 1
+    skin, _ = body_colours(picture, seen, body, head, TONE)
+    beside = (np.abs(below - 13) < 6) & (np.abs(np.abs(head.texture[..., 0] - np.float32(CENTER[0])) - 60) < 6)
+    assert beside.sum() > 10
+    np.testing.assert_allclose(skin[beside], np.broadcast_to(FLESH, (beside.sum(), 3)), atol=6)
+
+
 def test_a_white_collar_does_not_make_a_white_jacket(body: Body, head: HeadMap) -> None:
     picture = np.full((SIDE, SIDE, 3), FLESH, np.float32)
     picture[70:, 36:44] = SHIRT

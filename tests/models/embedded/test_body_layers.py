@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
 from models.arrays import Floats
 from models.embedded.body_layers import in_layers
-from models.embedded.scalp import HeadMap
+from models.embedded.scalp import CENTER, HeadMap, crop_to_texture
 
 SIZE = 320
 FLESH, SHIRT, WALL, SMEAR = (180, 130, 100), (220, 225, 230), (60, 90, 160), (230, 90, 10)
@@ -59,6 +60,20 @@ def test_what_is_seen_stays(truth: Floats, head: HeadMap) -> None:
     noisy = truth + np.random.default_rng(0).normal(0, 20, truth.shape).astype(np.float32)
     nothing = np.zeros((SIZE, SIZE), np.float32)
     np.testing.assert_array_equal(finished(noisy, head, nothing), noisy)
+
+
+def test_a_temple_that_hair_covers_is_plain_skin(truth: Floats, head: HeadMap) -> None:
+    drawn = truth.copy()
+    cv2.fillPoly(drawn, [np.rint(head.oval).astype(np.int32)], FLESH)
+    to_texture = crop_to_texture(head)
+    x, y = cv2.invertAffineTransform(to_texture) @ np.array([CENTER[0] + 64, CENTER[1] + 18, 1], np.float32)
+    temple = slice(int(y) - 4, int(y) + 4), slice(int(x) - 4, int(x) + 4)
+    smeared = drawn.copy()
+    smeared[temple] = SMEAR
+    hair = np.zeros((SIZE, SIZE), np.float32)
+    hair[: int(y) + 30, int(x) - 6 :] = 1
+    before, after = (np.abs(each - drawn)[temple].mean() for each in (smeared, finished(smeared, head, hair)))
+    assert after < 0.7 * before
 
 
 def test_scalp_and_face_are_none_of_it(truth: Floats, head: HeadMap) -> None:

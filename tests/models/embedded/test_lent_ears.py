@@ -13,7 +13,7 @@ from models.embedded import EMBEDDED
 from models.embedded.attributes import read_tables
 from models.embedded.body_behind_hair import EAR_POINTS
 from models.embedded.lent_ears import LENDING, Ear, with_lent_ears
-from models.embedded.scalp import HeadMap
+from models.embedded.scalp import CENTER, HeadMap, crop_to_texture
 from models.face.imaging import LUMINANCE
 
 SIZE = 320
@@ -80,6 +80,19 @@ def test_an_ear_has_the_colour_of_the_cheek_beside_it(ear: Ear, drawn: Floats, h
         other = np.where((drawn == FLESH).all(2)[..., None], np.array(colour, np.float32), drawn)
         lent = lend(ear, other, head)[int(y) - 8 : int(y) + 8, int(x) + 4 : int(x) + 12]
         np.testing.assert_allclose(np.median(lent, (0, 1)), colour, rtol=0.2)
+
+
+def test_lashes_do_not_darken_the_ear_beside_them(ear: Ear, drawn: Floats, head: HeadMap) -> None:
+    made_up = drawn.copy()
+    to_texture = crop_to_texture(head)
+    rows = np.arange(SIZE)[:, None] * to_texture[1, 1] + np.arange(SIZE) * to_texture[1, 0] + to_texture[1, 2]
+    line = (np.abs(rows - CENTER[1] - 13) < 5) & (drawn == FLESH).all(2)
+    made_up[line] = (40, 30, 25)
+    plain, lent = (lend(ear, each, head) for each in (drawn, made_up))
+    left = head.oval[EAR_POINTS[0], 0]
+    beside = np.arange(SIZE)[None] < left - 4
+    change = np.abs(lent - plain).max(2)[np.broadcast_to(beside, line.shape) & ~line]
+    assert change.max() < 12
 
 
 def test_what_a_network_drew_beside_it_goes(ear: Ear, drawn: Floats, head: HeadMap) -> None:
