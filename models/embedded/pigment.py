@@ -11,6 +11,7 @@ import numpy as np
 from models.arrays import Floats, Image
 from models.editor import Crop
 from models.embedded.beard import find_grey_beard
+from models.embedded.hair_look import HairLook
 from models.embedded.single_strands import single_strands
 from models.embedded.strands import FILTER, HALF_FILTER, REPAINT, Lit, Look, look_of, measure_look, pure_hair
 from models.embedded.white_hair import GREYED, ears, half_white, ornaments, white_in, white_level, whiten
@@ -42,8 +43,8 @@ DEEPER = 0.6
 """How much more colourful hair is a log unit below its median."""
 VARIED, PALER = 0.07, 0.12
 """By how much single strands differ in log light, and the share of the colour that those that are lighter lack."""
-SHADED = 12
-"""Crop pixels around white hair within which skin is shaded less."""
+BEGUN = (0.0, 0.15)
+"""Shares of the way to another look over which the network's drawing is shown more and more."""
 ROOM = 6
 """Half crop pixels around the hair that are processed with it: the filters look so far."""
 
@@ -60,10 +61,13 @@ def hair_look(image: Image, hair: Floats) -> Look | None:
     return measure_look(picture, _sized(hair, half), HALF_FILTER)
 
 
-def grey_hair(crop: Crop, alpha: Floats, *, skin: Floats, now: Look, amount: float) -> tuple[Floats, Floats]:
-    """Turn hair grey, strand by strand: half way some locks are white and others still dark.
+def grey_hair(
+    network: HairLook, crop: Crop, alpha: Floats, *, skin: Floats, now: Look, amount: float
+) -> tuple[Floats, Floats]:
+    """Turn hair grey: half way it is pepper and salt.
 
     Args:
+        network: draws hair of another look.
         crop: the face, with masks.
         alpha: (S, S) float32 in 0..1, how much of each pixel is hair.
         skin: (3,) float32 RGB, 0..255, median of the face.
@@ -73,37 +77,19 @@ def grey_hair(crop: Crop, alpha: Floats, *, skin: Floats, now: Look, amount: flo
     Returns:
         (S, S, 3) float32 RGB, the residual, 0 without hair near; and (S, S) float32, 1 where it may differ from 0.
     """
-    size = len(crop.image)
-    change, where = np.zeros((size, size, 3), np.float32), np.zeros((size, size), np.float32)
-    box = box_of(alpha > LEAST_HAIR, 2 * ROOM)
-    if box is None or amount <= 0:
-        return change, where
-    picture = crop.image[box].astype(np.float32)
-    weight = alpha[box] * (1 - ears(crop, box, skin, now)) * (1 - ornaments(picture, alpha[box], now))
-    face = np.zeros_like(alpha) if crop.masks is None else crop.masks.face
-    beside = cv2.GaussianBlur(face, (0, 0), GREYED.beside * len(face) / size)
-    beside = _sized(np.clip(2 * beside, 0, 1), size)[box]
-    far, near = GREYED.temples[1], GREYED.temples[0]
-    steady = None if crop.steady_light is None else crop.steady_light[box]
+    weight = np.zeros_like(alpha)
+    box = box_of(alpha > LEAST_HAIR)
+    if box is not None and amount > 0:
+        own = alpha[box]
+        weight[box] = own * (1 - ears(crop, box, skin, now))
+        weight[box] *= 1 - ornaments(crop.image[box].astype(np.float32), own, now)
     level = max(white_level(now, skin), now.level + GREYED.lighter)
-    wanted = Look(level, now.broad, now.fine, half_white(white_in(skin), now, amount))
-    share = np.clip(np.float32(amount) * (1 + np.float32(far) + np.float32(near - far) * beside), 0, 1)
-    light = cv2.transform(picture, LUMINANCE[None]) if steady is None else steady
-    strands = single_strands(crop, box, light, weight)
-    shading = max(GREYED.shading, min(GREYED.least_shading / max(now.broad, 0.05), 1.0))
-    change[box] = whiten(
-        picture,
-        weight,
-        _sized(face, size)[box],
-        now=now,
-        wanted=wanted,
-        share=share,
-        strands=strands,
-        steady=steady,
-        shading=shading,
-    )
-    where[box] = cv2.dilate(weight, np.ones((2 * SHADED + 1, 2 * SHADED + 1), np.uint8)) > 0
-    return change, where
+    colour = half_white(white_in(skin), now, amount)
+    wanted = Look(now.level + amount * (level - now.level), now.broad, now.fine, colour)
+    change = network.change(crop, weight, now=now, wanted=wanted, skin=skin)
+    # the first step of a slider changes little
+    change *= smoothstep(np.asarray(amount), *BEGUN)
+    return change, np.asarray(change.any(2), np.float32)
 
 
 def grey_beard(crop: Crop, beard: Floats, *, skin: Floats, amount: float) -> tuple[Floats, Floats]:

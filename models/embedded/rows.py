@@ -28,6 +28,7 @@ def entries() -> tuple[Entry, ...]:
                 "hair_removal.onnx",
                 "body_behind_hair.onnx",
                 "hair_matte.onnx",
+                "hair_look.onnx",
                 "beard.onnx",
                 "editor_tables.npz",
                 "editor_creases.npz",

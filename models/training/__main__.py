@@ -7,7 +7,7 @@ import sys
 from models.parts import run_part
 
 PARTS = (
-    *("tracker", "segmenter", "editor", "hair", "bodies", "beards", "matte", "ageing"),
+    *("tracker", "segmenter", "editor", "hair", "bodies", "beards", "looks", "matte", "ageing"),
     *("pix2pix", "stargan", "boundary"),
 )
 

@@ -27,6 +27,7 @@ from models.embedded.control import (
     towards_one,
 )
 from models.embedded.controls.age import target_age
+from models.embedded.hair_look import HAIR_LOOK, HairLook
 from models.embedded.latent import EmbeddedLatent
 from models.embedded.matte import MATTE, HairMatte
 from models.embedded.pigment import grey_beard, grey_hair, restore_beard, restore_pigment
@@ -80,16 +81,21 @@ class HairGrey(Control):
     length = COMPRESSED
     """The change of skin that turns brows grey."""
 
-    def __init__(self, skin: Skin, matte: HairMatte, beard: BeardAlpha) -> None:
+    def __init__(self, skin: Skin, matte: HairMatte, beard: BeardAlpha, look: HairLook) -> None:
         self._skin = skin
+        self._look = look
         self._matte = matte
         self._beard = beard
 
     @classmethod
     def load(cls, pack: Pack) -> Self:
         """Load where faces have brows, and what tells hair and beards from the rest."""
-        networks = HairMatte(pack.network(MATTE)), BeardAlpha(pack.network(BEARD_NETWORK))
-        return cls(Skin.from_tables(pack.tables), *networks)
+        return cls(
+            Skin.from_tables(pack.tables),
+            HairMatte(pack.network(MATTE)),
+            BeardAlpha(pack.network(BEARD_NETWORK)),
+            HairLook(pack.network(HAIR_LOOK)),
+        )
 
     def read(self, reading: Reading) -> Floats:
         """What would turn brows grey."""
@@ -142,7 +148,7 @@ class HairGrey(Control):
             size = len(way.crop.image)
             alpha = self._matte.read(way.crop.image, masks.hair) * (1 - enlarge(masks.occluder, (size, size)))
             if amount > 0:
-                change, where = grey_hair(way.crop, alpha, skin=skin, now=look, amount=amount)
+                change, where = grey_hair(self._look, way.crop, alpha, skin=skin, now=look, amount=amount)
             else:
                 lost = float((1 - wanted / now) * smoothstep(np.asarray(now), *GREYING.least))
                 lost *= 1 - _blond(look, light, way.own.skin)

@@ -28,6 +28,7 @@ from models.embedded.controls.smile import SmileControl
 from models.embedded.creases import Creases
 from models.embedded.editor import EmbeddedControls, EmbeddedEditor
 from models.embedded.eyes_and_lips import EyesAndLips
+from models.embedded.hair_look import HAIR_LOOK, HairLook
 from models.embedded.matte import MATTE, HairMatte
 from models.embedded.neck import Neck
 from models.embedded.scalp import ScalpModel, skin_tone
@@ -165,7 +166,12 @@ class _Maker:
                     Neck.from_tables(tables),
                     EyesAndLips.of(self.space.mean),
                 ),
-                HairGrey(skin, HairMatte(_engine(EMBEDDED / MATTE)), BeardAlpha(_engine(EMBEDDED / BEARD_NETWORK))),
+                HairGrey(
+                    skin,
+                    HairMatte(_engine(EMBEDDED / MATTE)),
+                    BeardAlpha(_engine(EMBEDDED / BEARD_NETWORK)),
+                    HairLook(_engine(EMBEDDED / HAIR_LOOK)),
+                ),
                 SmileControl(smile),
             ),
         )

@@ -52,7 +52,7 @@ def export_network(
         outputs: names of what it returns.
         path: the file.
         half: store the weights as float16, half the size; they are cast to float32 when the file is loaded.
-        free_size: height and width of inputs and outputs, (N, C, H, W) each, are free too.
+        free_size: height and width of those of inputs and outputs that are pictures, (N, C, H, W), are free too.
 
     Raises:
         RuntimeError: the file computes something else.
@@ -62,13 +62,17 @@ def export_network(
     part = path.with_suffix(".part.onnx")
     with torch.no_grad():
         wanted = network(*example.values())
+        returned = [wanted] if isinstance(wanted, Tensor) else list(wanted)
+        tensors = example | dict(zip(outputs, returned, strict=True))
         torch.onnx.export(
             network,
             tuple(example.values()),
             part,
             input_names=list(example),
             output_names=outputs,
-            dynamic_axes=dict.fromkeys([*example, *outputs], free),
+            dynamic_axes={
+                name: {axis: size for axis, size in free.items() if axis < each.ndim} for name, each in tensors.items()
+            },
             opset_version=OPSET,
             dynamo=False,
         )
@@ -77,7 +81,7 @@ def export_network(
     onnx.checker.check_model(onnx.load(part), full_check=True)
     session = ort.InferenceSession(part, providers=["CPUExecutionProvider"])
     given = session.run(outputs, {name: value.numpy() for name, value in example.items()})
-    for name, have, want in zip(outputs, given, [wanted] if isinstance(wanted, Tensor) else wanted, strict=True):
+    for name, have, want in zip(outputs, given, returned, strict=True):
         error = float(np.abs(have - want.numpy()).max() / max(float(want.abs().max()), 1e-3))
         if error > (HALF_TOLERANCE if half else TOLERANCE):
             part.unlink()

@@ -28,6 +28,7 @@ from models.embedded.controls.stubble import StubbleControl
 from models.embedded.creases import MOST_CREASED
 from models.embedded.editor import EmbeddedControls, EmbeddedEditor, load
 from models.embedded.folds import FOLDS
+from models.embedded.hair_look import HAIR_LOOK
 from models.embedded.latent import COMMON_LENGTH, EmbeddedLatent
 from models.embedded.matte import MATTE
 from models.embedded.neck import Neck
@@ -39,6 +40,7 @@ from models.training.apply import apply_edit
 from tests.models.beards import ToldBeard
 from tests.models.bodies import ToldBody
 from tests.models.editing import delta_of, flow_of, image_of, opacity_of, rendered
+from tests.models.hair_looks import LighterLook
 from tests.models.matting import CoarseMatte
 
 SIZE = 320
@@ -73,6 +75,7 @@ def stub(path: Path) -> Engine:
         BODY_NETWORK: ToldBody,
         BEARD_NETWORK: ToldBeard,
         MATTE: CoarseMatte,
+        HAIR_LOOK: LighterLook,
     }
     return engines[path.name]()
 

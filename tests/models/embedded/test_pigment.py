@@ -10,6 +10,7 @@ from models.arrays import Floats, Image
 from models.editor import Crop
 from models.embedded.pigment import grey_hair, hair_look, restore_pigment
 from models.embedded.strands import Lit
+from tests.models.hair_looks import shipped_look
 
 SKIN = np.array([200, 160, 140], np.float32)
 WHITE_LIGHT = Lit(0.0, np.ones(3, np.float32))
@@ -22,7 +23,7 @@ def hair() -> Floats:
 
 
 in_white_light = partial(restore_pigment, light=WHITE_LIGHT)
-grey = partial(grey_hair, skin=SKIN)
+grey = partial(grey_hair, shipped_look(), skin=SKIN)
 
 
 def turned(function: Any, image: Image, mask: Floats, amount: float = 1.0) -> Floats:
