@@ -109,7 +109,7 @@ def grey_beard(crop: Crop, beard: Floats, *, skin: Floats, amount: float) -> tup
     steady = None if crop.steady_light is None else crop.steady_light[box]
     share = np.full_like(weight, min(GREYED.beard * amount, 1.0))
     change[box] = whiten(
-        picture, weight, None, now=now, wanted=wanted, share=share, steady=steady, shading=GREYED.beard_shading
+        picture, weight, now=now, wanted=wanted, share=share, steady=steady, shading=GREYED.beard_shading
     )
     where[box] = weight > 0
     return change, where

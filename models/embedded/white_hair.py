@@ -1,8 +1,8 @@
-"""White hair in the light of the hair that it was: what greying draws, on the head and in a beard.
+"""White hair in the light of the hair that it was: how light and warm it is, what of it is none, and white beards.
 
 A white strand scatters the light that a dark one takes in, so that white hair is told by the light around a strand and
-hardly by its own. Half way some strands are white and others still dark. Where hair lies over the
-face, each pixel is a mixture of both.
+hardly by its own. Half way some strands are white and others still dark. Hair of the head is drawn by
+`models.embedded.hair_look`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import numpy as np
 
 from models.arrays import Floats
 from models.editor import Crop
-from models.embedded.casts import Cast, casts_of
 from models.embedded.eye_axes import eye_axes
 from models.embedded.strands import FILTER, Look, compressed, pure_hair
 from models.face.imaging import LUMINANCE, smoothstep
@@ -32,8 +31,6 @@ class Greyed:
         levels: shares of the log luminance of this hair and of skin in that of white hair, and what is added: that of
             273 people with grey hair hardly depends on their skin.
         above_skin: bound of it over skin, log: in a dim room nothing glows.
-        shading: power of the hair's broad light in that of white hair, which scatters light.
-        least_shading: standard deviation of the broad light of white hair, at least: black hair shows little of it.
         pigment: share of its own colour that half grey hair keeps, over the share of hair that keeps its pigment: in
             portraits such hair has twice the colour of white hair.
         brown, browned: log of red over blue, beyond that of white hair, that what turns grey has at least, over the
@@ -45,29 +42,17 @@ class Greyed:
         power: of both in what a white strand gives back.
         gaps, crests: multiples of that below and above the light around it: gaps between white locks are deep.
         warmth, warm_shade: log of red over blue that gaps and broad shade gain for each log unit that they are darker.
-        tinted: the same by which single strands differ.
-        least_white: share of white hair below which these three grow no more.
-        temples: how much whiter hair is beside the face, and how much darker far from it.
-        beside: Gaussian of the face's reach, crop pixels.
-        single, single_still: how much earlier single strands turn white than others, share per unit of their noise, and
-            the same in a single picture, where they do not flicker.
-        glint: by how much single strands differ in light, log units: white ones do as well.
-        between, dark_between: noise of single strands below which a thin gap is, and how dark it is.
+        least_white: share of white hair below which these two grow no more.
         wholly: shares of white hair over which no colour is left between it.
         kept: share of its colour that a dark lock keeps.
         dark_locks: logs of how much darker than what is around it such a lock is.
         beard, beard_light, beard_shading: how much whiter a beard is than hair, the bound of its light as a share of
-            skin's, and its `shading`.
+            skin's, and the power of its broad light in that of a white one, which scatters light.
         edge: width of the edge in which bright strands are not trusted.
         edge_share: weight of that edge in the light around a strand.
         noise: luminance, 0..255, of which half the contrast of single pixels is believed.
         noise_still: the same in a single picture, where noise does not flicker.
         noise_sigma: Gaussian that takes the other half.
-        mean_window: side of the window of the mean light of hair and of what is beside it.
-        shaded: light of skin in the shade of hair.
-        sparse: how much of skin between sparse strands stays.
-        relit, relit_sigma: how much lighter skin beside hair becomes, log, as white hair shades it less; and how far.
-        edge_sigma: Gaussian of the light by which hair is told from skin.
         redder: log of red over green, beyond that of skin and hair, over which a place is an ear.
         red_hair: the same of hair beyond that of skin, over which no ear is told from it.
         unlike, brighter: distances from the hair in logs of red and of blue over green, and in those of the brightest
@@ -76,7 +61,6 @@ class Greyed:
         ornament, ornaments: shares of the hair over which one such place, and all of them, are hair after all.
         amid_sigma, amid: Gaussian of how much of a pixel is hair, and shares over which a place lies amid hair.
         dark: offset of these logs, 0..255.
-        told: shares of its own light by which hair must be darker than what is beside it to be told from it.
     """
 
     lighter: float = 0.3
@@ -85,8 +69,6 @@ class Greyed:
     around: int = 15
     levels: tuple[float, float, float] = (0.2, 0.25, 3.02)
     above_skin: float = 0.75
-    shading: float = 0.5
-    least_shading: float = 0.14
     pigment: float = 0.6
     brown: float = 0.4
     browned: tuple[float, float] = (0.0, 0.3)
@@ -99,15 +81,7 @@ class Greyed:
     crests: float = 0.75
     warmth: float = 0.3
     warm_shade: float = 0.25
-    tinted: float = 0.03
     least_white: float = 0.4
-    temples: tuple[float, float] = (0.12, -0.2)
-    beside: float = 29.0
-    single: float = 0.06
-    single_still: float = 0.1
-    glint: float = 0.05
-    between: float = 0.8
-    dark_between: float = 0.12
     wholly: tuple[float, float] = (0.6, 0.95)
     kept: float = 0.45
     dark_locks: tuple[float, float] = (0.0, 0.4)
@@ -119,13 +93,6 @@ class Greyed:
     noise: float = 60.0
     noise_still: float = 38.0
     noise_sigma: float = 1.2
-    mean_window: int = 26
-    told: tuple[float, float] = (0.25, 0.6)
-    shaded: float = 0.85
-    sparse: float = 0.1
-    relit: float = 0.16
-    relit_sigma: float = 3.0
-    edge_sigma: float = 1.5
     redder: tuple[float, float] = (0.16, 0.35)
     red_hair: tuple[float, float] = (0.02, 0.12)
     unlike: tuple[float, float] = (0.7, 1.1)
@@ -139,8 +106,6 @@ class Greyed:
 
 
 GREYED = Greyed()
-CAST = Cast()
-"""What white hair keeps of the differences in colour within it."""
 
 
 def white_in(skin: Floats) -> Floats:
@@ -186,35 +151,31 @@ def half_white(white: Floats, now: Look, amount: float) -> Floats:
 def whiten(
     picture: Floats,
     weight: Floats,
-    face: Floats | None,
     *,
     now: Look,
     wanted: Look,
     share: Floats,
-    strands: Floats | None = None,
     steady: Floats | None = None,
-    shading: float = GREYED.shading,
+    shading: float,
 ) -> Floats:
-    """Hair that loses pigment, as a mixture of its own strands and of white ones in the same light.
+    """A beard that loses pigment, as a mixture of its own strands and of white ones in the same light.
 
     Args:
         picture: (H, W, 3) float32 RGB, 0..255.
-        weight: (H, W) float32 in 0..1, how much of a pixel is hair.
-        face: (H, W) float32 in 0..1, how much is skin of the face; None where hair is not told from skin by its light.
-        now: the look of this hair.
-        wanted: the look of hair without pigment in this light.
-        share: (H, W) float32 in 0..1, how much of the hair is white.
-        strands: (H, W) float32, `models.embedded.single_strands`; None where hair is too short for them.
+        weight: (H, W) float32 in 0..1, how much of a pixel is beard.
+        now: the look of this beard.
+        wanted: the look of one without pigment in this light.
+        share: (H, W) float32 in 0..1, how much of it is white.
         steady: (H, W) float32, 0..255, the picture's luminance with less noise; None if there is none.
-        shading: power of the hair's broad light in that of white hair.
+        shading: power of its broad light in that of a white one.
 
     Returns:
-        (H, W, 3) float32 RGB, what is added to the picture, 0 beyond hair and the skin that it shades.
+        (H, W, 3) float32 RGB, what is added to the picture, 0 beyond the beard.
     """
     own = cv2.transform(picture, LUMINANCE[None])
     light = own if steady is None else steady
     noise = np.float32((GREYED.noise_still if steady is None else GREYED.noise) ** 2)
-    broad = _broad_light(light, weight, face)
+    broad = _broad_light(light, weight)
     # what is dark is noise to a good part
     bright = light * light
     seen = cv2.GaussianBlur(light, (0, 0), GREYED.noise_sigma)
@@ -224,7 +185,7 @@ def whiten(
     inside = weight + np.float32(1e-2)
     mean = cv2.GaussianBlur(seen * inside, (0, 0), GREYED.strand_sigma)
     mean /= cv2.GaussianBlur(inside, (0, 0), GREYED.strand_sigma)
-    strand, gloss = (np.clip(each, *GREYED.contrast) for each in (seen / mean, mean / broad.around))
+    strand, gloss = (np.clip(each, *GREYED.contrast) for each in (seen / mean, mean / broad))
     # at the edge what is brighter than hair may be skin or backdrop
     pure = pure_hair(weight, GREYED.edge)
     strand, gloss = (cv2.log(np.minimum(each, 1 + (each - 1) * pure)) for each in (strand, gloss))
@@ -232,37 +193,23 @@ def whiten(
     # locks in the shade keep more of their pigment than those that the light meets first
     gone = share + (1 - share) * smoothstep(share, *GREYED.wholly)
     gone *= 1 - np.float32(GREYED.kept) * smoothstep(-gloss, *GREYED.dark_locks)
-    if strands is not None:
-        between = np.maximum(-strands - np.float32(GREYED.between), 0)
-        lock += np.float32(GREYED.glint) * strands - np.float32(GREYED.dark_between) * between * between
-        earlier = np.float32(4 * (GREYED.single_still if steady is None else GREYED.single))
-        share = np.clip(share + earlier * share * (1 - share) * strands, 0, 1)
-    shade = np.float32(shading) * (cv2.log(broad.deep) - np.float32(now.level))
+    shade = np.float32(shading) * (cv2.log(broad) - np.float32(now.level))
     shade *= np.where(shade < 0, np.float32(GREYED.gaps), np.float32(GREYED.crests))
     shade = np.clip(shade, *np.log(GREYED.shades, dtype=np.float32))
     lock = np.float32(GREYED.power) * np.where(lock < 0, np.float32(GREYED.gaps), np.float32(GREYED.crests)) * lock
     white = compressed(cv2.exp(np.float32(wanted.level) + shade + lock))
-    alpha, hair = weight, light + (broad.deep - light) * (1 - weight)
-    if face is not None:
-        alpha, hair = _mixture(light, weight, broad, white)
+    hair = light + (broad - light) * (1 - weight)
     # what is lighter than white hair already keeps its light
-    lift = alpha * share * np.maximum(white - hair, 0)
+    lift = weight * share * np.maximum(white - hair, 0)
     # what is seen between sparse hairs keeps the colour of skin
-    gone *= alpha * (alpha if face is None else 1 - broad.told * (1 - alpha))
+    gone *= weight * weight
     lit = own + lift
     warmer = np.float32(-0.5 * GREYED.warmth) * lock - np.float32(0.5 * GREYED.warm_shade) * shade
-    if strands is not None:
-        warmer += np.float32(0.5 * GREYED.tinted) * strands
     # strands differ most in hair that is half grey
     warmer *= np.float32(1 / max(float(share.mean()), GREYED.least_white))
-    casts, shown = [np.ones((1, 1), np.float32)] * 3, np.zeros((1, 1), np.float32)
-    if face is not None:
-        casts = casts_of(picture, weight, now, CAST)
-        near = cv2.GaussianBlur(weight * share, (0, 0), GREYED.relit_sigma) * (1 - weight) * face
-        shown = np.float32(GREYED.relit * min(1.0, max(wanted.level - now.level, 0.0))) * near
     changes = [
-        shown * value + lift + gone * (lit * (np.float32(tint) * cast - 1 + np.float32(side) * warmer) - (value - own))
-        for value, tint, cast, side in zip(cv2.split(picture), wanted.colour, casts, (1, 0, -1), strict=True)
+        lift + gone * (lit * (np.float32(tint) - 1 + np.float32(side) * warmer) - (value - own))
+        for value, tint, side in zip(cv2.split(picture), wanted.colour, (1, 0, -1), strict=True)
     ]
     return np.asarray(cv2.merge(changes), np.float32)
 
@@ -318,20 +265,8 @@ def ornaments(picture: Floats, weight: Floats, now: Look) -> Floats:
     return np.asarray(worn * small[parts] * few, np.float32)
 
 
-@dataclass(frozen=True, slots=True)
-class _Broad:
-    """Broad light, all (H, W) float32, plus the offset of logarithms: that around a strand, that of hair beyond its
-    edge, that of the skin beside it in the shade of hair, and where the latter two can be told.
-    """
-
-    around: Floats
-    deep: Floats
-    beside: Floats
-    told: Floats
-
-
-def _broad_light(light: Floats, weight: Floats, face: Floats | None) -> _Broad:
-    """Measure broad light, at half resolution, as it is smooth."""
+def _broad_light(light: Floats, weight: Floats) -> Floats:
+    """Broad light around a strand, plus the offset of logarithms, (H, W) float32; it is smooth: at half resolution."""
     height, width = light.shape
     half = ((width + 1) // 2, (height + 1) // 2)
     light, weight = (cv2.resize(each, half, interpolation=cv2.INTER_AREA) for each in (light, weight))
@@ -341,35 +276,4 @@ def _broad_light(light: Floats, weight: Floats, face: Floats | None) -> _Broad:
     inner = cv2.erode(weight, np.ones((3, 3), np.uint8))
     sure = inner * inner * inner + np.float32(GREYED.edge_share) * weight
     around = (cv2.blur(light * sure, window) + tiny * light) / (cv2.blur(sure, window) + tiny)
-    if face is None:
-        around = cv2.resize(around, (width, height), interpolation=cv2.INTER_LINEAR)
-        return _Broad(around, around, around, np.zeros_like(around))
-    face = cv2.resize(face, half, interpolation=cv2.INTER_AREA)
-    window = (GREYED.mean_window // 2, GREYED.mean_window // 2)
-    skin, hair = face * (1 - weight), weight * (1 - face)
-    means = cv2.blur(cv2.merge([light * skin, skin, light * hair, hair]), window)
-    beside, seen, deep, inside = cv2.split(means)
-    beside, deep = beside / (seen + tiny), deep / (inside + tiny)
-    inside = np.minimum(4 * inside, 1)
-    deep = around + (np.minimum(deep, around) - around) * inside
-    told = smoothstep((beside - deep) / beside.clip(1), *GREYED.told) * np.minimum(6 * seen, 1) * inside
-    # skin in the shade of hair is no hair
-    beside = np.maximum(np.float32(GREYED.shaded) * beside, deep + 1)
-    merged = cv2.merge([around, deep, beside, told])
-    return _Broad(*cv2.split(cv2.resize(merged, (width, height), interpolation=cv2.INTER_LINEAR)))
-
-
-def _mixture(light: Floats, weight: Floats, broad: _Broad, white: Floats) -> tuple[Floats, Floats]:
-    """How much hair a pixel is, and the light of that hair; both (H, W) float32.
-
-    Beside the face hair is told by its light: skin between strands stays skin, and no dark line is left before it.
-    """
-    mean = cv2.GaussianBlur(light, (0, 0), GREYED.edge_sigma)
-    own = np.float32(0.5) * (light + mean) + np.float32(FILTER.offset)
-    by_light = np.clip((broad.beside - own) / (broad.beside - broad.deep), 0, 1)
-    # where hair becomes lighter than skin, its haze would show
-    haze = np.clip(white / broad.beside - 1, 0, 0.35)
-    by_light -= (np.float32(GREYED.sparse) + 2 * haze) * by_light * (1 - by_light * by_light)
-    reach = cv2.GaussianBlur(cv2.dilate(weight, np.ones((3, 3), np.uint8)), (0, 0), 1.2)
-    alpha = weight + (np.minimum(by_light, reach) - weight) * broad.told
-    return alpha, light + (broad.deep - light) * np.maximum(broad.told, 1 - weight)
+    return np.asarray(cv2.resize(around, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)

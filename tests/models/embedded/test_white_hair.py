@@ -10,7 +10,7 @@ from models.arrays import Floats, Image
 from models.editor import Crop, Masks
 from models.embedded.pigment import grey_hair, hair_look
 from models.embedded.strands import Look
-from models.embedded.white_hair import GREYED, ears, half_white, ornaments, white_in, white_level, whiten
+from models.embedded.white_hair import GREYED, ears, half_white, ornaments, white_in, white_level
 from models.face.imaging import LUMINANCE
 from tests.models.hair_looks import shipped_look
 
@@ -140,22 +140,6 @@ def test_hair_under_light_of_two_colours_keeps_both() -> None:
     after = greyed(image, masks, 1.0)[10:45]
     warm, cold = (np.log(part[..., 0].mean() / part[..., 2].mean()) for part in (after[:, 8:52], after[:, 76:120]))
     assert 0.03 < warm - cold < 0.4
-
-
-def test_single_strands_differ_less_in_a_video_where_they_flicker() -> None:
-    generator = np.random.default_rng(4)
-    picture = np.full((64, 64, 3), 40, np.float32)
-    weight, strands = np.ones((64, 64), np.float32), generator.normal(0, 1, (64, 64)).astype(np.float32)
-    now, wanted = (Look(np.log(4 + light), 0.1, 0.1, np.ones(3, np.float32)) for light in (40, 150))
-    share = np.full((64, 64), 0.6, np.float32)
-    still, moving = (
-        whiten(picture, weight, None, now=now, wanted=wanted, share=share, strands=strands, steady=steady)[
-            16:-16, 16:-16
-        ]
-        for steady in (None, np.full((64, 64), 40, np.float32))
-    )
-    assert 1 < moving.std() < 0.8 * still.std()
-    assert moving.mean() == pytest.approx(still.mean(), rel=0.05)
 
 
 @pytest.mark.parametrize(
