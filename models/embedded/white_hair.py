@@ -26,7 +26,9 @@ class Greyed:
 
     Attributes:
         lighter: least light of white hair over that of this hair.
-        skins, tints: logs of red over blue of skin, and those of white hair there, the medians of 286 people.
+        skins, tints: logs of red over blue of skin, and those of white hair there, the medians of 239 people.
+        magenta, magentas: shares of the logs of red over blue, and of red and blue over green twice, of skin in the
+            latter of white hair, and what is added, by the same people; bounds of that: more looks lilac.
         around: side of the window of the light around a strand.
         levels: shares of the log luminance of this hair and of skin in that of white hair, and what is added: that of
             273 people with grey hair hardly depends on their skin.
@@ -64,8 +66,10 @@ class Greyed:
     """
 
     lighter: float = 0.3
-    skins: tuple[float, ...] = (0.06, 0.16, 0.26, 0.34, 0.45, 0.7)
-    tints: tuple[float, ...] = (-0.12, -0.03, 0.054, 0.085, 0.1, 0.11)
+    skins: tuple[float, ...] = (0.05, 0.15, 0.25, 0.35, 0.45, 0.6)
+    tints: tuple[float, ...] = (-0.15, -0.07, 0.06, 0.115, 0.15, 0.17)
+    magenta: tuple[float, float, float] = (0.1, 0.45, -0.06)
+    magentas: tuple[float, float] = (-0.02, 0.04)
     around: int = 15
     levels: tuple[float, float, float] = (0.2, 0.25, 3.02)
     above_skin: float = 0.75
@@ -114,8 +118,12 @@ def white_in(skin: Floats) -> Floats:
     Args:
         skin: (3,) float32 RGB, 0..255, median of the face.
     """
-    warmth = float(np.interp(np.log(max(skin[0], 1) / max(skin[2], 1)), GREYED.skins, GREYED.tints))
-    colour = np.exp(warmth * np.array([0.5, 0, -0.5], np.float32))
+    red, green, blue = (float(value) for value in np.log(np.maximum(skin, 1)))
+    warmth = float(np.interp(red - blue, GREYED.skins, GREYED.tints))
+    of_warm, of_magenta, rest = GREYED.magenta
+    magenta = of_warm * (red - blue) + of_magenta * (red + blue - 2 * green) + rest
+    magenta = float(np.clip(magenta, *GREYED.magentas))
+    colour = np.exp(0.5 * np.array([magenta + warmth, 0, magenta - warmth], np.float32))
     return np.asarray(colour / float(colour @ LUMINANCE), np.float32)
 
 

@@ -8,6 +8,7 @@ from stream.look import Layer
 
 BY_CONTROL: Mapping[str, str] = {
     "age": "age",
+    "age_hair": "age",
     "target_age": "age",
     "young": "age",
     "bald": "hair removal",

@@ -56,7 +56,8 @@ class Age(Control):
         "age": (
             Years | Difference | None,
             Field(None, title="Age", json_schema_extra={"unit": "years", "step": 1, "lifespan": True}),
-        )
+        ),
+        "age_hair": (bool, Field(True, title="Men lose hair with age", json_schema_extra={"needs": "age"})),
     }
     length = 2 * COMPRESSED + 1 + eyes_and_lips.LENGTH
     """The change of skin in `AGEING_YEARS` and the one towards youth, which stick to the skin: drawing them is slow.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import cv2
@@ -12,12 +13,13 @@ from pydantic import Field
 from engines.base import Engine
 from models.arrays import Floats
 from models.editor import Crop, Inpainting, Masks
-from models.embedded.attributes import BALD, MALE
+from models.embedded.attributes import AGE, BALD, MALE
 from models.embedded.bare_head import own_hair
 from models.embedded.beside_hair import replaced_beside
 from models.embedded.body_behind_hair import BODY_NETWORK, BodyBehindHair
 from models.embedded.carried_head import bent_to_skull
 from models.embedded.control import Control, Layer, Pack, Reading, Way, bareness, hair_obstacle, towards_one
+from models.embedded.controls.age import target_age
 from models.embedded.drawn_edge import drawn_edge
 from models.embedded.eye_axes import without_eyes
 from models.embedded.hair_loss import hanging_share
@@ -36,13 +38,33 @@ from models.embedded.scalp import (
     within_hair,
 )
 from models.embedded.single_strands import single_strands
-from models.face.imaging import enlarge
+from models.face.imaging import enlarge, smoothstep
 from models.face.texture_space import Fit
 
 LOCKS, SINGLE = np.float32(0.8), np.float32(0.25)
 """Shares of the noise along strands that are seen, and of that of single hairs."""
 ROUGH = 2
 """How much smaller the picture is in which every frame's hair is read: it is hidden with a margin."""
+
+
+@dataclass(frozen=True, slots=True)
+class HairLoss:
+    """How men lose hair with age.
+
+    Attributes:
+        ages, lost: years, and the `bald` that is due there; its rise from the age read to the one asked for is lost. By
+            the reader of baldness men made 75 lose as much as parts men around 45 from those of 72 to 80.
+        least: so much is not lost: a few years change nothing.
+        men: probabilities of a man over which that begins.
+    """
+
+    ages: tuple[float, ...] = (25.0, 40.0, 60.0, 75.0, 90.0)
+    lost: tuple[float, ...] = (0.0, 0.04, 0.42, 0.72, 0.8)
+    least: float = 0.04
+    men: tuple[float, float] = (0.6, 0.9)
+
+
+LOSS = HairLoss()
 
 
 class Bald(Control):
@@ -95,12 +117,17 @@ class Bald(Control):
         return np.array([hanging_share(head, hair * own_hair(hair, head))], np.float32)
 
     def steer(self, now: Floats, wanted: Floats, controls: Any) -> None:
-        """Move baldness by a share of its way to 1."""
-        wanted[BALD] = towards_one(now[BALD], controls.bald * bareness(now))
+        """Move baldness by a share of its way to 1, by the control or by the age asked for, whichever is more."""
+        lost = controls.bald
+        if controls.age is not None and controls.age_hair:
+            read = float(now[AGE]) * 100
+            own, due = np.interp([read, target_age(controls.age, read)], LOSS.ages, LOSS.lost)
+            lost = max(lost, float(smoothstep(now[MALE], *LOSS.men)) * max(float(due - own) - LOSS.least, 0.0))
+        wanted[BALD] = towards_one(now[BALD], lost * bareness(now))
 
     def wants_backdrop(self, controls: Any) -> bool:
         """Where hair goes, the backdrop comes."""
-        return bool(controls.bald > 0)
+        return bool(controls.bald > 0 or (controls.age is not None and controls.age_hair))
 
     def obstacles(self, crop: Crop, own: EmbeddedLatent, controls: Any) -> Mapping[str, str]:
         """A hat, or no hair to lose."""

@@ -20,7 +20,7 @@ from models.embedded import editor as embedded_editor
 from models.embedded.attributes import AGE
 from models.embedded.editor import EmbeddedControls, EmbeddedEditor
 from models.face.segmenter import Segmenter
-from models.training.apply import apply_edit, inner, portrait_crop
+from models.training.apply import PAD, apply_edit, inner, portrait_crop
 from models.training.data import SIZE, FaceSet, shared_folder
 from models.training.editor.teachers import Teachers
 
@@ -189,7 +189,7 @@ class Bench:
         return sharpness(self.crop(row).image, self.crop(row))
 
     def background_change(self, row: int, **controls: Any) -> float:
-        """Mean absolute change of the background near the head, of 255."""
+        """Mean absolute change of the background near the head, of 255; what lies beyond the photograph is none."""
         crop = self.crop(row)
         assert crop.masks is not None
         person = cv2.resize(np.maximum(crop.masks.person, crop.masks.hair), crop.image.shape[:2])
@@ -198,10 +198,11 @@ class Bench:
         near = (cv2.dilate(solid, np.ones((reach, reach), np.uint8)) > 0) & (
             cv2.dilate(solid, np.ones((7, 7), np.uint8)) == 0
         )
+        near = near[PAD:-PAD, PAD:-PAD]
         if not near.any():
             return 0.0
         change = np.abs(self.edit(row, **controls).astype(np.float32) - crop.image)
-        return float(change[near].mean())
+        return float(inner(change)[near].mean())
 
     def sheets(self, folder: Path) -> None:
         """Write one sheet of 40 faces, before and after, per edit."""

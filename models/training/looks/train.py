@@ -39,6 +39,8 @@ START = Path(__file__).with_name("looks.pt")
 CROP = 320
 """Side of the editor's crop."""
 REPORT_STEPS, CHECKPOINT_S = 25, 120
+RIM = 6
+"""Pixels along the rim of a picture where a moved one shows what was not in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,11 @@ class LookPlan:
         fooled: weight of the critic's verdict.
         level, colour: weights of the errors of how light and how coloured hair is on average, in journeys.
         still: weight of the change of what is beside hair, in journeys.
-        steady: weight of what differs under other noise, in journeys.
-        noise: the most of that, grey levels.
+        steady: weight of what differs in a next frame, in journeys.
+        noise: the most noise of the camera in it, grey levels.
+        moved: how far it has moved at most, pixels along each axis.
+        turned, scaled: by how much it is turned and scaled at most, radians and shares.
+        edge: how much harder or softer the edge of hair is in it, log of alpha's exponent.
         spare: such errors that cost nothing, log units.
         penalty, penalty_steps: weight of the critic's squared gradient (R1, Mescheder et al. 2018), taken every so many
             steps.
@@ -80,8 +85,12 @@ class LookPlan:
     level: float = 1.0
     colour: float = 1.0
     still: float = 0.5
-    steady: float = 1.0
+    steady: float = 1.5
     noise: float = 3.0
+    moved: float = 1.5
+    turned: float = 0.01
+    scaled: float = 0.01
+    edge: float = 0.15
     spare: float = 0.06
     penalty: float = 4.0
     penalty_steps: int = 8
@@ -286,17 +295,37 @@ class Trainer:
         return told
 
     def _flicker(self, given: Tensor, looks: Tensor, change: Tensor, *, journeys: int) -> Tensor:
-        """How much what is drawn of the last pictures of a batch differs under other noise of the camera."""
+        """How much what is drawn of the last pictures of a batch differs in the next frame.
+
+        The picture has moved a little, has turned and come nearer, has other noise and hair with a harder or softer
+        edge; what is drawn of it shall be what was drawn before, moved alike.
+        """
         shown = given[-journeys:]
-        side = shown.shape[-1]
-        sigma = torch.rand(journeys, 1, 1, 1, device=shown.device) * (PLAN.noise / 64)
-        fine = torch.randn(journeys, 1, side, side, device=shown.device)
-        blocks = torch.randn(journeys, 3, side // 4, side // 4, device=shown.device)
+        side, device = shown.shape[-1], shown.device
+        turn, size = self._uniform(journeys, PLAN.turned), 1 + self._uniform(journeys, PLAN.scaled)
+        across, down = (self._uniform(journeys, 2 * PLAN.moved / side) for _ in range(2))
+        rows = torch.stack([size * turn.cos(), -size * turn.sin(), across], -1)
+        motion = torch.stack([rows, torch.stack([size * turn.sin(), size * turn.cos(), down], -1)], 1)
+        grid = functional.affine_grid(motion, [journeys, 1, side, side], align_corners=False)
+        after = functional.grid_sample(
+            torch.cat([shown, change[-journeys:]], 1), grid, "bicubic", "border", align_corners=False
+        )
+        colours, hair, wanted = after[:, :3], after[:, 3:4].clamp(0, 1), after[:, 4:]
+        sigma = torch.rand(journeys, 1, 1, 1, device=device) * (PLAN.noise / 64)
+        fine = torch.randn(journeys, 1, side, side, device=device)
+        blocks = torch.randn(journeys, 3, side // 4, side // 4, device=device)
         noise = fine + functional.interpolate(blocks, scale_factor=4.0, mode="bilinear")
-        noisy = torch.cat([shown[:, :3] + sigma * noise, shown[:, 3:]], 1).contiguous(memory_format=torch.channels_last)
+        edge = hair.clamp(min=1e-4) ** self._uniform(journeys, PLAN.edge).exp()[:, None, None, None]
+        moved = torch.cat([colours + sigma * noise, edge], 1).contiguous(memory_format=torch.channels_last)
         with autocast(self.device):
-            again = self.network(noisy, looks[-journeys:])
-        return (again.float() - change[-journeys:]).abs().sum() / (3 * shown[:, 3:4].sum() + 1)
+            again = self.network(moved, looks[-journeys:])
+        inner = torch.zeros_like(hair)
+        inner[..., RIM:-RIM, RIM:-RIM] = 1
+        return ((again.float() - wanted).abs() * inner).sum() / (3 * (hair * inner).sum() + 1)
+
+    def _uniform(self, number: int, most: float) -> Tensor:
+        """So many values of -most..most, (number,)."""
+        return (torch.rand(number, device=self.device) * 2 - 1) * most
 
     def _mean_look(self, drawn: Tensor, alpha: Tensor, looks: Tensor) -> tuple[Tensor, Tensor]:
         """Errors of level and colour of the drawn hair beyond what costs nothing, (B, 1) each."""

@@ -86,6 +86,7 @@ def face() -> Crop:
 def test_the_page_shows_the_fields_in_the_order_of_the_modules() -> None:
     assert list(controls_model(find_controls()).model_fields) == [
         "age",
+        "age_hair",
         "bald",
         "bald_sides",
         "hair_grey",
@@ -100,6 +101,7 @@ def test_a_module_more_is_a_control_more(with_blush: None) -> None:
     model = controls_model(found)
     assert list(model.model_fields) == [
         "age",
+        "age_hair",
         "bald",
         "bald_sides",
         "blush",
