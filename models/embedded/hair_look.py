@@ -29,8 +29,10 @@ SURE, FEWEST = 0.9, 32
 """Weight over which a pixel is hair alone, and so many of these tell how it looks."""
 MISSED = 0.4
 """The most that the network misses of a look, log units of red, green and blue."""
-STAINS = 0.6
-"""Share of what hair alone differs in colour from the look wanted that is taken: the network draws stains."""
+STAIN, KEPT = 0.12, 0.85
+"""How far hair alone differs in colour over luminance from the look wanted where it counts as a stain, of which the
+network draws some; share of smaller differences that is kept: real grey hair varies as much.
+"""
 DARK = 4.0
 """Offset of luminance, 0..255: in the dark noise is not made much of."""
 GREY_LEVELS = 64.0
@@ -108,7 +110,9 @@ def _without_stains(drawn: Floats, weight: Floats, wanted: Look) -> Floats:
     pure = weight * weight
     light = cv2.transform(drawn, LUMINANCE[None])
     usual = light[..., None] * wanted.colour
-    return np.float32(STAINS) * pure[..., None] * (usual - drawn)
+    away = np.abs(usual - drawn).max(2) / (light + np.float32(DARK))
+    taken = 1 - KEPT / np.sqrt(1 + (away / np.float32(STAIN)) ** 2)
+    return (pure * taken)[..., None] * (usual - drawn)
 
 
 def _even_box(weight: Floats) -> tuple[slice, slice] | None:

@@ -102,7 +102,7 @@ class Age(Control):
         features = self._features.read(reading.texture, male)
         return np.concatenate([compress_change(older), compress_change(younger), [np.float32(wanted)], features])
 
-    def steer(self, now: Floats, wanted: Floats, controls: Any) -> None:
+    def steer(self, now: Floats, wanted: Floats, controls: Any, own: Floats) -> None:
         """Want the age asked for."""
         if controls.age is not None:
             wanted[AGE] = target_age(controls.age, float(now[AGE]) * 100) / 100

@@ -22,7 +22,7 @@ from models.embedded.control import Control, Layer, Pack, Reading, Way, bareness
 from models.embedded.controls.age import target_age
 from models.embedded.drawn_edge import drawn_edge
 from models.embedded.eye_axes import without_eyes
-from models.embedded.hair_loss import hanging_share
+from models.embedded.hair_loss import hanging_share, short_hair
 from models.embedded.head_noise import hairs, noise_on
 from models.embedded.latent import EmbeddedLatent
 from models.embedded.lent_ears import Ear
@@ -55,16 +55,21 @@ class HairLoss:
         ages, lost: years, and the `bald` that is due there; its rise from the age read to the one asked for is lost. By
             the reader of baldness men made 75 lose as much as parts men around 45 from those of 72 to 80.
         least: so much is not lost: a few years change nothing.
+        bulk: shares of the crop, covered by hair that stands out from the skull, over which none is lost with age:
+            half of what is tousled or tied up would stay in the air.
         men: probabilities of a man over which that begins.
     """
 
     ages: tuple[float, ...] = (25.0, 40.0, 60.0, 75.0, 90.0)
     lost: tuple[float, ...] = (0.0, 0.04, 0.42, 0.72, 0.8)
     least: float = 0.04
+    bulk: tuple[float, float] = (0.065, 0.09)
     men: tuple[float, float] = (0.6, 0.9)
 
 
 LOSS = HairLoss()
+STANDS_OUT = 16.0
+"""How far beyond the skull hair stands out, crop pixels."""
 
 
 class Bald(Control):
@@ -82,9 +87,11 @@ class Bald(Control):
         ),
     }
 
-    length = 1
-    """Share of the places beside the face where hair hangs down: where some does, no ring may come and go."""
-    lasting: ClassVar = {0: 4.0}
+    length = 2
+    """Share of the places beside the face where hair hangs down: where some does, no ring may come and go. Then the
+    share of the crop where hair stands out.
+    """
+    lasting: ClassVar = {0: 4.0, 1: 4.0}
 
     def __init__(self, removal: Engine, bodies: BodyBehindHair, ear: Ear, matte: HairMatte, scalp: ScalpModel) -> None:
         self._removal = removal
@@ -105,24 +112,26 @@ class Bald(Control):
         )
 
     def read(self, reading: Reading) -> Floats:
-        """How much hair hangs down."""
+        """How much hair hangs down and stands out."""
         crop = reading.crop
         if crop.masks is None:
-            return np.zeros(1, np.float32)
+            return np.zeros(2, np.float32)
         # masks would change the outline of the skull, which hardly matters here
         head = head_map(reading.fit, self._scalp.radii(outline_features(reading.fit)), len(crop.image))
         hair = cv2.resize(
             continued(crop.masks.hair, crop.beyond), head.distance.shape[::-1], interpolation=cv2.INTER_AREA
         )
-        return np.array([hanging_share(head, hair * own_hair(hair, head))], np.float32)
+        hair = hair * own_hair(hair, head)
+        return np.array([hanging_share(head, hair), (hair * (head.distance < -STANDS_OUT)).mean()], np.float32)
 
-    def steer(self, now: Floats, wanted: Floats, controls: Any) -> None:
+    def steer(self, now: Floats, wanted: Floats, controls: Any, own: Floats) -> None:
         """Move baldness by a share of its way to 1, by the control or by the age asked for, whichever is more."""
         lost = controls.bald
         if controls.age is not None and controls.age_hair:
             read = float(now[AGE]) * 100
-            own, due = np.interp([read, target_age(controls.age, read)], LOSS.ages, LOSS.lost)
-            lost = max(lost, float(smoothstep(now[MALE], *LOSS.men)) * max(float(due - own) - LOSS.least, 0.0))
+            before, due = np.interp([read, target_age(controls.age, read)], LOSS.ages, LOSS.lost)
+            share = float(smoothstep(now[MALE], *LOSS.men) * (1 - smoothstep(own[1], *LOSS.bulk))) * short_hair(own[0])
+            lost = max(lost, share * max(float(due - before) - LOSS.least, 0.0))
         wanted[BALD] = towards_one(now[BALD], lost * bareness(now))
 
     def wants_backdrop(self, controls: Any) -> bool:

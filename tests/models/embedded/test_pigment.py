@@ -40,7 +40,7 @@ def test_grey_hair_loses_its_colour_and_skin_keeps_it() -> None:
     after = image + turned(grey, image, hair())
     spread = after.max(2) - after.min(2)
     assert np.median(spread[:20]) < 25
-    assert spread[:20].max() < 40, "gaps between white strands are warmer"
+    assert spread[:20].max() < 45, "gaps between white strands are warmer"
     assert after[:20].mean() > image[:20].mean()
     np.testing.assert_array_equal(after[48:], image[48:])
 
