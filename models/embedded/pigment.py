@@ -14,7 +14,7 @@ from models.embedded.beard import find_grey_beard
 from models.embedded.hair_look import HairLook
 from models.embedded.single_strands import single_strands
 from models.embedded.strands import FILTER, HALF_FILTER, REPAINT, Lit, Look, look_of, measure_look, pure_hair
-from models.embedded.white_hair import GREYED, ears, half_white, ornaments, white_in, white_level, whiten
+from models.embedded.white_hair import GREYED, ears, half_white, matt, ornaments, white_in, white_level, whiten
 from models.face.imaging import LUMINANCE, box_of, smoothstep
 
 BROWN = look_of(np.array([68, 51, 39], np.float32))
@@ -87,6 +87,8 @@ def grey_hair(
     colour = half_white(white_in(skin), now, amount)
     wanted = Look(now.level + amount * (level - now.level), now.broad, now.fine, colour)
     change = network.change(crop, weight, now=now, wanted=wanted, skin=skin)
+    if box is not None and amount > 0:
+        change[box] += matt(crop.image[box] + change[box], weight[box], wanted.level, amount)
     # the first step of a slider changes little
     change *= smoothstep(np.asarray(amount), *BEGUN)
     return change, np.asarray(change.any(2), np.float32)

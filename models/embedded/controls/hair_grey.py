@@ -54,7 +54,7 @@ class Greying:
         cast: share of a difference of the skin to it that is taken for the light's.
     """
 
-    ages: tuple[float, float] = (40.0, 97.0)
+    ages: tuple[float, float] = (38.0, 86.0)
     most: float = 1.0
     thin: tuple[float, float] = (0.35, 0.7)
     least: tuple[float, float] = (0.02, 0.15)

@@ -10,7 +10,7 @@ from models.arrays import Floats, Image
 from models.editor import Crop, Masks
 from models.embedded.pigment import grey_hair, hair_look
 from models.embedded.strands import Look
-from models.embedded.white_hair import GREYED, ears, half_white, ornaments, white_in, white_level
+from models.embedded.white_hair import GREYED, ears, half_white, matt, ornaments, white_in, white_level
 from models.face.imaging import LUMINANCE
 from tests.models.hair_looks import shipped_look
 
@@ -123,6 +123,23 @@ def test_black_hair_is_brown_where_it_turns_grey() -> None:
     ]
     assert warmth[0] > warmth[1] + 0.03 > warmth[2] + 0.05
     assert warmth[2] == pytest.approx(np.log(white[0] / white[2]), abs=1e-4)
+
+
+def test_white_hair_shines_less_and_its_folds_are_deeper() -> None:
+    drawn = np.full((64, 96, 3), 120, np.float32)
+    drawn[:, 32:64] = 200
+    drawn[:, 64:] = 50
+    weight = np.ones((64, 96), np.float32)
+    weight[48:] = 0
+    level = float(np.log(120))
+    after = drawn + matt(drawn, weight, level, 1.0)
+    middle, gloss, fold = (float(after[24, at].mean()) for at in (12, 48, 84))
+    assert middle == pytest.approx(120, abs=4)
+    assert 150 < gloss < 175
+    assert 30 < fold < 45
+    np.testing.assert_array_equal(after[48:], drawn[48:])
+    half = (drawn + matt(drawn, weight, level, 0.5))[24, 48].mean()
+    assert gloss + 10 < half < 190
 
 
 def test_the_first_step_to_grey_is_small() -> None:
