@@ -14,7 +14,17 @@ from models.embedded.beard import find_grey_beard
 from models.embedded.hair_look import HairLook
 from models.embedded.single_strands import single_strands
 from models.embedded.strands import FILTER, HALF_FILTER, REPAINT, Lit, Look, look_of, measure_look, pure_hair
-from models.embedded.white_hair import GREYED, ears, half_white, matt, ornaments, white_in, white_level, whiten
+from models.embedded.white_hair import (
+    GREYED,
+    ears,
+    half_white,
+    matt,
+    ornaments,
+    white_in,
+    white_level,
+    whiten,
+    without_outline,
+)
 from models.face.imaging import LUMINANCE, box_of, smoothstep
 
 BROWN = look_of(np.array([68, 51, 39], np.float32))
@@ -45,6 +55,8 @@ VARIED, PALER = 0.07, 0.12
 """By how much single strands differ in log light, and the share of the colour that those that are lighter lack."""
 BEGUN = (0.0, 0.15)
 """Shares of the way to another look over which the network's drawing is shown more and more."""
+EDGE = 4
+"""Crop pixels around hair in which its edge lies."""
 ROOM = 6
 """Half crop pixels around the hair that are processed with it: the filters look so far."""
 
@@ -87,8 +99,12 @@ def grey_hair(
     colour = half_white(white_in(skin), now, amount)
     wanted = Look(now.level + amount * (level - now.level), now.broad, now.fine, colour)
     change = network.change(crop, weight, now=now, wanted=wanted, skin=skin)
-    if box is not None and amount > 0:
-        change[box] += matt(crop.image[box] + change[box], weight[box], wanted.level, amount)
+    wide = box_of(alpha > LEAST_HAIR, EDGE)
+    if wide is not None and amount > 0:
+        drawn = crop.image[wide] + change[wide]
+        drawn += matt(drawn, weight[wide], wanted.level, amount)
+        drawn += without_outline(np.clip(drawn, 0, 255), weight[wide], colour, amount)
+        change[wide] = drawn - crop.image[wide]
     # the first step of a slider changes little
     change *= smoothstep(np.asarray(amount), *BEGUN)
     return change, np.asarray(change.any(2), np.float32)

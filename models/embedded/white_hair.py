@@ -55,9 +55,14 @@ class Greyed:
         noise: luminance, 0..255, of which half the contrast of single pixels is believed.
         noise_still: the same in a single picture, where noise does not flicker.
         noise_sigma: Gaussian that takes the other half.
-        matt, shaded, shade: powers of the broad light of drawn hair over its median, and of that below `shade`: white
-            hair does not shine as dark hair does, and its folds are deep, as in 279 portraits of people above 60.
-        matt_step, matt_sigma: pixels of the crop in one of the grid of that light, and its Gaussian on the grid.
+        matt, shaded, shade: powers of the broad light of drawn hair over its median, and of the broadest below `shade`:
+            white hair does not shine as dark hair does, nor are whole sides of it dark, in 279 portraits of people
+            above 60.
+        matt_step, matt_sigmas: pixels of the crop in one of the grid of such light, and both Gaussians on the grid.
+        outline, outlined: side of the closing that takes dark lines along the edge of hair, and the width of that edge,
+            pixels of the crop.
+        line: how much darker, 0..255, is no line; the share of the rest that goes.
+        some, sure: alpha over which there is hair, and hair alone.
         redder: log of red over green, beyond that of skin and hair, over which a place is an ear.
         red_hair: the same of hair beyond that of skin, over which no ear is told from it.
         unlike, brighter: distances from the hair in logs of red and of blue over green, and in those of the brightest
@@ -101,10 +106,15 @@ class Greyed:
     noise_still: float = 38.0
     noise_sigma: float = 1.2
     matt: float = 0.55
-    shaded: float = 1.4
-    shade: float = -0.3
+    shaded: float = 0.4
+    shade: float = -0.4
     matt_step: int = 4
-    matt_sigma: float = 1.6
+    matt_sigmas: tuple[float, float] = (1.6, 5.0)
+    outline: int = 7
+    outlined: int = 7
+    line: tuple[float, float] = (4.0, 0.8)
+    some: float = 0.04
+    sure: float = 0.9
     redder: tuple[float, float] = (0.16, 0.35)
     red_hair: tuple[float, float] = (0.02, 0.12)
     unlike: tuple[float, float] = (0.7, 1.1)
@@ -165,7 +175,7 @@ def half_white(white: Floats, now: Look, amount: float) -> Floats:
 
 
 def matt(drawn: Floats, weight: Floats, level: float, amount: float) -> Floats:
-    """What is added to hair that was drawn white so that it scatters light: it has less gloss and deeper folds.
+    """What is added to hair that was drawn white so that it scatters light: it has less gloss, and no dark sides.
 
     Args:
         drawn: (H, W, 3) float32 RGB, 0..255.
@@ -181,13 +191,37 @@ def matt(drawn: Floats, weight: Floats, level: float, amount: float) -> Floats:
     light = cv2.transform(cv2.resize(drawn, grid, interpolation=cv2.INTER_AREA), LUMINANCE[None])
     light = cv2.log(np.maximum(light, 0) + np.float32(GREYED.dark))
     inside = cv2.resize(weight, grid, interpolation=cv2.INTER_AREA) ** 2 + np.float32(1e-3)
-    broad = cv2.GaussianBlur(light * inside, (0, 0), GREYED.matt_sigma)
-    broad /= cv2.GaussianBlur(inside, (0, 0), GREYED.matt_sigma)
-    away = broad - np.float32(np.log(np.exp(level) + GREYED.dark))
-    taken = np.float32(GREYED.matt - 1) * np.maximum(away, 0)
-    taken += np.float32(GREYED.shaded - 1) * np.minimum(away - np.float32(GREYED.shade), 0)
+    light -= np.float32(np.log(np.exp(level) + GREYED.dark))
+    broad, broadest = (
+        cv2.GaussianBlur(light * inside, (0, 0), sigma) / cv2.GaussianBlur(inside, (0, 0), sigma)
+        for sigma in GREYED.matt_sigmas
+    )
+    taken = np.float32(GREYED.matt - 1) * np.maximum(broad, 0)
+    taken += np.float32(GREYED.shaded - 1) * np.minimum(broadest - np.float32(GREYED.shade), 0)
     gain = cv2.exp(cv2.resize(np.float32(amount) * taken, (width, height), interpolation=cv2.INTER_LINEAR))
     return np.asarray((weight * (gain - 1))[..., None] * np.maximum(drawn, 0), np.float32)
+
+
+def without_outline(drawn: Floats, alpha: Floats, colour: Floats, amount: float) -> Floats:
+    """What is added so that no dark lines stay where white hair ends: strands of which alpha tells too little.
+
+    Args:
+        drawn: (H, W, 3) float32 RGB, 0..255.
+        alpha: (H, W) float32 in 0..1, hair.
+        colour: (3,) float32 RGB over luminance, of the hair.
+        amount: how grey it is, 0..1.
+
+    Returns:
+        (H, W, 3) float32 RGB, 0 away from the edge.
+    """
+    some = cv2.dilate((alpha > GREYED.some).astype(np.uint8), np.ones((3, 3), np.uint8))
+    inner = cv2.erode((alpha > GREYED.sure).astype(np.uint8), np.ones((GREYED.outlined,) * 2, np.uint8))
+    edge = cv2.GaussianBlur((some * (1 - inner)).astype(np.float32), (0, 0), 1.0)
+    light = cv2.transform(drawn, LUMINANCE[None])
+    shape = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (GREYED.outline, GREYED.outline))
+    least, share = GREYED.line
+    lacks = np.maximum(cv2.morphologyEx(light, cv2.MORPH_CLOSE, shape) - light - np.float32(least), 0)
+    return np.asarray((np.float32(amount * share) * edge * lacks)[..., None] * colour, np.float32)
 
 
 def whiten(

@@ -55,16 +55,16 @@ class HairLoss:
         ages, lost: years, and the `bald` that is due there; its rise from the age read to the one asked for is lost. By
             the reader of baldness men made 75 lose as much as parts men around 45 from those of 72 to 80.
         least: so much is not lost: a few years change nothing.
-        bulk: shares of the crop, covered by hair that stands out from the skull, over which none is lost with age:
-            half of what is tousled or tied up would stay in the air.
-        men: probabilities of a man over which that begins.
+        bulk: shares of the crop, covered by hair that stands out from the skull, over which none is lost with age: of
+            thick hair that gets thin, bits stay above the head, and the backdrop that it hid is a guess.
+        men: probabilities of a man over which that begins: 2 of 32 women are read above 0.7, none above 0.9.
     """
 
     ages: tuple[float, ...] = (25.0, 40.0, 60.0, 75.0, 90.0)
     lost: tuple[float, ...] = (0.0, 0.04, 0.42, 0.72, 0.8)
     least: float = 0.04
-    bulk: tuple[float, float] = (0.065, 0.09)
-    men: tuple[float, float] = (0.6, 0.9)
+    bulk: tuple[float, float] = (0.03, 0.055)
+    men: tuple[float, float] = (0.9, 0.97)
 
 
 LOSS = HairLoss()

@@ -10,7 +10,7 @@ from models.arrays import Floats, Image
 from models.editor import Crop, Masks
 from models.embedded.pigment import grey_hair, hair_look
 from models.embedded.strands import Look
-from models.embedded.white_hair import GREYED, ears, half_white, matt, ornaments, white_in, white_level
+from models.embedded.white_hair import GREYED, ears, half_white, matt, ornaments, white_in, white_level, without_outline
 from models.face.imaging import LUMINANCE
 from tests.models.hair_looks import shipped_look
 
@@ -125,21 +125,34 @@ def test_black_hair_is_brown_where_it_turns_grey() -> None:
     assert warmth[2] == pytest.approx(np.log(white[0] / white[2]), abs=1e-4)
 
 
-def test_white_hair_shines_less_and_its_folds_are_deeper() -> None:
-    drawn = np.full((64, 96, 3), 120, np.float32)
-    drawn[:, 32:64] = 200
-    drawn[:, 64:] = 50
-    weight = np.ones((64, 96), np.float32)
+def test_white_hair_shines_less_and_has_no_dark_sides() -> None:
+    drawn = np.full((64, 288, 3), 120, np.float32)
+    drawn[:, 96:192] = 200
+    drawn[:, 192:] = 35
+    weight = np.ones((64, 288), np.float32)
     weight[48:] = 0
-    level = float(np.log(120))
-    after = drawn + matt(drawn, weight, level, 1.0)
-    middle, gloss, fold = (float(after[24, at].mean()) for at in (12, 48, 84))
+    after = drawn + matt(drawn, weight, float(np.log(120)), 1.0)
+    middle, gloss, side = (float(after[24, at].mean()) for at in (30, 144, 270))
     assert middle == pytest.approx(120, abs=4)
     assert 150 < gloss < 175
-    assert 30 < fold < 45
+    assert 45 < side < 70
     np.testing.assert_array_equal(after[48:], drawn[48:])
-    half = (drawn + matt(drawn, weight, level, 0.5))[24, 48].mean()
+    half = (drawn + matt(drawn, weight, float(np.log(120)), 0.5))[24, 144].mean()
     assert gloss + 10 < half < 190
+
+
+def test_dark_lines_go_where_white_hair_ends_and_stay_within_it() -> None:
+    drawn = np.full((64, 64, 3), 160, np.float32)
+    drawn[:, 30:32] = 40
+    drawn[:, 54:56] = 40
+    alpha = np.zeros((64, 64), np.float32)
+    alpha[:, 31:] = 1
+    colour = np.ones(3, np.float32)
+    after = drawn + without_outline(drawn, alpha, colour, 1.0)
+    assert after[32, 31].mean() > 110
+    assert after[32, 54].mean() == 40
+    np.testing.assert_array_equal(after[:, :24], drawn[:, :24])
+    assert not without_outline(drawn, alpha, colour, 0.0).any()
 
 
 def test_the_first_step_to_grey_is_small() -> None:
