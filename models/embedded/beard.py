@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import Floats
+from models.arrays import Floats, Image
 from models.editor import Crop
 from models.embedded.eye_axes import eye_axes
 from models.face.imaging import smoothstep
@@ -45,6 +45,8 @@ class BeardSigns:
         below: how far beyond the mask of the face a beard is looked for, mask pixels.
         fair: mean redness over which a beard counts as fair.
         length: how far a fair beard may reach, as it is known from clothes by its colour.
+        red_ends: how much redder than skin a beard is whose ends are found by its colour.
+        few: quarter pixels that show too little beard to tell.
         bearded: mean over the chin at which there is no beard and a whole one: the side of a face may lie in the shade.
         paler, grey_rough, grey_bearded: as `redder`, `rough` and `bearded` of a beard without pigment, which is less
             colourful than cheeks and rougher than they are.
@@ -76,6 +78,8 @@ class BeardSigns:
     below: int = 3
     fair: tuple[float, float] = (0.3, 0.5)
     length: float = 1.5
+    red_ends: tuple[float, float] = (0.35, 0.5)
+    few: float = 10.0
     bearded: tuple[float, float] = (0.1, 0.24)
     paler: tuple[float, float] = (0.12, 0.3)
     grey_rough: tuple[float, float] = (0.012, 0.04)
@@ -122,6 +126,38 @@ def find_beard(crop: Crop, *, known: bool = False) -> Floats:
         far *= smoothstep(SIGNS.length - (down - ends[CHIN, 1]), 0, 0.3)
         reach = np.maximum(reach, far * smoothstep(down - ends[LOWER_LIP, 1], -0.2, 0))
     return _enlarged(beard * reach * seen, crop)
+
+
+def with_fair_ends(crop: Crop, alpha: Floats, fair: float) -> Floats:
+    """A beard that a network told, with what rules find of it by its colour, however long it is.
+
+    Args:
+        crop: a man's face, with mesh and masks.
+        alpha: (S, S) float32 in 0..1, beard.
+        fair: from `fairness`.
+
+    Returns:
+        (S, S) float32 in 0..1.
+    """
+    sure = float(smoothstep(np.asarray(fair), *SIGNS.red_ends))
+    return np.maximum(alpha, np.float32(sure) * find_beard(crop, known=True)) if sure > 0 else alpha
+
+
+def fairness(image: Image, alpha: Floats, skin: Floats) -> float:
+    """How much redder than skin a beard is, log red over blue; 0 where there is too little.
+
+    Args:
+        image: (S, S, 3) uint8 RGB.
+        alpha: (S, S) float32 in 0..1, beard.
+        skin: (3,) float32 RGB, 0..255, median of the face.
+    """
+    weight = cv2.resize(alpha, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA) ** 2
+    total = float(weight.sum())
+    if total < SIGNS.few:
+        return 0.0
+    small = cv2.resize(image, weight.shape[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
+    red, _, blue = np.log(np.einsum("hwc,hw->c", small, weight) / total + SIGNS.offset)
+    return float(red - blue - np.log((skin[0] + SIGNS.offset) / (skin[2] + SIGNS.offset)))
 
 
 def find_grey_beard(crop: Crop) -> Floats:

@@ -10,7 +10,7 @@ import numpy as np
 
 from models.arrays import Floats, Image
 from models.editor import Crop
-from models.embedded.beard import find_grey_beard
+from models.embedded.beard import fairness, find_grey_beard, with_fair_ends
 from models.embedded.hair_look import HairLook
 from models.embedded.single_strands import single_strands
 from models.embedded.strands import FILTER, HALF_FILTER, REPAINT, Lit, Look, look_of, measure_look, pure_hair
@@ -24,6 +24,7 @@ from models.embedded.white_hair import (
     white_level,
     whiten,
     without_outline,
+    without_red,
 )
 from models.face.imaging import LUMINANCE, box_of, smoothstep
 
@@ -104,6 +105,10 @@ def grey_hair(
         drawn = crop.image[wide] + change[wide]
         drawn += matt(drawn, weight[wide], wanted.level, amount)
         drawn += without_outline(np.clip(drawn, 0, 255), weight[wide], colour, amount)
+        own, usual = (np.log((each[0] + 1e-2) / (each[2] + 1e-2)) for each in (now.colour, skin))
+        red = amount * float(smoothstep(np.asarray(own - usual), *GREYED.fair))
+        if red > 0:
+            drawn += red * without_red(drawn, weight[wide], skin)
         change[wide] = drawn - crop.image[wide]
     # the first step of a slider changes little
     change *= smoothstep(np.asarray(amount), *BEGUN)
@@ -114,6 +119,8 @@ def grey_beard(crop: Crop, beard: Floats, *, skin: Floats, amount: float) -> tup
     """Turn a beard grey. The rest is as of `grey_hair`; `beard` is of `models.embedded.beard_alpha`."""
     size = len(crop.image)
     change, where = np.zeros((size, size, 3), np.float32), np.zeros((size, size), np.float32)
+    fair = fairness(crop.image, beard, skin)
+    beard = with_fair_ends(crop, beard, fair)
     box = box_of(beard > LEAST_HAIR, 2 * ROOM)
     if box is None or amount <= 0:
         return change, where
@@ -129,7 +136,10 @@ def grey_beard(crop: Crop, beard: Floats, *, skin: Floats, amount: float) -> tup
     change[box] = whiten(
         picture, weight, now=now, wanted=wanted, share=share, steady=steady, shading=GREYED.beard_shading
     )
-    where[box] = weight > 0
+    red = amount * float(smoothstep(np.asarray(fair), *GREYED.fair))
+    if red > 0:
+        change[box] += red * without_red(picture + change[box], weight, skin)
+    where[box] = change[box].any(2)
     return change, where
 
 

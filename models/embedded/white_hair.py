@@ -50,6 +50,8 @@ class Greyed:
         dark_locks: logs of how much darker than what is around it such a lock is.
         beard, beard_light, beard_shading: how much whiter a beard is than hair, the bound of its light as a share of
             skin's, and the power of its broad light in that of a white one, which scatters light.
+        fair: how much redder than skin beards are beside which nothing stays redder than skin, log red over blue.
+        beside: how far beside a beard that is, pixels.
         edge: width of the edge in which bright strands are not trusted.
         edge_share: weight of that edge in the light around a strand.
         noise: luminance, 0..255, of which half the contrast of single pixels is believed.
@@ -102,6 +104,8 @@ class Greyed:
     beard: float = 1.12
     beard_light: float = 0.8
     beard_shading: float = 0.35
+    fair: tuple[float, float] = (0.15, 0.4)
+    beside: int = 6
     noise: float = 60.0
     noise_still: float = 38.0
     noise_sigma: float = 1.2
@@ -222,6 +226,29 @@ def without_outline(drawn: Floats, alpha: Floats, colour: Floats, amount: float)
     least, share = GREYED.line
     lacks = np.maximum(cv2.morphologyEx(light, cv2.MORPH_CLOSE, shape) - light - np.float32(least), 0)
     return np.asarray((np.float32(amount * share) * edge * lacks)[..., None] * colour, np.float32)
+
+
+def without_red(drawn: Floats, beard: Floats, skin: Floats) -> Floats:
+    """What is added so that nothing in and beside a beard is redder than skin: red hair where alpha tells too little.
+
+    Args:
+        drawn: (H, W, 3) float32 RGB, 0..255.
+        beard: (H, W) float32 in 0..1.
+        skin: (3,) float32 RGB, 0..255, median of the face.
+
+    Returns:
+        (H, W, 3) float32 RGB, 0 away from the beard.
+    """
+    side = 2 * GREYED.beside + 1
+    near = cv2.dilate(beard, np.ones((side, side), np.uint8))
+    near = cv2.GaussianBlur(np.minimum(2 * near, 1), (0, 0), GREYED.beside / 2)
+    red, green, blue = cv2.split(np.maximum(drawn, 0) + np.float32(GREYED.dark))
+    usual = float(np.log((skin[0] + GREYED.dark) / (skin[2] + GREYED.dark)))
+    over = near * np.maximum(cv2.log(red / blue) - np.float32(usual), 0)
+    half = cv2.exp(np.float32(0.5) * over)
+    paler = cv2.merge([red / half, green, blue * half])
+    before, after = (cv2.transform(each, LUMINANCE[None]) for each in (cv2.merge([red, green, blue]), paler))
+    return np.asarray(paler * (before / after)[..., None] - cv2.merge([red, green, blue]), np.float32)
 
 
 def whiten(

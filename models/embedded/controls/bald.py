@@ -63,7 +63,7 @@ class HairLoss:
     ages: tuple[float, ...] = (25.0, 40.0, 60.0, 75.0, 90.0)
     lost: tuple[float, ...] = (0.0, 0.04, 0.42, 0.72, 0.8)
     least: float = 0.04
-    bulk: tuple[float, float] = (0.03, 0.055)
+    bulk: tuple[float, float] = (0.036, 0.05)
     men: tuple[float, float] = (0.9, 0.97)
 
 

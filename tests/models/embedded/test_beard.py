@@ -12,7 +12,7 @@ from models.arrays import Floats, Image
 from models.editor import Crop, Masks
 from models.embedded import EMBEDDED
 from models.embedded.attributes import TABLES
-from models.embedded.beard import LIPS, find_beard, find_grey_beard
+from models.embedded.beard import LIPS, fairness, find_beard, find_grey_beard, with_fair_ends
 from models.embedded.pigment import grey_beard, restore_beard
 from models.embedded.strands import Lit
 from models.face.texture_space import FaceSpace
@@ -105,6 +105,27 @@ def test_a_grey_beard_is_light_and_without_colour(mesh: Floats) -> None:
     before, after = image[part].mean((0, 1)), (image + change)[part].mean((0, 1))
     assert after.mean() > before.mean() + 25
     assert np.ptp(after) < 0.5 * np.ptp(before)
+
+
+def test_a_red_beard_ends_where_its_colour_does(mesh: Floats) -> None:
+    """Where the network sees the upper half of a long beard; a black one may end at dark clothes."""
+    x, y = np.rint(mesh[199]).astype(int)
+    chin = int(mesh[152, 1])
+    below = slice(chin + 6, chin + 20), slice(x - 10, x + 11)
+    told = np.zeros((SIZE, SIZE), np.float32)
+    told[y - 10 : y + 11, x - 30 : x + 31] = 1
+    found = {}
+    for name, tint in (("red", (1.9, 0.9, 0.35)), ("black", (0.42, 0.4, 0.38))):
+        crop = crop_of(bearded(mesh, strands() * np.array(tint, np.float32)), mesh)
+        fair = fairness(crop.image, told, SKIN)
+        whole = with_fair_ends(crop, told, fair)
+        assert np.all(whole >= told)
+        found[name] = fair, float(whole[below].mean())
+    assert fairness(bearded(mesh, strands()), np.zeros_like(told), SKIN) == 0
+    assert found["red"][0] > 0.5
+    assert found["red"][1] > 0.5
+    assert found["black"][1] == 0
+    assert found["black"][0] < 0
 
 
 def white(mesh: Floats) -> Image:

@@ -10,7 +10,17 @@ from models.arrays import Floats, Image
 from models.editor import Crop, Masks
 from models.embedded.pigment import grey_hair, hair_look
 from models.embedded.strands import Look
-from models.embedded.white_hair import GREYED, ears, half_white, matt, ornaments, white_in, white_level, without_outline
+from models.embedded.white_hair import (
+    GREYED,
+    ears,
+    half_white,
+    matt,
+    ornaments,
+    white_in,
+    white_level,
+    without_outline,
+    without_red,
+)
 from models.face.imaging import LUMINANCE
 from tests.models.hair_looks import shipped_look
 
@@ -153,6 +163,20 @@ def test_dark_lines_go_where_white_hair_ends_and_stay_within_it() -> None:
     assert after[32, 54].mean() == 40
     np.testing.assert_array_equal(after[:, :24], drawn[:, :24])
     assert not without_outline(drawn, alpha, colour, 0.0).any()
+
+
+def test_nothing_beside_a_red_beard_stays_redder_than_skin() -> None:
+    drawn = np.zeros((60, 60, 3), np.float32) + SKIN
+    drawn[:, 20:40] = (170, 90, 30)
+    beard = np.zeros((60, 60), np.float32)
+    beard[:, 22:30] = 1
+    after = drawn + without_red(drawn, beard, SKIN)
+    warmth = np.log((after[30, :, 0] + GREYED.dark) / (after[30, :, 2] + GREYED.dark))
+    usual = np.log((SKIN[0] + GREYED.dark) / (SKIN[2] + GREYED.dark))
+    assert np.all(warmth[20:32] < usual + 0.1)
+    assert warmth[39] > usual + 0.8
+    np.testing.assert_allclose(after @ LUMINANCE, drawn @ LUMINANCE, rtol=0.01)
+    np.testing.assert_allclose(after[:, :15], drawn[:, :15], atol=1e-3)
 
 
 def test_the_first_step_to_grey_is_small() -> None:
