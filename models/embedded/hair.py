@@ -1,7 +1,7 @@
 """Hair dye: another colour on the camera's own hair, with its lights, shadows and strands.
 
-The segmenter says about where hair is, a network how much of each pixel (`models.embedded.matte`),
-`models.embedded.strands` gives it another look. Roots stay darker where dark hair is bleached.
+The segmenter says about where hair is, one network how much of each pixel (`models.embedded.matte`), another draws it
+in its new look (`models.embedded.hair_look`). Roots stay darker where dark hair is bleached.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from models.crops import CropSpec
 from models.editor import LEAST_HAIR, NO_HAIR, Controls, Crop, Edit, Editor, Masks
 from models.embedded.beard_alpha import BEARD_NETWORK, BeardAlpha
 from models.embedded.facial_hair import COLOURS_LENGTH, brow_colours, dye_brows
+from models.embedded.hair_look import HAIR_LOOK, HairLook
 from models.embedded.matte import MATTE, HairMatte
-from models.embedded.single_strands import single_strands
 from models.embedded.strands import (
     FILTER,
     LIT_LENGTH,
@@ -31,11 +31,10 @@ from models.embedded.strands import (
     look_of,
     measure_light,
     measure_look,
-    repaint,
     seen_often,
 )
-from models.embedded.white_hair import ornaments
-from models.face.imaging import LUMINANCE, box_of
+from models.embedded.white_hair import ears, matt, ornaments, without_outline
+from models.face.imaging import box_of, smoothstep
 
 Preset = Literal["black", "brown", "blond", "red", "grey", "white", "custom"]
 
@@ -51,7 +50,10 @@ PRESETS: dict[str, tuple[float, float, float]] = {
 
 FRACTION = LOOK_LENGTH + LIT_LENGTH
 """Place in the latent of the share of the crop that is hair, behind its `Look` and the `Lit` of the face."""
-LENGTH = FRACTION + 1 + COLOURS_LENGTH
+SKIN = FRACTION + 1
+"""Place of the median colour of the face, over 255."""
+BROWS = SKIN + 3
+LENGTH = BROWS + COLOURS_LENGTH
 
 BORDER = 0.09
 """Share of the crop over which the dye fades towards its border, where longer hair would otherwise be cut in a line."""
@@ -63,6 +65,12 @@ BLEACHED = 1.3
 """Rise of the level, log units, that counts as full bleach."""
 LEAST, ROOM = 0.02, 12
 """Alpha from which a pixel is processed, and crop pixels around the hair that the filters look at."""
+BESIDE = 7
+"""Window by which hair is widened to where the edit may differ from the camera, pixels."""
+BEGUN = (0.0, 0.15)
+"""Amounts over which the network's drawing is shown more and more: the first step of the slider changes little."""
+WHITE = ("grey", "white")
+"""Dyes that are hair without pigment."""
 
 
 class HairControls(Controls):
@@ -96,6 +104,7 @@ class Hair(Editor[HairControls]):
     Args:
         matte: tells how much of each pixel is hair.
         beard: the same of a beard.
+        look: draws hair of another look.
     """
 
     name = "hair"
@@ -104,9 +113,10 @@ class Hair(Editor[HairControls]):
     latent_seconds = 0.6
     encode_seconds = 0.1
 
-    def __init__(self, matte: HairMatte, beard: BeardAlpha) -> None:
+    def __init__(self, matte: HairMatte, beard: BeardAlpha, look: HairLook) -> None:
         self._matte = matte
         self._beard = beard
+        self._look = look
 
     def encode(self, crop: Crop, controls: HairControls) -> Latent:
         """Measure the hair and the light on the face.
@@ -115,8 +125,8 @@ class Hair(Editor[HairControls]):
             crop: with `masks`.
 
         Returns:
-            (LENGTH,) float32: `Look`, `Lit`, the share of the crop that is hair, and `brow_colours`. All zeros where
-            there is too little hair.
+            (LENGTH,) float32: `Look`, `Lit`, the share of the crop that is hair, the colour of skin and `brow_colours`.
+            All zeros where there is too little hair.
 
         Raises:
             ValueError: the crop has no masks.
@@ -136,7 +146,7 @@ class Hair(Editor[HairControls]):
         covered = cv2.resize(covering, (size, size), interpolation=cv2.INTER_LINEAR)
         brows = brow_colours(crop, np.asarray(covered, np.float32))
         light = measure_light(crop.image, usual).pack()
-        return np.concatenate([look.pack(), light, [fraction], brows]).astype(np.float32)
+        return np.concatenate([look.pack(), light, [fraction], usual / 255, brows]).astype(np.float32)
 
     def steer(self, latent: Latent, controls: HairControls) -> Latent:
         """The look that the dyed hair shall have, (LENGTH,) float32."""
@@ -185,15 +195,16 @@ class Hair(Editor[HairControls]):
         if np.array_equal(latent, steered) or latent[FRACTION] < LEAST_HAIR or seen is None:
             return Edit(mask=mask, delta=delta)
         alpha = self._matte.read(crop.image, masks.hair)
-        if controls.beard:
-            alpha = np.maximum(alpha, self._beard.read(crop))
-        area = box_of(alpha > LEAST, ROOM)
+        beard = self._beard.read(crop) * (1 - alpha) if controls.beard else np.zeros_like(alpha)
+        area = box_of(np.maximum(alpha, beard) > LEAST, ROOM)
         if area is None:
             return Edit(mask=mask, delta=delta)
-        picture = crop.image[area].astype(np.float32)
         now, wanted = Look.unpack(seen[0]), Look.unpack(steered)
-        weight = alpha[area] * (1 - ornaments(picture, alpha[area], now))
-        mask[area] = cv2.dilate((weight > 0).astype(np.float32), np.ones((3, 3), np.uint8))
+        skin = np.asarray(255 * seen[0][SKIN : SKIN + 3], np.float32)
+        weight = self._weight(crop, area, alpha, skin=skin, now=now)
+        mask[area] = cv2.dilate(
+            (np.maximum(weight[area], beard[area]) > 0).astype(np.float32), np.ones((7, 7), np.uint8)
+        )
         if masks.occluder.max() > 0.05:
             occluder = cv2.resize(masks.occluder, (size, size), interpolation=cv2.INTER_LINEAR)
             mask *= 1 - np.clip(occluder * 1.6 - 0.2, 0, 1)
@@ -201,16 +212,21 @@ class Hair(Editor[HairControls]):
         fraction = latent[FRACTION]
         latent, share = seen
         bleach = float(np.clip((wanted.level - now.level) / BLEACHED, 0, 1))
-        amount = 1 - np.float32(ROOTS * bleach) * _roots(crop, masks, size)[area]
-        steady = None if crop.steady_light is None else crop.steady_light[area]
-        light = cv2.transform(picture, LUMINANCE[None]) if steady is None else steady
-        strands = single_strands(crop, area, light, weight)
-        delta[area] = repaint(picture, weight, now=now, wanted=wanted, amount=amount, steady=steady, single=strands)
+        delta = self._look.change(crop, weight, now=now, wanted=wanted, skin=skin)
+        drawn = crop.image[area] + delta[area]
+        if controls.colour in WHITE:
+            drawn += matt(drawn, weight[area], wanted.level, controls.amount)
+        drawn += without_outline(np.clip(drawn, 0, 255), weight[area], wanted.colour, bleach)
+        delta[area] = drawn - crop.image[area]
+        delta *= (1 - np.float32(ROOTS * bleach) * _roots(crop, masks, size))[..., None]
+        if beard.any():
+            delta += self._look.change(crop, beard, now=now, wanted=wanted, skin=skin)
+        delta *= smoothstep(np.asarray(controls.amount), *BEGUN)
         if controls.brows and controls.colour is not None:
             occluder = cv2.resize(masks.occluder, (size, size), interpolation=cv2.INTER_LINEAR)
             change, where = dye_brows(
                 crop,
-                colours=latent[FRACTION + 1 :],
+                colours=latent[BROWS:],
                 covered=np.maximum(alpha, np.asarray(occluder, np.float32)),
                 dye=_dye(latent, controls.colour, controls.custom),
                 amount=controls.amount,
@@ -223,6 +239,13 @@ class Hair(Editor[HairControls]):
         mask *= np.float32(np.clip(fraction / LEAST_HAIR - 1, 0, 1)) * seen_often(share)
         return Edit(mask=mask, delta=delta)
 
+    def _weight(self, crop: Crop, area: tuple[slice, slice], alpha: Floats, *, skin: Floats, now: Look) -> Floats:
+        """(S, S) float32 in 0..1, hair without ears and what is worn in it."""
+        weight = np.zeros_like(alpha)
+        weight[area] = alpha[area] * (1 - ears(crop, area, skin, now))
+        weight[area] *= 1 - ornaments(crop.image[area].astype(np.float32), alpha[area], now)
+        return weight
+
 
 def load(load_engine: Callable[[Path], Engine], folder: Path) -> Hair:
     """Load the editor.
@@ -234,7 +257,11 @@ def load(load_engine: Callable[[Path], Engine], folder: Path) -> Hair:
     Raises:
         FileNotFoundError: a network is missing.
     """
-    return Hair(HairMatte(load_engine(folder / MATTE)), BeardAlpha(load_engine(folder / BEARD_NETWORK)))
+    return Hair(
+        HairMatte(load_engine(folder / MATTE)),
+        BeardAlpha(load_engine(folder / BEARD_NETWORK)),
+        HairLook(load_engine(folder / HAIR_LOOK)),
+    )
 
 
 def _seen(latent: Latent) -> tuple[Latent, float] | None:

@@ -1,10 +1,8 @@
-"""The look of hair, and hair of another look: pigment changes, the light on the hair and its strands stay.
+"""The look of hair, and the light on a face.
 
 Hair is described in log light by four things: how bright it is, how much its broad light varies, how much its strands
-vary, and its colour without light. Between two looks each of them moves, so that dark hair, whose strands differ much,
-turns into light hair, whose strands differ less, and back. Strands are smoothed along their own direction first: dark
-hair holds little but camera noise otherwise, which a lighter colour would amplify. The figures of `COLOURS` are medians
-over portraits with labelled hair colours.
+vary, and its colour without light. Strands are smoothed along their own direction first: dark hair holds little but
+camera noise otherwise.
 """
 
 from __future__ import annotations
@@ -31,8 +29,6 @@ class StrandFilter:
         sure: hair probability from which a pixel counts for the look.
         pure: hair probabilities between which a pixel is a mixture and is hair alone.
         edge: width of the edge of hair in which pixels are mixtures.
-        bright_edge: width of the edge in which bright strands are not trusted.
-        beside: distance at which a mixed pixel shows what it is mixed of.
         noise: luminance of a pixel, 0..255, at which half of what averaging took is given back: brighter hair is clean.
         noise_still: the same in a single picture, where noise does not flicker.
     """
@@ -45,53 +41,8 @@ class StrandFilter:
     sure: float = 0.7
     pure: tuple[float, float] = (0.5, 0.95)
     edge: int = 3
-    bright_edge: int = 7
-    beside: int = 4
     noise: float = 70.0
     noise_still: float = 22.0
-
-
-@dataclass(frozen=True, slots=True)
-class Repaint:
-    """Bounds of the change from one look to another. Lights are log units.
-
-    Attributes:
-        contrast: smallest and largest gain of broad light and of strands.
-        broadest: largest distance of broad light from its median, before the gain.
-        deepest: bound of a dark strand after the gain.
-        gloss: bounds of what is brighter than the median, after the gain, in light and in dark hair: highlights never
-            had pigment, so that they stand out the more the darker the hair is.
-        sheen: how much they grow in hair that turns from light to dark.
-        shoulder: luminance, 0..255, from which highlights are compressed.
-        top: luminance that they never pass.
-        saturation: how much more colourful hair is a log unit below its median.
-        saturations: smallest and largest factor of that.
-        own_colour: share of a pixel's own deviation in colour that stays, in bright hair.
-        turning: how much earlier bright strands take a new colour than dark ones on the way to it.
-        single: by how much single strands differ in light, over the variation of strands that is wanted, in light and
-            in dark hair: a camera shows less of it than there is, and averaging along strands takes some of it.
-        paler: share of its colour that a strand has less for each unit by which it is lighter so, in light and in dark
-            hair.
-        far: difference of two looks, in any of their numbers, from which the next two and single strands count wholly.
-        gaps, crests: multiples of what is darker and lighter than the light around it: gaps between strands are deep.
-    """
-
-    contrast: tuple[float, float] = (0.35, 1.7)
-    broadest: float = 1.4
-    deepest: float = -0.8
-    gloss: tuple[float, float] = (0.55, 1.3)
-    sheen: float = 0.9
-    shoulder: float = 190.0
-    top: float = 252.0
-    saturation: float = 0.8
-    saturations: tuple[float, float] = (0.55, 1.4)
-    own_colour: float = 0.5
-    turning: float = 0.3
-    single: tuple[float, float] = (0.28, 0.18)
-    paler: tuple[float, float] = (0.14, 0.04)
-    far: float = 0.25
-    gaps: float = 1.25
-    crests: float = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +67,11 @@ class Light:
 
 
 FILTER = StrandFilter()
-HALF_FILTER = StrandFilter(
-    edge_sigma=0.6, direction_sigma=1.5, reach=(0.8, 1.7), broad_sigma=5.0, edge=1, bright_edge=3, beside=2
-)
+HALF_FILTER = StrandFilter(edge_sigma=0.6, direction_sigma=1.5, reach=(0.8, 1.7), broad_sigma=5.0, edge=1)
 """For pictures at half the crop's resolution."""
-REPAINT = Repaint()
 LIGHT = Light()
+SHOULDER, TOP = 190.0, 252.0
+"""Luminance, 0..255, from which highlights are compressed, and the one that they never pass."""
 LOOK_LENGTH = 6
 LIT_LENGTH = 4
 
@@ -326,112 +276,11 @@ def measure_light(image: Image, skin: Floats) -> Lit:
     return Lit(exposure, _over_luminance(np.clip(tint, *LIGHT.tints)))
 
 
-def repaint(
-    picture: Floats,
-    weight: Floats,
-    *,
-    now: Look,
-    wanted: Look,
-    amount: Floats | float = 1.0,
-    steady: Floats | None = None,
-    single: Floats | None = None,
-    lengths: StrandFilter = FILTER,
-) -> Floats:
-    """Hair of another look.
-
-    Args:
-        picture: (H, W, 3) float32 RGB, 0..255.
-        weight: (H, W) float32 in 0..1, how much of a pixel is hair.
-        now: its look, smoothed over time or not.
-        wanted: the look it shall have.
-        amount: how far each pixel goes there, 0..1, a number or (H, W) float32. On the way bright strands go first.
-        steady: (H, W) float32, 0..255, the picture's luminance with less noise; None if there is none.
-        single: (H, W) float32, noise that differs from strand to strand, `models.embedded.single_strands`; or None.
-        lengths: of the filters.
-
-    Returns:
-        (H, W, 3) float32 RGB, what is added to the picture, 0 where there is no hair. It never goes beyond the colour
-        wanted and those of the surroundings: where the weight is wrong, an edge would glow.
-    """
-    own_light = cv2.transform(picture, LUMINANCE[None])
-    luminance = own_light if steady is None else steady
-    pure = pure_hair(weight, lengths.edge)
-    strands = find_strands(luminance, pure, lengths, still=steady is None)
-    # at the edge what is brighter than hair may be skin or backdrop
-    fine = strands.fine * pure * np.where(strands.fine > 0, pure_hair(weight, lengths.bright_edge), np.float32(1))
-    low, high = REPAINT.contrast
-    broad_gain = np.float32(np.clip(wanted.broad / max(now.broad, 0.05), low, min(high, 1.2)))
-    fine_gain = np.float32(np.clip(wanted.fine / max(now.fine, 0.03), low, high))
-    broad = np.clip(strands.broad - np.float32(now.level), -REPAINT.broadest, REPAINT.broadest)
-    varied, paler = _varied(fine * fine_gain, single, pure, now=now, wanted=wanted)
-    relative = broad * broad_gain + np.maximum(varied, REPAINT.deepest)
-    matt, glossy = REPAINT.gloss
-    darkness, darkened = _darkness(wanted.level), _darkness(wanted.level) - _darkness(now.level)
-    gloss = np.float32(matt + (glossy - matt) * darkness)
-    sheen = np.float32((1 + REPAINT.sheen * max(darkened, 0.0)) / gloss)
-    relative = np.where(relative > 0, gloss * np.tanh(relative * sheen), relative)
-    light = np.exp(relative + np.float32(wanted.level)) - np.float32(FILTER.offset)
-    light = compressed(light)
-    # a pixel of hair and something else changes as the hair in it does: its own light is that of the hair around
-    around = np.maximum(np.exp(strands.broad) - np.float32(FILTER.offset), 0)
-    saturation = np.clip(1 - np.float32(REPAINT.saturation) * relative - paler, *REPAINT.saturations)
-    kept = REPAINT.own_colour * smoothstep(own_light, 40, 110) * pure
-    share = np.asarray(amount, np.float32)
-    if share.ndim or float(share) < 1:
-        bright = np.clip(fine / np.float32(max(now.fine, 0.03)), -1.5, 1.5)
-        share = np.clip(share + np.float32(4 * REPAINT.turning) * share * (1 - share) * bright, 0, 1)
-    share = share * weight
-    light, over_one = np.maximum(light, 0), kept / np.maximum(own_light, 1)
-    free, safe, bounds = [], [], []
-    # a mixture of dyed hair and what is beside it is never brighter than both, nor darker
-    near = np.ones((2 * lengths.beside + 1, 2 * lengths.beside + 1), np.uint8)
-    lows, highs = cv2.split(cv2.erode(picture, near)), cv2.split(cv2.dilate(picture, near))
-    planes = zip(cv2.split(picture), lows, highs, now.colour, wanted.colour, strict=True)
-    for value, low, high, own, new in planes:
-        # luminance weights sum to 1, and so do those of a colour over its luminance: no need to normalise
-        colour = 1 + (new - 1) * saturation + (value * over_one - own * kept)
-        turned = light * np.maximum(colour, np.float32(0.02))
-        hair = around * own
-        hair += pure * (value - hair)
-        whole, change = turned - value, (turned - hair) * share
-        free.append(change)
-        safe.append(np.clip(change, np.minimum(whole, 0), np.maximum(whole, 0)))
-        bounds.append((np.minimum(turned, low) - value, np.maximum(turned, high) - value))
-    # beyond the colour wanted only light goes on: where the weight is wrong, colours would turn into their opposites
-    rest = cv2.transform(cv2.merge(free) - cv2.merge(safe), LUMINANCE[None])
-    changes = [np.clip(each + rest, *bound) for each, bound in zip(safe, bounds, strict=True)]
-    return np.asarray(cv2.merge(changes), np.float32)
-
-
-def _varied(
-    fine: Floats, single: Floats | None, pure: Floats, *, now: Look, wanted: Look
-) -> tuple[Floats, Floats | np.float32]:
-    """The light of strands with single ones between them, log units, and the share of their colour that these lack.
-
-    Args:
-        fine: (H, W) float32, strands of the look wanted, log units.
-        single: as of `repaint`.
-        pure: (H, W) float32 in 0..1, hair alone.
-        now: the look of this hair.
-        wanted: the look it shall have.
-    """
-    # the first step of a slider changes little
-    far = np.float32(np.clip(np.abs(wanted.pack() - now.pack()).max() / REPAINT.far, 0, 1))
-    paler: Floats | np.float32 = np.float32(0)
-    if single is not None:
-        darkness = _darkness(wanted.level)
-        light, pale = (at + (dark - at) * darkness for at, dark in (REPAINT.single, REPAINT.paler))
-        fine = fine + far * np.float32(light * wanted.fine) * pure * single
-        paler = far * np.float32(pale) * single
-    fine = fine * (1 + far * np.where(fine < 0, np.float32(REPAINT.gaps - 1), np.float32(REPAINT.crests - 1)))
-    return np.asarray(fine, np.float32), paler
-
-
 def compressed(light: Floats) -> Floats:
-    """Luminance, 0..255 and more, whose highlights never pass `REPAINT.top`."""
-    room = np.float32(REPAINT.top - REPAINT.shoulder)
-    over = np.maximum(light - np.float32(REPAINT.shoulder), 0)
-    return np.asarray(np.minimum(light, np.float32(REPAINT.shoulder)) + room * (1 - cv2.exp(over * (-1 / room))))
+    """Luminance, 0..255 and more, whose highlights never pass `TOP`."""
+    room = np.float32(TOP - SHOULDER)
+    over = np.maximum(light - np.float32(SHOULDER), 0)
+    return np.asarray(np.minimum(light, np.float32(SHOULDER)) + room * (1 - cv2.exp(over * (-1 / room))))
 
 
 def pure_hair(weight: Floats, edge: int) -> Floats:

@@ -1,8 +1,6 @@
-"""White hair in the light of the hair that it was: how light and warm it is, what of it is none, and white beards.
+"""White hair in the light of the hair that it was: how light and warm it is, what of it is none, how matt it is.
 
-A white strand scatters the light that a dark one takes in, so that white hair is told by the light around a strand and
-hardly by its own. Half way some strands are white and others still dark. Hair of the head is drawn by
-`models.embedded.hair_look`.
+It is drawn by `models.embedded.hair_look`.
 """
 
 from __future__ import annotations
@@ -15,21 +13,19 @@ import numpy as np
 from models.arrays import Floats
 from models.editor import Crop
 from models.embedded.eye_axes import eye_axes
-from models.embedded.strands import FILTER, Look, compressed, pure_hair
+from models.embedded.strands import FILTER, Look
 from models.face.imaging import LUMINANCE, smoothstep
 
 
 @dataclass(frozen=True, slots=True)
 class Greyed:
-    """How hair loses its pigment. Lights are log units or shares of white hair's, lengths are crop pixels. Shading and
-    contrast are those of 60 portraits of people above 60 with grey hair.
+    """How hair loses its pigment. Lights are log units, lengths are crop pixels.
 
     Attributes:
         lighter: least light of white hair over that of this hair.
         skins, tints: logs of red over blue of skin, and those of white hair there, the medians of 239 people.
         magenta, magentas: shares of the logs of red over blue, and of red and blue over green twice, of skin in the
             latter of white hair, and what is added, by the same people; bounds of that: more looks lilac.
-        around: side of the window of the light around a strand.
         levels: shares of the log luminance of this hair and of skin in that of white hair, and what is added: that of
             273 people with grey hair hardly depends on their skin.
         above_skin: bound of it over skin, log: in a dim room nothing glows.
@@ -37,26 +33,9 @@ class Greyed:
             portraits such hair has twice the colour of white hair.
         brown, browned: log of red over blue, beyond that of white hair, that what turns grey has at least, over the
             square of the share of hair that keeps its pigment; greyness over which that begins: by 224 people.
-        shades: bounds of the broad light of white hair over its median.
-        contrast: bounds of a strand's light over that around it.
-        strand_sigma: Gaussian that parts strands from the gloss of locks.
-        gloss: share of gloss, which white hair has less of: it scatters light.
-        power: of both in what a white strand gives back.
-        gaps, crests: multiples of that below and above the light around it: gaps between white locks are deep.
-        warmth, warm_shade: log of red over blue that gaps and broad shade gain for each log unit that they are darker.
-        least_white: share of white hair below which these two grow no more.
-        wholly: shares of white hair over which no colour is left between it.
-        kept: share of its colour that a dark lock keeps.
-        dark_locks: logs of how much darker than what is around it such a lock is.
-        beard, beard_light, beard_shading: how much whiter a beard is than hair, the bound of its light as a share of
-            skin's, and the power of its broad light in that of a white one, which scatters light.
+        beard_light: bound of the light of a white beard, as a share of skin's.
         fair: how much redder than skin beards are beside which nothing stays redder than skin, log red over blue.
         beside: how far beside a beard that is, pixels.
-        edge: width of the edge in which bright strands are not trusted.
-        edge_share: weight of that edge in the light around a strand.
-        noise: luminance, 0..255, of which half the contrast of single pixels is believed.
-        noise_still: the same in a single picture, where noise does not flicker.
-        noise_sigma: Gaussian that takes the other half.
         matt, shaded, shade: powers of the broad light of drawn hair over its median, and of the broadest below `shade`:
             white hair does not shine as dark hair does, nor are whole sides of it dark, in 279 portraits of people
             above 60.
@@ -80,35 +59,14 @@ class Greyed:
     tints: tuple[float, ...] = (-0.15, -0.07, 0.06, 0.115, 0.15, 0.17)
     magenta: tuple[float, float, float] = (0.1, 0.45, -0.06)
     magentas: tuple[float, float] = (-0.02, 0.04)
-    around: int = 15
     levels: tuple[float, float, float] = (0.2, 0.25, 3.02)
     above_skin: float = 0.75
     pigment: float = 0.6
     brown: float = 0.4
     browned: tuple[float, float] = (0.0, 0.3)
-    shades: tuple[float, float] = (0.35, 1.3)
-    contrast: tuple[float, float] = (0.3, 3.0)
-    strand_sigma: float = 2.5
-    gloss: float = 0.5
-    power: float = 0.42
-    gaps: float = 1.45
-    crests: float = 0.75
-    warmth: float = 0.3
-    warm_shade: float = 0.25
-    least_white: float = 0.4
-    wholly: tuple[float, float] = (0.6, 0.95)
-    kept: float = 0.45
-    dark_locks: tuple[float, float] = (0.0, 0.4)
-    edge: int = 3
-    edge_share: float = 0.02
-    beard: float = 1.12
     beard_light: float = 0.8
-    beard_shading: float = 0.35
     fair: tuple[float, float] = (0.15, 0.4)
     beside: int = 6
-    noise: float = 60.0
-    noise_still: float = 38.0
-    noise_sigma: float = 1.2
     matt: float = 0.55
     shaded: float = 0.4
     shade: float = -0.4
@@ -251,72 +209,6 @@ def without_red(drawn: Floats, beard: Floats, skin: Floats) -> Floats:
     return np.asarray(paler * (before / after)[..., None] - cv2.merge([red, green, blue]), np.float32)
 
 
-def whiten(
-    picture: Floats,
-    weight: Floats,
-    *,
-    now: Look,
-    wanted: Look,
-    share: Floats,
-    steady: Floats | None = None,
-    shading: float,
-) -> Floats:
-    """A beard that loses pigment, as a mixture of its own strands and of white ones in the same light.
-
-    Args:
-        picture: (H, W, 3) float32 RGB, 0..255.
-        weight: (H, W) float32 in 0..1, how much of a pixel is beard.
-        now: the look of this beard.
-        wanted: the look of one without pigment in this light.
-        share: (H, W) float32 in 0..1, how much of it is white.
-        steady: (H, W) float32, 0..255, the picture's luminance with less noise; None if there is none.
-        shading: power of its broad light in that of a white one.
-
-    Returns:
-        (H, W, 3) float32 RGB, what is added to the picture, 0 beyond the beard.
-    """
-    own = cv2.transform(picture, LUMINANCE[None])
-    light = own if steady is None else steady
-    noise = np.float32((GREYED.noise_still if steady is None else GREYED.noise) ** 2)
-    broad = _broad_light(light, weight)
-    # what is dark is noise to a good part
-    bright = light * light
-    seen = cv2.GaussianBlur(light, (0, 0), GREYED.noise_sigma)
-    seen += (light - seen) * (bright / (bright + noise))
-    seen += np.float32(FILTER.offset)
-    # light beside the hair is not of it
-    inside = weight + np.float32(1e-2)
-    mean = cv2.GaussianBlur(seen * inside, (0, 0), GREYED.strand_sigma)
-    mean /= cv2.GaussianBlur(inside, (0, 0), GREYED.strand_sigma)
-    strand, gloss = (np.clip(each, *GREYED.contrast) for each in (seen / mean, mean / broad))
-    # at the edge what is brighter than hair may be skin or backdrop
-    pure = pure_hair(weight, GREYED.edge)
-    strand, gloss = (cv2.log(np.minimum(each, 1 + (each - 1) * pure)) for each in (strand, gloss))
-    lock = strand + np.float32(GREYED.gloss) * gloss
-    # locks in the shade keep more of their pigment than those that the light meets first
-    gone = share + (1 - share) * smoothstep(share, *GREYED.wholly)
-    gone *= 1 - np.float32(GREYED.kept) * smoothstep(-gloss, *GREYED.dark_locks)
-    shade = np.float32(shading) * (cv2.log(broad) - np.float32(now.level))
-    shade *= np.where(shade < 0, np.float32(GREYED.gaps), np.float32(GREYED.crests))
-    shade = np.clip(shade, *np.log(GREYED.shades, dtype=np.float32))
-    lock = np.float32(GREYED.power) * np.where(lock < 0, np.float32(GREYED.gaps), np.float32(GREYED.crests)) * lock
-    white = compressed(cv2.exp(np.float32(wanted.level) + shade + lock))
-    hair = light + (broad - light) * (1 - weight)
-    # what is lighter than white hair already keeps its light
-    lift = weight * share * np.maximum(white - hair, 0)
-    # what is seen between sparse hairs keeps the colour of skin
-    gone *= weight * weight
-    lit = own + lift
-    warmer = np.float32(-0.5 * GREYED.warmth) * lock - np.float32(0.5 * GREYED.warm_shade) * shade
-    # strands differ most in hair that is half grey
-    warmer *= np.float32(1 / max(float(share.mean()), GREYED.least_white))
-    changes = [
-        lift + gone * (lit * (np.float32(tint) - 1 + np.float32(side) * warmer) - (value - own))
-        for value, tint, side in zip(cv2.split(picture), wanted.colour, (1, 0, -1), strict=True)
-    ]
-    return np.asarray(cv2.merge(changes), np.float32)
-
-
 def ears(crop: Crop, box: tuple[slice, slice], skin: Floats, now: Look) -> Floats:
     """Ears in the shade of hair that count as hair, in a part of the crop, float32 in 0..1: beside the eyes, and redder
     than both skin and hair.
@@ -366,17 +258,3 @@ def ornaments(picture: Floats, weight: Floats, now: Look) -> Floats:
     small[0] = 1
     few = 1 - smoothstep(np.asarray(areas[1:].sum(), np.float32), *GREYED.ornaments)
     return np.asarray(worn * small[parts] * few, np.float32)
-
-
-def _broad_light(light: Floats, weight: Floats) -> Floats:
-    """Broad light around a strand, plus the offset of logarithms, (H, W) float32; it is smooth: at half resolution."""
-    height, width = light.shape
-    half = ((width + 1) // 2, (height + 1) // 2)
-    light, weight = (cv2.resize(each, half, interpolation=cv2.INTER_AREA) for each in (light, weight))
-    light = light + np.float32(FILTER.offset)
-    window, tiny = (GREYED.around // 2, GREYED.around // 2), np.float32(1e-3)
-    # at its edge hair is mixed with what is beside it
-    inner = cv2.erode(weight, np.ones((3, 3), np.uint8))
-    sure = inner * inner * inner + np.float32(GREYED.edge_share) * weight
-    around = (cv2.blur(light * sure, window) + tiny * light) / (cv2.blur(sure, window) + tiny)
-    return np.asarray(cv2.resize(around, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)

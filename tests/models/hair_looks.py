@@ -21,8 +21,8 @@ def shipped_look() -> HairLook:
     return HairLook(load_engine(EMBEDDED / HAIR_LOOK, precision="f32", threads=1))
 
 
-class LighterLook(Engine):
-    """Makes hair lighter, whatever look is wanted."""
+class LevelledLook(Engine):
+    """Gives hair the level that is wanted, and its own colour."""
 
     backend, precision = "stub", "f32"
     inputs = (
@@ -32,5 +32,6 @@ class LighterLook(Engine):
     outputs = (TensorSpec("change", (None, 3, None, None), np.dtype(np.float32)),)
 
     def _run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        alpha = inputs["given"][:, 3:4]
-        return {"change": np.repeat(np.float32(1.2) * alpha, 3, axis=1)}
+        given, looks = inputs["given"], inputs["looks"]
+        gain = np.exp(looks[:, 3] - looks[:, 0])[:, None, None, None]
+        return {"change": (given[:, :3] + 2) * (gain - 1) * given[:, 3:4]}

@@ -12,6 +12,7 @@ from engines.base import Engine, TensorSpec
 from models.embedded.hair import Hair
 from models.embedded.matte import CHANNELS, COARSE, HairMatte
 from tests.models.beards import told_beard
+from tests.models.hair_looks import shipped_look
 
 
 class CoarseMatte(Engine):
@@ -31,4 +32,4 @@ class CoarseMatte(Engine):
 
 def coarse_hair() -> Hair:
     """The hair dye editor on the coarse reading."""
-    return Hair(HairMatte(CoarseMatte()), told_beard())
+    return Hair(HairMatte(CoarseMatte()), told_beard(), shipped_look())

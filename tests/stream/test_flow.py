@@ -3,11 +3,12 @@ import numpy as np
 import pytest
 
 from models.arrays import Image
-from models.editor import Masks
-from models.embedded.strands import look_of, repaint
+from models.editor import Crop, Masks
+from models.embedded.strands import look_of
 from models.face.eye_frame import eye_places
 from stream.filters import ExponentialMean, OneEuro
 from stream.flow import FlowCompensatedMean, PointFlow, SteadyLight
+from tests.models.hair_looks import shipped_look
 
 POINTS = np.stack(np.meshgrid(np.linspace(90, 210, 12), np.linspace(60, 180, 12)), -1).reshape(-1, 2).astype(np.float32)
 
@@ -166,13 +167,14 @@ def test_noise_of_dark_hair_is_not_amplified_when_it_is_bleached() -> None:
     generator = np.random.default_rng(0)
     steady, weight = SteadyLight(), np.ones((64, 64), np.float32)
     now, blond = look_of(np.array([30, 30, 30], np.float32)), look_of(np.array([180, 150, 110], np.float32))
+    skin = np.array([190, 150, 130], np.float32)
     before, after = [], []
     for frame in range(24):
         noisy = np.clip(30 + generator.normal(0, 2, (64, 64, 3)), 0, 255).astype(np.uint8)
-        picture = noisy.astype(np.float32)
-        light = steady(noisy, EYES, frame / 30).light
-        before.append(picture.mean(2))
-        after.append((picture + repaint(picture, weight, now=now, wanted=blond, steady=light)).mean(2))
+        crop = Crop(noisy, np.zeros((5, 2), np.float32), steady_light=steady(noisy, EYES, frame / 30).light)
+        before.append(noisy.astype(np.float32).mean(2))
+        change = shipped_look().change(crop, weight, now=now, wanted=blond, skin=skin)
+        after.append((noisy + change).mean(2))
     flickers = [float(np.abs(np.diff(np.stack(series[12:]), axis=0)).mean()) for series in (before, after)]
     assert flickers[1] < 1.3 * flickers[0]
 

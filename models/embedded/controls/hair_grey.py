@@ -152,12 +152,15 @@ class HairGrey(Control):
             else:
                 lost = float((1 - wanted / now) * smoothstep(np.asarray(now), *GREYING.least))
                 lost *= 1 - _blond(look, light, way.own.skin)
-                change, where = restore_pigment(way.crop, alpha, now=look, light=light, amount=lost)
+                change, where = restore_pigment(
+                    self._look, way.crop, alpha, skin=skin, now=look, light=light, amount=lost
+                )
             layers.append((seen_often(share) * change, where))
         if man * amount > 0 and way.controls.grey_brows:
-            layers.append(grey_beard(way.crop, self._beard.read(way.crop), skin=skin, amount=man * amount))
+            seen = self._beard.read(way.crop)
+            layers.append(grey_beard(self._look, way.crop, seen, skin=skin, amount=man * amount))
         if man * beard > 0 and way.controls.grey_brows:
-            layers.append(restore_beard(way.crop, light=light, amount=man * beard))
+            layers.append(restore_beard(self._look, way.crop, skin=skin, light=light, amount=man * beard))
         if not layers:
             return None
         return Layer(

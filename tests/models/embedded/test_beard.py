@@ -16,9 +16,11 @@ from models.embedded.beard import LIPS, fairness, find_beard, find_grey_beard, w
 from models.embedded.pigment import grey_beard, restore_beard
 from models.embedded.strands import Lit
 from models.face.texture_space import FaceSpace
+from tests.models.hair_looks import shipped_look
 
 SIZE = 320
 SKIN = np.array([190, 150, 130], np.float32)
+WHITE_LIGHT = Lit(0.0, np.ones(3, np.float32))
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +100,7 @@ def test_a_grey_beard_is_light_and_without_colour(mesh: Floats) -> None:
     brown = strands() * np.array([1.3, 0.95, 0.6], np.float32)
     image = bearded(mesh, brown)
     crop = crop_of(image, mesh)
-    change, where = grey_beard(crop, find_beard(crop), skin=SKIN, amount=0.9)
+    change, where = grey_beard(shipped_look(), crop, find_beard(crop), skin=SKIN, amount=0.9)
     assert not change[where == 0].any()
     x, y = np.rint(mesh[199]).astype(int)
     part = (slice(y - 4, y + 5), slice(x - 10, x + 11))
@@ -135,7 +137,7 @@ def white(mesh: Floats) -> Image:
 def test_a_white_beard_is_found_and_gets_its_pigment(mesh: Floats) -> None:
     image = white(mesh)
     assert find_beard(crop_of(image, mesh)).max() < 0.1, "it is as light as skin"
-    change, where = restore_beard(crop_of(image, mesh), light=Lit(0.0, np.ones(3, np.float32)), amount=1)
+    change, where = restore_beard(shipped_look(), crop_of(image, mesh), skin=SKIN, light=WHITE_LIGHT, amount=1)
     assert not change[where == 0].any()
     x, y = np.rint(mesh[199]).astype(int)
     chin, cheek = (slice(y - 4, y + 5), slice(x - 10, x + 11)), (slice(y - 80, y - 60), slice(x + 30, x + 50))
@@ -158,7 +160,7 @@ def test_neither_skin_nor_dark_nor_fair_beards_count_as_grey(mesh: Floats) -> No
     for image in (even.astype(np.uint8), bearded(mesh, fair), lined, blue, dim):
         assert find_grey_beard(crop_of(image, mesh)).max() < 0.1
     dark = bearded(mesh, strands() * 0.3)
-    change, _ = restore_beard(crop_of(dark, mesh), light=Lit(0.0, np.ones(3, np.float32)), amount=1)
+    change, _ = restore_beard(shipped_look(), crop_of(dark, mesh), skin=SKIN, light=WHITE_LIGHT, amount=1)
     assert np.abs(change).mean() < 1
 
 

@@ -28,7 +28,7 @@ from models.embedded.controls.stubble import StubbleControl
 from models.embedded.creases import MOST_CREASED
 from models.embedded.editor import EmbeddedControls, EmbeddedEditor, load
 from models.embedded.folds import FOLDS
-from models.embedded.hair_look import HAIR_LOOK
+from models.embedded.hair_look import HAIR_LOOK, HairLook
 from models.embedded.latent import COMMON_LENGTH, EmbeddedLatent
 from models.embedded.matte import MATTE
 from models.embedded.neck import Neck
@@ -40,7 +40,7 @@ from models.training.apply import apply_edit
 from tests.models.beards import ToldBeard
 from tests.models.bodies import ToldBody
 from tests.models.editing import delta_of, flow_of, image_of, opacity_of, rendered
-from tests.models.hair_looks import LighterLook
+from tests.models.hair_looks import LevelledLook
 from tests.models.matting import CoarseMatte
 
 SIZE = 320
@@ -75,7 +75,7 @@ def stub(path: Path) -> Engine:
         BODY_NETWORK: ToldBody,
         BEARD_NETWORK: ToldBeard,
         MATTE: CoarseMatte,
-        HAIR_LOOK: LighterLook,
+        HAIR_LOOK: LevelledLook,
     }
     return engines[path.name]()
 
@@ -636,7 +636,7 @@ def test_a_mans_beard_gets_its_pigment_with_his_hair(
     male, brows, age, bald = asked
     shares = []
 
-    def restored(crop: Crop, *, light: Lit, amount: float) -> tuple[Floats, Floats]:
+    def restored(look: HairLook, crop: Crop, *, skin: Floats, light: Lit, amount: float) -> tuple[Floats, Floats]:
         shares.append(amount)
         return np.zeros(crop.image.shape, np.float32), np.zeros(crop.image.shape[:2], np.float32)
 

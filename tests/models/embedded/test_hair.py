@@ -171,7 +171,7 @@ def test_smoothed_statistics_of_another_frame_are_safe() -> None:
     """Latents are smoothed over time: they need not belong to the crop they are rendered on."""
     editor, crop = coarse_hair(), portrait(12)
     brows = [0.4, 20, 16, 12, 60, 50, 40]
-    latent = np.array([5.5, 0.01, 0.01, 0.5, 1.2, 2, 1.0, 1.3, 0.8, 0.7, 0.3, *brows], np.float32)
+    latent = np.array([5.5, 0.01, 0.01, 0.5, 1.2, 2, 1.0, 1.3, 0.8, 0.7, 0.3, 0.8, 0.6, 0.5, *brows], np.float32)
     assert latent.shape == (LENGTH,)
     edit = rendered(editor, crop, latent, HairControls(colour="black", amount=1.0))
     assert edit.delta is not None

@@ -14,7 +14,7 @@ from engines.base import Engine, EngineError, TensorSpec
 from models.arrays import Floats
 from models.editor import Crop
 from models.embedded.hair_look import LOOKS, PLANES, STEP, HairLook, looks_of, planes_of
-from models.embedded.strands import Look, measure_look
+from models.embedded.strands import Look, look_of, measure_look
 from models.face.imaging import LUMINANCE
 from tests.models.hair_looks import shipped_look
 
@@ -101,6 +101,30 @@ def test_in_a_video_its_noise_is_not_told() -> None:
         HairLook(engine).change(each, alpha, now=now, wanted=GREY, skin=SKIN)
     one, other = (64 * (each[:3] + 2) for each in engine.given)
     assert np.abs(np.tensordot(LUMINANCE, one - other, 1)).max() < 3
+
+
+def rows_of(alpha: Floats, beside: tuple[int, int, int]) -> Crop:
+    """Black hair that passes over into what is beside it."""
+    hair, other = np.array([24, 20, 18], np.float32), np.array(beside, np.float32)
+    strands = 1 + 0.2 * (np.arange(SIZE) % 6 < 3)[None, :, None].astype(np.float32)
+    mixed = other + alpha[..., None] * (hair * strands - other)
+    return Crop(np.rint(mixed).astype(np.uint8), POINTS)
+
+
+@pytest.mark.parametrize(("beside", "share"), [((190, 140, 120), 0.15), ((235, 235, 235), 0.15), ((40, 60, 140), 0.3)])
+def test_edges_neither_glow_nor_stay_dark(beside: tuple[int, int, int], share: float) -> None:
+    """What is added where hair passes over into skin or a wall is what hair gets, by its share."""
+    rows = np.arange(SIZE, dtype=np.float32)[:, None] + np.zeros((1, SIZE), np.float32)
+    alpha = np.asarray(np.clip((68 - rows) / 8, 0, 1), np.float32)
+    crop = rows_of(alpha, beside)
+    now = measure_look(crop.image.astype(np.float32), alpha)
+    assert now is not None
+    blond = look_of(np.array([180, 150, 110], np.float32))
+    after = (crop.image + shipped_look().change(crop, alpha, now=now, wanted=blond, skin=SKIN)) @ LUMINANCE
+    dyed, wall = float(after[20:50].mean()), float(np.array(beside) @ LUMINANCE)
+    right = wall + alpha * (dyed - wall)
+    assert np.abs(after - right)[58:70].mean() < share * max(abs(wall - dyed), 80)
+    assert after[58:].max() < 1.2 * max(dyed, wall)
 
 
 def cv_light(crop: Crop) -> Floats:

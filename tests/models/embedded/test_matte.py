@@ -16,6 +16,7 @@ from models.embedded.hair import Hair, HairControls
 from models.embedded.matte import COARSE, MATTE, STEP, HairMatte, network_input
 from tests.models.beards import told_beard
 from tests.models.editing import rendered
+from tests.models.hair_looks import shipped_look
 from tests.models.matting import CoarseMatte
 
 SIZE, SIDE = 256, 160
@@ -157,7 +158,7 @@ def crop_of(hair: NDArray[np.float32]) -> Crop:
 
 def test_the_network_runs_only_where_hair_is_dyed() -> None:
     engine = CoarseMatte()
-    editor = Hair(HairMatte(engine), told_beard())
+    editor = Hair(HairMatte(engine), told_beard(), shipped_look())
     alpha = coarsely(head(backdrop(), (128, 130), 70, (40, 28, 22), 1)[1])
     haired, bald = crop_of(alpha), crop_of(np.zeros_like(alpha))
     latent = editor.encode(haired, HairControls())
