@@ -26,6 +26,7 @@ from models.embedded.control import HAIR_ON_TOP, Control, Pack, Reading, Way, ha
 from models.embedded.controls import find_controls
 from models.embedded.hair_reach import side_of_hair
 from models.embedded.latent import COMMON_LENGTH, EmbeddedLatent
+from models.embedded.monochrome import faded, shown_colour
 from models.embedded.pigment import hair_look
 from models.embedded.scalp import ScalpModel, skin_tone
 from models.embedded.strands import LOOK_LENGTH, measure_light
@@ -175,6 +176,8 @@ class EmbeddedEditor(Editor[Any]):
         if drawn is not None:
             drawn = drawn if flow is None else _carried(drawn, flow)
             delta = drawn if delta is None else cv2.add(delta, drawn, dst=delta)
+        if delta is not None:
+            delta = faded(delta, shown_colour(crop.image))
         return Edit(mask=mask, image=image, opacity=opacity, delta=delta, flow=flow)
 
     def obstacles(self, crop: Crop, latent: Latent, controls: Any) -> Mapping[str, str]:

@@ -56,7 +56,7 @@ class Greyed:
 
     lighter: float = 0.3
     skins: tuple[float, ...] = (0.05, 0.15, 0.25, 0.35, 0.45, 0.6)
-    tints: tuple[float, ...] = (-0.15, -0.07, 0.06, 0.115, 0.15, 0.17)
+    tints: tuple[float, ...] = (-0.12, -0.06, 0.06, 0.115, 0.15, 0.17)
     magenta: tuple[float, float, float] = (0.1, 0.45, -0.06)
     magentas: tuple[float, float] = (-0.02, 0.04)
     levels: tuple[float, float, float] = (0.2, 0.25, 3.02)

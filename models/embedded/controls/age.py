@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self
 
+import cv2
 import numpy as np
 from pydantic import Field
 
 from models.ages import Difference, shifted
-from models.arrays import Floats
+from models.arrays import Floats, Image
 from models.editor import Crop
 from models.embedded import eyes_and_lips
 from models.embedded.ageing import COMPRESSED, Ageing, compress_change, decompress_change, strength_of, youth_of
@@ -43,6 +44,10 @@ before. Towards youth it is drawn as it is: at 1.7 it looks warped and no younge
 FILLED = 0.6
 """Share of a fold that is filled in half a lifetime: the young have folds too where they smile."""
 
+COLOURED, PALE_SIGMA = 0.25, 3.0
+"""Log red over blue of skin from which age changes its colour as it does in white light; and the Gaussian over which it
+is looked at, texture pixels.
+"""
 MEN = (0.35, 0.65)
 """Probabilities of a man over which the hairline goes up: women's does not."""
 
@@ -88,6 +93,7 @@ class Age(Control):
         older = np.float32(TREND * visibility_gain(reading.skin)) * self._skin.older(reading.texture, male)
         wanted = self._creases.contrast_for(reading)
         older += self._creases.lend(reading, wanted)[..., None] * RELIEF_COLOUR
+        older = _as_coloured(older, reading.texture)
         older = _bounded(older, np.full((SIZE, SIZE), BRIGHTEST))
         beside_lips = (1 - reading.covered) * (1 - self._skin.lips)
         younger = self._skin.younger(without_folds(reading.texture, beside_lips), male)
@@ -148,6 +154,19 @@ class Age(Control):
         if flow is not None:
             mask = np.maximum(mask, ((flow[..., 0] != 0) | (flow[..., 1] != 0)).astype(np.float32))
         return Layer(mask, delta=delta, flow=flow)
+
+
+def _as_coloured(change: Floats, texture: Image) -> Floats:
+    """A change of log colour (H, W, 3) that changes no colour where skin shows little: there it would be a stain.
+
+    Args:
+        change: of skin that shows all of its colour.
+        texture: (H, W, 3) uint8 RGB, the face.
+    """
+    logs = log_colour(cv2.GaussianBlur(texture, (0, 0), PALE_SIGMA))
+    shown = np.clip((logs[..., 0] - logs[..., 2]) / np.float32(COLOURED), 0, 1)[..., None]
+    light = (change @ LUMINANCE)[..., None]
+    return np.asarray(light + shown * (change - light), np.float32)
 
 
 def _bounded(change: Floats, brightest: Floats) -> Floats:

@@ -80,7 +80,8 @@ def face() -> Crop:
     mesh[:468] = FaceSpace.load(EMBEDDED / TABLES).mean + np.array([64, 88])
     nothing = np.zeros((128, 128), np.float32)
     masks = Masks(nothing, nothing, nothing, nothing)
-    return Crop(np.full((320, 320, 3), 100, np.uint8), mesh[[33, 263, 4, 61, 291]], mesh, masks)
+    image = np.zeros((320, 320, 3), np.uint8) + np.array([120, 100, 85], np.uint8)
+    return Crop(image, mesh[[33, 263, 4, 61, 291]], mesh, masks)
 
 
 def test_the_page_shows_the_fields_in_the_order_of_the_modules() -> None:

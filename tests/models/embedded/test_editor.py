@@ -552,6 +552,26 @@ def test_hair_that_stands_out_or_hangs_down_is_not_lost_with_age(editor: Embedde
     assert lost[1:] == [0, 0]
 
 
+def test_a_camera_without_colour_gets_none(editor: EmbeddedEditor, crop: Crop) -> None:
+    grey = replace(crop, image=np.repeat(crop.image[..., :1], 3, axis=2))
+    for controls in ({"age": 75}, {"hair_grey": 1}, {"age": 20}):
+        assert np.ptp(delta_of(edit(editor, grey, **controls)), axis=2).max() < 1e-3
+    coloured = np.clip(crop.image * np.array([1.2, 0.9, 0.7]), 0, 255).astype(np.uint8)
+    assert np.ptp(delta_of(edit(editor, replace(crop, image=coloured), age=75)), axis=2).max() > 3
+
+
+def test_skin_that_shows_no_colour_gets_none_with_age(editor: EmbeddedEditor, crop: Crop) -> None:
+    """Beside a face that a filter made white there are colours: it is no camera without any."""
+    stains = []
+    for skin in ((250, 250, 250), (230, 180, 150)):
+        image = np.zeros_like(crop.image) + np.array([60, 120, 200], np.uint8)
+        image[90:300, 60:260] = skin
+        image = image - (crop.image % 4)
+        delta = delta_of(edit(editor, replace(crop, image=image), age=75, grey_brows=False))[120:260, 110:210]
+        stains.append(float(np.ptp(delta / (image[120:260, 110:210] + 8.0), axis=2).mean()))
+    assert stains[0] < 0.35 * stains[1]
+
+
 def test_youth_gives_grey_hair_its_pigment_back(editor: EmbeddedEditor, crop: Crop) -> None:
     latent = editor.encode(crop, editor.Controls())
     latent[AGE], latent[GREY], latent[BALD] = 0.7, 0.8, 0.0
