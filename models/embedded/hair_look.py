@@ -107,12 +107,11 @@ def _missing(drawn: Floats, weight: Floats, wanted: Look) -> Floats:
 
 def _without_stains(drawn: Floats, weight: Floats, wanted: Look) -> Floats:
     """What is added to drawn hair so that its colour differs less from place to place, (H, W, 3) float32 RGB."""
-    pure = weight * weight
     light = cv2.transform(drawn, LUMINANCE[None])
     usual = light[..., None] * wanted.colour
     away = np.abs(usual - drawn).max(2) / (light + np.float32(DARK))
     taken = 1 - KEPT / np.sqrt(1 + (away / np.float32(STAIN)) ** 2)
-    return (pure * taken)[..., None] * (usual - drawn)
+    return (weight * taken)[..., None] * (usual - drawn)
 
 
 def _even_box(weight: Floats) -> tuple[slice, slice] | None:
