@@ -34,15 +34,16 @@ H264 = {"crf": "30", "preset": "veryslow", "tune": "film"}
 """Of an MP4 file: a page loads it before anything else."""
 SECONDS = 1.6
 """How long each setting is shown."""
-SHOWS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("camera", {}),
-    ("age 60", {"age": 60}),
-    ("age 80", {"age": 80}),
-    ("age 20", {"age": 20}),
-    ("bald, half", {"bald": 0.5}),
-    ("bald", {"bald": 1}),
-    ("age 75, bald", {"age": 75, "bald": 1}),
+SHOWS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("camera", "embedded", {}),
+    ("age 60", "embedded", {"age": 60}),
+    ("age 80", "embedded", {"age": 80}),
+    ("age 20", "embedded", {"age": 20}),
+    ("red hair", "hair", {"colour": "red"}),
+    ("bald, half", "embedded", {"bald": 0.5}),
+    ("bald", "embedded", {"bald": 1}),
 )
+"""What is written under a picture, the editor and its controls."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -84,8 +85,8 @@ def pictures() -> Iterator[Image]:
     per_show = round(SECONDS * FPS)
     frames = per_show * len(SHOWS)
     for index in range(frames):
-        caption, controls = SHOWS[index // per_show]
-        look = runtime.look(Settings(), {"editor": "embedded", "controls": controls})
+        caption, editor, controls = SHOWS[index // per_show]
+        look = runtime.look(Settings(), {"editor": editor, "controls": controls})
         camera = fake_camera.frame(WIDTH, HEIGHT, fake_camera.astronaut(), index, frames)
         edited = pipeline.process(Frame(camera, index / FPS), look).image
         if index % EVERY == 0:
