@@ -18,6 +18,7 @@ from engines.base import Engine
 from models.arrays import Floats, Latent
 from models.crops import CropSpec
 from models.editor import LEAST_HAIR, NO_HAIR, Controls, Crop, Edit, Editor, Masks
+from models.embedded.beard import fairness, with_fair_ends
 from models.embedded.beard_alpha import BEARD_NETWORK, BeardAlpha
 from models.embedded.facial_hair import COLOURS_LENGTH, brow_colours, dye_brows
 from models.embedded.hair_look import HAIR_LOOK, HairLook
@@ -201,12 +202,12 @@ class Hair(Editor[HairControls]):
         if np.array_equal(latent, steered) or latent[FRACTION] < LEAST_HAIR or seen is None:
             return Edit(mask=mask, delta=delta)
         alpha = self._matte.read(crop.image, masks.hair)
-        beard = self._beard.read(crop) * (1 - alpha) if controls.beard else np.zeros_like(alpha)
+        skin = np.asarray(255 * seen[0][SKIN : SKIN + 3], np.float32)
+        beard = self._whole_beard(crop, skin) * (1 - alpha) if controls.beard else np.zeros_like(alpha)
         area = box_of(np.maximum(alpha, beard) > LEAST, ROOM)
         if area is None:
             return Edit(mask=mask, delta=delta)
         now, wanted = Look.unpack(seen[0]), Look.unpack(steered)
-        skin = np.asarray(255 * seen[0][SKIN : SKIN + 3], np.float32)
         weight = self._weight(crop, area, alpha, skin=skin, now=now)
         mask[area] = cv2.dilate(
             (np.maximum(weight[area], beard[area]) > 0).astype(np.float32), np.ones((7, 7), np.uint8)
@@ -246,6 +247,11 @@ class Hair(Editor[HairControls]):
         # smoothed statistics may lag behind the hair that is there: no hair, no dye
         mask *= np.float32(np.clip(fraction / LEAST_HAIR - 1, 0, 1)) * seen_often(share)
         return Edit(mask=mask, delta=delta)
+
+    def _whole_beard(self, crop: Crop, skin: Floats) -> Floats:
+        """(S, S) float32 in 0..1, a man's beard; a red one to its end."""
+        beard = self._beard.read(crop)
+        return beard if crop.mesh is None else with_fair_ends(crop, beard, fairness(crop.image, beard, skin))
 
     def _weight(self, crop: Crop, area: tuple[slice, slice], alpha: Floats, *, skin: Floats, now: Look) -> Floats:
         """(S, S) float32 in 0..1, hair without ears and what is worn in it."""

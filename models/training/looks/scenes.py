@@ -64,7 +64,7 @@ class LookRecipe:
         ("blond", 0.05),
         ("red", 0.03),
     )
-    beards: float = 0.12
+    beards: float = 0.2
     grey_from: float = 47.0
     grey_beards: tuple[float, float] = (-0.8, 0.1)
     made: float = 0.5
