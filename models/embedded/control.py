@@ -158,14 +158,13 @@ class Control(ABC):
         return np.zeros(self.length, np.float32)
 
     @abstractmethod
-    def steer(self, now: Floats, wanted: Floats, controls: Any, own: Floats) -> None:
+    def steer(self, now: Floats, wanted: Floats, controls: Any) -> None:
         """Move the attributes towards the controls.
 
         Args:
             now: (8,) float32, the attributes that were read.
             wanted: (8,) float32, those that are wanted; written to.
             controls: where the controls are. Those at rest leave `wanted` as it is.
-            own: (`length`,) float32, what `read` gave, smoothed or not.
         """
 
     def wants_steady_light(self, controls: Any) -> bool:

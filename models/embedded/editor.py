@@ -116,8 +116,8 @@ class EmbeddedEditor(Editor[Any]):
         """Move the attributes towards the controls; what is off stays as read."""
         own = EmbeddedLatent.unpack(latent)
         wanted = own.attributes.copy()
-        for control, of_it in zip(self._controls, np.split(own.details, self._ends[:-1]), strict=True):
-            control.steer(own.attributes, wanted, controls, of_it)
+        for control in self._controls:
+            control.steer(own.attributes, wanted, controls)
         return own.with_attributes(wanted).pack()
 
     def inpaint(self, crop: Crop, latent: Latent, steered: Latent, controls: Any) -> Inpainting | None:

@@ -62,7 +62,7 @@ class Age(Control):
             Years | Difference | None,
             Field(None, title="Age", json_schema_extra={"unit": "years", "step": 1, "lifespan": True}),
         ),
-        "age_hair": (bool, Field(True, title="Men lose hair with age", json_schema_extra={"needs": "age"})),
+        "age_hair": (bool, Field(False, title="Men lose hair with age", json_schema_extra={"needs": "age"})),
     }
     length = 2 * COMPRESSED + 1 + eyes_and_lips.LENGTH
     """The change of skin in `AGEING_YEARS` and the one towards youth, which stick to the skin: drawing them is slow.
@@ -108,7 +108,7 @@ class Age(Control):
         features = self._features.read(reading.texture, male)
         return np.concatenate([compress_change(older), compress_change(younger), [np.float32(wanted)], features])
 
-    def steer(self, now: Floats, wanted: Floats, controls: Any, own: Floats) -> None:
+    def steer(self, now: Floats, wanted: Floats, controls: Any) -> None:
         """Want the age asked for."""
         if controls.age is not None:
             wanted[AGE] = target_age(controls.age, float(now[AGE]) * 100) / 100

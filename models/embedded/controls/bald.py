@@ -22,7 +22,7 @@ from models.embedded.control import Control, Layer, Pack, Reading, Way, bareness
 from models.embedded.controls.age import target_age
 from models.embedded.drawn_edge import drawn_edge
 from models.embedded.eye_axes import without_eyes
-from models.embedded.hair_loss import hanging_share, short_hair
+from models.embedded.hair_loss import hanging_share
 from models.embedded.head_noise import hairs, noise_on
 from models.embedded.latent import EmbeddedLatent
 from models.embedded.lent_ears import Ear
@@ -55,21 +55,16 @@ class HairLoss:
         ages, lost: years, and the `bald` that is due there; its rise from the age read to the one asked for is lost. By
             the reader of baldness men made 75 lose as much as parts men around 45 from those of 72 to 80.
         least: so much is not lost: a few years change nothing.
-        bulk: shares of the crop, covered by hair that stands out from the skull, over which none is lost with age: of
-            thick hair that gets thin, bits stay above the head, and the backdrop that it hid is a guess.
-        men: probabilities of a man over which that begins: 2 of 32 women are read above 0.7, none above 0.9.
+        men: probabilities of a man over which that begins.
     """
 
     ages: tuple[float, ...] = (25.0, 40.0, 60.0, 75.0, 90.0)
     lost: tuple[float, ...] = (0.0, 0.04, 0.42, 0.72, 0.8)
     least: float = 0.04
-    bulk: tuple[float, float] = (0.036, 0.05)
-    men: tuple[float, float] = (0.9, 0.97)
+    men: tuple[float, float] = (0.6, 0.9)
 
 
 LOSS = HairLoss()
-STANDS_OUT = 16.0
-"""How far beyond the skull hair stands out, crop pixels."""
 
 
 class Bald(Control):
@@ -87,11 +82,9 @@ class Bald(Control):
         ),
     }
 
-    length = 2
-    """Share of the places beside the face where hair hangs down: where some does, no ring may come and go. Then the
-    share of the crop where hair stands out.
-    """
-    lasting: ClassVar = {0: 4.0, 1: 4.0}
+    length = 1
+    """Share of the places beside the face where hair hangs down: where some does, no ring may come and go."""
+    lasting: ClassVar = {0: 4.0}
 
     def __init__(self, removal: Engine, bodies: BodyBehindHair, ear: Ear, matte: HairMatte, scalp: ScalpModel) -> None:
         self._removal = removal
@@ -112,26 +105,24 @@ class Bald(Control):
         )
 
     def read(self, reading: Reading) -> Floats:
-        """How much hair hangs down and stands out."""
+        """How much hair hangs down."""
         crop = reading.crop
         if crop.masks is None:
-            return np.zeros(2, np.float32)
+            return np.zeros(1, np.float32)
         # masks would change the outline of the skull, which hardly matters here
         head = head_map(reading.fit, self._scalp.radii(outline_features(reading.fit)), len(crop.image))
         hair = cv2.resize(
             continued(crop.masks.hair, crop.beyond), head.distance.shape[::-1], interpolation=cv2.INTER_AREA
         )
-        hair = hair * own_hair(hair, head)
-        return np.array([hanging_share(head, hair), (hair * (head.distance < -STANDS_OUT)).mean()], np.float32)
+        return np.array([hanging_share(head, hair * own_hair(hair, head))], np.float32)
 
-    def steer(self, now: Floats, wanted: Floats, controls: Any, own: Floats) -> None:
+    def steer(self, now: Floats, wanted: Floats, controls: Any) -> None:
         """Move baldness by a share of its way to 1, by the control or by the age asked for, whichever is more."""
         lost = controls.bald
         if controls.age is not None and controls.age_hair:
             read = float(now[AGE]) * 100
             before, due = np.interp([read, target_age(controls.age, read)], LOSS.ages, LOSS.lost)
-            share = float(smoothstep(now[MALE], *LOSS.men) * (1 - smoothstep(own[1], *LOSS.bulk))) * short_hair(own[0])
-            lost = max(lost, share * max(float(due - before) - LOSS.least, 0.0))
+            lost = max(lost, float(smoothstep(now[MALE], *LOSS.men)) * max(float(due - before) - LOSS.least, 0.0))
         wanted[BALD] = towards_one(now[BALD], lost * bareness(now))
 
     def wants_backdrop(self, controls: Any) -> bool:
@@ -139,9 +130,18 @@ class Bald(Control):
         return bool(controls.bald > 0 or (controls.age is not None and controls.age_hair))
 
     def obstacles(self, crop: Crop, own: EmbeddedLatent, controls: Any) -> Mapping[str, str]:
-        """A hat, or no hair to lose."""
-        why = hair_obstacle(crop, own) if controls.bald > 0 else ""
-        return {"bald": why} if why else {}
+        """A hat, no hair to lose, or a face that loses none with age."""
+        why = hair_obstacle(crop, own)
+        found = {"bald": why} if why and controls.bald > 0 else {}
+        if controls.age is not None and controls.age_hair:
+            read = float(own.attributes[AGE]) * 100
+            if target_age(controls.age, read) <= read:
+                why = why or f"this face is read as {read:.0f}: no hair is lost on the way to a younger age"
+            elif own.attributes[MALE] <= LOSS.men[0]:
+                why = why or "this face is not read as a man's"
+            if why:
+                found["age_hair"] = why
+        return found
 
     def inpaint(self, way: Way) -> Inpainting | None:
         """The head without any hair, however much of it is lost."""

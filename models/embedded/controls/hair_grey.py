@@ -102,7 +102,7 @@ class HairGrey(Control):
         white = white_in(np.exp(reading.skin) - np.float32(LOG_OFFSET))
         return compress_change(self._skin.greyed(reading.texture, white, float(reading.attributes[MALE])))
 
-    def steer(self, now: Floats, wanted: Floats, controls: Any, own: Floats) -> None:
+    def steer(self, now: Floats, wanted: Floats, controls: Any) -> None:
         """Grey by the control or by the age asked for, whichever is more; youth gives pigment back."""
         grey = controls.hair_grey
         if controls.age is not None:

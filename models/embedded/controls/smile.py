@@ -30,7 +30,7 @@ class SmileControl(Control):
         """The shape of a smile."""
         return (self._smile.shape,)
 
-    def steer(self, now: Floats, wanted: Floats, controls: Any, own: Floats) -> None:
+    def steer(self, now: Floats, wanted: Floats, controls: Any) -> None:
         """Add the control to what was read."""
         wanted[SMILE] += np.float32(controls.smile)
 

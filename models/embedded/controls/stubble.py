@@ -38,7 +38,7 @@ class StubbleControl(Control):
         """The beard that is there."""
         return np.array([own_beard(reading.texture, reading.covered)], np.float32)
 
-    def steer(self, now: Floats, wanted: Floats, controls: Any, own: Floats) -> None:
+    def steer(self, now: Floats, wanted: Floats, controls: Any) -> None:
         """Stubble is none of the attributes."""
 
     def skin(self, way: Way, own: Floats) -> SkinChange | None:

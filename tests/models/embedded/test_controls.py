@@ -46,7 +46,7 @@ class Blush(Control):
     def read(self, reading):
         return np.array([0.25, len(reading.texture)], np.float32)
 
-    def steer(self, now, wanted, controls, own):
+    def steer(self, now, wanted, controls):
         pass
 
     def skin(self, way, own):

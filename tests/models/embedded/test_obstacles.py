@@ -59,6 +59,15 @@ def test_bald_says_what_it_lacks() -> None:
     assert met(Bald, crop(0), face(hat=0.9), bald=0) == {}, "a control at rest lacks nothing"
 
 
+def test_hair_loss_with_age_says_what_it_lacks() -> None:
+    man, woman = face(male=0.9, age=0.35), face(male=0.2, age=0.35)
+    assert met(Bald, crop(), man, age=75, age_hair=True) == {}
+    assert met(Bald, crop(), woman, age=75, age_hair=False) == {}
+    assert "not read as a man" in met(Bald, crop(), woman, age=75, age_hair=True)["age_hair"]
+    assert "younger" in met(Bald, crop(), man, age=25, age_hair=True)["age_hair"]
+    assert met(Bald, crop(0), man, age=75, age_hair=True) == {"age_hair": NO_HAIR}
+
+
 def test_grey_says_what_it_lacks() -> None:
     assert met(HairGrey, crop(), face(), hair_grey=1) == {}
     assert met(HairGrey, crop(), face(hat=0.9), hair_grey=1) == {"hair_grey": HATTED}
