@@ -16,6 +16,7 @@ from models.embedded.white_hair import (
     half_white,
     matt,
     ornaments,
+    stranded,
     white_in,
     white_level,
     without_outline,
@@ -83,6 +84,9 @@ def grey_hair(
     if wide is not None and amount > 0:
         drawn = crop.image[wide] + change[wide]
         drawn += matt(drawn, weight[wide], wanted.level, amount)
+        steady = crop.steady_light
+        light = cv2.transform(crop.image[wide].astype(np.float32), LUMINANCE[None]) if steady is None else steady[wide]
+        drawn += stranded(drawn, weight[wide], light, amount)
         drawn += without_outline(np.clip(drawn, 0, 255), weight[wide], colour, amount)
         own, usual = (np.log((each[0] + 1e-2) / (each[2] + 1e-2)) for each in (now.colour, skin))
         red = amount * float(smoothstep(np.asarray(own - usual), *GREYED.fair))

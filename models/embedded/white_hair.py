@@ -40,6 +40,10 @@ class Greyed:
             white hair does not shine as dark hair does, nor are whole sides of it dark, in 279 portraits of people
             above 60.
         matt_step, matt_sigmas: pixels of the crop in one of the grid of such light, and both Gaussians on the grid.
+        strand_sigma: Gaussian that parts strands from the light around them.
+        gaps, crests: multiples of the light of drawn strands below and above that: between real white strands gaps are
+            dark (skewness -0.5 to -0.7 in the same portraits), drawn ones are bright lines.
+        own: share of the light of the camera's own strands that is added, and the bound of it.
         outline, outlined: side of the closing that takes dark lines along the edge of hair, and the width of that edge,
             pixels of the crop.
         line: how much darker, 0..255, is no line; the share of the rest that goes.
@@ -61,8 +65,8 @@ class Greyed:
     magentas: tuple[float, float] = (-0.02, 0.04)
     levels: tuple[float, float, float] = (0.2, 0.25, 3.02)
     above_skin: float = 0.75
-    pigment: float = 0.6
-    brown: float = 0.4
+    pigment: float = 0.3
+    brown: float = 0.15
     browned: tuple[float, float] = (0.0, 0.3)
     beard_light: float = 0.8
     fair: tuple[float, float] = (0.15, 0.4)
@@ -72,6 +76,10 @@ class Greyed:
     shade: float = -0.4
     matt_step: int = 4
     matt_sigmas: tuple[float, float] = (1.6, 5.0)
+    strand_sigma: float = 1.8
+    gaps: float = 1.8
+    crests: float = 0.7
+    own: tuple[float, float] = (0.15, 0.5)
     outline: int = 7
     outlined: int = 7
     line: tuple[float, float] = (4.0, 0.8)
@@ -162,6 +170,33 @@ def matt(drawn: Floats, weight: Floats, level: float, amount: float) -> Floats:
     taken += np.float32(GREYED.shaded - 1) * np.minimum(broadest - np.float32(GREYED.shade), 0)
     gain = cv2.exp(cv2.resize(np.float32(amount) * taken, (width, height), interpolation=cv2.INTER_LINEAR))
     return np.asarray((weight * (gain - 1))[..., None] * np.maximum(drawn, 0), np.float32)
+
+
+def stranded(drawn: Floats, weight: Floats, light: Floats, amount: float) -> Floats:
+    """What is added to hair that was drawn white so that gaps between its strands are dark.
+
+    Args:
+        drawn: (H, W, 3) float32 RGB, 0..255.
+        weight: (H, W) float32 in 0..1, how much of a pixel is hair.
+        light: (H, W) float32, 0..255, luminance of the camera's picture, of little noise.
+        amount: how grey it is, 0..1.
+
+    Returns:
+        (H, W, 3) float32 RGB, 0 beyond hair.
+    """
+    inside = weight + np.float32(1e-3)
+    usual = cv2.GaussianBlur(inside, (0, 0), GREYED.strand_sigma)
+
+    def strands(luminance: Floats) -> Floats:
+        logs = cv2.log(np.maximum(luminance, 0) + np.float32(GREYED.dark))
+        return np.asarray(logs - cv2.GaussianBlur(logs * inside, (0, 0), GREYED.strand_sigma) / usual)
+
+    share, bound = GREYED.own
+    seen = strands(cv2.transform(drawn, LUMINANCE[None]))
+    gained = np.where(seen < 0, np.float32(GREYED.gaps - 1), np.float32(GREYED.crests - 1)) * seen
+    gained += np.float32(share) * np.clip(strands(light), -bound, bound)
+    gain = weight * weight * (cv2.exp(np.float32(amount) * gained) - 1)
+    return np.asarray(gain[..., None] * np.maximum(drawn, 0), np.float32)
 
 
 def without_outline(drawn: Floats, alpha: Floats, colour: Floats, amount: float) -> Floats:

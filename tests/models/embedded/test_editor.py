@@ -35,6 +35,7 @@ from models.embedded.neck import Neck
 from models.embedded.removal import CHANNELS, REMOVAL, lost_hair
 from models.embedded.scalp import HeadMap
 from models.embedded.strands import Lit, Look
+from models.face.imaging import LUMINANCE
 from models.face.texture_space import STEP, FaceSpace, Fit
 from models.training.apply import apply_edit
 from tests.models.beards import ToldBeard
@@ -652,10 +653,13 @@ def test_camera_noise_changes_an_edit_no_more_than_the_camera(editor: EmbeddedEd
     frames = [np.clip(still + generator.normal(0, 3, still.shape), 0, 255).astype(np.uint8) for _ in range(3)]
     latent = editor.encode(crop, editor.Controls())
     for controls in ({"age": 75}, {"age": 20}, {"bald": 1}, {"hair_grey": 1}):
-        steered = editor.steer(latent, EmbeddedControls(**controls))
+        wanted = EmbeddedControls(**controls)
+        steered = editor.steer(latent, wanted)
+        # the stream gives it where it is wanted
+        light = still @ LUMINANCE if editor.wants_steady_light(wanted) else None
         shown = [
             apply_edit(
-                editor.render(replace(crop, image=frame), latent, steered, EmbeddedControls(**controls)), frame
+                editor.render(replace(crop, image=frame, steady_light=light), latent, steered, wanted), frame
             ).astype(np.float32)
             for frame in frames
         ]
